@@ -1,0 +1,21 @@
+/**
+ * The disk a storage device sees. Addresses and lengths are bytes. Calls may be answered in any order; `flush` resolves when
+ * every write that was acknowledged before the call is on stable storage.
+ * Failures reject with HypervueError ('no-space', 'io-error', ...); a device turns them into its own error status or pauses the VM.
+ */
+export interface BlockBackend {
+  readonly info: BlockInfo;
+  /** Fills `target` from byte `offset`. A range past the end is the caller's mistake and rejects with 'invalid-argument'. */
+  read(offset: number, target: Uint8Array): Promise<void>;
+  write(offset: number, source: Uint8Array): Promise<void>;
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface BlockInfo {
+  /** Virtual size in bytes. May be up to 2^53. */
+  readonly sizeBytes: number;
+  readonly readOnly: boolean;
+  /** For messages and the hardware list: a path or a description. */
+  readonly label: string;
+}

@@ -1,0 +1,56 @@
+import type { CpuState } from './cpustate.ts';
+
+/** Why `run` came back. */
+export type CpuExit =
+  /** The budget is used up, or `requestExit` was called. */
+  | 'budget'
+  /** HLT with no interrupt pending. */
+  | 'halt'
+  /** Triple fault: the machine resets. */
+  | 'shutdown'
+  /** A debug request (breakpoint, single step) from the host. */
+  | 'debug';
+
+/** What the CPU needs from the board. All called on the machine thread from inside `run`. */
+export interface CpuBus {
+  portRead(port: number, size: 1 | 2 | 4): number;
+  portWrite(port: number, value: number, size: 1 | 2 | 4): void;
+  /** `gpa` is a guest-physical byte address (a whole number); values are unsigned. The CPU splits accesses wider than 4 bytes. */
+  mmioRead(gpa: number, size: 1 | 2 | 4): number;
+  mmioWrite(gpa: number, value: number, size: 1 | 2 | 4): void;
+  /** INTA cycle: the vector of the highest pending interrupt, which becomes in service; -1 when it went away (spurious). */
+  acknowledgeInterrupt(): number;
+  /** IA32_APIC_BASE was written by WRMSR; the value is that of bits 0..35. */
+  apicBaseChanged(value: number): void;
+  /** Time stamp counter value; whole number. */
+  readTsc(): number;
+}
+
+/**
+ * A CPU that runs guest code: interpreter, recompiler or KVM. One object is one vCPU.
+ * All methods are called on the machine thread, except that any thread may store 1 into the exit-request word of the mailbox.
+ */
+export interface Accelerator {
+  readonly name: string;
+  /** Runs at most about `budget` instructions. */
+  run(budget: number): CpuExit;
+  /** Level of the INTR pin: the interrupt controllers have something to deliver. */
+  setIntr(level: boolean): void;
+  /** Latches a non-maskable interrupt. */
+  nmi(): void;
+  /** A20 gate: false masks address bit 20. */
+  setA20(enabled: boolean): void;
+  /** Processor reset: `hard` as the RESET pin, `init` as an INIT message (caches and FPU kept). */
+  reset(kind: 'hard' | 'init'): void;
+  /** Makes `run` return soon. Safe from inside bus callbacks. */
+  requestExit(): void;
+  /** Drops every cached translation: the physical map changed. */
+  flushTlb(): void;
+  /** Drops decoded code of the 4 KiB page at this byte offset of the shared memory. */
+  invalidateCode(offset: number): void;
+  getState(): CpuState;
+  setState(state: CpuState): void;
+  /** Instructions retired since creation. */
+  readonly instructions: number;
+  dispose(): void;
+}

@@ -1,0 +1,35 @@
+/** Functions the interpreter calls on its JavaScript host (core/cpu/interp/interpreter.ts). Values and addresses as in CpuBus. */
+
+/**
+ * Throws out of WebAssembly back to Interpreter.run, which calls the exported deliverFault(). The exception to deliver is in
+ * S_FAULT_*. Never returns; callers still need a dummy return value after it.
+ */
+// @ts-ignore: decorator
+@external('env', 'raise')
+export declare function raise(): void;
+
+// @ts-ignore: decorator
+@external('env', 'portRead')
+export declare function portRead(port: u32, size: u32): u32;
+// @ts-ignore: decorator
+@external('env', 'portWrite')
+export declare function portWrite(port: u32, value: u32, size: u32): void;
+
+/** `gpa` as a double: physical addresses beyond 32 bits stay exact. */
+// @ts-ignore: decorator
+@external('env', 'mmioRead')
+export declare function mmioRead(gpa: f64, size: u32): u32;
+// @ts-ignore: decorator
+@external('env', 'mmioWrite')
+export declare function mmioWrite(gpa: f64, value: u32, size: u32): void;
+
+/** Vector 0..255 of the interrupt now in service, or -1. */
+// @ts-ignore: decorator
+@external('env', 'acknowledgeInterrupt')
+export declare function acknowledgeInterrupt(): i32;
+// @ts-ignore: decorator
+@external('env', 'apicBaseChanged')
+export declare function apicBaseChanged(value: f64): void;
+// @ts-ignore: decorator
+@external('env', 'readTsc')
+export declare function readTsc(): f64;

@@ -1,0 +1,51 @@
+/**
+ * A decoded instruction: 32 bytes in the decode cache. Everything the interpreter needs so that no byte of the instruction is looked at
+ * twice. The decoder (decode.ts) writes it, handlers read it through these accessors.
+ *
+ *  0 u16 handler   dispatch id (generated from the instruction table)
+ *  2 u8  length    bytes of the instruction, 1..15
+ *  3 u8  prefix    REC_PFX_*
+ *  4 u8  modrm     the ModRM byte as encoded (0 when none)
+ *  5 u8  reg       modrm.reg, REX.R included
+ *  6 u8  rm        register number of a register operand (REX.B included), or REC_MEM when the operand is in memory
+ *  7 u8  base      base register, REC_NONE when absent
+ *  8 u8  index     index register, REC_NONE when absent
+ *  9 u8  scale     shift count 0..3
+ * 10 u8  seg       segment register of the memory operand, overrides applied
+ * 11 u8  sizes     operand size in bits 0..1 (0 = 8, 1 = 16, 2 = 32, 3 = 64), address size in bits 4..5 (same code)
+ * 12 u16 opcode    opcode byte, plus OP_0F, OP_0F38 or OP_0F3A for the map
+ * 14 u16 spare     private to the decoder and core run loop
+ * 16 i64 disp      sign-extended displacement (or moffs)
+ * 24 i64 imm       sign-extended immediate; far pointers: offset in bits 0..31, selector in 32..47; ENTER: size | level << 16
+ */
+export const REC_SIZE = 32;
+export const REC_HANDLER = 0;
+export const REC_LENGTH = 2;
+export const REC_PREFIX = 3;
+export const REC_MODRM = 4;
+export const REC_REG = 5;
+export const REC_RM = 6;
+export const REC_BASE = 7;
+export const REC_INDEX = 8;
+export const REC_SCALE = 9;
+export const REC_SEG = 10;
+export const REC_SIZES = 11;
+export const REC_OPCODE = 12;
+export const REC_SPARE = 14;
+export const REC_DISP = 16;
+export const REC_IMM = 24;
+
+/** Value of REC_RM for a memory operand, and of REC_BASE / REC_INDEX for "none". */
+export const REC_MEM = 0xff;
+export const REC_NONE = 0xff;
+
+export const REC_PFX_66 = 1;
+export const REC_PFX_F3 = 2;
+export const REC_PFX_F2 = 4;
+export const REC_PFX_LOCK = 8;
+/** A REX prefix is present: byte registers 4..7 are SPL BPL SIL DIL. */
+export const REC_PFX_REX = 16;
+
+export const OP_0F = 0x100;
+export const OP_0F38 = 0x200;
+export const OP_0F3A = 0x300;

@@ -1,0 +1,46 @@
+import { PHYS_MAP_BASE, PM_READ, PM_ROM, PM_WRITE } from './layout.ts';
+
+/**
+ * Guest-physical page table below 4 GiB: which 4 KiB pages are memory, where in the shared memory they lie and what may be done to
+ * them directly. Changing it calls the `onChange` listeners so that accelerators drop their TLBs.
+ */
+export class PhysMap {
+  private readonly entries: Uint32Array;
+  private readonly listeners: (() => void)[] = [];
+
+  constructor(memory: WebAssembly.Memory) {
+    this.entries = new Uint32Array(memory.buffer, PHYS_MAP_BASE, 0x100000);
+  }
+
+  /** Guest-physical `gpa`, byte `offset` in the shared memory and `length` are multiples of 4096; `flags` are PM_*. */
+  map(gpa: number, offset: number, length: number, flags: number): void {
+    for (let done = 0; done < length; done += 4096) this.entries[(gpa + done) / 4096] = (((offset + done) & 0xfffff000) | flags) >>> 0;
+    this.changed();
+  }
+
+  mapRam(gpa: number, offset: number, length: number): void {
+    this.map(gpa, offset, length, PM_READ | PM_WRITE);
+  }
+
+  mapRom(gpa: number, offset: number, length: number): void {
+    this.map(gpa, offset, length, PM_READ | PM_ROM);
+  }
+
+  unmap(gpa: number, length: number): void {
+    this.entries.fill(0, gpa / 4096, (gpa + length) / 4096);
+    this.changed();
+  }
+
+  /** The raw entry of the page that holds `gpa`; 0 when unmapped or at or above 4 GiB. */
+  entry(gpa: number): number {
+    return this.entries[Math.floor(gpa / 4096)] ?? 0;
+  }
+
+  onChange(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  private changed(): void {
+    for (const listener of this.listeners) listener();
+  }
+}

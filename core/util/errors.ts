@@ -1,0 +1,52 @@
+/** Stable kinds: switch on these. Shared with the contract. */
+export type ErrorKind =
+  | 'not-found'
+  | 'already-exists'
+  | 'invalid-argument'
+  | 'invalid-state'
+  | 'permission-denied'
+  | 'in-use'
+  | 'no-space'
+  | 'io-error'
+  | 'corrupt'
+  | 'unsupported'
+  | 'resource-limit'
+  | 'unauthorized'
+  | 'vm-crashed'
+  | 'timeout'
+  | 'cancelled'
+  | 'internal';
+
+export interface ErrorContext {
+  /** What the failure is about: a VM name, a path, a device id. */
+  object?: string;
+  path?: string;
+  operation?: string;
+  [key: string]: string | number | boolean | undefined;
+}
+
+/** Every expected failure: what happened, to which object, what the user can do. Serialisable as `{kind, message, context, fix}`. */
+export class HypervueError extends Error {
+  readonly kind: ErrorKind;
+  readonly context: ErrorContext;
+  readonly fix: string | undefined;
+
+  constructor(kind: ErrorKind, message: string, context: ErrorContext = {}, fix?: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'HypervueError';
+    this.kind = kind;
+    this.context = context;
+    this.fix = fix;
+  }
+
+  toJSON(): { kind: ErrorKind; message: string; context: ErrorContext; fix?: string } {
+    return { kind: this.kind, message: this.message, context: this.context, ...(this.fix === undefined ? {} : { fix: this.fix }) };
+  }
+}
+
+/** Any thrown value as a HypervueError; unknown ones become `internal` and keep their cause. */
+export function asHypervueError(error: unknown, context: ErrorContext = {}): HypervueError {
+  if (error instanceof HypervueError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new HypervueError('internal', message, context, undefined, error);
+}
