@@ -1,21 +1,6 @@
-/** Stable kinds: switch on these. Shared with the contract. */
-export type ErrorKind =
-  | 'not-found'
-  | 'already-exists'
-  | 'invalid-argument'
-  | 'invalid-state'
-  | 'permission-denied'
-  | 'in-use'
-  | 'no-space'
-  | 'io-error'
-  | 'corrupt'
-  | 'unsupported'
-  | 'resource-limit'
-  | 'unauthorized'
-  | 'vm-crashed'
-  | 'timeout'
-  | 'cancelled'
-  | 'internal';
+import type { ErrorKind } from '../contract/errors.ts';
+
+export type { ErrorKind };
 
 export interface ErrorContext {
   /** What the failure is about: a VM name, a path, a device id. */

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+
+export const engineInfoSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  available: z.boolean(),
+  /** Why it is not available, or why it is chosen. */
+  reason: z.string(),
+});
+export type EngineInfo = z.infer<typeof engineInfoSchema>;
+
+export const hostInfoSchema = z.object({
+  version: z.string(),
+  hostname: z.string(),
+  platform: z.string(),
+  cpuCount: z.number().int(),
+  cpuModel: z.string(),
+  memoryBytes: z.number(),
+  freeMemoryBytes: z.number(),
+  /** Free space where new machines are created, bytes. */
+  libraryFreeBytes: z.number(),
+  libraryFolder: z.string(),
+  engines: z.array(engineInfoSchema),
+  limits: z.object({ maxMemoryMiB: z.number().int(), maxVcpus: z.number().int() }),
+  /** How this client reaches the manager. */
+  mode: z.enum(['desktop', 'headless']),
+  firmware: z.object({ available: z.boolean(), reason: z.string(), fix: z.string().optional() }),
+  sample: z.object({ available: z.boolean(), reason: z.string(), fix: z.string().optional() }),
+});
+export type HostInfo = z.infer<typeof hostInfoSchema>;
+
+export const fileEntrySchema = z.object({
+  name: z.string(),
+  path: z.string(),
+  kind: z.enum(['folder', 'file', 'other']),
+  sizeBytes: z.number(),
+  modifiedAt: z.string(),
+});
+export const folderListingSchema = z.object({ path: z.string(), parent: z.string().nullable(), entries: z.array(fileEntrySchema) });
+export type FolderListing = z.infer<typeof folderListingSchema>;
+
+export const settingsSchema = z.object({
+  theme: z.enum(['system', 'light', 'dark']).default('system'),
+  language: z.enum(['system', 'en', 'zh-CN']).default('system'),
+  /** Machines view. */
+  machinesView: z.enum(['grid', 'table']).default('grid'),
+  defaultMemoryMiB: z.number().int().min(1).max(3072).default(512),
+  defaultDiskBytes: z
+    .number()
+    .int()
+    .min(1024 * 1024)
+    .default(20 * 1024 ** 3),
+  consoleScaling: z.enum(['fit', 'exact']).default('fit'),
+});
+export type Settings = z.infer<typeof settingsSchema>;
+
+/** What a file is, as far as its bytes say. */
+export const mediaInfoSchema = z.object({
+  path: z.string(),
+  kind: z.enum(['iso', 'floppy', 'disk', 'bzimage', 'multiboot', 'unknown']),
+  sizeBytes: z.number(),
+  bootable: z.boolean(),
+  /** ISO volume id, kernel version string or the like. */
+  label: z.string(),
+  /** Best guess at the operating system, empty when unknown. */
+  os: z.string(),
+  /** Ready-made problems: empty file, truncated, not bootable. */
+  problems: z.array(z.object({ severity: z.enum(['error', 'warning']), message: z.string(), fix: z.string().optional() })),
+});
+export type MediaInfo = z.infer<typeof mediaInfoSchema>;
+
+export const taskSchema = z.object({
+  id: z.string(),
+  /** i18n key of the verb: 'vm.create', 'disk.copy'. */
+  kind: z.string(),
+  object: z.string(),
+  state: z.enum(['running', 'done', 'failed', 'cancelled']),
+  /** 0..1, or null when unknown. */
+  progress: z.number().nullable(),
+  detail: z.string(),
+  startedAt: z.string(),
+  finishedAt: z.string().nullable(),
+  error: z.object({ kind: z.string(), message: z.string() }).nullable(),
+});
+export type Task = z.infer<typeof taskSchema>;

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsSchema, taskSchema } from './host.ts';
+import {
+  checkSchema,
+  driveSchema,
+  hardwareItemSchema,
+  logEntrySchema,
+  vmCreateSchema,
+  vmPatchSchema,
+  vmStatsSchema,
+  vmSummarySchema,
+} from './vm.ts';
+
+const vm = z.object({ id: z.string().max(64) });
+const none = z.object({});
+const nothing = z.null();
+
+/**
+ * Every method of the contract with the runtime schemas of its parameters and result. This table is the allowlist: a name that is not
+ * here is refused before anything looks at the parameters.
+ */
+export const methods = {
+  'host.info': { params: none, result: hostInfoSchema },
+  'host.browse': { params: z.object({ path: z.string().max(4096).nullable() }), result: folderListingSchema },
+  'host.inspectMedia': { params: z.object({ path: z.string().min(1).max(4096) }), result: mediaInfoSchema },
+  'settings.get': { params: none, result: settingsSchema },
+  'settings.set': { params: settingsSchema.partial(), result: settingsSchema },
+
+  'vm.list': { params: none, result: z.array(vmSummarySchema) },
+  'vm.get': { params: vm, result: vmSummarySchema },
+  /** A name that is free, from a hint such as an OS or file name. */
+  'vm.suggestName': { params: z.object({ hint: z.string().max(256) }), result: z.string() },
+  /** What would go wrong with this machine, before anything is created. */
+  'vm.preflight': { params: vmCreateSchema, result: z.array(checkSchema) },
+  'vm.create': { params: vmCreateSchema, result: vmSummarySchema },
+  'vm.update': { params: vm.extend({ patch: vmPatchSchema }), result: vmSummarySchema },
+  /** To the trash of the library; disks outside the VM folder are never touched. */
+  'vm.delete': { params: vm, result: z.object({ trashId: z.string() }) },
+  'vm.restore': { params: z.object({ trashId: z.string().max(128) }), result: vmSummarySchema },
+  'vm.hardware': { params: vm, result: z.array(hardwareItemSchema) },
+  'vm.log': { params: vm.extend({ lines: z.number().int().min(1).max(10_000) }), result: z.array(logEntrySchema) },
+  'vm.stats': { params: vm, result: vmStatsSchema.nullable() },
+
+  'vm.start': { params: vm, result: vmSummarySchema },
+  'vm.pause': { params: vm, result: vmSummarySchema },
+  'vm.resume': { params: vm, result: vmSummarySchema },
+  /** Presses the ACPI power button; the guest decides. */
+  'vm.shutdown': { params: vm, result: vmSummarySchema },
+  'vm.reset': { params: vm, result: vmSummarySchema },
+  'vm.forceOff': { params: vm, result: vmSummarySchema },
+
+  /** PNG of the current picture. */
+  'vm.screenshot': { params: vm, result: z.object({ width: z.number(), height: z.number(), png: z.string() }) },
+  /** PNG of at most 320 pixels width: live while running, the last one otherwise; null before the first start. Base64. */
+  'vm.thumbnail': { params: vm, result: z.object({ version: z.number(), png: z.string().nullable() }) },
+  /** Rows of a text mode, null in graphics modes. */
+  'vm.screenText': {
+    params: vm,
+    result: z.object({ rows: z.array(z.string()), cursor: z.object({ x: z.number(), y: z.number() }).nullable() }).nullable(),
+  },
+  /** Types text as US-layout keystrokes, `delayMs` between keys. Rejects characters that have no key with 'invalid-argument'. */
+  'vm.typeText': {
+    params: vm.extend({ text: z.string().max(100_000), delayMs: z.number().int().min(0).max(1000).optional() }),
+    result: nothing,
+  },
+  'vm.cancelTyping': { params: vm, result: nothing },
+  /** Presses all keys in order, then releases them in reverse: ['ctrl','alt','delete']. */
+  'vm.sendKeys': { params: vm.extend({ keys: z.array(z.string().max(32)).min(1).max(8) }), result: nothing },
+  /** Replaces the medium of a removable drive, null ejects; works while running. */
+  'vm.changeMedium': {
+    params: vm.extend({ drive: driveSchema.shape.id, path: z.string().min(1).max(4096).nullable() }),
+    result: vmSummarySchema,
+  },
+
+  'task.list': { params: none, result: z.array(taskSchema) },
+  'task.cancel': { params: z.object({ id: z.string().max(64) }), result: nothing },
+} as const;
+
+export type MethodName = keyof typeof methods;
+export type Params<M extends MethodName> = z.input<(typeof methods)[M]['params']>;
+/** Parameters after the schema filled in defaults: what the implementation receives. */
+export type ParsedParams<M extends MethodName> = z.output<(typeof methods)[M]['params']>;
+export type Result<M extends MethodName> = z.output<(typeof methods)[M]['result']>;
+
+/** Events the manager pushes to every client. */
+export const events = {
+  'vm.changed': vmSummarySchema,
+  'vm.removed': z.object({ id: z.string() }),
+  'vm.logged': z.object({ id: z.string(), entry: logEntrySchema }),
+  'settings.changed': settingsSchema,
+  'task.changed': taskSchema,
+} as const;
+export type EventName = keyof typeof events;
+export type EventPayload<E extends EventName> = z.output<(typeof events)[E]>;
+
+/** Byte channels of a running machine. */
+export const channelKinds = ['rfb', 'serial0', 'serial1'] as const;
+export type ChannelKind = (typeof channelKinds)[number];

@@ -1,0 +1,23 @@
+/** Carries contract messages between one client and the manager: MessagePort, WebSocket, child process or in memory. */
+export interface Transport {
+  send(message: WireMessage): void;
+  onMessage(listener: (message: unknown) => void): void;
+  onClose(listener: () => void): void;
+  close(): void;
+}
+
+/** A stream of bytes with back pressure: RFB or a serial line of a running machine. */
+export interface ByteChannel {
+  /** Returns false when the peer reads slower than we send: stop until `onDrain`. */
+  send(bytes: Uint8Array): boolean;
+  onData(listener: (bytes: Uint8Array) => void): void;
+  onDrain(listener: () => void): void;
+  onClose(listener: () => void): void;
+  close(): void;
+}
+
+export type WireMessage =
+  | { type: 'call'; id: number; method: string; params: unknown }
+  | { type: 'result'; id: number; result: unknown }
+  | { type: 'error'; id: number; error: unknown }
+  | { type: 'event'; event: string; payload: unknown };

@@ -1,0 +1,186 @@
+import { z } from 'zod';
+import { errorSchema } from './errors.ts';
+
+/**
+ * `off` -> `starting` -> `running` <-> `paused`; `stopping` after an ACPI power-button request or while the process ends; `crashed` when the VM
+ * process died or the guest triple-faulted in a way that stops the machine. The full table is core/machine/lifecycle.ts.
+ */
+export const vmStates = ['off', 'starting', 'running', 'paused', 'stopping', 'crashed'] as const;
+export type VmStateName = (typeof vmStates)[number];
+
+export const vmIdSchema = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/);
+
+/** Shown to people, so any characters except control ones; 1-128 of them after trimming. */
+export const vmNameSchema = z
+  .string()
+  .trim()
+  .min(1)
+  .max(128)
+  .regex(/^[^\p{Cc}]*$/u);
+
+const pathSchema = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^[^\0]*$/);
+
+export const driveSchema = z.object({
+  /** `ide0`..`ide3` (primary master, primary slave, secondary master, secondary slave), `fd0`, `fd1`. */
+  id: z.enum(['ide0', 'ide1', 'ide2', 'ide3', 'fd0', 'fd1']),
+  kind: z.enum(['disk', 'cdrom', 'floppy']),
+  /** Absolute, or relative to the VM folder; null = no medium (never for `disk`). */
+  path: pathSchema.nullable(),
+  format: z.enum(['raw']),
+  readOnly: z.boolean(),
+});
+export type Drive = z.infer<typeof driveSchema>;
+
+export const vncListenSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('tcp'),
+    host: z.string().min(1).max(255),
+    display: z.number().int().min(0).max(59635),
+    password: z.string().max(8).optional(),
+  }),
+  z.object({ type: z.literal('unix'), path: pathSchema, password: z.string().max(8).optional() }),
+]);
+export type VncListen = z.infer<typeof vncListenSchema>;
+
+/** The content of `vm.json`, schema version 1. */
+export const vmConfigSchema = z.object({
+  schema: z.literal(1),
+  id: vmIdSchema,
+  name: vmNameSchema,
+  description: z.string().max(10_000).default(''),
+  /** ISO 8601. */
+  createdAt: z.string(),
+  /** Operating system as detected or chosen; free text until the OS database arrives. */
+  os: z.string().max(128).default(''),
+  engine: z.enum(['builtin']).default('builtin'),
+  machine: z.enum(['pc']).default('pc'),
+  cpu: z.object({ model: z.enum(['i686']).default('i686'), count: z.literal(1).default(1) }),
+  /** MiB of guest RAM. */
+  memoryMiB: z.number().int().min(1).max(3072),
+  firmware: z.enum(['bios']).default('bios'),
+  boot: z.object({
+    order: z.array(z.enum(['cdrom', 'disk', 'floppy'])).max(3),
+    menu: z.boolean().default(false),
+    /** Direct boot of a Linux bzImage or a multiboot ELF; skips `order`. */
+    kernel: z
+      .object({ path: pathSchema, initrd: pathSchema.nullable().default(null), cmdline: z.string().max(4095).default('') })
+      .nullable()
+      .default(null),
+  }),
+  drives: z.array(driveSchema).max(6),
+  display: z.object({ vramMiB: z.number().int().min(1).max(32).default(16), listen: vncListenSchema.nullable().default(null) }),
+  /** COM1 and COM2: `console` shows in the serial tab, `file` appends to `path` in the VM folder, `none` swallows. */
+  serial: z.array(z.object({ type: z.enum(['console', 'file', 'none']), path: pathSchema.optional() })).max(2),
+  clock: z.enum(['utc', 'localtime']).default('utc'),
+  hpet: z.boolean().default(false),
+});
+export type VmConfig = z.infer<typeof vmConfigSchema>;
+
+/** What the wizard sends. Defaults fill the rest. Disk sources are absolute paths on the machine that runs the manager. */
+export const vmCreateSchema = z.object({
+  name: vmNameSchema,
+  description: z.string().max(10_000).optional(),
+  os: z.string().max(128).optional(),
+  memoryMiB: z.number().int().min(1).max(3072),
+  source: z.discriminatedUnion('type', [
+    z.object({ type: z.literal('iso'), path: pathSchema }),
+    z.object({ type: z.literal('floppy'), path: pathSchema }),
+    /** `copy` puts a copy into the VM folder, else the image is used where it is. */
+    z.object({ type: z.literal('disk'), path: pathSchema, copy: z.boolean(), readOnly: z.boolean().default(false) }),
+    z.object({ type: z.literal('kernel'), path: pathSchema, initrd: pathSchema.nullable(), cmdline: z.string().max(4095) }),
+    z.object({ type: z.literal('blank') }),
+    z.object({ type: z.literal('sample') }),
+  ]),
+  /** A new raw disk in the VM folder, sparse; null for none. */
+  newDisk: z
+    .object({
+      sizeBytes: z
+        .number()
+        .int()
+        .min(1024 * 1024)
+        .max(8 * 1024 ** 4),
+    })
+    .nullable(),
+  bootMenu: z.boolean().optional(),
+  vramMiB: z.number().int().min(1).max(32).optional(),
+  listen: vncListenSchema.nullable().optional(),
+});
+export type VmCreate = z.infer<typeof vmCreateSchema>;
+
+/** Fields of a machine that can be edited; each says in the UI whether it applies now or at next start. */
+export const vmPatchSchema = z
+  .object({
+    name: vmNameSchema,
+    description: z.string().max(10_000),
+    memoryMiB: z.number().int().min(1).max(3072),
+    boot: vmConfigSchema.shape.boot,
+    drives: z.array(driveSchema).max(6),
+    display: vmConfigSchema.shape.display,
+    serial: vmConfigSchema.shape.serial,
+    clock: z.enum(['utc', 'localtime']),
+    hpet: z.boolean(),
+  })
+  .partial();
+export type VmPatch = z.infer<typeof vmPatchSchema>;
+
+export const vmStatsSchema = z.object({
+  /** Share of one host CPU used by the VM process over the last second, 0..1 and above with several threads. */
+  cpu: z.number(),
+  /** Guest instructions a second over the last second. */
+  instructionsPerSecond: z.number(),
+  /** Bytes since start. */
+  diskReadBytes: z.number(),
+  diskWriteBytes: z.number(),
+  /** Resident memory of the VM process, bytes. */
+  residentBytes: z.number(),
+  /** Seconds of guest run time since start. */
+  uptimeSeconds: z.number(),
+  viewers: z.number().int(),
+});
+export type VmStats = z.infer<typeof vmStatsSchema>;
+
+/** A machine in the list. A folder whose vm.json can't be read appears with `problem` and no config. */
+export const vmSummarySchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: z.enum(vmStates),
+  folder: z.string(),
+  /** Why the machine is unusable or last crashed. */
+  problem: errorSchema.nullable(),
+  config: vmConfigSchema.nullable(),
+  stats: vmStatsSchema.nullable(),
+  /** Changes whenever the thumbnail does; fetch it with vm.thumbnail. */
+  thumbnailVersion: z.number().int(),
+  /** ISO 8601 time of the last start, null before the first. */
+  startedAt: z.string().nullable(),
+  /** Present while running: pixel size of the guest's display and whether a text mode shows. */
+  display: z.object({ width: z.number().int(), height: z.number().int(), text: z.boolean(), absolutePointer: z.boolean() }).nullable(),
+});
+export type VmSummary = z.infer<typeof vmSummarySchema>;
+
+/** A line of the hardware list. */
+export const hardwareItemSchema = z.object({ id: z.string(), kind: z.string(), label: z.string(), detail: z.string() });
+export type HardwareItem = z.infer<typeof hardwareItemSchema>;
+
+export const logEntrySchema = z.object({
+  time: z.string(),
+  level: z.enum(['debug', 'info', 'warn', 'error', 'guest']),
+  scope: z.string(),
+  message: z.string(),
+});
+export type LogEntry = z.infer<typeof logEntrySchema>;
+
+/** One line of a preflight list. */
+export const checkSchema = z.object({
+  id: z.string(),
+  ok: z.boolean(),
+  /** `error` blocks, `warning` does not. */
+  severity: z.enum(['error', 'warning', 'info']),
+  message: z.string(),
+  fix: z.string().optional(),
+});
+export type Check = z.infer<typeof checkSchema>;

@@ -1,0 +1,66 @@
+import type { ErrorDto } from '../../contract/errors.ts';
+import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
+import type { DisplayMode } from '../engine.ts';
+
+/**
+ * Messages between the manager's process and a VM process (core/vmprocess), over child_process IPC with `serialization: 'advanced'` or a utility
+ * process's parent port. Structured-clone values only.
+ */
+export interface VmProcessStart {
+  config: VmConfig;
+  /** Absolute VM folder; relative drive paths resolve against it. */
+  folder: string;
+  /** Folder with bios-256k.bin and vgabios-stdvga.bin. */
+  firmwareFolder: string;
+  /** Compiled interpreter. */
+  cpuWasmPath: string;
+  /** Where the VM process listens (Unix socket, or named pipe on Windows) for byte channels: the first line sent is `kind\n`. */
+  channelSocket: string;
+}
+
+export interface VmCalls {
+  start: { params: VmProcessStart; result: null };
+  pause: { params: null; result: null };
+  resume: { params: null; result: null };
+  reset: { params: null; result: null };
+  shutdown: { params: null; result: null };
+  forceOff: { params: null; result: null };
+  screenshot: { params: { maxWidth?: number }; result: { width: number; height: number; png: Uint8Array } };
+  screenText: { params: null; result: { rows: string[]; cursor: { x: number; y: number } | null } | null };
+  typeText: { params: { text: string; delayMs: number }; result: null };
+  cancelTyping: { params: null; result: null };
+  sendKeys: { params: { keys: string[] }; result: null };
+  changeMedium: { params: { drive: string; path: string | null; readOnly: boolean }; result: null };
+}
+export type VmCallName = keyof VmCalls;
+
+export type ToVmProcess = { [K in VmCallName]: { id: number; call: K; params: VmCalls[K]['params'] } }[VmCallName];
+
+export type FromVmProcess =
+  | { type: 'ready' }
+  | { type: 'result'; id: number; result: unknown }
+  | { type: 'error'; id: number; error: ErrorDto }
+  | { type: 'state'; state: VmStateName; error?: ErrorDto }
+  | { type: 'display'; mode: DisplayMode }
+  | { type: 'log'; entry: LogEntry }
+  | { type: 'stats'; stats: VmStats };
+
+/**
+ * A running VM process as its launcher sees it. The one seam between desktop and headless: Electron implements it with
+ * utilityProcess.fork, the server with child_process.fork.
+ */
+export interface VmProcessHandle {
+  readonly pid: number | undefined;
+  send(message: ToVmProcess): void;
+  onMessage(listener: (message: FromVmProcess) => void): void;
+  /** Once; `signal` when a signal ended it. */
+  onExit(listener: (code: number | null, signal: string | null) => void): void;
+  /** Text the process wrote to stdout or stderr, for the log. */
+  onOutput(listener: (text: string) => void): void;
+  kill(): void;
+}
+
+export interface ProcessLauncher {
+  /** Starts a VM process; `name` is for process listings. */
+  launch(name: string): VmProcessHandle;
+}

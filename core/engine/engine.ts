@@ -1,0 +1,54 @@
+import type { ByteChannel } from '../contract/transport.ts';
+import type { LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
+import type { Disposable } from '../util/disposable.ts';
+import type { HypervueError } from '../util/errors.ts';
+
+/** What an engine can do; the UI enables a control only when the capability is there, and shows `reason` otherwise. */
+export interface EngineCapabilities {
+  available: boolean;
+  reason: string;
+  pause: boolean;
+  hotMediaChange: boolean;
+  maxMemoryMiB: number;
+  maxVcpus: number;
+}
+
+/** Runs machines: the built-in hypervisor, QEMU or a libvirt host. */
+export interface Engine {
+  readonly id: string;
+  readonly name: string;
+  capabilities(): Promise<EngineCapabilities>;
+  /** Resolves once the machine runs; rejects with a HypervueError that names the object and the way out. */
+  start(config: VmConfig, folder: string): Promise<RunningVm>;
+}
+
+export interface DisplayMode {
+  width: number;
+  height: number;
+  text: boolean;
+  absolutePointer: boolean;
+}
+
+/** A machine under way. Every method rejects with 'vm-crashed' or 'invalid-state' once it has ended. */
+export interface RunningVm {
+  readonly state: VmStateName;
+  readonly display: DisplayMode | undefined;
+  /** `error` is set with 'crashed'. After 'off' or 'crashed' nothing more comes. */
+  onState(listener: (state: VmStateName, error?: HypervueError) => void): Disposable;
+  onDisplayMode(listener: (mode: DisplayMode) => void): Disposable;
+  onLog(listener: (entry: LogEntry) => void): Disposable;
+  onStats(listener: (stats: VmStats) => void): Disposable;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  reset(): Promise<void>;
+  /** Presses the ACPI power button. */
+  shutdown(): Promise<void>;
+  forceOff(): Promise<void>;
+  screenshot(maxWidth?: number): Promise<{ width: number; height: number; png: Uint8Array }>;
+  screenText(): Promise<{ rows: string[]; cursor: { x: number; y: number } | null } | null>;
+  typeText(text: string, delayMs: number): Promise<void>;
+  cancelTyping(): Promise<void>;
+  sendKeys(keys: readonly string[]): Promise<void>;
+  changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void>;
+  openChannel(kind: 'rfb' | 'serial0' | 'serial1'): Promise<ByteChannel>;
+}
