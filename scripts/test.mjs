@@ -1,0 +1,80 @@
+// `npm test`: set up, build, then every check. The last line reads `N passed, N failed`.
+// `npm test -- types lint unit` runs only the named stages.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { build } from './build.mjs';
+import { childEnv, node24, root, setUp } from './setup.mjs';
+
+const started = Date.now();
+const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
+const bin = (name, file) => path.join(root, 'node_modules', name, file);
+
+function check(name, command, args) {
+  const at = Date.now();
+  const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: childEnv() });
+  const ok = result.status === 0;
+  counts[ok ? 'passed' : 'failed']++;
+  if (!ok) failures.push(name);
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - at) / 1000).toFixed(1)} s)`);
+}
+
+function vitest(projects) {
+  const report = path.join(root, 'out', `vitest-${projects[0]}.json`);
+  mkdirSync(path.dirname(report), { recursive: true });
+  rmSync(report, { force: true });
+  spawnSync(
+    node24(),
+    [bin('vitest', 'vitest.mjs'), 'run', ...projects.flatMap((project) => ['--project', project]), '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+    { cwd: root, stdio: 'inherit', env: childEnv({ CI: 'true' }) },
+  );
+  if (!existsSync(report)) {
+    counts.failed++;
+    failures.push(`vitest ${projects.join(' ')} wrote no report`);
+    return;
+  }
+  const result = JSON.parse(readFileSync(report, 'utf8'));
+  counts.passed += result.numPassedTests;
+  counts.failed += result.numFailedTests;
+  counts.skipped += result.numPendingTests + (result.numTodoTests ?? 0);
+  for (const file of result.testResults) {
+    if (file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed')) {
+      counts.failed++;
+      failures.push(`${path.relative(root, file.name)}: ${String(file.message).split('\n')[0]}`);
+    }
+    for (const test of file.assertionResults) if (test.status === 'failed') failures.push(`${path.relative(root, file.name)}: ${test.fullName}`);
+  }
+}
+
+const tsc = (config) => check(`types: ${config}`, node24(), [bin('typescript', 'bin/tsc'), '-p', config]);
+const stages = {
+  types() {
+    for (const config of ['tsconfig.core.json', 'tsconfig.node.json']) tsc(config);
+    check('types: tsconfig.renderer.json', node24(), [bin('vue-tsc', 'bin/vue-tsc.js'), '-p', 'tsconfig.renderer.json', '--noEmit']);
+  },
+  lint() {
+    check('lint and format', node24(), [bin('@biomejs/biome', 'bin/biome'), 'check', '--error-on-warnings', '.']);
+    check('layer lint', node24(), ['scripts/layers.mjs']);
+  },
+  unit: () => vitest(['core', 'renderer']),
+  conformance: () => vitest(['conformance']),
+  guests: () => vitest(['guests']),
+  e2e: () => vitest(['e2e']),
+};
+
+try {
+  setUp('test');
+  build();
+} catch (error) {
+  console.error(error.message);
+  console.log('0 passed, 1 failed');
+  process.exit(1);
+}
+for (const [name, stage] of Object.entries(stages)) if (!wanted.length || wanted.includes(name)) stage();
+for (const failure of failures) console.log(`failed: ${failure}`);
+if (counts.skipped) console.log(`skipped with a printed reason: ${counts.skipped}`);
+console.log(`took ${((Date.now() - started) / 60000).toFixed(1)} minutes`);
+console.log(`${counts.passed} passed, ${counts.failed} failed`);
+process.exitCode = counts.failed || !counts.passed ? 1 : 0;
