@@ -1,0 +1,14 @@
+/** A file that disk formats read and write at byte offsets; core/platform implements it over the host's files. */
+export interface RandomAccessFile {
+  readonly path: string;
+  readonly readOnly: boolean;
+  /** Bytes now. */
+  size(): Promise<number>;
+  /** Reads up to `target.length` bytes; fewer only at the end of the file. Returns how many. */
+  read(offset: number, target: Uint8Array): Promise<number>;
+  /** Writes all of `source` or rejects with HypervueError 'no-space', 'io-error' or 'permission-denied'. */
+  write(offset: number, source: Uint8Array): Promise<void>;
+  /** Data and metadata on stable storage. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,56 @@
+import type { BlockBackend, BlockInfo } from '../backend/block.ts';
+import type { RandomAccessFile } from '../backend/file.ts';
+import { HypervueError } from '../util/errors.ts';
+
+/**
+ * A raw image: byte n of the disk is byte n of the file. A last partial sector reads as zero-filled up to `sectorBytes`; the
+ * disk's size is the file's, rounded up to a whole sector.
+ */
+export class RawDisk implements BlockBackend {
+  readonly info: BlockInfo;
+  private readonly file: RandomAccessFile;
+
+  private constructor(file: RandomAccessFile, info: BlockInfo) {
+    this.file = file;
+    this.info = info;
+  }
+
+  /** `sectorBytes` is 512 for disks and floppies, 2048 for CD-ROM. Throws 'corrupt' for an empty file. */
+  static async open(file: RandomAccessFile, options: { readOnly: boolean; sectorBytes: number }): Promise<RawDisk> {
+    const bytes = await file.size();
+    if (bytes === 0)
+      throw new HypervueError('corrupt', `${file.path} is empty`, { path: file.path, operation: 'open disk' }, 'Choose another image.');
+    const sizeBytes = Math.ceil(bytes / options.sectorBytes) * options.sectorBytes;
+    return new RawDisk(file, { sizeBytes, readOnly: options.readOnly || file.readOnly, label: file.path });
+  }
+
+  async read(offset: number, target: Uint8Array): Promise<void> {
+    this.check(offset, target.length, 'read');
+    const got = await this.file.read(offset, target);
+    if (got < target.length) target.fill(0, got);
+  }
+
+  async write(offset: number, source: Uint8Array): Promise<void> {
+    this.check(offset, source.length, 'write');
+    if (this.info.readOnly)
+      throw new HypervueError('permission-denied', `${this.info.label} is read-only`, { path: this.info.label, operation: 'write' });
+    await this.file.write(offset, source);
+  }
+
+  async flush(): Promise<void> {
+    if (!this.info.readOnly) await this.file.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    await this.file.close();
+  }
+
+  private check(offset: number, length: number, operation: string): void {
+    if (!(offset >= 0) || offset + length > this.info.sizeBytes)
+      throw new HypervueError('invalid-argument', `${operation} of ${length} bytes at ${offset} is past the end of ${this.info.label}`, {
+        path: this.info.label,
+        operation,
+      });
+  }
+}

@@ -1,0 +1,113 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { RandomAccessFile } from '../backend/file.ts';
+import { type ErrorKind, HypervueError } from '../util/errors.ts';
+
+/** A host file or block device behind RandomAccessFile. */
+export class NodeFile implements RandomAccessFile {
+  readonly path: string;
+  readonly readOnly: boolean;
+  private readonly handle: FileHandle;
+
+  private constructor(handle: FileHandle, path: string, readOnly: boolean) {
+    this.handle = handle;
+    this.path = path;
+    this.readOnly = readOnly;
+  }
+
+  /** Rejects with 'not-found', 'permission-denied', 'invalid-argument' (a folder) or 'io-error', each naming the path. */
+  static async open(path: string, readOnly: boolean): Promise<NodeFile> {
+    let handle: FileHandle;
+    try {
+      handle = await open(path, readOnly ? constants.O_RDONLY : constants.O_RDWR);
+    } catch (error) {
+      throw fileError(error, path, 'open');
+    }
+    const stat = await handle.stat();
+    if (stat.isDirectory()) {
+      await handle.close();
+      throw new HypervueError('invalid-argument', `${path} is a folder, not an image`, { path, operation: 'open' }, 'Choose a file.');
+    }
+    return new NodeFile(handle, path, readOnly);
+  }
+
+  async size(): Promise<number> {
+    const stat = await this.handle.stat();
+    if (!stat.isBlockDevice()) return stat.size;
+    return blockDeviceSize(this.handle);
+  }
+
+  async read(offset: number, target: Uint8Array): Promise<number> {
+    try {
+      let done = 0;
+      while (done < target.length) {
+        const { bytesRead } = await this.handle.read(target, done, target.length - done, offset + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return done;
+    } catch (error) {
+      throw fileError(error, this.path, 'read');
+    }
+  }
+
+  async write(offset: number, source: Uint8Array): Promise<void> {
+    try {
+      let done = 0;
+      while (done < source.length) done += (await this.handle.write(source, done, source.length - done, offset + done)).bytesWritten;
+    } catch (error) {
+      throw fileError(error, this.path, 'write');
+    }
+  }
+
+  async sync(): Promise<void> {
+    try {
+      await this.handle.sync();
+    } catch (error) {
+      throw fileError(error, this.path, 'flush');
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close();
+  }
+}
+
+/** stat gives 0 for block devices: find the end by bisection over readable offsets. */
+async function blockDeviceSize(handle: FileHandle): Promise<number> {
+  const probe = new Uint8Array(1);
+  const readable = async (offset: number) => (await handle.read(probe, 0, 1, offset).catch(() => ({ bytesRead: 0 }))).bytesRead === 1;
+  let low = 0;
+  let high = 1 << 20;
+  while (await readable(high)) {
+    low = high;
+    high *= 2;
+  }
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (await readable(middle)) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+const kinds: Record<string, [ErrorKind, string, string?]> = {
+  ENOENT: ['not-found', 'does not exist', 'Check the path, or choose another file.'],
+  ENOTDIR: ['not-found', 'does not exist', 'Check the path, or choose another file.'],
+  EACCES: ['permission-denied', 'may not be opened by this user', 'Change the file permissions, or move it to a folder you own.'],
+  EPERM: ['permission-denied', 'may not be opened by this user', 'Change the file permissions, or move it to a folder you own.'],
+  EROFS: ['permission-denied', 'is on a read-only file system', 'Mark the drive read-only, or copy the file elsewhere.'],
+  EISDIR: ['invalid-argument', 'is a folder', 'Choose a file.'],
+  ENOSPC: ['no-space', 'could not grow: the disk of this computer is full', 'Free some space, then resume the machine.'],
+  EDQUOT: ['no-space', 'could not grow: your disk quota is used up', 'Free some space, then resume the machine.'],
+  EFBIG: ['no-space', 'could not grow: the file system allows no larger file', 'Move the image to another file system.'],
+  EBUSY: ['in-use', 'is in use by another program', 'Close the other program.'],
+};
+
+/** A host file error as HypervueError with the path and the operation in it. */
+export function fileError(error: unknown, path: string, operation: string): HypervueError {
+  if (error instanceof HypervueError) return error;
+  const code = (error as { code?: string }).code ?? '';
+  const [kind, what, fix] = kinds[code] ?? ['io-error', `could not be used (${code || String(error)})`, undefined];
+  return new HypervueError(kind, `${path} ${what}`, { path, operation, code }, fix, error);
+}
