@@ -19,6 +19,8 @@ export interface Timer extends Disposable {
 
 /** The Clock of a machine thread: the run loop moves time forward and calls `runDue`. */
 export class TimerQueue implements Clock {
+  /** Called when a timer becomes the earliest: a run loop inside guest code should come back sooner. */
+  onNewEarliest: (() => void) | undefined;
   private readonly armed: QueueTimer[] = [];
   private readonly source: () => number;
   private readonly wall: () => number;
@@ -38,7 +40,7 @@ export class TimerQueue implements Clock {
   }
 
   createTimer(callback: (now: number) => void): Timer {
-    return new QueueTimer(this.armed, callback);
+    return new QueueTimer(this.armed, callback, () => this.onNewEarliest?.());
   }
 
   /** Earliest deadline, or undefined when nothing is armed. */
@@ -63,10 +65,12 @@ class QueueTimer implements Timer {
   deadline: number | undefined;
   readonly callback: (now: number) => void;
   private readonly queue: QueueTimer[];
+  private readonly becameEarliest: () => void;
 
-  constructor(queue: QueueTimer[], callback: (now: number) => void) {
+  constructor(queue: QueueTimer[], callback: (now: number) => void, becameEarliest: () => void) {
     this.queue = queue;
     this.callback = callback;
+    this.becameEarliest = becameEarliest;
   }
 
   arm(deadline: number): void {
@@ -75,6 +79,7 @@ class QueueTimer implements Timer {
     let index = this.queue.length;
     while (index > 0 && this.queue[index - 1]!.deadline! > deadline) index--;
     this.queue.splice(index, 0, this);
+    if (index === 0) this.becameEarliest();
   }
 
   disarm(): void {

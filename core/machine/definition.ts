@@ -1,0 +1,41 @@
+/** A drive bay of the `pc` machine; whether a medium is in it is the BlockDevice's business. */
+export interface DriveBay {
+  /** ide0..ide3 (primary master, primary slave, secondary master, secondary slave), fd0, fd1. */
+  id: 'ide0' | 'ide1' | 'ide2' | 'ide3' | 'fd0' | 'fd1';
+  kind: 'disk' | 'cdrom' | 'floppy';
+}
+
+/** Images for direct boot, already read into memory. */
+export interface DirectBoot {
+  kernel: Uint8Array;
+  initrd: Uint8Array | undefined;
+  cmdline: string;
+  /** Name of the kernel file, for messages. */
+  label: string;
+}
+
+/** Everything the board needs to know, independent of files and hosts. */
+export interface MachineDefinition {
+  name: string;
+  /** RFC 4122, for SMBIOS. */
+  uuid: string;
+  /** Bytes, a multiple of 1 MiB. */
+  ramBytes: number;
+  /** Bytes, a power of two from 1 MiB to 32 MiB. */
+  vramBytes: number;
+  /** System BIOS image (SeaBIOS), up to 1 MiB. */
+  bios: Uint8Array;
+  /** VGA BIOS image. */
+  vgaBios: Uint8Array;
+  drives: DriveBay[];
+  bootOrder: ('cdrom' | 'disk' | 'floppy')[];
+  bootMenu: boolean;
+  directBoot: DirectBoot | undefined;
+  /** 0 to 2 16550A ports: COM1, COM2. */
+  serialPorts: number;
+  hpet: boolean;
+  /** Added to UTC for the real-time clock, milliseconds (time zone of the host for `localtime`). */
+  clockOffsetMs: number;
+  /** isa-debug-exit at port 0xF4, for tests. */
+  debugExit: boolean;
+}

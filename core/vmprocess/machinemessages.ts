@@ -1,0 +1,44 @@
+import type { ErrorDto } from '../contract/errors.ts';
+import type { BlockInfo } from '../backend/block.ts';
+import type { BlockStatus } from '../backend/asyncblock.ts';
+import type { CpuState } from '../cpu/cpustate.ts';
+import type { LogLevel } from '../util/logger.ts';
+import type { MachineDefinition } from '../machine/definition.ts';
+
+/** Given to the machine thread when it starts (worker data); `port` carries everything afterwards. */
+export interface MachineThreadData {
+  memory: WebAssembly.Memory;
+  definition: MachineDefinition;
+  cpuWasm: Uint8Array;
+  /** Media present at start, by drive id. */
+  media: { [drive: string]: BlockInfo };
+  port: unknown;
+}
+
+/** Requests that the machine thread answers with `done`. */
+export type MachineCommand = 'pause' | 'resume' | 'reset' | 'powerButton' | 'stop' | 'cpuState';
+
+export type ToMachine =
+  | { t: 'command'; id: number; command: MachineCommand }
+  | { t: 'blockDone'; drive: string; id: number; status: BlockStatus }
+  | { t: 'media'; drive: string; info: BlockInfo | undefined }
+  | { t: 'key'; code: number; down: boolean }
+  | { t: 'absolute'; x: number; y: number; buttons: number; width: number; height: number }
+  | { t: 'relative'; dx: number; dy: number; buttons: number }
+  | { t: 'serialInput'; index: number; bytes: Uint8Array };
+
+export type FromMachine =
+  | { t: 'started' }
+  | { t: 'failed'; error: ErrorDto }
+  | { t: 'done'; id: number; error?: ErrorDto; cpuState?: CpuState }
+  | { t: 'block'; drive: string; id: number; op: 'read' | 'write' | 'flush'; offset: number; views: readonly Uint8Array[] }
+  | { t: 'serialOutput'; index: number; bytes: Uint8Array }
+  | { t: 'debugOutput'; bytes: Uint8Array }
+  /** ACPI S5. */
+  | { t: 'powerOff' }
+  | { t: 'debugExit'; code: number }
+  /** Triple fault; the machine was reset, as hardware does. */
+  | { t: 'tripleFault' }
+  | { t: 'pointerMode'; absolute: boolean }
+  | { t: 'leds'; leds: number }
+  | { t: 'log'; level: LogLevel; scope: string; message: string };

@@ -1,0 +1,108 @@
+import type { FromVmProcess, ToVmProcess, VmCalls, VmProcessStart } from '../engine/builtin/protocol.ts';
+import { createRfbPlatform } from '../platform/rfbplatform.ts';
+import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { nullLogger } from '../util/logger.ts';
+import { RfbServer } from '../vnc/rfbserver.ts';
+import { ChannelServer } from './channelserver.ts';
+import { connectParent } from './parentport.ts';
+import { sibling } from './sibling.ts';
+import { VmHost } from './vmhost.ts';
+import { VncListener } from './vnclistener.ts';
+
+/** Entry point of a VM process: serves the calls of engine/builtin/protocol.ts for one machine, then exits. */
+const parent = connectParent();
+let host: VmHost | undefined;
+let rfb: RfbServer | undefined;
+let channels: ChannelServer | undefined;
+let listener: VncListener | undefined;
+
+function closeAll(): void {
+  rfb?.close();
+  listener?.close();
+  channels?.close();
+}
+
+/** Lets queued messages reach the manager, then ends the process. */
+function exitSoon(): void {
+  closeAll();
+  setTimeout(() => process.exit(0), 100);
+}
+
+async function start(params: VmProcessStart): Promise<null> {
+  if (host) throw new HypervueError('invalid-state', 'this VM process already runs a machine');
+  process.title = `hypervue-vm ${params.config.name}`;
+  const vm = new VmHost({ start: params, machineThread: sibling(import.meta.url, 'machinethread') });
+  host = vm;
+  vm.onLog.on((entry) => parent.send({ type: 'log', entry }));
+  vm.onStats.on((stats) => parent.send({ type: 'stats', stats }));
+  vm.onDisplayMode.on((mode) => parent.send({ type: 'display', mode }));
+  vm.onState.on(({ state, error }) => {
+    parent.send({ type: 'state', state, ...(error ? { error: error.toJSON() } : {}) });
+    if (state === 'off' || state === 'crashed') exitSoon();
+  });
+  await vm.start();
+  const server = new RfbServer({ source: vm.scanout, input: vm.input, name: params.config.name, platform: createRfbPlatform(), log: nullLogger });
+  rfb = server;
+  vm.viewers = () => server.viewerCount;
+  channels = new ChannelServer((kind, channel) => {
+    if (kind === 'rfb') server.accept(channel, {});
+    else {
+      const hub = vm.serial[kind === 'serial0' ? 0 : 1];
+      if (hub) hub.attach(channel);
+      else channel.close();
+    }
+  });
+  await channels.listen(params.channelSocket);
+  const listen = params.config.display.listen;
+  if (listen) listener = await VncListener.open(listen, (channel) => server.accept(channel, listen.password ? { password: listen.password } : {}));
+  return null;
+}
+
+function running(): VmHost {
+  if (!host) throw new HypervueError('invalid-state', 'no machine was started in this process');
+  return host;
+}
+
+const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<VmCalls[K]['result']> } = {
+  async start(params) {
+    try {
+      return await start(params);
+    } catch (error) {
+      const vm = host;
+      if (vm && vm.state === 'running') await vm.forceOff();
+      setTimeout(() => process.exit(1), 200);
+      throw error;
+    }
+  },
+  pause: async () => (await running().pause(), null),
+  resume: async () => (await running().resume(), null),
+  reset: async () => (await running().reset(), null),
+  shutdown: async () => (await running().shutdown(), null),
+  forceOff: async () => (await running().forceOff(), null),
+  screenshot: async ({ maxWidth }) => running().screenshot(maxWidth),
+  screenText: async () => running().screenText(),
+  typeText: async ({ text, delayMs }) => (await running().typeText(text, delayMs), null),
+  cancelTyping: async () => (running().cancelTyping(), null),
+  sendKeys: async ({ keys }) => (await running().sendKeys(keys), null),
+  changeMedium: async ({ drive, path, readOnly }) => (await running().changeMedium(drive, path, readOnly), null),
+};
+
+async function answer(message: ToVmProcess): Promise<FromVmProcess> {
+  try {
+    const result = await (calls[message.call] as (params: unknown) => Promise<unknown>)(message.params);
+    return { type: 'result', id: message.id, result };
+  } catch (error) {
+    return { type: 'error', id: message.id, error: asHypervueError(error, { operation: message.call }).toJSON() };
+  }
+}
+
+parent.onMessage((message) => {
+  void answer(message).then((reply) => parent.send(reply));
+});
+// The manager is gone: nobody could reach this machine again, so its disks are flushed and it ends.
+parent.onClose(() => {
+  const vm = host;
+  if (!vm || vm.state === 'off' || vm.state === 'crashed') process.exit(0);
+  void vm.forceOff().finally(() => process.exit(0));
+});
+parent.send({ type: 'ready' });

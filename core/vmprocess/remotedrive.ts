@@ -1,0 +1,64 @@
+import { BLOCK_NO_MEDIUM, type BlockDevice, type BlockDone, type BlockStatus } from '../backend/asyncblock.ts';
+import type { BlockInfo } from '../backend/block.ts';
+import type { FromMachine } from './machinemessages.ts';
+
+/** A drive as the machine thread sees it: requests travel to the process's main thread, which owns the file. */
+export class RemoteDrive implements BlockDevice {
+  info: BlockInfo | undefined;
+  private readonly drive: string;
+  private readonly post: (message: FromMachine) => void;
+  private readonly waiting = new Map<number, BlockDone>();
+  private readonly mediaListeners: (() => void)[] = [];
+  private readonly deferred: (() => void)[] = [];
+  private nextId = 1;
+
+  constructor(drive: string, info: BlockInfo | undefined, post: (message: FromMachine) => void) {
+    this.drive = drive;
+    this.info = info;
+    this.post = post;
+  }
+
+  read(offset: number, targets: readonly Uint8Array[], done: BlockDone): void {
+    this.request('read', offset, targets, done);
+  }
+
+  write(offset: number, sources: readonly Uint8Array[], done: BlockDone): void {
+    this.request('write', offset, sources, done);
+  }
+
+  flush(done: BlockDone): void {
+    this.request('flush', 0, [], done);
+  }
+
+  onMediaChange(listener: () => void): void {
+    this.mediaListeners.push(listener);
+  }
+
+  /** The main thread finished request `id`. */
+  complete(id: number, status: BlockStatus): void {
+    const done = this.waiting.get(id);
+    this.waiting.delete(id);
+    done?.(status);
+  }
+
+  changeMedium(info: BlockInfo | undefined): void {
+    this.info = info;
+    for (const listener of this.mediaListeners) listener();
+  }
+
+  private request(op: 'read' | 'write' | 'flush', offset: number, views: readonly Uint8Array[], done: BlockDone): void {
+    const id = this.nextId++;
+    this.waiting.set(id, done);
+    if (!this.info) {
+      // Answered later like any other, never from inside the request.
+      this.deferred.push(() => this.complete(id, BLOCK_NO_MEDIUM));
+      return;
+    }
+    this.post({ t: 'block', drive: this.drive, id, op, offset, views });
+  }
+
+  /** Run loop: answers what could not be answered from inside a request. */
+  runDeferred(): void {
+    for (let call = this.deferred.shift(); call; call = this.deferred.shift()) call();
+  }
+}

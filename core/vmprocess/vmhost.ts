@@ -1,0 +1,433 @@
+import { appendFile, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
+import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
+import type { CpuState } from '../cpu/cpustate.ts';
+import { VgaScanout } from '../devices/display/scanout.ts';
+import { readTextScreen } from '../devices/display/textscreen.ts';
+import type { DisplayMode } from '../engine/engine.ts';
+import type { VmProcessStart } from '../engine/builtin/protocol.ts';
+import type { MachineDefinition } from '../machine/definition.ts';
+import { type LifecycleEvent, transition } from '../machine/lifecycle.ts';
+import { CPU_STATE_BASE } from '../memory/layout.ts';
+import { Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
+import { createVmMemory } from '../memory/vmmemory.ts';
+import { encodePng } from '../platform/png.ts';
+import { Emitter } from '../util/emitter.ts';
+import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { createLogger, type Logger } from '../util/logger.ts';
+import { DriveService } from './drives.ts';
+import type { FromMachine, MachineCommand, MachineThreadData, ToMachine } from './machinemessages.ts';
+import { RemoteInput } from './remoteinput.ts';
+import { scalePicture } from './scalepicture.ts';
+import { SerialHub } from './seriallog.ts';
+import { Typist } from './typing.ts';
+
+/** What a caller may ask beyond the VM's own configuration. */
+export interface VmHostOptions {
+  start: VmProcessStart;
+  /** Entry of the machine thread. */
+  machineThread: URL;
+  /** isa-debug-exit for tests. */
+  debugExit?: boolean;
+}
+
+/**
+ * One running machine on the process's main thread: owns the shared memory, the files, the picture and the machine thread. Used by the VM
+ * process (over IPC) and by the headless runner (directly).
+ */
+export class VmHost {
+  readonly onState = new Emitter<{ state: VmStateName; error?: HypervueError }>();
+  readonly onDisplayMode = new Emitter<DisplayMode>();
+  readonly onLog = new Emitter<LogEntry>();
+  readonly onStats = new Emitter<VmStats>();
+  readonly onDebugOutput = new Emitter<Uint8Array>();
+  readonly onDebugExit = new Emitter<number>();
+  readonly onTripleFault = new Emitter<null>();
+  readonly config: VmConfig;
+  readonly serial: SerialHub[] = [];
+  readonly input: RemoteInput;
+  state: VmStateName = 'off';
+  private readonly options: VmHostOptions;
+  private readonly log: Logger;
+  private readonly typist: Typist;
+  private readonly drives: DriveService;
+  private memory: WebAssembly.Memory | undefined;
+  private mailbox: Mailbox | undefined;
+  private worker: Worker | undefined;
+  private port: MessagePort | undefined;
+  private scanoutSource: VgaScanout | undefined;
+  private readonly commands = new Map<number, { resolve: (message: Extract<FromMachine, { t: 'done' }>) => void; reject: (error: Error) => void }>();
+  private nextCommand = 1;
+  private statsTimer: NodeJS.Timeout | undefined;
+  private displayMode: DisplayMode | undefined;
+  private startedAt = 0;
+  private pausedByHost: HypervueError | undefined;
+  private ended = false;
+  /** Count of RFB viewers, for statistics. */
+  viewers: () => number = () => 0;
+
+  constructor(options: VmHostOptions) {
+    this.options = options;
+    this.config = options.start.config;
+    this.log = createLogger((level, scope, message) => this.onLog.emit({ time: new Date().toISOString(), level, scope, message }), '', 20);
+    this.input = new RemoteInput(
+      (message) => this.post(message),
+      () => ({ width: this.scanoutSource?.width ?? 1, height: this.scanoutSource?.height ?? 1 }),
+    );
+    this.typist = new Typist(
+      () => this.input,
+      (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    );
+    this.drives = new DriveService({
+      folder: options.start.folder,
+      post: (message) => this.post(message),
+      onHostError: (drive, error) => this.hostError(drive, error),
+      log: this.log.child('disk'),
+    });
+  }
+
+  /** The picture. Only after `start`. */
+  get scanout(): VgaScanout {
+    if (!this.scanoutSource) throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name });
+    return this.scanoutSource;
+  }
+
+  /** Resolves when guest code runs. Rejects and leaves nothing open when the machine can't be set up. */
+  async start(): Promise<void> {
+    this.move('start');
+    try {
+      const definition = await this.definition();
+      this.memory = createVmMemory(definition.ramBytes);
+      this.mailbox = new Mailbox(this.memory);
+      const media = await this.drives.open(this.config.drives);
+      const cpuWasm = await readFile(this.options.start.cpuWasmPath);
+      for (let index = 0; index < definition.serialPorts; index++) this.serial.push(this.serialHub(index));
+      this.scanoutSource = new VgaScanout({
+        memory: this.memory,
+        now: () => performance.now(),
+        setViewerCount: (count) => Atomics.store(this.mailbox!.words, MB_VIEWERS, count),
+      });
+      await this.launch({ memory: this.memory, definition, cpuWasm: new Uint8Array(cpuWasm), media, port: undefined });
+      this.startedAt = performance.now();
+      this.move('started');
+      this.watch();
+    } catch (error) {
+      const reason = asHypervueError(error, { object: this.config.name, operation: 'start' });
+      await this.shutDownThreads();
+      this.move('failed', reason);
+      throw reason;
+    }
+  }
+
+  async pause(): Promise<void> {
+    const next = transition(this.state, 'pause', this.config.name);
+    await this.command('pause');
+    this.setState(next);
+  }
+
+  async resume(): Promise<void> {
+    const next = transition(this.state, 'resume', this.config.name);
+    this.pausedByHost = undefined;
+    this.drives.retry();
+    await this.command('resume');
+    this.setState(next);
+  }
+
+  async reset(): Promise<void> {
+    transition(this.state, 'reset', this.config.name);
+    await this.command('reset');
+  }
+
+  async shutdown(): Promise<void> {
+    transition(this.state, 'powerButton', this.config.name);
+    await this.command('powerButton');
+  }
+
+  /** Ends the machine at once; flushes and closes the images first. */
+  async forceOff(): Promise<void> {
+    this.move('forceOff');
+    await this.finish();
+  }
+
+  typeText(text: string, delayMs: number): Promise<void> {
+    this.needRunning('type text');
+    return this.typist.type(text, delayMs);
+  }
+
+  cancelTyping(): void {
+    this.typist.cancel();
+  }
+
+  sendKeys(keys: readonly string[]): Promise<void> {
+    this.needRunning('send keys');
+    return this.typist.chord(keys);
+  }
+
+  async changeMedium(drive: string, imagePath: string | null, readOnly: boolean): Promise<void> {
+    await this.drives.changeMedium(drive, imagePath, readOnly);
+  }
+
+  screenshot(maxWidth?: number): { width: number; height: number; png: Uint8Array } {
+    this.scanout.refresh();
+    const { width, height, pixels } = this.scanout;
+    const picture = maxWidth && width > maxWidth ? scalePicture({ width, height, pixels }, maxWidth) : { width, height, pixels };
+    return { width: picture.width, height: picture.height, png: encodePng(picture) };
+  }
+
+  screenText(): { rows: string[]; cursor: { x: number; y: number } | null } | null {
+    const screen = this.memory ? readTextScreen(this.memory) : undefined;
+    return screen ? { rows: screen.rows, cursor: screen.cursor ?? null } : null;
+  }
+
+  async cpuState(): Promise<CpuState> {
+    return (await this.command('cpuState')).cpuState!;
+  }
+
+  /** Guest instructions executed since start; read from shared memory without stopping the guest. */
+  instructions(): number {
+    return this.memory ? Number(new BigUint64Array(this.memory.buffer, CPU_STATE_BASE + S_ICOUNT, 1)[0]) : 0;
+  }
+
+  private async definition(): Promise<MachineDefinition> {
+    const { config } = this;
+    const { folder, firmwareFolder } = this.options.start;
+    const [bios, vgaBios] = await Promise.all([readFirmware(firmwareFolder, 'bios-256k.bin'), readFirmware(firmwareFolder, 'vgabios-stdvga.bin')]);
+    const direct = config.boot.kernel;
+    return {
+      name: config.name,
+      uuid: config.id,
+      ramBytes: config.memoryMiB * 1024 * 1024,
+      vramBytes: config.display.vramMiB * 1024 * 1024,
+      bios,
+      vgaBios,
+      drives: config.drives.map(({ id, kind }) => ({ id, kind })),
+      bootOrder: config.boot.order,
+      bootMenu: config.boot.menu,
+      directBoot: direct
+        ? {
+            kernel: await readImage(path.resolve(folder, direct.path)),
+            initrd: direct.initrd ? await readImage(path.resolve(folder, direct.initrd)) : undefined,
+            cmdline: direct.cmdline,
+            label: path.basename(direct.path),
+          }
+        : undefined,
+      serialPorts: config.serial.length,
+      hpet: config.hpet,
+      clockOffsetMs: config.clock === 'localtime' ? -new Date().getTimezoneOffset() * 60_000 : 0,
+      debugExit: this.options.debugExit ?? false,
+    };
+  }
+
+  private async launch(data: MachineThreadData): Promise<void> {
+    const { port1, port2 } = new MessageChannel();
+    this.port = port1;
+    const worker = new Worker(this.options.machineThread, { workerData: { ...data, port: port2 }, transferList: [port2], name: 'machine' });
+    this.worker = worker;
+    await new Promise<void>((resolve, reject) => {
+      port1.on('message', (message: FromMachine) => {
+        if (message.t === 'started') resolve();
+        else if (message.t === 'failed') reject(new HypervueError(message.error.kind, message.error.message, message.error.context, message.error.fix));
+        else this.receive(message);
+      });
+      worker.on('error', (error) => {
+        reject(error);
+        void this.threadDied(error instanceof Error ? error : new Error(String(error)));
+      });
+      worker.on('exit', (code) => {
+        reject(new Error(`the machine thread ended with code ${code}`));
+        void this.threadDied(new Error(`the machine thread ended with code ${code}`));
+      });
+    });
+    await this.command('resume');
+  }
+
+  private receive(message: FromMachine): void {
+    switch (message.t) {
+      case 'block':
+        void this.drives.handle(message);
+        break;
+      case 'done': {
+        const command = this.commands.get(message.id);
+        this.commands.delete(message.id);
+        if (message.error) command?.reject(new HypervueError(message.error.kind, message.error.message, message.error.context, message.error.fix));
+        else command?.resolve(message);
+        break;
+      }
+      case 'serialOutput':
+        this.serial[message.index]?.output(message.bytes);
+        break;
+      case 'debugOutput':
+        this.onDebugOutput.emit(message.bytes);
+        break;
+      case 'powerOff':
+        this.log.info('the guest turned the machine off');
+        void this.finish();
+        break;
+      case 'debugExit':
+        this.onDebugExit.emit(message.code);
+        break;
+      case 'tripleFault':
+        this.log.warn('the guest CPU shut down (triple fault); the machine was reset');
+        this.onTripleFault.emit(null);
+        break;
+      case 'pointerMode':
+        this.input.setPointerMode(message.absolute);
+        this.updateDisplayMode();
+        break;
+      case 'leds':
+        this.input.setLeds(message.leds);
+        break;
+      case 'log':
+        this.onLog.emit({ time: new Date().toISOString(), level: message.level, scope: message.scope, message: message.message });
+        break;
+    }
+  }
+
+  private post(message: ToMachine): void {
+    this.port?.postMessage(message);
+    this.mailbox?.ring();
+  }
+
+  private command(command: MachineCommand): Promise<Extract<FromMachine, { t: 'done' }>> {
+    if (!this.port) throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation: command });
+    const id = this.nextCommand++;
+    return new Promise((resolve, reject) => {
+      this.commands.set(id, { resolve, reject });
+      this.post({ t: 'command', id, command });
+    });
+  }
+
+  private serialHub(index: number): SerialHub {
+    const hub = new SerialHub((bytes) => this.post({ t: 'serialInput', index, bytes }));
+    const port = this.config.serial[index];
+    if (port?.type === 'file') {
+      const file = path.resolve(this.options.start.folder, port.path ?? `serial${index}.log`);
+      let writing: Promise<void> = Promise.resolve();
+      hub.onOutput = (bytes) => {
+        writing = writing.then(() => appendFile(file, bytes)).catch((error) => this.log.error(`serial${index}: ${String(error)}`));
+      };
+    }
+    return hub;
+  }
+
+  /** A write failed on the host: hold the machine so that the guest loses nothing. */
+  private hostError(drive: string, error: HypervueError): void {
+    this.log.error(`${drive}: ${error.message}; the machine is paused`);
+    if (this.state !== 'running') return;
+    this.pausedByHost = error;
+    void this.command('pause').then(() => this.setState('paused', error), () => {});
+  }
+
+  private async finish(): Promise<void> {
+    if (this.ended) return;
+    this.ended = true;
+    await this.shutDownThreads();
+    this.move('ended');
+  }
+
+  private async threadDied(error: Error): Promise<void> {
+    if (this.ended || this.state === 'off' || this.state === 'crashed') return;
+    this.ended = true;
+    const reason = new HypervueError('vm-crashed', `the machine thread of ${this.config.name} failed: ${error.message}`, { object: this.config.name }, 'Start the machine again. The log has the details.', error);
+    this.log.error(error.stack ?? error.message);
+    for (const command of this.commands.values()) command.reject(reason);
+    this.commands.clear();
+    await this.shutDownThreads();
+    this.move('failed', reason);
+  }
+
+  private async shutDownThreads(): Promise<void> {
+    this.ended = true;
+    clearInterval(this.statsTimer);
+    this.typist.cancel();
+    const worker = this.worker;
+    if (worker && this.port) {
+      const stopped = new Promise<void>((resolve) => {
+        worker.once('exit', () => resolve());
+        setTimeout(resolve, 2000).unref();
+      });
+      this.post({ t: 'command', id: 0, command: 'stop' });
+      await stopped;
+      await worker.terminate();
+    }
+    await this.drives.close();
+    for (const hub of this.serial) hub.close();
+    this.port?.close();
+    this.port = undefined;
+    this.worker = undefined;
+  }
+
+  private watch(): void {
+    let lastInstructions = 0;
+    let lastCpu = process.cpuUsage();
+    let lastTime = performance.now();
+    this.statsTimer = setInterval(() => {
+      this.updateDisplayMode();
+      const now = performance.now();
+      if (now - lastTime < 950) return;
+      const cpu = process.cpuUsage();
+      const instructions = this.instructions();
+      this.onStats.emit({
+        cpu: (cpu.user + cpu.system - lastCpu.user - lastCpu.system) / 1000 / (now - lastTime),
+        instructionsPerSecond: Math.max(0, ((instructions - lastInstructions) * 1000) / (now - lastTime)),
+        diskReadBytes: this.drives.readBytes,
+        diskWriteBytes: this.drives.writtenBytes,
+        residentBytes: process.memoryUsage.rss(),
+        uptimeSeconds: Math.floor((now - this.startedAt) / 1000),
+        viewers: this.viewers(),
+      });
+      lastCpu = cpu;
+      lastTime = now;
+      lastInstructions = instructions;
+    }, 250);
+  }
+
+  private updateDisplayMode(): void {
+    if (!this.scanoutSource) return;
+    const { width, height, text } = this.scanoutSource.mode();
+    const mode: DisplayMode = { width, height, text, absolutePointer: this.input.absolute };
+    const old = this.displayMode;
+    if (old && old.width === mode.width && old.height === mode.height && old.text === mode.text && old.absolutePointer === mode.absolutePointer) return;
+    this.displayMode = mode;
+    this.onDisplayMode.emit(mode);
+  }
+
+  private needRunning(operation: string): void {
+    if (this.state !== 'running') throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation });
+  }
+
+  private move(event: LifecycleEvent, error?: HypervueError): void {
+    this.setState(transition(this.state, event, this.config.name), error);
+  }
+
+  private setState(state: VmStateName, error?: HypervueError): void {
+    if (state === this.state && !error) return;
+    this.state = state;
+    this.onState.emit(error ? { state, error } : { state });
+  }
+}
+
+async function readFirmware(folder: string, name: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(path.join(folder, name)));
+  } catch (cause) {
+    throw new HypervueError(
+      'not-found',
+      `the firmware image ${name} is missing`,
+      { path: path.join(folder, name), operation: 'start' },
+      'Install SeaBIOS (Debian: apt-get install seabios) and start Hypervue again.',
+      cause,
+    );
+  }
+}
+
+async function readImage(file: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(file));
+  } catch (cause) {
+    throw new HypervueError('not-found', `${file} can't be read`, { path: file, operation: 'direct boot' }, 'Check the kernel and initrd paths of this machine.', cause);
+  }
+}
