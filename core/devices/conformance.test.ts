@@ -1,0 +1,40 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import {
+  checkHardResetKeepsWorking,
+  checkMutateChangesState,
+  checkPowerResetEqualsFresh,
+  checkRejectsBadState,
+  checkRestoreGivesEqualState,
+  checkSaveSharesNothing,
+} from './testing/conformance.ts';
+import { deviceRegistry } from './testing/registry.ts';
+
+describe.each(deviceRegistry)('$name', (definition) => {
+  it('is changed by its mutate function', () => checkMutateChangesState(definition));
+  it('restores into a fresh device with equal state at another time', () => checkRestoreGivesEqualState(definition));
+  it('shares nothing with a saved state', () => checkSaveSharesNothing(definition));
+  it('is as new after a power reset', () => checkPowerResetEqualsFresh(definition));
+  it('can be saved and restored after a hard reset', () => checkHardResetKeepsWorking(definition));
+  it('rejects unknown versions and damaged states', () => checkRejectsBadState(definition));
+});
+
+describe('device registry', () => {
+  it('lists every class under core/devices that implements Device', () => {
+    const missing: string[] = [];
+    const known = new Set(deviceRegistry.map((item) => item.name));
+    for (const name of readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' })) {
+      if (!name.endsWith('.ts') || name.endsWith('.test.ts') || name.startsWith('testing')) continue;
+      const text = readFileSync(join(import.meta.dirname, name), 'utf8');
+      for (const match of text.matchAll(/class\s+(\w+)[^{]*\bimplements\b[^{]*\b(?:\w*Device)\b[^{]*\{/g))
+        if (/\bDevice\b/.test(match[0]) && !known.has(match[1]!)) missing.push(`${name}: ${match[1]}`);
+    }
+    expect(missing).toEqual([]);
+  });
+
+  it('names no class twice', () => {
+    const names = deviceRegistry.map((item) => item.name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});

@@ -1,0 +1,84 @@
+import { expect } from 'vitest';
+import type { Device } from '../../bus/device.ts';
+import type { DeviceState } from '../../snapshot/snapshottable.ts';
+import { Bench } from './bench.ts';
+
+/** How the conformance suite builds one kind of device and gets it away from its power-on state. */
+export interface DeviceEntry<D extends Device = Device> {
+  /** Class name, as the meta-test finds it in the source. */
+  name: string;
+  create(bench: Bench): D;
+  /** Drives the device through its registers until as many state fields as possible differ from a fresh one. */
+  mutate(device: D, bench: Bench): void;
+  /** Top-level state fields that outlive a power reset on purpose: battery-backed CMOS, the medium in a drive, ... */
+  kept?: readonly string[];
+}
+
+/** Keeps the device's type inside one entry and hides it outside. */
+export function entry<D extends Device>(definition: DeviceEntry<D>): DeviceEntry {
+  return definition as unknown as DeviceEntry;
+}
+
+function without(state: DeviceState, keys: readonly string[]): Record<string, unknown> {
+  const copy: Record<string, unknown> = { ...state };
+  for (const key of keys) delete copy[key];
+  return copy;
+}
+
+function mutated(definition: DeviceEntry): { device: Device; bench: Bench } {
+  const bench = new Bench();
+  const device = definition.create(bench);
+  definition.mutate(device, bench);
+  return { device, bench };
+}
+
+export function checkMutateChangesState(definition: DeviceEntry): void {
+  const fresh = definition.create(new Bench()).save();
+  expect(mutated(definition).device.save()).not.toEqual(fresh);
+}
+
+/** The state goes through a deep copy, into a machine whose clock shows another time. */
+export function checkRestoreGivesEqualState(definition: DeviceEntry): void {
+  const { device } = mutated(definition);
+  const state = device.save();
+  const bench = new Bench();
+  bench.clock.advance(7_777_777_777);
+  const restored = definition.create(bench);
+  restored.restore(structuredClone(state));
+  expect(restored.save()).toEqual(state);
+}
+
+export function checkSaveSharesNothing(definition: DeviceEntry): void {
+  const { device } = mutated(definition);
+  const state = device.save();
+  const copy = structuredClone(state);
+  device.reset('power');
+  expect(state).toEqual(copy);
+}
+
+export function checkPowerResetEqualsFresh(definition: DeviceEntry): void {
+  const kept = definition.kept ?? [];
+  const fresh = definition.create(new Bench()).save();
+  const { device } = mutated(definition);
+  device.reset('power');
+  expect(without(device.save(), kept)).toEqual(without(fresh, kept));
+}
+
+export function checkHardResetKeepsWorking(definition: DeviceEntry): void {
+  const { device } = mutated(definition);
+  device.reset('hard');
+  const state = device.save();
+  const again = definition.create(new Bench());
+  again.restore(structuredClone(state));
+  expect(again.save()).toEqual(state);
+}
+
+export function checkRejectsBadState(definition: DeviceEntry): void {
+  const device = definition.create(new Bench());
+  const state = device.save();
+  expect(() => device.restore({ ...state, version: 999 })).toThrow(expect.objectContaining({ kind: 'unsupported' }));
+  const fields = Object.keys(state).filter((key) => key !== 'version');
+  if (fields.length === 0) return;
+  const { [fields[0]!]: _dropped, ...damaged } = state;
+  expect(() => device.restore({ ...damaged, version: state.version })).toThrow(expect.objectContaining({ kind: 'corrupt' }));
+}
