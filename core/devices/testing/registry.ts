@@ -2,7 +2,14 @@
  * Every emulated chip, for the conformance suite. One import and one entry a device: how to build it on a bench and how to get it
  * away from its power-on state. `conformance.test.ts` fails when a class that implements Device is not here.
  */
+import { NullCharBackend } from '../../backend/char.ts';
 import { Pic } from '../intc/pic.ts';
+import { DebugCon } from '../platform/debugcon.ts';
+import { DebugExit } from '../platform/debugexit.ts';
+import { Port92 } from '../platform/port92.ts';
+import { PostPort } from '../platform/post.ts';
+import { Pit } from '../timer/pit.ts';
+import { Port61 } from '../timer/port61.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
 
 export const deviceRegistry: DeviceEntry[] = [
@@ -23,5 +30,46 @@ export const deviceRegistry: DeviceEntry[] = [
       // The levels belong to other chips and outlive this one's reset.
       for (const input of pic.inputs) input.set(false);
     },
+  }),
+  entry({
+    name: 'Pit',
+    create: (bench) => new Pit({ id: 'pit', ports: bench.ports, irq: bench.wire('irq0'), clock: bench.clock }),
+    mutate(pit, bench) {
+      for (const value of [0x36, 0x74, 0xb1]) bench.out8(0x43, value);
+      for (const port of [0x40, 0x41, 0x42]) for (const value of [0x34, 0x12]) bench.out8(port, value);
+      pit.setGate2(true);
+      bench.clock.advance(123_456_789);
+      bench.out8(0x41, 0x55);
+      for (const value of [0x99, 0x10]) bench.out8(0x40, value);
+      bench.out8(0x43, 0xc8);
+      bench.in8(0x42);
+    },
+  }),
+  entry({
+    name: 'Port61',
+    create: (bench) => new Port61({ id: 'port61', ports: bench.ports, clock: bench.clock, pit: { setGate2: () => {}, out2: false } }),
+    mutate: (_, bench) => bench.out8(0x61, 0x0b),
+  }),
+  entry({
+    name: 'Port92',
+    create: (bench) => new Port92({ id: 'port92', ports: bench.ports, a20: bench.wire('a20'), reset: () => {} }),
+    mutate: (_, bench) => bench.out8(0x92, 0x02),
+  }),
+  entry({
+    name: 'DebugCon',
+    stateless: true,
+    create: (bench) => new DebugCon({ id: 'debugcon', ports: bench.ports, backend: new NullCharBackend() }),
+    mutate: (_, bench) => bench.out8(0x402, 0x21),
+  }),
+  entry({
+    name: 'DebugExit',
+    stateless: true,
+    create: (bench) => new DebugExit({ id: 'debugexit', ports: bench.ports, exit: () => {} }),
+    mutate: (_, bench) => bench.out8(0xf4, 0x21),
+  }),
+  entry({
+    name: 'PostPort',
+    create: (bench) => new PostPort({ id: 'post', ports: bench.ports }),
+    mutate: (_, bench) => bench.out8(0x80, 0x21),
   }),
 ];

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { BufferCharBackend } from '../../backend/char.ts';
+import { Bench } from '../testing/bench.ts';
+import { DebugCon } from './debugcon.ts';
+import { DebugExit } from './debugexit.ts';
+import { Port92 } from './port92.ts';
+import { PostPort } from './post.ts';
+
+describe('small ports', () => {
+  it('port 92h switches A20 and resets on a rise of bit 0 only', () => {
+    const bench = new Bench();
+    let resets = 0;
+    new Port92({ id: 'port92', ports: bench.ports, a20: bench.wire('a20'), reset: () => resets++ });
+    bench.out8(0x92, 0x02);
+    expect(bench.wire('a20').level).toBe(true);
+    expect(bench.in8(0x92)).toBe(0x02);
+    bench.out8(0x92, 0x01);
+    bench.out8(0x92, 0x03);
+    expect(resets).toBe(1);
+    bench.out8(0x92, 0x00);
+    bench.out8(0x92, 0x01);
+    expect(resets).toBe(2);
+  });
+
+  it('the debug console answers 0xe9 and prints', () => {
+    const bench = new Bench();
+    const backend = new BufferCharBackend();
+    new DebugCon({ id: 'debugcon', ports: bench.ports, backend });
+    expect(bench.in8(0x402)).toBe(0xe9);
+    for (const byte of [0x68, 0x69]) bench.out8(0x402, byte);
+    expect(backend.text()).toBe('hi');
+  });
+
+  it('debug exit tells odd codes for any access size', () => {
+    const bench = new Bench();
+    const codes: number[] = [];
+    new DebugExit({ id: 'debugexit', ports: bench.ports, exit: (code) => codes.push(code) });
+    bench.out8(0xf4, 0x10);
+    bench.ports.write(0xf4, 0x1234, 2);
+    bench.ports.write(0xf4, 0xffffffff, 4);
+    expect(codes).toEqual([0x21, 0x2469, 0xffffffff]);
+  });
+
+  it('port 80h keeps the last code', () => {
+    const bench = new Bench();
+    const post = new PostPort({ id: 'post', ports: bench.ports });
+    bench.out8(0x80, 0x3c);
+    expect([post.lastCode, bench.in8(0x80)]).toEqual([0x3c, 0x3c]);
+  });
+});
