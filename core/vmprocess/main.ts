@@ -41,7 +41,13 @@ async function start(params: VmProcessStart): Promise<null> {
     if (state === 'off' || state === 'crashed') exitSoon();
   });
   await vm.start();
-  const server = new RfbServer({ source: vm.scanout, input: vm.input, name: params.config.name, platform: createRfbPlatform(), log: nullLogger });
+  const server = new RfbServer({
+    source: vm.scanout,
+    input: vm.input,
+    name: params.config.name,
+    platform: createRfbPlatform(),
+    log: nullLogger,
+  });
   rfb = server;
   vm.viewers = () => server.viewerCount;
   channels = new ChannelServer((kind, channel) => {
@@ -54,7 +60,8 @@ async function start(params: VmProcessStart): Promise<null> {
   });
   await channels.listen(params.channelSocket);
   const listen = params.config.display.listen;
-  if (listen) listener = await VncListener.open(listen, (channel) => server.accept(channel, listen.password ? { password: listen.password } : {}));
+  if (listen)
+    listener = await VncListener.open(listen, (channel) => server.accept(channel, listen.password ? { password: listen.password } : {}));
   return null;
 }
 

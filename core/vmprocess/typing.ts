@@ -42,7 +42,12 @@ export class Typist {
     const codes = keys.map((key) => {
       const code = scancodeOfKeyName(key);
       if (code === undefined)
-        throw new HypervueError('invalid-argument', `there is no key named "${key}"`, { operation: 'send keys' }, 'Use names such as ctrl, alt, delete, f1, a.');
+        throw new HypervueError(
+          'invalid-argument',
+          `there is no key named "${key}"`,
+          { operation: 'send keys' },
+          'Use names such as ctrl, alt, delete, f1, a.',
+        );
       return code;
     });
     const sink = this.input();

@@ -59,7 +59,10 @@ export class VmHost {
   private worker: Worker | undefined;
   private port: MessagePort | undefined;
   private scanoutSource: VgaScanout | undefined;
-  private readonly commands = new Map<number, { resolve: (message: Extract<FromMachine, { t: 'done' }>) => void; reject: (error: Error) => void }>();
+  private readonly commands = new Map<
+    number,
+    { resolve: (message: Extract<FromMachine, { t: 'done' }>) => void; reject: (error: Error) => void }
+  >();
   private nextCommand = 1;
   private statsTimer: NodeJS.Timeout | undefined;
   private displayMode: DisplayMode | undefined;
@@ -194,7 +197,10 @@ export class VmHost {
   private async definition(): Promise<MachineDefinition> {
     const { config } = this;
     const { folder, firmwareFolder } = this.options.start;
-    const [bios, vgaBios] = await Promise.all([readFirmware(firmwareFolder, 'bios-256k.bin'), readFirmware(firmwareFolder, 'vgabios-stdvga.bin')]);
+    const [bios, vgaBios] = await Promise.all([
+      readFirmware(firmwareFolder, 'bios-256k.bin'),
+      readFirmware(firmwareFolder, 'vgabios-stdvga.bin'),
+    ]);
     const direct = config.boot.kernel;
     return {
       name: config.name,
@@ -229,7 +235,8 @@ export class VmHost {
     await new Promise<void>((resolve, reject) => {
       port1.on('message', (message: FromMachine) => {
         if (message.t === 'started') resolve();
-        else if (message.t === 'failed') reject(new HypervueError(message.error.kind, message.error.message, message.error.context, message.error.fix));
+        else if (message.t === 'failed')
+          reject(new HypervueError(message.error.kind, message.error.message, message.error.context, message.error.fix));
         else this.receive(message);
       });
       worker.on('error', (error) => {
@@ -252,7 +259,8 @@ export class VmHost {
       case 'done': {
         const command = this.commands.get(message.id);
         this.commands.delete(message.id);
-        if (message.error) command?.reject(new HypervueError(message.error.kind, message.error.message, message.error.context, message.error.fix));
+        if (message.error)
+          command?.reject(new HypervueError(message.error.kind, message.error.message, message.error.context, message.error.fix));
         else command?.resolve(message);
         break;
       }
@@ -292,7 +300,8 @@ export class VmHost {
   }
 
   private command(command: MachineCommand): Promise<Extract<FromMachine, { t: 'done' }>> {
-    if (!this.port) throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation: command });
+    if (!this.port)
+      throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation: command });
     const id = this.nextCommand++;
     return new Promise((resolve, reject) => {
       this.commands.set(id, { resolve, reject });
@@ -318,7 +327,10 @@ export class VmHost {
     this.log.error(`${drive}: ${error.message}; the machine is paused`);
     if (this.state !== 'running') return;
     this.pausedByHost = error;
-    void this.command('pause').then(() => this.setState('paused', error), () => {});
+    void this.command('pause').then(
+      () => this.setState('paused', error),
+      () => {},
+    );
   }
 
   private async finish(): Promise<void> {
@@ -331,7 +343,13 @@ export class VmHost {
   private async threadDied(error: Error): Promise<void> {
     if (this.ended || this.state === 'off' || this.state === 'crashed') return;
     this.ended = true;
-    const reason = new HypervueError('vm-crashed', `the machine thread of ${this.config.name} failed: ${error.message}`, { object: this.config.name }, 'Start the machine again. The log has the details.', error);
+    const reason = new HypervueError(
+      'vm-crashed',
+      `the machine thread of ${this.config.name} failed: ${error.message}`,
+      { object: this.config.name },
+      'Start the machine again. The log has the details.',
+      error,
+    );
     this.log.error(error.stack ?? error.message);
     for (const command of this.commands.values()) command.reject(reason);
     this.commands.clear();
@@ -390,13 +408,21 @@ export class VmHost {
     const { width, height, text } = this.scanoutSource.mode();
     const mode: DisplayMode = { width, height, text, absolutePointer: this.input.absolute };
     const old = this.displayMode;
-    if (old && old.width === mode.width && old.height === mode.height && old.text === mode.text && old.absolutePointer === mode.absolutePointer) return;
+    if (
+      old &&
+      old.width === mode.width &&
+      old.height === mode.height &&
+      old.text === mode.text &&
+      old.absolutePointer === mode.absolutePointer
+    )
+      return;
     this.displayMode = mode;
     this.onDisplayMode.emit(mode);
   }
 
   private needRunning(operation: string): void {
-    if (this.state !== 'running') throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation });
+    if (this.state !== 'running')
+      throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation });
   }
 
   private move(event: LifecycleEvent, error?: HypervueError): void {
@@ -428,6 +454,12 @@ async function readImage(file: string): Promise<Uint8Array> {
   try {
     return new Uint8Array(await readFile(file));
   } catch (cause) {
-    throw new HypervueError('not-found', `${file} can't be read`, { path: file, operation: 'direct boot' }, 'Check the kernel and initrd paths of this machine.', cause);
+    throw new HypervueError(
+      'not-found',
+      `${file} can't be read`,
+      { path: file, operation: 'direct boot' },
+      'Check the kernel and initrd paths of this machine.',
+      cause,
+    );
   }
 }

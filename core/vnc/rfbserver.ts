@@ -1,0 +1,90 @@
+import type { DisplaySource, InputSink, Rect } from '../backend/display.ts';
+import type { ByteChannel } from '../contract/transport.ts';
+import type { Disposable } from '../util/disposable.ts';
+import { DisposableStore } from '../util/disposable.ts';
+import type { Logger } from '../util/logger.ts';
+import type { RfbPlatform } from './platformparts.ts';
+import { RfbSession } from './rfbsession.ts';
+import { ScrollDetector } from './scrolldetector.ts';
+
+export interface RfbServerOptions {
+  source: DisplaySource;
+  input: InputSink;
+  /** Desktop name shown by viewers. */
+  name: string;
+  platform: RfbPlatform;
+  log: Logger;
+}
+
+export interface AcceptOptions {
+  /** Asks for VNC authentication; only the first 8 characters count (RFC 6143 section 7.2.2). */
+  password?: string;
+}
+
+/** Serves one picture to any number of RFB 3.3, 3.7 and 3.8 viewers (RFC 6143) over byte channels of any kind. */
+export class RfbServer {
+  private readonly options: RfbServerOptions;
+  private readonly sessions = new Set<RfbSession>();
+  private readonly subscriptions = new DisposableStore();
+  private readonly scrolls = new ScrollDetector();
+  private viewing: Disposable | undefined;
+
+  constructor(options: RfbServerOptions) {
+    this.options = options;
+    const { source, input } = options;
+    this.subscriptions.add(source.onDamage((rects) => this.damaged(rects)));
+    this.subscriptions.add(source.onResize(() => this.each((session) => session.resized())));
+    this.subscriptions.add(source.onCursor(() => this.each((session) => session.cursorChanged())));
+    this.subscriptions.add(input.onPointerModeChange(() => this.each((session) => session.pointerModeChanged())));
+    this.subscriptions.add(input.onLedsChange(() => this.each((session) => session.ledsChanged())));
+  }
+
+  /** Viewers that got past the handshake. */
+  get viewerCount(): number {
+    return [...this.sessions].filter((session) => session.established).length;
+  }
+
+  accept(channel: ByteChannel, { password }: AcceptOptions): void {
+    const { source, input, name, platform, log } = this.options;
+    const session = new RfbSession({
+      channel,
+      source,
+      input,
+      name,
+      platform,
+      log,
+      password,
+      onEstablished: (exclusive) => {
+        if (exclusive)
+          this.each((other) => other !== session && other.established && other.close('another viewer asked for exclusive access'));
+        this.viewing ??= source.attachViewer();
+      },
+      onClose: () => {
+        this.sessions.delete(session);
+        if (this.viewerCount > 0) return;
+        this.viewing?.dispose();
+        this.viewing = undefined;
+      },
+    });
+    this.sessions.add(session);
+  }
+
+  /** Ends every session. */
+  close(): void {
+    this.each((session) => session.close('the machine ended'));
+    this.subscriptions.dispose();
+    this.viewing?.dispose();
+    this.viewing = undefined;
+  }
+
+  private damaged(rects: readonly Rect[]): void {
+    if (!this.sessions.size) return;
+    const { pixels, width, height } = this.options.source;
+    const scroll = this.scrolls.update(pixels, width, height, rects);
+    this.each((session) => session.damaged(rects, scroll));
+  }
+
+  private each(visit: (session: RfbSession) => void): void {
+    for (const session of [...this.sessions]) visit(session);
+  }
+}
