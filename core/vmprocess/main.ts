@@ -70,6 +70,12 @@ function running(): VmHost {
   return host;
 }
 
+/** For calls whose success is the answer. Runs inside `answer`, which reports what it throws. */
+async function done(action: Promise<void>): Promise<null> {
+  await action;
+  return null;
+}
+
 const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<VmCalls[K]['result']> } = {
   async start(params) {
     try {
@@ -81,17 +87,20 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
       throw error;
     }
   },
-  pause: async () => (await running().pause(), null),
-  resume: async () => (await running().resume(), null),
-  reset: async () => (await running().reset(), null),
-  shutdown: async () => (await running().shutdown(), null),
-  forceOff: async () => (await running().forceOff(), null),
+  pause: () => done(running().pause()),
+  resume: () => done(running().resume()),
+  reset: () => done(running().reset()),
+  shutdown: () => done(running().shutdown()),
+  forceOff: () => done(running().forceOff()),
   screenshot: async ({ maxWidth }) => running().screenshot(maxWidth),
   screenText: async () => running().screenText(),
-  typeText: async ({ text, delayMs }) => (await running().typeText(text, delayMs), null),
-  cancelTyping: async () => (running().cancelTyping(), null),
-  sendKeys: async ({ keys }) => (await running().sendKeys(keys), null),
-  changeMedium: async ({ drive, path, readOnly }) => (await running().changeMedium(drive, path, readOnly), null),
+  typeText: ({ text, delayMs }) => done(running().typeText(text, delayMs)),
+  cancelTyping: async () => {
+    running().cancelTyping();
+    return null;
+  },
+  sendKeys: ({ keys }) => done(running().sendKeys(keys)),
+  changeMedium: ({ drive, path, readOnly }) => done(running().changeMedium(drive, path, readOnly)),
 };
 
 async function answer(message: ToVmProcess): Promise<FromVmProcess> {

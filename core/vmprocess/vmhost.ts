@@ -67,7 +67,6 @@ export class VmHost {
   private statsTimer: NodeJS.Timeout | undefined;
   private displayMode: DisplayMode | undefined;
   private startedAt = 0;
-  private pausedByHost: HypervueError | undefined;
   private ended = false;
   /** Count of RFB viewers, for statistics. */
   viewers: () => number = () => 0;
@@ -133,7 +132,6 @@ export class VmHost {
 
   async resume(): Promise<void> {
     const next = transition(this.state, 'resume', this.config.name);
-    this.pausedByHost = undefined;
     this.drives.retry();
     await this.command('resume');
     this.setState(next);
@@ -326,7 +324,6 @@ export class VmHost {
   private hostError(drive: string, error: HypervueError): void {
     this.log.error(`${drive}: ${error.message}; the machine is paused`);
     if (this.state !== 'running') return;
-    this.pausedByHost = error;
     void this.command('pause').then(
       () => this.setState('paused', error),
       () => {},
