@@ -10,6 +10,7 @@ import { Port92 } from '../platform/port92.ts';
 import { PostPort } from '../platform/post.ts';
 import { Pit } from '../timer/pit.ts';
 import { Port61 } from '../timer/port61.ts';
+import { Rtc } from '../timer/rtc.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
 
 export const deviceRegistry: DeviceEntry[] = [
@@ -71,5 +72,24 @@ export const deviceRegistry: DeviceEntry[] = [
     name: 'PostPort',
     create: (bench) => new PostPort({ id: 'post', ports: bench.ports }),
     mutate: (_, bench) => bench.out8(0x80, 0x21),
+  }),
+  entry({
+    name: 'Rtc',
+    // Everything that the battery keeps.
+    kept: ['cmos', 'offsetMs', 'heldFraction', 'periodicPhase'],
+    create: (bench) => new Rtc({ id: 'rtc', ports: bench.ports, irq: bench.wire('irq8'), clock: bench.clock }),
+    mutate(_, bench) {
+      const write = (index: number, value: number) => {
+        bench.out8(0x70, index);
+        bench.out8(0x71, value);
+      };
+      write(0x0a, 0x2b);
+      write(0x0b, 0x76);
+      write(9, 77);
+      write(0x44, 0x99);
+      bench.out8(0x72, 0x33);
+      bench.out8(0x73, 0x44);
+      bench.clock.advance(1_234_567_890);
+    },
   }),
 ];
