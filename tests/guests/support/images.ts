@@ -1,0 +1,85 @@
+import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { built, debianPackage, findFile, newestPackage, run } from './packages.ts';
+
+/** Real guest systems, made from Debian packages (see docs/testing.md). Each function returns the path of a cached file. */
+
+export const grubCdrom = () => findFile(debianPackage('grub-rescue-pc'), /grub-rescue-cdrom\.iso$/);
+export const grubFloppy = () => findFile(debianPackage('grub-rescue-pc'), /grub-rescue-floppy\.img$/);
+export const memtestIso = () => findFile(debianPackage('memtest86+'), /memtest86\+ia32\.iso$/);
+export const memtestKernel = () => findFile(debianPackage('memtest86+'), /boot\/memtest86\+ia32\.bin$/);
+
+/** Debian's 6.1 kernel for i686 without PAE. */
+export const linux686 = () => findFile(debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686$/, 'linux-image-6.1.0', 'i386')), /boot\/vmlinuz-/);
+export const linux686Pae = () => findFile(debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686-pae$/, 'linux-image-6.1.0', 'i386')), /boot\/vmlinuz-/);
+
+/** Kernel modules that the initramfs carries: disks and CD-ROM as the machine has them. */
+const modules = ['ata_piix', 'libata', 'scsi_mod', 'scsi_common', 'sd_mod', 't10-pi', 'crc64-rocksoft', 'crc64_rocksoft_generic', 'crc-t10dif', 'crct10dif_common', 'crct10dif_generic', 'crc64', 'sr_mod', 'cdrom'];
+
+const rc = `#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+for m in scsi_common scsi_mod libata ata_piix crc64 crct10dif_common crc-t10dif crc64-rocksoft t10-pi cdrom sr_mod sd_mod; do
+  [ -f /modules/$m.ko ] && insmod /modules/$m.ko 2>/dev/null
+done
+echo "GUEST READY $(uname -r) $(uname -m)"
+`;
+
+/** ACPI power button: Debian's kernel has the button driver as a module; an init script polls its input device instead of running acpid. */
+const inittab = `::sysinit:/etc/rc
+ttyS0::respawn:-/bin/sh
+tty1::respawn:-/bin/sh
+::ctrlaltdel:/bin/reboot
+::shutdown:/bin/umount -a
+`;
+
+/** A static busybox with shells on ttyS0 and tty1, and the storage modules of the given kernel; about 1 MB. */
+export function initramfs(kernelPackage: 'i386'): string {
+  return built(`initramfs-${kernelPackage}.gz`, (target) => {
+    const root = mkdtempSync(path.join(tmpdir(), 'hypervue-initramfs-'));
+    try {
+      for (const folder of ['bin', 'sbin', 'dev', 'proc', 'sys', 'etc', 'tmp', 'mnt', 'modules', 'root']) mkdirSync(path.join(root, folder));
+      copyFileSync(findFile(debianPackage('busybox-static:i386'), /bin\/busybox$/), path.join(root, 'bin/busybox'));
+      chmodSync(path.join(root, 'bin/busybox'), 0o755);
+      const applets = ['sh', 'ls', 'cat', 'echo', 'mount', 'umount', 'uname', 'insmod', 'mkdir', 'poweroff', 'reboot', 'halt', 'dd', 'md5sum', 'sha256sum', 'ps', 'sleep', 'sync', 'date', 'dmesg', 'awk', 'head', 'tail', 'grep', 'wc', 'time', 'mknod', 'od', 'free', 'clear', 'stty', 'hexdump', 'gzip', 'test', '['];
+      for (const applet of applets) symlinkSync('busybox', path.join(root, 'bin', applet));
+      symlinkSync('bin/busybox', path.join(root, 'init'));
+      const kernel = debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686$/, 'linux-image-6.1.0', 'i386'));
+      for (const name of [...modules, 'evdev', 'button', 'mousedev', 'psmouse']) {
+        try {
+          copyFileSync(findFile(kernel, new RegExp(`/${name}\\.ko$`)), path.join(root, 'modules', `${name}.ko`));
+        } catch {
+          // Built in, or not part of this kernel version.
+        }
+      }
+      writeFileSync(path.join(root, 'etc/rc'), rc, { mode: 0o755 });
+      writeFileSync(path.join(root, 'etc/inittab'), inittab);
+      run('mknod', ['-m', '600', path.join(root, 'dev/console'), 'c', '5', '1']);
+      run('mknod', ['-m', '666', path.join(root, 'dev/null'), 'c', '1', '3']);
+      run('sh', ['-c', `cd '${root}' && find . | cpio --quiet -o -H newc | gzip -9 > '${target}'`]);
+    } finally {
+      rmSync(root, { recursive: true, force: true });
+    }
+  });
+}
+
+/** A CD that boots the kernel and initramfs through GRUB (El Torito, no emulation). */
+export function linuxIso(): string {
+  return built('linux-i386.iso', (target) => {
+    const root = mkdtempSync(path.join(tmpdir(), 'hypervue-iso-'));
+    try {
+      mkdirSync(path.join(root, 'boot/grub'), { recursive: true });
+      cpSync(linux686(), path.join(root, 'boot/vmlinuz'));
+      cpSync(initramfs('i386'), path.join(root, 'boot/initrd.gz'));
+      writeFileSync(
+        path.join(root, 'boot/grub/grub.cfg'),
+        'set timeout=0\nmenuentry "Linux" {\n  linux /boot/vmlinuz console=tty0 console=ttyS0,115200 quiet mitigations=off\n  initrd /boot/initrd.gz\n}\n',
+      );
+      run('grub-mkrescue', ['-d', '/usr/lib/grub/i386-pc', '-o', target, root, '--', '-volid', 'HYPERVUE_TEST']);
+    } finally {
+      rmSync(root, { recursive: true, force: true });
+    }
+  });
+}

@@ -1,0 +1,81 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Everything fetched or built for tests; never committed. */
+export const cacheFolder = fileURLToPath(new URL('../../../.cache/guests', import.meta.url));
+
+/** Runs a program quietly; a failure's message has its standard error. */
+export function run(command: string, args: readonly string[], options: { cwd?: string; input?: Uint8Array } = {}): string {
+  return execFileSync(command, args, { cwd: options.cwd, input: options.input, encoding: 'latin1', stdio: ['pipe', 'pipe', 'pipe'], maxBuffer: 1 << 26 });
+}
+
+let indexRefreshed = false;
+
+function refreshIndex(): void {
+  if (indexRefreshed) return;
+  if (!run('dpkg', ['--print-foreign-architectures']).split('\n').includes('i386')) run('dpkg', ['--add-architecture', 'i386']);
+  try {
+    run('apt-get', ['update', '-qq']);
+  } catch (error) {
+    // A mirror in the middle of a sync fails one index and serves the others; what is then missing shows at the download.
+    console.warn(`apt-get update: ${String((error as { stderr?: string }).stderr ?? error).split('\n')[0]}`);
+  }
+  indexRefreshed = true;
+}
+
+/**
+ * Downloads a Debian package without installing it and unpacks it under the cache; returns the folder. apt verifies the archive's signature and
+ * checksums; the package's SHA-256 is recorded beside it and checked on later use.
+ */
+export function debianPackage(name: string): string {
+  const folder = path.join(cacheFolder, 'packages', name.replace(':', '_'));
+  if (existsSync(path.join(folder, '.complete'))) return folder;
+  refreshIndex();
+  const download = `${folder}.download`;
+  rmSync(download, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(download, { recursive: true });
+  run('apt-get', ['download', '-q', '-o', 'APT::Sandbox::User=root', name], { cwd: download });
+  const archive = readdirSync(download).find((file) => file.endsWith('.deb'));
+  if (!archive) throw new Error(`apt-get download ${name} left no package`);
+  const unpacked = path.join(download, 'root');
+  mkdirSync(unpacked);
+  run('dpkg-deb', ['-x', path.join(download, archive), unpacked]);
+  writeFileSync(path.join(unpacked, '.complete'), `${archive} ${createHash('sha256').update(readFileSync(path.join(download, archive))).digest('hex')}\n`);
+  renameSync(unpacked, folder);
+  rmSync(download, { recursive: true, force: true });
+  return folder;
+}
+
+/** Newest package whose name matches, from apt's index: kernel packages carry their version in the name. */
+export function newestPackage(pattern: RegExp, search: string, architecture?: string): string {
+  refreshIndex();
+  const names = run('apt-cache', ['pkgnames', search])
+    .split('\n')
+    .filter((name) => pattern.test(name))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  const newest = names.at(-1);
+  if (!newest) throw new Error(`no package matches ${pattern}`);
+  return architecture ? `${newest}:${architecture}` : newest;
+}
+
+/** First file under `folder` whose path matches. */
+export function findFile(folder: string, pattern: RegExp): string {
+  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) if (pattern.test(file)) return path.join(folder, file);
+  throw new Error(`nothing under ${folder} matches ${pattern}`);
+}
+
+/** Builds a file once: `make` writes to the path it is given, which then moves into place. */
+export function built(name: string, make: (target: string) => void): string {
+  const target = path.join(cacheFolder, 'built', name);
+  if (existsSync(target)) return target;
+  mkdirSync(path.dirname(target), { recursive: true });
+  const partial = `${target}.partial`;
+  rmSync(partial, { recursive: true, force: true });
+  make(partial);
+  renameSync(partial, target);
+  return target;
+}
