@@ -39,6 +39,8 @@ export type FromMachine =
   | { t: 'debugExit'; code: number }
   /** Triple fault; the machine was reset, as hardware does. */
   | { t: 'tripleFault' }
+  /** HLT with interrupts off. */
+  | { t: 'halted' }
   | { t: 'pointerMode'; absolute: boolean }
   | { t: 'leds'; leds: number }
   | { t: 'log'; level: LogLevel; scope: string; message: string };

@@ -5,7 +5,7 @@ import { nullLogger } from '../util/logger.ts';
 import { RfbServer } from '../vnc/rfbserver.ts';
 import { ChannelServer } from './channelserver.ts';
 import { connectParent } from './parentport.ts';
-import { sibling } from './sibling.ts';
+import { runtimePaths } from './runtimepaths.ts';
 import { VmHost } from './vmhost.ts';
 import { VncListener } from './vnclistener.ts';
 
@@ -31,7 +31,7 @@ function exitSoon(): void {
 async function start(params: VmProcessStart): Promise<null> {
   if (host) throw new HypervueError('invalid-state', 'this VM process already runs a machine');
   process.title = `hypervue-vm ${params.config.name}`;
-  const vm = new VmHost({ start: params, machineThread: sibling(import.meta.url, 'machinethread') });
+  const vm = new VmHost({ start: params, machineThread: runtimePaths(import.meta.url).machineThread });
   host = vm;
   vm.onLog.on((entry) => parent.send({ type: 'log', entry }));
   vm.onStats.on((stats) => parent.send({ type: 'stats', stats }));

@@ -46,6 +46,8 @@ export class VmHost {
   readonly onDebugOutput = new Emitter<Uint8Array>();
   readonly onDebugExit = new Emitter<number>();
   readonly onTripleFault = new Emitter<null>();
+  /** HLT with interrupts off: nothing but a reset or NMI goes on from here. */
+  readonly onHalted = new Emitter<null>();
   readonly config: VmConfig;
   readonly serial: SerialHub[] = [];
   readonly input: RemoteInput;
@@ -278,6 +280,9 @@ export class VmHost {
       case 'tripleFault':
         this.log.warn('the guest CPU shut down (triple fault); the machine was reset');
         this.onTripleFault.emit(null);
+        break;
+      case 'halted':
+        this.onHalted.emit(null);
         break;
       case 'pointerMode':
         this.input.setPointerMode(message.absolute);

@@ -1,0 +1,196 @@
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { InvalidArgumentError, type Command } from 'commander';
+import { vmConfigSchema, type Drive, type VmConfig } from '../contract/vm.ts';
+import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { runtimePaths } from '../vmprocess/runtimepaths.ts';
+import { VmHost } from '../vmprocess/vmhost.ts';
+
+export interface RunOptions {
+  memory: number;
+  cdrom?: string;
+  floppy?: string;
+  disk: string[];
+  kernel?: string;
+  initrd?: string;
+  append: string;
+  readonly?: boolean;
+  timeout: number;
+  expect?: string;
+  type?: string;
+  keys: string[];
+  after?: string;
+  screen?: boolean;
+  screenshot?: string;
+  cpu?: boolean;
+  quiet?: boolean;
+  firmware?: string;
+  wasm?: string;
+}
+
+/** Exit codes of the runner besides the guest's own from isa-debug-exit. */
+export const EXIT_TIMEOUT = 124;
+export const EXIT_FAILED = 125;
+export const EXIT_TRIPLE_FAULT = 126;
+
+function runConfig(options: RunOptions): VmConfig {
+  const drives: Drive[] = [];
+  const readOnly = options.readonly ?? false;
+  options.disk.forEach((file, index) => {
+    if (index > 2) throw new HypervueError('invalid-argument', 'the runner takes at most three disks', { operation: 'run' });
+    drives.push({ id: (['ide0', 'ide1', 'ide3'] as const)[index]!, kind: 'disk', path: path.resolve(file), format: 'raw', readOnly });
+  });
+  if (options.cdrom) drives.push({ id: 'ide2', kind: 'cdrom', path: path.resolve(options.cdrom), format: 'raw', readOnly: true });
+  if (options.floppy) drives.push({ id: 'fd0', kind: 'floppy', path: path.resolve(options.floppy), format: 'raw', readOnly });
+  return vmConfigSchema.parse({
+    schema: 1,
+    id: '00000000-0000-4000-8000-000000000001',
+    name: 'run',
+    createdAt: new Date().toISOString(),
+    cpu: {},
+    memoryMiB: options.memory,
+    boot: {
+      order: options.floppy ? ['floppy', 'cdrom', 'disk'] : options.cdrom ? ['cdrom', 'disk', 'floppy'] : ['disk', 'cdrom', 'floppy'],
+      kernel: options.kernel
+        ? { path: path.resolve(options.kernel), initrd: options.initrd ? path.resolve(options.initrd) : null, cmdline: options.append }
+        : null,
+    },
+    drives,
+    display: {},
+    serial: [{ type: 'console' }, { type: 'none' }],
+  });
+}
+
+const json = (value: unknown) =>
+  JSON.stringify(
+    value,
+    (_, item) =>
+      typeof item === 'bigint' ? `0x${item.toString(16)}` : item instanceof Uint8Array ? Buffer.from(item).toString('hex') : item,
+    2,
+  );
+
+/**
+ * Boots one machine without a manager: serial output to standard output, then whatever was asked for when it ends, when `expect` shows up on
+ * serial or screen, or at the time limit. Resolves with the exit code.
+ */
+export async function runMachine(options: RunOptions): Promise<number> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'hypervue-run-'));
+  const paths = runtimePaths(import.meta.url);
+  const vm = new VmHost({
+    start: {
+      config: runConfig(options),
+      folder,
+      firmwareFolder: options.firmware ?? paths.firmwareFolder,
+      cpuWasmPath: options.wasm ?? paths.cpuWasm,
+      channelSocket: '',
+    },
+    machineThread: paths.machineThread,
+    debugExit: true,
+  });
+  let serial = '';
+  let finish!: (code: number) => void;
+  const finished = new Promise<number>((resolve) => {
+    finish = resolve;
+  });
+  vm.onLog.on((entry) => {
+    if (!options.quiet && entry.level !== 'debug') process.stderr.write(`[${entry.level}] ${entry.scope}: ${entry.message}\n`);
+  });
+  vm.onDebugExit.on((code) => finish(code));
+  vm.onTripleFault.on(() => finish(EXIT_TRIPLE_FAULT));
+  vm.onHalted.on(() => {
+    if (options.cpu) finish(0);
+  });
+  vm.onState.on(({ state, error }) => {
+    if (state === 'off') finish(0);
+    if (state === 'crashed') {
+      process.stderr.write(`${error?.message ?? 'the machine crashed'}\n`);
+      finish(EXIT_FAILED);
+    }
+  });
+  const seen = () => {
+    if (options.expect && (serial.includes(options.expect) || vm.screenText()?.rows.some((row) => row.includes(options.expect!))))
+      finish(0);
+  };
+  const limit = setTimeout(() => finish(options.expect ? EXIT_TIMEOUT : 0), options.timeout * 1000);
+  const poll = setInterval(seen, 100);
+  try {
+    await vm.start();
+    vm.serial[0]!.onOutput = (bytes) => {
+      process.stdout.write(bytes);
+      serial = (serial + Buffer.from(bytes).toString('latin1')).slice(-65_536);
+      seen();
+    };
+    if (options.type !== undefined || options.keys.length) {
+      const gate = options.after;
+      if (gate)
+        while (!serial.includes(gate) && !vm.screenText()?.rows.some((row) => row.includes(gate)))
+          await new Promise((resolve) => setTimeout(resolve, 50));
+      for (const chord of options.keys) await vm.sendKeys(chord.split('+'));
+      if (options.type !== undefined) await vm.typeText(options.type.replaceAll('\\n', '\n'), 30);
+    }
+    const code = await finished;
+    const alive = vm.state === 'running' || vm.state === 'paused';
+    if (options.screen)
+      process.stdout.write(
+        `${
+          vm
+            .screenText()
+            ?.rows.map((row) => row.trimEnd())
+            .join('\n') ?? '[graphics mode]'
+        }\n`,
+      );
+    if (options.screenshot) writeFileSync(options.screenshot, vm.screenshot().png);
+    if (options.cpu && alive) process.stdout.write(`${json(await vm.cpuState())}\n`);
+    if (alive) await vm.forceOff();
+    return code;
+  } catch (error) {
+    const failure = asHypervueError(error);
+    process.stderr.write(`${failure.message}${failure.fix ? `\n${failure.fix}` : ''}\n`);
+    return EXIT_FAILED;
+  } finally {
+    clearTimeout(limit);
+    clearInterval(poll);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Adds `hypervue run` to the command line. */
+export function addRunCommand(program: Command): void {
+  const collect = (value: string, list: string[]) => [...list, value];
+  const number = (value: string) => {
+    const parsed = Number(value);
+    if (!Number.isFinite(parsed) || parsed <= 0) throw new InvalidArgumentError('must be a number above 0');
+    return parsed;
+  };
+  program
+    .command('run')
+    .description('boot one machine without a library: serial output on standard output, for tests and scripts')
+    .option('-m, --memory <MiB>', 'guest RAM', number, 256)
+    .option('--cdrom <iso>', 'CD image')
+    .option('--floppy <image>', 'floppy image')
+    .option('--disk <image>', 'raw disk image; may be repeated', collect, [])
+    .option('--kernel <file>', 'bzImage or multiboot ELF to boot directly')
+    .option('--initrd <file>', 'initial RAM disk or multiboot module')
+    .option('--append <text>', 'kernel command line', '')
+    .option('--readonly', 'do not write to disks and floppies')
+    .option('--timeout <seconds>', 'stop after this long', number, 60)
+    .option('--expect <text>', 'end with code 0 once this shows on serial or screen, with 124 when it does not in time')
+    .option('--after <text>', 'wait for this on serial or screen before typing')
+    .option('--keys <chord>', 'press keys, for example ctrl+alt+delete; may be repeated', collect, [])
+    .option('--type <text>', 'type text, \\n is Enter')
+    .option('--screen', 'print the text screen at the end')
+    .option('--screenshot <png>', 'save the picture at the end')
+    .option('--cpu', 'print the CPU state as JSON at HLT with interrupts off, at debug-exit or at the end')
+    .option('--quiet', 'no log on standard error')
+    .option('--firmware <folder>', 'folder with bios-256k.bin and vgabios-stdvga.bin')
+    .option('--wasm <file>', 'compiled interpreter')
+    .addHelpText(
+      'after',
+      '\nExit code: (value << 1) | 1 when the guest writes value to port 0xF4, 0 when it turned itself off, 124 time limit with --expect, 125 failure, 126 triple fault.',
+    )
+    .action(async (options: RunOptions) => {
+      process.exit(await runMachine(options));
+    });
+}
