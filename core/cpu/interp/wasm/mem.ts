@@ -1,0 +1,569 @@
+/**
+ * Guest memory accesses. Two floors:
+ *   lin*  by linear address, through the TLB (tlb.ts) at the current privilege; *Sys at supervisor privilege whatever the CPL;
+ *   mem*  by segment and offset, after the segment checks (SDM volume 3 section 5.3).
+ * A hit costs one compare; page crossing, MMIO, ROM, pages with decoded code, data breakpoints and TLB misses take the slow call. Every
+ * function either completes or leaves by raise(); a write that crosses pages changes nothing before both pages are known to be writable.
+ */
+import { CODE_MAP_BASE, CPU_STATE_BASE, DIRTY_MAP_BASE, PM_READ, PM_ROM, PM_WRITE } from '../../../memory/layout';
+import { watchHit, watchPage } from './debug';
+import { invalidateCodePage } from './codecache';
+import { raiseFaultErr } from './fault';
+import { mmioRead, mmioWrite } from './imports';
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, maskA20, physEntry, walk, walkGlobal, walkWritable } from './paging';
+import { S_SEG, SEG_BASE, SEG_FLAGS, SEG_LIMIT, SEG_SS, VEC_AC, VEC_GP, VEC_SS } from './stateoffsets';
+import { SY_ALIGN_CHECK, SY_TLB_CUR, SY_WATCH } from './sysstate';
+import { PAGE_MASK, TLB_SUP, TLB_USER, TLB_W, TLB_X, tlbInsert, tlbSlot } from './tlb';
+
+/** SEG_FLAGS bits, derived by segFlags() in seg.ts. */
+export const SF_READ: u32 = 1;
+export const SF_WRITE: u32 = 2;
+export const SF_DOWN: u32 = 4;
+export const SF_BIG: u32 = 8;
+/** Base 0, limit 4 GiB, and readable / writable: the offset is the linear address and there is nothing to check. */
+export const SF_FLAT_R: u32 = 16;
+export const SF_FLAT_W: u32 = 32;
+
+/** Linear addresses are 32 bits wide outside 64-bit mode. */
+const LINEAR_MASK: u64 = 0xffffffff;
+
+/** translate() result for a write to ROM. */
+const HOST_DROPPED: usize = 1;
+
+let physAddress: u64 = 0;
+
+/**
+ * Host offset of the byte at `lin` for a data access (ACCESS_READ or ACCESS_WRITE) through the tables at `table` (TLB_SUP or TLB_USER), 0
+ * for MMIO (physAddress then says where), HOST_DROPPED for a write to ROM. Raises #PF. Fills the TLB where that is allowed.
+ */
+function translate(table: usize, lin: u64, access: u32): usize {
+  const pa = maskA20(walk(lin, access, table == TLB_USER) | (lin & 0xfff));
+  const entry = physEntry(pa);
+  physAddress = pa;
+  const host: usize = (entry & 0xfffff000) | (<usize>pa & 0xfff);
+  const watched = load<u32>(CPU_STATE_BASE + SY_WATCH) != 0 && watchPage(lin);
+  const writable = walkWritable && (entry & PM_WRITE) != 0 && !load<u8>(CODE_MAP_BASE + (host >> 12));
+  if (access == ACCESS_WRITE) {
+    if (!(entry & PM_WRITE)) return entry & PM_ROM ? HOST_DROPPED : 0;
+    if (!watched && writable) tlbInsert(table + TLB_W, lin, host, walkGlobal);
+    return host;
+  }
+  if (!(entry & PM_READ)) return 0;
+  if (!watched) {
+    tlbInsert(table, lin, host, walkGlobal);
+    if (writable) tlbInsert(table + TLB_W, lin, host, walkGlobal);
+  }
+  return host;
+}
+
+// @ts-ignore: decorator
+@inline
+function marked(host: usize): void {
+  store<u8>(DIRTY_MAP_BASE + (host >> 12), 0xff);
+}
+
+/** After a store that did not come through the write TLB. */
+function stored(host: usize): void {
+  marked(host);
+  if (load<u8>(CODE_MAP_BASE + (host >> 12))) invalidateCodePage(host);
+}
+
+/** Reads `size` bytes from the MMIO bus: naturally aligned pieces of 4, 2 and 1 bytes. */
+function mmioReadAny(pa: u64, size: u32): u64 {
+  let value: u64 = 0;
+  for (let done: u32 = 0; done < size; ) {
+    const piece = mmioPiece(pa + done, size - done);
+    value |= <u64>mmioRead(<f64>(pa + done), piece) << (done << 3);
+    done += piece;
+  }
+  return value;
+}
+
+function mmioWriteAny(pa: u64, value: u64, size: u32): void {
+  for (let done: u32 = 0; done < size; ) {
+    const piece = mmioPiece(pa + done, size - done);
+    const part = <u32>(value >> (done << 3));
+    mmioWrite(<f64>(pa + done), piece == 4 ? part : piece == 2 ? part & 0xffff : part & 0xff, piece);
+    done += piece;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function mmioPiece(pa: u64, left: u32): u32 {
+  if (left >= 4 && !(pa & 3)) return 4;
+  return left >= 2 && !(pa & 1) ? 2 : 1;
+}
+
+function readSlow(table: usize, address: u64, size: u32): u64 {
+  const lin = address & LINEAR_MASK;
+  const first: u32 = 4096 - (<u32>lin & 0xfff);
+  if (first < size) return readCross(table, lin, size, first);
+  const host = translate(table, lin, ACCESS_READ);
+  if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, false);
+  if (!host) return mmioReadAny(physAddress, size);
+  switch (size) {
+    case 1:
+      return load<u8>(host);
+    case 2:
+      return load<u16>(host);
+    case 4:
+      return load<u32>(host);
+    default:
+      return load<u64>(host);
+  }
+}
+
+function readCross(table: usize, lin: u64, size: u32, first: u32): u64 {
+  const host1 = translate(table, lin, ACCESS_READ);
+  const pa1 = physAddress;
+  const host2 = translate(table, (lin + first) & LINEAR_MASK, ACCESS_READ);
+  const pa2 = physAddress;
+  if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, false);
+  let value: u64 = 0;
+  if (host1) for (let i: u32 = 0; i < first; i++) value |= <u64>load<u8>(host1 + i) << (i << 3);
+  else value = mmioReadAny(pa1, first);
+  let high: u64 = 0;
+  const rest = size - first;
+  if (host2) for (let i: u32 = 0; i < rest; i++) high |= <u64>load<u8>(host2 + i) << (i << 3);
+  else high = mmioReadAny(pa2, rest);
+  return value | (high << (first << 3));
+}
+
+/** The read half of a read-modify-write: checked, and faulting, as a write. */
+function readForWriteSlow(table: usize, address: u64, size: u32): u64 {
+  probeWrite(table, address, size);
+  return readSlow(table, address, size);
+}
+
+function writeSlow(table: usize, address: u64, value: u64, size: u32): void {
+  const lin = address & LINEAR_MASK;
+  const first: u32 = 4096 - (<u32>lin & 0xfff);
+  if (first < size) {
+    writeCross(table, lin, value, size, first);
+    return;
+  }
+  const host = translate(table, lin, ACCESS_WRITE);
+  if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, true);
+  if (host == HOST_DROPPED) return;
+  if (!host) {
+    mmioWriteAny(physAddress, value, size);
+    return;
+  }
+  switch (size) {
+    case 1:
+      store<u8>(host, <u8>value);
+      break;
+    case 2:
+      store<u16>(host, <u16>value);
+      break;
+    case 4:
+      store<u32>(host, <u32>value);
+      break;
+    default:
+      store<u64>(host, value);
+      break;
+  }
+  stored(host);
+}
+
+function writeCross(table: usize, lin: u64, value: u64, size: u32, first: u32): void {
+  const host1 = translate(table, lin, ACCESS_WRITE);
+  const pa1 = physAddress;
+  const host2 = translate(table, (lin + first) & LINEAR_MASK, ACCESS_WRITE);
+  const pa2 = physAddress;
+  if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, true);
+  writePart(host1, pa1, value, first);
+  writePart(host2, pa2, value >> (first << 3), size - first);
+}
+
+function writePart(host: usize, pa: u64, value: u64, size: u32): void {
+  if (host == HOST_DROPPED) return;
+  if (!host) {
+    mmioWriteAny(pa, value, size);
+    return;
+  }
+  for (let i: u32 = 0; i < size; i++) store<u8>(host + i, <u8>(value >> (i << 3)));
+  stored(host);
+}
+
+/** Raises the fault that a write of `size` (1..4096) bytes would raise; changes nothing but accessed and dirty bits. */
+export function probeWrite(table: usize, address: u64, size: u32): void {
+  const lin = address & LINEAR_MASK;
+  translate(table, lin, ACCESS_WRITE);
+  const last = (lin + size - 1) & LINEAR_MASK;
+  if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_WRITE);
+}
+
+/** The same for a read. */
+export function probeRead(table: usize, address: u64, size: u32): void {
+  const lin = address & LINEAR_MASK;
+  translate(table, lin, ACCESS_READ);
+  const last = (lin + size - 1) & LINEAR_MASK;
+  if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_READ);
+}
+
+// ---- Linear accesses through given tables ------------------------------------------------------------------------------------------
+
+// @ts-ignore: decorator
+@inline
+export function read8(table: usize, lin: u64): u32 {
+  const e = tlbSlot(table, lin);
+  if (load<u64>(e) == (lin & PAGE_MASK)) return load<u8>(<usize>lin + load<u32>(e, 8));
+  return <u32>readSlow(table, lin, 1);
+}
+// @ts-ignore: decorator
+@inline
+export function read16(table: usize, lin: u64): u32 {
+  const e = tlbSlot(table, lin);
+  if (load<u64>(e) == ((lin + 1) & PAGE_MASK)) return load<u16>(<usize>lin + load<u32>(e, 8));
+  return <u32>readSlow(table, lin, 2);
+}
+// @ts-ignore: decorator
+@inline
+export function read32(table: usize, lin: u64): u32 {
+  const e = tlbSlot(table, lin);
+  if (load<u64>(e) == ((lin + 3) & PAGE_MASK)) return load<u32>(<usize>lin + load<u32>(e, 8));
+  return <u32>readSlow(table, lin, 4);
+}
+// @ts-ignore: decorator
+@inline
+export function read64(table: usize, lin: u64): u64 {
+  const e = tlbSlot(table, lin);
+  if (load<u64>(e) == ((lin + 7) & PAGE_MASK)) return load<u64>(<usize>lin + load<u32>(e, 8));
+  return readSlow(table, lin, 8);
+}
+// @ts-ignore: decorator
+@inline
+export function write8(table: usize, lin: u64, v: u32): void {
+  const e = tlbSlot(table + TLB_W, lin);
+  if (load<u64>(e) == (lin & PAGE_MASK)) {
+    const host = <usize>lin + load<u32>(e, 8);
+    store<u8>(host, <u8>v);
+    marked(host);
+  } else writeSlow(table, lin, v, 1);
+}
+// @ts-ignore: decorator
+@inline
+export function write16(table: usize, lin: u64, v: u32): void {
+  const e = tlbSlot(table + TLB_W, lin);
+  if (load<u64>(e) == ((lin + 1) & PAGE_MASK)) {
+    const host = <usize>lin + load<u32>(e, 8);
+    store<u16>(host, <u16>v);
+    marked(host);
+  } else writeSlow(table, lin, v, 2);
+}
+// @ts-ignore: decorator
+@inline
+export function write32(table: usize, lin: u64, v: u32): void {
+  const e = tlbSlot(table + TLB_W, lin);
+  if (load<u64>(e) == ((lin + 3) & PAGE_MASK)) {
+    const host = <usize>lin + load<u32>(e, 8);
+    store<u32>(host, v);
+    marked(host);
+  } else writeSlow(table, lin, v, 4);
+}
+// @ts-ignore: decorator
+@inline
+export function write64(table: usize, lin: u64, v: u64): void {
+  const e = tlbSlot(table + TLB_W, lin);
+  if (load<u64>(e) == ((lin + 7) & PAGE_MASK)) {
+    const host = <usize>lin + load<u32>(e, 8);
+    store<u64>(host, v);
+    marked(host);
+  } else writeSlow(table, lin, v, 8);
+}
+
+/** TLB tables of the current privilege. */
+// @ts-ignore: decorator
+@inline
+export function tlbTable(): usize {
+  return load<u32>(CPU_STATE_BASE + SY_TLB_CUR);
+}
+
+// ---- Linear accesses at the current privilege --------------------------------------------------------------------------------------
+
+// @ts-ignore: decorator
+@inline
+export function linRead8(lin: u64): u32 {
+  return read8(tlbTable(), lin);
+}
+// @ts-ignore: decorator
+@inline
+export function linRead16(lin: u64): u32 {
+  return read16(tlbTable(), lin);
+}
+// @ts-ignore: decorator
+@inline
+export function linRead32(lin: u64): u32 {
+  return read32(tlbTable(), lin);
+}
+// @ts-ignore: decorator
+@inline
+export function linRead64(lin: u64): u64 {
+  return read64(tlbTable(), lin);
+}
+// @ts-ignore: decorator
+@inline
+export function linReadV(lin: u64): v128 {
+  const e = tlbSlot(tlbTable(), lin);
+  if (load<u64>(e) == ((lin + 15) & PAGE_MASK)) return v128.load(<usize>lin + load<u32>(e, 8));
+  return readVSlow(lin);
+}
+// @ts-ignore: decorator
+@inline
+export function linWrite8(lin: u64, v: u32): void {
+  write8(tlbTable(), lin, v);
+}
+// @ts-ignore: decorator
+@inline
+export function linWrite16(lin: u64, v: u32): void {
+  write16(tlbTable(), lin, v);
+}
+// @ts-ignore: decorator
+@inline
+export function linWrite32(lin: u64, v: u32): void {
+  write32(tlbTable(), lin, v);
+}
+// @ts-ignore: decorator
+@inline
+export function linWrite64(lin: u64, v: u64): void {
+  write64(tlbTable(), lin, v);
+}
+// @ts-ignore: decorator
+@inline
+export function linWriteV(lin: u64, v: v128): void {
+  const e = tlbSlot(tlbTable() + TLB_W, lin);
+  if (load<u64>(e) == ((lin + 15) & PAGE_MASK)) {
+    const host = <usize>lin + load<u32>(e, 8);
+    v128.store(host, v);
+    marked(host);
+  } else writeVSlow(lin, v);
+}
+
+function readVSlow(lin: u64): v128 {
+  const low = linRead64(lin);
+  const high = linRead64((lin + 8) & LINEAR_MASK);
+  return i64x2.replace_lane(i64x2.splat(low), 1, high);
+}
+
+function writeVSlow(lin: u64, v: v128): void {
+  probeWrite(tlbTable(), lin, 16);
+  linWrite64(lin, i64x2.extract_lane(v, 0));
+  linWrite64((lin + 8) & LINEAR_MASK, i64x2.extract_lane(v, 1));
+}
+
+/** Read half of a read-modify-write. */
+// @ts-ignore: decorator
+@inline
+export function linReadW8(lin: u64): u32 {
+  const e = tlbSlot(tlbTable() + TLB_W, lin);
+  if (load<u64>(e) == (lin & PAGE_MASK)) return load<u8>(<usize>lin + load<u32>(e, 8));
+  return <u32>readForWriteSlow(tlbTable(), lin, 1);
+}
+// @ts-ignore: decorator
+@inline
+export function linReadW16(lin: u64): u32 {
+  const e = tlbSlot(tlbTable() + TLB_W, lin);
+  if (load<u64>(e) == ((lin + 1) & PAGE_MASK)) return load<u16>(<usize>lin + load<u32>(e, 8));
+  return <u32>readForWriteSlow(tlbTable(), lin, 2);
+}
+// @ts-ignore: decorator
+@inline
+export function linReadW32(lin: u64): u32 {
+  const e = tlbSlot(tlbTable() + TLB_W, lin);
+  if (load<u64>(e) == ((lin + 3) & PAGE_MASK)) return load<u32>(<usize>lin + load<u32>(e, 8));
+  return <u32>readForWriteSlow(tlbTable(), lin, 4);
+}
+// @ts-ignore: decorator
+@inline
+export function linReadW64(lin: u64): u64 {
+  const e = tlbSlot(tlbTable() + TLB_W, lin);
+  if (load<u64>(e) == ((lin + 7) & PAGE_MASK)) return load<u64>(<usize>lin + load<u32>(e, 8));
+  return readForWriteSlow(tlbTable(), lin, 8);
+}
+
+/**
+ * Host offset of the byte at `lin`, good up to the end of its 4 KiB page, for block operations; 0 when it is not plain memory (or is
+ * watched) and must be accessed element by element. Raises #PF.
+ */
+export function linHostRead(lin: u64): usize {
+  const e = tlbSlot(tlbTable(), lin);
+  if (load<u64>(e) == (lin & PAGE_MASK)) return <usize>lin + load<u32>(e, 8);
+  if (load<u32>(CPU_STATE_BASE + SY_WATCH)) return 0;
+  return translate(tlbTable(), lin & LINEAR_MASK, ACCESS_READ);
+}
+/** The same for writing. The caller stores the data, then 0xff into the dirty map of the page. 0 also for ROM and pages with code. */
+export function linHostWrite(lin: u64): usize {
+  const e = tlbSlot(tlbTable() + TLB_W, lin);
+  if (load<u64>(e) == (lin & PAGE_MASK)) return <usize>lin + load<u32>(e, 8);
+  if (load<u32>(CPU_STATE_BASE + SY_WATCH)) return 0;
+  const host = translate(tlbTable(), lin & LINEAR_MASK, ACCESS_WRITE);
+  return host == HOST_DROPPED || load<u8>(CODE_MAP_BASE + (host >> 12)) ? 0 : host;
+}
+
+// ---- Linear accesses at supervisor privilege whatever the CPL: descriptor tables, TSS -----------------------------------------------
+
+export function linReadSys8(lin: u64): u32 {
+  return read8(TLB_SUP, lin);
+}
+export function linReadSys16(lin: u64): u32 {
+  return read16(TLB_SUP, lin);
+}
+export function linReadSys32(lin: u64): u32 {
+  return read32(TLB_SUP, lin);
+}
+export function linReadSys64(lin: u64): u64 {
+  return read64(TLB_SUP, lin);
+}
+export function linWriteSys8(lin: u64, v: u32): void {
+  write8(TLB_SUP, lin, v);
+}
+export function linWriteSys16(lin: u64, v: u32): void {
+  write16(TLB_SUP, lin, v);
+}
+export function linWriteSys32(lin: u64, v: u32): void {
+  write32(TLB_SUP, lin, v);
+}
+
+// ---- Segmented accesses -------------------------------------------------------------------------------------------------------------
+
+/** #SS(0) for the stack segment, #GP(0) for the others. */
+export function segFault(seg: i32): void {
+  raiseFaultErr(seg == SEG_SS ? VEC_SS : VEC_GP, 0);
+}
+
+/** Checks an access of `size` bytes at `off` and gives its linear address. */
+export function segLinear(seg: i32, offset: u64, size: u32, need: u32): u64 {
+  const s: usize = CPU_STATE_BASE + S_SEG + (<usize>seg << 5);
+  const flags = load<u32>(s, SEG_FLAGS);
+  const off = offset & LINEAR_MASK;
+  const limit = load<u32>(s, SEG_LIMIT);
+  const last = off + size - 1;
+  if (!(flags & need)) segFault(seg);
+  if (flags & SF_DOWN) {
+    const top: u64 = flags & SF_BIG ? 0xffffffff : 0xffff;
+    if (off <= limit || last > top) segFault(seg);
+  } else if (last > limit && limit != 0xffffffff) segFault(seg);
+  const lin = (load<u64>(s, SEG_BASE) + off) & LINEAR_MASK;
+  if (load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK) && size <= 8 && lin & (size - 1)) raiseFaultErr(VEC_AC, 0);
+  return lin;
+}
+
+// @ts-ignore: decorator
+@inline
+function segRead(seg: i32, off: u64, size: u32): u64 {
+  return load<u32>(CPU_STATE_BASE + S_SEG + (<usize>seg << 5), SEG_FLAGS) & SF_FLAT_R ? off : segLinear(seg, off, size, SF_READ);
+}
+// @ts-ignore: decorator
+@inline
+function segWrite(seg: i32, off: u64, size: u32): u64 {
+  return load<u32>(CPU_STATE_BASE + S_SEG + (<usize>seg << 5), SEG_FLAGS) & SF_FLAT_W ? off : segLinear(seg, off, size, SF_WRITE);
+}
+
+// @ts-ignore: decorator
+@inline
+export function memRead8(seg: i32, off: u64): u32 {
+  return linRead8(segRead(seg, off, 1));
+}
+// @ts-ignore: decorator
+@inline
+export function memRead16(seg: i32, off: u64): u32 {
+  return linRead16(segRead(seg, off, 2));
+}
+// @ts-ignore: decorator
+@inline
+export function memRead32(seg: i32, off: u64): u32 {
+  return linRead32(segRead(seg, off, 4));
+}
+// @ts-ignore: decorator
+@inline
+export function memRead64(seg: i32, off: u64): u64 {
+  return linRead64(segRead(seg, off, 8));
+}
+// @ts-ignore: decorator
+@inline
+export function memReadV(seg: i32, off: u64): v128 {
+  return linReadV(segRead(seg, off, 16));
+}
+// @ts-ignore: decorator
+@inline
+export function memWrite8(seg: i32, off: u64, v: u32): void {
+  linWrite8(segWrite(seg, off, 1), v);
+}
+// @ts-ignore: decorator
+@inline
+export function memWrite16(seg: i32, off: u64, v: u32): void {
+  linWrite16(segWrite(seg, off, 2), v);
+}
+// @ts-ignore: decorator
+@inline
+export function memWrite32(seg: i32, off: u64, v: u32): void {
+  linWrite32(segWrite(seg, off, 4), v);
+}
+// @ts-ignore: decorator
+@inline
+export function memWrite64(seg: i32, off: u64, v: u64): void {
+  linWrite64(segWrite(seg, off, 8), v);
+}
+// @ts-ignore: decorator
+@inline
+export function memWriteV(seg: i32, off: u64, v: v128): void {
+  linWriteV(segWrite(seg, off, 16), v);
+}
+// @ts-ignore: decorator
+@inline
+export function memReadW8(seg: i32, off: u64): u32 {
+  return linReadW8(segWrite(seg, off, 1));
+}
+// @ts-ignore: decorator
+@inline
+export function memReadW16(seg: i32, off: u64): u32 {
+  return linReadW16(segWrite(seg, off, 2));
+}
+// @ts-ignore: decorator
+@inline
+export function memReadW32(seg: i32, off: u64): u32 {
+  return linReadW32(segWrite(seg, off, 4));
+}
+// @ts-ignore: decorator
+@inline
+export function memReadW64(seg: i32, off: u64): u64 {
+  return linReadW64(segWrite(seg, off, 8));
+}
+
+/** Raises what a write of `size` bytes would raise, before anything is changed. */
+export function memProbeW(seg: i32, off: u64, size: u32): void {
+  probeWrite(tlbTable(), segWrite(seg, off, size), size);
+}
+/** Raises what a read of `size` bytes would raise. */
+export function memProbeR(seg: i32, off: u64, size: u32): void {
+  probeRead(tlbTable(), segRead(seg, off, size), size);
+}
+
+/** Linear address of a checked data access, for block operations and for tests of the 16-byte alignment rule. */
+export function memLinear(seg: i32, off: u64, size: u32, write: bool): u64 {
+  return write ? segWrite(seg, off, size) : segRead(seg, off, size);
+}
+
+// ---- Code ---------------------------------------------------------------------------------------------------------------------------
+
+/** Host offset of the instruction byte at linear address `lin`, or 0 when it is not plain memory. Raises #PF. */
+export function codeTranslate(lin: u64): u32 {
+  const table = tlbTable();
+  const e = tlbSlot(table + TLB_X, lin);
+  if (load<u64>(e) == (lin & PAGE_MASK)) return <u32>lin + load<u32>(e, 8);
+  const pa = maskA20(walk(lin & LINEAR_MASK, ACCESS_FETCH, table == TLB_USER) | (lin & 0xfff));
+  const entry = physEntry(pa);
+  physAddress = pa;
+  if (!(entry & PM_READ)) return 0;
+  const host = (entry & 0xfffff000) | (<u32>pa & 0xfff);
+  tlbInsert(table + TLB_X, lin & LINEAR_MASK, host, walkGlobal);
+  return host;
+}
+
+/** One instruction byte from wherever it is. Raises #PF. */
+export function codeReadSlow8(lin: u64): u32 {
+  const host = codeTranslate(lin);
+  return host ? load<u8>(host) : mmioRead(<f64>physAddress, 1);
+}

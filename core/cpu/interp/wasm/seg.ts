@@ -1,0 +1,345 @@
+/**
+ * Segment registers: descriptor fetch, loads with their checks, the caches derived from them, and the mode words (CPL, code size, stack
+ * size). SDM volume 3 chapters 3 and 5.
+ *
+ * Real mode changes only selector and base, and marks the segment as read-write data; limit and the D and G bits stay, which is what
+ * makes "unreal" mode work.
+ */
+import { CPU_STATE_BASE } from '../../../memory/layout';
+import { getEflags, rawEflags } from './flags';
+import { raiseFaultErr } from './fault';
+import { linReadSys32, linWriteSys8, SF_BIG, SF_DOWN, SF_FLAT_R, SF_FLAT_W, SF_READ, SF_WRITE } from './mem';
+import {
+  S_CODE_MODE,
+  S_CPL,
+  S_CR0,
+  S_GDTR_BASE,
+  S_GDTR_LIMIT,
+  S_SEG,
+  S_STACK32,
+  SEG_ATTR,
+  SEG_BASE,
+  SEG_CS,
+  SEG_ES,
+  SEG_FLAGS,
+  SEG_GS,
+  SEG_LDTR,
+  SEG_LIMIT,
+  SEG_SELECTOR,
+  SEG_SS,
+  VEC_GP,
+  VEC_NP,
+  VEC_SS,
+} from './stateoffsets';
+import { CR0_AM, CR0_PE, FL_AC, FL_VM, SY_ALIGN_CHECK, SY_TLB_CUR } from './sysstate';
+import { TLB_SUP, TLB_USER } from './tlb';
+
+/** Attribute bits (descriptor bits 40..47 in 0..7, 52..55 in 12..15). */
+export const ATTR_ACCESSED: u32 = 1;
+/** Data: writable. Code: readable. */
+export const ATTR_RW: u32 = 2;
+/** Data: expand-down. Code: conforming. */
+export const ATTR_DC: u32 = 4;
+export const ATTR_CODE: u32 = 8;
+export const ATTR_S: u32 = 0x10;
+export const ATTR_P: u32 = 0x80;
+export const ATTR_DB: u32 = 0x4000;
+export const ATTR_G: u32 = 0x8000;
+/** Present read-write accessed data, DPL 0 and 3. */
+const ATTR_REAL: u32 = 0x93;
+const ATTR_V86: u32 = 0xf3;
+
+/** Linear address, and the two halves, of the descriptor last fetched. */
+export let descAt: u64 = 0;
+export let descLo: u32 = 0;
+export let descHi: u32 = 0;
+
+// @ts-ignore: decorator
+@inline
+export function segAddress(seg: i32): usize {
+  return CPU_STATE_BASE + S_SEG + (<usize>seg << 5);
+}
+// @ts-ignore: decorator
+@inline
+export function segSelector(seg: i32): u32 {
+  return load<u16>(segAddress(seg), SEG_SELECTOR);
+}
+// @ts-ignore: decorator
+@inline
+export function segBase(seg: i32): u64 {
+  return load<u64>(segAddress(seg), SEG_BASE);
+}
+// @ts-ignore: decorator
+@inline
+export function segLimit(seg: i32): u32 {
+  return load<u32>(segAddress(seg), SEG_LIMIT);
+}
+// @ts-ignore: decorator
+@inline
+export function segAttr(seg: i32): u32 {
+  return load<u32>(segAddress(seg), SEG_ATTR);
+}
+// @ts-ignore: decorator
+@inline
+export function cpl(): u32 {
+  return load<u32>(CPU_STATE_BASE + S_CPL);
+}
+// @ts-ignore: decorator
+@inline
+export function protectedMode(): bool {
+  return (load<u64>(CPU_STATE_BASE + S_CR0) & CR0_PE) != 0;
+}
+// @ts-ignore: decorator
+@inline
+export function v86Mode(): bool {
+  return (rawEflags() & FL_VM) != 0;
+}
+/** Real or virtual-8086 mode: selectors are paragraph numbers. */
+// @ts-ignore: decorator
+@inline
+export function paragraphMode(): bool {
+  return !protectedMode() || v86Mode();
+}
+
+// ---- Descriptor fields ---------------------------------------------------------------------------------------------------------------
+
+// @ts-ignore: decorator
+@inline
+export function descBase(lo: u32, hi: u32): u64 {
+  return <u64>((lo >> 16) | ((hi & 0xff) << 16) | (hi & 0xff000000));
+}
+/** Byte-granular. */
+// @ts-ignore: decorator
+@inline
+export function descLimit(lo: u32, hi: u32): u32 {
+  const limit = (lo & 0xffff) | (hi & 0xf0000);
+  return hi & 0x800000 ? (limit << 12) | 0xfff : limit;
+}
+// @ts-ignore: decorator
+@inline
+export function descAttr(hi: u32): u32 {
+  return (hi >> 8) & 0xf0ff;
+}
+// @ts-ignore: decorator
+@inline
+export function attrDpl(attr: u32): u32 {
+  return (attr >> 5) & 3;
+}
+// @ts-ignore: decorator
+@inline
+export function isNull(selector: u32): bool {
+  return !(selector & 0xfffc);
+}
+// @ts-ignore: decorator
+@inline
+export function isCode(attr: u32): bool {
+  return (attr & (ATTR_S | ATTR_CODE)) == (ATTR_S | ATTR_CODE);
+}
+// @ts-ignore: decorator
+@inline
+export function isConforming(attr: u32): bool {
+  return (attr & (ATTR_S | ATTR_CODE | ATTR_DC)) == (ATTR_S | ATTR_CODE | ATTR_DC);
+}
+// @ts-ignore: decorator
+@inline
+export function isWritableData(attr: u32): bool {
+  return (attr & (ATTR_S | ATTR_CODE | ATTR_RW)) == (ATTR_S | ATTR_RW);
+}
+
+/** Finds the descriptor of `selector` in the GDT or LDT without faulting on the table limit: false when outside. May raise #PF. */
+export function findDescriptor(selector: u32): bool {
+  let base: u64;
+  let limit: u32;
+  if (selector & 4) {
+    if (!(segAttr(SEG_LDTR) & ATTR_P)) return false;
+    base = segBase(SEG_LDTR);
+    limit = segLimit(SEG_LDTR);
+  } else {
+    base = load<u64>(CPU_STATE_BASE + S_GDTR_BASE);
+    limit = load<u32>(CPU_STATE_BASE + S_GDTR_LIMIT);
+  }
+  if ((selector | 7) > limit) return false;
+  descAt = (base + (selector & 0xfff8)) & 0xffffffff;
+  descLo = linReadSys32(descAt);
+  descHi = linReadSys32((descAt + 4) & 0xffffffff);
+  return true;
+}
+
+/** The same, raising `vector` with the selector as error code when it lies outside the table. */
+export function fetchDescriptor(selector: u32, vector: u32): void {
+  if (!findDescriptor(selector)) raiseFaultErr(vector, selector & 0xfffc);
+}
+
+/** Sets the accessed bit of the descriptor last fetched, in memory and in descHi. */
+export function markAccessed(): void {
+  if (descHi & 0x100) return;
+  descHi |= 0x100;
+  linWriteSys8((descAt + 5) & 0xffffffff, (descHi >> 8) & 0xff);
+}
+
+// ---- Caches ----------------------------------------------------------------------------------------------------------------------------
+
+/** Derives SEG_FLAGS of one segment from base, limit and attributes. */
+export function updateSegFlags(seg: i32): void {
+  const s = segAddress(seg);
+  const attr = load<u32>(s, SEG_ATTR);
+  let flags: u32 = 0;
+  if ((attr & (ATTR_P | ATTR_S)) == (ATTR_P | ATTR_S)) {
+    if (attr & ATTR_CODE) {
+      if (attr & ATTR_RW) flags = SF_READ;
+    } else {
+      flags = attr & ATTR_RW ? SF_READ | SF_WRITE : SF_READ;
+      if (attr & ATTR_DC) flags |= SF_DOWN;
+    }
+    if (attr & ATTR_DB) flags |= SF_BIG;
+    if (!(flags & SF_DOWN) && !load<u64>(s, SEG_BASE) && load<u32>(s, SEG_LIMIT) == 0xffffffff && !load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) {
+      if (flags & SF_READ) flags |= SF_FLAT_R;
+      if (flags & SF_WRITE) flags |= SF_FLAT_W;
+    }
+  }
+  store<u32>(s, flags, SEG_FLAGS);
+}
+
+function updateAllSegFlags(): void {
+  for (let seg = SEG_ES; seg <= SEG_GS; seg++) updateSegFlags(seg);
+}
+
+/** Recomputes whether data accesses are checked for alignment. Call after CR0.AM, EFLAGS.AC or CPL changed. */
+export function updateAlignCheck(): void {
+  const on: u32 = cpl() == 3 && rawEflags() & FL_AC && load<u64>(CPU_STATE_BASE + S_CR0) & CR0_AM ? 1 : 0;
+  if (on != load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) {
+    store<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK, on);
+    updateAllSegFlags();
+  }
+}
+
+export function setCpl(level: u32): void {
+  store<u32>(CPU_STATE_BASE + S_CPL, level);
+  store<u32>(CPU_STATE_BASE + SY_TLB_CUR, <u32>(level == 3 ? TLB_USER : TLB_SUP));
+  updateAlignCheck();
+}
+
+/** Recomputes code size, stack size and CPL after CR0.PE, EFLAGS.VM, CS or SS changed. */
+export function updateMode(): void {
+  if (!protectedMode()) setCpl(0);
+  else if (v86Mode()) setCpl(3);
+  else updateAlignCheck();
+  updateSizes();
+}
+
+// @ts-ignore: decorator
+@inline
+function updateSizes(): void {
+  store<u32>(CPU_STATE_BASE + S_CODE_MODE, segAttr(SEG_CS) & ATTR_DB ? 1 : 0);
+  store<u32>(CPU_STATE_BASE + S_STACK32, segAttr(SEG_SS) & ATTR_DB ? 1 : 0);
+}
+
+/** After all architectural fields were replaced: CPL is SS.DPL in protected mode, 0 in real and 3 in virtual-8086 mode. */
+export function rebuildMode(): void {
+  setCpl(!protectedMode() ? 0 : v86Mode() ? 3 : attrDpl(segAttr(SEG_SS)));
+  updateSizes();
+  updateAllSegFlags();
+}
+
+// ---- Setting registers ---------------------------------------------------------------------------------------------------------------
+
+export function setSegment(seg: i32, selector: u32, base: u64, limit: u32, attr: u32): void {
+  const s = segAddress(seg);
+  store<u64>(s, base, SEG_BASE);
+  store<u32>(s, limit, SEG_LIMIT);
+  store<u32>(s, attr, SEG_ATTR);
+  store<u16>(s, <u16>selector, SEG_SELECTOR);
+  if (seg <= SEG_GS) {
+    updateSegFlags(seg);
+    if (seg == SEG_CS) store<u32>(CPU_STATE_BASE + S_CODE_MODE, attr & ATTR_DB ? 1 : 0);
+    else if (seg == SEG_SS) store<u32>(CPU_STATE_BASE + S_STACK32, attr & ATTR_DB ? 1 : 0);
+  }
+}
+
+/** From the given descriptor halves. */
+export function setFromDescriptor(seg: i32, selector: u32, lo: u32, hi: u32): void {
+  setSegment(seg, selector, descBase(lo, hi), descLimit(lo, hi), descAttr(hi));
+}
+
+/** Unusable: any access faults. */
+export function setNull(seg: i32, selector: u32): void {
+  setSegment(seg, selector, 0, 0, 0);
+}
+
+/** CS from descriptor halves, with RPL and CPL `level`. */
+export function setCode(selector: u32, lo: u32, hi: u32, level: u32): void {
+  setFromDescriptor(SEG_CS, (selector & 0xfffc) | level, lo, hi);
+  if (level != cpl()) setCpl(level);
+}
+
+/** Paragraph load in real or virtual-8086 mode: never faults. */
+export function loadSegmentReal(seg: i32, selector: u32): void {
+  if (v86Mode()) {
+    setSegmentV86(seg, selector);
+    return;
+  }
+  const attr = segAttr(seg);
+  const usable = (attr & ATTR_P) != 0;
+  setSegment(seg, selector, <u64>(selector << 4), usable ? segLimit(seg) : 0xffff, usable ? (attr & 0xf000) | ATTR_REAL : ATTR_REAL);
+}
+
+export function setSegmentV86(seg: i32, selector: u32): void {
+  setSegment(seg, selector, <u64>(selector << 4), 0xffff, ATTR_V86);
+}
+
+/**
+ * Loads ES, SS, DS, FS or GS as MOV and POP do, in whatever mode. Faults: #GP(0), #GP(selector), #NP(selector), #SS(selector), #PF.
+ */
+export function loadSegment(seg: i32, selector: u32): void {
+  selector &= 0xffff;
+  if (paragraphMode()) {
+    loadSegmentReal(seg, selector);
+    return;
+  }
+  loadData(seg, selector, VEC_GP, cpl());
+}
+
+/**
+ * Protected-mode load of a data or stack segment at privilege `level`; failed checks raise `vector` (#GP, or #TS in a task switch).
+ */
+export function loadData(seg: i32, selector: u32, vector: u32, level: u32): void {
+  const error = selector & 0xfffc;
+  if (isNull(selector)) {
+    if (seg == SEG_SS) raiseFaultErr(vector, 0);
+    setNull(seg, selector);
+    return;
+  }
+  fetchDescriptor(selector, vector);
+  const attr = descAttr(descHi);
+  const rpl = selector & 3;
+  if (seg == SEG_SS) {
+    if (rpl != level || !isWritableData(attr) || attrDpl(attr) != level) raiseFaultErr(vector, error);
+    if (!(attr & ATTR_P)) raiseFaultErr(VEC_SS, error);
+  } else {
+    if (!(attr & ATTR_S) || (attr & (ATTR_CODE | ATTR_RW)) == ATTR_CODE) raiseFaultErr(vector, error);
+    if (!isConforming(attr) && (rpl > attrDpl(attr) || level > attrDpl(attr))) raiseFaultErr(vector, error);
+    if (!(attr & ATTR_P)) raiseFaultErr(VEC_NP, error);
+  }
+  markAccessed();
+  setFromDescriptor(seg, selector, descLo, descHi);
+}
+
+/** After a return to an outer level: data segments that the new CPL may not use become null. SDM volume 2, RET. */
+export function dropInaccessible(seg: i32): void {
+  const attr = segAttr(seg);
+  if (attr & ATTR_P && !isConforming(attr) && attrDpl(attr) < cpl()) setNull(seg, 0);
+}
+
+/** Current EFLAGS.IOPL. */
+// @ts-ignore: decorator
+@inline
+export function iopl(): u32 {
+  return (rawEflags() >> 12) & 3;
+}
+
+/** EFLAGS as other parts need it. */
+// @ts-ignore: decorator
+@inline
+export function eflags(): u32 {
+  return getEflags();
+}

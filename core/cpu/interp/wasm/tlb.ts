@@ -1,0 +1,154 @@
+/**
+ * Software TLB: hashed direct-mapped tables in TLB_BASE, one triple (read, write, execute) per privilege.
+ *
+ *   entry, 16 bytes:  +0 u64 linear page address, or ~0 when empty
+ *                     +8 u32 host offset minus linear address, modulo 2^32
+ *
+ * A probe compares the page of the LAST byte of the access with the tag found under its FIRST byte, so page-crossing accesses miss by
+ * themselves. Only plain memory is entered; the write tables hold no page with decoded code, and no page under a data breakpoint is
+ * entered at all, so that one compare proves that none of the slow cases applies.
+ *
+ * Every filled slot is noted in one of two lists (pages that survive a CR3 write, and the others), so a flush clears what was filled
+ * since the last one and not the whole table.
+ */
+import { CPU_STATE_BASE, TLB_BASE } from '../../../memory/layout';
+import { SY_GLOBAL_COUNT, SY_LARGE_MAP, SY_LOCAL_COUNT, SY_TLB_GEN } from './sysstate';
+
+export const TLB_SUP: usize = TLB_BASE;
+export const TLB_USER: usize = TLB_BASE + 0x30000;
+/** Offsets of the write and execute tables from TLB_SUP or TLB_USER. */
+export const TLB_W: usize = 0x10000;
+export const TLB_X: usize = 0x20000;
+const TLB_TABLES_SIZE: usize = 0x60000;
+const LIST_LOCAL: usize = TLB_BASE + 0x60000;
+const LIST_GLOBAL: usize = TLB_BASE + 0x68000;
+const LIST_MAX: u32 = 4096;
+
+export const PAGE_MASK: u64 = 0xfffffffffffff000;
+
+// @ts-ignore: decorator
+@inline
+export function tlbSlot(table: usize, lin: u64): usize {
+  return table + ((<usize>lin >> 8) & 0xfff0);
+}
+
+// @ts-ignore: decorator
+@inline
+function bumpGeneration(): void {
+  store<u32>(CPU_STATE_BASE + SY_TLB_GEN, load<u32>(CPU_STATE_BASE + SY_TLB_GEN) + 1);
+}
+
+/** Enters one page into `table`; `host` is any byte of the host page. */
+export function tlbInsert(table: usize, lin: u64, host: usize, global: bool): void {
+  const e = tlbSlot(table, lin);
+  store<u64>(e, lin & PAGE_MASK);
+  store<u32>(e, (<u32>host & 0xfffff000) - (<u32>lin & 0xfffff000), 8);
+  const counter: usize = CPU_STATE_BASE + (global ? SY_GLOBAL_COUNT : SY_LOCAL_COUNT);
+  const n = load<u32>(counter);
+  if (n < LIST_MAX) store<u32>((global ? LIST_GLOBAL : LIST_LOCAL) + (n << 2), <u32>e);
+  if (n <= LIST_MAX) store<u32>(counter, n + 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function largeBit(region: usize): u32 {
+  return (<u32>1) << (<u32>region & 7);
+}
+
+/** Notes that the page around `lin` came from a large page. */
+export function tlbNoteLarge(lin: u64): void {
+  const region = <usize>(lin >> 22) & 1023;
+  const at = CPU_STATE_BASE + SY_LARGE_MAP + (region >> 3);
+  store<u8>(at, load<u8>(at) | <u8>largeBit(region));
+}
+
+function clearList(list: usize, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) store<u64>(load<u32>(list + (i << 2)), ~(<u64>0));
+}
+
+/** Empties every table. */
+export function tlbFlushAll(): void {
+  const local = load<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT);
+  const global = load<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT);
+  if (local > LIST_MAX || global > LIST_MAX) memory.fill(TLB_BASE, 0xff, TLB_TABLES_SIZE);
+  else {
+    clearList(LIST_LOCAL, local);
+    clearList(LIST_GLOBAL, global);
+  }
+  store<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT, 0);
+  store<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT, 0);
+  memory.fill(CPU_STATE_BASE + SY_LARGE_MAP, 0, 128);
+  bumpGeneration();
+}
+
+/** Empties the tables of everything but global pages: what a CR3 write does. */
+export function tlbFlushLocal(): void {
+  const local = load<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT);
+  if (local > LIST_MAX) {
+    tlbFlushAll();
+    return;
+  }
+  clearList(LIST_LOCAL, local);
+  store<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT, 0);
+  bumpGeneration();
+}
+
+/** First use of the memory, whatever it holds. */
+export function tlbInit(): void {
+  memory.fill(TLB_BASE, 0xff, TLB_TABLES_SIZE);
+  store<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT, 0);
+  store<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT, 0);
+  memory.fill(CPU_STATE_BASE + SY_LARGE_MAP, 0, 128);
+  bumpGeneration();
+}
+
+function dropPage(table: usize, lin: u64): void {
+  const e = tlbSlot(table, lin);
+  if (load<u64>(e) == (lin & PAGE_MASK)) store<u64>(e, ~(<u64>0));
+}
+
+/** INVLPG: drops the page, global or not; all pieces of a large page when it may be one. */
+export function tlbInvalidatePage(lin: u64): void {
+  const region = <usize>(lin >> 22) & 1023;
+  if (<u32>load<u8>(CPU_STATE_BASE + SY_LARGE_MAP + (region >> 3)) & largeBit(region)) {
+    tlbFlushAll();
+    return;
+  }
+  for (let table = TLB_SUP; table < TLB_SUP + TLB_TABLES_SIZE; table += 0x10000) dropPage(table, lin);
+  bumpGeneration();
+}
+
+// @ts-ignore: decorator
+@inline
+function dropWriteSlot(e: usize, hostPage: u32): void {
+  const tag = load<u64>(e);
+  if (tag != ~(<u64>0) && (<u32>tag + load<u32>(e, 8)) >> 12 == hostPage) store<u64>(e, ~(<u64>0));
+}
+
+function protectTable(table: usize, hostPage: u32): void {
+  for (let e = table; e < table + 0x10000; e += 16) dropWriteSlot(e, hostPage);
+}
+
+function protectList(list: usize, count: u32, hostPage: u32): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const e = <usize>load<u32>(list + (i << 2));
+    const table = (e - TLB_BASE) >> 16;
+    if (table == 1 || table == 4) dropWriteSlot(e, hostPage);
+  }
+}
+
+/**
+ * Writes to this page of the shared memory (`hostPage` = byte offset >> 12) must be noticed from now on: takes it out of the write tables.
+ * Call after CODE_MAP[hostPage] became nonzero. Once it is zero again the page is entered at its next write.
+ */
+export function tlbProtectCode(hostPage: u32): void {
+  const local = load<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT);
+  const global = load<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT);
+  if (local > LIST_MAX || global > LIST_MAX) {
+    protectTable(TLB_SUP + TLB_W, hostPage);
+    protectTable(TLB_USER + TLB_W, hostPage);
+  } else {
+    protectList(LIST_LOCAL, local, hostPage);
+    protectList(LIST_GLOBAL, global, hostPage);
+  }
+}
