@@ -1,16 +1,32 @@
-// Compiles the AssemblyScript interpreter to out/wasm/cpu.wasm. `--debug` keeps names and skips the optimiser.
-import { mkdirSync } from 'node:fs';
+// Generates decoder tables and dispatch from the instruction table, then compiles the AssemblyScript interpreter to out/wasm/cpu.wasm.
+// `--debug` keeps names and skips the optimiser; `--out=FILE` writes elsewhere.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
+import { generate } from '../core/cpu/x86/generate.ts';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
-mkdirSync('out/wasm', { recursive: true });
 const debug = process.argv.includes('--debug');
+const out = process.argv.find((a) => a.startsWith('--out='))?.slice(6) ?? 'out/wasm/cpu.wasm';
+mkdirSync(dirname(out), { recursive: true });
+
+const folder = 'core/cpu/interp/wasm/generated';
+mkdirSync(folder, { recursive: true });
+const { tables, dispatch } = generate();
+for (const [name, text] of [
+  ['tables.ts', tables],
+  ['dispatch.ts', dispatch],
+]) {
+  const path = `${folder}/${name}`;
+  if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
+}
+
 const { error } = await asc.main(
   [
     'core/cpu/interp/wasm/index.ts',
     '-o',
-    'out/wasm/cpu.wasm',
+    out,
     '--runtime',
     'stub',
     '--importMemory',
@@ -29,7 +45,7 @@ const { error } = await asc.main(
     'bulk-memory',
     '--use',
     'abort=',
-    ...(debug ? ['--debug'] : ['-O3', '--noAssert', '--converge']),
+    ...(debug ? ['--debug'] : ['-O3', '--noAssert']),
   ],
   { stdout: process.stdout, stderr: process.stderr },
 );

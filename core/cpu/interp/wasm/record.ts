@@ -6,17 +6,22 @@
  *  2 u8  length    bytes of the instruction, 1..15
  *  3 u8  prefix    REC_PFX_*
  *  4 u8  modrm     the ModRM byte as encoded (0 when none)
- *  5 u8  reg       modrm.reg, REX.R included
+ *  5 u8  reg       modrm.reg, REX.R included (records of the core switch: byte offset in the register file, see below)
  *  6 u8  rm        register number of a register operand (REX.B included), or REC_MEM when the operand is in memory
- *  7 u8  base      base register, REC_NONE when absent
- *  8 u8  index     index register, REC_NONE when absent
+ *                  (records of the core switch: byte offset in the register file)
+ *  7 u8  base      base register * 8, REC_NONE when absent
+ *  8 u8  index     index register * 8, REC_NONE when absent
  *  9 u8  scale     shift count 0..3
  * 10 u8  seg       segment register of the memory operand, overrides applied
  * 11 u8  sizes     operand size in bits 0..1 (0 = 8, 1 = 16, 2 = 32, 3 = 64), address size in bits 4..5 (same code)
  * 12 u16 opcode    opcode byte, plus OP_0F, OP_0F38 or OP_0F3A for the map
- * 14 u16 spare     private to the decoder and core run loop
+ * 14 u16 next      offset in its page of the byte after the instruction (private to the decoder and run loop)
  * 16 i64 disp      sign-extended displacement (or moffs)
  * 24 i64 imm       sign-extended immediate; far pointers: offset in bits 0..31, selector in 32..47; ENTER: size | level << 16
+ *
+ * Records routed to sysExec, x87Exec or simdExec hold plain register numbers in reg and rm. Records of the core switch hold byte offsets
+ * from S_GPR instead (number * 8, plus 1 for AH CH DH BH), so that a byte register costs no more than a wide one. Everybody gets the
+ * effective offset from recOff() in ea.ts.
  */
 export const REC_SIZE = 32;
 export const REC_HANDLER = 0;
@@ -31,13 +36,14 @@ export const REC_SCALE = 9;
 export const REC_SEG = 10;
 export const REC_SIZES = 11;
 export const REC_OPCODE = 12;
-export const REC_SPARE = 14;
+export const REC_NEXT = 14;
 export const REC_DISP = 16;
 export const REC_IMM = 24;
 
-/** Value of REC_RM for a memory operand, and of REC_BASE / REC_INDEX for "none". */
+/** Value of REC_RM for a memory operand. */
 export const REC_MEM = 0xff;
-export const REC_NONE = 0xff;
+/** Value of REC_BASE / REC_INDEX for "none": S_GPR + 0xf8 is S_ZERO, which always reads as zero. */
+export const REC_NONE = 0xf8;
 
 export const REC_PFX_66 = 1;
 export const REC_PFX_F3 = 2;

@@ -23,6 +23,8 @@ export const S_CR4 = 0x0d8;
 export const S_CR8 = 0x0e0;
 export const S_EFER = 0x0e8;
 export const S_XCR0 = 0x0f0;
+/** u64: always zero; stands for an absent base or index register. */
+export const S_ZERO = 0x0f8;
 /** u64 x 8: DR0..DR7. */
 export const S_DR = 0x100;
 

@@ -1,0 +1,178 @@
+import { MAILBOX_BASE } from '../../memory/layout.ts';
+import type { Logger } from '../../util/logger.ts';
+import type { Accelerator, CpuBus, CpuExit } from '../accelerator.ts';
+import type { CpuState } from '../cpustate.ts';
+import { StateBlock } from './stateblock.ts';
+import { EXIT_DEBUG, EXIT_HALT, EXIT_SHUTDOWN, S_A20_MASK, S_EXIT, S_FAULT_VECTOR, S_INTR, S_NMI_PENDING } from './wasm/stateoffsets.ts';
+
+/** Exports of wasm/index.ts. */
+interface InterpreterModule {
+  run(budget: number): number;
+  deliverFault(): void;
+  remaining(): number;
+  initialise(): void;
+  flushTlb(): void;
+  dropCode(offset: number): void;
+  cpuReset(kind: number): void;
+  refreshState(): void;
+  instructionCount(): number;
+  getEflags(): number;
+  setEflags(value: number, mask: number): void;
+}
+
+/** Thrown by the import raise() to unwind the module; one object, because making an Error costs microseconds. */
+const GUEST_FAULT = { name: 'GuestFault' };
+
+/** S_EXIT bits (wasm/index.ts): return from run(), look at interrupts. */
+const EXIT_RETURN = 1;
+const EXIT_LOOK = 2;
+
+export interface InterpreterOptions {
+  memory: WebAssembly.Memory;
+  /** The compiled module, out/wasm/cpu.wasm. */
+  wasm: Uint8Array | WebAssembly.Module;
+  bus: CpuBus;
+  log: Logger;
+}
+
+/** Tier 0: the interpreter in WebAssembly, on the shared memory of its VM. One object a vCPU, machine thread only. */
+export class Interpreter implements Accelerator {
+  readonly name = 'interpreter';
+  private readonly module: InterpreterModule;
+  private readonly state: StateBlock;
+  private readonly bus: CpuBus;
+  private readonly log: Logger;
+  private readonly mailbox: Int32Array;
+  private disposed = false;
+
+  constructor(options: InterpreterOptions) {
+    const { bus, memory } = options;
+    this.bus = bus;
+    this.log = options.log;
+    const compiled = options.wasm instanceof WebAssembly.Module ? options.wasm : new WebAssembly.Module(options.wasm);
+    this.module = new WebAssembly.Instance(compiled, {
+      env: {
+        memory,
+        raise: () => {
+          throw GUEST_FAULT;
+        },
+        portRead: (port: number, size: 1 | 2 | 4) => bus.portRead(port, size) | 0,
+        portWrite: (port: number, value: number, size: 1 | 2 | 4) =>
+          bus.portWrite(port, size === 4 ? value >>> 0 : value & (size === 1 ? 0xff : 0xffff), size),
+        mmioRead: (gpa: number, size: 1 | 2 | 4) => bus.mmioRead(gpa, size) | 0,
+        mmioWrite: (gpa: number, value: number, size: 1 | 2 | 4) => bus.mmioWrite(gpa, value >>> 0, size),
+        acknowledgeInterrupt: () => bus.acknowledgeInterrupt(),
+        apicBaseChanged: (value: number) => bus.apicBaseChanged(value),
+        readTsc: () => bus.readTsc(),
+      },
+    }).exports as InterpreterModule;
+    this.state = new StateBlock(memory, this.module);
+    this.mailbox = new Int32Array(memory.buffer, MAILBOX_BASE, 2);
+    this.module.initialise();
+    this.state.setU32(S_A20_MASK, 0xffffffff);
+    this.reset('hard');
+  }
+
+  run(budget: number): CpuExit {
+    let left = Math.min(Math.max(1, Math.floor(budget)), 0x3fffffff);
+    for (;;) {
+      let reason: number;
+      try {
+        reason = this.module.run(left);
+      } catch (error) {
+        if (error !== GUEST_FAULT) throw error;
+        this.deliver();
+        left = this.module.remaining();
+        // A guest that does nothing but fault must not keep the thread.
+        if (left > 0) left--;
+        continue;
+      }
+      switch (reason) {
+        case EXIT_HALT:
+          return 'halt';
+        case EXIT_SHUTDOWN:
+          this.log.guest('triple fault');
+          return 'shutdown';
+        case EXIT_DEBUG:
+          return 'debug';
+        default:
+          return 'budget';
+      }
+    }
+  }
+
+  setIntr(level: boolean): void {
+    this.state.setU32(S_INTR, level ? 1 : 0);
+    if (level) this.attention(EXIT_LOOK);
+  }
+
+  nmi(): void {
+    this.state.setU32(S_NMI_PENDING, 1);
+    this.attention(EXIT_LOOK);
+  }
+
+  setA20(enabled: boolean): void {
+    const mask = enabled ? 0xffffffff : 0xffefffff;
+    if (this.state.u32(S_A20_MASK) === mask) return;
+    this.state.setU32(S_A20_MASK, mask);
+    this.flushTlb();
+  }
+
+  reset(kind: 'hard' | 'init'): void {
+    this.module.cpuReset(kind === 'hard' ? 0 : 1);
+  }
+
+  requestExit(): void {
+    this.attention(EXIT_RETURN);
+  }
+
+  flushTlb(): void {
+    this.module.flushTlb();
+    // Code that is being executed was found through the old map.
+    this.attention(EXIT_LOOK);
+  }
+
+  invalidateCode(offset: number): void {
+    this.module.dropCode(offset | 0);
+  }
+
+  getState(): CpuState {
+    return this.state.read(this.bus.readTsc());
+  }
+
+  setState(state: CpuState): void {
+    this.state.write(state, this.bus.readTsc());
+    this.module.refreshState();
+  }
+
+  get instructions(): number {
+    return this.module.instructionCount();
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    Atomics.store(this.mailbox, 1, 1);
+  }
+
+  private deliver(): void {
+    // Faults while delivering combine to a double fault and then shut the processor down: three rounds at most.
+    for (;;) {
+      try {
+        this.module.deliverFault();
+        return;
+      } catch (error) {
+        if (error !== GUEST_FAULT) throw error;
+      }
+    }
+  }
+
+  private attention(bits: number): void {
+    this.state.setU32(S_EXIT, this.state.u32(S_EXIT) | bits);
+  }
+
+  /** Vector of the last fault, for tests and the debug console. */
+  get lastFault(): number {
+    return this.state.u32(S_FAULT_VECTOR);
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * Control flow of the run loop. A run of records ends in one of three ways: a taken branch to another record (the functions here return
+ * it), a return to run() with S_RIP exact (they return 0), or a fault.
+ *
+ * A direct branch whose target lies in the same page keeps a link to the target's record in REC_DISP (branches have no displacement).
+ */
+import { CPU_STATE_BASE, MAILBOX_BASE } from '../../../memory/layout';
+import { codeGeneration, recordAt, slotFor, targetAt, targetKey } from './codecache';
+import { decodeRun } from './decode';
+import { raiseFaultErr } from './fault';
+import { HANDLER_STALE } from './generated/tables';
+import { codeTranslate, memRead16, memRead32 } from './mem';
+import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
+import { Run } from './runstate';
+import { gpr32, setGpr32 } from './state';
+import { SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_GPR, S_RIP, S_SEG, S_STACK32, VEC_GP } from './stateoffsets';
+
+const CS: usize = CPU_STATE_BASE + S_SEG + SEG_CS * SEG_STRIDE;
+/** Byte address of MB_EXIT_REQUEST (core/memory/mailbox.ts). */
+const EXIT_REQUEST: usize = MAILBOX_BASE + 4;
+const RECORD_SHIFT = 5;
+
+// @ts-ignore: decorator
+@inline
+export function setRip(eip: u32): void {
+  store<u64>(CPU_STATE_BASE + S_RIP, <u64>eip);
+}
+
+/** EIP after the instruction. */
+// @ts-ignore: decorator
+@inline
+export function nextEip(rec: usize): u32 {
+  return Run.pageEip + <u32>load<u16>(rec, REC_NEXT);
+}
+
+/** EIP of the instruction itself. */
+// @ts-ignore: decorator
+@inline
+export function thisEip(rec: usize): u32 {
+  return Run.pageEip + <u32>load<u16>(rec, REC_NEXT) - <u32>load<u8>(rec, REC_LENGTH);
+}
+
+/** Something besides the next instruction wants attention. */
+// @ts-ignore: decorator
+@inline
+export function attention(): u32 {
+  return load<u32>(CPU_STATE_BASE + S_EXIT) | load<u32>(EXIT_REQUEST);
+}
+
+/** Counts the instructions from Run.start up to, not including, `rec`. */
+// @ts-ignore: decorator
+@inline
+function countBefore(rec: usize): void {
+  Run.countdown -= <i32>((rec - Run.start) >> RECORD_SHIFT);
+}
+
+/**
+ * Before an instruction that writes S_RIP itself (far transfers, interrupts, system instructions): from here on S_RIP is exact, so that a
+ * fault in the middle of a task switch finds what the switch put there.
+ */
+export function begin(rec: usize): void {
+  setRip(thisEip(rec));
+  countBefore(rec);
+  Run.rec = 0;
+}
+
+/** Its completion, back to run(). */
+// @ts-ignore: decorator
+@inline
+export function finish(): void {
+  Run.countdown--;
+}
+
+/** Back to run() in the middle of a repeated instruction, which is to be executed again. */
+export function stay(rec: usize): void {
+  const eip = thisEip(rec);
+  countBefore(rec);
+  setRip(eip);
+  Run.rec = 0;
+}
+
+/** Back to run() at a record that is no instruction: the end of a page, a dropped record, the end of a step. */
+export function resume(rec: usize): void {
+  stay(rec);
+}
+
+/** Instruction boundary after a fault: S_RIP gets the address of the faulting instruction. */
+export function settleFault(): void {
+  if (Run.rec) stay(Run.rec);
+}
+
+/** HANDLER_CONTINUE: the next instruction's record is elsewhere. */
+export function follow(rec: usize): usize {
+  const link: usize = load<u32>(rec, REC_DISP);
+  if (link) {
+    countBefore(rec);
+    Run.start = link;
+    return link;
+  }
+  const eip = thisEip(rec);
+  countBefore(rec);
+  setRip(eip);
+  Run.rec = 0;
+  if (Run.step) return 0;
+  const page = Run.pageEip;
+  const generation = codeGeneration();
+  const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;
+  const target = enter(eip);
+  if (target && live && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>target, REC_DISP);
+  return target;
+}
+
+/** Target of the direct branch `rec`. */
+// @ts-ignore: decorator
+@inline
+function branchTarget(rec: usize): u32 {
+  const eip = nextEip(rec) + load<u32>(rec, REC_IMM);
+  return load<u8>(rec, REC_SIZES) & 2 ? eip : eip & 0xffff;
+}
+
+/** #GP(0) when EIP would leave the code segment. */
+// @ts-ignore: decorator
+@inline
+export function checkTarget(eip: u32): void {
+  if (eip > load<u32>(CS, SEG_LIMIT)) raiseFaultErr(VEC_GP, 0);
+}
+
+/** The same for the target of a direct branch, before the branch changes anything. */
+// @ts-ignore: decorator
+@inline
+export function checkJump(rec: usize): void {
+  checkTarget(branchTarget(rec));
+}
+
+/** Takes the direct branch `rec`. */
+// @ts-ignore: decorator
+@inline
+export function jump(rec: usize): usize {
+  const link: usize = load<u32>(rec, REC_DISP);
+  const left = Run.countdown - <i32>((rec - Run.start) >> RECORD_SHIFT) - 1;
+  if (link != 0 && left > 0 && attention() == 0) {
+    Run.countdown = left;
+    Run.start = link;
+    return link;
+  }
+  return jumpSlow(rec);
+}
+
+function jumpSlow(rec: usize): usize {
+  const unmasked = nextEip(rec) + load<u32>(rec, REC_IMM);
+  const eip = branchTarget(rec);
+  checkTarget(eip);
+  countBefore(rec);
+  Run.countdown--;
+  setRip(eip);
+  Run.rec = 0;
+  if (Run.step || Run.countdown <= 0 || attention()) return 0;
+  const page = Run.pageEip;
+  const generation = codeGeneration();
+  const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;
+  const target = enter(eip);
+  if (target && live && eip == unmasked && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>target, REC_DISP);
+  return target;
+}
+
+/** Takes an indirect branch. */
+export function jumpTo(rec: usize, eip: u32): usize {
+  checkTarget(eip);
+  countBefore(rec);
+  Run.countdown--;
+  setRip(eip);
+  Run.rec = 0;
+  if (Run.step || Run.countdown <= 0 || attention()) return 0;
+  return enter(eip);
+}
+
+/**
+ * First record of the code at `eip` = S_RIP, 0 when it must be stepped through (not plain memory, or the code segment ends in its page).
+ * Raises #PF of the instruction fetch. Run.rec is 0 before and after, until the switch sets it.
+ */
+export function enter(eip: u32): usize {
+  const lin = <u32>load<u64>(CS, SEG_BASE) + eip;
+  const offset = lin & 0xfff;
+  if (<u64>eip + (0xfff - offset) > load<u32>(CS, SEG_LIMIT)) return 0;
+  const entry = targetAt(lin);
+  const key = targetKey();
+  let rec: usize = 0;
+  if (load<u64>(entry) == key && load<u32>(entry, 8) == lin) rec = load<u32>(entry, 12);
+  else rec = find(entry, lin);
+  Run.pageEip = eip - offset;
+  Run.start = rec;
+  return rec;
+}
+
+function find(entry: usize, lin: u32): usize {
+  const host = codeTranslate(<u64>lin);
+  if (!host) return 0;
+  const slot = slotFor(host, load<u32>(CPU_STATE_BASE + S_CODE_MODE));
+  let rec = recordAt(slot, host & 0xfff);
+  if (!rec) rec = decodeRun(slot, host);
+  // The key is taken now: making room may have dropped pages, and the walk may have flushed.
+  store<u64>(entry, targetKey());
+  store<u32>(entry, lin, 8);
+  store<u32>(entry, <u32>rec, 12);
+  return rec;
+}
+
+/** Near return; `drop` bytes of arguments go with it. */
+// @ts-ignore: decorator
+@inline
+export function ret32(rec: usize, drop: u32): usize {
+  const esp = gpr32(4);
+  const mask: u32 = load<u32>(CPU_STATE_BASE + S_STACK32) ? 0xffff_ffff : 0xffff;
+  const eip = memRead32(SEG_SS, <u64>(esp & mask));
+  checkTarget(eip);
+  setGpr32(4, (esp & ~mask) | ((esp + 4 + drop) & mask));
+  return jumpTo(rec, eip);
+}
+// @ts-ignore: decorator
+@inline
+export function ret16(rec: usize, drop: u32): usize {
+  const esp = gpr32(4);
+  const mask: u32 = load<u32>(CPU_STATE_BASE + S_STACK32) ? 0xffff_ffff : 0xffff;
+  const eip = memRead16(SEG_SS, <u64>(esp & mask));
+  checkTarget(eip);
+  setGpr32(4, (esp & ~mask) | ((esp + 2 + drop) & mask));
+  return jumpTo(rec, eip);
+}
+
+const ECX: usize = CPU_STATE_BASE + S_GPR + 8;
+
+/** (E)CX by the address size. */
+// @ts-ignore: decorator
+@inline
+export function loopCount(rec: usize): u32 {
+  return load<u8>(rec, REC_SIZES) & 0x20 ? load<u32>(ECX) : <u32>load<u16>(ECX);
+}
+
+/** LOOP: counts (E)CX down; true while it is not zero. The target is checked first, so that a #GP leaves the count alone. */
+export function countLoop(rec: usize): bool {
+  const left = loopCount(rec) - 1;
+  if (load<u8>(rec, REC_SIZES) & 0x20) {
+    if (left) checkJump(rec);
+    setGpr32(1, left);
+    return left != 0;
+  }
+  if (left & 0xffff) checkJump(rec);
+  store<u16>(ECX, <u16>left);
+  return (left & 0xffff) != 0;
+}

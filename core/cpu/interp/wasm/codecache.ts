@@ -1,0 +1,246 @@
+/**
+ * Cache of decoded records, keyed by page of the shared memory and code mode, so that it survives every remapping of linear addresses.
+ *
+ *   DIRECTORY  u16 for each (host page, 16/32-bit): slot number + 1
+ *   INDEX      1024 slots x 4096 u32: address of the record of the instruction that starts at this byte of the page, 0 when none
+ *   SLOTS      16 bytes a slot: directory key, first chunk, current chunk, next free record
+ *   TARGETS    branch target cache: linear address -> record, valid while `key` matches (TLB generation, privilege, code mode)
+ *   CHUNKS     4 KiB pieces of 128 records: record 0 links the chunks of a page, the last record is kept for a HANDLER_CONTINUE
+ *
+ * Dropping a page overwrites its records with HANDLER_STALE, so that a run of records that is being executed stops at the next one, and
+ * links inside the page (they never leave it) die with it.
+ */
+import { CODE_MAP_BASE, CPU_STATE_BASE, DECODE_CACHE_BASE, DECODE_CACHE_SIZE } from '../../../memory/layout';
+import { HANDLER_STALE } from './generated/tables';
+import { REC_HANDLER, REC_LENGTH, REC_SIZE } from './record';
+import { S_CODE_MODE } from './stateoffsets';
+import { SY_TLB_CUR, SY_TLB_GEN } from './sysstate';
+import { TLB_USER, tlbProtectCode } from './tlb';
+
+const SLOT_COUNT: u32 = 1024;
+const CHUNK_SIZE: usize = 4096;
+const DIRECTORY: usize = DECODE_CACHE_BASE;
+const DIRECTORY_SIZE: usize = 0x40_0000;
+const INDEX: usize = DIRECTORY + DIRECTORY_SIZE;
+const INDEX_SLOT_SIZE: usize = 0x4000;
+const SLOTS: usize = INDEX + <usize>SLOT_COUNT * INDEX_SLOT_SIZE;
+const TARGETS: usize = SLOTS + 0x4000;
+const TARGET_COUNT: u32 = 8192;
+const CHUNKS: usize = TARGETS + 0x2_0000;
+const CHUNKS_END: usize = DECODE_CACHE_BASE + DECODE_CACHE_SIZE - 0x1000;
+
+const SLOT_KEY: usize = 0;
+const SLOT_FIRST: usize = 4;
+const SLOT_CHUNK: usize = 8;
+const SLOT_NEXT: usize = 12;
+/** Key of a slot that holds no page. */
+const NO_KEY: u32 = 0xffff_ffff;
+
+let freeChunk: usize = 0;
+let chunkTop: usize = CHUNKS;
+let victim: u32 = 0;
+let usedSlots: u32 = 0;
+/** Counts dropped pages: a branch target entry made before is not trusted. */
+let dropGeneration: u32 = 0;
+
+// @ts-ignore: decorator
+@inline
+function slotAt(slot: u32): usize {
+  return SLOTS + (<usize>slot << 4);
+}
+// @ts-ignore: decorator
+@inline
+function directoryAt(key: u32): usize {
+  return DIRECTORY + (<usize>key << 1);
+}
+// @ts-ignore: decorator
+@inline
+function indexAt(slot: u32, offset: u32): usize {
+  return INDEX + (<usize>slot << 14) + (<usize>offset << 2);
+}
+
+/** Forgets everything; also makes a fresh memory usable. */
+export function clearCache(): void {
+  for (let slot: u32 = 0; slot < usedSlots; slot++) if (load<u32>(slotAt(slot)) != NO_KEY) dropSlot(slot);
+  dropGeneration++;
+}
+
+/** Value that a branch target entry must carry to be valid now. */
+// @ts-ignore: decorator
+@inline
+export function targetKey(): u64 {
+  return (
+    (<u64>dropGeneration << 40) |
+    (<u64>(load<u32>(CPU_STATE_BASE + SY_TLB_GEN)) << 8 & 0xff_ffff_ff00) |
+    ((load<u32>(CPU_STATE_BASE + SY_TLB_CUR) == TLB_USER ? 4 : 0) | load<u32>(CPU_STATE_BASE + S_CODE_MODE))
+  );
+}
+
+/** Changes whenever a page is dropped. */
+// @ts-ignore: decorator
+@inline
+export function codeGeneration(): u32 {
+  return dropGeneration;
+}
+
+// @ts-ignore: decorator
+@inline
+export function targetAt(lin: u32): usize {
+  return TARGETS + (<usize>((lin ^ (lin >>> 11)) & (TARGET_COUNT - 1)) << 4);
+}
+
+function takeChunk(keep: u32): usize {
+  while (true) {
+    if (freeChunk) {
+      const chunk = freeChunk;
+      freeChunk = load<u32>(chunk);
+      return chunk;
+    }
+    if (chunkTop + CHUNK_SIZE <= CHUNKS_END) {
+      const chunk = chunkTop;
+      chunkTop += CHUNK_SIZE;
+      return chunk;
+    }
+    evict(keep);
+  }
+}
+
+/** Drops some page other than the one in slot `keep`. */
+function evict(keep: u32): u32 {
+  while (true) {
+    victim = (victim + 1) % SLOT_COUNT;
+    if (victim != keep && victim < usedSlots && load<u32>(slotAt(victim)) != NO_KEY) {
+      dropSlot(victim);
+      return victim;
+    }
+  }
+}
+
+function dropSlot(slot: u32): void {
+  const at = slotAt(slot);
+  const key = load<u32>(at, SLOT_KEY);
+  let chunk: usize = load<u32>(at, SLOT_FIRST);
+  while (chunk) {
+    for (let rec = chunk + REC_SIZE; rec < chunk + CHUNK_SIZE; rec += REC_SIZE) store<u16>(rec, HANDLER_STALE, REC_HANDLER);
+    const next: usize = load<u32>(chunk);
+    store<u32>(chunk, <u32>freeChunk);
+    freeChunk = chunk;
+    chunk = next;
+  }
+  memory.fill(indexAt(slot, 0), 0, INDEX_SLOT_SIZE);
+  store<u16>(directoryAt(key), 0);
+  store<u32>(at, NO_KEY, SLOT_KEY);
+  store<u32>(at, 0, SLOT_FIRST);
+  if (!load<u16>(directoryAt(key ^ 1))) store<u8>(CODE_MAP_BASE + (key >>> 1), 0);
+  dropGeneration++;
+}
+
+/** Slot of the page that holds byte `host`, made when there is none. */
+export function slotFor(host: u32, mode: u32): u32 {
+  const key = ((host >>> 12) << 1) | mode;
+  const known = load<u16>(directoryAt(key));
+  if (known) return known - 1;
+  let slot: u32 = SLOT_COUNT;
+  if (usedSlots < SLOT_COUNT) slot = usedSlots++;
+  else slot = freeSlot();
+  const at = slotAt(slot);
+  store<u32>(at, key, SLOT_KEY);
+  store<u32>(at, 0, SLOT_FIRST);
+  store<u32>(at, 0, SLOT_CHUNK);
+  store<u32>(at, 0, SLOT_NEXT);
+  store<u16>(directoryAt(key), <u16>(slot + 1));
+  const page = host >>> 12;
+  if (!load<u8>(CODE_MAP_BASE + page)) {
+    store<u8>(CODE_MAP_BASE + page, 1);
+    tlbProtectCode(page);
+  }
+  return slot;
+}
+
+function freeSlot(): u32 {
+  for (let slot: u32 = 0; slot < SLOT_COUNT; slot++) if (load<u32>(slotAt(slot)) == NO_KEY) return slot;
+  return evict(SLOT_COUNT);
+}
+
+// @ts-ignore: decorator
+@inline
+export function recordAt(slot: u32, offset: u32): usize {
+  return load<u32>(indexAt(slot, offset));
+}
+// @ts-ignore: decorator
+@inline
+export function setRecordAt(slot: u32, offset: u32, rec: usize): void {
+  store<u32>(indexAt(slot, offset), <u32>rec);
+}
+
+/** The record that newRecord() gives next, when the chunk has room for it and one more; 0 otherwise. */
+export function roomFor(slot: u32): bool {
+  const next: usize = load<u32>(slotAt(slot), SLOT_NEXT);
+  return next != 0 && next + 2 * REC_SIZE <= (next & ~(CHUNK_SIZE - 1)) + CHUNK_SIZE;
+}
+
+/** A fresh record of the page; consecutive calls give consecutive records while roomFor() says so. */
+export function newRecord(slot: u32): usize {
+  const at = slotAt(slot);
+  let next: usize = load<u32>(at, SLOT_NEXT);
+  if (!next) {
+    const chunk = takeChunk(slot);
+    const current: usize = load<u32>(at, SLOT_CHUNK);
+    store<u32>(chunk, 0);
+    if (current) store<u32>(current, <u32>chunk);
+    else store<u32>(at, <u32>chunk, SLOT_FIRST);
+    store<u32>(at, <u32>chunk, SLOT_CHUNK);
+    next = chunk + REC_SIZE;
+  }
+  const after = next + REC_SIZE;
+  store<u32>(at, <u32>(after & (CHUNK_SIZE - 1) ? after : 0), SLOT_NEXT);
+  return next;
+}
+
+/** Ends a run early so that the next one starts in a new chunk with room. */
+export function startChunk(slot: u32): void {
+  if (!roomFor(slot)) store<u32>(slotAt(slot), 0, SLOT_NEXT);
+}
+
+/** Everything decoded from the page that holds byte `host`. */
+export function dropCodePage(host: u32): void {
+  const key = (host >>> 12) << 1;
+  const slot16 = load<u16>(directoryAt(key));
+  if (slot16) dropSlot(slot16 - 1);
+  const slot32 = load<u16>(directoryAt(key | 1));
+  if (slot32) dropSlot(slot32 - 1);
+  store<u8>(CODE_MAP_BASE + (host >>> 12), 0);
+}
+
+/** True when a decoded instruction of the slot covers any of the bytes first..last of the page. */
+function covers(slot: u32, first: u32, last: u32): bool {
+  const from: u32 = first > 14 ? first - 14 : 0;
+  for (let offset = from; offset <= last; offset++) {
+    const rec = recordAt(slot, offset);
+    if (!rec) continue;
+    // Length 0: an instruction that reaches into the next page.
+    const length = <u32>load<u8>(rec, REC_LENGTH);
+    if (!length || offset + length > first) return true;
+  }
+  return false;
+}
+
+/**
+ * Up to 8 bytes at `host`, in a page with decoded code, were written. The page is dropped only when an instruction was hit: data beside
+ * code is common in boot sectors and BIOSes.
+ */
+export function invalidateCodePage(host: u32): void {
+  codeWritten(host, 8);
+}
+
+/** The same for `size` bytes, clipped to the page. */
+export function codeWritten(host: u32, size: u32): void {
+  const key = (host >>> 12) << 1;
+  const first = host & 0xfff;
+  let last = first + size - 1;
+  if (last > 0xfff) last = 0xfff;
+  const slot16 = load<u16>(directoryAt(key));
+  if (slot16 && covers(slot16 - 1, first, last)) dropSlot(slot16 - 1);
+  const slot32 = load<u16>(directoryAt(key | 1));
+  if (slot32 && covers(slot32 - 1, first, last)) dropSlot(slot32 - 1);
+}

@@ -1,0 +1,30 @@
+/** Effective offsets of memory operands (SDM volume 2, 2.1.5). The decoder turned every form into base + index << scale + disp. */
+import { CPU_STATE_BASE } from '../../../memory/layout';
+import { REC_BASE, REC_DISP, REC_INDEX, REC_SCALE, REC_SEG, REC_SIZES } from './record';
+import { S_GPR } from './stateoffsets';
+
+const GPR: usize = CPU_STATE_BASE + S_GPR;
+
+/** 32-bit offset, wrapped to the address size. */
+// @ts-ignore: decorator
+@inline
+export function recOff32(rec: usize): u32 {
+  const off: u32 =
+    load<u32>(GPR + <usize>load<u8>(rec, REC_BASE)) +
+    (load<u32>(GPR + <usize>load<u8>(rec, REC_INDEX)) << load<u8>(rec, REC_SCALE)) +
+    load<u32>(rec, REC_DISP);
+  return load<u8>(rec, REC_SIZES) & 0x20 ? off : off & 0xffff;
+}
+
+/** Effective offset of the record's memory operand within its segment, masked to the address size. */
+// @ts-ignore: decorator
+@inline
+export function recOff(rec: usize): u64 {
+  return <u64>recOff32(rec);
+}
+
+// @ts-ignore: decorator
+@inline
+export function recSeg(rec: usize): i32 {
+  return <i32>load<u8>(rec, REC_SEG);
+}

@@ -1,0 +1,144 @@
+/** Operand access for the generated switch. Register fields of core records hold byte offsets from S_GPR. */
+import { CPU_STATE_BASE } from '../../../memory/layout';
+import { recOff32, recSeg } from './ea';
+import { memRead16, memRead32, memRead8, memWrite16, memWrite32, memWrite8 } from './mem';
+import { REC_IMM, REC_REG, REC_RM } from './record';
+import { S_GPR } from './stateoffsets';
+
+const GPR: usize = CPU_STATE_BASE + S_GPR;
+
+// @ts-ignore: decorator
+@inline
+export function e8(rec: usize): u32 {
+  return load<u8>(GPR + <usize>load<u8>(rec, REC_RM));
+}
+// @ts-ignore: decorator
+@inline
+export function setE8(rec: usize, v: u32): void {
+  store<u8>(GPR + <usize>load<u8>(rec, REC_RM), <u8>v);
+}
+// @ts-ignore: decorator
+@inline
+export function g8(rec: usize): u32 {
+  return load<u8>(GPR + <usize>load<u8>(rec, REC_REG));
+}
+// @ts-ignore: decorator
+@inline
+export function setG8(rec: usize, v: u32): void {
+  store<u8>(GPR + <usize>load<u8>(rec, REC_REG), <u8>v);
+}
+// @ts-ignore: decorator
+@inline
+export function m8(rec: usize): u32 {
+  return memRead8(recSeg(rec), <u64>recOff32(rec));
+}
+// @ts-ignore: decorator
+@inline
+export function setM8(rec: usize, v: u32): void {
+  memWrite8(recSeg(rec), <u64>recOff32(rec), v);
+}
+// @ts-ignore: decorator
+@inline
+export function a8(): u32 {
+  return load<u8>(GPR);
+}
+// @ts-ignore: decorator
+@inline
+export function setA8(v: u32): void {
+  store<u8>(GPR, <u8>v);
+}
+// @ts-ignore: decorator
+@inline
+export function e16(rec: usize): u32 {
+  return load<u16>(GPR + <usize>load<u8>(rec, REC_RM));
+}
+// @ts-ignore: decorator
+@inline
+export function setE16(rec: usize, v: u32): void {
+  store<u16>(GPR + <usize>load<u8>(rec, REC_RM), <u16>v);
+}
+// @ts-ignore: decorator
+@inline
+export function g16(rec: usize): u32 {
+  return load<u16>(GPR + <usize>load<u8>(rec, REC_REG));
+}
+// @ts-ignore: decorator
+@inline
+export function setG16(rec: usize, v: u32): void {
+  store<u16>(GPR + <usize>load<u8>(rec, REC_REG), <u16>v);
+}
+// @ts-ignore: decorator
+@inline
+export function m16(rec: usize): u32 {
+  return memRead16(recSeg(rec), <u64>recOff32(rec));
+}
+// @ts-ignore: decorator
+@inline
+export function setM16(rec: usize, v: u32): void {
+  memWrite16(recSeg(rec), <u64>recOff32(rec), v);
+}
+// @ts-ignore: decorator
+@inline
+export function a16(): u32 {
+  return load<u16>(GPR);
+}
+// @ts-ignore: decorator
+@inline
+export function setA16(v: u32): void {
+  store<u16>(GPR, <u16>v);
+}
+// @ts-ignore: decorator
+@inline
+export function e32(rec: usize): u32 {
+  return load<u32>(GPR + <usize>load<u8>(rec, REC_RM));
+}
+// @ts-ignore: decorator
+@inline
+export function setE32(rec: usize, v: u32): void {
+  store<u64>(GPR + <usize>load<u8>(rec, REC_RM), <u64>v);
+}
+// @ts-ignore: decorator
+@inline
+export function g32(rec: usize): u32 {
+  return load<u32>(GPR + <usize>load<u8>(rec, REC_REG));
+}
+// @ts-ignore: decorator
+@inline
+export function setG32(rec: usize, v: u32): void {
+  store<u64>(GPR + <usize>load<u8>(rec, REC_REG), <u64>v);
+}
+// @ts-ignore: decorator
+@inline
+export function m32(rec: usize): u32 {
+  return memRead32(recSeg(rec), <u64>recOff32(rec));
+}
+// @ts-ignore: decorator
+@inline
+export function setM32(rec: usize, v: u32): void {
+  memWrite32(recSeg(rec), <u64>recOff32(rec), v);
+}
+// @ts-ignore: decorator
+@inline
+export function a32(): u32 {
+  return load<u32>(GPR);
+}
+// @ts-ignore: decorator
+@inline
+export function setA32(v: u32): void {
+  store<u64>(GPR, <u64>v);
+}
+// @ts-ignore: decorator
+@inline
+export function imm(rec: usize): u32 {
+  return load<u32>(rec, REC_IMM);
+}
+// @ts-ignore: decorator
+@inline
+export function cl(): u32 {
+  return load<u8>(GPR + 8);
+}
+// @ts-ignore: decorator
+@inline
+export function dx(): u32 {
+  return load<u16>(GPR + 16);
+}

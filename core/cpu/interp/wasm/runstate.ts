@@ -1,0 +1,15 @@
+/** Where the interpreter is: WebAssembly globals of the run loop (branch.ts, decode.ts, index.ts and the generated switch). */
+export class Run {
+  /** Record being executed; 0 between instructions, when S_RIP is exact. */
+  static rec: usize = 0;
+  /** First record of the straight run that `rec` is in, for counting: the records between are one instruction each. */
+  static start: usize = 0;
+  /** EIP of byte 0 of the code page being executed, modulo 2^32: EIP of an instruction = pageEip + its offset in the page. */
+  static pageEip: u32 = 0;
+  /** Instructions left in this slice; goes to zero or below. */
+  static countdown: i32 = 0;
+  /** Value of the instruction counter when `countdown` reaches 0. */
+  static countEnd: u64 = 0;
+  /** One instruction at a time: a taken branch returns to run(). */
+  static step: bool = false;
+}

@@ -1,0 +1,257 @@
+/**
+ * Turns the instruction table into two AssemblyScript files: decoder tables (byte strings, laid out below) and the dispatch switch.
+ * Identical case bodies share one handler number.
+ *
+ * Decoder tables:
+ *   OPCODES   u16 [2 maps x 256]       entry number; 0 = undefined
+ *   ENTRY     u8 [entry x 2]           flags ENT_*, immediate kind IMM_*
+ *   HANDLERS  u16 [entry x 4]          handler by form: bit 0 = 32-bit operands, bit 1 = memory operand
+ * An entry with ENT_GROUP is followed by eight entries, one for each modrm.reg.
+ */
+import { caseBody, type Form } from './semantics.ts';
+import { INSTRUCTIONS, type Instruction } from './table.ts';
+
+export const ENT_MODRM = 1;
+export const ENT_GROUP = 2;
+export const ENT_LOCK = 4;
+export const ENT_END = 8;
+/** Register fields hold plain numbers (sysExec, x87Exec, simdExec). */
+export const ENT_PLAIN = 16;
+/** reg and rm are byte registers. */
+export const ENT_BYTE_REG = 32;
+export const ENT_BYTE_RM = 64;
+/** modrm.mod is ignored (register operand), or, without ENT_MODRM, rm comes from the opcode. */
+export const ENT_REG_ONLY = 128;
+
+export const IMM_NONE = 0;
+/** Sign-extended byte. */
+export const IMM_BYTE = 1;
+export const IMM_WORD = 2;
+/** 2 or 4 bytes by operand size, sign-extended. */
+export const IMM_SIZED = 3;
+/** Address-sized displacement of a direct memory operand. */
+export const IMM_MOFFS = 4;
+export const IMM_FAR = 5;
+export const IMM_ENTER = 6;
+/** The operand is implied: DS:[(E)BX + AL] of XLAT. */
+export const IMM_NONE_MEMORY = 7;
+
+/** Handlers below are not instructions; the run loop and decoder know them by number. */
+export const HANDLER_STALE = 0;
+export const HANDLER_CONTINUE = 1;
+export const HANDLER_LEAVE = 2;
+export const HANDLER_UD = 3;
+export const HANDLER_GP = 4;
+
+const SPECIAL: string[] = [
+  'resume(rec); return;',
+  'rec = follow(rec); if (!rec) return; continue;',
+  'resume(rec); return;',
+  'raiseFault(VEC_UD); break;',
+  'raiseFaultErr(VEC_GP, 0); break;',
+];
+
+interface Entry {
+  flags: number;
+  immediate: number;
+  handlers: [number, number, number, number];
+}
+
+export interface Generated {
+  tables: string;
+  dispatch: string;
+  handlerCount: number;
+}
+
+function immediateOf(instruction: Instruction): number {
+  for (const operand of instruction.operands)
+    switch (operand) {
+      case 'Ib':
+      case 'Iu':
+      case 'Is':
+      case 'Jb':
+        return IMM_BYTE;
+      case 'Iw':
+        return IMM_WORD;
+      case 'Iz':
+      case 'Jz':
+        return IMM_SIZED;
+      case 'Ob':
+      case 'Ov':
+        return instruction.mnemonic === 'xlat' ? IMM_NONE_MEMORY : IMM_MOFFS;
+      case 'A':
+        return IMM_FAR;
+      case 'Ienter':
+        return IMM_ENTER;
+    }
+  // mov Zv,Iz is written Iz for 16/32-bit forms; nothing else is left.
+  return IMM_NONE;
+}
+
+export function generate(): Generated {
+  const bodies: string[] = [...SPECIAL];
+  const numbers = new Map<string, number>(bodies.map((text, i) => [text, i]));
+  // Equal texts among the special ones keep their own numbers.
+  const labels: string[] = ['stale', 'continue', 'leave page', 'undefined', 'too long'];
+  const handler = (instruction: Instruction, form: Form): number => {
+    const body = caseBody(instruction, form);
+    const known = numbers.get(body);
+    if (known !== undefined) return known;
+    bodies.push(body);
+    labels.push(`${instruction.mnemonic} ${instruction.operands.join(',')} ${form.size}${form.memory ? ' memory' : ''}`);
+    numbers.set(body, bodies.length - 1);
+    return bodies.length - 1;
+  };
+
+  const undefinedEntry = (flags: number): Entry => ({
+    flags,
+    immediate: IMM_NONE,
+    handlers: [HANDLER_UD, HANDLER_UD, HANDLER_UD, HANDLER_UD],
+  });
+  const makeEntry = (instruction: Instruction): Entry => {
+    const operands = instruction.operands;
+    const modrm = operands.some((o) => /^[EGMR]/.test(o));
+    const direct = operands.some((o) => o[0] === 'O');
+    const byte = operands.some((o) => /^(Eb|Gb|ab|Ob|Zb|b)$/.test(o)) && !/^mov[zs]x$/.test(instruction.mnemonic);
+    const memoryOnly = operands.some((o) => o[0] === 'M');
+    const registerOnly = instruction.registerMod || operands.some((o) => o[0] === 'R');
+    let flags = 0;
+    if (modrm) flags |= ENT_MODRM;
+    if (instruction.lock) flags |= ENT_LOCK;
+    if (instruction.end) flags |= ENT_END;
+    if (instruction.executor !== 'core') flags |= ENT_PLAIN;
+    if (operands.includes('Gb')) flags |= ENT_BYTE_REG;
+    if (operands.includes('Eb') || operands.includes('Zb')) flags |= ENT_BYTE_RM;
+    if (registerOnly || operands.some((o) => o[0] === 'Z')) flags |= ENT_REG_ONLY;
+    const handlers: Entry['handlers'] = [HANDLER_UD, HANDLER_UD, HANDLER_UD, HANDLER_UD];
+    for (const memory of [false, true]) {
+      if (modrm && !memory && memoryOnly) continue;
+      if (memory && registerOnly) continue;
+      for (const wide of [0, 1])
+        handlers[(memory ? 2 : 0) + wide] = handler(instruction, {
+          size: byte ? 8 : wide ? 32 : 16,
+          memory: modrm ? memory : direct,
+        });
+    }
+    return { flags, immediate: immediateOf(instruction), handlers };
+  };
+
+  const entries: Entry[] = [undefinedEntry(0)];
+  const opcodes: number[] = new Array(512).fill(0);
+  for (let slot = 0; slot < 512; slot++) {
+    const rows = INSTRUCTIONS.filter((i) => i.map * 256 + i.opcode === slot);
+    if (rows.length === 0) continue;
+    if (rows[0]!.extension < 0) {
+      if (rows.length > 1) throw new Error(`opcode ${slot.toString(16)} is in the instruction table twice`);
+      opcodes[slot] = entries.length;
+      entries.push(makeEntry(rows[0]!));
+      continue;
+    }
+    opcodes[slot] = entries.length;
+    entries.push(undefinedEntry(ENT_MODRM | ENT_GROUP));
+    for (let reg = 0; reg < 8; reg++) {
+      const row = rows.find((i) => i.extension === reg);
+      entries.push(row ? makeEntry(row) : undefinedEntry(ENT_MODRM));
+    }
+  }
+
+  const list = (numbersToPrint: number[]): string => {
+    let text = '';
+    for (let at = 0; at < numbersToPrint.length; at += 24) text += `  ${numbersToPrint.slice(at, at + 24).join(', ')},\n`;
+    return text;
+  };
+  const header = '// Generated by core/cpu/x86/generate.ts from table.ts. Do not edit.\n';
+  const constants = Object.entries({
+    ENT_MODRM,
+    ENT_GROUP,
+    ENT_LOCK,
+    ENT_END,
+    ENT_PLAIN,
+    ENT_BYTE_REG,
+    ENT_BYTE_RM,
+    ENT_REG_ONLY,
+    IMM_NONE,
+    IMM_BYTE,
+    IMM_WORD,
+    IMM_SIZED,
+    IMM_MOFFS,
+    IMM_FAR,
+    IMM_ENTER,
+    IMM_NONE_MEMORY,
+    HANDLER_STALE,
+    HANDLER_CONTINUE,
+    HANDLER_LEAVE,
+    HANDLER_UD,
+    HANDLER_GP,
+  })
+    .map(([name, value]) => `export const ${name} = ${value};\n`)
+    .join('');
+  const tables = `${header}${constants}
+export const OPCODES: usize = memory.data<u16>([
+${list(opcodes)}]);
+export const ENTRY: usize = memory.data<u8>([
+${list(entries.flatMap((e) => [e.flags, e.immediate]))}]);
+export const HANDLERS: usize = memory.data<u16>([
+${list(entries.flatMap((e) => e.handlers))}]);
+`;
+  const cases = bodies.map((body, i) => `      case ${i}: { // ${labels[i]}\n        ${body}\n      }\n`).join('');
+  const dispatch = `${header}${DISPATCH_IMPORTS}
+/**
+ * Executes records from \`first\` until something must be looked at by run(): then S_RIP holds the next instruction and Run.rec is 0.
+ * Leaves by the host's throw on a fault, with Run.rec at the faulting record.
+ */
+export function exec(first: usize): void {
+  let rec = first;
+  while (true) {
+    Run.rec = rec;
+    switch (<i32>load<u16>(rec)) {
+${cases}      default:
+        unreachable();
+    }
+    rec += REC_SIZE;
+  }
+}
+`;
+  return { tables, dispatch, handlerCount: bodies.length };
+}
+
+const DISPATCH_IMPORTS = `import {
+  adc16, adc32, adc8, add16, add32, add8, and16, and32, and8, dec16, dec32, dec8, inc16, inc32, inc8, logic16, logic32, logic8,
+  neg16, neg32, neg8, or16, or32, or8, sbb16, sbb32, sbb8, sub16, sub32, sub8, xor16, xor32, xor8,
+} from '../alu';
+import { aaa, aad, aam, aas, daa, das, lahf, sahf, salc } from '../bcd';
+import {
+  BIT_COMPLEMENT, BIT_RESET, BIT_SET, BIT_TEST, bitMem16, bitMem32, bitReg, cmpxchg8b, scanFlags, scanZero,
+} from '../bit';
+import { begin, checkJump, checkTarget, countLoop, finish, follow, jump, jumpTo, loopCount, nextEip, resume, ret16, ret32, setRip, stay, thisEip } from '../branch';
+import { recOff32, recSeg } from '../ea';
+import { farCall, farJump, farRet, iret } from '../far';
+import { farCallMem, farJumpMem } from '../farmem';
+import { raiseFault, raiseFaultErr } from '../fault';
+import { F_DF, getCF, getLess, getOF, getPF, getSF, getZF, rawEflags, setCF, setRawEflags } from '../flags';
+import { x87Exec } from '../fpu/fpu';
+import { int3, into, softInterrupt } from '../interrupt';
+import { memReadW16, memReadW32, memReadW8, memWrite16, memWrite32, memWrite8 } from '../mem';
+import { div16, div32, div8, idiv16, idiv32, idiv8, imul16, imul32, imul8, imulTrunc16, imulTrunc32, mul16, mul32, mul8 } from '../muldiv';
+import {
+  a16, a32, a8, cl, dx, e16, e32, e8, g16, g32, g8, imm, m16, m32, m8, setA16, setA32, setA8, setE16, setE32, setE8, setG16, setG32, setG8,
+  setM16, setM32, setM8,
+} from '../operand';
+import { portIn, portOut } from '../portio';
+import { REC_IMM, REC_LENGTH, REC_SIZE } from '../record';
+import { Run } from '../runstate';
+import {
+  rcl16, rcl32, rcl8, rcr16, rcr32, rcr8, rol16, rol32, rol8, ror16, ror32, ror8, sar16, sar32, sar8, shl16, shl32, shl8, shld16, shld32,
+  shr16, shr32, shr8, shrd16, shrd32,
+} from '../shift';
+import { simdExec } from '../simd/simd';
+import {
+  bound16, bound32, enter16, enter32, leave16, leave32, pop16, pop32, popMem16, popMem32, popa16, popa32, popf16, popf32, push16, push32,
+  pusha16, pusha32, pushf16, pushf32,
+} from '../pushpop';
+import { setGpr16, setGpr32 } from '../state';
+import { VEC_DB, VEC_GP, VEC_UD } from '../stateoffsets';
+import { cmps, ins, lods, movs, outs, scas, stos, xlat } from '../string';
+import { sysExec } from '../sysops';
+import { setIretLength } from '../task';
+`;
