@@ -3,6 +3,10 @@
  * away from its power-on state. `conformance.test.ts` fails when a class that implements Device is not here.
  */
 import { NullCharBackend } from '../../backend/char.ts';
+import { I8042 } from '../input/i8042.ts';
+import { Ps2Keyboard } from '../input/ps2keyboard.ts';
+import { Ps2Mouse } from '../input/ps2mouse.ts';
+import { VmMouse } from '../input/vmmouse.ts';
 import { Pic } from '../intc/pic.ts';
 import { DebugCon } from '../platform/debugcon.ts';
 import { DebugExit } from '../platform/debugexit.ts';
@@ -90,6 +94,75 @@ export const deviceRegistry: DeviceEntry[] = [
       bench.out8(0x72, 0x33);
       bench.out8(0x73, 0x44);
       bench.clock.advance(1_234_567_890);
+    },
+  }),
+  entry({
+    name: 'I8042',
+    create: (bench) =>
+      new I8042({
+        id: 'i8042',
+        ports: bench.ports,
+        irqKeyboard: bench.wire('irq1'),
+        irqMouse: bench.wire('irq12'),
+        keyboard: new Ps2Keyboard({ id: 'keyboard', log: bench.log }),
+        mouse: new Ps2Mouse({ id: 'mouse', log: bench.log }),
+        a20: bench.wire('a20'),
+        reset: () => {},
+        log: bench.log,
+      }),
+    mutate(_, bench) {
+      bench.out8(0x64, 0x7f);
+      bench.out8(0x60, 0x5a);
+      bench.out8(0x64, 0xaa);
+      bench.out8(0x64, 0xd3);
+      bench.out8(0x60, 0x77);
+      bench.out8(0x64, 0xdd);
+      bench.out8(0x64, 0xa7);
+      bench.out8(0x64, 0xd4);
+    },
+  }),
+  entry({
+    name: 'Ps2Keyboard',
+    create: (bench) => new Ps2Keyboard({ id: 'keyboard', log: bench.log }),
+    mutate(keyboard) {
+      for (const byte of [0xed, 0x05, 0xf3, 0x11, 0xf0, 0x03, 0xf8]) keyboard.write(byte);
+      keyboard.take();
+      for (let i = 0; i < 20; i++) keyboard.key(0x1e, true);
+      keyboard.write(0xfb);
+    },
+  }),
+  entry({
+    name: 'Ps2Mouse',
+    create: (bench) => new Ps2Mouse({ id: 'mouse', log: bench.log }),
+    mutate(mouse) {
+      for (const byte of [0xf3, 200, 0xf3, 100, 0xf3, 80, 0xe7, 0xe8, 0x01, 0xf4]) mouse.write(byte);
+      mouse.take();
+      mouse.move(1000, -20, 3, 5);
+      mouse.write(0xee);
+    },
+  }),
+  entry({
+    name: 'VmMouse',
+    create: (bench) => {
+      const values = [0, 0, 0, 0, 0, 0, 0, 0];
+      const registers = {
+        get: (register: number) => values[register]!,
+        set: (register: number, value: number) => {
+          values[register] = value;
+        },
+      };
+      return Object.assign(new VmMouse({ id: 'vmmouse', ports: bench.ports, registers, wakeMouse: () => {}, log: bench.log }), {
+        testRegisters: registers,
+      });
+    },
+    mutate(vmmouse, bench) {
+      for (const parameter of [0x45414552, 0x53424152]) {
+        vmmouse.testRegisters.set(0, 0x564d5868);
+        vmmouse.testRegisters.set(1, 41);
+        vmmouse.testRegisters.set(3, parameter);
+        bench.ports.read(0x5658, 4);
+      }
+      vmmouse.moveTo(100, 200, -1, 3);
     },
   }),
 ];

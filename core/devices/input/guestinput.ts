@@ -1,0 +1,101 @@
+import type { InputSink } from '../../backend/display.ts';
+import type { Disposable } from '../../util/disposable.ts';
+import type { Ps2Keyboard } from './ps2keyboard.ts';
+import type { Ps2Mouse } from './ps2mouse.ts';
+import type { VmMouse } from './vmmouse.ts';
+
+// InputSink buttons: 0 left, 1 middle, 2 right, 3 wheel up, 4 wheel down, 5 wheel left, 6 wheel right.
+const SINK_LEFT = 0x01;
+const SINK_MIDDLE = 0x02;
+const SINK_RIGHT = 0x04;
+const SINK_WHEEL_UP = 0x08;
+const SINK_WHEEL_DOWN = 0x10;
+
+export interface GuestInputOptions {
+  keyboard: Ps2Keyboard;
+  mouse: Ps2Mouse;
+  vmmouse?: VmMouse;
+  /** The picture that absolute positions refer to. */
+  display: { readonly width: number; readonly height: number };
+}
+
+/** Brings viewers' keys and pointer to the guest: absolute positions where the guest takes them, else as movement of the PS/2 mouse. */
+export class GuestInput implements InputSink {
+  private readonly options: GuestInputOptions;
+  private lastX: number | undefined;
+  private lastY: number | undefined;
+  private lastButtons = 0;
+  private readonly held = new Set<number>();
+
+  constructor(options: GuestInputOptions) {
+    this.options = options;
+  }
+
+  keyScancode(code: number, down: boolean): void {
+    const key = code & 0xff;
+    if (down) this.held.add(key);
+    // A release nobody pressed is a viewer that came late.
+    else if (!this.held.delete(key)) return;
+    this.options.keyboard.key(key, down);
+  }
+
+  /** Lets go of everything that is held: for a viewer that went away with keys down. */
+  releaseAll(): void {
+    for (const key of [...this.held]) this.keyScancode(key, false);
+    if (this.lastButtons !== 0) this.pointerRelative(0, 0, 0);
+  }
+
+  pointerAbsolute(x: number, y: number, buttons: number): void {
+    const { mouse, vmmouse, display } = this.options;
+    const dz = this.wheel(buttons);
+    const dx = this.lastX === undefined ? 0 : x - this.lastX;
+    const dy = this.lastY === undefined ? 0 : y - this.lastY;
+    this.lastX = x;
+    this.lastY = y;
+    if (vmmouse?.absolute) {
+      const scale = (value: number, size: number) => Math.round((value * 0xffff) / Math.max(1, size - 1));
+      vmmouse.moveTo(scale(x, display.width), scale(y, display.height), dz, deviceButtons(buttons));
+    } else if (vmmouse?.enabled) vmmouse.move(dx, dy, dz, deviceButtons(buttons));
+    else mouse.move(dx, dy, dz, deviceButtons(buttons));
+  }
+
+  pointerRelative(dx: number, dy: number, buttons: number): void {
+    const { mouse, vmmouse, display } = this.options;
+    if (vmmouse?.absolute) {
+      const clamp = (value: number, size: number) => Math.max(0, Math.min(size - 1, value));
+      this.pointerAbsolute(clamp((this.lastX ?? 0) + dx, display.width), clamp((this.lastY ?? 0) + dy, display.height), buttons);
+      return;
+    }
+    const dz = this.wheel(buttons);
+    if (vmmouse?.enabled) vmmouse.move(dx, dy, dz, deviceButtons(buttons));
+    else mouse.move(dx, dy, dz, deviceButtons(buttons));
+  }
+
+  get absolute(): boolean {
+    return this.options.vmmouse?.absolute ?? false;
+  }
+
+  onPointerModeChange(listener: (absolute: boolean) => void): Disposable {
+    return this.options.vmmouse?.absoluteChanged.on(listener) ?? { dispose() {} };
+  }
+
+  get leds(): number {
+    return this.options.keyboard.leds;
+  }
+
+  onLedsChange(listener: (leds: number) => void): Disposable {
+    return this.options.keyboard.ledsChanged.on(listener);
+  }
+
+  /** Wheel clicks come as presses of buttons 3 and 4; only the press counts. */
+  private wheel(buttons: number): number {
+    const pressed = buttons & ~this.lastButtons;
+    this.lastButtons = buttons;
+    return (pressed & SINK_WHEEL_DOWN ? 1 : 0) - (pressed & SINK_WHEEL_UP ? 1 : 0);
+  }
+}
+
+/** To left, right, middle in bits 0..2. */
+function deviceButtons(buttons: number): number {
+  return (buttons & SINK_LEFT ? 1 : 0) | (buttons & SINK_RIGHT ? 2 : 0) | (buttons & SINK_MIDDLE ? 4 : 0);
+}

@@ -1,0 +1,117 @@
+/**
+ * Scan code sets of PC keyboards. Spec: IBM PS/2 Hardware Interface Technical Reference (1988), "Keyboards", scan code sets 1, 2 and 3;
+ * the controller's translation table is in its section "Keyboard and Auxiliary Device Controller".
+ */
+
+/** Set 2 byte -> set 1 byte, as the 8042 translates; bytes from 80h on pass unchanged except the two listed below. */
+// biome-ignore format: sixteen a row, as in the reference
+const TRANSLATION = [
+  0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59,
+  0x65, 0x38, 0x2a, 0x70, 0x1d, 0x10, 0x02, 0x5a, 0x66, 0x71, 0x2c, 0x1f, 0x1e, 0x11, 0x03, 0x5b,
+  0x67, 0x2e, 0x2d, 0x20, 0x12, 0x05, 0x04, 0x5c, 0x68, 0x39, 0x2f, 0x21, 0x14, 0x13, 0x06, 0x5d,
+  0x69, 0x31, 0x30, 0x23, 0x22, 0x15, 0x07, 0x5e, 0x6a, 0x72, 0x32, 0x24, 0x16, 0x08, 0x09, 0x5f,
+  0x6b, 0x33, 0x25, 0x17, 0x18, 0x0b, 0x0a, 0x60, 0x6c, 0x34, 0x35, 0x26, 0x27, 0x19, 0x0c, 0x61,
+  0x6d, 0x73, 0x28, 0x74, 0x1a, 0x0d, 0x62, 0x6e, 0x3a, 0x36, 0x1c, 0x1b, 0x75, 0x2b, 0x63, 0x76,
+  0x55, 0x56, 0x77, 0x78, 0x79, 0x7a, 0x0e, 0x7b, 0x7c, 0x4f, 0x7d, 0x4b, 0x47, 0x7e, 0x7f, 0x6f,
+  0x52, 0x53, 0x50, 0x4c, 0x4d, 0x48, 0x01, 0x45, 0x57, 0x4e, 0x51, 0x4a, 0x37, 0x49, 0x46, 0x54,
+] as const;
+/** F7 and SysRq have set 2 codes above 7fh. */
+const SET2_F7 = 0x83;
+const SET2_SYSRQ = 0x84;
+
+export function translateByte(set2: number): number {
+  if (set2 < 0x80) return TRANSLATION[set2]!;
+  if (set2 === SET2_F7) return 0x41;
+  if (set2 === SET2_SYSRQ) return 0x54;
+  return set2;
+}
+
+/** Set 1 make code (without E0) -> set 2; 0 where no key exists. */
+const SET1_TO_SET2 = (() => {
+  const table = new Uint8Array(128);
+  for (let code = 0x7f; code >= 1; code--) if (TRANSLATION[code]! < 0x80) table[TRANSLATION[code]!] = code;
+  table[0x41] = SET2_F7;
+  table[0x54] = SET2_SYSRQ;
+  return table;
+})();
+
+/** Extended (E0) keys whose set 3 code is not that of the plain key with the same set 1 byte; keyed by 0x80 | set 1. */
+const SET3_EXTENDED: { readonly [code: number]: number } = {
+  156: 0x79, // keypad Enter
+  157: 0x58, // right Ctrl
+  181: 0x77, // keypad /
+  183: 0x57, // Print Screen
+  184: 0x39, // right Alt
+  198: 0x62, // Pause
+  199: 0x6e, // Home
+  200: 0x63, // Up
+  201: 0x6f, // Page Up
+  203: 0x61, // Left
+  205: 0x6a, // Right
+  207: 0x65, // End
+  208: 0x60, // Down
+  209: 0x6d, // Page Down
+  210: 0x67, // Insert
+  211: 0x64, // Delete
+  219: 0x8b, // left GUI
+  220: 0x8c, // right GUI
+  221: 0x8d, // Menu
+};
+/** Plain keys whose set 3 code differs from set 2; keyed by set 1. */
+const SET3_PLAIN: { readonly [code: number]: number } = {
+  1: 0x08, // Esc
+  29: 0x11, // left Ctrl
+  43: 0x5c, // backslash
+  55: 0x7e, // keypad *
+  56: 0x19, // left Alt
+  58: 0x14, // Caps Lock
+  59: 0x07, // F1..F10
+  60: 0x0f,
+  61: 0x17,
+  62: 0x1f,
+  63: 0x27,
+  64: 0x2f,
+  65: 0x37,
+  66: 0x3f,
+  67: 0x47,
+  68: 0x4f,
+  69: 0x76, // Num Lock
+  70: 0x5f, // Scroll Lock
+  74: 0x84, // keypad -
+  78: 0x7c, // keypad +
+  84: 0x57, // SysRq
+  86: 0x13, // the 102nd key
+  87: 0x56, // F11
+  88: 0x5e, // F12
+};
+
+const PAUSE = 0xc6;
+const PRINT = 0xb7;
+
+/** `code`: set 1 make code, 0x80 | code for E0 keys. The bytes a keyboard in `set` sends; empty for keys that set does not have. */
+export function keySequence(set: 1 | 2 | 3, code: number, down: boolean): readonly number[] {
+  const extended = (code & 0x80) !== 0;
+  const plain = code & 0x7f;
+  if (set === 3) {
+    const make = set3Code(code);
+    return make === 0 ? [] : down ? [make] : [0xf0, make];
+  }
+  if (set === 1) {
+    // Pause has no break code; Print Screen comes with a shift around it.
+    if (code === PAUSE) return down ? [0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5] : [];
+    if (code === PRINT) return down ? [0xe0, 0x2a, 0xe0, 0x37] : [0xe0, 0xb7, 0xe0, 0xaa];
+    if (plain === 0) return [];
+    return [...(extended ? [0xe0] : []), down ? plain : plain | 0x80];
+  }
+  if (code === PAUSE) return down ? [0xe1, 0x14, 0x77, 0xe1, 0xf0, 0x14, 0xf0, 0x77] : [];
+  if (code === PRINT) return down ? [0xe0, 0x12, 0xe0, 0x7c] : [0xe0, 0xf0, 0x7c, 0xe0, 0xf0, 0x12];
+  const make = SET1_TO_SET2[plain]!;
+  if (make === 0) return [];
+  return [...(extended ? [0xe0] : []), ...(down ? [] : [0xf0]), make];
+}
+
+/** Set 3 code of a key, or 0. */
+export function set3Code(code: number): number {
+  if (code & 0x80) return SET3_EXTENDED[code] ?? 0;
+  return SET3_PLAIN[code] ?? SET1_TO_SET2[code]!;
+}
