@@ -1,0 +1,57 @@
+import type { UtilityProcess, utilityProcess as UtilityProcessModule } from 'electron';
+import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmProcessHandle } from '../../core/engine/builtin/protocol.ts';
+
+/** Environment that a VM process needs; everything else stays with the main process. */
+const KEPT = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LC_ALL', 'SystemRoot', 'XDG_RUNTIME_DIR'];
+
+/** ProcessLauncher over Electron's utility processes: a VM's crash is seen here and takes nothing else down. */
+export class UtilityProcessLauncher implements ProcessLauncher {
+  private readonly utilityProcess: typeof UtilityProcessModule;
+  private readonly entry: string;
+
+  /** `entry` is the path of the bundled vmprocess.js. */
+  constructor(utilityProcess: typeof UtilityProcessModule, entry: string) {
+    this.utilityProcess = utilityProcess;
+    this.entry = entry;
+  }
+
+  launch(name: string): VmProcessHandle {
+    const env = Object.fromEntries(KEPT.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]!]])));
+    const child = this.utilityProcess.fork(this.entry, [], { serviceName: `Hypervue machine: ${name}`, stdio: 'pipe', env });
+    return new UtilityHandle(child);
+  }
+}
+
+class UtilityHandle implements VmProcessHandle {
+  private readonly child: UtilityProcess;
+
+  constructor(child: UtilityProcess) {
+    this.child = child;
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  send(message: ToVmProcess): void {
+    this.child.postMessage(message);
+  }
+
+  onMessage(listener: (message: FromVmProcess) => void): void {
+    this.child.on('message', listener);
+  }
+
+  onExit(listener: (code: number | null, signal: string | null) => void): void {
+    // Electron reports a signal as a code above 128 or a platform-specific number; 0 is the only clean end.
+    this.child.on('exit', (code) => listener(code, null));
+  }
+
+  onOutput(listener: (text: string) => void): void {
+    this.child.stdout?.on('data', (chunk: Buffer) => listener(chunk.toString()));
+    this.child.stderr?.on('data', (chunk: Buffer) => listener(chunk.toString()));
+  }
+
+  kill(): void {
+    this.child.kill();
+  }
+}

@@ -1,0 +1,56 @@
+import { contextBridge, ipcRenderer } from 'electron';
+import type { DesktopBridge, DesktopChannel, DesktopFileFilter } from '../../renderer/src/connection/desktopbridge.ts';
+import { IPC } from '../ipcnames.ts';
+
+/**
+ * The one generic bridge between the sandboxed window and the main process: contract messages, byte channels, the file dialog. It knows no method
+ * names; the contract's own table is the allowlist (core/contract/methods.ts).
+ */
+const bridge: DesktopBridge = {
+  platform: process.platform,
+  send: (message) => ipcRenderer.send(IPC.message, message),
+  onMessage: (callback) => {
+    ipcRenderer.on(IPC.message, (_event, message) => callback(message));
+  },
+  onClose: (callback) => {
+    ipcRenderer.on(IPC.closed, () => callback());
+  },
+  openChannel: async (kind, vmId) => {
+    const id = (await ipcRenderer.invoke(IPC.openChannel, kind, vmId)) as number;
+    return new Promise<DesktopChannel>((resolve) => {
+      const take = (event: Electron.IpcRendererEvent, portId: number) => {
+        if (portId !== id) return;
+        ipcRenderer.off(IPC.channelPort, take);
+        resolve(channelOver(event.ports[0]!));
+      };
+      ipcRenderer.on(IPC.channelPort, take);
+      ipcRenderer.send(IPC.channelReady, id);
+    });
+  },
+  showOpenDialog: (filters: DesktopFileFilter[]) => ipcRenderer.invoke(IPC.openDialog, filters) as Promise<string | null>,
+};
+
+function channelOver(port: MessagePort): DesktopChannel {
+  let closed: (() => void) | undefined;
+  return {
+    postMessage: (bytes) => port.postMessage(bytes),
+    onMessage: (callback) => {
+      port.onmessage = (event) => {
+        // A null message is the other side's goodbye: MessagePort has no close event of its own here.
+        if (event.data === null) {
+          port.close();
+          closed?.();
+        } else callback(event.data as Uint8Array);
+      };
+    },
+    onClose: (callback) => {
+      closed = callback;
+    },
+    close: () => {
+      port.postMessage(null);
+      port.close();
+    },
+  };
+}
+
+contextBridge.exposeInMainWorld('hypervue', bridge);
