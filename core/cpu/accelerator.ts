@@ -50,6 +50,8 @@ export interface Accelerator {
   invalidateCode(offset: number): void;
   getState(): CpuState;
   setState(state: CpuState): void;
+  /** EFLAGS.IF: a maskable interrupt can end a HLT. */
+  readonly interruptsEnabled: boolean;
   /** Instructions retired since creation. */
   readonly instructions: number;
   dispose(): void;

@@ -18,6 +18,8 @@ export interface RunLoopOptions {
   afterSlice(): void;
   /** The CPU shut down (triple fault). */
   onShutdown(): void;
+  /** HLT with nothing that could end it: interrupts off and no NMI source. Called once for each such HLT. */
+  onHalted?(): void;
 }
 
 /** The machine thread's loop: guest code, due timers, completed I/O, sleep while the guest halts. */
@@ -88,7 +90,10 @@ export class RunLoop {
     const done = accelerator.instructions - before;
     if (done > 2000 && end > start) this.speed = this.speed * 0.9 + (done / (end - start)) * 0.1;
     if (exit === 'shutdown') this.options.onShutdown();
-    else if (exit === 'halt') this.sleep(end);
+    else if (exit === 'halt') {
+      if (done > 0 && !accelerator.interruptsEnabled) this.options.onHalted?.();
+      this.sleep(end);
+    }
   }
 
   /** Halted: wait for the next timer or a message. Below 50 us waking up costs more than it saves. */
