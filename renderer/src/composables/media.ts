@@ -1,0 +1,28 @@
+import type { MediaInfo } from '../../../core/contract/host.ts';
+
+export const sourceTypes = ['iso', 'disk', 'floppy', 'kernel', 'blank', 'sample'] as const;
+export type SourceType = (typeof sourceTypes)[number];
+
+const extensions: Partial<Record<SourceType | 'initrd', string[]>> = {
+  iso: ['iso'],
+  floppy: ['img', 'ima', 'vfd', 'flp', 'dsk'],
+  disk: ['img', 'raw', 'dd', 'hdd'],
+};
+
+/** Usual file name endings; kernels have none. */
+export const extensionsOf = (source: SourceType): string[] => extensions[source] ?? [];
+
+/** The source a file of this kind belongs to; null when its bytes do not say. */
+export function sourceFor(kind: MediaInfo['kind']): SourceType | null {
+  switch (kind) {
+    case 'iso':
+    case 'floppy':
+    case 'disk':
+      return kind;
+    case 'bzimage':
+    case 'multiboot':
+      return 'kernel';
+    case 'unknown':
+      return null;
+  }
+}

@@ -1,0 +1,78 @@
+import { useRouter } from 'vue-router';
+import type { VmSummary } from '../../../core/contract/vm.ts';
+import { useConnection } from '../stores/connection.ts';
+import { useMachines } from '../stores/machines.ts';
+import { useNotices } from '../stores/notices.ts';
+import { type Verb, verbReason } from './verbs.ts';
+
+/** Carries verbs out: asks before destructive ones, shows failures, offers undo. */
+export function useVerbs() {
+  const connection = useConnection();
+  const machines = useMachines();
+  const notices = useNotices();
+  const router = useRouter();
+
+  async function run(verb: Verb, vm: VmSummary): Promise<boolean> {
+    if (verbReason(verb, vm) !== null) return false;
+    if (verb === 'delete') return remove(vm);
+    if (verb === 'forceOff' || verb === 'reset') {
+      const yes = await notices.ask({ key: verb, params: { name: vm.name }, danger: true, lines: [] });
+      if (!yes) return false;
+    }
+    try {
+      const next = await connection.call(`vm.${verb}`, { id: vm.id });
+      machines.byId.set(next.id, next);
+      if (verb === 'shutdown') notices.toast({ key: 'toast.shutdownSent', params: { name: vm.name } });
+      return true;
+    } catch (error) {
+      notices.showError(verb, vm.name, error);
+      return false;
+    }
+  }
+
+  async function remove(vm: VmSummary): Promise<boolean> {
+    const outside = (vm.config?.drives ?? []).flatMap((drive) => (drive.path?.startsWith('/') || /^[a-z]:/i.test(drive.path ?? '') ? [drive.path!] : []));
+    const yes = await notices.ask({ key: 'delete', params: { name: vm.name, folder: vm.folder }, danger: true, lines: outside });
+    if (!yes) return false;
+    try {
+      const { trashId } = await connection.call('vm.delete', { id: vm.id });
+      machines.byId.delete(vm.id);
+      if (router.currentRoute.value.params.id === vm.id) void router.push({ name: 'machines' });
+      notices.toast({
+        key: 'toast.deleted',
+        params: { name: vm.name },
+        action: { key: 'common.undo', run: () => void restore(trashId, vm.name) },
+      });
+      return true;
+    } catch (error) {
+      notices.showError('delete', vm.name, error);
+      return false;
+    }
+  }
+
+  async function restore(trashId: string, name: string): Promise<void> {
+    try {
+      const vm = await connection.call('vm.restore', { trashId });
+      machines.byId.set(vm.id, vm);
+      notices.toast({ key: 'toast.restored', tone: 'success', params: { name: vm.name } });
+    } catch (error) {
+      notices.showError('restore', name, error);
+    }
+  }
+
+  /** Creates the check image machine and starts it. */
+  async function trySample(name: string): Promise<void> {
+    try {
+      const free = await connection.call('vm.suggestName', { hint: name });
+      const vm = await connection.call('vm.create', { name: free, memoryMiB: 32, source: { type: 'sample' }, newDisk: null });
+      machines.byId.set(vm.id, vm);
+      void router.push({ name: 'console', params: { id: vm.id } });
+      const started = await connection.call('vm.start', { id: vm.id });
+      machines.byId.set(started.id, started);
+    } catch (error) {
+      notices.showError('sample', name, error);
+    }
+  }
+
+  return { run, trySample };
+}

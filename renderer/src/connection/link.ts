@@ -1,0 +1,25 @@
+import type { ChannelKind } from '../../../core/contract/methods.ts';
+import type { ByteChannel, Transport } from '../../../core/contract/transport.ts';
+import type { DesktopFileFilter } from './desktopbridge.ts';
+
+/** One way to reach a manager: desktop bridge, WebSocket, or the mock of the development page. */
+export interface Link {
+  /** Resolves when the manager accepted us; rejects with LinkError. */
+  connect(): Promise<Transport>;
+  openChannel(kind: ChannelKind, vmId: string): Promise<ByteChannel>;
+  /** The system's file dialog, where there is one; otherwise the app browses the manager's folders itself. */
+  readonly chooseFile: ((filters: DesktopFileFilter[]) => Promise<string | null>) | null;
+  /** Uses another access token from now on; null where tokens are not used. */
+  readonly setToken: ((token: string) => void) | null;
+}
+
+export class LinkError extends Error {
+  /** `unauthorized`: ask for a token. `unreachable`: try again later. */
+  readonly kind: 'unauthorized' | 'unreachable';
+
+  constructor(kind: LinkError['kind'], message: string) {
+    super(message);
+    this.name = 'LinkError';
+    this.kind = kind;
+  }
+}

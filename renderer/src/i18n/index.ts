@@ -1,0 +1,29 @@
+import { createI18n } from 'vue-i18n';
+import { en, type Messages } from './en.ts';
+
+export type Locale = 'en' | 'zh-CN';
+
+export const i18n = createI18n<[Messages], Locale, false>({
+  legacy: false,
+  locale: 'en',
+  fallbackLocale: 'en',
+  messages: { en } as never,
+});
+
+/** The language that a setting means on this system. */
+export function resolveLocale(setting: 'system' | Locale, preferred: readonly string[]): Locale {
+  if (setting !== 'system') return setting;
+  for (const tag of preferred) {
+    const language = tag.toLowerCase();
+    if (language.startsWith('zh')) return 'zh-CN';
+    if (language.startsWith('en')) return 'en';
+  }
+  return 'en';
+}
+
+/** Loads the messages if needed, then switches the app and the document to the language. */
+export async function setLocale(locale: Locale): Promise<void> {
+  if (locale === 'zh-CN') i18n.global.setLocaleMessage('zh-CN', (await import('./zh-CN.ts')).zhCN as never);
+  (i18n.global.locale as unknown as { value: Locale }).value = locale;
+  document.documentElement.lang = locale;
+}

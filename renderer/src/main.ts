@@ -1,0 +1,5 @@
+import './connection/zodconfig.ts';
+import { startApp } from './app.ts';
+import { desktopLink, webSocketLink } from './connection/links.ts';
+
+startApp(window.hypervue ? desktopLink(window.hypervue) : webSocketLink(window.location, window.history, window.sessionStorage));

@@ -1,0 +1,30 @@
+import { createRouter, createWebHashHistory, type RouterHistory } from 'vue-router';
+import MachinesView from './views/MachinesView.vue';
+
+/** Hash history: the same files work from a server's folder and from a file in Electron. */
+export function makeRouter(history: RouterHistory = createWebHashHistory()) {
+  return createRouter({
+    history,
+    routes: [
+      { path: '/', redirect: '/machines' },
+      { path: '/machines', name: 'machines', component: MachinesView },
+      { path: '/new', name: 'new', component: () => import('./views/NewMachineView.vue') },
+      {
+        path: '/machines/:id',
+        component: () => import('./views/MachineView.vue'),
+        children: [
+          { path: '', name: 'machine', component: () => import('./views/machine/OverviewTab.vue') },
+          { path: 'console', name: 'console', component: () => import('./views/machine/ConsoleTab.vue') },
+          { path: 'serial', name: 'serial', component: () => import('./views/machine/SerialTab.vue') },
+          { path: 'hardware', name: 'hardware', component: () => import('./views/machine/HardwareTab.vue') },
+          { path: 'log', name: 'log', component: () => import('./views/machine/LogTab.vue') },
+        ],
+      },
+      /** A console alone, in its own window. */
+      { path: '/console/:id', name: 'console-window', meta: { bare: true }, component: () => import('./views/ConsoleWindowView.vue') },
+      { path: '/settings', name: 'settings', component: () => import('./views/SettingsView.vue') },
+      { path: '/about', name: 'about', component: () => import('./views/AboutView.vue') },
+      { path: '/:rest(.*)*', name: 'not-found', component: () => import('./views/NotFoundView.vue') },
+    ],
+  });
+}

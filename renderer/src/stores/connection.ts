@@ -1,0 +1,110 @@
+import { defineStore } from 'pinia';
+import { ref, shallowRef } from 'vue';
+import { ContractClient, ContractError } from '../../../core/contract/client.ts';
+import type { ChannelKind, EventName, EventPayload, MethodName, Params, Result } from '../../../core/contract/methods.ts';
+import type { ByteChannel } from '../../../core/contract/transport.ts';
+import { type Link, LinkError } from '../connection/link.ts';
+
+export type ConnectionState = 'connecting' | 'ready' | 'unauthorized' | 'lost';
+
+const firstRetryMs = 500;
+const lastRetryMs = 10_000;
+
+/** The one connection of this window. It outlives single transports: listeners stay subscribed over a reconnect. */
+export const useConnection = defineStore('connection', () => {
+  const state = ref<ConnectionState>('connecting');
+  /** The server's words about a refused or lost connection. */
+  const reason = ref('');
+  /** Time of the next attempt, ms of Date.now(), while lost. */
+  const retryAt = ref(0);
+  const client = shallowRef<ContractClient | null>(null);
+
+  let link: Link | null = null;
+  let retryMs = firstRetryMs;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const readyListeners = new Set<() => void>();
+  const subscriptions = new Map<EventName, Set<(payload: never) => void>>();
+
+  async function connect(): Promise<void> {
+    clearTimeout(timer);
+    if (!link) return;
+    if (state.value !== 'lost') state.value = 'connecting';
+    try {
+      const next = new ContractClient(await link.connect());
+      for (const [event, listeners] of subscriptions)
+        next.on(event, (payload) => {
+          for (const listener of [...listeners]) listener(payload as never);
+        });
+      next.onClose(() => {
+        if (client.value !== next) return;
+        client.value = null;
+        lose('');
+      });
+      client.value = next;
+      state.value = 'ready';
+      reason.value = '';
+      retryMs = firstRetryMs;
+      for (const listener of [...readyListeners]) listener();
+    } catch (error) {
+      if (error instanceof LinkError && error.kind === 'unauthorized') {
+        state.value = 'unauthorized';
+        reason.value = error.message;
+      } else lose(error instanceof Error ? error.message : '');
+    }
+  }
+
+  function lose(why: string): void {
+    state.value = 'lost';
+    reason.value = why;
+    retryAt.value = Date.now() + retryMs;
+    timer = setTimeout(() => void connect(), retryMs);
+    retryMs = Math.min(retryMs * 2, lastRetryMs);
+  }
+
+  return {
+    state,
+    reason,
+    retryAt,
+    start(over: Link): Promise<void> {
+      link = over;
+      return connect();
+    },
+    retryNow: connect,
+    /** Tries another token (login page). */
+    logIn(token: string): Promise<void> {
+      link?.setToken?.(token);
+      return connect();
+    },
+    /** The system's file dialog of a desktop window, else null. */
+    chooseFile: () => link?.chooseFile ?? null,
+    call<M extends MethodName>(method: M, params: Params<M>): Promise<Result<M>> {
+      if (client.value) return client.value.call(method, params);
+      return Promise.reject(
+        new ContractError({ kind: 'io-error', message: 'the connection to Hypervue is closed', context: { operation: method } }),
+      );
+    },
+    /** Returns the function that unsubscribes. */
+    on<E extends EventName>(event: E, listener: (payload: EventPayload<E>) => void): () => void {
+      let set = subscriptions.get(event);
+      if (!set) {
+        subscriptions.set(event, (set = new Set()));
+        const listeners = set;
+        client.value?.on(event, (payload) => {
+          for (const each of [...listeners]) each(payload as never);
+        });
+      }
+      set.add(listener as (payload: never) => void);
+      return () => set.delete(listener as (payload: never) => void);
+    },
+    /** Calls back at once when connected, and after every reconnect. */
+    onReady(listener: () => void): () => void {
+      readyListeners.add(listener);
+      if (client.value) listener();
+      return () => readyListeners.delete(listener);
+    },
+    openChannel(kind: ChannelKind, vmId: string): Promise<ByteChannel> {
+      if (!link) return Promise.reject(new LinkError('unreachable', ''));
+      return link.openChannel(kind, vmId);
+    },
+  };
+});

@@ -1,0 +1,85 @@
+import { defineStore } from 'pinia';
+import { ref, shallowRef } from 'vue';
+import { ContractError } from '../../../core/contract/client.ts';
+import type { ErrorDto } from '../../../core/contract/errors.ts';
+import type { Task } from '../../../core/contract/host.ts';
+
+/** A failed verb as the error dialog shows it. */
+export interface Failure {
+  /** Key under `failed.*`: what was tried. */
+  what: string;
+  /** To what: a machine's name or a file. */
+  object: string;
+  error: ErrorDto;
+}
+
+export interface Toast {
+  id: number;
+  tone: 'info' | 'success' | 'error';
+  /** i18n key and its parameters. */
+  key: string;
+  params: Record<string, string | number>;
+  /** Extra line in the manager's words. */
+  detail: string;
+  action: { key: string; run: () => void } | null;
+}
+
+export interface Question {
+  /** Prefix of `title`, `text` and `confirm` under `confirm.*`. */
+  key: string;
+  params: Record<string, string | number>;
+  danger: boolean;
+  /** Further lines, such as the paths that are kept. */
+  lines: string[];
+}
+
+const toastMs = 6_000;
+const undoToastMs = 12_000;
+
+/** Everything that interrupts: error dialog, confirmation, toasts. One at a time for the first two. */
+export const useNotices = defineStore('notices', () => {
+  const failure = shallowRef<Failure | null>(null);
+  const question = shallowRef<(Question & { answer: (yes: boolean) => void }) | null>(null);
+  const toasts = ref<Toast[]>([]);
+  let nextId = 1;
+
+  function showError(what: string, object: string, error: unknown): void {
+    const dto = toDto(error);
+    if (dto.kind === 'cancelled') return;
+    failure.value = { what, object, error: dto };
+  }
+
+  function ask(q: Question): Promise<boolean> {
+    question.value?.answer(false);
+    return new Promise((resolve) => {
+      question.value = {
+        ...q,
+        answer(yes) {
+          question.value = null;
+          resolve(yes);
+        },
+      };
+    });
+  }
+
+  function toast(options: Partial<Toast> & { key: string }): void {
+    const entry: Toast = { id: nextId++, tone: 'info', params: {}, detail: '', action: null, ...options };
+    toasts.value = [...toasts.value.slice(-3), entry];
+    setTimeout(() => dismiss(entry.id), entry.action ? undoToastMs : toastMs);
+  }
+
+  function dismiss(id: number): void {
+    toasts.value = toasts.value.filter((entry) => entry.id !== id);
+  }
+
+  function taskFailed(task: Task): void {
+    toast({ tone: 'error', key: 'toast.taskFailed', params: { object: task.object }, detail: task.error?.message ?? '' });
+  }
+
+  return { failure, question, toasts, showError, ask, toast, dismiss, taskFailed };
+});
+
+export function toDto(error: unknown): ErrorDto {
+  if (error instanceof ContractError) return error.dto;
+  return { kind: 'internal', message: error instanceof Error ? error.message : String(error), context: {} };
+}
