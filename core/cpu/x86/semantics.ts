@@ -260,8 +260,6 @@ const SEMANTICS: Record<string, Semantics> = {
   int3: () => leaves('int3(<u64>nextEip(rec));'),
   int: () => leaves('softInterrupt(imm(rec) & 0xff, <u64>nextEip(rec));'),
   into: () => leaves('if (getOF()) into(<u64>nextEip(rec)); else setRip(nextEip(rec));'),
-  // A trap-like #DB without a DR6 bit.
-  icebp: () => leaves('setRip(nextEip(rec)); raiseFault(VEC_DB);'),
   ud2: call('raiseFault(VEC_UD)'),
   ud1: call('raiseFault(VEC_UD)'),
 };

@@ -186,7 +186,7 @@ ec in ab,dx
 ed in av,dx
 ee out dx,ab
 ef out dx,av
-f1 icebp - end
+f1 icebp - sys end
 f4 hlt - sys end
 f5 cmc - w:c r:c
 f6/0 test Eb,Ib w:oszapc

@@ -197,9 +197,10 @@ export function newRecord(slot: u32): usize {
   return next;
 }
 
-/** Ends a run early so that the next one starts in a new chunk with room. */
-export function startChunk(slot: u32): void {
-  if (!roomFor(slot)) store<u32>(slotAt(slot), 0, SLOT_NEXT);
+/** Before a new run: moves on to a new chunk when this one has little room left. A run never begins with its own HANDLER_CONTINUE. */
+export function startRun(slot: u32): void {
+  const next: usize = load<u32>(slotAt(slot), SLOT_NEXT);
+  if ((next & (CHUNK_SIZE - 1)) > CHUNK_SIZE - 8 * REC_SIZE) store<u32>(slotAt(slot), 0, SLOT_NEXT);
 }
 
 /** Everything decoded from the page that holds byte `host`. */

@@ -4,7 +4,7 @@
  * has no side effects: an instruction that reaches beyond its page is left to decodeStep(), which fetches as the processor would.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
-import { newRecord, recordAt, roomFor, setRecordAt, startChunk } from './codecache';
+import { newRecord, recordAt, roomFor, setRecordAt, startRun } from './codecache';
 import { raiseFaultErr } from './fault';
 import {
   ENTRY, ENT_BYTE_REG, ENT_BYTE_RM, ENT_END, ENT_GROUP, ENT_LOCK, ENT_MODRM, ENT_PLAIN, ENT_REG_ONLY, HANDLERS, HANDLER_CONTINUE, HANDLER_GP,
@@ -220,7 +220,7 @@ export function decodeRun(slot: u32, host: u32): usize {
   let offset = host & 0xfff;
   slow = false;
   end = page + 0x1000;
-  startChunk(slot);
+  startRun(slot);
   let first: usize = 0;
   for (let count: u32 = 0; ; count++) {
     const rec = newRecord(slot);
