@@ -2,7 +2,8 @@
  * Every emulated chip, for the conformance suite. One import and one entry a device: how to build it on a bench and how to get it
  * away from its power-on state. `conformance.test.ts` fails when a class that implements Device is not here.
  */
-import { NullCharBackend } from '../../backend/char.ts';
+import { BufferCharBackend, NullCharBackend } from '../../backend/char.ts';
+import { Uart16550 } from '../char/uart16550.ts';
 import { I8042 } from '../input/i8042.ts';
 import { Ps2Keyboard } from '../input/ps2keyboard.ts';
 import { Ps2Mouse } from '../input/ps2mouse.ts';
@@ -10,6 +11,7 @@ import { VmMouse } from '../input/vmmouse.ts';
 import { Pic } from '../intc/pic.ts';
 import { DebugCon } from '../platform/debugcon.ts';
 import { DebugExit } from '../platform/debugexit.ts';
+import { Dma8237 } from '../platform/dma8237.ts';
 import { Port92 } from '../platform/port92.ts';
 import { PostPort } from '../platform/post.ts';
 import { Pit } from '../timer/pit.ts';
@@ -163,6 +165,49 @@ export const deviceRegistry: DeviceEntry[] = [
         bench.ports.read(0x5658, 4);
       }
       vmmouse.moveTo(100, 200, -1, 3);
+    },
+  }),
+  entry({
+    name: 'Uart16550',
+    create: (bench) => {
+      const backend = new BufferCharBackend();
+      const irq = bench.wire('irq4');
+      const uart = new Uart16550({ id: 'serial0', ports: bench.ports, base: 0x3f8, irq, clock: bench.clock, backend, log: bench.log });
+      return Object.assign(uart, { testBackend: backend });
+    },
+    mutate(uart, bench) {
+      for (const [port, value] of [
+        [0x3fb, 0x83],
+        [0x3f8, 0x01],
+        [0x3fb, 0x03],
+        [0x3fa, 0xc1],
+        [0x3f9, 0x0f],
+        [0x3fc, 0x1b],
+        [0x3fc, 0x0b],
+        [0x3ff, 0x5a],
+      ] as const)
+        bench.out8(port, value);
+      uart.testBackend.feed(Uint8Array.from({ length: 20 }, (_, i) => i));
+    },
+  }),
+  entry({
+    name: 'Dma8237',
+    create: (bench) => new Dma8237({ id: 'dma', ports: bench.ports, memory: bench.memory, log: bench.log }),
+    mutate(dma, bench) {
+      for (const [port, value] of [
+        [0x0b, 0x56],
+        [0x04, 0x34],
+        [0x04, 0x12],
+        [0x05, 0x03],
+        [0x05, 0x00],
+        [0x81, 0x07],
+        [0x0a, 0x02],
+        [0xd0, 0x10],
+        [0xc4, 0x77],
+      ] as const)
+        bench.out8(port, value);
+      dma.channel(2).toMemory(new Uint8Array(6));
+      dma.channel(2).setRequest(true);
     },
   }),
 ];
