@@ -334,7 +334,8 @@ function arpl(rec: usize): void {
   needProtected();
   const rpl = gpr16(load<u8>(rec, REC_REG) & 7) & 3;
   if (inMemory(rec)) {
-    const dest = memReadW16(recSeg(rec), recOff(rec));
+    // Written, and checked for writing, only when it changes.
+    const dest = memRead16(recSeg(rec), recOff(rec));
     if ((dest & 3) < rpl) {
       memWrite16(recSeg(rec), recOff(rec), (dest & ~3) | rpl);
       setZf(true);
