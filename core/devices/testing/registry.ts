@@ -14,10 +14,12 @@ import { DebugExit } from '../platform/debugexit.ts';
 import { Dma8237 } from '../platform/dma8237.ts';
 import { Port92 } from '../platform/port92.ts';
 import { PostPort } from '../platform/post.ts';
+import { Fdc } from '../storage/fdc.ts';
 import { Pit } from '../timer/pit.ts';
 import { Port61 } from '../timer/port61.ts';
 import { Rtc } from '../timer/rtc.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
+import { FakeBlockDevice } from './fakeblock.ts';
 
 export const deviceRegistry: DeviceEntry[] = [
   entry({
@@ -208,6 +210,32 @@ export const deviceRegistry: DeviceEntry[] = [
         bench.out8(port, value);
       dma.channel(2).toMemory(new Uint8Array(6));
       dma.channel(2).setRequest(true);
+    },
+  }),
+  entry({
+    name: 'Fdc',
+    create: (bench) => {
+      const dma = new Dma8237({ id: 'dma', ports: bench.ports, memory: bench.memory, log: bench.log });
+      const drives = [new FakeBlockDevice(new Uint8Array(1474560)), undefined];
+      return new Fdc({
+        id: 'fdc',
+        ports: bench.ports,
+        irq: bench.wire('irq6'),
+        dma: dma.channel(2),
+        clock: bench.clock,
+        drives,
+        log: bench.log,
+      });
+    },
+    mutate(_, bench) {
+      bench.out8(0x3f2, 0x1c);
+      bench.out8(0x3f7, 0x00);
+      bench.clock.advance(1_000_000);
+      for (const byte of [0x94]) bench.out8(0x3f5, byte);
+      bench.in8(0x3f5);
+      for (const byte of [0x13, 0, 0x57, 5, 0x12, 0x83, 0x03, 0xaf, 0x02, 0x0f, 0x04, 10]) bench.out8(0x3f5, byte);
+      bench.clock.advance(10_000);
+      for (const byte of [0xe6, 0x04, 10, 1, 3, 2, 18, 0x1b, 0xff]) bench.out8(0x3f5, byte);
     },
   }),
 ];
