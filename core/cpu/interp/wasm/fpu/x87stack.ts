@@ -133,7 +133,7 @@ export function begin(): void {
 export function updateSummary(): void {
   const sw = <u32>load<u16>(SW);
   if (sw & ~<u32>load<u16>(CW) & 0x3f) {
-    if (!(load<u32>(CPU_STATE_BASE + S_CR0) & CR0_NE)) store<u32>(CPU_STATE_BASE + S_EXIT, 1);
+    if (!(load<u32>(CPU_STATE_BASE + S_CR0) & CR0_NE)) store<u32>(CPU_STATE_BASE + S_EXIT, load<u32>(CPU_STATE_BASE + S_EXIT) | 1);
     store<u16>(SW, sw | SW_ES | SW_B);
   } else store<u16>(SW, sw & ~(SW_ES | SW_B));
 }

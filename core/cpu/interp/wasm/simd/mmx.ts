@@ -1,0 +1,146 @@
+/** Integer instructions on MMX registers: the unprefixed half of the integer map (SDM volume 2; SSE and SSE2 additions included). */
+import { CPU_STATE_BASE } from '../../../../memory/layout';
+import { recOff, recSeg } from '../ea';
+import { checkPending, enterMmx, setTw } from '../fpu/x87stack';
+import { memProbeW, memRead16, memRead32, memWrite32, memWrite64, memWrite8 } from '../mem';
+import { REC_MODRM, REC_OPCODE, REC_PREFIX, REC_REG, REC_RM, REC_SIZES } from '../record';
+import { S_GPR } from '../stateoffsets';
+import { groupShift, pack, packedOp, shiftPacked } from './intops';
+import { checkMmx, imm8, isMem, regGpr, regMm, rmGpr, rmMm, setMm, srcMm, undefinedOp } from './operand';
+
+// @ts-ignore: decorator
+@inline
+function low(at: usize): v128 {
+  return v128.load64_zero(at);
+}
+// @ts-ignore: decorator
+@inline
+function result(at: usize, v: v128): void {
+  setMm(at, <u64>i64x2.extract_lane(v, 0));
+}
+
+/** PSHUFW: four words picked by two immediate bits each. */
+function shuffleWords(v: u64, order: u32): u64 {
+  let r: u64 = 0;
+  for (let i: u32 = 0; i < 4; i++) {
+    r |= ((v >> (<u64>((order >> (i << 1)) & 3) << 4)) & 0xffff) << <u64>(i << 4);
+  }
+  return r;
+}
+
+/** MASKMOVQ and MASKMOVDQU: bytes whose mask has bit 7 go to seg:(E)DI. `words` quadwords from `data` under `mask`. */
+export function maskedStore(rec: usize, data: usize, mask: usize, bytes: usize): void {
+  const seg = recSeg(rec);
+  const sizes = load<u8>(rec, REC_SIZES);
+  const edi = load<u32>(CPU_STATE_BASE + S_GPR + 7 * 8);
+  const off = <u64>(sizes & 0x20 ? edi : edi & 0xffff);
+  for (let i: usize = 0; i < bytes; i++) if (load<u8>(mask + i) & 0x80) memProbeW(seg, off + i, 1);
+  for (let i: usize = 0; i < bytes; i++) if (load<u8>(mask + i) & 0x80) memWrite8(seg, off + i, load<u8>(data + i));
+}
+
+export function mmxExec(rec: usize, op: u32): void {
+  checkMmx();
+  switch (op) {
+    case 0x63:
+    case 0x67:
+    case 0x6b: {
+      const d = regMm(rec);
+      const both = i64x2.replace_lane(low(d), 1, load<i64>(srcMm(rec)));
+      result(d, pack(op, both, both));
+      return;
+    }
+    case 0x68:
+    case 0x69:
+    case 0x6a: {
+      // The high half of the low unpack.
+      const d = regMm(rec);
+      setMm(d, <u64>i64x2.extract_lane(packedOp(op - 8, low(d), low(srcMm(rec))), 1));
+      return;
+    }
+    case 0x6e: {
+      const v: u64 = isMem(rec) ? <u64>memRead32(recSeg(rec), recOff(rec)) : <u64>load<u32>(rmGpr(rec));
+      setMm(regMm(rec), v);
+      return;
+    }
+    case 0x6f:
+      setMm(regMm(rec), load<u64>(srcMm(rec)));
+      return;
+    case 0x70:
+      setMm(regMm(rec), shuffleWords(load<u64>(srcMm(rec)), imm8(rec)));
+      return;
+    case 0x71:
+    case 0x72:
+    case 0x73: {
+      const shift = groupShift(op, (<u32>load<u8>(rec, REC_MODRM) >> 3) & 7);
+      if (shift == 0 || isMem(rec)) undefinedOp();
+      const d = rmMm(rec);
+      result(d, shiftPacked(shift, low(d), imm8(rec)));
+      return;
+    }
+    case 0x77:
+      enterMmx();
+      setTw(0xffff);
+      return;
+    case 0x7e: {
+      const v = load<u32>(regMm(rec));
+      if (isMem(rec)) memWrite32(recSeg(rec), recOff(rec), v);
+      else store<u64>(rmGpr(rec), <u64>v);
+      enterMmx();
+      return;
+    }
+    case 0x7f: {
+      const v = load<u64>(regMm(rec));
+      if (isMem(rec)) {
+        memWrite64(recSeg(rec), recOff(rec), v);
+        enterMmx();
+      } else setMm(rmMm(rec), v);
+      return;
+    }
+    case 0xc4: {
+      const word: u64 = isMem(rec) ? <u64>memRead16(recSeg(rec), recOff(rec)) : <u64>load<u16>(rmGpr(rec));
+      const d = regMm(rec);
+      const at = <u64>((imm8(rec) & 3) << 4);
+      setMm(d, (load<u64>(d) & ~(<u64>0xffff << at)) | (word << at));
+      return;
+    }
+    case 0xc5:
+      if (isMem(rec)) undefinedOp();
+      store<u64>(regGpr(rec), <u64>load<u16>(rmMm(rec) + <usize>((imm8(rec) & 3) << 1)));
+      enterMmx();
+      return;
+    case 0xd7:
+      if (isMem(rec)) undefinedOp();
+      store<u64>(regGpr(rec), <u64>(i8x16.bitmask(low(rmMm(rec))) & 0xff));
+      enterMmx();
+      return;
+    case 0xe7:
+      if (!isMem(rec)) undefinedOp();
+      memWrite64(recSeg(rec), recOff(rec), load<u64>(regMm(rec)));
+      enterMmx();
+      return;
+    case 0xf7:
+      if (isMem(rec)) undefinedOp();
+      maskedStore(rec, regMm(rec), rmMm(rec), 8);
+      enterMmx();
+      return;
+    case 0x6c:
+    case 0x6d:
+    case 0xd6:
+    case 0xe6:
+      undefinedOp();
+      return;
+    case 0x60:
+    case 0x61:
+    case 0x62: {
+      // Only 32 bits of a memory operand are read.
+      const d = regMm(rec);
+      const b: v128 = isMem(rec) ? v128.replace_lane<u64>(i64x2.splat(0), 0, <u64>memRead32(recSeg(rec), recOff(rec))) : low(rmMm(rec));
+      result(d, packedOp(op, low(d), b));
+      return;
+    }
+    default: {
+      const d = regMm(rec);
+      result(d, packedOp(op, low(d), low(srcMm(rec))));
+    }
+  }
+}

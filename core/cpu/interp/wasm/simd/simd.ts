@@ -1,0 +1,81 @@
+/** Entry of every MMX, SSE and SSE2 instruction: picks the family by opcode and mandatory prefix (SDM volume 2, appendix A.3, table A-3). */
+import { recOff, recSeg } from '../ea';
+import { memWrite32, memWrite64 } from '../mem';
+import { REC_OPCODE, REC_SIZES } from '../record';
+import { group15 } from './fxsave';
+import { mmxExec } from './mmx';
+import { isMem, P_66, P_F3, P_NONE, prefixClass, regGpr, undefinedOp } from './operand';
+import { sseConvert } from './ssecvt';
+import { sseFloat } from './ssefloat';
+import { sseIntExec, sseIntPrefixed } from './sseint';
+import { sseMove } from './ssemove';
+
+function movnti(rec: usize): void {
+  if (!isMem(rec)) undefinedOp();
+  const r = regGpr(rec);
+  if ((load<u8>(rec, REC_SIZES) & 3) == 3) memWrite64(recSeg(rec), recOff(rec), load<u64>(r));
+  else memWrite32(recSeg(rec), recOff(rec), load<u32>(r));
+}
+
+export function simdExec(rec: usize): void {
+  const op: u32 = load<u8>(rec, REC_OPCODE);
+  const p = prefixClass(rec);
+  switch (op) {
+    case 0x10:
+    case 0x11:
+    case 0x12:
+    case 0x13:
+    case 0x14:
+    case 0x15:
+    case 0x16:
+    case 0x17:
+    case 0x28:
+    case 0x29:
+    case 0x2b:
+    case 0x50:
+    case 0x54:
+    case 0x55:
+    case 0x56:
+    case 0x57:
+    case 0xc6:
+      sseMove(rec, op, p);
+      return;
+    case 0x2a:
+    case 0x2c:
+    case 0x2d:
+    case 0x5a:
+    case 0x5b:
+    case 0xe6:
+      sseConvert(rec, op, p);
+      return;
+    case 0x2e:
+    case 0x2f:
+    case 0x51:
+    case 0x52:
+    case 0x53:
+    case 0x58:
+    case 0x59:
+    case 0x5c:
+    case 0x5d:
+    case 0x5e:
+    case 0x5f:
+    case 0xc2:
+      sseFloat(rec, op, p);
+      return;
+    case 0x0d:
+    case 0x18:
+      // PREFETCHx: a hint.
+      return;
+    case 0xae:
+      group15(rec);
+      return;
+    case 0xc3:
+      if (p != P_NONE) undefinedOp();
+      movnti(rec);
+      return;
+    default:
+      if (p == P_NONE) mmxExec(rec, op);
+      else if (p == P_66) sseIntExec(rec, op);
+      else sseIntPrefixed(rec, op, p);
+  }
+}
