@@ -37,7 +37,7 @@ describe('RFB encodings show exactly the picture', () => {
     ['one colour', () => () => 0x123456],
     ['two colours', () => (x, y) => ((x ^ y) & 4 ? 0xffffff : 0x000080)],
     ['text-like', () => (x, y) => ((x * 7 + y * 13) % 11 < 3 ? 0xc0c0c0 : 0)],
-    ['sixteen colours', () => (x, y) => ((x >> 3) ^ (y >> 2)) % 16 * 0x0f0f0f],
+    ['sixteen colours', () => (x, y) => (((x >> 3) ^ (y >> 2)) % 16) * 0x0f0f0f],
     ['a hundred colours', () => (x, y) => (((x >> 1) + (y >> 1) * 3) % 100) * 0x020304],
     ['noise', (next) => () => next(0x1000000)],
     ['gradient', () => (x, y) => (x << 16) | (y << 8) | ((x + y) & 0xff)],
@@ -129,13 +129,18 @@ describe('RFB handshake', () => {
 
   it('refuses a wrong password with a reason and stays up', async () => {
     const { open, platform, server } = setUp();
-    await expect(open({ respond: (challenge) => platform.desEncrypt(vncKey('wrong'), challenge) }, 'secret')).rejects.toThrow(/the password is wrong/);
+    await expect(open({ respond: (challenge) => platform.desEncrypt(vncKey('wrong'), challenge) }, 'secret')).rejects.toThrow(
+      /the password is wrong/,
+    );
     expect(server.viewerCount).toBe(0);
   });
 
   it('encrypts the challenge as single DES does (NIST SP 800-17, variable plaintext)', () => {
     const { platform } = setUp();
-    const out = platform.desEncrypt(Uint8Array.from({ length: 8 }, () => 1), Uint8Array.of(0x80, 0, 0, 0, 0, 0, 0, 0));
+    const out = platform.desEncrypt(
+      Uint8Array.from({ length: 8 }, () => 1),
+      Uint8Array.of(0x80, 0, 0, 0, 0, 0, 0, 0),
+    );
     expect(Buffer.from(out).toString('hex')).toBe('95f8a5e5dd31d900');
   });
 
@@ -157,10 +162,12 @@ describe('RFB extensions', () => {
       client.request(false);
       await client.update();
       source.resize(320, 100);
-      source.paint({ x: 0, y: 0, width: 320, height: 100 }, (x, y) => x * y);
       client.request(true);
       await client.update();
       expect([client.width, client.height]).toEqual([320, 100]);
+      source.paint({ x: 0, y: 0, width: 320, height: 100 }, (x, y) => x * y);
+      client.request(true);
+      await client.update();
       expect(client.pixels).toEqual(source.pixels);
     }
   });
@@ -205,10 +212,7 @@ describe('RFB extensions', () => {
   });
 
   it('passes keys by QEMU scan code and by keysym, and releases what a lost viewer held', async () => {
-    const { input, open, near } = await (async () => {
-      const parts = setUp();
-      return { ...parts, near: undefined as PipeEnd | undefined };
-    })();
+    const { input, open } = setUp();
     const { client, far } = await open({ encodings: [P.ENCODING_RAW, P.PSEUDO_QEMU_KEY] });
     const qemu = Buffer.alloc(12);
     qemu[0] = P.MSG_QEMU_CLIENT;
@@ -225,7 +229,6 @@ describe('RFB extensions', () => {
     far.close();
     await new Promise((resolve) => setImmediate(resolve));
     expect(input.log.slice(2).sort()).toEqual(['up 1d', 'up 1e']);
-    expect(near).toBeUndefined();
   });
 
   it('sends motions instead of positions when the guest has a relative mouse and the client can', async () => {

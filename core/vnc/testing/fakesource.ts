@@ -28,7 +28,8 @@ export class FakeSource implements DisplaySource {
   /** Moves everything up by `lines` and paints the freed bottom. */
   scrollUp(lines: number, colour: (x: number, y: number) => number): void {
     this.pixels.copyWithin(0, lines * this.width);
-    for (let y = this.height - lines; y < this.height; y++) for (let x = 0; x < this.width; x++) this.pixels[y * this.width + x] = colour(x, y) & 0xffffff;
+    for (let y = this.height - lines; y < this.height; y++)
+      for (let x = 0; x < this.width; x++) this.pixels[y * this.width + x] = colour(x, y) & 0xffffff;
     this.damage.emit([{ x: 0, y: 0, width: this.width, height: this.height }]);
   }
 

@@ -175,7 +175,13 @@ export class RfbClient {
     const count = (await this.take(3)).readUInt16BE(1);
     for (let i = 0; i < count; i++) {
       const head = await this.take(12);
-      const [x, y, w, h, encoding] = [head.readUInt16BE(0), head.readUInt16BE(2), head.readUInt16BE(4), head.readUInt16BE(6), head.readInt32BE(8)];
+      const [x, y, w, h, encoding] = [
+        head.readUInt16BE(0),
+        head.readUInt16BE(2),
+        head.readUInt16BE(4),
+        head.readUInt16BE(6),
+        head.readInt32BE(8),
+      ];
       this.seen.set(encoding, (this.seen.get(encoding) ?? 0) + 1);
       switch (encoding) {
         case P.ENCODING_RAW:
