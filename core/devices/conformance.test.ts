@@ -8,6 +8,7 @@ import {
   checkRejectsBadState,
   checkRestoreGivesEqualState,
   checkSaveSharesNothing,
+  checkSurvivesRandomPortAccess,
 } from './testing/conformance.ts';
 import { deviceRegistry } from './testing/registry.ts';
 
@@ -17,6 +18,7 @@ describe.each(deviceRegistry)('$name', (definition) => {
   it('shares nothing with a saved state', () => checkSaveSharesNothing(definition));
   it('is as new after a power reset', () => checkPowerResetEqualsFresh(definition));
   it('can be saved and restored after a hard reset', () => checkHardResetKeepsWorking(definition));
+  it('survives random port accesses', () => checkSurvivesRandomPortAccess(definition));
   it('rejects unknown versions and damaged states', () => checkRejectsBadState(definition));
 });
 
