@@ -39,19 +39,29 @@ export const fileEntrySchema = z.object({
 export const folderListingSchema = z.object({ path: z.string(), parent: z.string().nullable(), entries: z.array(fileEntrySchema) });
 export type FolderListing = z.infer<typeof folderListingSchema>;
 
-export const settingsSchema = z.object({
-  theme: z.enum(['system', 'light', 'dark']).default('system'),
-  language: z.enum(['system', 'en', 'zh-CN']).default('system'),
+/** The settings without defaults: a patch must not bring any, or changing one setting would reset the others. */
+const settingsFields = {
+  theme: z.enum(['system', 'light', 'dark']),
+  language: z.enum(['system', 'en', 'zh-CN']),
   /** Machines view. */
-  machinesView: z.enum(['grid', 'table']).default('grid'),
-  defaultMemoryMiB: z.number().int().min(1).max(3072).default(512),
+  machinesView: z.enum(['grid', 'table']),
+  defaultMemoryMiB: z.number().int().min(1).max(3072),
   defaultDiskBytes: z
     .number()
     .int()
-    .min(1024 * 1024)
-    .default(20 * 1024 ** 3),
-  consoleScaling: z.enum(['fit', 'exact']).default('fit'),
+    .min(1024 * 1024),
+  consoleScaling: z.enum(['fit', 'exact']),
+};
+
+export const settingsSchema = z.object({
+  theme: settingsFields.theme.default('system'),
+  language: settingsFields.language.default('system'),
+  machinesView: settingsFields.machinesView.default('grid'),
+  defaultMemoryMiB: settingsFields.defaultMemoryMiB.default(512),
+  defaultDiskBytes: settingsFields.defaultDiskBytes.default(20 * 1024 ** 3),
+  consoleScaling: settingsFields.consoleScaling.default('fit'),
 });
+export const settingsPatchSchema = z.object(settingsFields).partial();
 export type Settings = z.infer<typeof settingsSchema>;
 
 /** What a file is, as far as its bytes say. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsSchema, taskSchema } from './host.ts';
+import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsPatchSchema, settingsSchema, taskSchema } from './host.ts';
 import {
   checkSchema,
   driveSchema,
@@ -24,7 +24,7 @@ export const methods = {
   'host.browse': { params: z.object({ path: z.string().max(4096).nullable() }), result: folderListingSchema },
   'host.inspectMedia': { params: z.object({ path: z.string().min(1).max(4096) }), result: mediaInfoSchema },
   'settings.get': { params: none, result: settingsSchema },
-  'settings.set': { params: settingsSchema.partial(), result: settingsSchema },
+  'settings.set': { params: settingsPatchSchema, result: settingsSchema },
 
   'vm.list': { params: none, result: z.array(vmSummarySchema) },
   'vm.get': { params: vm, result: vmSummarySchema },
