@@ -27,7 +27,9 @@ const MSR_SLOTS: readonly (readonly [number, number])[] = [
   [0xc0000102, O.S_MSR_KERNEL_GS_BASE],
   [0xc0000103, O.S_MSR_TSC_AUX],
   // Fixed-range MTRRs in ascending order, then eight base/mask pairs.
-  ...[0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f].map((msr, i) => [msr, O.S_MSR_MTRR_FIXED + i * 8] as const),
+  ...[0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f].map(
+    (msr, i) => [msr, O.S_MSR_MTRR_FIXED + i * 8] as const,
+  ),
   ...Array.from({ length: 16 }, (_, i) => [0x200 + i, O.S_MSR_MTRR_VAR + i * 8] as const),
 ];
 

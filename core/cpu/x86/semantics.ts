@@ -154,10 +154,8 @@ const SEMANTICS: Record<string, Semantics> = {
   bts: bits('BIT_SET'),
   btr: bits('BIT_RESET'),
   btc: bits('BIT_COMPLEMENT'),
-  bsf: (i, f) =>
-    `const v = ${read(i.operands[1]!, f)}; if (v) setG${f.size}(rec, scanFlags(ctz<u32>(v))); else scanZero(); break;`,
-  bsr: (i, f) =>
-    `const v = ${read(i.operands[1]!, f)}; if (v) setG${f.size}(rec, scanFlags(31 - clz<u32>(v))); else scanZero(); break;`,
+  bsf: (i, f) => `const v = ${read(i.operands[1]!, f)}; if (v) setG${f.size}(rec, scanFlags(ctz<u32>(v))); else scanZero(); break;`,
+  bsr: (i, f) => `const v = ${read(i.operands[1]!, f)}; if (v) setG${f.size}(rec, scanFlags(31 - clz<u32>(v))); else scanZero(); break;`,
   mov: (i, f) => `${write(i.operands[0]!, f, read(i.operands[1]!, f))} break;`,
   xchg: (i, f) => {
     const other = i.operands[1]!;
@@ -182,8 +180,7 @@ const SEMANTICS: Record<string, Semantics> = {
   bound: (_i, f) => `bound${f.size}(rec); break;`,
   nop: call(''),
   cbw: (_i, f) => (f.size === 16 ? 'setA16(<u32>(<i32>(<i8>a8()))); break;' : 'setA32(<u32>(<i32>(<i16>a16()))); break;'),
-  cwd: (_i, f) =>
-    f.size === 16 ? 'setGpr16(2, <u32>(<i32>(<i16>a16()) >> 15)); break;' : 'setGpr32(2, <u32>(<i32>a32() >> 31)); break;',
+  cwd: (_i, f) => (f.size === 16 ? 'setGpr16(2, <u32>(<i32>(<i16>a16()) >> 15)); break;' : 'setGpr32(2, <u32>(<i32>a32() >> 31)); break;'),
   mul: sized('mul'),
   imul: (i, f) => {
     if (i.operands.length === 1) return `imul${f.size}(${read(i.operands[0]!, f)}); break;`;
@@ -230,10 +227,14 @@ const SEMANTICS: Record<string, Semantics> = {
   scas: string('scas'),
   ins: string('ins'),
   outs: string('outs'),
-  in: (i, f) => `${write('a', f, `portIn(${read(i.operands[1]!, f)} & ${i.operands[1] === 'Iu' ? '0xff' : '0xffff'}, ${f.size / 8})`)} break;`,
-  out: (i, f) => `portOut(${read(i.operands[0]!, f)} & ${i.operands[0] === 'Iu' ? '0xff' : '0xffff'}, ${read('a', f)}, ${f.size / 8}); break;`,
+  in: (i, f) =>
+    `${write('a', f, `portIn(${read(i.operands[1]!, f)} & ${i.operands[1] === 'Iu' ? '0xff' : '0xffff'}, ${f.size / 8})`)} break;`,
+  out: (i, f) =>
+    `portOut(${read(i.operands[0]!, f)} & ${i.operands[0] === 'Iu' ? '0xff' : '0xffff'}, ${read('a', f)}, ${f.size / 8}); break;`,
   jmp: (i, f) =>
-    i.operands[0]![0] === 'J' ? 'rec = jump(rec); if (!rec) return; continue;' : `rec = jumpTo(rec, ${read(i.operands[0]!, f)}); if (!rec) return; continue;`,
+    i.operands[0]![0] === 'J'
+      ? 'rec = jump(rec); if (!rec) return; continue;'
+      : `rec = jumpTo(rec, ${read(i.operands[0]!, f)}); if (!rec) return; continue;`,
   call: (i, f) => {
     if (i.operands[0]![0] === 'J') return `checkJump(rec); push${f.size}(nextEip(rec)); rec = jump(rec); if (!rec) return; continue;`;
     return `const target = ${read(i.operands[0]!, f)}; checkTarget(target); push${f.size}(nextEip(rec)); rec = jumpTo(rec, target); if (!rec) return; continue;`;

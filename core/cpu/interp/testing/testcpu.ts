@@ -1,0 +1,156 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { CODE_MAP_BASE, GUEST_RAM_BASE } from '../../../memory/layout.ts';
+import { GuestMemory } from '../../../memory/guestmemory.ts';
+import { PhysMap } from '../../../memory/physmap.ts';
+import { createVmMemory } from '../../../memory/vmmemory.ts';
+import { nullLogger } from '../../../util/logger.ts';
+import type { CpuBus } from '../../accelerator.ts';
+import type { CpuState, SegmentState } from '../../cpustate.ts';
+import { Interpreter } from '../interpreter.ts';
+
+const WASM = fileURLToPath(new URL('../../../../out/wasm/cpu.wasm', import.meta.url));
+const BUILD = fileURLToPath(new URL('../../../../scripts/build-wasm.mjs', import.meta.url));
+
+let compiled: WebAssembly.Module | undefined;
+
+/** The interpreter module, built first when nobody has. */
+export function cpuModule(): WebAssembly.Module {
+  if (!compiled) {
+    if (!existsSync(WASM)) execFileSync(process.execPath, [BUILD], { stdio: 'inherit' });
+    compiled = new WebAssembly.Module(readFileSync(WASM));
+  }
+  return compiled;
+}
+
+export const RAM_BYTES = 4 << 20;
+
+/** An interpreter with 4 MiB of RAM from 0 and a bus that records port and MMIO writes. */
+export class TestCpu {
+  readonly memory = createVmMemory(RAM_BYTES);
+  readonly map = new PhysMap(this.memory);
+  readonly guest: GuestMemory;
+  readonly cpu: Interpreter;
+  readonly ram: Uint8Array;
+  readonly portWrites: [port: number, value: number, size: number][] = [];
+  readonly mmioWrites: [gpa: number, value: number, size: number][] = [];
+  /** Overridable by tests. */
+  onPortWrite: (port: number, value: number) => void = () => {};
+  portValue: (port: number, size: number) => number = () => 0;
+  vector = -1;
+  tsc = 0;
+
+  constructor() {
+    this.map.mapRam(0, GUEST_RAM_BASE, RAM_BYTES);
+    this.guest = new GuestMemory(this.memory, this.map, RAM_BYTES);
+    this.ram = new Uint8Array(this.memory.buffer, GUEST_RAM_BASE, RAM_BYTES);
+    const bus: CpuBus = {
+      portRead: (port, size) => this.portValue(port, size),
+      portWrite: (port, value, size) => {
+        this.portWrites.push([port, value, size]);
+        this.onPortWrite(port, value);
+      },
+      mmioRead: (gpa, size) => (gpa >= 0xf0000000 ? (gpa & 0xff) + 1 : 0xffffffff >>> (32 - 8 * size)),
+      mmioWrite: (gpa, value, size) => {
+        this.mmioWrites.push([gpa, value, size]);
+      },
+      acknowledgeInterrupt: () => {
+        const vector = this.vector;
+        this.vector = -1;
+        this.cpu.setIntr(false);
+        return vector;
+      },
+      apicBaseChanged: () => {},
+      readTsc: () => this.tsc,
+    };
+    this.cpu = new Interpreter({ memory: this.memory, wasm: cpuModule(), bus, log: nullLogger });
+    this.guest.onCodeWrite((offset) => this.cpu.invalidateCode(offset));
+    this.map.onChange(() => this.cpu.flushTlb());
+  }
+
+  put(gpa: number, ...bytes: number[]): void {
+    this.guest.write(gpa, Uint8Array.from(bytes));
+  }
+
+  /** Changes named parts of the state. */
+  patch(change: (state: CpuState) => void): void {
+    const state = this.cpu.getState();
+    change(state);
+    this.cpu.setState(state);
+  }
+
+  /** Flat 32-bit protected mode at CPL 0 with descriptors in GDT at 0x800, IDT at 0 whose 256 gates lead to HLT instructions at 0x3000 + 16 * vector. */
+  flat(eip: number, gpr: number[] = []): void {
+    const descriptor = (index: number, low: number, high: number) => {
+      this.guest.write32(0x800 + index * 8, low);
+      this.guest.write32(0x804 + index * 8, high);
+    };
+    descriptor(1, 0x0000ffff, 0x00cf9b00);
+    descriptor(2, 0x0000ffff, 0x00cf9300);
+    for (let vector = 0; vector < 256; vector++) {
+      const at = 0x3000 + vector * 16;
+      this.guest.write32(vector * 8, 0x00080000 | at);
+      this.guest.write32(vector * 8 + 4, 0x00008e00);
+      this.guest.write8(at, 0xf4);
+    }
+    this.patch((s) => {
+      s.gpr = Array.from({ length: 16 }, (_, i) => BigInt((gpr[i] ?? (i === 4 ? 0x8000 : 0)) >>> 0));
+      s.rip = BigInt(eip);
+      s.rflags = 2n;
+      s.halted = false;
+      s.cr0 = 0x11n;
+      s.gdtr = { base: 0x800n, limit: 0x7f };
+      s.idtr = { base: 0n, limit: 0x7ff };
+      const flatSegment = (selector: number, attributes: number): SegmentState => ({ selector, base: 0n, limit: 0xffffffff, attributes });
+      s.segments.cs = flatSegment(8, 0xc09b);
+      s.segments.ss = flatSegment(16, 0xc093);
+      s.segments.ds = flatSegment(16, 0xc093);
+      s.segments.es = flatSegment(16, 0xc093);
+    });
+  }
+
+  /** Real mode at 0:ip with stack 0:7000 and an IVT that leads to HLT instructions at 0:3000 + 16 * vector. */
+  real(ip: number, gpr: number[] = []): void {
+    for (let vector = 0; vector < 256; vector++) {
+      this.guest.write32(vector * 4, 0x3000 + vector * 16);
+      this.guest.write8(0x3000 + vector * 16, 0xf4);
+    }
+    this.patch((s) => {
+      s.gpr = Array.from({ length: 16 }, (_, i) => BigInt((gpr[i] ?? (i === 4 ? 0x7000 : 0)) >>> 0));
+      s.rip = BigInt(ip);
+      s.rflags = 2n;
+      s.halted = false;
+      s.cr0 = 0x10n;
+      s.idtr = { base: 0n, limit: 0x3ff };
+      const segment = (attributes: number): SegmentState => ({ selector: 0, base: 0n, limit: 0xffff, attributes });
+      s.segments.cs = segment(0x9b);
+      for (const name of ['ss', 'ds', 'es', 'fs', 'gs'] as const) s.segments[name] = segment(0x93);
+    });
+  }
+
+  /** Runs until HLT (which stays executed) and gives the state. Throws when that takes too long. */
+  untilHalt(limit = 1_000_000): CpuState {
+    for (let left = limit; left > 0; left -= 10_000) {
+      const exit = this.cpu.run(Math.min(left, 10_000));
+      if (exit === 'halt') return this.cpu.getState();
+      if (exit === 'shutdown') throw new Error('triple fault');
+    }
+    throw new Error(`no HLT; eip = ${this.cpu.getState().rip.toString(16)}`);
+  }
+
+  /** Vector of the handler whose HLT stopped us, -1 when it was another HLT. */
+  static vectorOf(state: CpuState): number {
+    const at = Number(state.rip) - 1 - 0x3000;
+    return at >= 0 && at < 0x1000 && at % 16 === 0 ? at / 16 : -1;
+  }
+
+  /** True while the accelerator holds decoded code of the page. */
+  holdsCode(gpa: number): boolean {
+    return new Uint8Array(this.memory.buffer)[CODE_MAP_BASE + ((GUEST_RAM_BASE + gpa) >>> 12)] !== 0;
+  }
+
+  reg(state: CpuState, index: number): number {
+    return Number(state.gpr[index]! & 0xffffffffn);
+  }
+}
