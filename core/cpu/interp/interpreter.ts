@@ -3,7 +3,17 @@ import type { Logger } from '../../util/logger.ts';
 import type { Accelerator, CpuBus, CpuExit } from '../accelerator.ts';
 import type { CpuState } from '../cpustate.ts';
 import { StateBlock } from './stateblock.ts';
-import { EXIT_DEBUG, EXIT_HALT, EXIT_SHUTDOWN, S_A20_MASK, S_EXIT, S_FAULT_VECTOR, S_INTR, S_NMI_PENDING } from './wasm/stateoffsets.ts';
+import {
+  EXIT_DEBUG,
+  EXIT_HALT,
+  EXIT_SHUTDOWN,
+  S_A20_MASK,
+  S_EFLAGS,
+  S_EXIT,
+  S_FAULT_VECTOR,
+  S_INTR,
+  S_NMI_PENDING,
+} from './wasm/stateoffsets.ts';
 
 /** Exports of wasm/index.ts. */
 interface InterpreterModule {
@@ -22,6 +32,8 @@ interface InterpreterModule {
 
 /** Thrown by the import raise() to unwind the module; one object, because making an Error costs microseconds. */
 const GUEST_FAULT = { name: 'GuestFault' };
+
+const FLAG_IF = 0x200;
 
 /** S_EXIT bits (wasm/index.ts): return from run(), look at interrupts. */
 const EXIT_RETURN = 1;
@@ -143,6 +155,10 @@ export class Interpreter implements Accelerator {
   setState(state: CpuState): void {
     this.state.write(state, this.bus.readTsc());
     this.module.refreshState();
+  }
+
+  get interruptsEnabled(): boolean {
+    return (this.state.u32(S_EFLAGS) & FLAG_IF) !== 0;
   }
 
   get instructions(): number {
