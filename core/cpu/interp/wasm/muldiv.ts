@@ -1,4 +1,5 @@
-/** MUL, IMUL, DIV, IDIV (SDM volume 2). CF and OF of a product say that its upper half is significant; SF ZF PF follow the lower half. */
+/** MUL, IMUL, DIV, IDIV (SDM volume 2). CF and OF of a product say that its upper half is significant; SF and PF follow the lower half, ZF
+ * and AF are clear (undefined by the manual; what current processors do). */
 import { raiseFault } from './fault';
 import { LAZY_AUX, LAZY_RES } from './flags';
 import { gpr16, gpr32, setGpr16, setGpr32 } from './state';
@@ -7,7 +8,8 @@ import { VEC_DE } from './stateoffsets';
 // @ts-ignore: decorator
 @inline
 function productFlags(low: i32, significant: bool): void {
-  store<i64>(LAZY_RES, <i64>low);
+  // Bit 8 keeps ZF clear and leaves SF and PF alone.
+  store<i64>(LAZY_RES, <i64>(low ? low : 0x100));
   // CF and OF together: bit 31 set, bit 30 clear.
   store<u32>(LAZY_AUX, (<u32>significant) << 31);
 }

@@ -1,6 +1,6 @@
 /**
  * Shifts and rotates (SDM volume 2, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD). `count` is the raw count; it is masked to five bits
- * here. Where the manual leaves OF undefined (counts above 1) it gets what the one-bit rule gives for the result, as P6 cores do.
+ * here. Where the manual leaves OF undefined (counts above 1) it gets what the one-bit rule gives for the result.
  */
 import { LAZY_AUX, LAZY_RES, getCF, setCFOF } from './flags';
 
@@ -227,7 +227,7 @@ export function shrd32(a: u32, b: u32, count: u32): u32 {
   store<u32>(LAZY_AUX, (cf << 31) | ((cf ^ over) << 30));
   return r;
 }
-/** Counts above 16 are undefined; the operands then repeat (a:b:a), as P6 cores do. */
+/** Counts above 16 are undefined; the operands then repeat (a:b:a). */
 export function shld16(a: u32, b: u32, count: u32): u32 {
   count &= 31;
   if (!count) return a;
