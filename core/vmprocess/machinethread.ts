@@ -57,6 +57,7 @@ function main(): void {
       for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) handle(received.message as ToMachine);
     },
     afterSlice: () => {
+      if (machine.wantsReset) machine.reset('hard');
       for (const drive of drives.values()) drive.runDeferred();
       flush();
     },

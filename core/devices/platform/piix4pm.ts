@@ -16,6 +16,7 @@ import type { Logger } from '../../util/logger.ts';
  * Ports 0xAFE0..3: general-purpose event block; 0xB2/0xB3: SMI command and status.
  */
 const PMBASE = 0x40;
+const DEVACTB = 0x58;
 const PMREGMISC = 0x80;
 const SMBBASE = 0x90;
 const SMBHSTCFG = 0xd2;
@@ -72,6 +73,8 @@ export class Piix4Pm extends PciDevice {
     this.config[0x06] = 0x80;
     this.config[0x07] = 0x02;
     this.config[PMBASE] = 1;
+    // DEVACTB.APMC_EN: firmware takes it as "system management mode is already set up" and does not wait for an SMI handler.
+    this.config[DEVACTB + 3] = 0x02;
     this.writeMask[PMBASE] = 0xc0;
     this.writeMask[PMBASE + 1] = 0xff;
     this.writeMask[PMREGMISC] = 0x0f;

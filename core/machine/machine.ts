@@ -1,0 +1,244 @@
+import type { BlockDevice } from '../backend/asyncblock.ts';
+import type { CharBackend } from '../backend/char.ts';
+import type { InputSink } from '../backend/display.ts';
+import type { Device, ResetKind } from '../bus/device.ts';
+import type { IrqLine } from '../bus/irq.ts';
+import { MmioBus } from '../bus/mmiobus.ts';
+import { PciBus } from '../bus/pci/pcibus.ts';
+import { PortBus } from '../bus/portbus.ts';
+import type { Accelerator, CpuBus } from '../cpu/accelerator.ts';
+import { S_GPR } from '../cpu/interp/wasm/stateoffsets.ts';
+import { COM_PORTS, Uart16550 } from '../devices/char/uart16550.ts';
+import { GuestInput } from '../devices/input/guestinput.ts';
+import { I8042 } from '../devices/input/i8042.ts';
+import { Ps2Keyboard } from '../devices/input/ps2keyboard.ts';
+import { Ps2Mouse } from '../devices/input/ps2mouse.ts';
+import { VmMouse } from '../devices/input/vmmouse.ts';
+import { InterruptHub } from '../devices/intc/interrupthub.ts';
+import { Pic } from '../devices/intc/pic.ts';
+import { DebugCon } from '../devices/platform/debugcon.ts';
+import { DebugExit } from '../devices/platform/debugexit.ts';
+import { Dma8237 } from '../devices/platform/dma8237.ts';
+import { FW_CFG_BOOT_MENU, FW_CFG_MAX_CPUS, FW_CFG_NB_CPUS, FW_CFG_RAM_SIZE, FW_CFG_UUID, FwCfg } from '../devices/platform/fwcfg.ts';
+import { I440Fx } from '../devices/platform/i440fx.ts';
+import { Piix3 } from '../devices/platform/piix3.ts';
+import { Piix4Pm } from '../devices/platform/piix4pm.ts';
+import { Port92 } from '../devices/platform/port92.ts';
+import { PostPort } from '../devices/platform/post.ts';
+import { Fdc } from '../devices/storage/fdc.ts';
+import { Pit } from '../devices/timer/pit.ts';
+import { Port61 } from '../devices/timer/port61.ts';
+import { type FloppyDriveType, Rtc } from '../devices/timer/rtc.ts';
+import { GuestMemory } from '../memory/guestmemory.ts';
+import { BIOS_ROM_BASE, BIOS_ROM_MAX, CPU_STATE_BASE } from '../memory/layout.ts';
+import { PhysMap } from '../memory/physmap.ts';
+import type { DeviceState } from '../snapshot/snapshottable.ts';
+import { HypervueError } from '../util/errors.ts';
+import type { Logger } from '../util/logger.ts';
+import type { MachineDefinition } from './definition.ts';
+import type { HostMachineClock } from './machineclock.ts';
+
+/** Guest-visible rate of the time stamp counter: one tick a nanosecond. */
+const TSC_PER_NS = 1;
+const UART_IRQS = [4, 3] as const;
+
+export interface MachineOptions {
+  memory: WebAssembly.Memory;
+  definition: MachineDefinition;
+  clock: HostMachineClock;
+  log: Logger;
+  createAccelerator(bus: CpuBus): Accelerator;
+  /** The block device behind a drive bay of the definition. */
+  drive(id: string): BlockDevice;
+  serial(index: number): CharBackend;
+  debugConsole: CharBackend;
+  /** The guest entered ACPI S5. */
+  onPowerOff(): void;
+  onDebugExit(code: number): void;
+  onPointerMode(absolute: boolean): void;
+  onLeds(leds: number): void;
+}
+
+/** The `pc` board: i440FX and PIIX3 with everything a PC of its time has. Creates the chips, wires them, resets and saves them in order. */
+export class Machine {
+  readonly accelerator: Accelerator;
+  readonly input: InputSink;
+  readonly guestMemory: GuestMemory;
+  private readonly devices: Device[] = [];
+  private readonly options: MachineOptions;
+  private readonly display = { width: 640, height: 480 };
+  private readonly pm: Piix4Pm;
+  private readonly pic: Pic;
+  private readonly hub: InterruptHub;
+  private resetRequested = false;
+
+  constructor(options: MachineOptions) {
+    this.options = options;
+    const { memory, definition, clock, log } = options;
+    checkFirmware(definition);
+    const bytes = new Uint8Array(memory.buffer);
+    const biosBytes = Math.ceil(definition.bios.length / 4096) * 4096;
+    bytes.set(definition.bios, BIOS_ROM_BASE + biosBytes - definition.bios.length);
+
+    const ports = new PortBus();
+    const mmio = new MmioBus();
+    const physMap = new PhysMap(memory);
+    this.guestMemory = new GuestMemory(memory, physMap, definition.ramBytes);
+
+    this.hub = new InterruptHub((level) => this.accelerator.setIntr(level));
+    this.pic = this.add(new Pic({ id: 'pic', ports, intr: this.hub.extInt, log: log.child('pic') }));
+    this.hub.connectPic(this.pic);
+    const bus: CpuBus = {
+      portRead: (port, size) => ports.read(port, size),
+      portWrite: (port, value, size) => ports.write(port, value, size),
+      mmioRead: (gpa, size) => mmio.read(gpa, size),
+      mmioWrite: (gpa, value, size) => mmio.write(gpa, value, size),
+      acknowledgeInterrupt: () => this.hub.acknowledge(),
+      apicBaseChanged: () => {},
+      readTsc: () => clock.now() * TSC_PER_NS,
+    };
+    this.accelerator = options.createAccelerator(bus);
+    physMap.onChange(() => this.accelerator.flushTlb());
+    this.guestMemory.onCodeWrite((offset) => this.accelerator.invalidateCode(offset));
+
+    const isa = (irq: number): IrqLine => this.pic.inputs[irq]!;
+    const requestReset = () => this.requestReset();
+    const a20: IrqLine = { set: (level) => this.accelerator.setA20(level) };
+
+    const piix3 = this.add(new Piix3({ id: 'piix3', isaInputs: this.pic.inputs, ioapicInputs: undefined, reset: requestReset }));
+    const pci = this.add(new PciBus({ id: 'pci', ports, pirq: piix3.pirq, resetControl: piix3.resetControl }));
+    pci.attach(0, 0, this.add(new I440Fx({ id: 'i440fx', physMap, ramBytes: definition.ramBytes, biosBytes })));
+    pci.attach(1, 0, piix3);
+    this.pm = new Piix4Pm({ id: 'pm', ports, clock, sci: isa(9), powerOff: options.onPowerOff, log: log.child('pm') });
+    pci.attach(1, 3, this.add(this.pm));
+
+    const pit = this.add(new Pit({ id: 'pit', ports, irq: isa(0), clock }));
+    this.add(new Port61({ id: 'port61', ports, clock, pit }));
+    const rtc = this.add(new Rtc({ id: 'rtc', ports, irq: isa(8), clock, offsetMs: definition.clockOffsetMs }));
+    rtc.setHardware({
+      ramBelow4G: definition.ramBytes,
+      ramAbove4G: 0,
+      floppies: [this.floppyType('fd0'), this.floppyType('fd1')],
+      bootOrder: definition.bootOrder,
+      cpus: 1,
+      diskTranslations: (['ide0', 'ide1', 'ide2', 'ide3'] as const).map((id) => (definition.drives.some((d) => d.id === id && d.kind === 'disk') ? 'lba' : undefined)),
+    });
+
+    const keyboard = this.add(new Ps2Keyboard({ id: 'keyboard', log: log.child('keyboard') }));
+    const mouse = this.add(new Ps2Mouse({ id: 'mouse', log: log.child('mouse') }));
+    this.add(new I8042({ id: 'i8042', ports, irqKeyboard: isa(1), irqMouse: isa(12), keyboard, mouse, a20, reset: requestReset, log: log.child('i8042') }));
+    this.add(new Port92({ id: 'port92', ports, a20, reset: requestReset }));
+    const registers = new Uint32Array(memory.buffer, CPU_STATE_BASE + S_GPR, 32);
+    const vmmouse = this.add(
+      new VmMouse({
+        id: 'vmmouse',
+        ports,
+        registers: {
+          get: (register) => registers[register * 2]!,
+          set: (register, value) => {
+            registers[register * 2] = value;
+          },
+        },
+        wakeMouse: () => mouse.wake(),
+        log: log.child('vmmouse'),
+      }),
+    );
+    const input = new GuestInput({ keyboard, mouse, vmmouse, display: this.display });
+    input.onPointerModeChange((absolute) => options.onPointerMode(absolute));
+    input.onLedsChange((leds) => options.onLeds(leds));
+    this.input = input;
+
+    const dma = this.add(new Dma8237({ id: 'dma', ports, memory: this.guestMemory, log: log.child('dma') }));
+    this.add(
+      new Fdc({
+        id: 'fdc',
+        ports,
+        irq: isa(6),
+        dma: dma.channel(2),
+        clock,
+        drives: (['fd0', 'fd1'] as const).map((id) => (definition.drives.some((drive) => drive.id === id) ? options.drive(id) : undefined)),
+        log: log.child('fdc'),
+      }),
+    );
+    for (let index = 0; index < definition.serialPorts; index++)
+      this.add(
+        new Uart16550({
+          id: `serial${index}`,
+          ports,
+          base: COM_PORTS[index]!,
+          irq: isa(UART_IRQS[index]!),
+          clock,
+          backend: options.serial(index),
+          log: log.child(`serial${index}`),
+        }),
+      );
+
+    const fwCfg = this.add(new FwCfg({ id: 'fwcfg', ports, memory: this.guestMemory, log: log.child('fwcfg') }));
+    fwCfg.addU64(FW_CFG_RAM_SIZE, definition.ramBytes);
+    fwCfg.addU16(FW_CFG_NB_CPUS, 1);
+    fwCfg.addU16(FW_CFG_MAX_CPUS, 1);
+    fwCfg.addU16(FW_CFG_BOOT_MENU, definition.bootMenu ? 1 : 0);
+    fwCfg.add(FW_CFG_UUID, uuidBytes(definition.uuid));
+
+    this.add(new PostPort({ id: 'post', ports }));
+    this.add(new DebugCon({ id: 'debugcon', ports, backend: options.debugConsole }));
+    if (definition.debugExit) this.add(new DebugExit({ id: 'debugexit', ports, exit: options.onDebugExit }));
+  }
+
+  /** Presses the ACPI power button. */
+  pressPowerButton(): void {
+    this.pm.pressPowerButton();
+  }
+
+  /** The picture's size, which absolute pointer positions refer to. */
+  setDisplaySize(width: number, height: number): void {
+    this.display.width = width;
+    this.display.height = height;
+  }
+
+  /** Resets every chip and the processor. Between slices of guest code only. */
+  reset(kind: ResetKind): void {
+    this.resetRequested = false;
+    for (const device of this.devices) device.reset(kind);
+    this.accelerator.setA20(true);
+    this.accelerator.reset('hard');
+  }
+
+  /** A chip's reset line was pulled from inside a port write: the processor leaves guest code, then `takeReset` tells the loop. */
+  private requestReset(): void {
+    this.resetRequested = true;
+    this.accelerator.requestExit();
+  }
+
+  /** True when the guest asked for a reset since the last call of `reset`. */
+  get wantsReset(): boolean {
+    return this.resetRequested;
+  }
+
+  /** State of every chip by id. */
+  saveDevices(): { [id: string]: DeviceState } {
+    return Object.fromEntries(this.devices.map((device) => [device.id, device.save()]));
+  }
+
+  private add<T extends Device>(device: T): T {
+    if (this.devices.some(({ id }) => id === device.id)) throw new HypervueError('already-exists', `two devices are called ${device.id}`, { object: device.id });
+    this.devices.push(device);
+    return device;
+  }
+
+  private floppyType(id: 'fd0' | 'fd1'): FloppyDriveType {
+    return this.options.definition.drives.some((drive) => drive.id === id) ? '1.44M' : 'none';
+  }
+}
+
+function checkFirmware({ bios, vgaBios }: MachineDefinition): void {
+  if (bios.length < 65536 || bios.length > BIOS_ROM_MAX || bios.length % 65536 !== 0)
+    throw new HypervueError('corrupt', `the system BIOS has ${bios.length} bytes, which is not a BIOS image`, { object: 'bios' }, 'Reinstall the seabios package.');
+  if (vgaBios.length < 512 || vgaBios.length > 65536 || vgaBios[0] !== 0x55 || vgaBios[1] !== 0xaa)
+    throw new HypervueError('corrupt', 'the VGA BIOS is not an option ROM', { object: 'vgabios' }, 'Reinstall the seabios package.');
+}
+
+/** RFC 4122 text as 16 bytes in network order. */
+function uuidBytes(uuid: string): Uint8Array {
+  return Uint8Array.from(uuid.replaceAll('-', '').match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+}
