@@ -32,7 +32,11 @@ export function useFormat() {
     percent: (share: number) => new Intl.NumberFormat(locale.value, { style: 'percent', maximumFractionDigits: 0 }).format(share),
     /** Instructions a second: "62 M". */
     compact: (n: number) => new Intl.NumberFormat(locale.value, { notation: 'compact', maximumFractionDigits: 1 }).format(n),
-    dateTime: (iso: string) => (iso ? new Intl.DateTimeFormat(locale.value, { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(iso)) : ''),
-    time: (iso: string) => new Intl.DateTimeFormat(locale.value, { timeStyle: 'medium' }).format(new Date(iso)),
+    dateTime: (iso: string) =>
+      iso ? new Intl.DateTimeFormat(locale.value, { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(iso)) : '',
+    time: (iso: string) =>
+      new Intl.DateTimeFormat(locale.value, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' }).format(
+        new Date(iso),
+      ),
   };
 }

@@ -31,7 +31,9 @@ export function useVerbs() {
   }
 
   async function remove(vm: VmSummary): Promise<boolean> {
-    const outside = (vm.config?.drives ?? []).flatMap((drive) => (drive.path?.startsWith('/') || /^[a-z]:/i.test(drive.path ?? '') ? [drive.path!] : []));
+    const outside = (vm.config?.drives ?? []).flatMap((drive) =>
+      drive.path?.startsWith('/') || /^[a-z]:/i.test(drive.path ?? '') ? [drive.path!] : [],
+    );
     const yes = await notices.ask({ key: 'delete', params: { name: vm.name, folder: vm.folder }, danger: true, lines: outside });
     if (!yes) return false;
     try {

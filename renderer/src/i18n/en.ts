@@ -129,7 +129,6 @@ export const en = {
     toolbar: 'Console',
     screenOf: 'Screen of {name}',
     sendKeys: 'Send keys',
-    virtualConsoles: 'Linux consoles',
     typeText: 'Type text',
     viewOnly: 'Look only: keep my keyboard and mouse out of the guest',
     scaleFit: 'Fit the picture to the window',

@@ -131,7 +131,6 @@ export const zhCN: Messages = {
     toolbar: '控制台',
     screenOf: '“{name}”的屏幕',
     sendKeys: '发送按键',
-    virtualConsoles: 'Linux 控制台',
     typeText: '键入文本',
     viewOnly: '仅查看：键盘和鼠标不进入客户机',
     scaleFit: '让画面适应窗口',

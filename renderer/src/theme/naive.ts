@@ -102,6 +102,13 @@ export function naiveOverrides(isDark: boolean): GlobalThemeOverrides {
       waveOpacity: '0',
       rippleDuration: '0ms',
     },
+    Input: {
+      border: `1px solid ${isDark ? '#777783' : '#868692'}`,
+      borderHover: `1px solid ${c.accent}`,
+      borderDisabled: `1px solid ${c.border}`,
+      color: input,
+      colorFocus: input,
+    },
     Tooltip: { color: isDark ? '#3a3a42' : '#2a2a30', textColor: '#ffffff', padding: '6px 10px' },
     Dropdown: { padding: '4px', borderRadius: '8px' },
     Card: { paddingMedium: '20px', titleFontSizeMedium: '15px', borderRadius: '10px' },

@@ -1,0 +1,347 @@
+import type { ErrorDto } from '../../../core/contract/errors.ts';
+import type { Settings } from '../../../core/contract/host.ts';
+import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
+import type { ContractServer, Handlers } from '../../../core/contract/server.ts';
+import type { LogEntry, VmStateName, VmSummary } from '../../../core/contract/vm.ts';
+import { drawScreen, pngOf } from './screen.ts';
+
+export interface MockOptions {
+  machines: number;
+  theme: string;
+  language: string;
+}
+
+class MockError extends Error {
+  readonly dto: ErrorDto;
+  constructor(dto: ErrorDto) {
+    super(dto.message);
+    this.dto = dto;
+  }
+}
+
+const examples: [string, string, VmStateName, number][] = [
+  ['Debian 12 live', 'Debian GNU/Linux 12', 'running', 1024],
+  ['Windows 95', 'Windows 95', 'running', 64],
+  ['FreeDOS 1.3', 'FreeDOS 1.3', 'off', 32],
+  ['GRUB rescue', 'GRUB', 'paused', 128],
+  ['memtest86+', 'Memtest86+', 'crashed', 256],
+  ['Slackware 15 with a rather long name that does not fit', 'Slackware 15', 'off', 512],
+];
+
+/** Invented machines that obey the verbs. */
+export class MockManager {
+  private readonly vms = new Map<string, VmSummary>();
+  private readonly trash = new Map<string, VmSummary>();
+  private servers: ContractServer[] = [];
+  private settings: Settings;
+
+  constructor(options: MockOptions) {
+    this.settings = {
+      theme: options.theme as Settings['theme'],
+      language: options.language as Settings['language'],
+      machinesView: 'grid',
+      defaultMemoryMiB: 512,
+      defaultDiskBytes: 20 * 1024 ** 3,
+      consoleScaling: 'fit',
+    };
+    for (let i = 0; i < options.machines; i++) {
+      const [name, os, state, mib] = examples[i % examples.length]!;
+      this.vms.set(...this.make(i < examples.length ? name : `${name} ${i}`, os, state, mib, i));
+    }
+    setInterval(() => this.tick(), 2000);
+  }
+
+  attach(server: ContractServer): void {
+    this.servers.push(server);
+  }
+
+  toError(error: unknown): ErrorDto {
+    return error instanceof MockError ? error.dto : { kind: 'internal', message: String(error), context: {} };
+  }
+
+  screenOf(id: string): HTMLCanvasElement {
+    return drawScreen([...this.vms.keys()].indexOf(id));
+  }
+
+  private make(name: string, os: string, state: VmStateName, memoryMiB: number, i: number): [string, VmSummary] {
+    const id = `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`;
+    const live = state === 'running' || state === 'paused';
+    return [
+      id,
+      {
+        id,
+        name,
+        state,
+        folder: `/home/user/Hypervue/${name}`,
+        problem:
+          state === 'crashed'
+            ? {
+                kind: 'vm-crashed',
+                message: 'the guest caused a triple fault at 0010:c0104a3e',
+                context: { object: name, exitCode: 1 },
+                fix: 'Start the machine again; look into its log for what happened before.',
+              }
+            : null,
+        config: {
+          schema: 1,
+          id,
+          name,
+          description: i === 0 ? 'For the build of the installer images.' : '',
+          createdAt: '2026-11-20T10:00:00.000Z',
+          os,
+          engine: 'builtin',
+          machine: 'pc',
+          cpu: { model: 'i686', count: 1 },
+          memoryMiB,
+          firmware: 'bios',
+          boot: { order: ['cdrom', 'disk'], menu: false, kernel: null },
+          drives: [
+            { id: 'ide0', kind: 'disk', path: 'disk.img', format: 'raw', readOnly: false },
+            {
+              id: 'ide2',
+              kind: 'cdrom',
+              path: i % 2 === 0 ? '/srv/images/debian-12.5.0-i386-netinst.iso' : null,
+              format: 'raw',
+              readOnly: true,
+            },
+          ],
+          display: { vramMiB: 16, listen: null },
+          serial: [{ type: 'console' }, { type: 'none' }],
+          clock: 'utc',
+          hpet: false,
+        },
+        stats: live ? this.stats(i) : null,
+        thumbnailVersion: i % 6 === 2 ? 0 : 1,
+        startedAt: i % 6 === 2 ? null : '2026-11-21T03:30:00.000Z',
+        display: live ? { width: drawScreen(i).width, height: drawScreen(i).height, text: i % 3 === 0, absolutePointer: true } : null,
+      },
+    ];
+  }
+
+  private stats(seed: number) {
+    return {
+      cpu: 0.2 + Math.random() * 0.5,
+      instructionsPerSecond: 4e7 + Math.random() * 3e7,
+      diskReadBytes: 123_456_789 + seed,
+      diskWriteBytes: 4_567_890,
+      residentBytes: 345_000_000,
+      uptimeSeconds: Math.floor(Date.now() / 1000) % 100_000,
+      viewers: 1,
+    };
+  }
+
+  private emit<E extends EventName>(event: E, payload: EventPayload<E>): void {
+    for (const server of this.servers) server.emit(event, payload);
+  }
+
+  private tick(): void {
+    let i = 0;
+    for (const vm of this.vms.values()) if (vm.state === 'running') this.put({ ...vm, stats: this.stats(i++) });
+  }
+
+  private put(vm: VmSummary): VmSummary {
+    this.vms.set(vm.id, vm);
+    this.emit('vm.changed', vm);
+    return vm;
+  }
+
+  private get(id: string): VmSummary {
+    const vm = this.vms.get(id);
+    if (!vm) throw new MockError({ kind: 'not-found', message: 'there is no such machine', context: { object: id } });
+    return vm;
+  }
+
+  private become(id: string, state: VmStateName): VmSummary {
+    const vm = this.get(id);
+    const live = state === 'running' || state === 'paused';
+    const screen = this.screenOf(id);
+    return this.put({
+      ...vm,
+      state,
+      problem: null,
+      stats: live ? this.stats(0) : null,
+      thumbnailVersion: vm.thumbnailVersion + 1,
+      display: live ? { width: screen.width, height: screen.height, text: false, absolutePointer: true } : null,
+    });
+  }
+
+  private task(kind: string, object: string): void {
+    const base = { id: crypto.randomUUID(), kind, object, detail: '', startedAt: new Date().toISOString(), finishedAt: null, error: null };
+    let progress = 0;
+    const timer = setInterval(() => {
+      progress += 0.1;
+      const done = progress >= 1;
+      if (done) clearInterval(timer);
+      this.emit('task.changed', {
+        ...base,
+        state: done ? 'done' : 'running',
+        progress: Math.min(1, progress),
+        finishedAt: done ? new Date().toISOString() : null,
+      });
+    }, 400);
+  }
+
+  readonly handlers: Handlers = {
+    'host.info': async () => ({
+      version: '0.1.0',
+      hostname: 'workstation',
+      platform: 'Debian GNU/Linux 12, x86-64',
+      cpuCount: 8,
+      cpuModel: 'AMD Ryzen 7 5700U',
+      memoryBytes: 16 * 1024 ** 3,
+      freeMemoryBytes: 2 * 1024 ** 3,
+      libraryFreeBytes: 84 * 1024 ** 3,
+      libraryFolder: '/home/user/Hypervue',
+      engines: [
+        { id: 'builtin', name: 'Hypervue', available: true, reason: 'Built in; runs everywhere.' },
+        { id: 'kvm', name: 'KVM', available: false, reason: 'The device /dev/kvm does not exist on this host.' },
+      ],
+      limits: { maxMemoryMiB: 3072, maxVcpus: 1 },
+      mode: 'headless',
+      firmware: { available: true, reason: 'SeaBIOS 1.16.2 from the system’s packages.' },
+      sample: { available: true, reason: 'Built with this version.' },
+    }),
+    'host.browse': async ({ path }) => ({
+      path: path ?? '/srv/images',
+      parent: path === '/' ? null : '/',
+      entries: [
+        { name: 'old', path: '/srv/images/old', kind: 'folder', sizeBytes: 0, modifiedAt: '2026-11-01T09:00:00.000Z' },
+        ...['debian-12.5.0-i386-netinst.iso', 'freedos.iso', 'grub-rescue.iso'].map((name, i) => ({
+          name,
+          path: `/srv/images/${name}`,
+          kind: 'file' as const,
+          sizeBytes: (i + 1) * 210_000_000,
+          modifiedAt: '2026-11-01T09:00:00.000Z',
+        })),
+        { name: 'disk.img', path: '/srv/images/disk.img', kind: 'file', sizeBytes: 2_000_000_000, modifiedAt: '2026-11-02T09:00:00.000Z' },
+      ],
+    }),
+    'host.inspectMedia': async ({ path }) => {
+      if (path.includes('missing'))
+        throw new MockError({ kind: 'not-found', message: `${path} does not exist`, context: { path }, fix: 'Check the path.' });
+      const iso = path.endsWith('.iso');
+      return {
+        path,
+        kind: iso ? 'iso' : path.endsWith('.img') ? 'disk' : 'unknown',
+        sizeBytes: 658_505_728,
+        bootable: iso,
+        label: iso ? 'Debian 12.5.0 i386 n' : '',
+        os: iso ? 'Debian GNU/Linux 12' : '',
+        problems: iso ? [] : [{ severity: 'warning', message: 'There is no boot sector on it.', fix: 'Choose a bootable image.' }],
+      };
+    },
+    'settings.get': async () => this.settings,
+    'settings.set': async (patch) => {
+      this.settings = { ...this.settings, ...patch };
+      this.emit('settings.changed', this.settings);
+      return this.settings;
+    },
+    'vm.list': async () => [...this.vms.values()],
+    'vm.get': async ({ id }) => this.get(id),
+    'vm.suggestName': async ({ hint }) => hint || 'Machine 1',
+    'vm.preflight': async (spec) => [
+      { id: 'media', ok: true, severity: 'error', message: 'The file can be read.' },
+      {
+        id: 'memory',
+        ok: spec.memoryMiB < 2048,
+        severity: 'warning',
+        message: 'There is enough free memory.',
+        fix: 'Give the machine less memory.',
+      },
+      { id: 'space', ok: true, severity: 'error', message: '84 GiB are free for a disk of 20 GiB.' },
+      { id: 'name', ok: !spec.name.includes('bad'), severity: 'error', message: 'The name is free.', fix: 'Choose another name.' },
+      { id: 'firmware', ok: true, severity: 'error', message: 'SeaBIOS 1.16.2 was found.' },
+    ],
+    'vm.create': async (spec) => {
+      if (spec.name.includes('full'))
+        throw new MockError({
+          kind: 'no-space',
+          message: 'the disk of this host is full',
+          context: { path: '/home/user/Hypervue', operation: 'vm.create' },
+          fix: 'Free some space or make the new disk smaller.',
+        });
+      this.task('vm.create', spec.name);
+      const [, vm] = this.make(spec.name, spec.os ?? '', 'off', spec.memoryMiB, this.vms.size + 100);
+      return this.put({ ...vm, thumbnailVersion: 0, startedAt: null });
+    },
+    'vm.update': async ({ id, patch }) => {
+      const vm = this.get(id);
+      return this.put({ ...vm, name: patch.name ?? vm.name, config: vm.config && { ...vm.config, ...patch } });
+    },
+    'vm.delete': async ({ id }) => {
+      const vm = this.get(id);
+      this.vms.delete(id);
+      this.trash.set(id, vm);
+      this.emit('vm.removed', { id });
+      return { trashId: id };
+    },
+    'vm.restore': async ({ trashId }) => this.put(this.trash.get(trashId)!),
+    'vm.hardware': async ({ id }) => [
+      { id: 'machine', kind: 'machine', label: 'Machine', detail: 'PC with i440FX and PIIX3' },
+      { id: 'cpu', kind: 'cpu', label: 'Processor', detail: '1 × i686 (SSE2)' },
+      { id: 'memory', kind: 'memory', label: 'Memory', detail: `${this.get(id).config?.memoryMiB} MiB` },
+      { id: 'display', kind: 'display', label: 'Display', detail: 'VGA with Bochs VBE, 16 MiB' },
+      { id: 'ide0', kind: 'disk', label: 'IDE disk', detail: 'disk.img, 20 GiB' },
+      { id: 'ide2', kind: 'cdrom', label: 'CD/DVD drive', detail: 'debian-12.5.0-i386-netinst.iso' },
+      { id: 'kbd', kind: 'keyboard', label: 'Keyboard and mouse', detail: '8042, PS/2, absolute pointer' },
+      { id: 'pit', kind: 'timer', label: 'Timer', detail: '8254' },
+    ],
+    'vm.log': async () => {
+      const levels: LogEntry['level'][] = ['info', 'debug', 'guest', 'warn', 'error'];
+      return Array.from({ length: 60 }, (_, i) => ({
+        time: new Date(Date.UTC(2026, 10, 21, 3, 30, i)).toISOString(),
+        level: levels[i % 9 < 5 ? i % 9 : 0]!,
+        scope: ['machine', 'ide', 'vga', 'rfb', 'pic'][i % 5]!,
+        message: [
+          'the guest wrote 0x20 to port 0xa0',
+          'mode set: 720x400 text',
+          'viewer connected, ZRLE',
+          'reset (port 0x64)',
+          'read of sector 123456 took 210 ms',
+        ][i % 5]!,
+      }));
+    },
+    'vm.stats': async ({ id }) => (this.get(id).state === 'running' ? this.stats(0) : null),
+    'vm.start': async ({ id }) => {
+      if (this.get(id).name.startsWith('Slackware'))
+        throw new MockError({
+          kind: 'in-use',
+          message: 'disk.img is in use by the machine “Debian 12 live”',
+          context: { path: '/srv/images/disk.img', operation: 'vm.start', object: 'Debian 12 live' },
+          fix: 'Shut that machine down, or give this one a copy of the disk.',
+        });
+      this.become(id, 'starting');
+      await new Promise((done) => setTimeout(done, 300));
+      return this.become(id, 'running');
+    },
+    'vm.pause': async ({ id }) => this.become(id, 'paused'),
+    'vm.resume': async ({ id }) => this.become(id, 'running'),
+    'vm.shutdown': async ({ id }) => {
+      setTimeout(() => this.become(id, 'off'), 1500);
+      return this.become(id, 'stopping');
+    },
+    'vm.reset': async ({ id }) => this.become(id, 'running'),
+    'vm.forceOff': async ({ id }) => this.become(id, 'off'),
+    'vm.screenshot': async ({ id }) => {
+      const screen = this.screenOf(id);
+      return { width: screen.width, height: screen.height, png: pngOf(screen) };
+    },
+    'vm.thumbnail': async ({ id }) => {
+      const vm = this.get(id);
+      return { version: vm.thumbnailVersion, png: vm.thumbnailVersion === 0 ? null : pngOf(this.screenOf(id)) };
+    },
+    'vm.screenText': async () => null,
+    'vm.typeText': async () => new Promise((done) => setTimeout(() => done(null), 2000)),
+    'vm.cancelTyping': async () => null,
+    'vm.sendKeys': async () => null,
+    'vm.changeMedium': async ({ id, drive, path }) => {
+      const vm = this.get(id);
+      return this.put({
+        ...vm,
+        config: vm.config && { ...vm.config, drives: vm.config.drives.map((each) => (each.id === drive ? { ...each, path } : each)) },
+      });
+    },
+    'task.list': async () => [],
+    'task.cancel': async () => null,
+  };
+}

@@ -1,0 +1,250 @@
+import { flushPromises, mount, type VueWrapper } from '@vue/test-utils';
+import { createPinia, setActivePinia } from 'pinia';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createMemoryHistory, type Router } from 'vue-router';
+import { ContractServer } from '../../../core/contract/server.ts';
+import type { MethodName } from '../../../core/contract/methods.ts';
+import { transportPair } from '../../dev/mock/link.ts';
+import { MockManager } from '../../dev/mock/manager.ts';
+import App from '../App.vue';
+import { i18n } from '../i18n/index.ts';
+import { makeRouter } from '../router.ts';
+import { useConnection } from '../stores/connection.ts';
+
+// happy-dom has neither a canvas nor an observer worth the name.
+vi.mock('../../dev/mock/screen.ts', () => ({ drawScreen: () => ({ width: 720, height: 400 }), pngOf: () => 'iVBORw0KGgo=' }));
+
+let app: VueWrapper;
+let calls: { method: string; params: unknown }[];
+
+async function open(path: string, machines = 6) {
+  const pinia = createPinia();
+  setActivePinia(pinia);
+  const manager = new MockManager({ machines, theme: 'light', language: 'en' });
+  calls = [];
+  for (const [method, handler] of Object.entries(manager.handlers))
+    (manager.handlers as Record<string, unknown>)[method as MethodName] = (params: unknown) => {
+      calls.push({ method, params });
+      return (handler as (p: unknown) => unknown)(params);
+    };
+  const router = makeRouter(createMemoryHistory());
+  await router.push(path);
+  app = mount(App, { global: { plugins: [pinia, i18n, router] }, attachTo: document.body });
+  await useConnection().start({
+    async connect() {
+      const [client, server] = transportPair();
+      manager.attach(new ContractServer(server, { handlers: manager.handlers, toError: (error) => manager.toError(error) }));
+      return client;
+    },
+    openChannel: () => Promise.reject(new Error('no channels here')),
+    chooseFile: null,
+    setToken: null,
+  });
+  await settle();
+  return { router, manager };
+}
+
+const settle = async () => {
+  for (let i = 0; i < 5; i++) {
+    await flushPromises();
+    await vi.advanceTimersByTimeAsync(20);
+  }
+};
+/** Lazy pages load in real time. */
+const arrive = async (router: Router, name: string) => {
+  await vi.waitFor(() => expect(router.currentRoute.value.name).toBe(name), { timeout: 5000 });
+};
+const get = (id: string, root: ParentNode = document) => {
+  const found = root.querySelector<HTMLElement>(`[data-testid="${id}"]`);
+  if (!found) throw new Error(`no ${id} on the page`);
+  return found;
+};
+const card = (name: string) => {
+  const found = document.querySelector<HTMLElement>(`[data-testid="machine-card"][data-name="${name}"]`);
+  if (!found) throw new Error(`no card of ${name}`);
+  return found;
+};
+const fill = async (id: string, text: string) => {
+  const field = get(id).querySelector('input') ?? (get(id) as HTMLInputElement);
+  field.value = text;
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+  await vi.advanceTimersByTimeAsync(400);
+  await settle();
+};
+const press = async (element: HTMLElement) => {
+  element.click();
+  await settle();
+};
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] });
+  localStorage.clear();
+});
+afterEach(() => {
+  app.unmount();
+  document.body.innerHTML = '';
+  vi.useRealTimers();
+});
+
+test('the Machines page shows each machine once, sorted by name, with its state in words', async () => {
+  await open('/machines');
+  const names = [...document.querySelectorAll('[data-testid="machine-card"]')].map((each) => each.getAttribute('data-name'));
+  expect(names.slice(0, 3)).toEqual(['Debian 12 live', 'FreeDOS 1.3', 'GRUB rescue']);
+  expect(get('state-chip', card('memtest86+')).textContent).toContain('Crashed');
+  expect(card('memtest86+').textContent).toContain('triple fault');
+});
+
+test('start runs from the card; a verb that cannot work is still there, says why and does nothing', async () => {
+  await open('/machines');
+  const start = get('start-button', card('Debian 12 live'));
+  expect(start.getAttribute('aria-disabled')).toBe('true');
+  expect(start.getAttribute('aria-description')).toBe('The machine is running already');
+  await press(start);
+  expect(calls.some((each) => each.method === 'vm.start')).toBe(false);
+  await press(get('start-button', card('FreeDOS 1.3')));
+  expect(card('FreeDOS 1.3').dataset.state).toBe('starting');
+  await vi.advanceTimersByTimeAsync(400);
+  await settle();
+  expect(card('FreeDOS 1.3').dataset.state).toBe('running');
+});
+
+test('a failure says what failed, to what, why and what to do', async () => {
+  await open('/machines');
+  await press(get('start-button', card('Slackware 15 with a rather long name that does not fit')));
+  const dialog = get('error-dialog');
+  expect(dialog.textContent).toContain('Could not start “Slackware 15');
+  expect(get('error-message').textContent).toBe('disk.img is in use by the machine “Debian 12 live”.');
+  expect(get('error-fix').textContent).toContain('give this one a copy of the disk');
+  await press(get('error-close'));
+  expect(document.querySelector('[data-testid="error-dialog"]')).toBeNull();
+});
+
+test('search and state filter narrow the list and can be cleared', async () => {
+  await open('/machines');
+  await fill('machine-search', 'dos');
+  expect(document.querySelectorAll('[data-testid="machine-card"]')).toHaveLength(1);
+  await press(get('filter-running'));
+  get('no-match').querySelector('button')?.click();
+  await settle();
+  expect(document.querySelectorAll('[data-testid="machine-card"]')).toHaveLength(6);
+});
+
+test('an empty library offers the next step, and the sample is created and started', async () => {
+  const { router } = await open('/machines', 0);
+  await press(get('empty-sample'));
+  expect(calls.find((each) => each.method === 'vm.create')?.params).toMatchObject({ source: { type: 'sample' }, newDisk: null });
+  expect(calls.some((each) => each.method === 'vm.start')).toBe(true);
+  await arrive(router, 'console');
+});
+
+test('the wizard keeps every answer when Back is used and when creating fails', async () => {
+  const { router } = await open('/new');
+  expect(get('wizard-next').getAttribute('aria-disabled')).toBe('true');
+  await fill('source-path', '/srv/images/debian.iso');
+  expect(get('inspection').textContent).toContain('Debian GNU/Linux 12');
+  await press(get('wizard-next'));
+  expect((get('vm-name').querySelector('input') as HTMLInputElement).value).toBe('Debian GNU/Linux 12');
+  await fill('vm-name', 'disk full');
+  await press(get('wizard-back'));
+  expect((get('source-path').querySelector('input') as HTMLInputElement).value).toBe('/srv/images/debian.iso');
+  for (let i = 0; i < 3; i++) await press(get('wizard-next'));
+  expect(get('wizard-step-count').textContent).toBe('Step 4 of 4');
+  expect(get('summary-name').textContent).toContain('disk full');
+  await press(get('wizard-create'));
+  expect(get('wizard-error').textContent).toContain('Free some space or make the new disk smaller');
+  expect(get('summary-file').textContent).toContain('/srv/images/debian.iso');
+  await press(get('wizard-go-system'));
+  await fill('vm-name', 'Fits');
+  await press(get('wizard-go-summary'));
+  await press(get('wizard-create'));
+  await arrive(router, 'machine');
+  expect(calls.filter((each) => each.method === 'vm.create').at(-1)?.params).toEqual({
+    name: 'Fits',
+    os: 'Debian GNU/Linux 12',
+    memoryMiB: 512,
+    source: { type: 'iso', path: '/srv/images/debian.iso' },
+    newDisk: { sizeBytes: 20 * 1024 ** 3 },
+  });
+});
+
+test('a failed check blocks creation and shows its fix; a file of another kind offers the right source', async () => {
+  await open('/new');
+  await fill('source-path', '/srv/images/disk.img');
+  expect(get('better-source').textContent).toContain('Disk image');
+  await press(get('better-source').querySelector('button')!);
+  expect((get('source-path').querySelector('input') as HTMLInputElement).value).toBe('/srv/images/disk.img');
+  await press(get('wizard-next'));
+  await fill('vm-name', 'bad name');
+  await press(get('wizard-next'));
+  await press(get('wizard-next'));
+  expect(get('check-name').dataset.ok).toBe('false');
+  expect(get('check-name').textContent).toContain('Choose another name.');
+  await press(get('wizard-create'));
+  expect(calls.some((each) => each.method === 'vm.create')).toBe(false);
+});
+
+test('delete asks, names what stays, and can be undone', async () => {
+  await open('/machines');
+  await press(get('more-button', card('FreeDOS 1.3')));
+  await press(get('menu-delete').querySelector<HTMLElement>('.n-dropdown-option-body') ?? get('menu-delete'));
+  const dialog = get('confirm-dialog');
+  expect(dialog.textContent).toContain('/home/user/Hypervue/FreeDOS 1.3');
+  expect(dialog.textContent).toContain('/srv/images/debian-12.5.0-i386-netinst.iso');
+  await press(get('confirm-ok'));
+  expect(document.querySelector('[data-name="FreeDOS 1.3"]')).toBeNull();
+  await press(get('toast-action'));
+  expect(card('FreeDOS 1.3').dataset.state).toBe('off');
+});
+
+test('hardware changes are sent as a patch of what changed only, and media change at once', async () => {
+  await open('/machines/00000000-0000-4000-8000-000000000000/hardware');
+  expect(get('hardware-list').textContent).toContain('8254');
+  await fill('memory', '256');
+  get('memory')
+    .querySelector('input')!
+    .dispatchEvent(new Event('blur', { bubbles: true }));
+  await settle();
+  await press(get('boot-disk-up'));
+  get('hardware-form').dispatchEvent(new Event('submit', { cancelable: true }));
+  await settle();
+  expect(calls.find((each) => each.method === 'vm.update')?.params).toMatchObject({
+    patch: { memoryMiB: 256, boot: { order: ['disk', 'cdrom'] } },
+  });
+  expect(Object.keys((calls.find((each) => each.method === 'vm.update')!.params as { patch: object }).patch)).toEqual([
+    'memoryMiB',
+    'boot',
+  ]);
+  await press(get('eject-ide2'));
+  expect(calls.find((each) => each.method === 'vm.changeMedium')?.params).toMatchObject({ drive: 'ide2', path: null });
+  expect(get('drive-ide2').textContent).toContain('Empty');
+});
+
+test('the log filters by level and text', async () => {
+  await open('/machines/00000000-0000-4000-8000-000000000000/log');
+  const rows = () => [...document.querySelectorAll('[data-testid="log-row"]')];
+  expect(rows()).toHaveLength(60);
+  const level = get('log-level') as HTMLSelectElement;
+  level.value = 'error';
+  level.dispatchEvent(new Event('change', { bubbles: true }));
+  await settle();
+  expect(rows().length).toBeGreaterThan(0);
+  expect(rows().every((row) => row.classList.contains('error'))).toBe(true);
+});
+
+test('settings apply at once, in both languages', async () => {
+  await open('/settings');
+  const language = get('setting-language') as HTMLSelectElement;
+  language.value = 'zh-CN';
+  language.dispatchEvent(new Event('change', { bubbles: true }));
+  await settle();
+  await vi.dynamicImportSettled();
+  await settle();
+  expect(get('settings').textContent).toContain('外观和行为');
+  expect(document.documentElement.lang).toBe('zh-CN');
+  const theme = get('setting-theme') as HTMLSelectElement;
+  theme.value = 'dark';
+  theme.dispatchEvent(new Event('change', { bubbles: true }));
+  await settle();
+  expect(document.documentElement.dataset.theme).toBe('dark');
+  i18n.global.locale.value = 'en';
+});

@@ -1,0 +1,110 @@
+import type { Locator, Page } from 'playwright-core';
+import type { State } from './machines.ts';
+
+export type Tab = 'machine' | 'console' | 'serial' | 'hardware' | 'log';
+
+/** The page of one machine with its tabs. */
+export class MachinePage {
+  private readonly page: Page;
+
+  constructor(page: Page) {
+    this.page = page;
+  }
+
+  async tab(name: Tab): Promise<void> {
+    await this.page.getByTestId(`tab-${name}`).click();
+  }
+
+  async waitForState(state: State, timeout = 30_000): Promise<void> {
+    await this.page.locator(`[data-testid="machine-page"][data-state="${state}"]`).waitFor({ timeout });
+  }
+
+  async verb(verb: 'start' | 'pause' | 'resume' | 'shutdown' | 'reset'): Promise<void> {
+    await this.page.getByTestId('machine-page').getByTestId(`${verb}-button`).first().click();
+  }
+
+  async menu(verb: 'forceOff' | 'delete'): Promise<void> {
+    await this.page.getByTestId('more-button').click();
+    await this.page.getByTestId(`menu-${verb}`).click();
+  }
+
+  get canvas(): Locator {
+    return this.page.getByTestId('console-canvas');
+  }
+
+  /** Waits until noVNC shows a picture, then gives it the keyboard. */
+  async focusConsole(): Promise<void> {
+    await this.canvas.waitFor();
+    await this.page.waitForFunction(() => {
+      const canvas = document.querySelector<HTMLCanvasElement>('[data-testid="console-canvas"]');
+      return canvas !== null && canvas.width > 0;
+    });
+    await this.canvas.focus();
+  }
+
+  /** Types on the browser's keyboard, through noVNC. */
+  async type(text: string, delay = 20): Promise<void> {
+    await this.focusConsole();
+    await this.page.keyboard.type(text, { delay });
+  }
+
+  async press(key: string): Promise<void> {
+    await this.focusConsole();
+    await this.page.keyboard.press(key);
+  }
+
+  /** `chord` as in the menu: 'ctrl-alt-delete', 'ctrl-alt-f2'. */
+  async sendKeys(chord: string): Promise<void> {
+    await this.page.getByTestId('send-keys').click();
+    await this.page.getByTestId(`chord-${chord}`).click();
+  }
+
+  /** Types through the "Type text" dialog and waits until it is done. */
+  async typeText(text: string, pressEnter = false): Promise<void> {
+    await this.page.getByTestId('type-text').click();
+    const dialog = this.page.getByTestId('type-dialog');
+    await dialog.getByTestId('type-field').locator('textarea').first().fill(text);
+    if (pressEnter) await dialog.getByTestId('type-enter').check();
+    await dialog.getByTestId('type-send').click();
+    await dialog.waitFor({ state: 'detached' });
+  }
+
+  /** Pixels of the console's canvas as noVNC has drawn it, RGBA. */
+  async pixels(): Promise<{ width: number; height: number; data: number[] }> {
+    return this.page.evaluate(() => {
+      const canvas = document.querySelector<HTMLCanvasElement>('[data-testid="console-canvas"]');
+      const context = canvas?.getContext('2d');
+      if (!canvas || !context || canvas.width === 0) return { width: 0, height: 0, data: [] };
+      return { width: canvas.width, height: canvas.height, data: [...context.getImageData(0, 0, canvas.width, canvas.height).data] };
+    });
+  }
+
+  /** What the serial terminal shows, as its accessible tree says. */
+  async serialText(): Promise<string> {
+    return this.page.getByTestId('serial-terminal').locator('.xterm-accessibility').innerText();
+  }
+
+  async typeSerial(text: string): Promise<void> {
+    await this.page.getByTestId('serial-terminal').locator('textarea').focus();
+    await this.page.keyboard.type(text, { delay: 10 });
+  }
+
+  async changeMedium(drive: string, path: string): Promise<void> {
+    await this.page.getByTestId(`change-${drive}`).click();
+    const dialog = this.page.getByTestId('medium-dialog');
+    await dialog.getByTestId('medium-path').locator('input').fill(path);
+    await dialog.getByTestId('medium-insert').click();
+    await dialog.waitFor({ state: 'detached' });
+  }
+
+  async logLines(): Promise<string[]> {
+    return this.page.getByTestId('log-row').allInnerTexts();
+  }
+
+  async rename(name: string): Promise<void> {
+    await this.page.getByTestId('machine-name').hover();
+    await this.page.getByTestId('rename-button').click();
+    await this.page.getByTestId('rename-field').fill(name);
+    await this.page.getByTestId('rename-field').press('Enter');
+  }
+}

@@ -1,0 +1,101 @@
+import type { Page } from 'playwright-core';
+
+export type Source = 'iso' | 'disk' | 'floppy' | 'kernel' | 'blank' | 'sample';
+
+/** The create wizard: source, system, disk, summary. */
+export class WizardPage {
+  private readonly page: Page;
+
+  constructor(page: Page) {
+    this.page = page;
+  }
+
+  /** The radio itself is visually hidden behind its tile. */
+  async source(source: Source, path?: string): Promise<void> {
+    await this.page.getByTestId(`source-${source}`).check({ force: true });
+    if (path !== undefined) {
+      await this.page.getByTestId('source-path').locator('input').fill(path);
+      await this.page.locator('[data-testid="inspection"] p').first().waitFor();
+    }
+  }
+
+  async kernelOptions(initrd: string | null, cmdline?: string): Promise<void> {
+    if (initrd !== null) await this.page.getByTestId('initrd-path').locator('input').fill(initrd);
+    if (cmdline !== undefined) await this.page.getByTestId('cmdline').locator('input').fill(cmdline);
+  }
+
+  async next(): Promise<void> {
+    await this.page.getByTestId('wizard-next').click();
+  }
+
+  async back(): Promise<void> {
+    await this.page.getByTestId('wizard-back').click();
+  }
+
+  async step(): Promise<string> {
+    return (await this.page.getByTestId('wizard').getAttribute('data-step')) ?? '';
+  }
+
+  async name(text: string): Promise<void> {
+    await this.page.getByTestId('vm-name').locator('input').fill(text);
+  }
+
+  async memory(mib: number): Promise<void> {
+    const field = this.page.getByTestId('memory').locator('input');
+    await field.fill(String(mib));
+    await field.blur();
+  }
+
+  async disk(gib: number | null): Promise<void> {
+    if (gib === null) {
+      await this.page.getByTestId('disk-none').check();
+      return;
+    }
+    await this.page.getByTestId('disk-new').check();
+    const field = this.page.getByTestId('disk-size').locator('input');
+    await field.fill(String(gib));
+    await field.blur();
+  }
+
+  async waitForSummary(): Promise<void> {
+    await this.page.getByTestId('summary').waitFor();
+    await this.page.locator('[data-testid="preflight"] li').first().waitFor();
+  }
+
+  /** Words of the failed checks. */
+  async failedChecks(): Promise<string[]> {
+    return this.page.locator('[data-testid="preflight"] li[data-ok="false"]').allInnerTexts();
+  }
+
+  async create(start: boolean): Promise<void> {
+    await this.page.getByTestId(start ? 'wizard-create-start' : 'wizard-create').click();
+  }
+
+  async error(): Promise<string> {
+    return this.page.getByTestId('wizard-error').innerText();
+  }
+
+  /** From the first page to the new machine's page. */
+  async run(options: {
+    source: Source;
+    path?: string;
+    initrd?: string | null;
+    cmdline?: string;
+    name: string;
+    memoryMiB?: number;
+    diskGiB?: number | null;
+    start?: boolean;
+  }): Promise<void> {
+    await this.source(options.source, options.path);
+    if (options.source === 'kernel') await this.kernelOptions(options.initrd ?? null, options.cmdline);
+    await this.next();
+    await this.name(options.name);
+    if (options.memoryMiB !== undefined) await this.memory(options.memoryMiB);
+    await this.next();
+    await this.disk(options.diskGiB ?? null);
+    await this.next();
+    await this.waitForSummary();
+    await this.create(options.start ?? true);
+    await this.page.getByTestId('machine-page').waitFor();
+  }
+}
