@@ -1,0 +1,42 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { assemble, checkNames, type ImageResult, runImage } from './image.ts';
+
+/** Images that report by themselves: every check named in the source must come out "ok". */
+for (const name of ['protection', 'paging', 'tasks', 'v86', 'debug', 'real']) {
+  describe(`x86 ${name}`, () => {
+    let result: ImageResult;
+    beforeAll(() => {
+      result = runImage(assemble(name));
+    });
+
+    it.each(checkNames(name))('%s', (check) => {
+      const line = result.lines.find((l) => l === `ok ${check}` || l.startsWith(`FAIL ${check} got`));
+      expect(line ?? `not reached; last line: ${result.lines.at(-1)}`).toBe(`ok ${check}`);
+    });
+
+    it('runs to its end', () => {
+      expect(result.end).toBe('done');
+      expect(result.lines.filter((line) => !line.startsWith('ok '))).toEqual(['done']);
+    });
+  });
+}
+
+describe('x86 shutdown', () => {
+  it('a fault with an empty IDT is a triple fault', () => {
+    const result = runImage(assemble('shutdown'));
+    expect(result.lines).toEqual(['ok before']);
+    expect(result.end).toBe('shutdown');
+  });
+
+  it('the processor starts again after a reset', () => {
+    const result = runImage(assemble('shutdown'));
+    result.cpu.reset('hard');
+    const state = result.cpu.getState();
+    expect(state.rip).toBe(0xfff0n);
+    expect(state.segments.cs).toMatchObject({ selector: 0xf000, base: 0xffff0000n, limit: 0xffff });
+    expect(state.cr0).toBe(0x60000010n);
+    expect(state.rflags).toBe(2n);
+    expect(state.gpr[2]).toBe(0x6d8n);
+    expect(result.cpu.run(1000)).not.toBe('shutdown');
+  });
+});
