@@ -1,6 +1,13 @@
 import type { Locator, Page } from 'playwright-core';
 import type { State } from './machines.ts';
 
+/** The part of HTMLCanvasElement used here: tests are type-checked for Node, without the DOM. */
+interface GuestCanvas {
+  width: number;
+  height: number;
+  getContext(kind: '2d'): { getImageData(x: number, y: number, width: number, height: number): { data: Uint8ClampedArray } };
+}
+
 export type Tab = 'machine' | 'console' | 'serial' | 'hardware' | 'log';
 
 /** The page of one machine with its tabs. */
@@ -35,10 +42,11 @@ export class MachinePage {
   /** Waits until noVNC shows a picture, then gives it the keyboard. */
   async focusConsole(): Promise<void> {
     await this.canvas.waitFor();
-    await this.page.waitForFunction(() => {
-      const canvas = document.querySelector<HTMLCanvasElement>('[data-testid="console-canvas"]');
-      return canvas !== null && canvas.width > 0;
-    });
+    const deadline = Date.now() + 15_000;
+    while ((await this.canvas.evaluate((canvas) => (canvas as unknown as GuestCanvas).width)) === 0) {
+      if (Date.now() > deadline) throw new Error('the console shows no picture');
+      await this.page.waitForTimeout(50);
+    }
     await this.canvas.focus();
   }
 
@@ -71,11 +79,11 @@ export class MachinePage {
 
   /** Pixels of the console's canvas as noVNC has drawn it, RGBA. */
   async pixels(): Promise<{ width: number; height: number; data: number[] }> {
-    return this.page.evaluate(() => {
-      const canvas = document.querySelector<HTMLCanvasElement>('[data-testid="console-canvas"]');
-      const context = canvas?.getContext('2d');
-      if (!canvas || !context || canvas.width === 0) return { width: 0, height: 0, data: [] };
-      return { width: canvas.width, height: canvas.height, data: [...context.getImageData(0, 0, canvas.width, canvas.height).data] };
+    return this.canvas.evaluate((element) => {
+      const canvas = element as unknown as GuestCanvas;
+      if (canvas.width === 0) return { width: 0, height: 0, data: [] };
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      return { width: canvas.width, height: canvas.height, data: [...data] };
     });
   }
 
