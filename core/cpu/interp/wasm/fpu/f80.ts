@@ -224,13 +224,15 @@ export function div80(as: u32, ag: u64, bs: u32, bg: u64): void {
     invalid80();
     return;
   }
-  denormals80(as, ag, bs, bg);
-  if (ka == K_INF) inf80(sign);
-  else if (kb == K_INF || ka == K_ZERO) zero80(sign);
-  else {
+  if (ka == K_FINITE && kb == K_ZERO) {
+    // Division by zero hides a denormal dividend.
     FP.flags |= FP_ZE;
     inf80(sign);
+    return;
   }
+  denormals80(as, ag, bs, bg);
+  if (ka == K_INF) inf80(sign);
+  else zero80(sign);
 }
 
 export function sqrt80(as: u32, ag: u64): void {

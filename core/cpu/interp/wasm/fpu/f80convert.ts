@@ -47,7 +47,7 @@ export function fromF64(bits: u64): void {
   fromFloat(bits, 52, 0x7ff);
 }
 
-/** Extended to single (p = 24) or double (p = 53). With an unmasked OE or UE the result must not be used. */
+/** Extended to single (p = 24) or double (p = 53); a denormal source raises no DE. With an unmasked OE or UE the result must not be used. */
 export function toFloat(se: u32, sig: u64, p: u32): u64 {
   const maxExp: i32 = p == 24 ? 0xff : 0x7ff;
   const fracBits = p - 1;
@@ -55,7 +55,6 @@ export function toFloat(se: u32, sig: u64, p: u32): u64 {
   const k = classify80(se, sig);
   const top = <u64>maxExp << <u64>fracBits;
   if (k == K_FINITE) {
-    if (isDenormal80(se, sig)) FP.flags |= FP_DE;
     roundPack(se >> 15, exp80(se, sig) + (maxExp >> 1), sig80(sig), 0, p, maxExp, Ctl.rc, Ctl.masks, 0, false);
     return s | (<u64>Q.exp << <u64>fracBits) | ((Q.sig & ~TOP_BIT) >> <u64>(64 - p));
   }

@@ -64,7 +64,8 @@ export function rem80(as: u32, ag: u64, bs: u32, bg: u64, nearest: bool): void {
   const ea = exp80(as, ag);
   const a = sig80(ag);
   if (kb == K_INF) {
-    deliverExact(as >> 15, ea, a);
+    // The dividend itself, which is no underflow; a pseudo-denormal gets its proper exponent.
+    set80(<i64>ag < 0 && (as & 0x7fff) == 0 ? as | 1 : as, ag);
     return;
   }
   const eb = exp80(bs, bg);

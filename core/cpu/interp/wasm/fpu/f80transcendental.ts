@@ -8,7 +8,7 @@ import {
   zero80,
 } from './f80';
 import { deliverExact, unaryNan80 } from './f80convert';
-import { FP, FP_DE, FP_PE, FP_ZE, normalise, R, TOP_BIT } from './unpacked';
+import { divUnpacked, FP, FP_DE, FP_PE, FP_UE, FP_ZE, normalise, Q, R, TOP_BIT } from './unpacked';
 import {
   ATAN_TABLE, COS_COEF, EXP_COEF, LN2_HI, LN2_LO, LOG2E_HI, LOG2E_LO, ODD_COEF, PI_4_HI, PI_4_LO, SIN_COEF,
 } from './transtables';
@@ -79,6 +79,20 @@ function deliverX(sign: u32): void {
   R.hi = X.hi;
   R.lo = X.lo | 1;
   deliver80(64);
+}
+
+/** Delivers R, whose value is exact, as the processors do where they skip the series: inexact, and underflowing when denormal. */
+function deliverAsInexact(): void {
+  deliver80(64);
+  FP.flags |= FP_PE;
+  if (Q.exp == 0) FP.flags |= FP_UE;
+}
+function deliverOperand(sign: u32, exp: i32, sig: u64): void {
+  R.sign = sign;
+  R.exp = exp;
+  R.hi = sig;
+  R.lo = 0;
+  deliverAsInexact();
 }
 
 /** Quadrant (0..3) found by reduce(); the remainder, within +-pi/4, is X with sign in Reduced.sign. */
@@ -161,9 +175,17 @@ function cosX(): void {
   else setX(-1, 0 - th - <u64>(tl != 0), 0 - tl);
 }
 
+/** Below 2^-68 Intel processors deliver the argument itself (or 1), in every rounding mode. */
+const TINY: i32 = -69;
+
 /** Sine or cosine of a finite number with exponent below 63, into F. */
 function circular(se: u32, sig: u64, cosine: bool): void {
   const exp = exp80(se, sig);
+  if (exp <= TINY) {
+    if (cosine) deliverOperand(0, 0, TOP_BIT);
+    else deliverOperand(se >> 15, exp, sig80(sig));
+    return;
+  }
   reduce(exp, sig80(sig));
   const q = Reduced.quadrant + <u32>cosine;
   let sign = cosine ? 0 : se >> 15;
@@ -244,6 +266,10 @@ export function tan80(se: u32, sig: u64): void {
     return;
   }
   if (isDenormal80(se, sig)) FP.flags |= FP_DE;
+  if (exp80(se, sig) <= TINY) {
+    deliverOperand(se >> 15, exp80(se, sig), sig80(sig));
+    return;
+  }
   reduce(exp80(se, sig), sig80(sig));
   const e = X.exp;
   const h = X.hi;
@@ -408,10 +434,7 @@ export function ylog2x(xs: u32, xg: u64, ys: u32, yg: u64): void {
       invalid80();
       return;
     }
-    if (ky == K_FINITE) {
-      denormals80(xs, xg, ys, yg);
-      FP.flags |= FP_ZE;
-    }
+    if (ky == K_FINITE) FP.flags |= FP_ZE;
     inf80(ysign ^ 1);
     return;
   }
@@ -451,7 +474,9 @@ export function ylog2x(xs: u32, xg: u64, ys: u32, yg: u64): void {
     const hi = mulHigh128(X.hi, X.lo, sig80(yg), 0);
     normalise(exp80(ys, yg) + X.exp + 1, hi, W.lo);
     R.sign = sign ^ ysign;
-    deliver80(64);
+    deliverAsInexact();
+    // The processor reaches negative logarithms from below: the smallest normal number still counts as tiny.
+    if (sign && Q.exp == 1 && Q.sig == TOP_BIT) FP.flags |= FP_UE;
     return;
   }
   deliverProduct(ys, yg, sign);
@@ -649,6 +674,12 @@ export function atan80(ys: u32, yg: u64, xs: u32, xg: u64): void {
   const y = sig80(yg);
   const ex = exp80(xs, xg);
   const x = sig80(xg);
+  if (!left && ey - ex <= TINY) {
+    divUnpacked(ey, y, ex, x);
+    R.sign = sign;
+    deliverAsInexact();
+    return;
+  }
   const swap = ey > ex || (ey == ex && y > x);
   if (swap) atanRatio(ex, x, ey, y);
   else atanRatio(ey, y, ex, x);

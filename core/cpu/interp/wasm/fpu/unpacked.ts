@@ -199,12 +199,14 @@ export function roundPack(sign: u32, e: i32, hi: u64, lo: u64, p: u32, maxExp: i
         if (wrap != 0) e += wrap;
         if (e < 1) {
           if (wrap != 0) {
-            // Too small even for the adjusted range (FSCALE): the masked answer.
-            hi = shiftRightJam(hi, lo, min<i32>(1 - e, 200));
-            lo = W.lo;
-            e = 0;
-            inc = increments(hi, lo, mask, p, rc, sign);
-          } else e = 1;
+            // Too small even for the adjusted range (FSCALE): zero.
+            FP.flags |= FP_UE | FP_PE;
+            FP.up = 0;
+            Q.sig = 0;
+            Q.exp = 0;
+            return;
+          }
+          e = 1;
         }
       } else if (ftz) {
         FP.flags |= FP_UE | FP_PE;
@@ -239,7 +241,8 @@ export function roundPack(sign: u32, e: i32, hi: u64, lo: u64, p: u32, maxExp: i
       e -= wrap;
     } else {
       flags |= FP_PE;
-      if (rc == RC_NEAREST || (rc == RC_UP && sign == 0) || (rc == RC_DOWN && sign != 0)) {
+      // Beyond even the adjusted range an unmasked overflow gives infinity.
+      if (rc == RC_NEAREST || !(masks & FP_OE) || (rc == RC_UP && sign == 0) || (rc == RC_DOWN && sign != 0)) {
         e = maxExp;
         hi = TOP_BIT;
         FP.up = 1;

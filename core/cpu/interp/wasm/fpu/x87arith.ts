@@ -3,8 +3,8 @@ import { setEflags } from '../flags';
 import { add80, classify80, div80, F, isSnan80, K_NAN, K_UNSUPPORTED, mul80 } from './f80';
 import { Source } from './f80convert';
 import { CMP_UNORDERED, compare80 } from './f80misc';
-import { FP, FP_DE, FP_IE } from './unpacked';
-import { begin, commit, commitFlags, getSw, isEmpty, pop, setSt, setSw, stackFault, storeF, stSe, stSig, SW_C0, SW_C2, SW_C3 } from './x87stack';
+import { FP, FP_DE, FP_IE, FP_ZE } from './unpacked';
+import { begin, commit, commitFlags, getSw, isEmpty, pop, setSt, setSw, stackFault, storeF, stSe, stSig, SW_C0, SW_C1, SW_C2, SW_C3 } from './x87stack';
 
 /** F = a op b, where op is modrm.reg: 0 add, 1 mul, 4 a - b, 5 b - a, 6 a / b, 7 b / a. */
 function compute(op: u32, as: u32, ag: u64, bs: u32, bg: u64): void {
@@ -45,7 +45,7 @@ export function arithReg(op: u32, i: u32, dst: u32, popAfter: bool): void {
 
 /** A widened denormal is no longer recognised by the arithmetic: DE is raised here, unless something of higher priority was. */
 function memoryDenormal(ka: i32): void {
-  if (Source.denormal && ka < K_NAN && !(FP.flags & FP_IE)) FP.flags |= FP_DE;
+  if (Source.denormal && ka < K_NAN && !(FP.flags & (FP_IE | FP_ZE))) FP.flags |= FP_DE;
 }
 
 /** ST(0) = ST(0) op F. */
@@ -95,7 +95,10 @@ export function compareReg(i: u32, quiet: bool, pops: i32, eflags: bool): void {
   if (isEmpty(0) || isEmpty(i)) go = stackFault(0);
   else {
     rel = compare80(stSe(0), stSig(0), stSe(i), stSig(i), quiet);
+    // FCOMI and FUCOMI leave C1 alone.
+    const c1 = getSw() & SW_C1;
     go = commit();
+    if (eflags) setSw(getSw() | c1);
   }
   if (eflags) setEflags(rel, 0x8d5);
   else setConditions(rel);

@@ -296,6 +296,7 @@ function execRegister(rec: usize, esc: u32, modrm: u32): void {
     case 0o70: // DF C0: FFREEP
       checkPending();
       freeSt(i);
+      setSw(getSw() & ~SW_C1);
       if (esc == 7) pop();
       break;
     case 0o52:

@@ -2,7 +2,7 @@
 import { getEflags } from '../flags';
 import { F, quieten80, set80 } from './f80';
 import { Source } from './f80convert';
-import { FP, FP_DE, RC_NEAREST, RC_UP } from './unpacked';
+import { FP, FP_DE, FP_IE, RC_NEAREST, RC_UP } from './unpacked';
 import { classify80, Ctl, indefinite80, K_NAN } from './f80';
 import { begin, commit, commitFlags, isEmpty, pop, push, setSt, stackFault, storeF, stSe, stSig } from './x87stack';
 
@@ -18,7 +18,8 @@ export function loadValue(): void {
   } else {
     if (classify80(F.se, F.sig) == K_NAN) quieten80(F.se, F.sig);
     if (Source.denormal) FP.flags |= FP_DE;
-    if (!commit()) return;
+    // The value is delivered even when DE is unmasked (SDM volume 1, 8.5.2).
+    if (!commit() && FP.flags & FP_IE) return;
   }
   pushF();
 }
@@ -34,10 +35,9 @@ export function loadExtended(): void {
 
 export function loadStack(i: u32): void {
   begin();
-  if (!isEmpty(7)) {
-    if (!stackFault(1)) return;
-  } else if (isEmpty(i)) {
-    if (!stackFault(0)) return;
+  if (isEmpty(i) || !isEmpty(7)) {
+    // Underflow comes first.
+    if (!stackFault(isEmpty(i) ? 0 : 1)) return;
   } else {
     set80(stSe(i), stSig(i));
     commitFlags();
@@ -121,7 +121,6 @@ export function fcmov(i: u32, cond: u32, negate: bool): void {
     if (stackFault(0)) storeF(0);
     return;
   }
-  commitFlags();
   const mask: u32 = cond == 0 ? 1 : cond == 1 ? 0x40 : cond == 2 ? 0x41 : 4;
   if (((getEflags() & mask) != 0) != negate) setSt(0, stSe(i), stSig(i));
 }

@@ -138,8 +138,12 @@ export function updateSummary(): void {
   } else store<u16>(SW, sw & ~(SW_ES | SW_B));
 }
 
-/** Sticks the flags gathered in FP to the status word, C1 = rounded up. */
+/** Sticks the flags gathered in FP to the status word, C1 = rounded up. An unmasked IE, DE or ZE comes before anything is rounded. */
 export function commitFlags(): void {
+  if (FP.flags & 7 & ~Ctl.masks) {
+    FP.flags &= 7;
+    FP.up &= FP.flags & FP_IE;
+  }
   const f = FP.flags;
   const sw = <u32>load<u16>(SW) & ~SW_C1;
   store<u16>(SW, sw | f | (FP.up << 9));

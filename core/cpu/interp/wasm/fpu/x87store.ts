@@ -6,9 +6,12 @@ import { FP, FP_IE, FP_PE } from './unpacked';
 import { Bcd, bcdFrom80 } from './x87bcd';
 import { begin, commitFlags, isEmpty, pop, stackFault, stSe, stSig } from './x87stack';
 
-/** The flags in FP forbid the store. */
+/** The flags in FP forbid the store; nothing was rounded then. */
 function refused(): bool {
-  return (FP.flags & ~FP_PE & ~Ctl.masks) != 0;
+  if ((FP.flags & ~FP_PE & ~Ctl.masks) == 0) return false;
+  FP.flags &= ~FP_PE;
+  FP.up = 0;
+  return true;
 }
 
 /** ST(0) is empty: true when the indefinite is to be stored (which `size` bytes of memory are known to take). */

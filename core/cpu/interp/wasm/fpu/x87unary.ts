@@ -40,6 +40,7 @@ function roomForTwo(): bool {
 }
 
 function ftwo(modrm: u32): void {
+  if (modrm != 0xf4) conditions(SW_C2, 0);
   if (!roomForTwo()) {
     return;
   }
@@ -60,7 +61,6 @@ function ftwo(modrm: u32): void {
   if (modrm == 0xf2) {
     tan80(se, sig);
     if (!commit()) return;
-    conditions(SW_C2, 0);
     storeF(0);
     if (classify80(F.se, F.sig) == K_NAN) push(F.se, F.sig);
     else push(0x3fff, 0x8000000000000000);
@@ -71,7 +71,6 @@ function ftwo(modrm: u32): void {
   const sinSig = F.sig;
   cos80(se, sig);
   if (!commit()) return;
-  conditions(SW_C2, 0);
   setSt(0, sinSe, sinSig);
   push(F.se, F.sig);
 }
@@ -87,7 +86,6 @@ function fsincos1(cosine: bool): void {
   if (cosine) cos80(se, sig);
   else sin80(se, sig);
   if (!commit()) return;
-  conditions(SW_C2, 0);
   storeF(0);
 }
 
@@ -96,8 +94,12 @@ function fprem(nearest: bool): void {
   const q = Rem.quotient;
   FP.up = q & 1;
   const go = commit();
+  if (!go || FP.flags & FP_IE || classify80(F.se, F.sig) == K_NAN) {
+    if (go) storeF(0);
+    return;
+  }
   conditions(
-    SW_C0 | SW_C2 | SW_C3,
+    SW_C0 | SW_C3,
     (q & 4 ? SW_C0 : 0) | (q & 2 ? SW_C3 : 0) | (Rem.partial ? SW_C2 : 0),
   );
   if (go) storeF(0);
@@ -139,6 +141,7 @@ export function execUnary(modrm: u32): void {
     default:
       break;
   }
+  if (modrm >= 0xfe || modrm == 0xf5 || modrm == 0xf8) conditions(SW_C2, 0);
   const two = modrm == 0xf1 || modrm == 0xf3 || modrm == 0xf5 || modrm == 0xf8 || modrm == 0xf9 || modrm == 0xfd;
   const popAfter = modrm == 0xf1 || modrm == 0xf3 || modrm == 0xf9;
   if (isEmpty(0) || (two && isEmpty(1))) {
