@@ -237,7 +237,7 @@ export function roundPack(sign: u32, e: i32, hi: u64, lo: u64, p: u32, maxExp: i
   FP.up = <u32>inc;
   if (e >= maxExp) {
     flags |= FP_OE;
-    if (!(masks & FP_OE) && e - wrap < maxExp) {
+    if (!(masks & FP_OE) && (wrap == 0 || e - wrap < maxExp)) {
       e -= wrap;
     } else {
       flags |= FP_PE;

@@ -130,8 +130,8 @@ export function softBinary(op: i32, a: u64, b: u64, p: u32): u64 {
     return r;
   }
   if (op == OP_DIV && kb == K_ZERO) {
+    // It hides a denormal dividend.
     FP.flags |= FP_ZE;
-    if (isDenormal(a, p)) FP.flags |= FP_DE;
     return inf | sign;
   }
   if (isDenormal(a, p) || isDenormal(b, p)) FP.flags |= FP_DE;

@@ -59,22 +59,21 @@ function fromInt(rec: usize, p: i32): void {
     else store<u32>(d, <u32>r);
     return;
   }
-  // CVTPI2PD from memory leaves the x87 state alone.
+  // From memory both leave the x87 state alone; from a register it becomes MMX mode even if #XM follows.
   if (p == P_66 && isMem(rec)) checkSse();
   else checkSseMmx();
   const s = srcMm(rec);
   beginSse();
+  if (!isMem(rec)) enterMmx();
   if (p == P_66) {
     store<f64>(OUT, <f64>load<i32>(s));
     store<f64>(OUT, <f64>load<i32>(s, 4), 8);
-    if (!isMem(rec)) enterMmx();
     v128.store(d, v128.load(OUT));
     return;
   }
   store<u32>(OUT, <u32>fromInteger(<i64>load<i32>(s), 24));
   store<u32>(OUT, <u32>fromInteger(<i64>load<i32>(s, 4), 24), 4);
   endSse();
-  enterMmx();
   store<u64>(d, load<u64>(OUT));
 }
 
@@ -103,6 +102,7 @@ function toInt(rec: usize, p: i32, truncate: bool): void {
     lo = int32(<u64>load<u32>(s), 24, rc);
     hi = int32(<u64>load<u32>(s, 4), 24, rc);
   }
+  enterMmx();
   endSse();
   setMm(regMm(rec), <u64>lo | (<u64>hi << 32));
 }

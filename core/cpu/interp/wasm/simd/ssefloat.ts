@@ -323,7 +323,7 @@ function approximate(v: u32, root: bool): u32 {
     return reinterpret<u32>(<f32>(1.0 / sqrt<f64>(<f64>reinterpret<f32>(v))));
   }
   const r = reinterpret<u32>(<f32>1.0 / reinterpret<f32>(v));
-  return (r & 0x7fffffff) < 0x800000 ? sign : r;
+  return (r & 0x7fffffff) <= 0x800000 ? sign : r;
 }
 function approximations(rec: usize, root: bool, scalar: bool): void {
   const d = regXmm(rec);
