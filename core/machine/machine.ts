@@ -26,6 +26,7 @@ import { Piix4Pm } from '../devices/platform/piix4pm.ts';
 import { Port92 } from '../devices/platform/port92.ts';
 import { PostPort } from '../devices/platform/post.ts';
 import { Fdc } from '../devices/storage/fdc.ts';
+import { Ide } from '../devices/storage/ide.ts';
 import { Pit } from '../devices/timer/pit.ts';
 import { Port61 } from '../devices/timer/port61.ts';
 import { type FloppyDriveType, Rtc } from '../devices/timer/rtc.ts';
@@ -121,12 +122,26 @@ export class Machine {
       floppies: [this.floppyType('fd0'), this.floppyType('fd1')],
       bootOrder: definition.bootOrder,
       cpus: 1,
-      diskTranslations: (['ide0', 'ide1', 'ide2', 'ide3'] as const).map((id) => (definition.drives.some((d) => d.id === id && d.kind === 'disk') ? 'lba' : undefined)),
+      diskTranslations: (['ide0', 'ide1', 'ide2', 'ide3'] as const).map((id) =>
+        definition.drives.some((d) => d.id === id && d.kind === 'disk') ? 'lba' : undefined,
+      ),
     });
 
     const keyboard = this.add(new Ps2Keyboard({ id: 'keyboard', log: log.child('keyboard') }));
     const mouse = this.add(new Ps2Mouse({ id: 'mouse', log: log.child('mouse') }));
-    this.add(new I8042({ id: 'i8042', ports, irqKeyboard: isa(1), irqMouse: isa(12), keyboard, mouse, a20, reset: requestReset, log: log.child('i8042') }));
+    this.add(
+      new I8042({
+        id: 'i8042',
+        ports,
+        irqKeyboard: isa(1),
+        irqMouse: isa(12),
+        keyboard,
+        mouse,
+        a20,
+        reset: requestReset,
+        log: log.child('i8042'),
+      }),
+    );
     this.add(new Port92({ id: 'port92', ports, a20, reset: requestReset }));
     const registers = new Uint32Array(memory.buffer, CPU_STATE_BASE + S_GPR, 32);
     const vmmouse = this.add(
@@ -160,6 +175,20 @@ export class Machine {
         log: log.child('fdc'),
       }),
     );
+    const ide = new Ide({
+      id: 'ide',
+      ports,
+      memory: this.guestMemory,
+      irqs: [isa(14), isa(15)],
+      drives: (['ide0', 'ide1', 'ide2', 'ide3'] as const).map((id, index) => {
+        const bay = definition.drives.find((drive) => drive.id === id);
+        return bay && bay.kind !== 'floppy'
+          ? { kind: bay.kind, block: options.drive(id), serial: `HV${String(index).padStart(5, '0')}` }
+          : undefined;
+      }),
+      log: log.child('ide'),
+    });
+    pci.attach(1, 1, this.add(ide));
     for (let index = 0; index < definition.serialPorts; index++)
       this.add(
         new Uart16550({
@@ -221,7 +250,8 @@ export class Machine {
   }
 
   private add<T extends Device>(device: T): T {
-    if (this.devices.some(({ id }) => id === device.id)) throw new HypervueError('already-exists', `two devices are called ${device.id}`, { object: device.id });
+    if (this.devices.some(({ id }) => id === device.id))
+      throw new HypervueError('already-exists', `two devices are called ${device.id}`, { object: device.id });
     this.devices.push(device);
     return device;
   }
@@ -233,7 +263,12 @@ export class Machine {
 
 function checkFirmware({ bios, vgaBios }: MachineDefinition): void {
   if (bios.length < 65536 || bios.length > BIOS_ROM_MAX || bios.length % 65536 !== 0)
-    throw new HypervueError('corrupt', `the system BIOS has ${bios.length} bytes, which is not a BIOS image`, { object: 'bios' }, 'Reinstall the seabios package.');
+    throw new HypervueError(
+      'corrupt',
+      `the system BIOS has ${bios.length} bytes, which is not a BIOS image`,
+      { object: 'bios' },
+      'Reinstall the seabios package.',
+    );
   if (vgaBios.length < 512 || vgaBios.length > 65536 || vgaBios[0] !== 0x55 || vgaBios[1] !== 0xaa)
     throw new HypervueError('corrupt', 'the VGA BIOS is not an option ROM', { object: 'vgabios' }, 'Reinstall the seabios package.');
 }

@@ -1,0 +1,356 @@
+import type { BlockStatus } from '../../backend/asyncblock.ts';
+import type { StateValue } from '../../snapshot/snapshottable.ts';
+import type { StateReader } from '../../snapshot/statereader.ts';
+import { AtaUnit, type AtaUnitOptions, ataString, BUFFER_BYTES, DEV_LBA, ERR_ABRT, ERR_IDNF, ERR_UNC, ST_DRDY, ST_DSC } from './ataunit.ts';
+
+/** Logical sector, bytes. */
+const SECTOR = 512;
+/** Most sectors one READ/WRITE MULTIPLE block may have. */
+const MAX_MULTIPLE = 16;
+const HEADS = 16;
+const SECTORS_PER_TRACK = 63;
+const LBA28_SECTORS = 0x0fff_ffff;
+
+/** How a data command moves its sectors. */
+type Way = 'pio' | 'multiple' | 'dma';
+
+interface DataCommand {
+  write: boolean;
+  way: Way;
+  extended: boolean;
+}
+
+/** Command codes of data transfers, ATA/ATAPI-6 section 8 and table 21. */
+const dataCommands = new Map<number, DataCommand>([
+  [0x20, { write: false, way: 'pio', extended: false }],
+  [0x21, { write: false, way: 'pio', extended: false }],
+  [0x24, { write: false, way: 'pio', extended: true }],
+  [0x25, { write: false, way: 'dma', extended: true }],
+  [0x29, { write: false, way: 'multiple', extended: true }],
+  [0x30, { write: true, way: 'pio', extended: false }],
+  [0x31, { write: true, way: 'pio', extended: false }],
+  [0x34, { write: true, way: 'pio', extended: true }],
+  [0x35, { write: true, way: 'dma', extended: true }],
+  [0x39, { write: true, way: 'multiple', extended: true }],
+  [0xc4, { write: false, way: 'multiple', extended: false }],
+  [0xc5, { write: true, way: 'multiple', extended: false }],
+  [0xc8, { write: false, way: 'dma', extended: false }],
+  [0xc9, { write: false, way: 'dma', extended: false }],
+  [0xca, { write: true, way: 'dma', extended: false }],
+  [0xcb, { write: true, way: 'dma', extended: false }],
+]);
+
+export interface AtaDiskOptions extends AtaUnitOptions {
+  /** At most 20 characters. */
+  serial: string;
+}
+
+/** A hard disk, ATA/ATAPI-6: CHS, LBA28 and LBA48 addressing, PIO, MULTIPLE and DMA transfers, write cache with FLUSH CACHE. */
+export class AtaDisk extends AtaUnit {
+  private readonly serial: string;
+  /** Sectors a MULTIPLE block has; 0 = not set. */
+  private multiple = MAX_MULTIPLE;
+  /** Geometry of INITIALIZE DEVICE PARAMETERS. */
+  private heads = HEADS;
+  private sectorsPerTrack = SECTORS_PER_TRACK;
+  /** Selected transfer mode as SET FEATURES gave it: Ultra DMA 5 at power-on. */
+  private transferMode = 0x45;
+
+  constructor(options: AtaDiskOptions) {
+    super(options);
+    this.serial = options.serial;
+  }
+
+  signature(): void {
+    this.sectorCount = 1;
+    this.lbaLow = 1;
+    this.lbaMid = 0;
+    this.lbaHigh = 0;
+    this.device = 0;
+    this.status = ST_DRDY | ST_DSC;
+  }
+
+  command(code: number): void {
+    const data = dataCommands.get(code);
+    if (data) this.transfer(data);
+    else if ((code & 0xf0) === 0x10) this.succeed();
+    else this.control(code);
+  }
+
+  override saveUnit(): { [key: string]: StateValue } {
+    return { ...super.saveUnit(), geometry: [this.multiple, this.heads, this.sectorsPerTrack, this.transferMode] };
+  }
+
+  override restoreUnit(state: StateReader): void {
+    super.restoreUnit(state);
+    [this.multiple, this.heads, this.sectorsPerTrack, this.transferMode] = state.numbers('geometry', 4) as [number, number, number, number];
+  }
+
+  private get sectors(): number {
+    return Math.floor((this.block.info?.sizeBytes ?? 0) / SECTOR);
+  }
+
+  private control(code: number): void {
+    switch (code) {
+      case 0xec: // IDENTIFY DEVICE
+        this.identify();
+        this.startPio(true, 0, 512, true, () => this.idle());
+        break;
+      case 0x40: // READ VERIFY SECTORS
+      case 0x41:
+      case 0x42: {
+        const range = this.range(code === 0x42);
+        if (range) this.succeed();
+        else this.fail(ERR_IDNF);
+        break;
+      }
+      case 0x70: // SEEK
+        this.succeed();
+        break;
+      case 0x91: // INITIALIZE DEVICE PARAMETERS
+        if (this.sectorCount === 0) this.fail(ERR_ABRT);
+        else {
+          this.heads = (this.device & 0x0f) + 1;
+          this.sectorsPerTrack = this.sectorCount;
+          this.succeed();
+        }
+        break;
+      case 0xc6: // SET MULTIPLE MODE
+        if (this.sectorCount > MAX_MULTIPLE || (this.sectorCount & (this.sectorCount - 1)) !== 0) this.fail(ERR_ABRT);
+        else {
+          this.multiple = this.sectorCount;
+          this.succeed();
+        }
+        break;
+      case 0xe7: // FLUSH CACHE
+      case 0xea: // FLUSH CACHE EXT
+        this.busy();
+        this.block.flush(this.guarded((status) => (AtaUnit.ok(status) ? this.succeed() : this.fail(ERR_ABRT))));
+        break;
+      case 0xef:
+        this.setFeatures();
+        break;
+      case 0xf8: // READ NATIVE MAX ADDRESS
+        this.putLba(Math.min(this.sectors, LBA28_SECTORS) - 1, false);
+        this.succeed();
+        break;
+      case 0x27: // READ NATIVE MAX ADDRESS EXT
+        this.putLba(this.sectors - 1, true);
+        this.succeed();
+        break;
+      case 0xe5: // CHECK POWER MODE: active
+      case 0x98:
+        this.sectorCount = 0xff;
+        this.succeed();
+        break;
+      // STANDBY and IDLE (IMMEDIATE), SLEEP, with their old codes.
+      case 0xe0:
+      case 0xe1:
+      case 0xe2:
+      case 0xe3:
+      case 0xe6:
+      case 0x94:
+      case 0x95:
+      case 0x96:
+      case 0x97:
+      case 0x99:
+        this.succeed();
+        break;
+      default:
+        this.fail(ERR_ABRT);
+    }
+  }
+
+  private idle(): void {
+    this.status = ST_DRDY | ST_DSC;
+  }
+
+  /** Section 8.46. */
+  private setFeatures(): void {
+    switch (this.features) {
+      case 0x03: {
+        const mode = this.sectorCount;
+        const pio = mode <= 0x0c && (mode <= 1 || mode >= 0x08);
+        const multiword = mode >= 0x20 && mode <= 0x22;
+        const ultra = mode >= 0x40 && mode <= 0x45;
+        if (!pio && !multiword && !ultra) this.fail(ERR_ABRT);
+        else {
+          if (!pio) this.transferMode = mode;
+          this.succeed();
+        }
+        break;
+      }
+      // Write cache on/off, read look-ahead on/off, power-on defaults on/off, advanced power management, release and acoustic settings.
+      case 0x02:
+      case 0x82:
+      case 0xaa:
+      case 0x55:
+      case 0x66:
+      case 0xcc:
+      case 0x05:
+      case 0x85:
+      case 0x42:
+      case 0xc2:
+        this.succeed();
+        break;
+      default:
+        this.fail(ERR_ABRT);
+    }
+  }
+
+  /** First sector and count from the registers, or undefined when the range is not on the disk. */
+  private range(extended: boolean): { start: number; count: number } | undefined {
+    let start: number;
+    let count: number;
+    if (extended) {
+      count = (this.hob.sectorCount << 8) | this.sectorCount || 65_536;
+      start =
+        this.lbaLow +
+        this.lbaMid * 2 ** 8 +
+        this.lbaHigh * 2 ** 16 +
+        this.hob.lbaLow * 2 ** 24 +
+        this.hob.lbaMid * 2 ** 32 +
+        this.hob.lbaHigh * 2 ** 40;
+    } else {
+      count = this.sectorCount || 256;
+      if (this.device & DEV_LBA) start = this.lbaLow + this.lbaMid * 2 ** 8 + this.lbaHigh * 2 ** 16 + (this.device & 0x0f) * 2 ** 24;
+      else {
+        const cylinder = this.lbaMid | (this.lbaHigh << 8);
+        const head = this.device & 0x0f;
+        if (this.lbaLow === 0 || this.lbaLow > this.sectorsPerTrack || head >= this.heads) return undefined;
+        start = (cylinder * this.heads + head) * this.sectorsPerTrack + this.lbaLow - 1;
+      }
+    }
+    return start + count <= this.sectors ? { start, count } : undefined;
+  }
+
+  private putLba(lba: number, extended: boolean): void {
+    this.lbaLow = lba % 0x100;
+    this.lbaMid = Math.floor(lba / 2 ** 8) % 0x100;
+    this.lbaHigh = Math.floor(lba / 2 ** 16) % 0x100;
+    const top = Math.floor(lba / 2 ** 24);
+    if (!extended) this.device = (this.device & 0xf0) | DEV_LBA | (top & 0x0f);
+    else {
+      this.hob.lbaLow = top % 0x100;
+      this.hob.lbaMid = Math.floor(top / 2 ** 8) % 0x100;
+      this.hob.lbaHigh = Math.floor(top / 2 ** 16) % 0x100;
+    }
+  }
+
+  private transfer({ write, way, extended }: DataCommand): void {
+    const range = this.range(extended);
+    if (way === 'multiple' && this.multiple === 0) this.fail(ERR_ABRT);
+    else if (!range) this.fail(ERR_IDNF);
+    else if (write && this.block.info?.readOnly) this.fail(ERR_ABRT);
+    else if (way === 'dma') this.transferDma(write, range.start * SECTOR, range.count * SECTOR);
+    else {
+      const block = (way === 'multiple' ? this.multiple : 1) * SECTOR;
+      if (write) this.writePio(range.start * SECTOR, range.count * SECTOR, block, true);
+      else this.readPio(range.start * SECTOR, range.count * SECTOR, block);
+    }
+  }
+
+  private transferDma(write: boolean, offset: number, bytes: number): void {
+    this.busy();
+    const generation = this.generation;
+    this.dma.request(!write, bytes, (views) => {
+      if (generation !== this.generation) return;
+      const total = views.reduce((sum, view) => sum + view.length, 0);
+      const done = this.guarded((status) => {
+        this.dma.complete(write || !AtaUnit.ok(status) ? 0 : total);
+        this.finish(status);
+      });
+      if (write) this.block.write(offset, views, done);
+      else this.block.read(offset, views, done);
+    });
+  }
+
+  private finish(status: BlockStatus): void {
+    if (AtaUnit.ok(status)) this.succeed();
+    else this.fail(ERR_UNC);
+  }
+
+  /** Reads a buffer full, then hands it out block by block with an interrupt each. */
+  private readPio(offset: number, bytes: number, block: number): void {
+    this.busy();
+    const chunk = Math.min(bytes, BUFFER_BYTES);
+    const deliver = (at: number) => {
+      if (at < chunk) this.startPio(true, at, Math.min(at + block, chunk), true, () => deliver(at + block));
+      else if (bytes > chunk) this.readPio(offset + chunk, bytes - chunk, block);
+      else this.idle();
+    };
+    this.block.read(
+      offset,
+      [this.buffer.subarray(0, chunk)],
+      this.guarded((status) => (AtaUnit.ok(status) ? deliver(0) : this.fail(ERR_UNC))),
+    );
+  }
+
+  /** Takes blocks from the host until the buffer is full, then writes it. No interrupt before the first block (section 9.7). */
+  private writePio(offset: number, bytes: number, block: number, first: boolean): void {
+    const chunk = Math.min(bytes, BUFFER_BYTES);
+    const accept = (at: number) => {
+      if (at < chunk) {
+        this.startPio(false, at, Math.min(at + block, chunk), !(first && at === 0), () => accept(at + block));
+        return;
+      }
+      this.busy();
+      this.block.write(
+        offset,
+        [this.buffer.subarray(0, chunk)],
+        this.guarded((status) => {
+          if (!AtaUnit.ok(status)) this.fail(ERR_UNC);
+          else if (bytes > chunk) this.writePio(offset + chunk, bytes - chunk, block, false);
+          else this.succeed();
+        }),
+      );
+    };
+    accept(0);
+  }
+
+  /** Section 8.16, table 26. */
+  private identify(): void {
+    const words = new Uint16Array(256);
+    const { sectors } = this;
+    const cylinders = Math.min(16_383, Math.max(1, Math.floor(sectors / (HEADS * SECTORS_PER_TRACK))));
+    const currentCylinders = Math.min(65_535, Math.max(1, Math.floor(sectors / (this.heads * this.sectorsPerTrack))));
+    const chsSectors = Math.min(sectors, currentCylinders * this.heads * this.sectorsPerTrack);
+    words[0] = 0x0040;
+    words[1] = cylinders;
+    words[3] = HEADS;
+    words[6] = SECTORS_PER_TRACK;
+    ataString(words, 10, 10, this.serial);
+    ataString(words, 23, 4, '1.0');
+    ataString(words, 27, 20, 'HYPERVUE HARDDISK');
+    words[47] = 0x8000 | MAX_MULTIPLE;
+    words[49] = 0x0b00; // IORDY, LBA, DMA
+    words[50] = 0x4000;
+    words[51] = 0x0200;
+    words[53] = 0x0007;
+    words[54] = currentCylinders;
+    words[55] = this.heads;
+    words[56] = this.sectorsPerTrack;
+    words[57] = chsSectors & 0xffff;
+    words[58] = chsSectors >>> 16;
+    words[59] = this.multiple ? 0x0100 | this.multiple : 0;
+    const lba28 = Math.min(sectors, LBA28_SECTORS);
+    words[60] = lba28 & 0xffff;
+    words[61] = lba28 >>> 16;
+    words[63] = 0x0007 | (this.transferMode >> 3 === 4 ? 1 << (8 + (this.transferMode & 7)) : 0);
+    words[64] = 0x0003;
+    words[65] = words[66] = words[67] = words[68] = 120;
+    words[80] = 0x007e; // ATA-1 to ATA-6
+    words[82] = 0x4020; // NOP, write cache
+    words[83] = 0x7400; // FLUSH CACHE (EXT), LBA48
+    words[84] = 0x4000;
+    words[85] = 0x4020;
+    words[86] = 0x3400;
+    words[87] = 0x4000;
+    words[88] = 0x003f | (this.transferMode >> 3 === 8 ? 1 << (8 + (this.transferMode & 7)) : 0);
+    words[93] = 0x6001;
+    words[100] = sectors % 0x10000;
+    words[101] = Math.floor(sectors / 2 ** 16) % 0x10000;
+    words[102] = Math.floor(sectors / 2 ** 32) % 0x10000;
+    this.buffer.set(new Uint8Array(words.buffer));
+  }
+}
