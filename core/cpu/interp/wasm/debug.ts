@@ -128,6 +128,7 @@ export function debugDelivered(): void {
 
 /** Instruction breakpoints at linear address `lin`: a fault, before the instruction. */
 export function debugBefore(lin: u64): void {
+  store<u32>(CPU_STATE_BASE + SY_STEP_SUPPRESS, 0);
   if (!load<u32>(CPU_STATE_BASE + SY_DEBUG_ACTIVE) || rawEflags() & FL_RF) return;
   const dr7 = dr(7);
   let hit: u32 = 0;

@@ -78,6 +78,7 @@ import {
   FL_TF,
   FL_VM,
   S_FAULT_CR2,
+  SY_DB_PENDING,
   SY_DELIVER,
   SY_DELIVER_EXT,
   SY_STEP_SUPPRESS,
@@ -121,6 +122,8 @@ export function deliverFault(): void {
   let hasError = load<u32>(CPU_STATE_BASE + S_FAULT_HAS_ERROR) != 0;
   let error = load<u32>(CPU_STATE_BASE + S_FAULT_ERROR);
   const during = load<u32>(CPU_STATE_BASE + SY_DELIVER);
+  // The instruction will be executed again and meet its data breakpoints again.
+  store<u32>(CPU_STATE_BASE + SY_DB_PENDING, 0);
   if (vector == VEC_PF) store<u64>(CPU_STATE_BASE + S_CR2, load<u64>(CPU_STATE_BASE + S_FAULT_CR2));
   if (during != 0 && !(during & DELIVER_INTERRUPT)) {
     const first = during - 1;
