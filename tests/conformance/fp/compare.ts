@@ -1,5 +1,20 @@
 /** Field-by-field comparison of two records after the same instruction. */
-import { FX_FCW, FX_FSW, FX_FTW, FX_MXCSR, FX_ST, FX_XMM, MEMORY_SIZE, R_EAX, R_ECX, R_EDX, R_EFLAGS, R_FX, R_MEMORY, R_TRAP } from './record.ts';
+import {
+  FX_FCW,
+  FX_FSW,
+  FX_FTW,
+  FX_MXCSR,
+  FX_ST,
+  FX_XMM,
+  MEMORY_SIZE,
+  R_EAX,
+  R_ECX,
+  R_EDX,
+  R_EFLAGS,
+  R_FX,
+  R_MEMORY,
+  R_TRAP,
+} from './record.ts';
 
 export interface Tolerance {
   ulp?: number;
@@ -46,7 +61,8 @@ export function differences(got: DataView, want: DataView, tolerance: Tolerance 
     const at = R_FX + FX_ST + i * 16;
     const a = ordinal(got, at);
     const b = ordinal(want, at);
-    const exact = got.getUint16(at + 8, true) === want.getUint16(at + 8, true) && got.getBigUint64(at, true) === want.getBigUint64(at, true);
+    const exact =
+      got.getUint16(at + 8, true) === want.getUint16(at + 8, true) && got.getBigUint64(at, true) === want.getBigUint64(at, true);
     if (!exact && !(tolerance.ulp && close(a, b, tolerance.ulp))) {
       const show = (v: DataView) => `${hex(v.getUint16(at + 8, true))}:${hex(v.getBigUint64(at, true))}`;
       out.push(`st${i}: got ${show(got)}, want ${show(want)}`);

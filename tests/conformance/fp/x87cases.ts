@@ -1,5 +1,23 @@
 /** x87 instructions under test, and how their start states are drawn. */
-import { FX_FCW, FX_FSW, FX_FTW, FX_MXCSR, FX_ST, MEMORY_SIZE, NO_TRAP, R_EAX, R_ECX, R_EDX, R_EFLAGS, R_FX, R_LENGTH, R_MEMORY, R_TRAP, type Random, RECORD_SIZE } from './record.ts';
+import {
+  FX_FCW,
+  FX_FSW,
+  FX_FTW,
+  FX_MXCSR,
+  FX_ST,
+  MEMORY_SIZE,
+  NO_TRAP,
+  R_EAX,
+  R_ECX,
+  R_EDX,
+  R_EFLAGS,
+  R_FX,
+  R_LENGTH,
+  R_MEMORY,
+  R_TRAP,
+  type Random,
+  RECORD_SIZE,
+} from './record.ts';
 import { DOUBLES, EXTENDED, type Extended, randomDouble, randomExtended, randomSingle, SINGLES } from './values.ts';
 
 export interface Instruction {
@@ -30,7 +48,11 @@ const memory = (reg: number): number => (reg << 3) | 6;
 const reg2 = (name: string, bytes: number[], undefinedBits = CC): Instruction => ({ name, bytes, operands: 2, undefinedBits });
 const reg1 = (name: string, bytes: number[], undefinedBits = CC): Instruction => ({ name, bytes, operands: 1, undefinedBits });
 const load = (name: string, bytes: number[], source: NonNullable<Instruction['source']>, undefinedBits = CC): Instruction => ({
-  name, bytes, operands: 1, source, undefinedBits,
+  name,
+  bytes,
+  operands: 1,
+  source,
+  undefinedBits,
 });
 
 const ARITH = ['FADD', 'FMUL', 'FCOM', 'FCOMP', 'FSUB', 'FSUBR', 'FDIV', 'FDIVR'];
@@ -147,7 +169,9 @@ function source(random: Random, view: DataView, kind: Instruction['source'], i: 
   else if (kind === 'f64') view.setBigUint64(m, (i < DOUBLES.length ? DOUBLES[i] : randomDouble(random)) as bigint, true);
   else if (kind === 'f80') putExtended(view, m, i < EXTENDED.length ? (EXTENDED[i] as Extended) : randomExtended(random));
   else if (kind === 'int') {
-    const v = random.chance(30) ? BigInt(random.pick([0, 1, -1, 2, 0x7fff, -0x8000, 0x7fffffff, -0x80000000])) : BigInt.asIntN(64, random.big()) >> BigInt(random.below(64));
+    const v = random.chance(30)
+      ? BigInt(random.pick([0, 1, -1, 2, 0x7fff, -0x8000, 0x7fffffff, -0x80000000]))
+      : BigInt.asIntN(64, random.big()) >> BigInt(random.below(64));
     view.setBigInt64(m, v, true);
   } else if (kind === 'bcd') {
     for (let b = 0; b < 9; b++) view.setUint8(m + b, random.below(10) | (random.below(10) << 4));
@@ -200,7 +224,10 @@ export function x87Case(random: Random, instruction: Instruction, index: number)
     const sig = view.getBigUint64(fx + FX_ST, true);
     const special = e === 16384 || (e === -16383 && sig === 0n);
     if (!special && (e < low || e > high)) {
-      putExtended(view, fx + FX_ST, [(random.chance(50) ? 0x8000 : 0) | (16383 + low + random.below(high - low + 1)), random.big() | (1n << 63n)]);
+      putExtended(view, fx + FX_ST, [
+        (random.chance(50) ? 0x8000 : 0) | (16383 + low + random.below(high - low + 1)),
+        random.big() | (1n << 63n),
+      ]);
     }
   }
   source(random, view, instruction.source, index);
