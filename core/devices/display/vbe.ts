@@ -123,7 +123,6 @@ export class Vbe {
     const regs = state.numbers('regs', VBE_REGS);
     this.regs.fill(0);
     for (const [i, value] of regs.entries()) this.regs[i] = value;
-    this.regs[VBE_BANK] = this.legalBank(this.regs[VBE_BANK]!);
     this.settle();
   }
 
@@ -149,6 +148,7 @@ export class Vbe {
   /** Makes the registers describe a picture that lies inside video memory. */
   private settle(): void {
     const { regs } = this;
+    regs[VBE_BANK] = this.legalBank(regs[VBE_BANK]!);
     if (!this.enabled) return;
     if (!DEPTHS.includes(regs[VBE_BPP]!)) regs[VBE_BPP] = 8;
     regs[VBE_XRES] = Math.max(8, Math.min(VBE_MAX_WIDTH, regs[VBE_XRES]!) & ~7);
