@@ -9,6 +9,7 @@ import { PortBus } from '../bus/portbus.ts';
 import type { Accelerator, CpuBus } from '../cpu/accelerator.ts';
 import { S_GPR } from '../cpu/interp/wasm/stateoffsets.ts';
 import { COM_PORTS, Uart16550 } from '../devices/char/uart16550.ts';
+import { Vga } from '../devices/display/vga.ts';
 import { GuestInput } from '../devices/input/guestinput.ts';
 import { I8042 } from '../devices/input/i8042.ts';
 import { Ps2Keyboard } from '../devices/input/ps2keyboard.ts';
@@ -112,6 +113,18 @@ export class Machine {
     pci.attach(1, 0, piix3);
     this.pm = new Piix4Pm({ id: 'pm', ports, clock, sci: isa(9), powerOff: options.onPowerOff, log: log.child('pm') });
     pci.attach(1, 3, this.add(this.pm));
+    const vga = new Vga({
+      id: 'vga',
+      ports,
+      mmio,
+      physMap,
+      memory,
+      vramBytes: definition.vramBytes,
+      rom: definition.vgaBios,
+      clock,
+      log: log.child('vga'),
+    });
+    pci.attach(2, 0, this.add(vga));
 
     const pit = this.add(new Pit({ id: 'pit', ports, irq: isa(0), clock }));
     this.add(new Port61({ id: 'port61', ports, clock, pit }));

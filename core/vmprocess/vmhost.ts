@@ -113,6 +113,10 @@ export class VmHost {
         memory: this.memory,
         now: () => performance.now(),
         setViewerCount: (count) => Atomics.store(this.mailbox!.words, MB_VIEWERS, count),
+        every: (ms, callback) => {
+          const timer = setInterval(callback, ms);
+          return { dispose: () => clearInterval(timer) };
+        },
       });
       await this.launch({ memory: this.memory, definition, cpuWasm: new Uint8Array(cpuWasm), media, port: undefined });
       this.startedAt = performance.now();

@@ -52,6 +52,8 @@ export class VgaScanout implements DisplaySource {
   /** Attribute, CRTC, font and other registers that text drawing looks at itself. */
   private textRegisters = '';
   private vramBytes = 0;
+  private registersSeen = false;
+  private resized = false;
   private viewers = 0;
   private timer: Disposable | undefined;
 
@@ -70,8 +72,6 @@ export class VgaScanout implements DisplaySource {
     return { width: mode.width, height: mode.height, text: mode.kind === 'text' };
   }
 
-  private registersSeen = false;
-
   refresh(): void {
     const changed = this.regs.refresh() || !this.registersSeen;
     this.registersSeen = true;
@@ -87,6 +87,11 @@ export class VgaScanout implements DisplaySource {
       if (full) text.start(mode);
       if (changed || anyDirty || text.phaseChanged(now)) rects = text.draw(this.regs, this.planar, this.pixels, now);
     } else if (full || anyDirty) rects = this.drawLines(mode, full);
+    if (this.resized) {
+      this.resized = false;
+      this.resize.emit({ width: this.width, height: this.height });
+      rects = [{ x: 0, y: 0, width: this.width, height: this.height }];
+    }
     if (rects.length > 0) this.damage.emit(rects);
   }
 
@@ -145,8 +150,7 @@ export class VgaScanout implements DisplaySource {
       this.height = mode.height;
       this.pixels = new Uint32Array(mode.width * mode.height);
       this.line = new Uint32Array(mode.width);
-      this.resize.emit({ width: mode.width, height: mode.height });
-      this.damage.emit([{ x: 0, y: 0, width: mode.width, height: mode.height }]);
+      this.resized = true;
       return true;
     }
     return modeChanged || memoryChanged || colorsChanged || textChanged;

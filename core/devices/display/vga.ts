@@ -11,7 +11,7 @@ import type { ResetKind } from '../../bus/device.ts';
 import type { MmioBus, MmioHandler, MmioRange } from '../../bus/mmiobus.ts';
 import { ROM_BAR } from '../../bus/pci/config.ts';
 import { PciDevice } from '../../bus/pci/pcidevice.ts';
-import type { AccessSize, PortBus } from '../../bus/portbus.ts';
+import type { PortBus } from '../../bus/portbus.ts';
 import { OPTION_ROM_BASE, VRAM_BASE, VRAM_MAX } from '../../memory/layout.ts';
 import type { PhysMap } from '../../memory/physmap.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
