@@ -29,7 +29,8 @@ export class RfbChannel implements RawChannel {
       const whole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
       this.onmessage?.({ data: (whole ? bytes.buffer : bytes.slice().buffer) as ArrayBuffer });
     });
-    this.channel.onClose(() => this.finish());
+    // Later, like a socket: noVNC arms its time-out only after calling close().
+    this.channel.onClose(() => queueMicrotask(() => this.finish()));
   }
 
   /** noVNC hands out a view over a send buffer that it reuses at once: copy. */
@@ -40,7 +41,6 @@ export class RfbChannel implements RawChannel {
 
   close(): void {
     this.channel.close();
-    // Like a socket, tell later: noVNC arms its time-out after calling close().
     queueMicrotask(() => this.finish());
   }
 

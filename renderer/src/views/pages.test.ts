@@ -1,6 +1,6 @@
 import { flushPromises, mount, type VueWrapper } from '@vue/test-utils';
 import { createPinia, setActivePinia } from 'pinia';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, type MockInstance, test, vi } from 'vitest';
 import { createMemoryHistory, type Router } from 'vue-router';
 import { ContractServer } from '../../../core/contract/server.ts';
 import type { MethodName } from '../../../core/contract/methods.ts';
@@ -15,6 +15,7 @@ import { useConnection } from '../stores/connection.ts';
 vi.mock('../../dev/mock/screen.ts', () => ({ drawScreen: () => ({ width: 720, height: 400 }), pngOf: () => 'iVBORw0KGgo=' }));
 
 let app: VueWrapper;
+let warnings: MockInstance<typeof console.warn>;
 let calls: { method: string; params: unknown }[];
 
 async function open(path: string, machines = 6) {
@@ -65,7 +66,8 @@ const card = (name: string) => {
   return found;
 };
 const fill = async (id: string, text: string) => {
-  const field = get(id).querySelector('input') ?? (get(id) as HTMLInputElement);
+  const field = get(id).querySelector('input');
+  if (!field) throw new Error(`${id} has no field`);
   field.value = text;
   field.dispatchEvent(new Event('input', { bubbles: true }));
   await vi.advanceTimersByTimeAsync(400);
@@ -79,8 +81,14 @@ const press = async (element: HTMLElement) => {
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] });
   localStorage.clear();
+  warnings = vi.spyOn(console, 'warn').mockImplementation(() => {});
 });
 afterEach(() => {
+  // An unresolved component, a missing message or a wrong prop shows as a warning only.
+  expect(
+    warnings.mock.calls.map(([text]) => String(text)).filter((text) => /Failed to resolve|Invalid prop|Not found|Extraneous/.test(text)),
+  ).toEqual([]);
+  warnings.mockRestore();
   app.unmount();
   document.body.innerHTML = '';
   vi.useRealTimers();

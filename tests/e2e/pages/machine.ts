@@ -89,7 +89,11 @@ export class MachinePage {
 
   /** What the serial terminal shows, as its accessible tree says. */
   async serialText(): Promise<string> {
-    return this.page.getByTestId('serial-terminal').locator('.xterm-accessibility').innerText();
+    const rows = await this.page.getByTestId('serial-terminal').locator('.xterm-accessibility-tree > div').allTextContents();
+    return rows
+      .map((row) => row.replaceAll('\u00a0', ' ').trimEnd())
+      .join('\n')
+      .trimEnd();
   }
 
   async typeSerial(text: string): Promise<void> {
@@ -106,6 +110,7 @@ export class MachinePage {
   }
 
   async logLines(): Promise<string[]> {
+    await this.page.getByTestId('log-row').first().waitFor();
     return this.page.getByTestId('log-row').allInnerTexts();
   }
 
