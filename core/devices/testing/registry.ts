@@ -4,6 +4,7 @@
  */
 import { BufferCharBackend, NullCharBackend } from '../../backend/char.ts';
 import { Uart16550 } from '../char/uart16550.ts';
+import { Vga } from '../display/vga.ts';
 import { I8042 } from '../input/i8042.ts';
 import { Ps2Keyboard } from '../input/ps2keyboard.ts';
 import { Ps2Mouse } from '../input/ps2mouse.ts';
@@ -236,6 +237,63 @@ export const deviceRegistry: DeviceEntry[] = [
       for (const byte of [0x13, 0, 0x57, 5, 0x12, 0x83, 0x03, 0xaf, 0x02, 0x0f, 0x04, 10]) bench.out8(0x3f5, byte);
       bench.clock.advance(10_000);
       for (const byte of [0xe6, 0x04, 10, 1, 3, 2, 18, 0x1b, 0xff]) bench.out8(0x3f5, byte);
+    },
+  }),
+  entry({
+    name: 'Vga',
+    create: (bench) =>
+      new Vga({
+        id: 'vga',
+        ports: bench.ports,
+        mmio: bench.mmio,
+        physMap: bench.memory.physMap,
+        memory: bench.memory.memory,
+        vramBytes: 0x40000,
+        rom: Uint8Array.of(0x55, 0xaa, 1),
+        clock: bench.clock,
+        log: bench.log,
+      }),
+    mutate(vga, bench) {
+      // SeaBIOS' order: BARs, then memory and I/O decoding, then a mode of each kind.
+      vga.writeConfig(0x10, 0xfd000000, 4);
+      vga.writeConfig(0x18, 0xfebf0000, 4);
+      vga.writeConfig(0x30, 0xfebe0001, 4);
+      vga.writeConfig(0x04, 0x0003, 2);
+      bench.out8(0x3c2, 0x67);
+      bench.out8(0x3da, 0x03);
+      for (const [index, port, count] of [
+        [0x3c4, 0x3c5, 5],
+        [0x3d4, 0x3d5, 0x19],
+        [0x3ce, 0x3cf, 9],
+      ] as const)
+        for (let i = 0; i < count; i++) {
+          bench.out8(index, i);
+          bench.out8(port, 0x35 + i);
+        }
+      for (let i = 0; i < 0x15; i++) {
+        bench.out8(0x3c0, i);
+        bench.out8(0x3c0, 0x21 + i);
+      }
+      bench.out8(0x3c0, 0x2f);
+      bench.out8(0x3c6, 0x7f);
+      bench.out8(0x3c7, 0x10);
+      bench.out8(0x3c8, 0x20);
+      for (let i = 0; i < 8; i++) bench.out8(0x3c9, 0x15 + i);
+      bench.mmio.write(0xa0010, 0x12345678, 4);
+      bench.mmio.read(0xa0010, 4);
+      for (const [index, value] of [
+        [1, 320],
+        [2, 200],
+        [3, 8],
+        [4, 0xe1],
+        [5, 2],
+        [6, 640],
+        [8, 16],
+        [9, 8],
+      ] as const) {
+        bench.ports.write(0x1ce, index, 2);
+        bench.ports.write(0x1cf, value, 2);
+      }
     },
   }),
 ];
