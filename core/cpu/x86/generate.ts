@@ -5,7 +5,10 @@
  * Decoder tables:
  *   OPCODES   u16 [2 maps x 256]       entry number; 0 = undefined
  *   ENTRY     u8 [entry x 2]           flags ENT_*, immediate kind IMM_*
- *   HANDLERS  u16 [entry x 4]          handler by form: bit 0 = 32-bit operands, bit 1 = memory operand
+ *   HANDLERS  u16 [entry x 16]         handler by form: bit 0 = 32-bit operands, bits 1..3 = FORM_*
+ *
+ * The flat forms serve 32-bit code whose DS, ES and SS all span the whole linear space, which is nearly all 32-bit code there is: no segment
+ * checks, and simpler address arithmetic. Where a form would not differ it shares the handler of the general one.
  * An entry with ENT_GROUP is followed by eight entries, one for each modrm.reg.
  */
 import { caseBody, type Form } from './semantics.ts';
@@ -36,6 +39,15 @@ export const IMM_ENTER = 6;
 /** The operand is implied: DS:[(E)BX + AL] of XLAT. */
 export const IMM_NONE_MEMORY = 7;
 
+export const FORM_REGISTER = 0;
+export const FORM_MEMORY = 1;
+/** Register operands in flat mode: stack instructions. */
+export const FORM_FLAT_REGISTER = 2;
+/** Base + displacement. */
+export const FORM_FLAT_BASE = 3;
+/** Base + scaled index + displacement. */
+export const FORM_FLAT_INDEX = 4;
+
 /** Handlers below are not instructions; the run loop and decoder know them by number. */
 export const HANDLER_STALE = 0;
 export const HANDLER_CONTINUE = 1;
@@ -54,7 +66,8 @@ const SPECIAL: string[] = [
 interface Entry {
   flags: number;
   immediate: number;
-  handlers: [number, number, number, number];
+  /** Indexed by operand size bit + 2 * FORM_*. */
+  handlers: number[];
 }
 
 export interface Generated {
@@ -98,7 +111,7 @@ export function generate(): Generated {
     const known = numbers.get(body);
     if (known !== undefined) return known;
     bodies.push(body);
-    labels.push(`${instruction.mnemonic} ${instruction.operands.join(',')} ${form.size}${form.memory ? ' memory' : ''}`);
+    labels.push(`${instruction.mnemonic} ${instruction.operands.join(',')} ${form.size}${form.memory ? ' memory' : ''}${form.flat ? ` flat ${form.flat}` : ''}`);
     numbers.set(body, bodies.length - 1);
     return bodies.length - 1;
   };
@@ -106,7 +119,7 @@ export function generate(): Generated {
   const undefinedEntry = (flags: number): Entry => ({
     flags,
     immediate: IMM_NONE,
-    handlers: [HANDLER_UD, HANDLER_UD, HANDLER_UD, HANDLER_UD],
+    handlers: new Array(16).fill(HANDLER_UD),
   });
   const makeEntry = (instruction: Instruction): Entry => {
     const operands = instruction.operands;
@@ -123,15 +136,22 @@ export function generate(): Generated {
     if (operands.includes('Gb')) flags |= ENT_BYTE_REG;
     if (operands.includes('Eb') || operands.includes('Zb')) flags |= ENT_BYTE_RM;
     if (registerOnly || operands.some((o) => o[0] === 'Z')) flags |= ENT_REG_ONLY;
-    const handlers: Entry['handlers'] = [HANDLER_UD, HANDLER_UD, HANDLER_UD, HANDLER_UD];
+    const handlers: number[] = new Array(16).fill(HANDLER_UD);
     for (const memory of [false, true]) {
       if (modrm && !memory && memoryOnly) continue;
       if (memory && registerOnly) continue;
-      for (const wide of [0, 1])
-        handlers[(memory ? 2 : 0) + wide] = handler(instruction, {
-          size: byte ? 8 : wide ? 32 : 16,
-          memory: modrm ? memory : direct,
-        });
+      for (const wide of [0, 1]) {
+        const form: Form = { size: byte ? 8 : wide ? 32 : 16, memory: modrm ? memory : direct };
+        if (memory) {
+          handlers[FORM_MEMORY * 2 + wide] = handler(instruction, form);
+          handlers[FORM_FLAT_BASE * 2 + wide] = handler(instruction, { ...form, flat: 'base' });
+          handlers[FORM_FLAT_INDEX * 2 + wide] = handler(instruction, { ...form, flat: 'index' });
+        } else {
+          handlers[FORM_REGISTER * 2 + wide] = handler(instruction, form);
+          // A direct memory operand (moffs) has no base: the zero register stands in.
+          handlers[FORM_FLAT_REGISTER * 2 + wide] = handler(instruction, { ...form, flat: 'base' });
+        }
+      }
     }
     return { flags, immediate: immediateOf(instruction), handlers };
   };
@@ -178,6 +198,11 @@ export function generate(): Generated {
     IMM_FAR,
     IMM_ENTER,
     IMM_NONE_MEMORY,
+    FORM_REGISTER,
+    FORM_MEMORY,
+    FORM_FLAT_REGISTER,
+    FORM_FLAT_BASE,
+    FORM_FLAT_INDEX,
     HANDLER_STALE,
     HANDLER_CONTINUE,
     HANDLER_LEAVE,
@@ -223,18 +248,20 @@ import { aaa, aad, aam, aas, daa, das, lahf, sahf, salc } from '../bcd';
 import {
   BIT_COMPLEMENT, BIT_RESET, BIT_SET, BIT_TEST, bitMem16, bitMem32, bitReg, cmpxchg8b, scanFlags, scanZero,
 } from '../bit';
-import { begin, checkJump, checkTarget, countLoop, finish, follow, jump, jumpTo, loopCount, nextEip, resume, ret16, ret32, setRip, stay, thisEip } from '../branch';
-import { recOff32, recSeg } from '../ea';
+import { begin, checkJump, checkTarget, countLoop, finish, follow, jump, jumpTo, loopCount, nextEip, resume, ret16, ret32, retFlat, setRip, stay, thisEip } from '../branch';
+import { baseOff, indexOff, recOff32, recSeg } from '../ea';
 import { farCall, farJump, farRet, iret } from '../far';
 import { farCallMem, farJumpMem } from '../farmem';
 import { raiseFault, raiseFaultErr } from '../fault';
 import { F_DF, getCF, getLess, getOF, getPF, getSF, getZF, rawEflags, setCF, setRawEflags } from '../flags';
 import { x87Exec } from '../fpu/fpu';
 import { int3, into, softInterrupt } from '../interrupt';
-import { memReadW16, memReadW32, memReadW8, memWrite16, memWrite32, memWrite8 } from '../mem';
+import {
+  linReadW32, linReadW8, linWrite32, linWrite8, memReadW16, memReadW32, memReadW8, memWrite16, memWrite32, memWrite8,
+} from '../mem';
 import { div16, div32, div8, idiv16, idiv32, idiv8, imul16, imul32, imul8, imulTrunc16, imulTrunc32, mul16, mul32, mul8 } from '../muldiv';
 import {
-  a16, a32, a8, cl, dx, e16, e32, e8, g16, g32, g8, imm, m16, m32, m8, setA16, setA32, setA8, setE16, setE32, setE8, setG16, setG32, setG8,
+  a16, a32, a8, cl, dx, e16, e32, e8, g16, g32, g8, imm, b16, b32, b8, m16, m32, m8, setX32, setX8, x16, x32, x8, setA16, setA32, setA8, setB32, setB8, setE16, setE32, setE8, setG16, setG32, setG8,
   setM16, setM32, setM8,
 } from '../operand';
 import { portIn, portOut } from '../portio';
@@ -246,7 +273,7 @@ import {
 } from '../shift';
 import { simdExec } from '../simd/simd';
 import {
-  bound16, bound32, enter16, enter32, leave16, leave32, pop16, pop32, popMem16, popMem32, popa16, popa32, popf16, popf32, push16, push32,
+  bound16, bound32, enter16, enter32, leave16, leave32, leaveFlat, pop16, pop32, popFlat, popMem16, popMem32, popa16, popa32, popf16, popf32, push16, push32, pushFlat,
   pusha16, pusha32, pushf16, pushf32,
 } from '../pushpop';
 import { setGpr16, setGpr32 } from '../state';

@@ -11,6 +11,8 @@ export interface Form {
   size: 8 | 16 | 32;
   /** The E operand is in memory. */
   memory: boolean;
+  /** Flat mode (generate.ts): how the address is made. */
+  flat?: 'base' | 'index';
 }
 
 const CONDITION_TEST = [
@@ -285,5 +287,24 @@ export function caseBody(instruction: Instruction, form: Form): string {
   }
   const semantics = SEMANTICS[instruction.mnemonic];
   if (!semantics) throw new Error(`the instruction table names ${instruction.mnemonic}, which has no semantics`);
-  return semantics(instruction, form);
+  const body = semantics(instruction, form);
+  return form.flat && form.size !== 16 && FLAT.test(instruction.mnemonic) ? flatBody(body, form.flat) : body;
+}
+
+/** Instructions frequent enough to have flat forms. */
+const FLAT = /^(mov|movzx|movsx|lea|add|or|adc|sbb|and|sub|xor|cmp|test|inc|dec|push|pop|call|ret|jmp|leave|mul|imul|cmov.*)$/;
+
+/** The same body with linear accesses and the address arithmetic of `kind`. */
+function flatBody(body: string, kind: 'base' | 'index'): string {
+  const letter = kind === 'base' ? 'b' : 'x';
+  return body
+    .replace(/\bm(8|16|32)\(rec\)/g, `${letter}$1(rec)`)
+    .replace(/\bsetM(8|32)\(/g, `set${letter.toUpperCase()}$1(`)
+    .replace('const seg = recSeg(rec); ', '')
+    .replace(/\bmem(ReadW|Write)(8|32)\(seg, /g, 'lin$1$2(')
+    .replace(/\brecOff32\(/g, `${kind}Off(`)
+    .replace(/\bpush32\(/g, 'pushFlat(')
+    .replace(/\bpop32\(/g, 'popFlat(')
+    .replace(/\bret32\(/g, 'retFlat(')
+    .replace(/\bleave32\(/g, 'leaveFlat(');
 }

@@ -9,11 +9,11 @@ import { codeGeneration, recordAt, slotFor, targetAt, targetKey } from './codeca
 import { decodeRun } from './decode';
 import { raiseFaultErr } from './fault';
 import { HANDLER_STALE } from './generated/tables';
-import { codeTranslate, memRead16, memRead32 } from './mem';
+import { codeTranslate, linRead32, memRead16, memRead32 } from './mem';
 import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
 import { Run } from './runstate';
 import { gpr32, setGpr32 } from './state';
-import { SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_GPR, S_RIP, S_SEG, S_STACK32, VEC_GP } from './stateoffsets';
+import { SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_EXIT, S_GPR, S_RIP, S_SEG, S_STACK32, VEC_GP } from './stateoffsets';
 
 const CS: usize = CPU_STATE_BASE + S_SEG + SEG_CS * SEG_STRIDE;
 /** Byte address of MB_EXIT_REQUEST (core/memory/mailbox.ts). */
@@ -195,7 +195,7 @@ export function enter(eip: u32): usize {
 function find(entry: usize, lin: u32): usize {
   const host = codeTranslate(<u64>lin);
   if (!host) return 0;
-  const slot = slotFor(host, load<u32>(CPU_STATE_BASE + S_CODE_MODE));
+  const slot = slotFor(host, Run.mode);
   let rec = recordAt(slot, host & 0xfff);
   if (!rec) rec = decodeRun(slot, host);
   // The key is taken now: making room may have dropped pages, and the walk may have flushed.
@@ -214,6 +214,16 @@ export function ret32(rec: usize, drop: u32): usize {
   const eip = memRead32(SEG_SS, <u64>(esp & mask));
   checkTarget(eip);
   setGpr32(4, (esp & ~mask) | ((esp + 4 + drop) & mask));
+  return jumpTo(rec, eip);
+}
+/** Near return in flat mode. */
+// @ts-ignore: decorator
+@inline
+export function retFlat(rec: usize, drop: u32): usize {
+  const esp = gpr32(4);
+  const eip = linRead32(<u64>esp);
+  checkTarget(eip);
+  setGpr32(4, esp + 4 + drop);
   return jumpTo(rec, eip);
 }
 // @ts-ignore: decorator

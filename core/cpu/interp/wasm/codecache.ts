@@ -1,7 +1,7 @@
 /**
  * Cache of decoded records, keyed by page of the shared memory and code mode, so that it survives every remapping of linear addresses.
  *
- *   DIRECTORY  u16 for each (host page, 16/32-bit): slot number + 1
+ *   DIRECTORY  u16 for each (host page, Run.mode): slot number + 1
  *   INDEX      1024 slots x 4096 u32: address of the record of the instruction that starts at this byte of the page, 0 when none
  *   SLOTS      16 bytes a slot: directory key, first chunk, current chunk, next free record
  *   TARGETS    branch target cache: linear address -> record, valid while `key` matches (TLB generation, privilege, code mode)
@@ -13,14 +13,16 @@
 import { CODE_MAP_BASE, CPU_STATE_BASE, DECODE_CACHE_BASE, DECODE_CACHE_SIZE } from '../../../memory/layout';
 import { HANDLER_STALE } from './generated/tables';
 import { REC_HANDLER, REC_LENGTH, REC_SIZE } from './record';
-import { S_CODE_MODE } from './stateoffsets';
+import { Run } from './runstate';
 import { SY_TLB_CUR, SY_TLB_GEN } from './sysstate';
 import { TLB_USER, tlbProtectCode } from './tlb';
 
 const SLOT_COUNT: u32 = 1024;
+/** Run.mode in the low bits of a directory key: the four slot numbers of a page are one u64. */
+const MODE_BITS = 2;
 const CHUNK_SIZE: usize = 4096;
 const DIRECTORY: usize = DECODE_CACHE_BASE;
-const DIRECTORY_SIZE: usize = 0x40_0000;
+const DIRECTORY_SIZE: usize = 0x80_0000;
 const INDEX: usize = DIRECTORY + DIRECTORY_SIZE;
 const INDEX_SLOT_SIZE: usize = 0x4000;
 const SLOTS: usize = INDEX + <usize>SLOT_COUNT * INDEX_SLOT_SIZE;
@@ -72,7 +74,7 @@ export function targetKey(): u64 {
   return (
     (<u64>dropGeneration << 40) |
     (<u64>(load<u32>(CPU_STATE_BASE + SY_TLB_GEN)) << 8 & 0xff_ffff_ff00) |
-    ((load<u32>(CPU_STATE_BASE + SY_TLB_CUR) == TLB_USER ? 4 : 0) | load<u32>(CPU_STATE_BASE + S_CODE_MODE))
+    ((load<u32>(CPU_STATE_BASE + SY_TLB_CUR) == TLB_USER ? 4 : 0) | Run.mode)
   );
 }
 
@@ -131,13 +133,13 @@ function dropSlot(slot: u32): void {
   store<u16>(directoryAt(key), 0);
   store<u32>(at, NO_KEY, SLOT_KEY);
   store<u32>(at, 0, SLOT_FIRST);
-  if (!load<u16>(directoryAt(key ^ 1))) store<u8>(CODE_MAP_BASE + (key >>> 1), 0);
+  if (load<u64>(directoryAt(key & ~3)) == 0) store<u8>(CODE_MAP_BASE + (key >>> MODE_BITS), 0);
   dropGeneration++;
 }
 
 /** Slot of the page that holds byte `host`, made when there is none. */
 export function slotFor(host: u32, mode: u32): u32 {
-  const key = ((host >>> 12) << 1) | mode;
+  const key = ((host >>> 12) << MODE_BITS) | mode;
   const known = load<u16>(directoryAt(key));
   if (known) return known - 1;
   let slot: u32 = SLOT_COUNT;
@@ -205,11 +207,11 @@ export function startRun(slot: u32): void {
 
 /** Everything decoded from the page that holds byte `host`. */
 export function dropCodePage(host: u32): void {
-  const key = (host >>> 12) << 1;
-  const slot16 = load<u16>(directoryAt(key));
-  if (slot16) dropSlot(slot16 - 1);
-  const slot32 = load<u16>(directoryAt(key | 1));
-  if (slot32) dropSlot(slot32 - 1);
+  const key = (host >>> 12) << MODE_BITS;
+  for (let mode: u32 = 0; mode < 4; mode++) {
+    const slot = load<u16>(directoryAt(key | mode));
+    if (slot) dropSlot(slot - 1);
+  }
   store<u8>(CODE_MAP_BASE + (host >>> 12), 0);
 }
 
@@ -236,12 +238,12 @@ export function invalidateCodePage(host: u32): void {
 
 /** The same for `size` bytes, clipped to the page. */
 export function codeWritten(host: u32, size: u32): void {
-  const key = (host >>> 12) << 1;
+  const key = (host >>> 12) << MODE_BITS;
   const first = host & 0xfff;
   let last = first + size - 1;
   if (last > 0xfff) last = 0xfff;
-  const slot16 = load<u16>(directoryAt(key));
-  if (slot16 && covers(slot16 - 1, first, last)) dropSlot(slot16 - 1);
-  const slot32 = load<u16>(directoryAt(key | 1));
-  if (slot32 && covers(slot32 - 1, first, last)) dropSlot(slot32 - 1);
+  for (let mode: u32 = 0; mode < 4; mode++) {
+    const slot = load<u16>(directoryAt(key | mode));
+    if (slot && covers(slot - 1, first, last)) dropSlot(slot - 1);
+  }
 }

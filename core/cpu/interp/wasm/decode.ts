@@ -7,7 +7,8 @@ import { CPU_STATE_BASE } from '../../../memory/layout';
 import { newRecord, recordAt, roomFor, setRecordAt, startRun } from './codecache';
 import { raiseFaultErr } from './fault';
 import {
-  ENTRY, ENT_BYTE_REG, ENT_BYTE_RM, ENT_END, ENT_GROUP, ENT_LOCK, ENT_MODRM, ENT_PLAIN, ENT_REG_ONLY, HANDLERS, HANDLER_CONTINUE, HANDLER_GP,
+  ENTRY, ENT_BYTE_REG, ENT_BYTE_RM, ENT_END, ENT_GROUP, ENT_LOCK, ENT_MODRM, ENT_PLAIN, ENT_REG_ONLY, FORM_FLAT_BASE, FORM_FLAT_INDEX, FORM_FLAT_REGISTER,
+  FORM_MEMORY, FORM_REGISTER, HANDLERS, HANDLER_CONTINUE, HANDLER_GP,
   HANDLER_LEAVE, HANDLER_UD, IMM_BYTE, IMM_ENTER, IMM_FAR, IMM_MOFFS, IMM_SIZED, IMM_WORD, OPCODES,
 } from './generated/tables';
 import { codeReadSlow8, codeTranslate } from './mem';
@@ -15,7 +16,8 @@ import {
   OP_0F, REC_BASE, REC_DISP, REC_HANDLER, REC_IMM, REC_INDEX, REC_LENGTH, REC_MEM, REC_MODRM, REC_NEXT, REC_NONE, REC_OPCODE,
   REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PFX_LOCK, REC_PREFIX, REC_REG, REC_RM, REC_SCALE, REC_SEG, REC_SIZE, REC_SIZES,
 } from './record';
-import { SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_SCRATCH_DECODER, S_SEG, VEC_GP } from './stateoffsets';
+import { MODE_32, MODE_FLAT, Run } from './runstate';
+import { SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_SCRATCH_DECODER, S_SEG, VEC_GP } from './stateoffsets';
 
 export { dropCodePage, invalidateCodePage } from './codecache';
 
@@ -180,7 +182,10 @@ function decodeOne(rec: usize, mode: u32): u32 {
     default:
       break;
   }
-  let handler: u32 = load<u16>(HANDLERS + (<usize>entry << 3) + <usize>((memory ? 4 : 0) | (osize << 1)));
+  let form: u32 = memory ? FORM_MEMORY : FORM_REGISTER;
+  if (Run.mode & MODE_FLAT && asize && (seg == SEG_DS || seg == SEG_SS || seg == SEG_ES))
+    form = memory ? (index == REC_NONE ? FORM_FLAT_BASE : FORM_FLAT_INDEX) : FORM_FLAT_REGISTER;
+  let handler: u32 = load<u16>(HANDLERS + (<usize>entry << 5) + <usize>((form << 2) | (osize << 1)));
   if (prefix & REC_PFX_LOCK && !(flags & ENT_LOCK && memory)) handler = HANDLER_UD;
   if (!(flags & ENT_PLAIN)) {
     // Core records: register fields become offsets in the register file.
@@ -216,7 +221,7 @@ function pseudo(rec: usize, handler: i32, offset: u32, link: usize): void {
 /** Decodes the run at byte `host` of the shared memory, which lies in the page of `slot`, and gives its first record. */
 export function decodeRun(slot: u32, host: u32): usize {
   const page: usize = host & 0xffff_f000;
-  const mode = load<u32>(CPU_STATE_BASE + S_CODE_MODE);
+  const mode = Run.mode & MODE_32;
   let offset = host & 0xfff;
   slow = false;
   end = page + 0x1000;
@@ -269,7 +274,7 @@ export function decodeStep(eip: u32, lin: u32): usize {
   at = 0;
   end = 0;
   short = false;
-  decodeOne(STEP_RECORD, load<u32>(CPU_STATE_BASE + S_CODE_MODE));
+  decodeOne(STEP_RECORD, Run.mode & MODE_32);
   store<u8>(STEP_RECORD, <u8>fetched, REC_LENGTH);
   store<u16>(STEP_RECORD, <u16>fetched, REC_NEXT);
   pseudo(STEP_RECORD + REC_SIZE, HANDLER_LEAVE, fetched, 0);

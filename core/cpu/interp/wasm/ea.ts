@@ -16,6 +16,24 @@ export function recOff32(rec: usize): u32 {
   return load<u8>(rec, REC_SIZES) & 0x20 ? off : off & 0xffff;
 }
 
+/** The same for 32-bit addresses without an index. */
+// @ts-ignore: decorator
+@inline
+export function baseOff(rec: usize): u32 {
+  return load<u32>(GPR + <usize>load<u8>(rec, REC_BASE)) + load<u32>(rec, REC_DISP);
+}
+
+/** The same for 32-bit addresses. */
+// @ts-ignore: decorator
+@inline
+export function indexOff(rec: usize): u32 {
+  return (
+    load<u32>(GPR + <usize>load<u8>(rec, REC_BASE)) +
+    (load<u32>(GPR + <usize>load<u8>(rec, REC_INDEX)) << load<u8>(rec, REC_SCALE)) +
+    load<u32>(rec, REC_DISP)
+  );
+}
+
 /** Effective offset of the record's memory operand within its segment, masked to the address size. */
 // @ts-ignore: decorator
 @inline

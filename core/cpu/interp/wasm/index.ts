@@ -10,10 +10,11 @@ import { decodeStep } from './decode';
 import { F_IF, F_RF, F_TF, getEflags, rawEflags, setEflags } from './flags';
 import { exec } from './generated/dispatch';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
-import { Run } from './runstate';
+import { SF_FLAT_R, SF_FLAT_W } from './mem';
+import { MODE_32, MODE_FLAT, Run } from './runstate';
 import {
-  EXIT_BUDGET, EXIT_HALT, SEG_BASE, SEG_CS, SEG_STRIDE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
-  S_NMI_PENDING, S_RIP, S_SEG, S_ZERO,
+  EXIT_BUDGET, EXIT_HALT, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
+  S_NMI_PENDING, S_RIP, S_SEG, S_STACK32, S_ZERO,
 } from './stateoffsets';
 import { SY_DEBUG_ACTIVE } from './sysstate';
 import { tlbFlushAll, tlbInit } from './tlb';
@@ -67,6 +68,7 @@ function loop(): i32 {
       return EXIT_HALT;
     }
     if (Run.countdown <= 0) return EXIT_BUDGET;
+    Run.mode = currentMode();
     if (shadow | load<u32>(S, SY_DEBUG_ACTIVE) | (rawEflags() & (F_TF | F_RF))) {
       store<u32>(S, 0, S_INT_SHADOW);
       stepDebug();
@@ -82,6 +84,19 @@ function loop(): i32 {
     // Nothing ran: the instruction crosses into the next page.
     if (Run.countdown == before) step();
   }
+}
+
+/** Run.mode for the state as it is. Only system instructions and far transfers change it, and those come back to loop(). */
+// @ts-ignore: decorator
+@inline
+function currentMode(): u32 {
+  const code = load<u32>(S, S_CODE_MODE) & MODE_32;
+  const flags =
+    load<u32>(S, S_SEG + SEG_DS * SEG_STRIDE + SEG_FLAGS) &
+    load<u32>(S, S_SEG + SEG_ES * SEG_STRIDE + SEG_FLAGS) &
+    load<u32>(S, S_SEG + SEG_SS * SEG_STRIDE + SEG_FLAGS);
+  const flat = code != 0 && load<u32>(S, S_STACK32) != 0 && (flags & (SF_FLAT_R | SF_FLAT_W)) == (SF_FLAT_R | SF_FLAT_W);
+  return code | (flat ? MODE_FLAT : 0);
 }
 
 /** One instruction, fetched byte by byte. */

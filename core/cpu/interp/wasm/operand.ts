@@ -1,7 +1,7 @@
 /** Operand access for the generated switch. Register fields of core records hold byte offsets from S_GPR. */
 import { CPU_STATE_BASE } from '../../../memory/layout';
-import { recOff32, recSeg } from './ea';
-import { memRead16, memRead32, memRead8, memWrite16, memWrite32, memWrite8 } from './mem';
+import { baseOff, indexOff, recOff32, recSeg } from './ea';
+import { linRead16, linRead32, linRead8, linWrite32, linWrite8, memRead16, memRead32, memRead8, memWrite16, memWrite32, memWrite8 } from './mem';
 import { REC_IMM, REC_REG, REC_RM } from './record';
 import { S_GPR } from './stateoffsets';
 
@@ -141,4 +141,57 @@ export function cl(): u32 {
 @inline
 export function dx(): u32 {
   return load<u16>(GPR + 16);
+}
+
+// Flat mode: the offset is the linear address.
+
+// @ts-ignore: decorator
+@inline
+export function b8(rec: usize): u32 {
+  return linRead8(<u64>baseOff(rec));
+}
+// @ts-ignore: decorator
+@inline
+export function setB8(rec: usize, v: u32): void {
+  linWrite8(<u64>baseOff(rec), v);
+}
+// @ts-ignore: decorator
+@inline
+export function b16(rec: usize): u32 {
+  return linRead16(<u64>baseOff(rec));
+}
+// @ts-ignore: decorator
+@inline
+export function b32(rec: usize): u32 {
+  return linRead32(<u64>baseOff(rec));
+}
+// @ts-ignore: decorator
+@inline
+export function setB32(rec: usize, v: u32): void {
+  linWrite32(<u64>baseOff(rec), v);
+}
+// @ts-ignore: decorator
+@inline
+export function x8(rec: usize): u32 {
+  return linRead8(<u64>indexOff(rec));
+}
+// @ts-ignore: decorator
+@inline
+export function setX8(rec: usize, v: u32): void {
+  linWrite8(<u64>indexOff(rec), v);
+}
+// @ts-ignore: decorator
+@inline
+export function x16(rec: usize): u32 {
+  return linRead16(<u64>indexOff(rec));
+}
+// @ts-ignore: decorator
+@inline
+export function x32(rec: usize): u32 {
+  return linRead32(<u64>indexOff(rec));
+}
+// @ts-ignore: decorator
+@inline
+export function setX32(rec: usize, v: u32): void {
+  linWrite32(<u64>indexOff(rec), v);
 }

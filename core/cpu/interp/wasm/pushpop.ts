@@ -6,7 +6,7 @@ import { CPU_STATE_BASE } from '../../../memory/layout';
 import { recOff32, recSeg } from './ea';
 import { raiseFault, raiseFaultErr } from './fault';
 import { F_AC, F_ARITH, F_DF, F_ID, F_IF, F_IOPL, F_NT, F_RF, F_TF, F_VM, getEflags, rawEflags, setEflags } from './flags';
-import { memProbeW, memRead16, memRead32, memWrite16, memWrite32 } from './mem';
+import { linRead32, linWrite32, memProbeW, memRead16, memRead32, memWrite16, memWrite32 } from './mem';
 import { REC_REG } from './record';
 import { updateAlignCheck } from './seg';
 import { gpr16, gpr32, setGpr32 } from './state';
@@ -258,4 +258,30 @@ function popFlags(value: u32, size: u32): void {
   }
   setEflags(value & ~F_RF, (mask & size) | (size == 0xffff ? 0 : F_RF));
   if ((flags ^ value) & size & F_AC) updateAlignCheck();
+}
+
+// Flat mode: a 32-bit stack over the whole linear space.
+
+// @ts-ignore: decorator
+@inline
+export function pushFlat(v: u32): void {
+  const esp = gpr32(ESP) - 4;
+  linWrite32(<u64>esp, v);
+  setGpr32(ESP, esp);
+}
+// @ts-ignore: decorator
+@inline
+export function popFlat(): u32 {
+  const esp = gpr32(ESP);
+  const v = linRead32(<u64>esp);
+  setGpr32(ESP, esp + 4);
+  return v;
+}
+// @ts-ignore: decorator
+@inline
+export function leaveFlat(): void {
+  const ebp = gpr32(EBP);
+  const v = linRead32(<u64>ebp);
+  setGpr32(ESP, ebp + 4);
+  setGpr32(EBP, v);
 }

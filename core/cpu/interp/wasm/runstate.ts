@@ -10,6 +10,13 @@ export class Run {
   static countdown: i32 = 0;
   /** Value of the instruction counter when `countdown` reaches 0. */
   static countEnd: u64 = 0;
+  /** MODE_*: what records are decoded for. Run() keeps it equal to the processor's. */
+  static mode: u32 = 0;
   /** One instruction at a time: a taken branch returns to run(). */
   static step: bool = false;
 }
+
+/** Run.mode: 32-bit code segment. */
+export const MODE_32: u32 = 1;
+/** 32-bit code, a 32-bit stack, and DS, ES, SS span the whole linear space. */
+export const MODE_FLAT: u32 = 2;
