@@ -111,7 +111,9 @@ export function generate(): Generated {
     const known = numbers.get(body);
     if (known !== undefined) return known;
     bodies.push(body);
-    labels.push(`${instruction.mnemonic} ${instruction.operands.join(',')} ${form.size}${form.memory ? ' memory' : ''}${form.flat ? ` flat ${form.flat}` : ''}`);
+    labels.push(
+      `${instruction.mnemonic} ${instruction.operands.join(',')} ${form.size}${form.memory ? ' memory' : ''}${form.flat ? ` flat ${form.flat}` : ''}`,
+    );
     numbers.set(body, bodies.length - 1);
     return bodies.length - 1;
   };
