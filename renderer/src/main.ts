@@ -1,5 +1,7 @@
 import './connection/zodconfig.ts';
 import { startApp } from './app.ts';
 import { desktopLink, webSocketLink } from './connection/links.ts';
+import { reloadOnTokenLink } from './connection/token.ts';
 
 startApp(window.hypervue ? desktopLink(window.hypervue) : webSocketLink(window.location, window.history, window.sessionStorage));
+if (!window.hypervue) reloadOnTokenLink(window);

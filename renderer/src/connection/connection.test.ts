@@ -37,7 +37,10 @@ test('the token moves from the hash to session storage and leaves the address ba
   const location = { hash: '#token=a%2Bb', pathname: '/', search: '' } as Location;
   expect(takeToken(location, { replaceState, state: null } as unknown as History, fake)).toBe('a+b');
   expect(replaceState).toHaveBeenCalledWith(null, '', '/#/');
-  expect(takeToken({ hash: '#/machines' } as Location, {} as History, fake)).toBe('a+b');
+  expect(
+    takeToken({ hash: '#/token=c', pathname: '/', search: '' } as Location, { replaceState, state: null } as unknown as History, fake),
+  ).toBe('c');
+  expect(takeToken({ hash: '#/machines' } as Location, {} as History, fake)).toBe('c');
 });
 
 test('the token is base64url without padding, also beyond Latin 1', () => {

@@ -5,12 +5,19 @@ const storageKey = 'hypervue.token';
  * session storage, and the hash is removed so that it does not stay in the address bar or in bookmarks.
  */
 export function takeToken(location: Location, history: History, storage: Storage): string {
-  const match = /^#token=([^&]+)(?:&(.*))?$/.exec(location.hash);
+  const match = /^#\/?token=([^&]+)/.exec(location.hash);
   if (match?.[1]) {
     storage.setItem(storageKey, safeDecode(match[1]));
     history.replaceState(history.state, '', `${location.pathname}${location.search}#/`);
   }
   return storage.getItem(storageKey) ?? '';
+}
+
+/** The printed link pasted into an open tab changes only the hash: start over with its token. */
+export function reloadOnTokenLink(target: Window): void {
+  target.addEventListener('hashchange', () => {
+    if (/^#\/?token=/.test(target.location.hash)) target.location.reload();
+  });
 }
 
 export function storeToken(storage: Storage, token: string): void {

@@ -447,7 +447,7 @@ export const en = {
   login: {
     text: 'This Hypervue asks for its access token.',
     token: 'Access token',
-    refused: 'Not accepted.',
+    refused: 'Not accepted: {reason}',
     submit: 'Connect',
     where: '“hypervue serve” prints the token, and a link that contains it, when it starts.',
   },

@@ -428,7 +428,7 @@ export const zhCN: Messages = {
   login: {
     text: '此 Hypervue 需要访问令牌。',
     token: '访问令牌',
-    refused: '未被接受。',
+    refused: '未被接受：{reason}',
     submit: '连接',
     where: '“hypervue serve”启动时会显示令牌以及包含令牌的链接。',
   },

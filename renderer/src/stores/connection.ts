@@ -28,7 +28,8 @@ export const useConnection = defineStore('connection', () => {
   async function connect(): Promise<void> {
     clearTimeout(timer);
     if (!link) return;
-    if (state.value !== 'lost') state.value = 'connecting';
+    // The banner and the login page stay until the attempt has succeeded.
+    if (state.value === 'ready') state.value = 'connecting';
     try {
       const next = new ContractClient(await link.connect());
       for (const [event, listeners] of subscriptions)
