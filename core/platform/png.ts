@@ -11,5 +11,7 @@ export function encodePng(picture: { width: number; height: number; pixels: Uint
     data[at++] = pixel;
   }
   const png = Object.assign(new PNG({ width, height }), { data });
-  return new Uint8Array(PNG.sync.write(png, { width, height, inputHasAlpha: false, inputColorType: 2, colorType: 2, deflateLevel: 6 } as never));
+  return new Uint8Array(
+    PNG.sync.write(png, { width, height, inputHasAlpha: false, inputColorType: 2, colorType: 2, deflateLevel: 6 } as never),
+  );
 }

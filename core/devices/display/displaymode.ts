@@ -2,13 +2,7 @@
  * From registers to what the monitor shows: kind of picture, size, and where in video memory it comes from. Every value is in bounds
  * whatever the guest programmed: sizes at most MAX_WIDTH x MAX_HEIGHT, addresses are wrapped by the renderers.
  */
-import {
-  AR_MODE,
-  AR_PANNING,
-  ATTR_256_COLORS,
-  ATTR_PAN_STOPS,
-  PALETTE_ADDRESS_SOURCE,
-} from './attribute.ts';
+import { AR_MODE, AR_PANNING, ATTR_256_COLORS, ATTR_PAN_STOPS, PALETTE_ADDRESS_SOURCE } from './attribute.ts';
 import {
   CR_DISPLAY_END,
   CR_MAX_SCAN_LINE,

@@ -60,7 +60,8 @@ function views(buffer: ArrayBufferLike, base: number): Omit<DisplayRegisters, 'v
 }
 
 // Both orders of index and place must agree.
-if (ATTRIBUTE_INDEX !== MISC_OUTPUT + SINGLE_ATTRIBUTE_INDEX || PEL_MASK !== MISC_OUTPUT + SINGLE_PEL_MASK) throw new Error('displayregs layout');
+if (ATTRIBUTE_INDEX !== MISC_OUTPUT + SINGLE_ATTRIBUTE_INDEX || PEL_MASK !== MISC_OUTPUT + SINGLE_PEL_MASK)
+  throw new Error('displayregs layout');
 
 /** The chip's side: live register files. Changes go between `begin` and `end`. */
 export class PublishedRegisters implements DisplayRegisters {

@@ -30,8 +30,7 @@ export function buildEdid(width: number, height: number): Uint8Array {
   edid.set([0xee, 0x91, 0xa3, 0x54, 0x4c, 0x99, 0x26, 0x0f, 0x50, 0x54], 25);
   // Established timings: 640x480, 800x600 and 1024x768 at 60 Hz.
   edid.set([0x21, 0x08, 0x00], 35);
-  for (const [index, [standardWidth, aspect]] of STANDARD.entries())
-    edid.set([standardWidth / 8 - 31, aspect << 6], 38 + index * 2);
+  for (const [index, [standardWidth, aspect]] of STANDARD.entries()) edid.set([standardWidth / 8 - 31, aspect << 6], 38 + index * 2);
   edid.set(detailedTiming(width, height, mmWidth, mmHeight), 54);
   // Range limits: 50-125 Hz, 30-160 kHz, up to 330 MHz.
   edid.set([0, 0, 0, 0xfd, 0, 50, 125, 30, 160, 33, 0x01, 0x0a, 0x20, 0x20, 0x20, 0x20, 0x20, 0x20], 72);

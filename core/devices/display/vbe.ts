@@ -135,7 +135,8 @@ export class Vbe {
       regs[VBE_X_OFFSET] = 0;
       regs[VBE_Y_OFFSET] = 0;
       this.settle();
-      if (!(value & VBE_NOCLEARMEM)) this.host.clear(Math.min(this.vramBytes, this.pitch() * regs[VBE_YRES]! * (regs[VBE_BPP] === 4 ? 4 : 1)));
+      if (!(value & VBE_NOCLEARMEM))
+        this.host.clear(Math.min(this.vramBytes, this.pitch() * regs[VBE_YRES]! * (regs[VBE_BPP] === 4 ? 4 : 1)));
     } else if (!(value & VBE_ENABLED)) regs[VBE_BANK] = 0;
   }
 

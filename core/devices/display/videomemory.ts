@@ -53,13 +53,7 @@ export class VideoMemory implements MmioHandler {
     this.length = window.length;
     this.bank = graphics.memoryMap === 1 ? options.bank : 0;
     this.mapMask = options.packed ? 15 : sequencer.mapMask;
-    this.access = !options.enabled
-      ? 'off'
-      : options.packed || sequencer.chain4
-        ? 'linear'
-        : graphics.oddEven
-          ? 'oddeven'
-          : 'planar';
+    this.access = !options.enabled ? 'off' : options.packed || sequencer.chain4 ? 'linear' : graphics.oddEven ? 'oddeven' : 'planar';
     this.fastText = this.access === 'oddeven' && graphics.transparent && (this.mapMask & 3) === 3 && (graphics.readPlane & 2) === 0;
   }
 
