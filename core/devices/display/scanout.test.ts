@@ -236,7 +236,7 @@ describe('Bochs VBE modes', () => {
   const poke = (bench: VgaBench, offset: number, ...bytes: number[]) => {
     bench.vga.writeConfig(0x10, 0xe0000000, 4);
     bench.vga.writeConfig(0x04, 2, 2);
-    bytes.forEach((byte, i) => bench.write(0xe0000000 + offset + i, byte));
+    for (const [i, byte] of bytes.entries()) bench.write(0xe0000000 + offset + i, byte);
   };
 
   it.each([
