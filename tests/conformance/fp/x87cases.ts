@@ -190,11 +190,6 @@ function source(random: Random, view: DataView, kind: Instruction['source'], i: 
   }
 }
 
-export interface X87Options {
-  /** All exceptions masked, round to nearest, 64 bits. */
-  plain?: boolean;
-}
-
 /** `index` walks the special values first; then everything is random. */
 export function x87Case(random: Random, instruction: Instruction, index: number): DataView {
   const view = blank(random, instruction);

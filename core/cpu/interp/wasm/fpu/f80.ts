@@ -5,9 +5,7 @@
  *
  * Flags go to FP.flags, C1 to FP.up. The caller decides what an unmasked exception means for the destination.
  */
-import {
-  addUnpacked, divUnpacked, FP, FP_DE, FP_IE, FP_ZE, mulUnpacked, Q, R, RC_DOWN, roundPack, sqrtUnpacked, TOP_BIT,
-} from './unpacked';
+import { addUnpacked, divUnpacked, FP, FP_DE, FP_IE, FP_ZE, mulUnpacked, Q, R, RC_DOWN, roundPack, sqrtUnpacked, TOP_BIT } from './unpacked';
 
 /** An 80-bit result. */
 export class F {

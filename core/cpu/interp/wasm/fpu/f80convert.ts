@@ -1,7 +1,7 @@
 /** Conversions between 80-bit extended, single, double and integers, and rounding to an integral value. */
 import {
-  classify80, Ctl, deliver80, exp80, F, indefinite80, invalid80, isDenormal80, K_FINITE, K_INF, K_NAN, K_UNSUPPORTED, K_ZERO, QUIET, quieten80,
-  set80, sig80,
+  classify80, Ctl, deliver80, exp80, indefinite80, invalid80, isDenormal80, K_FINITE, K_INF, K_NAN, K_UNSUPPORTED, K_ZERO, QUIET,
+  quieten80, set80, sig80,
 } from './f80';
 import { FP, FP_DE, FP_IE, FP_PE, Q, R, RC_DOWN, RC_NEAREST, RC_UP, roundPack, TOP_BIT } from './unpacked';
 

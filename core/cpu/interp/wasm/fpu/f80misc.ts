@@ -1,10 +1,10 @@
 /** FPREM, FPREM1, FSCALE, FXTRACT and comparisons on 80-bit numbers (SDM volume 2). */
 import {
-  classify80, denormals80, exp80, F, inf80, invalid80, isDenormal80, isSnan80, K_FINITE, K_INF, K_NAN, K_UNSUPPORTED, K_ZERO, nan80, set80, sig80,
-  zero80,
+  classify80, denormals80, exp80, F, inf80, invalid80, isDenormal80, isSnan80, K_FINITE, K_INF, K_NAN, K_UNSUPPORTED, K_ZERO, nan80,
+  set80, sig80, zero80,
 } from './f80';
 import { deliverExact, unaryNan80 } from './f80convert';
-import { FP, FP_DE, FP_IE, FP_ZE, TOP_BIT } from './unpacked';
+import { FP, FP_DE, FP_IE, FP_ZE } from './unpacked';
 import { div128, W } from './wide';
 
 /** Relations: C3 C2 C0 of FCOM as bits 6, 2, 0, which are also ZF PF CF of FCOMI. */

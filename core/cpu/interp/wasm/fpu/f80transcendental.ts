@@ -4,14 +4,12 @@
  * circular functions is reduced with the 66-bit pi of Intel processors, so that sin(pi) is what programs expect from an x87.
  */
 import {
-  classify80, deliver80, denormals80, exp80, F, inf80, invalid80, isDenormal80, K_FINITE, K_INF, K_NAN, K_UNSUPPORTED, K_ZERO, nan80, set80, sig80,
+  classify80, deliver80, denormals80, exp80, F, inf80, invalid80, isDenormal80, K_FINITE, K_INF, K_NAN, K_ZERO, nan80, set80, sig80,
   zero80,
 } from './f80';
-import { deliverExact, unaryNan80 } from './f80convert';
+import { unaryNan80 } from './f80convert';
 import { divUnpacked, FP, FP_DE, FP_PE, FP_UE, FP_ZE, normalise, Q, R, TOP_BIT } from './unpacked';
-import {
-  ATAN_TABLE, COS_COEF, EXP_COEF, LN2_HI, LN2_LO, LOG2E_HI, LOG2E_LO, ODD_COEF, PI_4_HI, PI_4_LO, SIN_COEF,
-} from './transtables';
+import { ATAN_TABLE, COS_COEF, EXP_COEF, LN2_HI, LN2_LO, LOG2E_HI, LOG2E_LO, ODD_COEF, PI_4_HI, PI_4_LO, SIN_COEF } from './transtables';
 import { divFraction128, mulHigh128, shiftRightJam, W } from './wide';
 
 /** A positive number (hi:lo)/2^127 * 2^exp, normalised; or zero when hi is 0. */

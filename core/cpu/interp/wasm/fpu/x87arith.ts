@@ -1,10 +1,10 @@
 /** FADD, FMUL, FSUB(R), FDIV(R) and the comparisons, on stack registers and on a memory operand already widened into F. */
 import { setEflags } from '../flags';
-import { add80, classify80, div80, F, isSnan80, K_NAN, K_UNSUPPORTED, mul80 } from './f80';
+import { add80, classify80, div80, F, K_NAN, mul80 } from './f80';
 import { Source } from './f80convert';
 import { CMP_UNORDERED, compare80 } from './f80misc';
 import { FP, FP_DE, FP_IE, FP_ZE } from './unpacked';
-import { begin, commit, commitFlags, getSw, isEmpty, pop, setSt, setSw, stackFault, storeF, stSe, stSig, SW_C0, SW_C1, SW_C2, SW_C3 } from './x87stack';
+import { begin, commit, getSw, isEmpty, pop, setSw, stackFault, storeF, stSe, stSig, SW_C0, SW_C1, SW_C2, SW_C3 } from './x87stack';
 
 /** F = a op b, where op is modrm.reg: 0 add, 1 mul, 4 a - b, 5 b - a, 6 a / b, 7 b / a. */
 function compute(op: u32, as: u32, ag: u64, bs: u32, bg: u64): void {

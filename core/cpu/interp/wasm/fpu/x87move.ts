@@ -3,7 +3,7 @@ import { getEflags } from '../flags';
 import { F, quieten80, set80 } from './f80';
 import { Source } from './f80convert';
 import { FP, FP_DE, FP_IE, RC_NEAREST, RC_UP } from './unpacked';
-import { classify80, Ctl, indefinite80, K_NAN } from './f80';
+import { classify80, Ctl, K_NAN } from './f80';
 import { begin, commit, commitFlags, isEmpty, pop, push, setSt, stackFault, storeF, stSe, stSig } from './x87stack';
 
 function pushF(): void {

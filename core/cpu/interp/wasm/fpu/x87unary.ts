@@ -1,5 +1,5 @@
 /** D9 E0..FF but the constants: sign changes, tests, square root, remainders, scaling and the transcendental instructions. */
-import { classify80, F, indefinite80, isDenormal80, K_FINITE, K_INF, K_NAN, K_UNSUPPORTED, K_ZERO, set80, sqrt80 } from './f80';
+import { classify80, F, isDenormal80, K_FINITE, K_INF, K_NAN, K_ZERO, set80, sqrt80 } from './f80';
 import { roundInt80 } from './f80convert';
 import { CMP_UNORDERED, compare80, extract80, Rem, rem80, scale80, Xtract } from './f80misc';
 import { atan80, cos80, exp2m1, outOfRange80, sin80, tan80, ylog2x, ylog2xp1 } from './f80transcendental';

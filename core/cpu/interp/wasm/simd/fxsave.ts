@@ -3,11 +3,9 @@ import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { raiseFault, raiseFaultErr } from '../fault';
 import { getCw, getSw, getTw, loadCw, phys, setSw, setTw, ST_BASE, updateSummary } from '../fpu/x87stack';
-import { memLinear, memProbeR, memProbeW, memRead16, memRead32, memRead64, memReadV, memWrite16, memWrite32, memWrite64, memWriteV } from '../mem';
+import { memLinear, memProbeR, memProbeW, memRead16, memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../mem';
 import { REC_MODRM, REC_PREFIX } from '../record';
-import {
-  S_CODE_MODE, S_CR0, S_FPU_FCS, S_FPU_FDP, S_FPU_FDS, S_FPU_FIP, S_FPU_FOP, S_MXCSR, VEC_GP, VEC_NM,
-} from '../stateoffsets';
+import { S_CODE_MODE, S_CR0, S_FPU_FCS, S_FPU_FDP, S_FPU_FDS, S_FPU_FIP, S_FPU_FOP, S_MXCSR, VEC_GP, VEC_NM } from '../stateoffsets';
 import { MXCSR_MASK } from './mxcsr';
 import { checkSse, isMem, undefinedOp, xmmPtr } from './operand';
 

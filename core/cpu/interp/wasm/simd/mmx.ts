@@ -1,9 +1,9 @@
 /** Integer instructions on MMX registers: the unprefixed half of the integer map (SDM volume 2; SSE and SSE2 additions included). */
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
-import { checkPending, enterMmx, setTw } from '../fpu/x87stack';
+import { enterMmx, setTw } from '../fpu/x87stack';
 import { memProbeW, memRead16, memRead32, memWrite32, memWrite64, memWrite8 } from '../mem';
-import { REC_MODRM, REC_OPCODE, REC_PREFIX, REC_REG, REC_RM, REC_SIZES } from '../record';
+import { REC_MODRM, REC_SIZES } from '../record';
 import { S_GPR } from '../stateoffsets';
 import { groupShift, pack, packedOp, shiftPacked } from './intops';
 import { checkMmx, imm8, isMem, regGpr, regMm, rmGpr, rmMm, setMm, srcMm, undefinedOp } from './operand';

@@ -7,7 +7,7 @@ import { recOff, recSeg } from '../ea';
 import { raiseFault, raiseFaultErr } from '../fault';
 import { checkPending, enterMmx, ST_BASE } from '../fpu/x87stack';
 import { memLinear, memRead32, memRead64, memReadV } from '../mem';
-import { REC_IMM, REC_MEM, REC_MODRM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PREFIX, REC_REG, REC_RM } from '../record';
+import { REC_IMM, REC_MEM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PREFIX, REC_REG, REC_RM } from '../record';
 import { S_CR0, S_CR4, S_GPR, S_SCRATCH_FPU, S_XMM, VEC_GP, VEC_NM, VEC_UD } from '../stateoffsets';
 
 const CR0_EM: u32 = 4;

@@ -4,7 +4,7 @@ import { memWrite32, memWrite64 } from '../mem';
 import { REC_OPCODE, REC_SIZES } from '../record';
 import { group15 } from './fxsave';
 import { mmxExec } from './mmx';
-import { isMem, P_66, P_F3, P_NONE, prefixClass, regGpr, undefinedOp } from './operand';
+import { isMem, P_66, P_NONE, prefixClass, regGpr, undefinedOp } from './operand';
 import { sseConvert } from './ssecvt';
 import { sseFloat } from './ssefloat';
 import { sseIntExec, sseIntPrefixed } from './sseint';

@@ -3,7 +3,7 @@
  * significand bits, 24 or 53, and stands for the format; values are bit patterns, singles in the low half.
  */
 import {
-  addUnpacked, divUnpacked, FP, FP_DE, FP_IE, FP_OE, FP_PE, FP_UE, FP_ZE, mulUnpacked, normalise, Q, R, RC_DOWN, roundPack, sqrtUnpacked, TOP_BIT,
+  addUnpacked, divUnpacked, FP, FP_DE, FP_IE, FP_ZE, mulUnpacked, Q, R, RC_DOWN, roundPack, sqrtUnpacked, TOP_BIT,
 } from '../fpu/unpacked';
 import { M } from './mxcsr';
 

@@ -6,7 +6,7 @@ import { memRead32, memRead64 } from '../mem';
 import { REC_SIZES } from '../record';
 import { M, beginSse, endSse } from './mxcsr';
 import {
-  checkSse, checkSseMmx, isMem, P_66, P_F2, P_F3, P_NONE, regGpr, regMm, regXmm, rmGpr, rmMm, SCRATCH, setMm, src128, src32, src64, srcMm,
+  checkSse, checkSseMmx, isMem, P_66, P_F2, P_F3, P_NONE, regGpr, regMm, regXmm, rmGpr, SCRATCH, setMm, src128, src32, src64, srcMm,
   undefinedOp,
 } from './operand';
 import { flushInput, fromInteger, isNan, narrow, widen } from './softfloat';

@@ -5,10 +5,8 @@
 import { setEflags } from '../flags';
 import { FP, FP_DE, FP_IE } from '../fpu/unpacked';
 import { M, beginSse, endSse } from './mxcsr';
-import { checkSse, imm8, isMem, P_66, P_F2, P_F3, P_NONE, regXmm, SCRATCH, src128, src32, src64, undefinedOp } from './operand';
-import {
-  flushInput, indefinite, isDenormal, isNan, isSnan, OP_ADD, OP_DIV, OP_MUL, OP_SUB, propagate, softBinary, softSqrt, widen,
-} from './softfloat';
+import { checkSse, imm8, P_66, P_F2, P_F3, regXmm, SCRATCH, src128, src32, src64, undefinedOp } from './operand';
+import { flushInput, isDenormal, isNan, isSnan, OP_ADD, OP_DIV, OP_MUL, OP_SUB, softBinary, softSqrt } from './softfloat';
 
 /** Results of all lanes before any of them is written: an exception must leave the destination alone. */
 const OUT: usize = SCRATCH + 16;

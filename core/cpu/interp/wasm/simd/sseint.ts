@@ -5,7 +5,7 @@ import { REC_MODRM, REC_SIZES } from '../record';
 import { groupShift, pack, packedOp, shiftPacked, unpackHigh } from './intops';
 import { maskedStore } from './mmx';
 import {
-  checkAligned, checkSse, checkSseMmx, imm8, isMem, P_66, P_F2, P_F3, regGpr, regMm, regXmm, rmGpr, rmMm, rmXmm, SCRATCH, setMm, src128, src64,
+  checkAligned, checkSse, checkSseMmx, imm8, isMem, P_F2, P_F3, regGpr, regMm, regXmm, rmGpr, rmMm, rmXmm, SCRATCH, setMm, src128, src64,
   undefinedOp,
 } from './operand';
 import { enterMmx } from '../fpu/x87stack';

@@ -1,10 +1,7 @@
 /** Moves, logical operations, shuffles and unpacks of packed and scalar floating-point values: no arithmetic, no MXCSR. */
 import { recOff, recSeg } from '../ea';
 import { memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../mem';
-import { REC_MODRM, REC_SIZES } from '../record';
-import {
-  checkAligned, checkSse, imm8, isMem, P_66, P_F2, P_F3, P_NONE, regGpr, regXmm, rmXmm, src128, undefinedOp,
-} from './operand';
+import { checkAligned, checkSse, imm8, isMem, P_66, P_F2, P_F3, regGpr, regXmm, rmXmm, src128, undefinedOp } from './operand';
 
 /** 10, 11: unaligned and scalar moves. */
 function movu(rec: usize, op: u32, p: i32): void {
