@@ -18,8 +18,11 @@ export interface Engine {
   readonly id: string;
   readonly name: string;
   capabilities(): Promise<EngineCapabilities>;
-  /** Resolves once the machine runs; rejects with a HypervueError that names the object and the way out. */
-  start(config: VmConfig, folder: string): Promise<RunningVm>;
+  /**
+   * Resolves once the machine runs; rejects with a HypervueError that names the object and the way out. `watch` gets the machine before it starts,
+   * to subscribe to what it says meanwhile.
+   */
+  start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void): Promise<RunningVm>;
 }
 
 export interface DisplayMode {
@@ -32,6 +35,8 @@ export interface DisplayMode {
 /** A machine under way. Every method rejects with 'vm-crashed' or 'invalid-state' once it has ended. */
 export interface RunningVm {
   readonly state: VmStateName;
+  /** Process id of the machine's process on this host, where it has one. */
+  readonly pid?: number | undefined;
   readonly display: DisplayMode | undefined;
   /** `error` is set with 'crashed'. After 'off' or 'crashed' nothing more comes. */
   onState(listener: (state: VmStateName, error?: HypervueError) => void): Disposable;

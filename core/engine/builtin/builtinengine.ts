@@ -1,0 +1,341 @@
+import { connect } from 'node:net';
+import type { ChannelKind } from '../../contract/methods.ts';
+import type { ByteChannel } from '../../contract/transport.ts';
+import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
+import { socketPath } from '../../platform/folders.ts';
+import { socketChannel } from '../../platform/socketchannel.ts';
+import type { Disposable } from '../../util/disposable.ts';
+import { Emitter } from '../../util/emitter.ts';
+import { HypervueError } from '../../util/errors.ts';
+import type { DisplayMode, Engine, EngineCapabilities, RunningVm } from '../engine.ts';
+import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmCallName, VmCalls, VmProcessHandle } from './protocol.ts';
+
+/** Milliseconds for the process to report ready, and for ordinary calls. */
+const READY_MS = 20_000;
+const CALL_MS = 30_000;
+/** Force off waits this long for disks to be flushed before it kills. */
+const FORCE_OFF_MS = 10_000;
+/** A process that has reported the end of its machine has this long to go. */
+const EXIT_MS = 5000;
+/** Characters of the process's output kept to explain a crash. */
+const OUTPUT_KEPT = 4000;
+/** Most the built-in engine gives one machine, MiB. */
+export const MAX_MEMORY_MIB = 3072;
+
+export interface BuiltinEngineOptions {
+  launcher: ProcessLauncher;
+  firmwareFolder: string;
+  cpuWasmPath: string;
+  /** Private folder for channel sockets. */
+  runtimeFolder: string;
+}
+
+/** The hypervisor inside: one VM process a machine. */
+export class BuiltinEngine implements Engine {
+  readonly id = 'builtin';
+  readonly name = 'Built-in hypervisor';
+  private readonly options: BuiltinEngineOptions;
+
+  constructor(options: BuiltinEngineOptions) {
+    this.options = options;
+  }
+
+  async capabilities(): Promise<EngineCapabilities> {
+    return {
+      available: true,
+      reason: 'Part of Hypervue; needs nothing else on this computer.',
+      pause: true,
+      hotMediaChange: true,
+      maxMemoryMiB: MAX_MEMORY_MIB,
+      maxVcpus: 1,
+    };
+  }
+
+  async start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void): Promise<RunningVm> {
+    const channelSocket = socketPath(this.options.runtimeFolder, config.id.replaceAll('-', '').slice(0, 16));
+    const vm = new BuiltinVm(config.name, this.options.launcher.launch(config.name), channelSocket);
+    watch?.(vm);
+    const { firmwareFolder, cpuWasmPath } = this.options;
+    await vm.start({ config, folder, firmwareFolder, cpuWasmPath, channelSocket });
+    return vm;
+  }
+}
+
+interface PendingCall {
+  resolve(result: unknown): void;
+  reject(error: HypervueError): void;
+  timer: NodeJS.Timeout;
+}
+
+class BuiltinVm implements RunningVm {
+  state: VmStateName = 'starting';
+  display: DisplayMode | undefined;
+  private readonly name: string;
+  private readonly handle: VmProcessHandle;
+  private readonly socket: string;
+  private readonly calls = new Map<number, PendingCall>();
+  private readonly states = new Emitter<{ state: VmStateName; error?: HypervueError }>();
+  private readonly modes = new Emitter<DisplayMode>();
+  private readonly logs = new Emitter<LogEntry>();
+  private readonly statistics = new Emitter<VmStats>();
+  private readonly ready: Promise<void>;
+  private markReady!: () => void;
+  private failReady!: (error: HypervueError) => void;
+  private nextId = 1;
+  private exited = false;
+  /** This side asked the process to end. */
+  private asked = false;
+  /** The end that the process itself reported. */
+  private last: { state: VmStateName; error?: HypervueError } | undefined;
+  private output = '';
+  private partialLine = '';
+  private readonly exitListeners: (() => void)[] = [];
+
+  get pid(): number | undefined {
+    return this.handle.pid;
+  }
+
+  constructor(name: string, handle: VmProcessHandle, socket: string) {
+    this.name = name;
+    this.handle = handle;
+    this.socket = socket;
+    this.ready = new Promise((resolve, reject) => {
+      this.markReady = resolve;
+      this.failReady = reject;
+    });
+    this.ready.catch(() => {});
+    handle.onMessage((message) => this.receive(message));
+    handle.onOutput((text) => {
+      this.output = (this.output + text).slice(-OUTPUT_KEPT);
+      const lines = (this.partialLine + text).split('\n');
+      this.partialLine = lines.pop()!.slice(-OUTPUT_KEPT);
+      for (const line of lines)
+        if (line.trim()) this.logs.emit({ time: new Date().toISOString(), level: 'warn', scope: 'process', message: line });
+    });
+    handle.onExit((code, signal) => this.ended(code, signal));
+  }
+
+  async start(params: VmCalls['start']['params']): Promise<void> {
+    const timer = setTimeout(() => {
+      this.failReady(
+        new HypervueError(
+          'timeout',
+          `the process of ${this.name} did not start in time`,
+          { object: this.name, operation: 'start' },
+          'Try again.',
+        ),
+      );
+      this.handle.kill();
+    }, READY_MS);
+    try {
+      await this.ready;
+      await this.call('start', params, 60_000);
+    } catch (error) {
+      // The process ends by itself after a failed start, and with it its hold on files; one that does not is killed.
+      this.asked = true;
+      await this.gone(EXIT_MS);
+      this.state = 'off';
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  onState(listener: (state: VmStateName, error?: HypervueError) => void): Disposable {
+    return this.states.on(({ state, error }) => listener(state, error));
+  }
+
+  onDisplayMode(listener: (mode: DisplayMode) => void): Disposable {
+    return this.modes.on(listener);
+  }
+
+  onLog(listener: (entry: LogEntry) => void): Disposable {
+    return this.logs.on(listener);
+  }
+
+  onStats(listener: (stats: VmStats) => void): Disposable {
+    return this.statistics.on(listener);
+  }
+
+  async pause(): Promise<void> {
+    await this.call('pause', null);
+  }
+
+  async resume(): Promise<void> {
+    await this.call('resume', null);
+  }
+
+  async reset(): Promise<void> {
+    await this.call('reset', null);
+  }
+
+  async shutdown(): Promise<void> {
+    await this.call('shutdown', null);
+  }
+
+  /** Flushes disks and ends the process; one that does not answer in time is killed. Resolves when it is gone. */
+  async forceOff(): Promise<void> {
+    if (this.exited) return;
+    this.asked = true;
+    this.setState('stopping');
+    this.call('forceOff', null, FORCE_OFF_MS).catch(() => {});
+    await this.gone(FORCE_OFF_MS);
+  }
+
+  /** Resolves when the process has ended; kills it after `limitMs`. */
+  private gone(limitMs: number): Promise<void> {
+    if (this.exited) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.handle.kill(), limitMs);
+      this.exitListeners.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  screenshot(maxWidth?: number): Promise<VmCalls['screenshot']['result']> {
+    return this.call('screenshot', maxWidth === undefined ? {} : { maxWidth });
+  }
+
+  screenText(): Promise<VmCalls['screenText']['result']> {
+    return this.call('screenText', null);
+  }
+
+  async typeText(text: string, delayMs: number): Promise<void> {
+    await this.call('typeText', { text, delayMs }, CALL_MS + text.length * (delayMs + 20));
+  }
+
+  async cancelTyping(): Promise<void> {
+    await this.call('cancelTyping', null);
+  }
+
+  async sendKeys(keys: readonly string[]): Promise<void> {
+    await this.call('sendKeys', { keys: [...keys] });
+  }
+
+  async changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void> {
+    await this.call('changeMedium', { drive, path, readOnly });
+  }
+
+  openChannel(kind: ChannelKind): Promise<ByteChannel> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.socket);
+      socket.once('error', (error) =>
+        reject(
+          new HypervueError(
+            'invalid-state',
+            `${this.name} has no ${kind} channel now`,
+            { object: this.name, operation: 'open channel' },
+            'Start the machine first.',
+            error,
+          ),
+        ),
+      );
+      socket.once('connect', () => {
+        socket.write(`${kind}\n`);
+        // Paused until the taker listens, so that no byte is lost.
+        socket.pause();
+        resolve(socketChannel(socket));
+      });
+    });
+  }
+
+  private call<K extends VmCallName>(call: K, params: VmCalls[K]['params'], timeoutMs = CALL_MS): Promise<VmCalls[K]['result']> {
+    return new Promise((resolve, reject) => {
+      if (this.exited) {
+        reject(new HypervueError('invalid-state', `${this.name} is not running`, { object: this.name, operation: call }));
+        return;
+      }
+      const id = this.nextId++;
+      const timer = setTimeout(() => {
+        this.calls.delete(id);
+        reject(
+          new HypervueError(
+            'timeout',
+            `${this.name} did not answer in time`,
+            { object: this.name, operation: call },
+            'Force the machine off if it stays like this.',
+          ),
+        );
+      }, timeoutMs);
+      this.calls.set(id, { resolve: resolve as (result: unknown) => void, reject, timer });
+      this.handle.send({ id, call, params } as ToVmProcess);
+    });
+  }
+
+  private receive(message: FromVmProcess): void {
+    switch (message.type) {
+      case 'ready':
+        this.markReady();
+        break;
+      case 'result':
+      case 'error': {
+        const call = this.calls.get(message.id);
+        if (!call) break;
+        this.calls.delete(message.id);
+        clearTimeout(call.timer);
+        if (message.type === 'result') call.resolve(message.result);
+        else call.reject(fromDto(message.error));
+        break;
+      }
+      case 'state': {
+        const error = message.error && fromDto(message.error);
+        // The end of a machine is told once its process is gone, and with it its hold on disks.
+        if (message.state === 'off' || message.state === 'crashed') {
+          this.last = error ? { state: message.state, error } : { state: message.state };
+          void this.gone(EXIT_MS);
+        } else if (!this.last) this.setState(message.state, error);
+        break;
+      }
+      case 'display':
+        this.display = message.mode;
+        this.modes.emit(message.mode);
+        break;
+      case 'log':
+        this.logs.emit(message.entry);
+        break;
+      case 'stats':
+        this.statistics.emit(message.stats);
+        break;
+    }
+  }
+
+  private setState(state: VmStateName, error?: HypervueError): void {
+    if (this.state === state && !error) return;
+    this.state = state;
+    this.states.emit(error ? { state, error } : { state });
+  }
+
+  private ended(code: number | null, signal: string | null): void {
+    if (this.exited) return;
+    this.exited = true;
+    const how = signal ? `was ended by ${signal}` : `ended with code ${code}`;
+    const tail = this.output.trim().split('\n').slice(-3).join('\n');
+    const error = new HypervueError(
+      'vm-crashed',
+      `the process of ${this.name} ${how}`,
+      { object: this.name, ...(code === null ? {} : { code }), ...(signal ? { signal } : {}), ...(tail ? { output: tail } : {}) },
+      'Start the machine again. Its log tells more.',
+    );
+    this.failReady(error);
+    for (const call of this.calls.values()) {
+      clearTimeout(call.timer);
+      call.reject(error);
+    }
+    this.calls.clear();
+    if (this.last) this.setState(this.last.state, this.last.error);
+    else if (this.asked) this.setState('off');
+    else this.setState('crashed', error);
+    for (const listener of this.exitListeners.splice(0)) listener();
+  }
+}
+
+function fromDto(dto: {
+  kind: HypervueError['kind'];
+  message: string;
+  context: HypervueError['context'];
+  fix?: string | undefined;
+}): HypervueError {
+  return new HypervueError(dto.kind, dto.message, dto.context, dto.fix);
+}

@@ -1,0 +1,42 @@
+import { readdir, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import type { FolderListing } from '../contract/host.ts';
+import { fileError } from '../platform/nodefile.ts';
+
+/** Most entries of one folder that are listed. */
+const MAX_ENTRIES = 2000;
+
+/** Lists a folder for the file chooser: folders first, hidden files left out. Null starts in the home folder. */
+export async function browse(folder: string | null): Promise<FolderListing> {
+  const at = path.resolve(folder ?? homedir());
+  let names: string[];
+  try {
+    names = await readdir(at);
+  } catch (error) {
+    throw fileError(error, at, 'list');
+  }
+  const entries = await Promise.all(
+    names
+      .filter((name) => !name.startsWith('.'))
+      .slice(0, MAX_ENTRIES)
+      .map(async (name) => {
+        const full = path.join(at, name);
+        try {
+          const info = await stat(full);
+          const kind = info.isDirectory()
+            ? ('folder' as const)
+            : info.isFile() || info.isBlockDevice()
+              ? ('file' as const)
+              : ('other' as const);
+          return { name, path: full, kind, sizeBytes: info.size, modifiedAt: info.mtime.toISOString() };
+        } catch {
+          return { name, path: full, kind: 'other' as const, sizeBytes: 0, modifiedAt: new Date(0).toISOString() };
+        }
+      }),
+  );
+  const rank = { folder: 0, file: 1, other: 2 };
+  entries.sort((a, b) => rank[a.kind] - rank[b.kind] || a.name.localeCompare(b.name, undefined, { numeric: true }));
+  const parent = path.dirname(at);
+  return { path: at, parent: parent === at ? null : parent, entries };
+}

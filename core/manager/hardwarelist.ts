@@ -1,0 +1,46 @@
+import type { HardwareItem, VmConfig } from '../contract/vm.ts';
+
+const places: Record<string, string> = {
+  ide0: 'IDE primary master',
+  ide1: 'IDE primary slave',
+  ide2: 'IDE secondary master',
+  ide3: 'IDE secondary slave',
+  fd0: 'Floppy drive A',
+  fd1: 'Floppy drive B',
+};
+
+/** What the machine is made of, for people. */
+export function hardwareList(config: VmConfig): HardwareItem[] {
+  const items: HardwareItem[] = [
+    { id: 'machine', kind: 'machine', label: 'PC (i440FX, PIIX3)', detail: 'ACPI, PCI, ISA' },
+    { id: 'cpu', kind: 'cpu', label: '1 processor, i686', detail: 'Pentium III class: MMX, SSE, SSE2, PAE' },
+    { id: 'memory', kind: 'memory', label: `${config.memoryMiB} MiB`, detail: 'RAM' },
+    {
+      id: 'firmware',
+      kind: 'firmware',
+      label: 'BIOS (SeaBIOS)',
+      detail: config.boot.kernel ? `starts ${config.boot.kernel.path}` : `boots ${config.boot.order.join(', ') || 'nothing'}`,
+    },
+    { id: 'display', kind: 'display', label: 'VGA with Bochs VBE', detail: `${config.display.vramMiB} MiB video memory` },
+    { id: 'keyboard', kind: 'input', label: 'PS/2 keyboard', detail: '' },
+    { id: 'mouse', kind: 'input', label: 'PS/2 mouse', detail: 'absolute positions where the guest has a VMware mouse driver' },
+  ];
+  for (const drive of config.drives)
+    items.push({
+      id: drive.id,
+      kind: drive.kind,
+      label: `${places[drive.id]}: ${drive.kind === 'cdrom' ? 'CD/DVD drive' : drive.kind === 'floppy' ? 'floppy drive' : 'hard disk'}`,
+      detail: drive.path ? `${drive.path}${drive.readOnly ? ' (read-only)' : ''}` : 'empty',
+    });
+  config.serial.forEach((port, index) => {
+    items.push({
+      id: `serial${index}`,
+      kind: 'serial',
+      label: `Serial port COM${index + 1} (16550A)`,
+      detail: port.type === 'file' ? `to ${port.path ?? `serial${index}.log`}` : port.type,
+    });
+  });
+  items.push({ id: 'clock', kind: 'clock', label: 'Real-time clock', detail: config.clock === 'utc' ? 'UTC' : 'local time' });
+  if (config.hpet) items.push({ id: 'hpet', kind: 'clock', label: 'High-precision event timer', detail: '' });
+  return items;
+}

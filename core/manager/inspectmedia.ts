@@ -1,0 +1,225 @@
+import type { MediaInfo } from '../contract/host.ts';
+import type { RandomAccessFile } from '../backend/file.ts';
+import { NodeFile } from '../platform/nodefile.ts';
+
+/** Sizes of floppy images: 160 KiB to 2.88 MiB, and 1.68 MiB DMF. */
+const FLOPPY_SIZES = new Set([163840, 184320, 327680, 368640, 737280, 1228800, 1474560, 1720320, 2949120]);
+const SECTOR = 512;
+const ISO_SECTOR = 2048;
+/** ECMA-119 section 8: the volume descriptors start at sector 16. */
+const FIRST_DESCRIPTOR = 16;
+const MAX_DESCRIPTORS = 64;
+/** Linux boot protocol: "HdrS" at 0x202, kernel_version pointer at 0x20e. */
+const LINUX_MAGIC = 'HdrS';
+const MULTIBOOT_MAGIC = 0x1badb002;
+const MULTIBOOT_SEARCH = 8192;
+const MULTIBOOT_HAS_ADDRESSES = 1 << 16;
+const ELF_MAGIC = 0x7f454c46;
+
+type Problem = MediaInfo['problems'][number];
+
+async function readAt(file: RandomAccessFile, offset: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  await file.read(offset, buffer);
+  return buffer;
+}
+
+const text = (bytes: Buffer) => bytes.toString('latin1').split('\0')[0]!.trim();
+
+/** Names by which installation media give themselves away: volume id, application id or kernel version. */
+const systems: readonly [RegExp, string][] = [
+  [/debian/i, 'Debian GNU/Linux'],
+  [/ubuntu/i, 'Ubuntu'],
+  [/fedora/i, 'Fedora'],
+  [/opensuse|suse/i, 'SUSE Linux'],
+  [/centos|rhel|rocky|alma/i, 'Enterprise Linux'],
+  [/archlinux|arch_/i, 'Arch Linux'],
+  [/alpine/i, 'Alpine Linux'],
+  [/freebsd/i, 'FreeBSD'],
+  [/openbsd/i, 'OpenBSD'],
+  [/netbsd/i, 'NetBSD'],
+  [/memtest|mt86/i, 'Memtest86+'],
+  [/^(CCCOMA|CPBA|CENA|ESD-ISO|J_CCSA|GRMC|WXP|XRM|XP|W2K|WIN)/i, 'Windows'],
+  [/grub/i, 'GRUB'],
+  [/kolibri/i, 'KolibriOS'],
+  [/haiku/i, 'Haiku'],
+  [/reactos/i, 'ReactOS'],
+  [/freedos|FD\d\d/i, 'FreeDOS'],
+  [/hypervue/i, 'Hypervue check'],
+  [/linux/i, 'Linux'],
+];
+
+export function guessSystem(...hints: string[]): string {
+  for (const hint of hints) for (const [pattern, name] of systems) if (hint && pattern.test(hint)) return name;
+  return '';
+}
+
+/** Says what a file is from its bytes. Rejects with 'not-found' or 'permission-denied'; anything readable gets an answer. */
+export async function inspectMedia(path: string): Promise<MediaInfo> {
+  const file = await NodeFile.open(path, true);
+  try {
+    const sizeBytes = await file.size();
+    const info: MediaInfo = { path, kind: 'unknown', sizeBytes, bootable: false, label: '', os: '', problems: [] };
+    if (sizeBytes === 0) {
+      info.problems.push({ severity: 'error', message: 'The file is empty.', fix: 'Copy or download it again.' });
+      return info;
+    }
+    const head = await readAt(file, 0, Math.min(sizeBytes, MULTIBOOT_SEARCH));
+    if (await inspectIso(file, info)) return info;
+    if (inspectMultiboot(head, info)) return info;
+    if (await inspectLinux(file, head, info)) return info;
+    inspectDisk(head, info);
+    return info;
+  } finally {
+    await file.close();
+  }
+}
+
+/** ECMA-119 volume descriptors and the El Torito boot record. */
+async function inspectIso(file: RandomAccessFile, info: MediaInfo): Promise<boolean> {
+  let primary: Buffer | undefined;
+  let bootCatalog = -1;
+  for (let index = 0; index < MAX_DESCRIPTORS; index++) {
+    const offset = (FIRST_DESCRIPTOR + index) * ISO_SECTOR;
+    if (offset + ISO_SECTOR > info.sizeBytes) break;
+    const descriptor = await readAt(file, offset, ISO_SECTOR);
+    if (descriptor.toString('latin1', 1, 6) !== 'CD001') break;
+    const type = descriptor[0];
+    if (type === 1 && !primary) primary = descriptor;
+    if (type === 0 && descriptor.toString('latin1', 7, 30) === 'EL TORITO SPECIFICATION') bootCatalog = descriptor.readUInt32LE(71);
+    if (type === 255) break;
+  }
+  if (!primary) return false;
+  info.kind = 'iso';
+  info.label = text(primary.subarray(40, 72));
+  info.os = guessSystem(info.label, text(primary.subarray(318, 446)), text(primary.subarray(574, 702)));
+  const expected = primary.readUInt32LE(80) * ISO_SECTOR;
+  if (expected > info.sizeBytes)
+    info.problems.push({
+      severity: 'error',
+      message: `The image is cut off: it should have ${expected} bytes and has ${info.sizeBytes}.`,
+      fix: 'Download or copy it again.',
+    });
+  if (bootCatalog > 0 && (bootCatalog + 1) * ISO_SECTOR <= info.sizeBytes) {
+    const catalog = await readAt(file, bootCatalog * ISO_SECTOR, 64);
+    // Validation entry: header id 1, key bytes 55 AA; then the initial entry, 0x88 = bootable (El Torito 1.0 section 2).
+    info.bootable = catalog[0] === 1 && catalog[30] === 0x55 && catalog[31] === 0xaa && catalog[32] === 0x88;
+  }
+  if (!info.bootable) info.problems.push(notBootable('This disc has no boot record for a PC.'));
+  return true;
+}
+
+const notBootable = (message: string): Problem => ({
+  severity: 'warning',
+  message,
+  fix: 'Choose a bootable image, or add one as a second drive later.',
+});
+
+/** Multiboot 0.6.96 section 3.1: the header lies in the first 8192 bytes, aligned to 4; a loader needs an ELF file or the addresses in the header. */
+function inspectMultiboot(head: Buffer, info: MediaInfo): boolean {
+  for (let at = 0; at + 12 <= head.length; at += 4) {
+    if (head.readUInt32LE(at) !== MULTIBOOT_MAGIC) continue;
+    const sum = (MULTIBOOT_MAGIC + head.readUInt32LE(at + 4) + head.readUInt32LE(at + 8)) >>> 0;
+    const elf = head.readUInt32BE(0) === ELF_MAGIC;
+    if (sum !== 0 || !(elf || head.readUInt32LE(at + 4) & MULTIBOOT_HAS_ADDRESSES)) continue;
+    // A disk whose boot loader carries such a header in its first sectors is a disk.
+    if (!elf && hasBootSignature(head)) continue;
+    info.kind = 'multiboot';
+    info.bootable = true;
+    info.label = 'Multiboot kernel';
+    return true;
+  }
+  return false;
+}
+
+async function inspectLinux(file: RandomAccessFile, head: Buffer, info: MediaInfo): Promise<boolean> {
+  if (head.length < 0x210 || head.toString('latin1', 0x202, 0x206) !== LINUX_MAGIC) return false;
+  info.kind = 'bzimage';
+  info.bootable = true;
+  const at = head.readUInt16LE(0x20e) + 0x200;
+  info.label = at < info.sizeBytes ? text(await readAt(file, at, 128)) : 'Linux kernel';
+  info.os = guessSystem(info.label) || 'Linux';
+  return true;
+}
+
+const hasBootSignature = (head: Buffer) => head.length >= 512 && head[510] === 0x55 && head[511] === 0xaa;
+
+/** Other formats by their first bytes, which a guest would see as garbage. */
+const foreignFormats: readonly [string, string][] = [
+  ['QFI\xfb', 'qcow2'],
+  ['KDMV', 'VMDK'],
+  ['# Disk DescriptorFile', 'VMDK'],
+  ['vhdxfile', 'VHDX'],
+  ['conectix', 'VHD'],
+  ['<<< ', 'VDI'],
+];
+/** And files that are no disks at all. */
+const archives: readonly [string, string][] = [
+  ['\x1f\x8b', 'gzip'],
+  ['\xfd7zXZ\0', 'xz'],
+  ['BZh', 'bzip2'],
+  ['PK\x03\x04', 'zip'],
+  ['\x28\xb5\x2f\xfd', 'zstd'],
+];
+
+function inspectDisk(head: Buffer, info: MediaInfo): void {
+  const startsWith = ([magic]: readonly [string, string]) => head.toString('latin1', 0, magic.length) === magic;
+  const format = foreignFormats.find(startsWith)?.[1];
+  const archive = archives.find(startsWith)?.[1];
+  const refuse = (label: string, message: string, fix: string) => {
+    info.label = label;
+    info.problems.push({ severity: 'error', message, fix });
+  };
+  if (format) {
+    refuse(
+      `${format} image`,
+      `This is a ${format} image; only raw images can be used so far.`,
+      'Convert it: qemu-img convert -O raw IN OUT',
+    );
+    return;
+  }
+  if (archive) {
+    refuse(`${archive} archive`, `This file is compressed (${archive}).`, 'Unpack it and choose what is inside.');
+    return;
+  }
+  if (info.sizeBytes < SECTOR) {
+    refuse('', 'The file is too small to be a disk image.', 'Choose another file.');
+    return;
+  }
+  info.kind = FLOPPY_SIZES.has(info.sizeBytes) ? 'floppy' : 'disk';
+  info.bootable = hasBootSignature(head);
+  // A volume label of DOS boot sectors lies at 43 (FAT12 and FAT16); printable or nothing.
+  const label = text(head.subarray(43, 54));
+  if (head[38] === 0x29 && /^[\x20-\x7e]+$/.test(label) && label !== 'NO NAME') info.label = label;
+  info.os = guessSystem(info.label, bootText(head));
+  if (info.sizeBytes % SECTOR)
+    info.problems.push({
+      severity: 'warning',
+      message: 'The size is no multiple of 512 bytes; the file may be cut off.',
+      fix: 'Compare it with the original.',
+    });
+  if (!info.bootable) info.problems.push(notBootable('The first sector has no boot signature (55 AA).'));
+  else if (info.kind === 'disk') inspectPartitions(head, info);
+}
+
+/** The text a boot loader shows, which names it. */
+const bootText = (head: Buffer) => (head.toString('latin1', 0, SECTOR).match(/[\x20-\x7e]{4,}/g) ?? []).join(' ');
+
+/** MBR partition table (four entries of 16 bytes at 446) and the GPT header at sector 1 (UEFI 2.10 section 5.3.2). */
+function inspectPartitions(head: Buffer, info: MediaInfo): void {
+  const gpt = head.length >= 2 * SECTOR && head.toString('latin1', SECTOR, SECTOR + 8) === 'EFI PART';
+  const entries = [0, 1, 2, 3].map((index) => head.subarray(446 + index * 16, 462 + index * 16)).filter((entry) => entry[4] !== 0);
+  // A file system without partitions has code or text where the table would be.
+  if (entries.some((entry) => (entry[0]! & 0x7f) !== 0)) return;
+  const end = gpt
+    ? Number(head.readBigUInt64LE(SECTOR + 32)) + 1
+    : Math.max(0, ...entries.map((entry) => entry.readUInt32LE(8) + entry.readUInt32LE(12)));
+  if (gpt) info.label ||= 'GPT disk';
+  else if (entries.length) info.label ||= `MBR disk, ${entries.length} ${entries.length === 1 ? 'partition' : 'partitions'}`;
+  if (end * SECTOR > info.sizeBytes)
+    info.problems.push({
+      severity: 'warning',
+      message: 'Its partitions reach beyond the end of the file; it may be cut off.',
+      fix: 'Copy or download it again.',
+    });
+}

@@ -1,0 +1,382 @@
+import { createHash } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { ChannelKind } from '../contract/methods.ts';
+import type { ByteChannel } from '../contract/transport.ts';
+import type { LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
+import type { RunningVm } from '../engine/engine.ts';
+import { acquireLock } from '../platform/locks.ts';
+import { DisposableStore, type Disposable } from '../util/disposable.ts';
+import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { checkConfig } from './configrules.ts';
+import { checkMedium, type PreflightParts, preflightStart, throwFirst } from './preflight.ts';
+import { writeVmConfig } from './vmconfigfile.ts';
+import { VmLog } from './vmlog.ts';
+
+/** Held in the VM folder while the machine runs. */
+export const LOCK_FILE = '.lock';
+const THUMBNAIL_FILE = 'thumbnail.png';
+const THUMBNAIL_WIDTH = 320;
+/** Milliseconds between two keys of typed text when the client names none: quick, and a BIOS still keeps up. */
+const TYPING_DELAY_MS = 20;
+
+export interface MachineParts extends PreflightParts {
+  changed(machine: Machine): void;
+  logged(machine: Machine, entry: LogEntry): void;
+}
+
+export interface MachineSource {
+  id: string;
+  folder: string;
+  config: VmConfig | null;
+  problem: HypervueError | null;
+}
+
+/** One machine of the library, running or not. */
+export class Machine {
+  readonly id: string;
+  folder: string;
+  config: VmConfig | null;
+  state: VmStateName = 'off';
+  stats: VmStats | null = null;
+  private problem: HypervueError | null;
+  private readonly parts: MachineParts;
+  private readonly log: VmLog;
+  private vm: RunningVm | undefined;
+  /** Settles when the start under way has ended, either way. */
+  private starting: Promise<unknown> | undefined;
+  private held = new DisposableStore();
+  private readonly driveLocks = new Map<string, Disposable>();
+  private startedAt: string | null = null;
+  private thumbnail: Uint8Array | undefined;
+  private thumbnailHash = '';
+  private thumbnailVersion = 0;
+  private refreshing = false;
+  private saving: Promise<unknown> = Promise.resolve();
+
+  constructor(source: MachineSource, parts: MachineParts) {
+    this.id = source.id;
+    this.folder = source.folder;
+    this.config = source.config;
+    this.problem = source.problem;
+    this.parts = parts;
+    this.log = new VmLog(source.folder);
+    this.log.onFailure = (error) => this.record('warn', 'manager', `the log file can't be written: ${asHypervueError(error).message}`);
+  }
+
+  get name(): string {
+    return this.config?.name ?? path.basename(this.folder);
+  }
+
+  /** A process may be under way. */
+  get active(): boolean {
+    return this.state !== 'off' && this.state !== 'crashed';
+  }
+
+  get pid(): number | undefined {
+    return this.vm?.pid;
+  }
+
+  summary(): VmSummary {
+    const display = this.vm?.display;
+    return {
+      id: this.id,
+      name: this.name,
+      state: this.state,
+      folder: this.folder,
+      problem: this.problem?.toJSON() ?? null,
+      config: this.config,
+      stats: this.active ? this.stats : null,
+      thumbnailVersion: this.thumbnailVersion,
+      startedAt: this.startedAt,
+      display: display
+        ? { width: display.width, height: display.height, text: display.text, absolutePointer: display.absolutePointer }
+        : null,
+    };
+  }
+
+  async start(): Promise<void> {
+    const config = this.usable('start');
+    if (this.active) throw this.wrongState('start', 'is running already', 'Open its console.');
+    this.state = 'starting';
+    this.problem = null;
+    this.changed();
+    const work = this.launch(config);
+    this.starting = work.catch(() => {});
+    try {
+      await work;
+    } catch (cause) {
+      const error = asHypervueError(cause, { object: this.name, operation: 'start' });
+      this.release();
+      // A machine that died while it started crashed; one that could not start is off, and the caller has the reason.
+      this.state = error.kind === 'vm-crashed' ? 'crashed' : 'off';
+      if (this.state === 'crashed') this.problem = error;
+      this.record('error', 'manager', `could not start: ${error.message}`);
+      this.changed();
+      throw error;
+    } finally {
+      this.starting = undefined;
+    }
+  }
+
+  private async launch(config: VmConfig): Promise<void> {
+    const checks = await preflightStart(this.parts, config, this.folder);
+    for (const check of checks) if (!check.ok && check.severity === 'warning') this.record('warn', 'manager', check.message);
+    throwFirst(checks, this.name, 'start');
+    this.held = new DisposableStore();
+    this.held.add(acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which runs ${this.name}`));
+    for (const drive of config.drives)
+      if (drive.path !== null) this.lockDrive(drive.id, drive.path, drive.readOnly || drive.kind === 'cdrom');
+    this.startedAt = new Date().toISOString();
+    this.stats = null;
+    this.record('info', 'manager', `starting with ${config.memoryMiB} MiB`);
+    await this.parts.engine.start(config, this.folder, (vm) => this.watch(vm));
+    this.record('info', 'manager', 'running');
+  }
+
+  private watch(vm: RunningVm): void {
+    this.vm = vm;
+    const subscriptions = this.held;
+    subscriptions.add(vm.onLog((entry) => this.recordEntry(entry)));
+    subscriptions.add(
+      vm.onStats((stats) => {
+        this.stats = stats;
+      }),
+    );
+    subscriptions.add(vm.onDisplayMode(() => this.changed()));
+    subscriptions.add(vm.onState((state, error) => this.followState(vm, state, error)));
+  }
+
+  private followState(vm: RunningVm, state: VmStateName, error: HypervueError | undefined): void {
+    if (vm !== this.vm) return;
+    if (error) this.record(state === 'crashed' ? 'error' : 'warn', 'manager', error.message);
+    this.state = state;
+    // A host failure pauses a machine and says why; running again settles it.
+    if (error) this.problem = error;
+    else if (state === 'running') this.problem = null;
+    if (state === 'off' || state === 'crashed') {
+      this.record('info', 'manager', state === 'off' ? 'off' : 'crashed');
+      this.release();
+      void this.saveThumbnail();
+    }
+    this.changed();
+  }
+
+  /** Lets go of everything a run held. */
+  private release(): void {
+    this.vm = undefined;
+    this.stats = null;
+    for (const lock of this.driveLocks.values()) lock.dispose();
+    this.driveLocks.clear();
+    this.held.dispose();
+  }
+
+  private lockDrive(drive: string, file: string, readOnly: boolean): void {
+    this.driveLocks.set(drive, this.parts.locks.acquire(path.resolve(this.folder, file), readOnly, this.name));
+  }
+
+  pause(): Promise<void> {
+    return this.inState('pause', ['running']).pause();
+  }
+
+  resume(): Promise<void> {
+    return this.inState('resume', ['paused']).resume();
+  }
+
+  shutdown(): Promise<void> {
+    return this.inState('shut down', ['running']).shutdown();
+  }
+
+  reset(): Promise<void> {
+    return this.inState('reset', ['running', 'paused', 'stopping']).reset();
+  }
+
+  /** Ends the machine at once, also while it starts. Resolves when its process is gone. */
+  async forceOff(): Promise<void> {
+    if (!this.active) throw this.wrongState('force off', `is ${this.state}`);
+    await this.refreshThumbnail();
+    for (let vm = this.vm; this.active; vm = this.vm) {
+      if (vm) await vm.forceOff();
+      // Before its process is there, and after it was ended in mid-start.
+      await this.starting;
+      if (vm && this.vm === vm) break;
+    }
+    await this.log.flush();
+  }
+
+  async screenshot(): Promise<{ width: number; height: number; png: Uint8Array }> {
+    return this.alive('take a screenshot').screenshot();
+  }
+
+  async screenText(): ReturnType<RunningVm['screenText']> {
+    return this.alive('read the screen').screenText();
+  }
+
+  typeText(text: string, delayMs = TYPING_DELAY_MS): Promise<void> {
+    return this.alive('type').typeText(text, delayMs);
+  }
+
+  cancelTyping(): Promise<void> {
+    return this.alive('cancel typing').cancelTyping();
+  }
+
+  sendKeys(keys: readonly string[]): Promise<void> {
+    return this.alive('send keys').sendKeys(keys);
+  }
+
+  openChannel(kind: ChannelKind): Promise<ByteChannel> {
+    return this.alive(`open ${kind}`).openChannel(kind);
+  }
+
+  async changeMedium(driveId: string, file: string | null): Promise<void> {
+    const config = this.usable('change medium');
+    const drive = config.drives.find(({ id }) => id === driveId);
+    if (!drive)
+      throw new HypervueError(
+        'not-found',
+        `${this.name} has no drive ${driveId}`,
+        { object: this.name, drive: driveId },
+        'Its drives are listed under Hardware.',
+      );
+    if (drive.kind === 'disk')
+      throw new HypervueError('unsupported', `${driveId} of ${this.name} is a hard disk; its medium is fixed`, {
+        object: this.name,
+        drive: driveId,
+      });
+    if (this.state === 'starting' || this.state === 'stopping')
+      throw this.wrongState('change medium', `is ${this.state}`, 'Wait a moment.');
+    if (file !== null && !path.isAbsolute(file) && path.dirname(file) !== '.')
+      throw new HypervueError('invalid-argument', `${file} is not an absolute path`, { path: file }, 'Give the whole path.');
+    const readOnly = drive.readOnly || drive.kind === 'cdrom';
+    const old = this.driveLocks.get(driveId);
+    if (file !== null && file !== drive.path) {
+      const use = drive.kind === 'cdrom' ? 'iso' : 'floppy';
+      throwFirst(await checkMedium(this.parts, driveId, path.resolve(this.folder, file), use, readOnly), this.name, 'change medium');
+    }
+    const vm = this.vm;
+    if (vm && file !== drive.path) {
+      const lock = file === null ? undefined : this.parts.locks.acquire(path.resolve(this.folder, file), readOnly, this.name);
+      try {
+        await vm.changeMedium(driveId, file, readOnly);
+      } catch (error) {
+        lock?.dispose();
+        throw error;
+      }
+      old?.dispose();
+      this.driveLocks.delete(driveId);
+      // The machine may have ended meanwhile, and then nothing releases this lock later.
+      if (lock && this.vm === vm) this.driveLocks.set(driveId, lock);
+      else lock?.dispose();
+    }
+    await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? { ...item, path: file } : item)) }));
+    this.record('info', 'manager', file === null ? `${driveId}: ejected` : `${driveId}: ${file}`);
+    this.changed();
+  }
+
+  /** Changes the configuration. What is not about names applies at the next start; drives of a running machine change through `changeMedium`. */
+  async update(patch: VmPatch): Promise<void> {
+    this.usable('update');
+    if (patch.drives && this.active)
+      throw this.wrongState('change drives', 'is running', 'Shut it down first. Discs and floppies can be changed while it runs.');
+    await this.save((now) => {
+      const next = { ...now, ...patch };
+      checkConfig(next);
+      return next;
+    });
+    this.changed();
+  }
+
+  async logEntries(lines: number): Promise<LogEntry[]> {
+    return this.log.last(lines);
+  }
+
+  async thumbnailPng(): Promise<{ version: number; png: Uint8Array | null }> {
+    if (this.active) await this.refreshThumbnail();
+    if (!this.thumbnail) this.thumbnail = await readFile(path.join(this.folder, THUMBNAIL_FILE)).catch(() => undefined);
+    return { version: this.thumbnailVersion, png: this.thumbnail ?? null };
+  }
+
+  /** Takes a new picture of a running machine; tells clients when it differs. */
+  async refreshThumbnail(): Promise<void> {
+    const vm = this.vm;
+    if (!vm || this.refreshing || (this.state !== 'running' && this.state !== 'paused')) return;
+    this.refreshing = true;
+    try {
+      const { png } = await vm.screenshot(THUMBNAIL_WIDTH);
+      const hash = createHash('sha1').update(png).digest('base64');
+      if (hash === this.thumbnailHash) return;
+      this.thumbnailHash = hash;
+      this.thumbnail = png;
+      this.thumbnailVersion++;
+      this.changed();
+    } catch {
+      // The machine ended meanwhile: the last picture stays.
+    } finally {
+      this.refreshing = false;
+    }
+  }
+
+  /** The picture outlives the process. A lost one is no harm, so no fsync. */
+  private async saveThumbnail(): Promise<void> {
+    if (!this.thumbnail) return;
+    try {
+      await writeFile(path.join(this.folder, THUMBNAIL_FILE), this.thumbnail);
+    } catch (error) {
+      this.record('warn', 'manager', `the thumbnail can't be saved: ${asHypervueError(error).message}`);
+    }
+  }
+
+  /** Before the folder is moved away. */
+  async close(): Promise<void> {
+    await this.saving;
+    await this.log.flush();
+  }
+
+  record(level: LogEntry['level'], scope: string, message: string): void {
+    this.recordEntry({ time: new Date().toISOString(), level, scope, message });
+  }
+
+  private recordEntry(entry: LogEntry): void {
+    this.parts.logged(this, this.log.add(entry));
+  }
+
+  /** One change at a time, so that none is lost. */
+  private save(change: (now: VmConfig) => VmConfig): Promise<void> {
+    const work = this.saving.then(async () => {
+      const next = change(this.usable('update'));
+      await writeVmConfig(this.folder, next);
+      this.config = next;
+    });
+    this.saving = work.catch(() => {});
+    return work;
+  }
+
+  private changed(): void {
+    this.parts.changed(this);
+  }
+
+  private usable(operation: string): VmConfig {
+    if (!this.config) throw this.problem ?? new HypervueError('corrupt', `${this.name} can't be used`, { object: this.name, operation });
+    return this.config;
+  }
+
+  private alive(operation: string): RunningVm {
+    return this.inState(operation, ['running', 'paused', 'stopping']);
+  }
+
+  private inState(operation: string, states: readonly VmStateName[]): RunningVm {
+    this.usable(operation);
+    if (!this.vm || !states.includes(this.state))
+      throw this.wrongState(operation, `is ${this.state}`, this.active ? undefined : 'Start the machine first.');
+    return this.vm;
+  }
+
+  private wrongState(operation: string, what: string, fix?: string): HypervueError {
+    return new HypervueError(
+      'invalid-state',
+      `can't ${operation}: ${this.name} ${what}`,
+      { object: this.name, operation, state: this.state },
+      fix,
+    );
+  }
+}

@@ -1,0 +1,372 @@
+import path from 'node:path';
+import type { ErrorDto } from '../contract/errors.ts';
+import type { HostInfo } from '../contract/host.ts';
+import type { ChannelKind, EventName, EventPayload } from '../contract/methods.ts';
+import { ContractServer, type Handlers } from '../contract/server.ts';
+import type { ByteChannel, Transport } from '../contract/transport.ts';
+import type { VmCreate, VmSummary } from '../contract/vm.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Firmware } from '../platform/firmware.ts';
+import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
+import { ImageLocks } from '../platform/imagelocks.ts';
+import { acquireLock } from '../platform/locks.ts';
+import { asHypervueError, HypervueError } from '../util/errors.ts';
+import type { Logger } from '../util/logger.ts';
+import { browse } from './browse.ts';
+import { createVm, removeUnfinished } from './createvm.ts';
+import { hardwareList } from './hardwarelist.ts';
+import { inspectMedia } from './inspectmedia.ts';
+import { loadVm, vmFolders } from './library.ts';
+import { LOCK_FILE, Machine, type MachineParts } from './machine.ts';
+import { freeName, nameFromHint } from './names.ts';
+import { preflightCreate, throwFirst, toCheck } from './preflight.ts';
+import { SettingsStore } from './settingsstore.ts';
+import { Tasks } from './tasks.ts';
+import { moveToTrash, restoreFromTrash } from './trash.ts';
+
+const THUMBNAIL_MS = 2000;
+
+export interface ManagerOptions {
+  /** One folder a machine; made when missing. */
+  library: string;
+  /** Folder of settings.json. */
+  configFolder: string;
+  /** Image locks, shared by all managers of this user. */
+  lockFolder: string;
+  engine: Engine;
+  /** Looked up at every use, so that firmware installed meanwhile counts. */
+  firmware: () => Firmware;
+  /** Path of the check image, whether it exists or not. */
+  sampleImage: string;
+  version: string;
+  mode: HostInfo['mode'];
+  log: Logger;
+}
+
+/** The VM library and everything a client may ask of it. Desktop and headless mode put a transport before it, nothing else. */
+export class Manager {
+  readonly handlers: Handlers;
+  private readonly options: ManagerOptions;
+  private readonly settings: SettingsStore;
+  private readonly machines = new Map<string, Machine>();
+  private readonly clients = new Set<ContractServer>();
+  private readonly tasks: Tasks;
+  private readonly parts: MachineParts;
+  private readonly thumbnails: NodeJS.Timeout;
+  /** Names that machines being created will have. */
+  private readonly reserved = new Set<string>();
+  private loading: Promise<void> = Promise.resolve();
+  private closed = false;
+
+  private constructor(options: ManagerOptions, settings: SettingsStore) {
+    this.options = options;
+    this.settings = settings;
+    this.tasks = new Tasks((task) => this.emit('task.changed', task));
+    this.parts = {
+      engine: options.engine,
+      firmware: options.firmware,
+      locks: new ImageLocks(options.lockFolder),
+      library: options.library,
+      sampleImage: options.sampleImage,
+      nameTaken: (name) => this.names().some((taken) => taken.toLowerCase() === name.toLowerCase()),
+      changed: (machine) => {
+        if (this.machines.get(machine.id) === machine) this.emit('vm.changed', machine.summary());
+      },
+      logged: (machine, entry) => this.emit('vm.logged', { id: machine.id, entry }),
+    };
+    this.handlers = this.makeHandlers();
+    this.thumbnails = setInterval(() => {
+      if (this.clients.size) for (const machine of this.machines.values()) if (machine.state === 'running') void machine.refreshThumbnail();
+    }, THUMBNAIL_MS);
+    this.thumbnails.unref();
+  }
+
+  static async open(options: ManagerOptions): Promise<Manager> {
+    const manager = new Manager(options, await SettingsStore.open(options.configFolder, options.log));
+    try {
+      await manager.scan();
+      for (const folder of await removeUnfinished(options.library))
+        options.log.info(`removed ${folder}, left over from a create that was cut off`);
+    } catch (error) {
+      clearInterval(manager.thumbnails);
+      throw error;
+    }
+    return manager;
+  }
+
+  /** Serves one client until its transport closes. */
+  connect(transport: Transport): void {
+    const server = new ContractServer(transport, { handlers: this.handlers, toError: (error, method) => this.toError(error, method) });
+    this.clients.add(server);
+    transport.onClose(() => this.clients.delete(server));
+  }
+
+  /** Pushes an event to every client. */
+  emit<E extends EventName>(event: E, payload: EventPayload<E>): void {
+    for (const client of this.clients) client.emit(event, payload);
+  }
+
+  /** Opens a byte channel to a running machine. Rejects with 'not-found' or 'invalid-state'. */
+  async openChannel(vmId: string, kind: ChannelKind): Promise<ByteChannel> {
+    return this.machine(vmId).openChannel(kind);
+  }
+
+  /** Machines with a process under way. */
+  running(): VmSummary[] {
+    return [...this.machines.values()].filter(({ active }) => active).map((machine) => machine.summary());
+  }
+
+  /** Powers every machine off (disks are flushed) and lets go of everything. Resolves with the names of those that could not be stopped. */
+  async close(): Promise<string[]> {
+    if (this.closed) return [];
+    this.closed = true;
+    clearInterval(this.thumbnails);
+    const left: string[] = [];
+    await Promise.all(
+      [...this.machines.values()].map(async (machine) => {
+        try {
+          if (machine.active) await machine.forceOff();
+        } catch (error) {
+          if (!machine.active) return;
+          this.options.log.error(`${machine.name} could not be stopped: ${asHypervueError(error).message}`);
+          left.push(machine.name);
+        } finally {
+          await machine.close();
+        }
+      }),
+    );
+    return left;
+  }
+
+  private toError(error: unknown, method: string): ErrorDto {
+    const failure = asHypervueError(error, { operation: method });
+    if (failure.kind === 'internal')
+      this.options.log.error(`${method}: ${failure.cause instanceof Error ? failure.cause.stack : failure.message}`);
+    return failure.toJSON();
+  }
+
+  private names(): string[] {
+    return [...[...this.machines.values()].map(({ name }) => name), ...this.reserved];
+  }
+
+  private machine(id: string): Machine {
+    const machine = this.machines.get(id);
+    if (!machine)
+      throw new HypervueError('not-found', 'there is no such machine', { object: id }, 'It may have been deleted. Look at the list.');
+    return machine;
+  }
+
+  /** Takes in machines whose folders were copied into the library, and drops those whose folders are gone. */
+  private scan(): Promise<void> {
+    const work = this.loading.then(async () => {
+      const folders = await vmFolders(this.options.library);
+      for (const machine of [...this.machines.values()])
+        if (!folders.includes(machine.folder) && !machine.active) {
+          this.machines.delete(machine.id);
+          this.emit('vm.removed', { id: machine.id });
+        }
+      const known = new Set([...this.machines.values()].map(({ folder }) => folder));
+      for (const folder of folders) if (!known.has(folder)) await this.load(folder);
+    });
+    this.loading = work.catch(() => {});
+    return work;
+  }
+
+  private async load(folder: string): Promise<Machine> {
+    const source = await loadVm(folder, new Set(this.machines.keys()), this.names(), this.options.log);
+    const machine = new Machine(source, this.parts);
+    this.machines.set(machine.id, machine);
+    this.emit('vm.changed', machine.summary());
+    return machine;
+  }
+
+  private async create(create: VmCreate): Promise<VmSummary> {
+    throwFirst(await preflightCreate(this.parts, create), create.name, 'create');
+    // Again, and in the same turn as the reservation: another create may have taken the name meanwhile.
+    if (this.parts.nameTaken(create.name))
+      throw new HypervueError(
+        'already-exists',
+        `There is a machine named ${create.name} already`,
+        { object: create.name },
+        'Choose another name.',
+      );
+    this.reserved.add(create.name);
+    try {
+      return await this.tasks.run('vm.create', create.name, async (control) => {
+        const { source } = create;
+        const os = source.type === 'sample' ? 'Hypervue check' : 'path' in source ? (await inspectMedia(source.path)).os : '';
+        const { folder, config } = await createVm(
+          create,
+          { library: this.options.library, sampleImage: this.options.sampleImage, os },
+          control,
+        );
+        const machine = new Machine({ id: config.id, folder, config, problem: null }, this.parts);
+        this.machines.set(machine.id, machine);
+        machine.record('info', 'manager', 'created');
+        const summary = machine.summary();
+        this.emit('vm.changed', summary);
+        return summary;
+      });
+    } finally {
+      this.reserved.delete(create.name);
+    }
+  }
+
+  private async delete(id: string): Promise<{ trashId: string }> {
+    const machine = this.machine(id);
+    if (machine.active)
+      throw new HypervueError(
+        'invalid-state',
+        `can't delete: ${machine.name} is ${machine.state}`,
+        { object: machine.name, operation: 'delete' },
+        'Turn it off first.',
+      );
+    // Another manager may run it.
+    acquireLock(path.join(machine.folder, LOCK_FILE), machine.name, machine.name).dispose();
+    this.machines.delete(id);
+    try {
+      await machine.close();
+      const trashId = await moveToTrash(this.options.library, machine.folder);
+      this.emit('vm.removed', { id });
+      return { trashId };
+    } catch (error) {
+      this.machines.set(id, machine);
+      throw error;
+    }
+  }
+
+  private restore(trashId: string): Promise<VmSummary> {
+    const work = this.loading.then(async () => (await this.load(await restoreFromTrash(this.options.library, trashId))).summary());
+    this.loading = work.then(
+      () => {},
+      () => {},
+    );
+    return work;
+  }
+
+  private async hostInfo(): Promise<HostInfo> {
+    const { engine, library, version, mode, sampleImage } = this.options;
+    const { available, reason, maxMemoryMiB, maxVcpus } = await engine.capabilities();
+    const firmware = this.options.firmware();
+    const sample = await inspectMedia(sampleImage).then(
+      ({ sizeBytes }) => sizeBytes > 0,
+      () => false,
+    );
+    return {
+      version,
+      ...hostFacts(),
+      libraryFreeBytes: await freeBytes(library),
+      libraryFolder: library,
+      engines: [{ id: engine.id, name: engine.name, available, reason }],
+      limits: { maxMemoryMiB, maxVcpus },
+      mode,
+      firmware: { available: firmware.available, reason: firmware.reason, ...(firmware.fix ? { fix: firmware.fix } : {}) },
+      sample: sample
+        ? { available: true, reason: sampleImage }
+        : {
+            available: false,
+            reason: 'The check image was not built.',
+            fix: 'Install nasm (Debian, Ubuntu: apt-get install nasm) and start Hypervue again.',
+          },
+    };
+  }
+
+  private makeHandlers(): Handlers {
+    const base64 = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
+    /** A verb that answers with the machine as it is afterwards. */
+    const verb =
+      (action: (machine: Machine) => Promise<void>) =>
+      async ({ id }: { id: string }) => {
+        const machine = this.machine(id);
+        await action(machine);
+        return machine.summary();
+      };
+    return {
+      'host.info': () => this.hostInfo(),
+      'host.browse': ({ path: folder }) => browse(folder),
+      'host.inspectMedia': ({ path: file }) => inspectMedia(file),
+      'settings.get': async () => this.settings.get(),
+      'settings.set': async (patch) => {
+        const settings = await this.settings.set(patch);
+        this.emit('settings.changed', settings);
+        return settings;
+      },
+      'vm.list': async () => {
+        await this.scan();
+        return [...this.machines.values()].map((machine) => machine.summary());
+      },
+      'vm.get': async ({ id }) => this.machine(id).summary(),
+      'vm.suggestName': async ({ hint }) => freeName(nameFromHint(hint), this.names()),
+      'vm.preflight': async (create) => (await preflightCreate(this.parts, create)).map(toCheck),
+      'vm.create': (create) => this.create(create),
+      'vm.update': async ({ id, patch }) => {
+        const machine = this.machine(id);
+        if (patch.name !== undefined && patch.name.toLowerCase() !== machine.name.toLowerCase() && this.parts.nameTaken(patch.name))
+          throw new HypervueError(
+            'already-exists',
+            `There is a machine named ${patch.name} already`,
+            { object: patch.name },
+            'Choose another name.',
+          );
+        const { maxMemoryMiB } = await this.options.engine.capabilities();
+        if (patch.memoryMiB !== undefined && patch.memoryMiB > maxMemoryMiB)
+          throw new HypervueError(
+            'resource-limit',
+            `${patch.memoryMiB} MiB is more than one machine can have`,
+            { object: machine.name },
+            `Choose at most ${maxMemoryMiB} MiB.`,
+          );
+        await machine.update(patch);
+        return machine.summary();
+      },
+      'vm.delete': ({ id }) => this.delete(id),
+      'vm.restore': ({ trashId }) => this.restore(trashId),
+      'vm.hardware': async ({ id }) => {
+        const { config } = this.machine(id);
+        return config ? hardwareList(config) : [];
+      },
+      'vm.log': ({ id, lines }) => this.machine(id).logEntries(lines),
+      'vm.stats': async ({ id }) => this.machine(id).stats,
+      'vm.start': verb((machine) => {
+        if (this.closed) throw new HypervueError('invalid-state', 'Hypervue is quitting', { object: machine.name, operation: 'start' });
+        return machine.start();
+      }),
+      'vm.pause': verb((machine) => machine.pause()),
+      'vm.resume': verb((machine) => machine.resume()),
+      'vm.shutdown': verb((machine) => machine.shutdown()),
+      'vm.reset': verb((machine) => machine.reset()),
+      'vm.forceOff': verb((machine) => machine.forceOff()),
+      'vm.screenshot': async ({ id }) => {
+        const { width, height, png } = await this.machine(id).screenshot();
+        return { width, height, png: base64(png) };
+      },
+      'vm.thumbnail': async ({ id }) => {
+        const { version, png } = await this.machine(id).thumbnailPng();
+        return { version, png: png ? base64(png) : null };
+      },
+      'vm.screenText': ({ id }) => this.machine(id).screenText(),
+      'vm.typeText': async ({ id, text, delayMs }) => {
+        await this.machine(id).typeText(text, delayMs);
+        return null;
+      },
+      'vm.cancelTyping': async ({ id }) => {
+        await this.machine(id).cancelTyping();
+        return null;
+      },
+      'vm.sendKeys': async ({ id, keys }) => {
+        await this.machine(id).sendKeys(keys);
+        return null;
+      },
+      'vm.changeMedium': async ({ id, drive, path: file }) => {
+        const machine = this.machine(id);
+        await machine.changeMedium(drive, file);
+        return machine.summary();
+      },
+      'task.list': async () => this.tasks.list(),
+      'task.cancel': async ({ id }) => {
+        this.tasks.cancel(id);
+        return null;
+      },
+    };
+  }
+}

@@ -1,0 +1,36 @@
+/** `wanted`, or with the first number that makes it free: "Debian", "Debian 2", "Debian 3". Upper and lower case count as the same. */
+export function freeName(wanted: string, taken: Iterable<string>): string {
+  const used = new Set([...taken].map((name) => name.toLowerCase()));
+  const base = wanted.slice(0, 120).trim() || 'Machine';
+  if (!used.has(base.toLowerCase())) return base;
+  const stem = base.replace(/ \d+$/, '');
+  for (let number = 2; ; number++) {
+    const name = `${stem} ${number}`;
+    if (!used.has(name.toLowerCase())) return name;
+  }
+}
+
+/** A machine name from what is known of its medium: an OS name as it is, a file name without its path and ending. */
+export function nameFromHint(hint: string): string {
+  const file = hint.split(/[\\/]/).at(-1) ?? '';
+  const plain = file
+    .replace(/\.(iso|img|ima|flp|raw|bin|vfd|dsk|gz|xz)$/i, '')
+    .replace(/\p{Cc}/gu, '')
+    .replaceAll('_', ' ')
+    .trim();
+  return plain || 'New machine';
+}
+
+/** A folder name that every file system takes, close to the machine's name. */
+export function folderName(name: string): string {
+  const safe = name
+    .normalize('NFC')
+    .replace(/[<>:"/\\|?*\p{Cc}]/gu, '-')
+    .replace(/^\.+/, '')
+    .replace(/[. ]+$/, '');
+  // 255 bytes is the usual limit for a name; room stays for a number.
+  let cut = safe;
+  while (Buffer.byteLength(cut) > 200) cut = cut.slice(0, -1);
+  // Device names of Windows.
+  return /^(con|prn|aux|nul|com\d|lpt\d)$/i.test(cut) || cut === '' ? `machine-${cut}` : cut;
+}

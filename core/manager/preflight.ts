@@ -1,0 +1,308 @@
+import path from 'node:path';
+import type { ErrorKind } from '../contract/errors.ts';
+import type { MediaInfo } from '../contract/host.ts';
+import type { Check, Drive, VmConfig, VmCreate } from '../contract/vm.ts';
+import type { Engine } from '../engine/engine.ts';
+import { allocatedBytes } from '../platform/diskfile.ts';
+import type { Firmware } from '../platform/firmware.ts';
+import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
+import type { ImageLocks } from '../platform/imagelocks.ts';
+import { NodeFile } from '../platform/nodefile.ts';
+import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { inspectMedia } from './inspectmedia.ts';
+
+/** A check with what its failure is as an error. */
+export interface PreflightCheck extends Check {
+  kind: ErrorKind;
+  path?: string;
+}
+
+export interface PreflightParts {
+  engine: Engine;
+  firmware: () => Firmware;
+  locks: ImageLocks;
+  library: string;
+  /** Path of the check image, whether it exists or not. */
+  sampleImage: string;
+  nameTaken(name: string): boolean;
+}
+
+const MIB = 1024 * 1024;
+/** What a machine takes besides its RAM. */
+const OVERHEAD_MIB = 96;
+/** Metadata that a new machine writes at the least. */
+const SLACK_BYTES = 1 * MIB;
+/** SeaBIOS needs about this much. */
+const MIN_BIOS_MIB = 2;
+
+const good = (id: string, message: string): PreflightCheck => ({ id, ok: true, severity: 'info', message, kind: 'internal' });
+const bad = (id: string, severity: 'error' | 'warning', kind: ErrorKind, message: string, fix?: string, file?: string): PreflightCheck => ({
+  id,
+  ok: false,
+  severity,
+  message,
+  kind,
+  ...(fix === undefined ? {} : { fix }),
+  ...(file === undefined ? {} : { path: file }),
+});
+const failed = (id: string, error: HypervueError, file: string) => bad(id, 'error', error.kind, error.message, error.fix, file);
+
+/** Contract form: without what only the manager needs. */
+export function toCheck({ id, ok, severity, message, fix }: PreflightCheck): Check {
+  return { id, ok, severity, message, ...(fix === undefined ? {} : { fix }) };
+}
+
+/** Throws the first check that blocks. */
+export function throwFirst(checks: readonly PreflightCheck[], object: string, operation: string): void {
+  const check = checks.find(({ ok, severity }) => !ok && severity === 'error');
+  if (check)
+    throw new HypervueError(
+      check.kind,
+      check.message,
+      { object, operation, check: check.id, ...(check.path ? { path: check.path } : {}) },
+      check.fix,
+    );
+}
+
+async function checkHost(parts: PreflightParts, memoryMiB: number): Promise<PreflightCheck[]> {
+  const checks: PreflightCheck[] = [];
+  const { maxMemoryMiB, available, reason } = await parts.engine.capabilities();
+  checks.push(available ? good('engine', parts.engine.name) : bad('engine', 'error', 'unsupported', `${parts.engine.name}: ${reason}`));
+  const firmware = parts.firmware();
+  checks.push(
+    firmware.available
+      ? good('firmware', firmware.reason)
+      : bad('firmware', 'error', 'not-found', `Firmware was not found: ${firmware.reason}`, firmware.fix),
+  );
+  const { memoryBytes, freeMemoryBytes } = hostFacts();
+  const total = Math.floor(memoryBytes / MIB);
+  const free = Math.floor(freeMemoryBytes / MIB);
+  if (memoryMiB > maxMemoryMiB)
+    checks.push(
+      bad(
+        'memory',
+        'error',
+        'resource-limit',
+        `${memoryMiB} MiB of memory is more than the ${maxMemoryMiB} MiB that ${parts.engine.name} gives one machine`,
+        `Choose at most ${maxMemoryMiB} MiB.`,
+      ),
+    );
+  else if (memoryMiB + OVERHEAD_MIB > total)
+    checks.push(
+      bad(
+        'memory',
+        'error',
+        'resource-limit',
+        `${memoryMiB} MiB of memory is more than this computer has (${total} MiB)`,
+        `Choose at most ${Math.max(1, total - OVERHEAD_MIB)} MiB.`,
+      ),
+    );
+  else if (memoryMiB + OVERHEAD_MIB > free)
+    checks.push(
+      bad(
+        'memory',
+        'warning',
+        'resource-limit',
+        `${memoryMiB} MiB of memory is more than the ${free} MiB that are free now`,
+        'Close programs, stop other machines, or choose less.',
+      ),
+    );
+  else if (memoryMiB < MIN_BIOS_MIB)
+    checks.push(
+      bad(
+        'memory',
+        'warning',
+        'invalid-argument',
+        `${memoryMiB} MiB is less than the firmware needs`,
+        `Choose at least ${MIN_BIOS_MIB} MiB.`,
+      ),
+    );
+  else checks.push(good('memory', `${memoryMiB} MiB of ${total} MiB`));
+  return checks;
+}
+
+type Use = 'iso' | 'floppy' | 'disk' | 'kernel';
+const useNames: Record<Use, string> = { iso: 'a CD/DVD image', floppy: 'a floppy image', disk: 'a disk image', kernel: 'a kernel' };
+const fits: Record<Use, (info: MediaInfo) => boolean> = {
+  iso: ({ kind }) => kind === 'iso',
+  // An ISO file of exactly a floppy's size is no floppy.
+  floppy: ({ kind }) => kind === 'floppy',
+  // isohybrid images serve as disks; what can't be told apart is taken at the user's word.
+  disk: ({ kind, problems }) => kind !== 'unknown' || !problems.some(({ severity }) => severity === 'error'),
+  kernel: ({ kind }) => kind === 'bzimage' || kind === 'multiboot',
+};
+
+/** Checks one file as a medium: readable, not empty, whole, of the right kind, bootable (a warning), free to use. */
+export async function checkMedium(
+  parts: Pick<PreflightParts, 'locks'>,
+  id: string,
+  file: string,
+  use: Use,
+  readOnly: boolean,
+): Promise<PreflightCheck[]> {
+  let info: MediaInfo;
+  try {
+    info = await inspectMedia(file);
+    if (!readOnly) await (await NodeFile.open(file, false)).close();
+  } catch (error) {
+    return [failed(id, asHypervueError(error, { path: file }), file)];
+  }
+  const checks: PreflightCheck[] = [];
+  if (info.sizeBytes > 0 && !fits[use](info)) {
+    const problem = info.problems.find(({ severity }) => severity === 'error');
+    checks.push(
+      problem
+        ? bad(id, 'error', 'corrupt', `${file}: ${problem.message}`, problem.fix, file)
+        : bad(
+            id,
+            'error',
+            'invalid-argument',
+            `${file} is not ${useNames[use]}; it looks like ${describe(info)}`,
+            `Choose ${useNames[use]}, or use this file as what it is.`,
+            file,
+          ),
+    );
+  } else
+    for (const { severity, message, fix } of info.problems) {
+      // The disk of a machine that boots from elsewhere need not be bootable, and an error of a kind that fits is a damaged file.
+      checks.push(bad(id, severity, severity === 'error' ? 'corrupt' : 'unsupported', `${file}: ${message}`, fix, file));
+    }
+  const holder = parts.locks.conflict(file, readOnly);
+  if (holder !== undefined)
+    checks.push(
+      bad(`${id}.in-use`, 'error', 'in-use', `${file} is in use by ${holder}`, `Stop ${holder} first, or choose another image.`, file),
+    );
+  if (checks.length === 0) checks.push(good(id, [file, info.label, info.os].filter(Boolean).join(' · ')));
+  return checks;
+}
+
+function describe({ kind }: MediaInfo): string {
+  const names: Record<MediaInfo['kind'], string> = {
+    iso: 'a CD/DVD image',
+    floppy: 'a floppy image',
+    disk: 'a disk image',
+    bzimage: 'a Linux kernel',
+    multiboot: 'a multiboot kernel',
+    unknown: 'something else',
+  };
+  return names[kind];
+}
+
+/** A file that only has to be readable and not empty. */
+async function checkFile(id: string, file: string, readOnly = true): Promise<PreflightCheck> {
+  try {
+    const handle = await NodeFile.open(file, readOnly);
+    const size = await handle.size().finally(() => handle.close());
+    if (size === 0) return bad(id, 'error', 'corrupt', `${file} is empty`, 'Copy or download it again.', file);
+    return good(id, file);
+  } catch (error) {
+    return failed(id, asHypervueError(error, { path: file }), file);
+  }
+}
+
+/** Everything that could go wrong with a machine that does not exist yet. */
+export async function preflightCreate(parts: PreflightParts, create: VmCreate): Promise<PreflightCheck[]> {
+  const checks = await checkHost(parts, create.memoryMiB);
+  if (parts.nameTaken(create.name))
+    checks.push(bad('name', 'error', 'already-exists', `There is a machine named ${create.name} already`, 'Choose another name.'));
+  else checks.push(good('name', create.name));
+  const { source } = create;
+  let needed = SLACK_BYTES;
+  switch (source.type) {
+    case 'iso':
+      checks.push(...(await checkMedium(parts, 'source', source.path, 'iso', true)));
+      break;
+    case 'floppy':
+      checks.push(...(await checkMedium(parts, 'source', source.path, 'floppy', true)));
+      break;
+    case 'disk': {
+      const media = await checkMedium(parts, 'source', source.path, 'disk', source.copy || source.readOnly);
+      checks.push(...media);
+      if (source.copy && media.every(({ ok, severity }) => ok || severity !== 'error'))
+        needed += await allocatedBytes(source.path).catch(() => 0);
+      break;
+    }
+    case 'kernel':
+      checks.push(...(await checkMedium(parts, 'source', source.path, 'kernel', true)));
+      if (source.initrd) checks.push(await checkFile('initrd', source.initrd));
+      break;
+    case 'sample': {
+      const check = await checkFile('source', parts.sampleImage);
+      checks.push(
+        check.ok
+          ? check
+          : bad(
+              'source',
+              'error',
+              'not-found',
+              'The check image was not built',
+              'Install nasm and start Hypervue again.',
+              parts.sampleImage,
+            ),
+      );
+      needed += 3 * MIB;
+      break;
+    }
+    case 'blank':
+      if (!create.newDisk)
+        checks.push(
+          bad('source', 'warning', 'invalid-argument', 'The machine has nothing to boot from yet', 'Insert a medium on its Hardware page.'),
+        );
+      break;
+  }
+  for (const file of [...('path' in source ? [source.path] : []), ...('initrd' in source && source.initrd ? [source.initrd] : [])])
+    if (!path.isAbsolute(file))
+      checks.push(bad('path', 'error', 'invalid-argument', `${file} is not an absolute path`, 'Give the whole path.', file));
+  const free = await freeBytes(parts.library);
+  if (free < needed)
+    checks.push(
+      bad(
+        'space',
+        'error',
+        'no-space',
+        `The machine needs ${needed} bytes now and ${parts.library} has ${free} free`,
+        'Free some space, or choose another library folder.',
+        parts.library,
+      ),
+    );
+  else if (create.newDisk && free < create.newDisk.sizeBytes)
+    checks.push(
+      bad(
+        'space',
+        'warning',
+        'no-space',
+        `The new disk may grow to ${create.newDisk.sizeBytes} bytes; ${free} are free`,
+        'The disk takes space only as it fills. Keep an eye on it.',
+        parts.library,
+      ),
+    );
+  else checks.push(good('space', `${free} bytes free`));
+  return checks;
+}
+
+const driveUse: Record<Drive['kind'], Use> = { cdrom: 'iso', floppy: 'floppy', disk: 'disk' };
+
+/** Everything that could keep an existing machine from starting. Media that merely look odd don't block: they worked, or their owner knows. */
+export async function preflightStart(parts: PreflightParts, config: VmConfig, folder: string): Promise<PreflightCheck[]> {
+  const checks = await checkHost(parts, config.memoryMiB);
+  for (const drive of config.drives) {
+    if (drive.path === null) continue;
+    const file = path.resolve(folder, drive.path);
+    const readOnly = drive.readOnly || drive.kind === 'cdrom';
+    const basic = await checkFile(drive.id, file, readOnly);
+    if (!basic.ok) {
+      checks.push(basic);
+      continue;
+    }
+    const media = await checkMedium(parts, drive.id, file, driveUse[drive.kind], readOnly);
+    checks.push(...media.map((check) => (check.kind === 'in-use' || check.ok ? check : { ...check, severity: 'warning' as const })));
+  }
+  if (config.boot.kernel) {
+    checks.push(await checkFile('kernel', path.resolve(folder, config.boot.kernel.path)));
+    if (config.boot.kernel.initrd) checks.push(await checkFile('initrd', path.resolve(folder, config.boot.kernel.initrd)));
+  }
+  const free = await freeBytes(folder);
+  if (free < SLACK_BYTES)
+    checks.push(bad('space', 'error', 'no-space', `${folder} has only ${free} bytes free`, 'Free some space.', folder));
+  return checks;
+}

@@ -1,0 +1,107 @@
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { HypervueError } from '../util/errors.ts';
+import { syncFolder } from './atomicfile.ts';
+import { freeBytes } from './hostinfo.ts';
+import { fileError } from './nodefile.ts';
+
+const CHUNK = 1024 * 1024;
+
+async function createExclusive(file: string): Promise<FileHandle> {
+  try {
+    return await open(file, 'wx', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new HypervueError(
+        'already-exists',
+        `${file} exists already`,
+        { path: file, operation: 'create' },
+        'Choose another name.',
+        error,
+      );
+    throw fileError(error, file, 'create');
+  }
+}
+
+/** Creates a sparse raw image. Never overwrites; leaves nothing behind when it fails. */
+export async function createRawDisk(file: string, sizeBytes: number): Promise<void> {
+  const handle = await createExclusive(file);
+  try {
+    await handle.truncate(sizeBytes);
+    await handle.sync();
+    await handle.close();
+    await syncFolder(path.dirname(file));
+  } catch (error) {
+    await handle.close().catch(() => {});
+    await rm(file, { force: true });
+    throw fileError(error, file, 'create');
+  }
+}
+
+/**
+ * Copies an image; blocks of zeros become holes. Never overwrites. Checks `signal` at every block; on cancel or failure nothing is left behind.
+ * `progress` gets bytes done and the total.
+ */
+export async function copyImage(
+  from: string,
+  to: string,
+  signal: AbortSignal,
+  progress: (done: number, total: number) => void,
+): Promise<void> {
+  const source = await open(from, 'r').catch((error) => {
+    throw fileError(error, from, 'open');
+  });
+  let target: FileHandle | undefined;
+  try {
+    const { size, blocks } = await source.stat();
+    // A sparse source needs only what it holds (st_blocks counts 512-byte units).
+    const needed = Math.min(size, blocks * 512 || size);
+    const free = await freeBytes(path.dirname(to));
+    if (needed > free)
+      throw new HypervueError(
+        'no-space',
+        `${path.dirname(to)} has ${free} bytes free, the copy of ${from} needs ${needed}`,
+        { path: to, operation: 'copy' },
+        'Free some space, or use the image where it is.',
+      );
+    target = await createExclusive(to);
+    const chunk = Buffer.alloc(CHUNK);
+    for (let at = 0; at < size; ) {
+      if (signal.aborted) throw signal.reason ?? new HypervueError('cancelled', 'the copy was cancelled', { path: from });
+      const { bytesRead } = await source.read(chunk, 0, CHUNK, at).catch((error) => {
+        throw fileError(error, from, 'read');
+      });
+      if (bytesRead === 0)
+        throw new HypervueError('io-error', `${from} became shorter while it was copied`, { path: from, operation: 'copy' });
+      const part = chunk.subarray(0, bytesRead);
+      if (!isZero(part)) await writeAll(target, part, at);
+      at += bytesRead;
+      progress(at, size);
+    }
+    await target.truncate(size);
+    await target.sync();
+    await target.close();
+    await syncFolder(path.dirname(to));
+  } catch (error) {
+    if (target) {
+      await target.close().catch(() => {});
+      await rm(to, { force: true });
+    }
+    throw fileError(error, to, 'copy');
+  } finally {
+    await source.close();
+  }
+}
+
+async function writeAll(target: FileHandle, bytes: Buffer, offset: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) done += (await target.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+}
+
+function isZero(bytes: Buffer): boolean {
+  return bytes[0] === 0 && bytes.subarray(1).equals(bytes.subarray(0, -1));
+}
+
+/** Bytes a file takes on disk, which for a sparse one is less than its size. */
+export async function allocatedBytes(file: string): Promise<number> {
+  return (await stat(file)).blocks * 512;
+}

@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import path from 'node:path';
+import { HypervueError } from '../util/errors.ts';
+import { fileError } from './nodefile.ts';
+
+export interface AppFolders {
+  /** One folder a machine. Its `.trash` keeps deleted machines. */
+  library: string;
+  /** settings.json and the access token. */
+  config: string;
+  /** Sockets and the file that tells the CLI where the server is; only this user may enter. */
+  runtime: string;
+  /** Locks of disk images, shared by every manager of this user wherever its library is. */
+  locks: string;
+}
+
+/** HYPERVUE_HOME puts everything but image locks below one folder; otherwise the places of the system (XDG on Linux). */
+export function appFolders(env: NodeJS.ProcessEnv = process.env): AppFolders {
+  const shared = env.XDG_RUNTIME_DIR ? path.join(env.XDG_RUNTIME_DIR, 'hypervue') : privateTemporary();
+  const locks = path.join(shared, 'locks');
+  if (env.HYPERVUE_HOME) {
+    const root = path.resolve(env.HYPERVUE_HOME);
+    return { library: path.join(root, 'machines'), config: root, runtime: path.join(root, 'run'), locks };
+  }
+  if (process.platform === 'linux') {
+    const data = env.XDG_DATA_HOME ?? path.join(homedir(), '.local', 'share');
+    const config = env.XDG_CONFIG_HOME ?? path.join(homedir(), '.config');
+    return { library: path.join(data, 'hypervue', 'machines'), config: path.join(config, 'hypervue'), runtime: shared, locks };
+  }
+  const root = path.join(homedir(), 'Hypervue');
+  return { library: path.join(root, 'machines'), config: root, runtime: shared, locks };
+}
+
+function privateTemporary(): string {
+  return path.join(tmpdir(), `hypervue-${typeof process.getuid === 'function' ? process.getuid() : 'user'}`);
+}
+
+/** Creates a folder that only this user may enter. Throws 'permission-denied' when somebody else made it first, as one can in a shared /tmp. */
+export function ensurePrivateFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if (process.platform === 'win32') return;
+    const info = lstatSync(folder);
+    if (!info.isDirectory() || info.uid !== process.getuid!())
+      throw new HypervueError(
+        'permission-denied',
+        `${folder} belongs to another user`,
+        { path: folder, operation: 'create' },
+        'Remove it, or set XDG_RUNTIME_DIR to a folder of your own.',
+      );
+    if (info.mode & 0o077) chmodSync(folder, 0o700);
+  } catch (error) {
+    throw fileError(error, folder, 'create');
+  }
+}
+
+/** sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS and the BSDs, with the final zero. */
+const MAX_SOCKET_PATH = 103;
+
+/** A socket path for `name` that fits the system's limit; a named pipe on Windows. */
+export function socketPath(runtime: string, name: string): string {
+  const key = createHash('sha256').update(runtime).digest('hex').slice(0, 8);
+  if (process.platform === 'win32') return `\\\\.\\pipe\\hypervue-${key}-${name}`;
+  const wanted = path.join(runtime, `${name}.sock`);
+  if (Buffer.byteLength(wanted) <= MAX_SOCKET_PATH) {
+    ensurePrivateFolder(runtime);
+    return wanted;
+  }
+  ensurePrivateFolder(privateTemporary());
+  return path.join(privateTemporary(), `${key}-${name}.sock`);
+}

@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { Disposable } from '../util/disposable.ts';
+import { acquireLock, inUseError, livingOwner } from './locks.ts';
+import { fileError } from './nodefile.ts';
+
+/**
+ * Locks of disk images: one writer, or any number of readers. They lie in a folder that every manager of this user shares, named by device and
+ * inode, so that every path and link to an image is the same lock and nothing is left beside the user's files.
+ */
+export class ImageLocks {
+  private readonly folder: string;
+  private nextReader = 0;
+
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** Throws 'in-use' naming the machine that has the image, or 'not-found'. */
+  acquire(image: string, readOnly: boolean, holder: string): Disposable {
+    const key = this.key(image);
+    const writer = path.join(this.folder, `${key}.writer`);
+    if (!readOnly) {
+      const lock = acquireLock(writer, image, holder);
+      try {
+        this.refuseReaders(key, image);
+      } catch (error) {
+        lock.dispose();
+        throw error;
+      }
+      return lock;
+    }
+    // Reader first, then the look for a writer; a writer does it the other way round. Of two at once, at least one sees the other.
+    const lock = acquireLock(path.join(this.folder, `${key}.reader-${process.pid}-${this.nextReader++}`), image, holder);
+    const owner = livingOwner(writer);
+    if (owner) {
+      lock.dispose();
+      throw inUseError(image, image, owner);
+    }
+    return lock;
+  }
+
+  /** The machine that would refuse `acquire`, for checks ahead of time. */
+  conflict(image: string, readOnly: boolean): string | undefined {
+    const key = this.key(image);
+    const writer = livingOwner(path.join(this.folder, `${key}.writer`));
+    if (writer) return writer.holder;
+    if (readOnly) return undefined;
+    for (const file of this.readers(key)) {
+      const owner = livingOwner(file);
+      if (owner) return owner.holder;
+    }
+    return undefined;
+  }
+
+  private refuseReaders(key: string, image: string): void {
+    for (const file of this.readers(key)) {
+      const owner = livingOwner(file);
+      if (owner) throw inUseError(image, image, owner);
+      rmSync(file, { force: true });
+    }
+  }
+
+  private readers(key: string): string[] {
+    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+    return readdirSync(this.folder)
+      .filter((name) => /^[0-9a-f]+\.reader-\d+-\d+$/.test(name) && name.startsWith(`${key}.`))
+      .map((name) => path.join(this.folder, name));
+  }
+
+  private key(image: string): string {
+    try {
+      const { dev, ino } = statSync(image, { bigint: true });
+      return createHash('sha256').update(`${dev}:${ino}`).digest('hex').slice(0, 32);
+    } catch (error) {
+      throw fileError(error, image, 'lock');
+    }
+  }
+}
