@@ -141,6 +141,12 @@ export const TRANSCENDENTAL: readonly Instruction[] = [
   { ...reg1('FSINCOS', [0xd9, 0xfb], C0 | C3 | C1), ulp: 1 },
   { ...reg1('FSIN', [0xd9, 0xfe], C0 | C3 | C1), ulp: 1 },
   { ...reg1('FCOS', [0xd9, 0xff], C0 | C3 | C1), ulp: 1 },
+  // Every argument the circular functions take, so that the reduction by the 66-bit pi is walked.
+  { ...reg1('FSIN, any', [0xd9, 0xfe], C0 | C3 | C1), ulp: 1, domain: [-72, 62] },
+  { ...reg1('FCOS, any', [0xd9, 0xff], C0 | C3 | C1), ulp: 1, domain: [-72, 62] },
+  { ...reg1('FPTAN, any', [0xd9, 0xf2], C0 | C3 | C1), ulp: 1, domain: [-72, 62] },
+  { ...reg2('FYL2X near 1', [0xd9, 0xf1], CC | C1), ulp: 1, domain: [-1, 0] },
+  { ...reg2('FYL2XP1, all of its range', [0xd9, 0xf9], CC | C1), ulp: 1, domain: [-80, -2] },
 ];
 
 export function putExtended(view: DataView, at: number, [se, sig]: Extended): void {

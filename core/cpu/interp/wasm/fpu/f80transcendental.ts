@@ -468,13 +468,14 @@ export function ylog2x(xs: u32, xg: u64, ys: u32, yg: u64): void {
   }
   const sign = log2Number(exp, x, 0);
   if (x == TOP_BIT) {
-    // A power of two: the logarithm is an integer and the product may be exact.
+    // A power of two: the logarithm is an integer.
     const hi = mulHigh128(X.hi, X.lo, sig80(yg), 0);
     normalise(exp80(ys, yg) + X.exp + 1, hi, W.lo);
+    // The processor reaches negative logarithms from below.
+    if (sign) normalise(R.exp, R.hi - <u64>(R.lo == 0), R.lo - 1);
     R.sign = sign ^ ysign;
-    deliverAsInexact();
-    // The processor reaches negative logarithms from below: the smallest normal number still counts as tiny.
-    if (sign && Q.exp == 1 && Q.sig == TOP_BIT) FP.flags |= FP_UE;
+    if (sign) deliver80(64);
+    else deliverAsInexact();
     return;
   }
   deliverProduct(ys, yg, sign);
