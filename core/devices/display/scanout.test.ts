@@ -286,6 +286,20 @@ describe('Bochs VBE modes', () => {
     expect(bench.readDispi(5)).toBe(0x34);
   });
 
+  it('opens the window at A0000 even when text was on before', () => {
+    const bench = new VgaBench();
+    bench.setMode('text80');
+    bench.dispi(1, 640);
+    bench.dispi(2, 480);
+    bench.dispi(3, 8);
+    bench.dispi(4, 1);
+    bench.write(0xa0003, 0x21);
+    expect(bench.pixel(3, 0)).toBe(color(0x21));
+    bench.dispi(4, 0);
+    bench.screen.refresh();
+    expect(bench.screen.mode().text).toBe(true);
+  });
+
   it('clears memory unless told not to', () => {
     const bench = open(640, 480, 8);
     bench.vram[5] = 1;

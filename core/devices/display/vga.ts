@@ -400,7 +400,8 @@ export class Vga extends PciDevice {
     const bank = this.vbe.enabled ? this.vbe.bankOffset : 0;
     this.video.update({ enabled, packed, bank });
     const plain = packed || (this.sequencer.chain4 && this.sequencer.mapMask === 0xf && this.graphics.transparent);
-    const direct = enabled && plain && this.graphics.memoryMap === 1 && bank + DIRECT_LENGTH <= vramBytes ? bank : undefined;
+    const lowWindow = packed || this.graphics.memoryMap === 1;
+    const direct = enabled && plain && lowWindow && bank + DIRECT_LENGTH <= vramBytes ? bank : undefined;
     if (direct === this.directAt) return;
     if (direct === undefined) physMap.unmap(WINDOW_BASE, DIRECT_LENGTH);
     else physMap.mapRam(WINDOW_BASE, VRAM_BASE + direct, DIRECT_LENGTH);

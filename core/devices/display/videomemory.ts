@@ -48,10 +48,12 @@ export class VideoMemory implements MmioHandler {
   /** To be called after any register write that can change how the window works. */
   update(options: { enabled: boolean; packed: boolean; bank: number }): void {
     const { graphics, sequencer } = this;
-    const window = WINDOWS[graphics.memoryMap]!;
+    // Enabling a packed VBE mode moves the window to A0000, 64 KiB, whatever the guest left in the graphics controller.
+    const memoryMap = options.packed ? 1 : graphics.memoryMap;
+    const window = WINDOWS[memoryMap]!;
     this.start = window.start;
     this.length = window.length;
-    this.bank = graphics.memoryMap === 1 ? options.bank : 0;
+    this.bank = memoryMap === 1 ? options.bank : 0;
     this.mapMask = options.packed ? 15 : sequencer.mapMask;
     this.access = !options.enabled ? 'off' : options.packed || sequencer.chain4 ? 'linear' : graphics.oddEven ? 'oddeven' : 'planar';
     this.fastText = this.access === 'oddeven' && graphics.transparent && (this.mapMask & 3) === 3 && (graphics.readPlane & 2) === 0;
