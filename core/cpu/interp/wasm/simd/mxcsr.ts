@@ -27,6 +27,13 @@ export class M {
   static ftz: bool = false;
 }
 
+/** Whether M.fast would be set: asked before beginSse where the quick way needs nothing else of it. */
+// @ts-ignore: decorator
+@inline
+export function fastMode(): bool {
+  return (load<u32>(CPU_STATE_BASE + S_MXCSR) & FAST_FIELDS) == FAST_VALUE;
+}
+
 export function beginSse(): void {
   const mx = load<u32>(CPU_STATE_BASE + S_MXCSR);
   M.fast = (mx & FAST_FIELDS) == FAST_VALUE;

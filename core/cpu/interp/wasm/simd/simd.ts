@@ -6,7 +6,7 @@ import { group15 } from './fxsave';
 import { mmxExec } from './mmx';
 import { isMem, P_66, P_NONE, prefixClass, regGpr, undefinedOp } from './operand';
 import { sseConvert } from './ssecvt';
-import { sseFloat } from './ssefloat';
+import { sseAdd, sseDiv, sseFloat, sseMul, sseSub } from './ssefloat';
 import { sseIntExec, sseIntPrefixed } from './sseint';
 import { sseMove } from './ssemove';
 
@@ -53,11 +53,7 @@ export function simdExec(rec: usize): void {
     case 0x51:
     case 0x52:
     case 0x53:
-    case 0x58:
-    case 0x59:
-    case 0x5c:
     case 0x5d:
-    case 0x5e:
     case 0x5f:
     case 0xc2:
       sseFloat(rec, op, p);
@@ -65,6 +61,18 @@ export function simdExec(rec: usize): void {
     case 0x0d:
     case 0x18:
       // PREFETCHx: a hint.
+      return;
+    case 0x58:
+      sseAdd(rec, p);
+      return;
+    case 0x59:
+      sseMul(rec, p);
+      return;
+    case 0x5c:
+      sseSub(rec, p);
+      return;
+    case 0x5e:
+      sseDiv(rec, p);
       return;
     case 0xae:
       group15(rec);

@@ -2,10 +2,12 @@
  * SSE and SSE2 arithmetic: ADD MUL SUB MIN DIV MAX SQRT CMP (U)COMI RCP RSQRT, packed and scalar (SDM volume 2). The quick way uses the
  * host's arithmetic where it provably gives the same value and raises nothing new: M.fast, operands normal or zero, result normal.
  */
+import { recOff, recSeg } from '../ea';
 import { setEflags } from '../flags';
+import { memRead32, memRead64 } from '../mem';
 import { FP, FP_DE, FP_IE } from '../fpu/unpacked';
-import { M, beginSse, endSse } from './mxcsr';
-import { checkSse, imm8, P_66, P_F2, P_F3, regXmm, SCRATCH, src128, src32, src64, undefinedOp } from './operand';
+import { M, beginSse, endSse, fastMode } from './mxcsr';
+import { checkSse, imm8, isMem, P_66, P_F2, P_F3, regXmm, rmXmm, SCRATCH, src128, src32, src64, undefinedOp } from './operand';
 import { flushInput, isDenormal, isNan, isSnan, OP_ADD, OP_DIV, OP_MUL, OP_SUB, softBinary, softSqrt } from './softfloat';
 
 /** Results of all lanes before any of them is written: an exception must leave the destination alone. */
@@ -43,23 +45,11 @@ function safe32(b: u32): bool {
   return (((b >> 23) & 0xff) - 2) < 0xfd;
 }
 
-function binary64(op: i32, a: u64, b: u64): u64 {
-  if (M.fast && plain64(a) && plain64(b)) {
-    const x = reinterpret<f64>(a);
-    const y = reinterpret<f64>(b);
-    const r = reinterpret<u64>(op == OP_ADD ? x + y : op == OP_SUB ? x - y : op == OP_MUL ? x * y : x / y);
-    if (safe64(r)) return r;
-  }
-  return softBinary(op, a, b, 53);
-}
-function binary32(op: i32, a: u32, b: u32): u32 {
-  if (M.fast && plain32(a) && plain32(b)) {
-    const x = reinterpret<f32>(a);
-    const y = reinterpret<f32>(b);
-    const r = reinterpret<u32>(op == OP_ADD ? x + y : op == OP_SUB ? x - y : op == OP_MUL ? x * y : x / y);
-    if (safe32(r)) return r;
-  }
-  return <u32>softBinary(op, <u64>a, <u64>b, 24);
+/** The host's operation; op is a constant where this is inlined. */
+// @ts-ignore: decorator
+@inline
+function host<T>(op: i32, x: T, y: T): T {
+  return op == OP_ADD ? x + y : op == OP_SUB ? x - y : op == OP_MUL ? x * y : x / y;
 }
 
 // @ts-ignore: decorator
@@ -111,7 +101,7 @@ function zeroAllowed(op: i32, zr: v128, za: v128, zb: v128): v128 {
 function packed32(op: i32, d: usize, s: usize): void {
   const a = v128.load(d);
   const b = v128.load(s);
-  if (M.fast) {
+  if (fastMode()) {
     const r = op == OP_ADD ? f32x4.add(a, b) : op == OP_SUB ? f32x4.sub(a, b) : op == OP_MUL ? f32x4.mul(a, b) : f32x4.div(a, b);
     const ok = v128.and(
       v128.and(plainV32(a), plainV32(b)),
@@ -122,14 +112,15 @@ function packed32(op: i32, d: usize, s: usize): void {
       return;
     }
   }
-  for (let i: usize = 0; i < 16; i += 4) store<u32>(OUT + i, binary32(op, load<u32>(d + i), load<u32>(s + i)));
+  beginSse();
+  for (let i: usize = 0; i < 16; i += 4) store<u32>(OUT + i, <u32>softBinary(op, <u64>load<u32>(d + i), <u64>load<u32>(s + i), 24));
   endSse();
   v128.store(d, v128.load(OUT));
 }
 function packed64(op: i32, d: usize, s: usize): void {
   const a = v128.load(d);
   const b = v128.load(s);
-  if (M.fast) {
+  if (fastMode()) {
     const r = op == OP_ADD ? f64x2.add(a, b) : op == OP_SUB ? f64x2.sub(a, b) : op == OP_MUL ? f64x2.mul(a, b) : f64x2.div(a, b);
     const ok = v128.and(
       v128.and(plainV64(a), plainV64(b)),
@@ -140,31 +131,68 @@ function packed64(op: i32, d: usize, s: usize): void {
       return;
     }
   }
-  for (let i: usize = 0; i < 16; i += 8) store<u64>(OUT + i, binary64(op, load<u64>(d + i), load<u64>(s + i)));
+  beginSse();
+  for (let i: usize = 0; i < 16; i += 8) store<u64>(OUT + i, softBinary(op, load<u64>(d + i), load<u64>(s + i), 53));
   endSse();
   v128.store(d, v128.load(OUT));
 }
 
+function slow64(op: i32, d: usize, b: u64): void {
+  beginSse();
+  const r = softBinary(op, load<u64>(d), b, 53);
+  endSse();
+  store<u64>(d, r);
+}
+function slow32(op: i32, d: usize, b: u32): void {
+  beginSse();
+  const r = softBinary(op, <u64>load<u32>(d), <u64>b, 24);
+  endSse();
+  store<u32>(d, <u32>r);
+}
+
+// @ts-ignore: decorator
+@inline
 function arith(rec: usize, op: i32, p: i32): void {
+  checkSse();
   const d = regXmm(rec);
   if (p == P_F2) {
-    const s = src64(rec);
-    beginSse();
-    const r = binary64(op, load<u64>(d), load<u64>(s));
-    endSse();
-    store<u64>(d, r);
+    const b: u64 = isMem(rec) ? memRead64(recSeg(rec), recOff(rec)) : load<u64>(rmXmm(rec));
+    const a = load<u64>(d);
+    if (fastMode() && plain64(a) && plain64(b)) {
+      const r = reinterpret<u64>(host<f64>(op, reinterpret<f64>(a), reinterpret<f64>(b)));
+      if (safe64(r)) {
+        store<u64>(d, r);
+        return;
+      }
+    }
+    slow64(op, d, b);
   } else if (p == P_F3) {
-    const s = src32(rec);
-    beginSse();
-    const r = binary32(op, load<u32>(d), load<u32>(s));
-    endSse();
-    store<u32>(d, r);
-  } else {
-    const s = src128(rec);
-    beginSse();
-    if (p == P_66) packed64(op, d, s);
-    else packed32(op, d, s);
-  }
+    const b: u32 = isMem(rec) ? memRead32(recSeg(rec), recOff(rec)) : load<u32>(rmXmm(rec));
+    const a = load<u32>(d);
+    if (fastMode() && plain32(a) && plain32(b)) {
+      const r = reinterpret<u32>(host<f32>(op, reinterpret<f32>(a), reinterpret<f32>(b)));
+      if (safe32(r)) {
+        store<u32>(d, r);
+        return;
+      }
+    }
+    slow32(op, d, b);
+  } else if (p == P_66) packed64(op, d, src128(rec));
+  else packed32(op, d, src128(rec));
+}
+
+/** ADDxx, MULxx, SUBxx, DIVxx (58, 59, 5C, 5E). */
+export function sseAdd(rec: usize, p: i32): void {
+  arith(rec, OP_ADD, p);
+}
+export function sseMul(rec: usize, p: i32): void {
+  arith(rec, OP_MUL, p);
+}
+export function sseSub(rec: usize, p: i32): void {
+  arith(rec, OP_SUB, p);
+}
+export function sseDiv(rec: usize, p: i32): void {
+  arith(rec, OP_DIV, p);
 }
 
 /** The number as a double that compares like it; singles convert exactly. NaNs are excluded before. */
@@ -334,7 +362,7 @@ function approximations(rec: usize, root: bool, scalar: bool): void {
   v128.store(d, v128.load(OUT));
 }
 
-/** 2E, 2F, 51..53, 58, 59, 5C..5F, C2. */
+/** 2E, 2F, 51..53, 5D, 5F, C2. */
 export function sseFloat(rec: usize, op: u32, p: i32): void {
   checkSse();
   switch (op) {
@@ -351,20 +379,8 @@ export function sseFloat(rec: usize, op: u32, p: i32): void {
       if (p == P_66 || p == P_F2) undefinedOp();
       approximations(rec, op == 0x52, p == P_F3);
       return;
-    case 0x58:
-      arith(rec, OP_ADD, p);
-      return;
-    case 0x59:
-      arith(rec, OP_MUL, p);
-      return;
-    case 0x5c:
-      arith(rec, OP_SUB, p);
-      return;
     case 0x5d:
       lanes(rec, LANE_MIN, p, 0);
-      return;
-    case 0x5e:
-      arith(rec, OP_DIV, p);
       return;
     case 0x5f:
       lanes(rec, LANE_MAX, p, 0);
