@@ -9,10 +9,13 @@
  *
  * The flat forms serve 32-bit code whose DS, ES and SS all span the whole linear space, which is nearly all 32-bit code there is: no segment
  * checks, and simpler address arithmetic. Where a form would not differ it shares the handler of the general one.
+ *   FUSED     u16 [handler x 16]       handler of the pair with a following Jcc, by condition; 0 = none
+ *
  * An entry with ENT_GROUP is followed by eight entries, one for each modrm.reg.
  */
+import { fusedBody } from './fuse.ts';
 import { caseBody, type Form } from './semantics.ts';
-import { INSTRUCTIONS, type Instruction } from './table.ts';
+import { CONDITIONS, INSTRUCTIONS, type Instruction } from './table.ts';
 
 export const ENT_MODRM = 1;
 export const ENT_GROUP = 2;
@@ -47,6 +50,15 @@ export const FORM_FLAT_REGISTER = 2;
 export const FORM_FLAT_BASE = 3;
 /** Base + scaled index + displacement. */
 export const FORM_FLAT_INDEX = 4;
+
+/** The immediate 1, not encoded: shifts D0 and D1. */
+export const IMM_ONE = 8;
+
+/**
+ * Binaryen makes a switch a br_table only up to this many cases; beyond, it stays a chain of compares and the interpreter is twenty times
+ * slower.
+ */
+const MAX_HANDLERS = 1024;
 
 /** Handlers below are not instructions; the run loop and decoder know them by number. */
 export const HANDLER_STALE = 0;
@@ -96,6 +108,8 @@ function immediateOf(instruction: Instruction): number {
         return IMM_FAR;
       case 'Ienter':
         return IMM_ENTER;
+      case '1':
+        return IMM_ONE;
     }
   // mov Zv,Iz is written Iz for 16/32-bit forms; nothing else is left.
   return IMM_NONE;
@@ -177,6 +191,19 @@ export function generate(): Generated {
     }
   }
 
+  const singles = bodies.length;
+  const fused: number[] = new Array(singles * 16).fill(0);
+  for (let number = 0; number < singles; number++)
+    for (let condition = 0; condition < 16; condition++) {
+      const body = fusedBody(bodies[number]!, condition);
+      if (body === undefined) continue;
+      fused[number * 16 + condition] = bodies.length;
+      labels.push(`${labels[number]} + j${CONDITIONS[condition]}`);
+      bodies.push(body);
+    }
+
+  if (bodies.length > MAX_HANDLERS) throw new Error(`${bodies.length} handlers are more than one br_table takes (${MAX_HANDLERS})`);
+
   const list = (numbersToPrint: number[]): string => {
     let text = '';
     for (let at = 0; at < numbersToPrint.length; at += 24) text += `  ${numbersToPrint.slice(at, at + 24).join(', ')},\n`;
@@ -200,6 +227,7 @@ export function generate(): Generated {
     IMM_FAR,
     IMM_ENTER,
     IMM_NONE_MEMORY,
+    IMM_ONE,
     FORM_REGISTER,
     FORM_MEMORY,
     FORM_FLAT_REGISTER,
@@ -220,6 +248,8 @@ export const ENTRY: usize = memory.data<u8>([
 ${list(entries.flatMap((e) => [e.flags, e.immediate]))}]);
 export const HANDLERS: usize = memory.data<u16>([
 ${list(entries.flatMap((e) => e.handlers))}]);
+export const FUSED: usize = memory.data<u16>([
+${list(fused)}]);
 `;
   const cases = bodies.map((body, i) => `      case ${i}: { // ${labels[i]}\n        ${body}\n      }\n`).join('');
   const dispatch = `${header}${DISPATCH_IMPORTS}

@@ -50,13 +50,13 @@ function read(operand: string, form: Form): string {
     case 'G':
       return `g${s}(rec)`;
     case 'I':
+    case '1':
+      // The decoder gives the shifts by 1 an immediate.
       return 'imm(rec)';
     case 'a':
       return `a${s}()`;
     case 'c':
       return 'cl()';
-    case '1':
-      return '1';
     case 'd':
       return 'dx()';
   }
@@ -274,8 +274,16 @@ CONDITIONS.forEach((name, i) => {
   SEMANTICS[`cmov${name}`] = (_i, f) => `const v = ${read('E', f)}; if (${CONDITION_TEST[i]}) setG${f.size}(rec, v); break;`;
 });
 
+/** The accumulator forms with an immediate are the register forms with register 0, which is what the decoder gives without a modrm byte. */
+function withoutAccumulator(instruction: Instruction): Instruction {
+  const [first = '', second = ''] = instruction.operands;
+  if (first[0] !== 'a' || second[0] !== 'I' || instruction.mnemonic === 'in') return instruction;
+  return { ...instruction, operands: [`E${first[1]}`, second] };
+}
+
 /** Body of the dispatch case of `instruction` in `form`. */
-export function caseBody(instruction: Instruction, form: Form): string {
+export function caseBody(row: Instruction, form: Form): string {
+  const instruction = withoutAccumulator(row);
   switch (instruction.executor) {
     case 'sys':
       return leaves('sysExec(rec, <u64>nextEip(rec));');
@@ -292,7 +300,7 @@ export function caseBody(instruction: Instruction, form: Form): string {
 }
 
 /** Instructions frequent enough to have flat forms. */
-const FLAT = /^(mov|movzx|movsx|lea|add|or|adc|sbb|and|sub|xor|cmp|test|inc|dec|push|pop|call|ret|jmp|leave|mul|imul|cmov.*)$/;
+const FLAT = /^(mov|movzx|movsx|lea|add|or|adc|sbb|and|sub|xor|cmp|test|inc|dec|push|pop|call|ret|jmp|leave)$/;
 
 /** The same body with linear accesses and the address arithmetic of `kind`. */
 function flatBody(body: string, kind: 'base' | 'index'): string {

@@ -8,8 +8,8 @@ import { newRecord, recordAt, roomFor, setRecordAt, startRun } from './codecache
 import { raiseFaultErr } from './fault';
 import {
   ENTRY, ENT_BYTE_REG, ENT_BYTE_RM, ENT_END, ENT_GROUP, ENT_LOCK, ENT_MODRM, ENT_PLAIN, ENT_REG_ONLY, FORM_FLAT_BASE, FORM_FLAT_INDEX, FORM_FLAT_REGISTER,
-  FORM_MEMORY, FORM_REGISTER, HANDLERS, HANDLER_CONTINUE, HANDLER_GP,
-  HANDLER_LEAVE, HANDLER_UD, IMM_BYTE, IMM_ENTER, IMM_FAR, IMM_MOFFS, IMM_SIZED, IMM_WORD, OPCODES,
+  FORM_MEMORY, FORM_REGISTER, FUSED, HANDLERS, HANDLER_CONTINUE, HANDLER_GP,
+  HANDLER_LEAVE, HANDLER_UD, IMM_BYTE, IMM_ENTER, IMM_FAR, IMM_MOFFS, IMM_ONE, IMM_SIZED, IMM_WORD, OPCODES,
 } from './generated/tables';
 import { codeReadSlow8, codeTranslate } from './mem';
 import {
@@ -179,6 +179,9 @@ function decodeOne(rec: usize, mode: u32): u32 {
       imm = <i64>fetch16();
       imm |= <i64>fetch8() << 16;
       break;
+    case IMM_ONE:
+      imm = 1;
+      break;
     default:
       break;
   }
@@ -216,6 +219,16 @@ function pseudo(rec: usize, handler: i32, offset: u32, link: usize): void {
   store<u64>(rec, 0, REC_IMM);
   store<u16>(rec, <u16>handler, REC_HANDLER);
   store<u16>(rec, <u16>offset, REC_NEXT);
+}
+
+/** Joins the jump `rec` with the record before it, when there is a handler for the pair (core/cpu/x86/fuse.ts). */
+function fuse(rec: usize): void {
+  const op = <u32>load<u16>(rec, REC_OPCODE);
+  if ((op & ~15) != 0x70 && (op & ~15) != (OP_0F | 0x80)) return;
+  if (load<u16>(rec, REC_HANDLER) == HANDLER_UD) return;
+  const before = rec - REC_SIZE;
+  const pair = load<u16>(FUSED + (((<usize>load<u16>(before, REC_HANDLER)) << 4) + <usize>(op & 15) << 1));
+  if (pair) store<u16>(before, pair, REC_HANDLER);
 }
 
 /** Decodes the run at byte `host` of the shared memory, which lies in the page of `slot`, and gives its first record. */
@@ -256,6 +269,7 @@ export function decodeRun(slot: u32, host: u32): usize {
     store<u8>(rec, <u8>length, REC_LENGTH);
     store<u16>(rec, <u16>(offset + length), REC_NEXT);
     setRecordAt(slot, offset, rec);
+    if (count) fuse(rec);
     if (flags & ENT_END) break;
     offset += length;
   }
