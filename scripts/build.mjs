@@ -43,7 +43,10 @@ function inputStamp(target) {
   for (const input of target.inputs)
     for (const file of files(input)) {
       if (target.ignore?.test(file)) continue;
-      hash.update(file).update('\0').update(readFileSync(path.join(root, file)));
+      hash
+        .update(file)
+        .update('\0')
+        .update(readFileSync(path.join(root, file)));
     }
   return hash.digest('hex');
 }

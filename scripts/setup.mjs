@@ -49,7 +49,9 @@ function run(command, args, options = {}) {
 
 /** npm packages from the lockfile, without their install scripts; then the Node 24 binary, the only script we need. */
 function npmPackages() {
-  const lock = createHash('sha256').update(readFileSync(path.join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(path.join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = path.join(root, 'node_modules', '.hypervue-lock');
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
     say('installing npm packages');
@@ -59,12 +61,15 @@ function npmPackages() {
   if (node24() === process.execPath && Number(process.versions.node.split('.')[0]) < 24) {
     say('installing Node 24');
     run(process.execPath, ['installArchSpecificPackage.js'], { cwd: path.join(root, 'node_modules', 'node') });
-    if (node24() === process.execPath) throw new Error('the Node 24 binary of the npm package "node" did not install; install Node 24 yourself and run this again');
+    if (node24() === process.execPath)
+      throw new Error('the Node 24 binary of the npm package "node" did not install; install Node 24 yourself and run this again');
   }
 }
 
 function missingDebianPackages(names) {
-  const result = spawnSync('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n', ...names], { encoding: 'utf8' });
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
+  const format = '${Package} ${db:Status-Status}\n';
+  const result = spawnSync('dpkg-query', ['-W', '-f', format, ...names], { encoding: 'utf8' });
   const installed = new Set(
     (result.stdout ?? '')
       .split('\n')
@@ -90,7 +95,14 @@ function debianPackages(names) {
 }
 
 /** Well-known places of the firmware images, by distribution. */
-const firmwareFolders = ['/usr/share/seabios', '/usr/share/qemu', '/usr/share/vgabios', '/usr/local/share/qemu', '/opt/homebrew/share/qemu', 'C:\\Program Files\\qemu\\share'];
+const firmwareFolders = [
+  '/usr/share/seabios',
+  '/usr/share/qemu',
+  '/usr/share/vgabios',
+  '/usr/local/share/qemu',
+  '/opt/homebrew/share/qemu',
+  'C:\\Program Files\\qemu\\share',
+];
 export const firmwareFiles = ['bios-256k.bin', 'vgabios-stdvga.bin'];
 
 function firmware() {
@@ -100,7 +112,9 @@ function firmware() {
     if (existsSync(target)) continue;
     const source = firmwareFolders.map((place) => path.join(place, file)).find((candidate) => existsSync(candidate));
     if (!source) {
-      say(`firmware ${file} was not found. Install SeaBIOS (Debian: apt-get install seabios; Fedora: seabios-bin seavgabios-bin; Arch: seabios; macOS: brew install qemu) and start again.`);
+      say(
+        `firmware ${file} was not found. Install SeaBIOS (Debian: apt-get install seabios; Fedora: seabios-bin seavgabios-bin; Arch: seabios; macOS: brew install qemu) and start again.`,
+      );
       continue;
     }
     mkdirSync(folder, { recursive: true });
@@ -111,7 +125,9 @@ function firmware() {
 /** True when the Electron runtime is present, after one attempt to get it. */
 export function electronRuntime() {
   const folder = path.join(root, 'node_modules', 'electron');
-  const present = () => existsSync(path.join(folder, 'path.txt')) && existsSync(path.join(folder, 'dist', readFileSync(path.join(folder, 'path.txt'), 'utf8').trim()));
+  const present = () =>
+    existsSync(path.join(folder, 'path.txt')) &&
+    existsSync(path.join(folder, 'dist', readFileSync(path.join(folder, 'path.txt'), 'utf8').trim()));
   if (present()) return true;
   const tried = path.join(root, 'node_modules', '.hypervue-electron-tried');
   if (existsSync(tried) || !existsSync(path.join(folder, 'install.js'))) return false;

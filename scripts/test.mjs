@@ -27,7 +27,14 @@ function vitest(projects) {
   rmSync(report, { force: true });
   spawnSync(
     node24(),
-    [bin('vitest', 'vitest.mjs'), 'run', ...projects.flatMap((project) => ['--project', project]), '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+    [
+      bin('vitest', 'vitest.mjs'),
+      'run',
+      ...projects.flatMap((project) => ['--project', project]),
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+    ],
     { cwd: root, stdio: 'inherit', env: childEnv({ CI: 'true' }) },
   );
   if (!existsSync(report)) {
@@ -44,7 +51,8 @@ function vitest(projects) {
       counts.failed++;
       failures.push(`${path.relative(root, file.name)}: ${String(file.message).split('\n')[0]}`);
     }
-    for (const test of file.assertionResults) if (test.status === 'failed') failures.push(`${path.relative(root, file.name)}: ${test.fullName}`);
+    for (const test of file.assertionResults)
+      if (test.status === 'failed') failures.push(`${path.relative(root, file.name)}: ${test.fullName}`);
   }
 }
 

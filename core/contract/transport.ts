@@ -13,6 +13,9 @@ export interface ByteChannel {
   onData(listener: (bytes: Uint8Array) => void): void;
   onDrain(listener: () => void): void;
   onClose(listener: () => void): void;
+  /** Holds data back while its taker is slow, where the channel can; `resume` goes on. */
+  pause?(): void;
+  resume?(): void;
   close(): void;
 }
 

@@ -6,10 +6,10 @@ import { fileError } from './nodefile.ts';
 /**
  * Replaces a file so that a crash at any instant leaves the old content or the new one, never a mix: temporary file, fsync, rename, fsync of the folder.
  */
-export async function writeFileAtomic(file: string, data: string | Uint8Array): Promise<void> {
+export async function writeFileAtomic(file: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    const handle = await open(temporary, 'wx', 0o644);
+    const handle = await open(temporary, 'wx', mode);
     try {
       await handle.writeFile(data);
       await handle.sync();

@@ -17,6 +17,12 @@ export function socketChannel(socket: Socket): ByteChannel {
     onClose: (listener) => {
       socket.on('close', listener);
     },
+    pause: () => {
+      socket.pause();
+    },
+    resume: () => {
+      socket.resume();
+    },
     close: () => {
       socket.end();
       setTimeout(() => socket.destroy(), 500).unref();

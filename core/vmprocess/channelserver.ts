@@ -2,7 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type ChannelKind, channelKinds } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
-import { socketChannel } from './socketchannel.ts';
+import { socketChannel } from '../platform/socketchannel.ts';
 
 /** Longest first line a client may send. */
 const MAX_GREETING = 32;

@@ -21,7 +21,10 @@ function main(): void {
   const log = createLogger((level, scope, message) => post({ t: 'log', level, scope, message }));
   const clock = new HostMachineClock(() => performance.now() * 1e6, Date.now);
   const drives = new Map(data.definition.drives.map(({ id }) => [id as string, new RemoteDrive(id, data.media[id], post)]));
-  const serials = Array.from({ length: data.definition.serialPorts }, (_, index) => new BatchedCharBackend((bytes) => post({ t: 'serialOutput', index, bytes })));
+  const serials = Array.from(
+    { length: data.definition.serialPorts },
+    (_, index) => new BatchedCharBackend((bytes) => post({ t: 'serialOutput', index, bytes })),
+  );
   const debug = new BatchedCharBackend((bytes) => post({ t: 'debugOutput', bytes }));
   const machine = new Machine({
     memory: data.memory,
@@ -54,7 +57,8 @@ function main(): void {
     clock,
     mailbox,
     drain: () => {
-      for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) handle(received.message as ToMachine);
+      for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port))
+        handle(received.message as ToMachine);
     },
     afterSlice: () => {
       if (machine.wantsReset) machine.reset('hard');

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { VncListen } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
-import { socketChannel } from './socketchannel.ts';
+import { socketChannel } from '../platform/socketchannel.ts';
 
 /** RFC 6143 section 3: display n is TCP port 5900 + n. */
 const BASE_PORT = 5900;

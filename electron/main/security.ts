@@ -8,7 +8,11 @@ export const CONTENT_SECURITY_POLICY =
 const ALLOWED_PERMISSIONS = new Set(['fullscreen', 'keyboardLock', 'pointerLock', 'clipboard-sanitized-write']);
 
 /** Locks navigation, new windows and permissions of every window of the app. `origin` is where the app's pages come from. */
-export function lockDown(app: Pick<App, 'on'>, session: Pick<Session, 'setPermissionRequestHandler' | 'setPermissionCheckHandler'>, origin: string): void {
+export function lockDown(
+  app: Pick<App, 'on'>,
+  session: Pick<Session, 'setPermissionRequestHandler' | 'setPermissionCheckHandler'>,
+  origin: string,
+): void {
   session.setPermissionRequestHandler((_contents, permission, decide) => decide(ALLOWED_PERMISSIONS.has(permission)));
   session.setPermissionCheckHandler((_contents, permission) => ALLOWED_PERMISSIONS.has(permission));
   app.on('web-contents-created', (_event, contents: WebContents) => {

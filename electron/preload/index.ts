@@ -1,5 +1,5 @@
 import { contextBridge, ipcRenderer } from 'electron';
-import type { DesktopBridge, DesktopChannel, DesktopFileFilter } from '../../renderer/src/connection/desktopbridge.ts';
+import type { DesktopBridge, DesktopChannel, DesktopFileFilter } from '../../core/contract/desktopbridge.ts';
 import { IPC } from '../ipcnames.ts';
 
 /**
@@ -21,7 +21,7 @@ const bridge: DesktopBridge = {
       const take = (event: Electron.IpcRendererEvent, portId: number) => {
         if (portId !== id) return;
         ipcRenderer.off(IPC.channelPort, take);
-        resolve(channelOver(event.ports[0]!));
+        resolve(channelOver(event.ports[0] as unknown as PagePort));
       };
       ipcRenderer.on(IPC.channelPort, take);
       ipcRenderer.send(IPC.channelReady, id);
@@ -30,7 +30,14 @@ const bridge: DesktopBridge = {
   showOpenDialog: (filters: DesktopFileFilter[]) => ipcRenderer.invoke(IPC.openDialog, filters) as Promise<string | null>,
 };
 
-function channelOver(port: MessagePort): DesktopChannel {
+/** The parts of the page's MessagePort that are used here; this file is checked without the DOM's types. */
+interface PagePort {
+  postMessage(message: unknown): void;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  close(): void;
+}
+
+function channelOver(port: PagePort): DesktopChannel {
   let closed: (() => void) | undefined;
   return {
     postMessage: (bytes) => port.postMessage(bytes),

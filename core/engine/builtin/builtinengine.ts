@@ -24,7 +24,8 @@ export const MAX_MEMORY_MIB = 3072;
 
 export interface BuiltinEngineOptions {
   launcher: ProcessLauncher;
-  firmwareFolder: string;
+  /** Asked at every start, so that firmware installed meanwhile is found. */
+  firmwareFolder: () => string;
   cpuWasmPath: string;
   /** Private folder for channel sockets. */
   runtimeFolder: string;
@@ -55,7 +56,8 @@ export class BuiltinEngine implements Engine {
     const channelSocket = socketPath(this.options.runtimeFolder, config.id.replaceAll('-', '').slice(0, 16));
     const vm = new BuiltinVm(config.name, this.options.launcher.launch(config.name), channelSocket);
     watch?.(vm);
-    const { firmwareFolder, cpuWasmPath } = this.options;
+    const { cpuWasmPath } = this.options;
+    const firmwareFolder = this.options.firmwareFolder();
     await vm.start({ config, folder, firmwareFolder, cpuWasmPath, channelSocket });
     return vm;
   }

@@ -1,6 +1,6 @@
 import type { ChannelKind } from '../../../core/contract/methods.ts';
 import type { ByteChannel, Transport } from '../../../core/contract/transport.ts';
-import type { DesktopFileFilter } from './desktopbridge.ts';
+import type { DesktopFileFilter } from '../../../core/contract/desktopbridge.ts';
 
 /** One way to reach a manager: desktop bridge, WebSocket, or the mock of the development page. */
 export interface Link {

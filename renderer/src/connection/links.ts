@@ -1,5 +1,5 @@
 import type { ByteChannel, Transport } from '../../../core/contract/transport.ts';
-import type { DesktopBridge, DesktopChannel } from './desktopbridge.ts';
+import type { DesktopBridge, DesktopChannel } from '../../../core/contract/desktopbridge.ts';
 import { type Link, LinkError } from './link.ts';
 import { storeToken, takeToken } from './token.ts';
 import { openWebSocketChannel } from './websocketchannel.ts';

@@ -1,5 +1,5 @@
 /// <reference types="vite/client" />
-import type { DesktopBridge } from '../connection/desktopbridge.ts';
+import type { DesktopBridge } from '../../../core/contract/desktopbridge.ts';
 
 declare global {
   interface Window {

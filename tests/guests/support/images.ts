@@ -11,11 +11,28 @@ export const memtestIso = () => findFile(debianPackage('memtest86+'), /memtest86
 export const memtestKernel = () => findFile(debianPackage('memtest86+'), /boot\/memtest86\+ia32\.bin$/);
 
 /** Debian's 6.1 kernel for i686 without PAE. */
-export const linux686 = () => findFile(debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686$/, 'linux-image-6.1.0', 'i386')), /boot\/vmlinuz-/);
-export const linux686Pae = () => findFile(debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686-pae$/, 'linux-image-6.1.0', 'i386')), /boot\/vmlinuz-/);
+export const linux686 = () =>
+  findFile(debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686$/, 'linux-image-6.1.0', 'i386')), /boot\/vmlinuz-/);
+export const linux686Pae = () =>
+  findFile(debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686-pae$/, 'linux-image-6.1.0', 'i386')), /boot\/vmlinuz-/);
 
 /** Kernel modules that the initramfs carries: disks and CD-ROM as the machine has them. */
-const modules = ['ata_piix', 'libata', 'scsi_mod', 'scsi_common', 'sd_mod', 't10-pi', 'crc64-rocksoft', 'crc64_rocksoft_generic', 'crc-t10dif', 'crct10dif_common', 'crct10dif_generic', 'crc64', 'sr_mod', 'cdrom'];
+const modules = [
+  'ata_piix',
+  'libata',
+  'scsi_mod',
+  'scsi_common',
+  'sd_mod',
+  't10-pi',
+  'crc64-rocksoft',
+  'crc64_rocksoft_generic',
+  'crc-t10dif',
+  'crct10dif_common',
+  'crct10dif_generic',
+  'crc64',
+  'sr_mod',
+  'cdrom',
+];
 
 const rc = `#!/bin/sh
 mount -t proc proc /proc
@@ -40,10 +57,47 @@ export function initramfs(kernelPackage: 'i386'): string {
   return built(`initramfs-${kernelPackage}.gz`, (target) => {
     const root = mkdtempSync(path.join(tmpdir(), 'hypervue-initramfs-'));
     try {
-      for (const folder of ['bin', 'sbin', 'dev', 'proc', 'sys', 'etc', 'tmp', 'mnt', 'modules', 'root']) mkdirSync(path.join(root, folder));
+      for (const folder of ['bin', 'sbin', 'dev', 'proc', 'sys', 'etc', 'tmp', 'mnt', 'modules', 'root'])
+        mkdirSync(path.join(root, folder));
       copyFileSync(findFile(debianPackage('busybox-static:i386'), /bin\/busybox$/), path.join(root, 'bin/busybox'));
       chmodSync(path.join(root, 'bin/busybox'), 0o755);
-      const applets = ['sh', 'ls', 'cat', 'echo', 'mount', 'umount', 'uname', 'insmod', 'mkdir', 'poweroff', 'reboot', 'halt', 'dd', 'md5sum', 'sha256sum', 'ps', 'sleep', 'sync', 'date', 'dmesg', 'awk', 'head', 'tail', 'grep', 'wc', 'time', 'mknod', 'od', 'free', 'clear', 'stty', 'hexdump', 'gzip', 'test', '['];
+      const applets = [
+        'sh',
+        'ls',
+        'cat',
+        'echo',
+        'mount',
+        'umount',
+        'uname',
+        'insmod',
+        'mkdir',
+        'poweroff',
+        'reboot',
+        'halt',
+        'dd',
+        'md5sum',
+        'sha256sum',
+        'ps',
+        'sleep',
+        'sync',
+        'date',
+        'dmesg',
+        'awk',
+        'head',
+        'tail',
+        'grep',
+        'wc',
+        'time',
+        'mknod',
+        'od',
+        'free',
+        'clear',
+        'stty',
+        'hexdump',
+        'gzip',
+        'test',
+        '[',
+      ];
       for (const applet of applets) symlinkSync('busybox', path.join(root, 'bin', applet));
       symlinkSync('bin/busybox', path.join(root, 'init'));
       const kernel = debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686$/, 'linux-image-6.1.0', 'i386'));

@@ -9,7 +9,13 @@ export const cacheFolder = fileURLToPath(new URL('../../../.cache/guests', impor
 
 /** Runs a program quietly; a failure's message has its standard error. */
 export function run(command: string, args: readonly string[], options: { cwd?: string; input?: Uint8Array } = {}): string {
-  return execFileSync(command, args, { cwd: options.cwd, input: options.input, encoding: 'latin1', stdio: ['pipe', 'pipe', 'pipe'], maxBuffer: 1 << 26 });
+  return execFileSync(command, args, {
+    cwd: options.cwd,
+    input: options.input,
+    encoding: 'latin1',
+    stdio: ['pipe', 'pipe', 'pipe'],
+    maxBuffer: 1 << 26,
+  });
 }
 
 let indexRefreshed = false;
@@ -44,7 +50,12 @@ export function debianPackage(name: string): string {
   const unpacked = path.join(download, 'root');
   mkdirSync(unpacked);
   run('dpkg-deb', ['-x', path.join(download, archive), unpacked]);
-  writeFileSync(path.join(unpacked, '.complete'), `${archive} ${createHash('sha256').update(readFileSync(path.join(download, archive))).digest('hex')}\n`);
+  writeFileSync(
+    path.join(unpacked, '.complete'),
+    `${archive} ${createHash('sha256')
+      .update(readFileSync(path.join(download, archive)))
+      .digest('hex')}\n`,
+  );
   renameSync(unpacked, folder);
   rmSync(download, { recursive: true, force: true });
   return folder;
@@ -64,7 +75,8 @@ export function newestPackage(pattern: RegExp, search: string, architecture?: st
 
 /** First file under `folder` whose path matches. */
 export function findFile(folder: string, pattern: RegExp): string {
-  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) if (pattern.test(file)) return path.join(folder, file);
+  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort())
+    if (pattern.test(file)) return path.join(folder, file);
   throw new Error(`nothing under ${folder} matches ${pattern}`);
 }
 

@@ -23,12 +23,13 @@ const PGE: u32 = 1 << 13;
 const CMOV: u32 = 1 << 15;
 const PAT: u32 = 1 << 16;
 const PSE36: u32 = 1 << 17;
+const CLFSH: u32 = 1 << 19;
 const MMX: u32 = 1 << 23;
 const FXSR: u32 = 1 << 24;
 const SSE: u32 = 1 << 25;
 const SSE2: u32 = 1 << 26;
 const FEATURES_EDX: u32 =
-  FPU | DE | PSE | TSC | MSR | PAE | CX8 | SEP | MTRR | PGE | CMOV | PAT | PSE36 | MMX | FXSR | SSE | SSE2;
+  FPU | DE | PSE | TSC | MSR | PAE | CX8 | SEP | MTRR | PGE | CMOV | PAT | PSE36 | CLFSH | MMX | FXSR | SSE | SSE2;
 const HYPERVISOR_ECX: u32 = 0x80000000;
 /** Leaf 80000001h. */
 const NX_EDX: u32 = 1 << 20;
@@ -75,7 +76,8 @@ export function cpuid(): void {
       break;
     case 1: {
       const apic = load<u64>(CPU_STATE_BASE + S_MSR_APIC_BASE) & APIC_GLOBAL_ENABLE ? APIC : 0;
-      result(CPU_SIGNATURE, 0x00010000, HYPERVISOR_ECX, FEATURES_EDX | apic);
+      // EBX: CLFLUSH line of 8 quadwords, one logical processor, APIC id 0.
+      result(CPU_SIGNATURE, 0x00010800, HYPERVISOR_ECX, FEATURES_EDX | apic);
       break;
     }
     case 2:

@@ -1,5 +1,5 @@
-import type { ChannelKind } from '../../../core/contract/methods.ts';
-import type { WireMessage } from '../../../core/contract/transport.ts';
+import type { ChannelKind } from './methods.ts';
+import type { WireMessage } from './transport.ts';
 
 /**
  * What Electron's preload script exposes as `window.hypervue`. Only plain functions and cloneable values, so that it passes through
