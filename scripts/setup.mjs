@@ -90,7 +90,8 @@ function debianPackages(names) {
   say(`installing Debian packages: ${missing.join(' ')}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const quiet = { env, stdio: ['ignore', 'ignore', 'inherit'] };
-  run('apt-get', ['update', '-qq'], quiet);
+  // A mirror in the middle of a sync fails one index and serves the others; what is then missing shows at the install.
+  if (spawnSync('apt-get', ['update', '-qq'], quiet).status !== 0) say('apt-get update did not fetch every index; going on with those at hand');
   run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], quiet);
 }
 

@@ -1,0 +1,71 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Browser } from 'playwright-core';
+import { PNG } from 'pngjs';
+
+/** RGBA rows from the top. */
+export interface Picture {
+  width: number;
+  height: number;
+  data: ArrayLike<number>;
+}
+
+/** The picture that vncsnapshot, a VNC client we did not write, gets of `host:display`. Its JPEG of quality 100 is decoded by the browser. */
+export async function vncsnapshot(display: string, browser: Browser): Promise<Picture> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-vncsnapshot-'));
+  try {
+    const jpeg = path.join(folder, 'screen.jpg');
+    execFileSync('vncsnapshot', ['-quiet', '-quality', '100', display, jpeg], { timeout: 30_000, stdio: ['ignore', 'pipe', 'pipe'] });
+    return await decodeInBrowser(readFileSync(jpeg), browser);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function decodeInBrowser(jpeg: Buffer, browser: Browser): Promise<Picture> {
+  const page = await browser.newPage();
+  try {
+    // A string, since tests are type-checked without the DOM.
+    const png = await page.evaluate<string>(`(async () => {
+      const image = new Image();
+      image.src = 'data:image/jpeg;base64,${jpeg.toString('base64')}';
+      await image.decode();
+      const canvas = document.createElement('canvas');
+      canvas.width = image.naturalWidth;
+      canvas.height = image.naturalHeight;
+      canvas.getContext('2d').drawImage(image, 0, 0);
+      return canvas.toDataURL('image/png');
+    })()`);
+    return readPng(Buffer.from(png.slice(png.indexOf(',') + 1), 'base64'));
+  } finally {
+    await page.close();
+  }
+}
+
+export function readPng(bytes: Buffer): Picture {
+  const { width, height, data } = PNG.sync.read(bytes);
+  return { width, height, data };
+}
+
+export function readPngFile(file: string): Picture {
+  return readPng(readFileSync(file));
+}
+
+/** Mean absolute difference of the colour channels, 0..255. Throws when the sizes differ. */
+export function difference(a: Picture, b: Picture): number {
+  if (a.width !== b.width || a.height !== b.height) throw new Error(`sizes differ: ${a.width}x${a.height} and ${b.width}x${b.height}`);
+  let sum = 0;
+  for (let i = 0; i < a.width * a.height; i++)
+    for (let channel = 0; channel < 3; channel++) sum += Math.abs(a.data[i * 4 + channel]! - b.data[i * 4 + channel]!);
+  return sum / (a.width * a.height * 3);
+}
+
+/** Number of different colours. */
+export function colours(picture: Picture): number {
+  const seen = new Set<number>();
+  for (let i = 0; i < picture.width * picture.height; i++)
+    seen.add((picture.data[i * 4]! << 16) | (picture.data[i * 4 + 1]! << 8) | picture.data[i * 4 + 2]!);
+  return seen.size;
+}
