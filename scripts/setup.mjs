@@ -2,7 +2,7 @@
 // before npm packages exist, on any Node from 20 on.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -64,6 +64,9 @@ function npmPackages() {
     if (node24() === process.execPath)
       throw new Error('the Node 24 binary of the npm package "node" did not install; install Node 24 yourself and run this again');
   }
+  // What the package's own install script would do, for `npx node`.
+  const link = path.join(root, 'node_modules', '.bin', 'node');
+  if (!isWindows && !existsSync(link) && node24() !== process.execPath) symlinkSync(path.relative(path.dirname(link), node24()), link);
 }
 
 function missingDebianPackages(names) {
@@ -91,7 +94,8 @@ function debianPackages(names) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const quiet = { env, stdio: ['ignore', 'ignore', 'inherit'] };
   // A mirror in the middle of a sync fails one index and serves the others; what is then missing shows at the install.
-  if (spawnSync('apt-get', ['update', '-qq'], quiet).status !== 0) say('apt-get update did not fetch every index; going on with those at hand');
+  if (spawnSync('apt-get', ['update', '-qq'], quiet).status !== 0)
+    say('apt-get update did not fetch every index; going on with those at hand');
   run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], quiet);
 }
 
