@@ -1,16 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { BuiltinEngine } from '../engine/builtin/builtinengine.ts';
-import { Manager } from '../manager/manager.ts';
-import { ChildProcessLauncher, vmProcessEntry } from '../platform/childlauncher.ts';
-import { type AppFolders, ensurePrivateFolder } from '../platform/folders.ts';
-import { findFirmware } from '../platform/firmware.ts';
+import type { Manager } from '../manager/manager.ts';
+import type { AppFolders } from '../platform/folders.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import type { Logger } from '../util/logger.ts';
-import { runtimePaths } from '../vmprocess/runtimepaths.ts';
 import { accessToken } from './access.ts';
 import { HeadlessServer } from './headlessserver.ts';
+import { appResources, openManager } from './openmanager.ts';
 import { claimServer, publishServer } from './serverfile.ts';
 
 export interface ServeOptions {
@@ -21,27 +15,6 @@ export interface ServeOptions {
   /** import.meta.url of the program's entry: tells a source tree from a bundle. */
   entry: string;
   version: string;
-}
-
-/** Parts of the program that only the top knows the places of. */
-export function appResources(entry: string): { rendererFolder: string; sampleImage: string } {
-  // core/cli/main.ts and out/main/cli.js are both two floors below the root; a chunk of a bundle is three.
-  const root = ['../../', '../../../']
-    .map((up) => fileURLToPath(new URL(up, entry)))
-    .find((folder) => existsSync(path.join(folder, 'package.json')));
-  const out = path.join(root ?? fileURLToPath(new URL('../../', entry)), 'out');
-  return { rendererFolder: path.join(out, 'renderer'), sampleImage: path.join(out, 'sample', 'hypervue-check.img') };
-}
-
-export function appVersion(entry: string): string {
-  for (const up of ['../../package.json', '../../../package.json']) {
-    try {
-      return (JSON.parse(readFileSync(new URL(up, entry), 'utf8')) as { version: string }).version;
-    } catch {
-      // One floor up.
-    }
-  }
-  return 'unknown';
 }
 
 export interface RunningServer {
@@ -56,30 +29,12 @@ export interface RunningServer {
 
 /** Opens the library and serves it until closed. */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
-  const { folders, entry, log } = options;
-  const paths = runtimePaths(entry);
+  const { folders, entry } = options;
   const store = new DisposableStore();
   store.add(claimServer(folders.runtime));
   let manager: Manager | undefined;
   try {
-    ensurePrivateFolder(folders.locks);
-    const firmware = () => findFirmware(paths.firmwareFolder);
-    manager = await Manager.open({
-      library: folders.library,
-      configFolder: folders.config,
-      lockFolder: folders.locks,
-      engine: new BuiltinEngine({
-        launcher: new ChildProcessLauncher(vmProcessEntry(entry)),
-        firmwareFolder: () => firmware().folder,
-        cpuWasmPath: paths.cpuWasm,
-        runtimeFolder: folders.runtime,
-      }),
-      firmware,
-      ...appResources(entry),
-      version: options.version,
-      mode: 'headless',
-      log,
-    });
+    manager = await openManager({ ...options, mode: 'headless' });
     const token = await accessToken(folders.config);
     const server = new HeadlessServer({ ...options, manager, token, rendererFolder: appResources(entry).rendererFolder });
     await server.listen();

@@ -1,0 +1,71 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { HostInfo } from '../contract/host.ts';
+import { BuiltinEngine } from '../engine/builtin/builtinengine.ts';
+import type { ProcessLauncher } from '../engine/builtin/protocol.ts';
+import { Manager } from '../manager/manager.ts';
+import { ChildProcessLauncher, vmProcessEntry } from '../platform/childlauncher.ts';
+import { findFirmware } from '../platform/firmware.ts';
+import { type AppFolders, ensurePrivateFolder } from '../platform/folders.ts';
+import type { Logger } from '../util/logger.ts';
+import { runtimePaths } from '../vmprocess/runtimepaths.ts';
+
+export interface OpenManagerOptions {
+  folders: AppFolders;
+  /** import.meta.url of the program's entry: tells a source tree from a bundle. */
+  entry: string;
+  version: string;
+  mode: HostInfo['mode'];
+  log: Logger;
+  /** How VM processes are started; child processes of Node unless given. */
+  launcher?: ProcessLauncher;
+}
+
+/** Parts of the program that only the top knows the places of. */
+export function appResources(entry: string): { rendererFolder: string; sampleImage: string } {
+  const packaged = (process as { resourcesPath?: string }).resourcesPath;
+  // core/cli/main.ts and out/main/cli.js are both two floors below the root; a chunk of a bundle is three.
+  const root = ['../../', '../../../']
+    .map((up) => fileURLToPath(new URL(up, entry)))
+    .find((folder) => existsSync(path.join(folder, 'package.json')));
+  const out = path.join(root ?? fileURLToPath(new URL('../../', entry)), 'out');
+  const image = path.join('sample', 'hypervue-check.img');
+  const sampleImage = packaged && existsSync(path.join(packaged, image)) ? path.join(packaged, image) : path.join(out, image);
+  return { rendererFolder: path.join(out, 'renderer'), sampleImage };
+}
+
+export function appVersion(entry: string): string {
+  for (const up of ['../../package.json', '../../../package.json']) {
+    try {
+      return (JSON.parse(readFileSync(new URL(up, entry), 'utf8')) as { version: string }).version;
+    } catch {
+      // One floor up.
+    }
+  }
+  return 'unknown';
+}
+
+/** The manager with the built-in engine, as desktop, headless mode and the CLI all use it. */
+export async function openManager(options: OpenManagerOptions): Promise<Manager> {
+  const { folders, entry } = options;
+  const paths = runtimePaths(entry);
+  ensurePrivateFolder(folders.locks);
+  const firmware = () => findFirmware(paths.firmwareFolder);
+  return Manager.open({
+    library: folders.library,
+    configFolder: folders.config,
+    lockFolder: folders.locks,
+    engine: new BuiltinEngine({
+      launcher: options.launcher ?? new ChildProcessLauncher(vmProcessEntry(entry)),
+      firmwareFolder: () => firmware().folder,
+      cpuWasmPath: paths.cpuWasm,
+      runtimeFolder: folders.runtime,
+    }),
+    firmware,
+    sampleImage: appResources(entry).sampleImage,
+    version: options.version,
+    mode: options.mode,
+    log: options.log,
+  });
+}
