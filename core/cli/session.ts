@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import type { VmSummary } from '../contract/vm.ts';
+import { appFolders } from '../platform/folders.ts';
+import { HypervueError } from '../util/errors.ts';
+import { createLogger } from '../util/logger.ts';
+import { type Connection, connect } from './connection.ts';
+import { EXIT_ERROR, EXIT_OK, reportError } from './output.ts';
+
+export interface Session extends Connection {
+  json: boolean;
+  /** `value` as JSON with --json, else what `text` makes of it. */
+  print<T>(value: T, text: (value: T) => string): void;
+  /** The machine of this id or name. Rejects with 'not-found', or 'invalid-argument' when several share the name. */
+  machine(nameOrId: string): Promise<VmSummary>;
+}
+
+/** Runs one command over a connection and ends the process with its exit code. */
+export type RunSession = (local: boolean, work: (session: Session) => Promise<number | void>) => Promise<void>;
+
+export function sessionRunner(program: Command, entry: string): RunSession {
+  return async (local, work) => {
+    const json = [program, ...program.commands].some((command) => Boolean(command.opts<{ json?: boolean }>().json));
+    const log = createLogger((level, _scope, message) => {
+      if (level === 'warn' || level === 'error') process.stderr.write(`[${level}] ${message}\n`);
+    });
+    let connection: Connection | undefined;
+    let code: number = EXIT_OK;
+    try {
+      connection = await connect({ folders: appFolders(), entry, log, local });
+      code = (await work(session(connection, json))) ?? EXIT_OK;
+    } catch (error) {
+      reportError(error, json);
+      code = EXIT_ERROR;
+    }
+    await connection?.close();
+    // Written output may still be in the pipe.
+    process.exitCode = code;
+    await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
+    process.exit(code);
+  };
+}
+
+function session(connection: Connection, json: boolean): Session {
+  return {
+    ...connection,
+    json,
+    print: (value, text) => {
+      const output = json ? JSON.stringify(value) : text(value);
+      if (output !== '') process.stdout.write(output.endsWith('\n') ? output : `${output}\n`);
+    },
+    machine: async (nameOrId) => {
+      const machines = await connection.client.call('vm.list', {});
+      const byId = machines.find(({ id }) => id === nameOrId);
+      if (byId) return byId;
+      const named = machines.filter(({ name }) => name === nameOrId);
+      if (named.length === 1) return named[0]!;
+      if (named.length > 1)
+        throw new HypervueError(
+          'invalid-argument',
+          `${named.length} machines are named ${nameOrId}`,
+          { object: nameOrId },
+          `Use an id: ${named.map(({ id }) => id).join(', ')}`,
+        );
+      throw new HypervueError('not-found', `there is no machine named ${nameOrId}`, { object: nameOrId }, 'See `hypervue list`.');
+    },
+  };
+}

@@ -1,0 +1,266 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { events, type MethodName } from '../contract/methods.ts';
+import { driveSchema, type VmStateName, type VmSummary } from '../contract/vm.ts';
+import { HypervueError } from '../util/errors.ts';
+import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
+import type { RunSession, Session } from './session.ts';
+
+const wholeNumber = (value: string) => {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('must be a whole number');
+  return Number(value);
+};
+
+/** Resolves once the machine is in one of `states`; rejects with 'timeout'. */
+async function waitForState(session: Session, vm: VmSummary, states: VmStateName[], seconds: number): Promise<VmSummary> {
+  return new Promise((resolve, reject) => {
+    const done = (summary: VmSummary) => {
+      if (!states.includes(summary.state)) return;
+      clearTimeout(timer);
+      off();
+      resolve(summary);
+    };
+    const off = session.client.on('vm.changed', (summary) => {
+      if (summary.id === vm.id) done(summary);
+    });
+    const timer = setTimeout(() => {
+      off();
+      reject(
+        new HypervueError(
+          'timeout',
+          `${vm.name} was not ${states.join(' or ')} within ${seconds} s`,
+          { object: vm.name, operation: 'wait' },
+          'Wait longer with --timeout, or use `hypervue force-off`.',
+        ),
+      );
+    }, seconds * 1000);
+    session.client.call('vm.get', { id: vm.id }).then(done, reject);
+  });
+}
+
+const stateLine = (vm: VmSummary) => `${vm.name}: ${vm.state}`;
+
+function addLifecycle(program: Command, run: RunSession): void {
+  const verb = (name: string, description: string, method: 'vm.start' | 'vm.pause' | 'vm.resume' | 'vm.reset' | 'vm.forceOff') =>
+    program
+      .command(`${name} <machine>`)
+      .description(description)
+      .action((machine: string) =>
+        run(false, async (session) => {
+          const { id } = await session.machine(machine);
+          session.print(await session.client.call(method, { id }), stateLine);
+        }),
+      );
+  verb('start', 'start a machine', 'vm.start');
+  verb('pause', 'stop the guest where it is', 'vm.pause');
+  verb('resume', 'let a paused guest go on', 'vm.resume');
+  program
+    .command('shutdown <machine>')
+    .description('press the ACPI power button; the guest decides')
+    .option('--wait', 'wait until the machine is off')
+    .option('--timeout <seconds>', 'how long to wait', wholeNumber, 120)
+    .action((machine: string, options: { wait?: boolean; timeout: number }) =>
+      run(false, async (session) => {
+        const vm = await session.machine(machine);
+        let after = await session.client.call('vm.shutdown', { id: vm.id });
+        if (options.wait) after = await waitForState(session, vm, ['off', 'crashed'], options.timeout);
+        session.print(after, stateLine);
+        return after.state === 'crashed' ? EXIT_ERROR : EXIT_OK;
+      }),
+    );
+  verb('reset', 'press the reset button', 'vm.reset');
+  verb('force-off', 'turn the machine off at once, like pulling the plug', 'vm.forceOff');
+}
+
+function addInformation(program: Command, run: RunSession): void {
+  program
+    .command('list')
+    .description('machines of the library with their states')
+    .action(() =>
+      run(true, async (session) => {
+        session.print(await session.client.call('vm.list', {}), (machines) =>
+          machines.length
+            ? table(
+                ['NAME', 'STATE', 'MEMORY', 'ID'],
+                machines.map((vm) => [
+                  vm.name,
+                  vm.problem && vm.state === 'off' ? 'problem' : vm.state,
+                  vm.config ? `${vm.config.memoryMiB} MiB` : '-',
+                  vm.id,
+                ]),
+              )
+            : 'There are no machines. Create one with `hypervue create`.',
+        );
+      }),
+    );
+  program
+    .command('info [machine]')
+    .description('everything about a machine, or about this computer without one')
+    .action((machine: string | undefined) =>
+      run(true, async (session) => {
+        if (machine === undefined) session.print(await session.client.call('host.info', {}), (info) => JSON.stringify(info, undefined, 2));
+        else {
+          const vm = await session.machine(machine);
+          const hardware = await session.client.call('vm.hardware', { id: vm.id });
+          session.print({ ...vm, hardware }, () => describe(vm, hardware));
+        }
+      }),
+    );
+  program
+    .command('log <machine>')
+    .description('what happened to a machine')
+    .option('-n, --lines <count>', 'newest lines only', wholeNumber, 200)
+    .action((machine: string, options: { lines: number }) =>
+      run(true, async (session) => {
+        const { id } = await session.machine(machine);
+        session.print(await session.client.call('vm.log', { id, lines: options.lines }), (entries) =>
+          entries.map(({ time, level, scope, message }) => `${time} ${level.padEnd(5)} ${scope}: ${message}`).join('\n'),
+        );
+      }),
+    );
+  program
+    .command('events')
+    .description('print what happens, one JSON object a line, until Ctrl+C')
+    .action(() =>
+      run(false, async (session) => {
+        for (const name of Object.keys(events) as (keyof typeof events)[])
+          session.client.on(name, (payload: unknown) => process.stdout.write(`${JSON.stringify({ event: name, payload })}\n`));
+        await new Promise<void>((resolve) => session.client.onClose(resolve));
+        throw new HypervueError('io-error', 'the server ended the connection', { operation: 'events' });
+      }),
+    );
+}
+
+function describe(vm: VmSummary, hardware: { label: string; detail: string }[]): string {
+  const lines = [`Name:     ${vm.name}`, `State:    ${vm.state}`, `Id:       ${vm.id}`, `Folder:   ${vm.folder}`];
+  if (vm.problem) lines.push(`Problem:  ${vm.problem.message}${vm.problem.fix ? ` ${vm.problem.fix}` : ''}`);
+  if (vm.display) lines.push(`Display:  ${vm.display.width}x${vm.display.height}${vm.display.text ? ' text' : ''}`);
+  if (vm.stats)
+    lines.push(
+      `Load:     ${(vm.stats.cpu * 100).toFixed(0)} % of a processor, ${(vm.stats.instructionsPerSecond / 1e6).toFixed(1)} million instructions/s`,
+      `Uptime:   ${Math.floor(vm.stats.uptimeSeconds)} s`,
+    );
+  return [...lines, '', ...hardware.map(({ label, detail }) => `${label}: ${detail}`)].join('\n');
+}
+
+function addScreen(program: Command, run: RunSession): void {
+  program
+    .command('screenshot <machine> <file>')
+    .description("save the machine's picture as PNG; - writes it to standard output")
+    .action((machine: string, file: string) =>
+      run(false, async (session) => {
+        const { id } = await session.machine(machine);
+        const { png, width, height } = await session.client.call('vm.screenshot', { id });
+        const bytes = Buffer.from(png, 'base64');
+        if (file === '-') {
+          await new Promise<void>((resolve) => process.stdout.write(bytes, () => resolve()));
+          return;
+        }
+        await writeFile(file, bytes);
+        session.print({ file: path.resolve(file), width, height }, () => `${file}: ${width}x${height}`);
+      }),
+    );
+  program
+    .command('screen <machine>')
+    .description('print the text screen')
+    .action((machine: string) =>
+      run(false, async (session) => {
+        const vm = await session.machine(machine);
+        const screen = await session.client.call('vm.screenText', { id: vm.id });
+        if (!screen && !session.json)
+          throw new HypervueError(
+            'invalid-state',
+            `${vm.name} shows graphics, not text`,
+            { object: vm.name },
+            'Use `hypervue screenshot`.',
+          );
+        session.print(screen, (text) => `${text!.rows.map((row) => row.trimEnd()).join('\n')}\n`);
+      }),
+    );
+  program
+    .command('type <machine> <text>')
+    .description('type text as keystrokes of a US keyboard; \\n is Enter, \\t Tab, \\\\ a backslash')
+    .option('--delay <ms>', 'milliseconds between keys', wholeNumber)
+    .action((machine: string, text: string, options: { delay?: number }) =>
+      run(false, async (session) => {
+        const { id } = await session.machine(machine);
+        const unescaped = text.replaceAll(/\\([nt\\])/g, (_, c: string) => ({ n: '\n', t: '\t', '\\': '\\' })[c]!);
+        await session.client.call('vm.typeText', { id, text: unescaped, delayMs: options.delay });
+        session.print(null, () => '');
+      }),
+    );
+  program
+    .command('send-key <machine> <chords...>')
+    .description('press keys together, for example ctrl+alt+delete; several chords one after the other')
+    .action((machine: string, chords: string[]) =>
+      run(false, async (session) => {
+        const { id } = await session.machine(machine);
+        for (const chord of chords) await session.client.call('vm.sendKeys', { id, keys: chord.toLowerCase().split('+') });
+        session.print(null, () => '');
+      }),
+    );
+}
+
+function addLibrary(program: Command, run: RunSession): void {
+  program
+    .command('delete <machine>')
+    .description('move a machine that is off to the trash; its number brings it back with `restore`')
+    .action((machine: string) =>
+      run(true, async (session) => {
+        const vm = await session.machine(machine);
+        session.print(
+          await session.client.call('vm.delete', { id: vm.id }),
+          ({ trashId }) => `${vm.name} is in the trash: hypervue restore ${trashId}`,
+        );
+      }),
+    );
+  program
+    .command('restore <trash-id>')
+    .description('bring a deleted machine back')
+    .action((trashId: string) =>
+      run(true, async (session) => {
+        session.print(await session.client.call('vm.restore', { trashId }), stateLine);
+      }),
+    );
+  program
+    .command('media <machine> <drive> [file]')
+    .description('put a medium into a removable drive (fd0, ide2 …), also while it runs; without a file, eject')
+    .action((machine: string, drive: string, file: string | undefined) =>
+      run(true, async (session) => {
+        const { id } = await session.machine(machine);
+        const known = driveSchema.shape.id.safeParse(drive);
+        if (!known.success)
+          throw new HypervueError('invalid-argument', `there is no drive ${drive}`, { object: drive }, 'See `hypervue info <machine>`.');
+        const summary = await session.client.call('vm.changeMedium', {
+          id,
+          drive: known.data,
+          path: file === undefined ? null : path.resolve(file),
+        });
+        session.print(summary, (vm) => `${vm.name}: ${drive} ${file === undefined ? 'is empty' : `holds ${file}`}`);
+      }),
+    );
+  program
+    .command('call <method> [params]')
+    .description('call any method of the contract with JSON parameters and print the result as JSON')
+    .action((method: string, params: string | undefined) =>
+      run(false, async (session) => {
+        let parsed: unknown;
+        try {
+          parsed = JSON.parse(params ?? '{}');
+        } catch {
+          throw new HypervueError('invalid-argument', 'the parameters are not JSON', { operation: method });
+        }
+        const result = await session.client.call(method as MethodName, parsed as never);
+        process.stdout.write(`${JSON.stringify(result)}\n`);
+      }),
+    );
+}
+
+/** Every verb that is one or two calls of the contract. */
+export function addVerbs(program: Command, run: RunSession): void {
+  addInformation(program, run);
+  addLifecycle(program, run);
+  addScreen(program, run);
+  addLibrary(program, run);
+}
