@@ -35,6 +35,7 @@ const exceptions = new Map([
   ['core/bus -> core/backend', 'virtio devices sit on back ends'],
   ['core/engine -> core/platform', 'drivers start processes and open sockets through the platform'],
   ['core/platform -> core/engine', 'the platform implements ProcessLauncher'],
+  ['electron -> core/server', 'the desktop opens the manager as headless mode does'],
   ['core/cli -> core/server', '`hypervue serve` starts the server'],
 ]);
 

@@ -15,7 +15,7 @@ export interface Session extends Connection {
 }
 
 /** Runs one command over a connection and ends the process with its exit code. */
-export type RunSession = (local: boolean, work: (session: Session) => Promise<number | void>) => Promise<void>;
+export type RunSession = (local: boolean, work: (session: Session) => Promise<number | undefined>) => Promise<void>;
 
 export function sessionRunner(program: Command, entry: string): RunSession {
   return async (local, work) => {

@@ -7,16 +7,22 @@ export class WindowTransport implements Transport {
   private readonly contents: WebContents;
   private readonly messageListeners: ((message: unknown) => void)[] = [];
   private readonly closeListeners: (() => void)[] = [];
+  private open = true;
 
   constructor(contents: WebContents) {
     this.contents = contents;
-    contents.once('destroyed', () => {
-      for (const listener of this.closeListeners) listener();
-    });
+    contents.once('destroyed', () => this.end());
+  }
+
+  /** The page is gone, perhaps for another in the same window: answers to its calls must not reach that one. */
+  end(): void {
+    if (!this.open) return;
+    this.open = false;
+    for (const listener of this.closeListeners) listener();
   }
 
   send(message: WireMessage): void {
-    if (!this.contents.isDestroyed()) this.contents.send(IPC.message, message);
+    if (this.open && !this.contents.isDestroyed()) this.contents.send(IPC.message, message);
   }
 
   onMessage(listener: (message: unknown) => void): void {

@@ -1,0 +1,7 @@
+import type * as ElectronModule from 'electron';
+
+/** The parts of Electron that the main process uses: what a stand-in has to offer. */
+export type ElectronParts = Pick<
+  typeof ElectronModule,
+  'app' | 'BrowserWindow' | 'Menu' | 'MessageChannelMain' | 'dialog' | 'ipcMain' | 'protocol' | 'session' | 'shell' | 'utilityProcess'
+>;
