@@ -16,11 +16,21 @@ import { Ps2Keyboard } from '../devices/input/ps2keyboard.ts';
 import { Ps2Mouse } from '../devices/input/ps2mouse.ts';
 import { VmMouse } from '../devices/input/vmmouse.ts';
 import { InterruptHub } from '../devices/intc/interrupthub.ts';
+import { Ioapic } from '../devices/intc/ioapic.ts';
+import { Lapic } from '../devices/intc/lapic.ts';
 import { Pic } from '../devices/intc/pic.ts';
 import { DebugCon } from '../devices/platform/debugcon.ts';
 import { DebugExit } from '../devices/platform/debugexit.ts';
 import { Dma8237 } from '../devices/platform/dma8237.ts';
-import { FW_CFG_BOOT_MENU, FW_CFG_MAX_CPUS, FW_CFG_NB_CPUS, FW_CFG_RAM_SIZE, FW_CFG_UUID, FwCfg } from '../devices/platform/fwcfg.ts';
+import {
+  FW_CFG_BOOT_MENU,
+  FW_CFG_IRQ0_OVERRIDE,
+  FW_CFG_MAX_CPUS,
+  FW_CFG_NB_CPUS,
+  FW_CFG_RAM_SIZE,
+  FW_CFG_UUID,
+  FwCfg,
+} from '../devices/platform/fwcfg.ts';
 import { I440Fx } from '../devices/platform/i440fx.ts';
 import { Piix3 } from '../devices/platform/piix3.ts';
 import { Piix4Pm } from '../devices/platform/piix4pm.ts';
@@ -72,7 +82,9 @@ export class Machine {
   private readonly pm: Piix4Pm;
   private readonly pic: Pic;
   private readonly hub: InterruptHub;
+  private readonly lapic: Lapic;
   private resetRequested = false;
+  private initRequested = false;
 
   constructor(options: MachineOptions) {
     this.options = options;
@@ -96,18 +108,49 @@ export class Machine {
       mmioRead: (gpa, size) => mmio.read(gpa, size),
       mmioWrite: (gpa, value, size) => mmio.write(gpa, value, size),
       acknowledgeInterrupt: () => this.hub.acknowledge(),
-      apicBaseChanged: () => {},
+      apicBaseChanged: (value) => this.lapic.setBase(value),
       readTsc: () => clock.now() * TSC_PER_NS,
     };
     this.accelerator = options.createAccelerator(bus);
     physMap.onChange(() => this.accelerator.flushTlb());
     this.guestMemory.onCodeWrite((offset) => this.accelerator.invalidateCode(offset));
 
-    const isa = (irq: number): IrqLine => this.pic.inputs[irq]!;
+    this.lapic = this.add(
+      new Lapic({
+        id: 'lapic',
+        mmio,
+        clock,
+        nmi: () => this.accelerator.nmi(),
+        init: () => this.requestInit(),
+        broadcastEoi: (vector) => ioapic.endOfInterrupt(vector),
+        log: log.child('lapic'),
+      }),
+    );
+    this.hub.connectApic(this.lapic);
+    const ioapic = this.add(new Ioapic({ id: 'ioapic', mmio, apic: this.lapic }));
+
+    // Every ISA interrupt reaches both controllers; the guest masks the one it does not use.
+    const isaLines = this.pic.inputs.map((picInput, irq): IrqLine => {
+      const ioapicInput = ioapic.inputs[isaToIoapic(irq)]!;
+      return {
+        set: (level) => {
+          picInput.set(level);
+          ioapicInput.set(level);
+        },
+      };
+    });
+    const isa = (irq: number): IrqLine => isaLines[irq]!;
     const requestReset = () => this.requestReset();
     const a20: IrqLine = { set: (level) => this.accelerator.setA20(level) };
 
-    const piix3 = this.add(new Piix3({ id: 'piix3', isaInputs: this.pic.inputs, ioapicInputs: undefined, reset: requestReset }));
+    const piix3 = this.add(
+      new Piix3({
+        id: 'piix3',
+        isaInputs: isaLines,
+        ioapicInputs: [ioapic.inputs[16]!, ioapic.inputs[17]!, ioapic.inputs[18]!, ioapic.inputs[19]!],
+        reset: requestReset,
+      }),
+    );
     const pci = this.add(new PciBus({ id: 'pci', ports, pirq: piix3.pirq, resetControl: piix3.resetControl }));
     pci.attach(0, 0, this.add(new I440Fx({ id: 'i440fx', physMap, ramBytes: definition.ramBytes, biosBytes })));
     pci.attach(1, 0, piix3);
@@ -220,6 +263,7 @@ export class Machine {
     fwCfg.addU16(FW_CFG_NB_CPUS, 1);
     fwCfg.addU16(FW_CFG_MAX_CPUS, 1);
     fwCfg.addU16(FW_CFG_BOOT_MENU, definition.bootMenu ? 1 : 0);
+    fwCfg.add(FW_CFG_IRQ0_OVERRIDE, Uint8Array.of(1));
     fwCfg.add(FW_CFG_UUID, uuidBytes(definition.uuid));
 
     this.add(new PostPort({ id: 'post', ports }));
@@ -240,7 +284,7 @@ export class Machine {
 
   /** Resets every chip and the processor. Between slices of guest code only. */
   reset(kind: ResetKind): void {
-    this.resetRequested = false;
+    this.resetRequested = this.initRequested = false;
     for (const device of this.devices) device.reset(kind);
     this.accelerator.setA20(true);
     this.accelerator.reset('hard');
@@ -250,6 +294,20 @@ export class Machine {
   private requestReset(): void {
     this.resetRequested = true;
     this.accelerator.requestExit();
+  }
+
+  /** An INIT message: only the processor restarts. Done between slices, as a reset is. */
+  private requestInit(): void {
+    this.initRequested = true;
+    this.accelerator.requestExit();
+  }
+
+  /** Carries out an INIT that the guest sent itself; true when there was one. */
+  takeInit(): boolean {
+    if (!this.initRequested) return false;
+    this.initRequested = false;
+    this.accelerator.reset('init');
+    return true;
   }
 
   /** True when the guest asked for a reset since the last call of `reset`. */
@@ -272,6 +330,11 @@ export class Machine {
   private floppyType(id: 'fd0' | 'fd1'): FloppyDriveType {
     return this.options.definition.drives.some((drive) => drive.id === id) ? '1.44M' : 'none';
   }
+}
+
+/** ISA interrupt 0 is at input 2, where the 8259's cascade leaves a place free (the ACPI tables say so). */
+function isaToIoapic(irq: number): number {
+  return irq === 0 ? 2 : irq;
 }
 
 function checkFirmware({ bios, vgaBios }: MachineDefinition): void {

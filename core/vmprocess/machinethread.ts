@@ -62,6 +62,7 @@ function main(): void {
     },
     afterSlice: () => {
       if (machine.wantsReset) machine.reset('hard');
+      else machine.takeInit();
       for (const drive of drives.values()) drive.runDeferred();
       flush();
     },

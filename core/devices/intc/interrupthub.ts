@@ -12,6 +12,8 @@ export interface LocalApicPort extends InterruptSource {
   readonly pending: boolean;
   /** LINT0 passes the 8259's INTR on (virtual wire), or the APIC is off. */
   readonly passesExtInt: boolean;
+  /** Level of the 8259's INTR at the LINT0 input. */
+  setLint0(level: boolean): void;
   /** Calls back when `pending` or `passesExtInt` may have changed. */
   onChange(listener: () => void): void;
 }
@@ -31,6 +33,7 @@ export class InterruptHub {
     this.extInt = {
       set: (level) => {
         this.extIntLevel = level;
+        this.apic?.setLint0(level);
         this.update();
       },
     };

@@ -29,6 +29,8 @@ export const FW_CFG_RAM_SIZE = 0x03;
 export const FW_CFG_NB_CPUS = 0x05;
 export const FW_CFG_BOOT_MENU = 0x0e;
 export const FW_CFG_MAX_CPUS = 0x0f;
+/** Architecture-local item 2: not 0 when ISA interrupt 0 is wired to I/O APIC input 2. */
+export const FW_CFG_IRQ0_OVERRIDE = 0x8002;
 export const FW_CFG_FILE_DIR = 0x19;
 const FILE_FIRST = 0x20;
 /** Traditional interface and DMA. */
