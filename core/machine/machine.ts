@@ -47,6 +47,7 @@ import { PhysMap } from '../memory/physmap.ts';
 import type { DeviceState } from '../snapshot/snapshottable.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
+import { installDirectBoot, planDirectBoot } from './boot/directboot.ts';
 import type { MachineDefinition } from './definition.ts';
 import type { HostMachineClock } from './machineclock.ts';
 
@@ -90,6 +91,7 @@ export class Machine {
     this.options = options;
     const { memory, definition, clock, log } = options;
     checkFirmware(definition);
+    const directBoot = definition.directBoot && planDirectBoot(definition.directBoot, definition.ramBytes);
     const bytes = new Uint8Array(memory.buffer);
     const biosBytes = Math.ceil(definition.bios.length / 4096) * 4096;
     bytes.set(definition.bios, BIOS_ROM_BASE + biosBytes - definition.bios.length);
@@ -265,6 +267,7 @@ export class Machine {
     fwCfg.addU16(FW_CFG_BOOT_MENU, definition.bootMenu ? 1 : 0);
     fwCfg.add(FW_CFG_IRQ0_OVERRIDE, Uint8Array.of(1));
     fwCfg.add(FW_CFG_UUID, uuidBytes(definition.uuid));
+    if (directBoot) installDirectBoot(directBoot, fwCfg, this.guestMemory);
 
     this.add(new PostPort({ id: 'post', ports }));
     this.add(new DebugCon({ id: 'debugcon', ports, backend: options.debugConsole }));

@@ -63,6 +63,9 @@ export function debianPackage(name: string): string {
 
 /** Newest package whose name matches, from apt's index: kernel packages carry their version in the name. */
 export function newestPackage(pattern: RegExp, search: string, architecture?: string): string {
+  // A name found earlier stays, so that a filled cache needs no network.
+  const memory = path.join(cacheFolder, 'names', encodeURIComponent(`${pattern.source} ${architecture ?? ''}`.trim()));
+  if (existsSync(memory)) return readFileSync(memory, 'utf8');
   refreshIndex();
   const names = run('apt-cache', ['pkgnames', search])
     .split('\n')
@@ -70,7 +73,10 @@ export function newestPackage(pattern: RegExp, search: string, architecture?: st
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   const newest = names.at(-1);
   if (!newest) throw new Error(`no package matches ${pattern}`);
-  return architecture ? `${newest}:${architecture}` : newest;
+  const name = architecture ? `${newest}:${architecture}` : newest;
+  mkdirSync(path.dirname(memory), { recursive: true });
+  writeFileSync(memory, name);
+  return name;
 }
 
 /** First file under `folder` whose path matches. */

@@ -1,0 +1,113 @@
+import { HypervueError } from '../../util/errors.ts';
+import type { DirectBoot } from '../definition.ts';
+import { type BootPlan, FIRMWARE_TOP_BYTES, HIGH_MEMORY_START, LOW_MEMORY_START } from './bootplan.ts';
+
+/*
+ * Linux/x86 boot protocol (kernel documentation, arch/x86/boot.rst). Offsets are those of the setup header in the image.
+ */
+const SETUP_SECTS = 0x1f1;
+const BOOT_FLAG = 0x1fe;
+const HEADER = 0x202;
+const VERSION = 0x206;
+const TYPE_OF_LOADER = 0x210;
+const LOADFLAGS = 0x211;
+const CODE32_START = 0x214;
+const RAMDISK_IMAGE = 0x218;
+const RAMDISK_SIZE = 0x21c;
+const HEAP_END_PTR = 0x224;
+const CMD_LINE_PTR = 0x228;
+const INITRD_ADDR_MAX = 0x22c;
+const CMDLINE_SIZE = 0x238;
+const INIT_SIZE = 0x260;
+
+const BOOT_FLAG_VALUE = 0xaa55;
+const LOADED_HIGH = 0x01;
+const CAN_USE_HEAP = 0x80;
+/** No id has been assigned to this loader. */
+const LOADER_UNDEFINED = 0xff;
+const DEFAULT_SETUP_SECTS = 4;
+const DEFAULT_INITRD_ADDR_MAX = 0x37ffffff;
+const DEFAULT_CMDLINE_SIZE = 255;
+/** Real-mode part, its heap and stack: one segment. The command line follows. */
+const REAL_MODE_ADDRESS = LOW_MEMORY_START;
+const REAL_MODE_BYTES = 0x10000;
+const CMDLINE_ADDRESS = REAL_MODE_ADDRESS + REAL_MODE_BYTES;
+const PAGE = 4096;
+
+/** True for an image with the boot protocol's signatures. */
+export function isBzImage(image: Uint8Array): boolean {
+  return image.length > HEADER + 4 && ascii(image, HEADER, 4) === 'HdrS' && u16(image, BOOT_FLAG) === BOOT_FLAG_VALUE;
+}
+
+/**
+ * Checks a Linux bzImage and plans its boot by the 16-bit entry, so that the kernel's own setup code asks the BIOS for the memory map and the
+ * video mode. Throws 'corrupt', 'unsupported', 'invalid-argument' or 'resource-limit'.
+ */
+export function planBzImage({ kernel, initrd, cmdline, label }: DirectBoot, ramBytes: number): BootPlan {
+  const fail = (kind: 'corrupt' | 'unsupported' | 'invalid-argument' | 'resource-limit', message: string, fix?: string) =>
+    new HypervueError(kind, `${label}: ${message}`, { object: label, operation: 'boot' }, fix);
+  const version = u16(kernel, VERSION);
+  if (version < 0x202)
+    throw fail('unsupported', `the kernel speaks boot protocol ${version >> 8}.${version & 0xff}`, 'Kernels from 2.4 on can be booted.');
+  if (!(kernel[LOADFLAGS]! & LOADED_HIGH)) throw fail('unsupported', 'this is a zImage, which loads low', 'Build a bzImage.');
+  const setupBytes = ((kernel[SETUP_SECTS] || DEFAULT_SETUP_SECTS) + 1) * 512;
+  // The heap and stack behind it need room in the same segment.
+  if (setupBytes > REAL_MODE_BYTES / 2 || setupBytes >= kernel.length)
+    throw fail('corrupt', 'the kernel image is cut off or damaged', 'Copy or download it again.');
+  const protectedBytes = kernel.length - setupBytes;
+  const initBytes = version >= 0x20a ? Math.max(u32(kernel, INIT_SIZE), protectedBytes) : protectedBytes;
+  const kernelEnd = HIGH_MEMORY_START + initBytes;
+  const ramEnd = ramBytes - FIRMWARE_TOP_BYTES;
+  const line = new TextEncoder().encode(cmdline);
+  const lineMax = version >= 0x206 ? u32(kernel, CMDLINE_SIZE) : DEFAULT_CMDLINE_SIZE;
+  if (line.length > lineMax)
+    throw fail('invalid-argument', `the command line has ${line.length} bytes, this kernel takes ${lineMax}`, 'Shorten the command line.');
+  const needed = kernelEnd + (initrd ? initrd.length + PAGE : 0);
+  if (needed > ramEnd)
+    throw fail(
+      'resource-limit',
+      'the kernel and its initrd do not fit into the memory of the machine',
+      `Give it at least ${Math.ceil((needed + FIRMWARE_TOP_BYTES) / 2 ** 20) + 8} MiB.`,
+    );
+
+  // As high as the kernel allows, away from where it unpacks itself.
+  const initrdMax = version >= 0x203 ? u32(kernel, INITRD_ADDR_MAX) + 1 : DEFAULT_INITRD_ADDR_MAX + 1;
+  const initrdAddress = initrd ? Math.floor((Math.min(initrdMax, ramEnd) - initrd.length) / PAGE) * PAGE : 0;
+  if (initrd && initrdAddress < kernelEnd)
+    throw fail(
+      'resource-limit',
+      `the initrd does not fit below ${(initrdMax / 2 ** 20).toFixed(0)} MiB, where this kernel wants it`,
+      'Use a smaller initrd.',
+    );
+
+  const setup = kernel.slice(0, setupBytes);
+  const header = new DataView(setup.buffer);
+  setup[TYPE_OF_LOADER] = LOADER_UNDEFINED;
+  setup[LOADFLAGS] = setup[LOADFLAGS]! | CAN_USE_HEAP;
+  header.setUint16(HEAP_END_PTR, REAL_MODE_BYTES - 0x200 - 0x1000, true);
+  header.setUint32(CMD_LINE_PTR, CMDLINE_ADDRESS, true);
+  header.setUint32(CODE32_START, HIGH_MEMORY_START, true);
+  header.setUint32(RAMDISK_IMAGE, initrdAddress, true);
+  header.setUint32(RAMDISK_SIZE, initrd?.length ?? 0, true);
+
+  return {
+    entry: {
+      mode: 'real',
+      codeSegment: (REAL_MODE_ADDRESS >> 4) + 0x20,
+      dataSegment: REAL_MODE_ADDRESS >> 4,
+      stackPointer: REAL_MODE_BYTES - 0x10,
+    },
+    load: (memory) => {
+      memory.write(REAL_MODE_ADDRESS, setup);
+      memory.write(CMDLINE_ADDRESS, line);
+      memory.write8(CMDLINE_ADDRESS + line.length, 0);
+      memory.write(HIGH_MEMORY_START, kernel.subarray(setupBytes));
+      if (initrd) memory.write(initrdAddress, initrd);
+    },
+  };
+}
+
+/** Little-endian; 0 beyond the end of the image. */
+const u16 = (bytes: Uint8Array, at: number) => (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+const u32 = (bytes: Uint8Array, at: number) => (u16(bytes, at) | (u16(bytes, at + 2) << 16)) >>> 0;
+const ascii = (bytes: Uint8Array, at: number, length: number) => String.fromCharCode(...bytes.subarray(at, at + length));
