@@ -8,6 +8,11 @@ interface GuestCanvas {
   getContext(kind: '2d'): { getImageData(x: number, y: number, width: number, height: number): { data: Uint8ClampedArray } };
 }
 
+/** What a US keyboard gives with Shift, and without. */
+const SHIFTED: Readonly<Record<string, string>> = Object.fromEntries(
+  [...'~!@#$%^&*()_+{}|:"<>?'].map((character, index) => [character, "`1234567890-=[]\\;',./"[index]!]),
+);
+
 export type Tab = 'machine' | 'console' | 'serial' | 'hardware' | 'log';
 
 /** The page of one machine with its tabs. */
@@ -50,10 +55,16 @@ export class MachinePage {
     await this.canvas.focus();
   }
 
-  /** Types on the browser's keyboard, through noVNC. */
+  /** Types on the browser's keyboard, through noVNC: keys of a US keyboard with Shift held where a person holds it. */
   async type(text: string, delay = 20): Promise<void> {
     await this.focusConsole();
-    await this.page.keyboard.type(text, { delay });
+    for (const character of text) {
+      const unshifted = SHIFTED[character] ?? (/[A-Z]/.test(character) ? character.toLowerCase() : undefined);
+      if (unshifted !== undefined) await this.page.keyboard.down('Shift');
+      await this.page.keyboard.press(unshifted ?? character, { delay: delay / 2 });
+      if (unshifted !== undefined) await this.page.keyboard.up('Shift');
+      await this.page.waitForTimeout(delay / 2);
+    }
   }
 
   async press(key: string): Promise<void> {
