@@ -33,11 +33,16 @@ export class SerialHub {
     for (const client of this.clients) this.feed(client, bytes);
   }
 
+  /** Sends bytes to the guest. */
+  receive(bytes: Uint8Array): void {
+    this.input(bytes);
+  }
+
   attach(channel: ByteChannel): void {
     const client: Client = { channel, blocked: false, backlog: [], backlogBytes: 0 };
     this.clients.add(client);
     channel.onClose(() => this.clients.delete(client));
-    channel.onData((bytes) => this.input(bytes));
+    channel.onData((bytes) => this.receive(bytes));
     channel.onDrain(() => {
       client.blocked = false;
       const backlog = client.backlog;

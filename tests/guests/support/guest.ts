@@ -1,0 +1,119 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Drive, type VmConfig, vmConfigSchema } from '../../../core/contract/vm.ts';
+import { VmHost } from '../../../core/vmprocess/vmhost.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
+export interface GuestOptions {
+  memoryMiB?: number;
+  drives?: Drive[];
+  kernel?: { path: string; initrd?: string; cmdline?: string };
+  order?: VmConfig['boot']['order'];
+  hpet?: boolean;
+}
+
+export const drive = (id: Drive['id'], kind: Drive['kind'], file: string, readOnly = kind === 'cdrom'): Drive => ({
+  id,
+  kind,
+  path: file,
+  format: 'raw',
+  readOnly,
+});
+
+/** A real machine in this process, driven as a person would: by keys, by its serial line and by looking at its screen. */
+export class Guest {
+  readonly vm: VmHost;
+  /** Everything the guest sent on COM1. */
+  serial = '';
+  readonly log: string[] = [];
+  private readonly folder: string;
+
+  constructor(options: GuestOptions) {
+    this.folder = mkdtempSync(path.join(tmpdir(), 'hypervue-guest-'));
+    this.vm = new VmHost({
+      start: {
+        config: vmConfigSchema.parse({
+          schema: 1,
+          id: '00000000-0000-4000-8000-000000000001',
+          name: 'guest',
+          createdAt: '2026-01-01T00:00:00Z',
+          cpu: {},
+          memoryMiB: options.memoryMiB ?? 64,
+          boot: {
+            order: options.order ?? ['cdrom', 'floppy', 'disk'],
+            kernel: options.kernel
+              ? { path: options.kernel.path, initrd: options.kernel.initrd ?? null, cmdline: options.kernel.cmdline ?? '' }
+              : null,
+          },
+          drives: options.drives ?? [],
+          display: {},
+          serial: [{ type: 'console' }, { type: 'none' }],
+          hpet: options.hpet ?? false,
+        }),
+        folder: this.folder,
+        firmwareFolder: path.join(root, 'resources/firmware'),
+        cpuWasmPath: path.join(root, 'out/wasm/cpu.wasm'),
+        channelSocket: '',
+      },
+      machineThread: new URL('../../../core/vmprocess/machinethread.ts', import.meta.url),
+      debugExit: true,
+    });
+    this.vm.onLog.on(({ level, scope, message }) => this.log.push(`${level} ${scope}: ${message}`));
+  }
+
+  async start(): Promise<this> {
+    await this.vm.start();
+    this.vm.serial[0]!.onOutput = (bytes) => {
+      this.serial += Buffer.from(bytes).toString('latin1');
+    };
+    return this;
+  }
+
+  /** The text screen without trailing blanks; empty in graphics modes. */
+  screen(): string {
+    return (
+      this.vm
+        .screenText()
+        ?.rows.map((row) => row.trimEnd())
+        .join('\n') ?? ''
+    );
+  }
+
+  /** Polls until `probe` gives something true; a timeout shows what the guest showed last. */
+  async until<T>(what: string, probe: () => T, timeoutMs: number): Promise<T> {
+    const deadline = Date.now() + timeoutMs;
+    for (;;) {
+      const value = probe();
+      if (value) return value;
+      if (Date.now() > deadline)
+        throw new Error(
+          `${what} did not happen within ${timeoutMs / 1000} s (state ${this.vm.state})\n--- screen\n${this.screen()}\n--- serial\n${this.serial.slice(-1500)}\n--- log\n${this.log.slice(-10).join('\n')}`,
+        );
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  onScreen(pattern: RegExp, timeoutMs = 60_000): Promise<RegExpExecArray> {
+    return this.until(`${pattern} on the screen`, () => pattern.exec(this.screen())!, timeoutMs);
+  }
+
+  onSerial(pattern: RegExp, timeoutMs = 60_000): Promise<RegExpExecArray> {
+    return this.until(`${pattern} on the serial line`, () => pattern.exec(this.serial)!, timeoutMs);
+  }
+
+  /** Sends a line on COM1 and waits for the pattern in what comes after. */
+  async ask(line: string, pattern: RegExp, timeoutMs = 30_000): Promise<RegExpExecArray> {
+    const from = this.serial.length;
+    this.vm.serial[0]!.receive(Buffer.from(`${line}\n`));
+    return this.until(`${pattern} after ${line}`, () => pattern.exec(this.serial.slice(from))!, timeoutMs);
+  }
+
+  /** Turns the machine off, if it still runs, and removes its folder. */
+  async end(): Promise<void> {
+    if (this.vm.state === 'running' || this.vm.state === 'paused' || this.vm.state === 'stopping') await this.vm.forceOff();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
