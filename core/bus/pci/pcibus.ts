@@ -1,4 +1,5 @@
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
+import { StateReader } from '../../snapshot/statereader.ts';
 import { HypervueError } from '../../util/errors.ts';
 import type { Device, ResetKind } from '../device.ts';
 import { type IrqLine, SharedLine } from '../irq.ts';
@@ -74,9 +75,7 @@ export class PciBus implements Device {
   }
 
   restore(state: DeviceState): void {
-    if (state.version !== 1 || typeof state.address !== 'number')
-      throw new HypervueError('corrupt', `the saved state of ${this.id} is not usable`, { object: this.id });
-    this.address = state.address >>> 0;
+    this.address = StateReader.open(state, this.id, 1).number('address', 0, 0xffffffff);
   }
 
   private target(): PciDevice | undefined {

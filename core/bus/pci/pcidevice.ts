@@ -1,5 +1,5 @@
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
-import { HypervueError } from '../../util/errors.ts';
+import { StateReader } from '../../snapshot/statereader.ts';
 import type { Device, ResetKind } from '../device.ts';
 import type { IrqLine } from '../irq.ts';
 import * as C from './config.ts';
@@ -111,12 +111,10 @@ export abstract class PciDevice implements Device {
   }
 
   restore(state: DeviceState): void {
-    const { config } = state;
-    if (state.version !== 1 || !(config instanceof Uint8Array) || config.length !== 256 || typeof state.interrupt !== 'boolean')
-      throw new HypervueError('corrupt', `the saved PCI state of ${this.id} is not usable`, { object: this.id });
-    this.config.set(config);
+    const reader = StateReader.open(state, this.id, 1);
+    this.config.set(reader.bytes('config', 256));
     this.remap();
-    this.setInterrupt(state.interrupt);
+    this.setInterrupt(reader.boolean('interrupt'));
   }
 
   /** Declares BAR `index` (0..5, or ROM_BAR). Only in a constructor. */

@@ -2,6 +2,7 @@ import type { Device, ResetKind } from '../../bus/device.ts';
 import type { PortBus } from '../../bus/portbus.ts';
 import type { GuestMemory } from '../../memory/guestmemory.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
+import { StateReader } from '../../snapshot/statereader.ts';
 import { HypervueError } from '../../util/errors.ts';
 import type { Logger } from '../../util/logger.ts';
 
@@ -141,12 +142,10 @@ export class FwCfg implements Device {
   }
 
   restore(state: DeviceState): void {
-    const { selector, position, dmaHigh } = state;
-    if (state.version !== 1 || typeof selector !== 'number' || typeof position !== 'number' || typeof dmaHigh !== 'number')
-      throw new HypervueError('corrupt', `the saved state of ${this.id} is not usable`, { object: this.id });
-    this.selector = selector;
-    this.position = position;
-    this.dmaHigh = dmaHigh;
+    const reader = StateReader.open(state, this.id, 1);
+    this.selector = reader.number('selector', 0, 0xffff);
+    this.position = reader.number('position', 0, Number.MAX_SAFE_INTEGER);
+    this.dmaHigh = reader.number('dmaHigh', 0, 0xffffffff);
   }
 
   /** FWCfgFiles: u32 count, then 64 bytes a file: u32 size, u16 key, u16 reserved, name. Big-endian. */

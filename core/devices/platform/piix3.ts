@@ -2,6 +2,7 @@ import { PciDevice } from '../../bus/pci/pcidevice.ts';
 import type { ResetKind } from '../../bus/device.ts';
 import type { IrqLine } from '../../bus/irq.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
+import { StateReader } from '../../snapshot/statereader.ts';
 
 /*
  * Intel 82371SB (PIIX3) function 0, PCI-to-ISA bridge; data sheet 290550.
@@ -83,14 +84,15 @@ export class Piix3 extends PciDevice {
   }
 
   override save(): DeviceState {
-    return { ...super.save(), levels: [...this.levels], control: this.control };
+    return { ...super.save(), levels: this.levels.reduce((bits, level, i) => bits | (Number(level) << i), 0), control: this.control };
   }
 
   override restore(state: DeviceState): void {
     super.restore(state);
-    const levels = Array.isArray(state.levels) ? state.levels : [];
-    for (let i = 0; i < 4; i++) this.levels[i] = levels[i] === true;
-    this.control = typeof state.control === 'number' ? state.control : 0;
+    const reader = StateReader.open(state, this.id, 1);
+    const levels = reader.number('levels', 0, 0xf);
+    for (let i = 0; i < 4; i++) this.levels[i] = (levels & (1 << i)) !== 0;
+    this.control = reader.number('control', 0, RC_HARD) & RC_HARD;
     this.route();
   }
 

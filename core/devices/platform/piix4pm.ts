@@ -3,6 +3,7 @@ import type { ResetKind } from '../../bus/device.ts';
 import type { IrqLine } from '../../bus/irq.ts';
 import type { AccessSize, PortBus, PortRange } from '../../bus/portbus.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
+import { StateReader } from '../../snapshot/statereader.ts';
 import type { Clock, Timer } from '../../util/clock.ts';
 import type { Logger } from '../../util/logger.ts';
 
@@ -24,6 +25,9 @@ const PM_BYTES = 64;
 const PM_TIMER_HZ = 3_579_545;
 const GPE_BASE = 0xafe0;
 const SMI_COMMAND = 0xb2;
+
+/** Bit 23 of the timer changes this often. */
+const TIMER_HALF = 0x800000;
 
 const TMR_STS = 0x0001;
 const PWRBTN_STS = 0x0100;
@@ -53,6 +57,7 @@ export class Piix4Pm extends PciDevice {
   private readonly overflow: Timer;
   private range: PortRange | undefined;
   private status = 0;
+  private lastHalf = 0;
   private enable = 0;
   private control = 0;
   private readonly gpe = new Uint8Array(4);
@@ -120,6 +125,8 @@ export class Piix4Pm extends PciDevice {
     this.gpe.fill(0);
     this.apmCommand = 0;
     this.apmStatus = 0;
+    this.lastHalf = Math.floor(this.ticks() / TIMER_HALF);
+    this.overflow.disarm();
     this.place();
     this.updateSci();
   }
@@ -139,13 +146,16 @@ export class Piix4Pm extends PciDevice {
 
   override restore(state: DeviceState): void {
     super.restore(state);
-    const number = (value: unknown) => (typeof value === 'number' ? value & 0xffff : 0);
-    this.status = number(state.status);
-    this.enable = number(state.enable);
-    this.control = number(state.control);
-    if (state.gpe instanceof Uint8Array) this.gpe.set(state.gpe.subarray(0, 4));
-    this.apmCommand = number(state.apmCommand) & 0xff;
-    this.apmStatus = number(state.apmStatus) & 0xff;
+    const reader = StateReader.open(state, this.id, 1);
+    this.status = reader.number('status', 0, 0xffff);
+    this.enable = reader.number('enable', 0, 0xffff);
+    this.control = reader.number('control', 0, 0xffff);
+    this.gpe.set(reader.bytes('gpe', 4));
+    this.apmCommand = reader.byte('apmCommand');
+    this.apmStatus = reader.byte('apmStatus');
+    // The timer counts machine time from here on: changes of its top bit before this moment are in `status` already.
+    this.lastHalf = Math.floor(this.ticks() / TIMER_HALF);
+    this.scheduleOverflow();
     this.place();
     this.updateSci();
   }
@@ -253,21 +263,19 @@ export class Piix4Pm extends PciDevice {
 
   /** TMR_STS is set each time bit 23 of the timer changes. */
   private latchTimer(): void {
-    const half = Math.floor(this.ticks() / 0x800000);
+    const half = Math.floor(this.ticks() / TIMER_HALF);
     if (half !== this.lastHalf) {
       this.lastHalf = half;
       this.status |= TMR_STS;
     }
   }
 
-  private lastHalf = 0;
-
   private scheduleOverflow(): void {
     if (!(this.enable & TMR_STS)) {
       this.overflow.disarm();
       return;
     }
-    const next = (Math.floor(this.ticks() / 0x800000) + 1) * 0x800000;
+    const next = (Math.floor(this.ticks() / TIMER_HALF) + 1) * TIMER_HALF;
     this.overflow.arm(Math.ceil((next * 1e9) / PM_TIMER_HZ));
   }
 

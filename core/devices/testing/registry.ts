@@ -9,13 +9,20 @@ import { I8042 } from '../input/i8042.ts';
 import { Ps2Keyboard } from '../input/ps2keyboard.ts';
 import { Ps2Mouse } from '../input/ps2mouse.ts';
 import { VmMouse } from '../input/vmmouse.ts';
+import { Ioapic } from '../intc/ioapic.ts';
+import { Lapic } from '../intc/lapic.ts';
 import { Pic } from '../intc/pic.ts';
 import { DebugCon } from '../platform/debugcon.ts';
 import { DebugExit } from '../platform/debugexit.ts';
 import { Dma8237 } from '../platform/dma8237.ts';
+import { FwCfg } from '../platform/fwcfg.ts';
+import { I440Fx } from '../platform/i440fx.ts';
+import { Piix3 } from '../platform/piix3.ts';
+import { Piix4Pm } from '../platform/piix4pm.ts';
 import { Port92 } from '../platform/port92.ts';
 import { PostPort } from '../platform/post.ts';
 import { Fdc } from '../storage/fdc.ts';
+import { Ide } from '../storage/ide.ts';
 import { Pit } from '../timer/pit.ts';
 import { Port61 } from '../timer/port61.ts';
 import { Rtc } from '../timer/rtc.ts';
@@ -294,6 +301,149 @@ export const deviceRegistry: DeviceEntry[] = [
         bench.ports.write(0x1ce, index, 2);
         bench.ports.write(0x1cf, value, 2);
       }
+    },
+  }),
+  entry({
+    name: 'Lapic',
+    create: (bench) =>
+      new Lapic({
+        id: 'lapic',
+        mmio: bench.mmio,
+        clock: bench.clock,
+        nmi: () => {},
+        init: () => {},
+        broadcastEoi: () => {},
+        log: bench.log,
+      }),
+    mutate(lapic, bench) {
+      lapic.setBase(0xfed0_0900);
+      for (const [register, value] of [
+        [0x020, 0x03000000],
+        [0x080, 0x20],
+        [0x0d0, 0x01000000],
+        [0x0e0, 0x0fffffff],
+        [0x0f0, 0x1ff],
+        [0x310, 0x03000000],
+        [0x300, 0x00004051],
+        [0x320, 0x20061],
+        [0x350, 0x00700],
+        [0x370, 0x000fe],
+        [0x3e0, 0x0b],
+        [0x380, 1_000_000],
+        [0x3f0, 0],
+      ] as const)
+        bench.mmio.write(0xfed00000 + register, value, 4);
+      lapic.deliver(0, 0x71, true);
+      lapic.acknowledge();
+      lapic.setLint0(true);
+      bench.clock.advance(1_500_000);
+    },
+  }),
+  entry({
+    name: 'Ioapic',
+    // Levels belong to other chips.
+    kept: ['lines'],
+    create: (bench) => new Ioapic({ id: 'ioapic', mmio: bench.mmio, apic: { accepts: () => true, deliver: () => {} } }),
+    mutate(ioapic, bench) {
+      const write = (register: number, value: number) => {
+        bench.mmio.write(0xfec00000, register, 4);
+        bench.mmio.write(0xfec00010, value, 4);
+      };
+      write(0x00, 0x05000000);
+      write(0x10 + 2 * 11, 0x0000a931);
+      write(0x11 + 2 * 11, 0x01000000);
+      ioapic.inputs[11]!.set(true);
+    },
+  }),
+  entry({
+    name: 'FwCfg',
+    create: (bench) => {
+      const fwCfg = new FwCfg({ id: 'fwcfg', ports: bench.ports, memory: bench.memory, log: bench.log });
+      fwCfg.addFile('etc/test', Uint8Array.of(1, 2, 3, 4));
+      return fwCfg;
+    },
+    mutate(_, bench) {
+      bench.ports.write(0x510, 0x20, 2);
+      bench.in8(0x511);
+      bench.ports.write(0x514, 0x01000000, 4);
+    },
+  }),
+  entry({
+    name: 'I440Fx',
+    create: (bench) => new I440Fx({ id: 'i440fx', physMap: bench.memory.physMap, ramBytes: 1 << 20, biosBytes: 0x40000 }),
+    mutate(bridge) {
+      bridge.writeConfig(0x59, 0x30, 1);
+      bridge.writeConfig(0x5a, 0x21, 1);
+      bridge.writeConfig(0x72, 0x1a, 1);
+      bridge.writeConfig(0x3c, 0x0b, 1);
+    },
+  }),
+  entry({
+    name: 'Piix3',
+    // The levels of interrupt lines belong to the devices that drive them.
+    kept: ['levels'],
+    create: (bench) =>
+      new Piix3({
+        id: 'piix3',
+        isaInputs: Array.from({ length: 16 }, (_, irq) => bench.wire(`irq${irq}`)),
+        ioapicInputs: undefined,
+        reset: () => {},
+      }),
+    mutate(bridge) {
+      bridge.writeConfig(0x60, 0x0b, 1);
+      bridge.writeConfig(0x61, 0x0a, 1);
+      bridge.pirq[0].set(true);
+      bridge.resetControl.write(0x02);
+    },
+  }),
+  entry({
+    name: 'Piix4Pm',
+    create: (bench) =>
+      new Piix4Pm({ id: 'pm', ports: bench.ports, clock: bench.clock, sci: bench.wire('irq9'), powerOff: () => {}, log: bench.log }),
+    mutate(pm, bench) {
+      pm.writeConfig(0x40, 0x0601, 4);
+      pm.writeConfig(0x80, 0x01, 1);
+      bench.out8(0xb2, 0xf1);
+      bench.out8(0xb3, 0x44);
+      bench.ports.write(0x602, 0x0101, 2);
+      bench.out8(0xafe2, 0x08);
+      pm.pressPowerButton();
+    },
+  }),
+  entry({
+    name: 'Ide',
+    create: (bench) =>
+      new Ide({
+        id: 'ide',
+        ports: bench.ports,
+        memory: bench.memory,
+        irqs: [bench.wire('irq14'), bench.wire('irq15')],
+        drives: [
+          { kind: 'disk', block: new FakeBlockDevice(new Uint8Array(1 << 20)), serial: 'HV00000' },
+          undefined,
+          { kind: 'cdrom', block: new FakeBlockDevice(new Uint8Array(1 << 20)), serial: 'HV00002' },
+          undefined,
+        ],
+        log: bench.log,
+      }),
+    mutate(ide, bench) {
+      ide.writeConfig(0x04, 0x05, 2);
+      ide.writeConfig(0x20, 0xc000, 4);
+      for (const [port, value] of [
+        [0x1f6, 0xe0],
+        [0x1f1, 0x11],
+        [0x1f2, 0x02],
+        [0x1f3, 0x33],
+        [0x1f4, 0x44],
+        [0x1f5, 0x55],
+        [0x3f6, 0x02],
+        [0x1f7, 0xec],
+        [0x176, 0xa0],
+        [0x177, 0xa1],
+      ] as const)
+        bench.out8(port, value);
+      bench.ports.read(0x1f0, 2);
+      bench.ports.write(0xc004, 0x1000, 4);
     },
   }),
 ];
