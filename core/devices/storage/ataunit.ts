@@ -92,6 +92,7 @@ export abstract class AtaUnit {
   reset(): void {
     this.abandon();
     this.error = 1;
+    this.features = 0;
     this.hob.features = this.hob.sectorCount = this.hob.lbaLow = this.hob.lbaMid = this.hob.lbaHigh = 0;
     this.setInterrupt(false);
     this.signature();

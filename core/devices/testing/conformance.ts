@@ -10,6 +10,8 @@ export interface DeviceEntry<D extends Device = Device> {
   create(bench: Bench): D;
   /** Drives the device through its registers until as many state fields as possible differ from a fresh one. */
   mutate(device: D, bench: Bench): void;
+  /** Brings work under way to an end, for devices that give up a command when they are restored; the machine saves only at such a moment. */
+  settle?(device: D, bench: Bench): void;
   /** Top-level state fields that outlive a power reset on purpose: battery-backed CMOS, the medium in a drive, ... */
   kept?: readonly string[];
   /** The device has nothing to save but its version. */
@@ -110,6 +112,7 @@ export function checkSurvivesRandomPortAccess(definition: DeviceEntry): void {
     else expect(bench.ports.read(port, size)).toBeLessThan(2 ** (8 * size));
     if (random(8) === 0) bench.clock.advance(random(3_000_000));
     if (i % 2000 !== 0) continue;
+    definition.settle?.(device, bench);
     const state = device.save();
     const again = definition.create(new Bench());
     again.restore(structuredClone(state));

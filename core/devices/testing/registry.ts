@@ -442,8 +442,12 @@ export const deviceRegistry: DeviceEntry[] = [
         [0x177, 0xa1],
       ] as const)
         bench.out8(port, value);
-      bench.ports.read(0x1f0, 2);
+      for (let word = 0; word < 256; word++) for (const port of [0x1f0, 0x170]) bench.ports.read(port, 2);
       bench.ports.write(0xc004, 0x1000, 4);
+    },
+    settle: (_, bench) => {
+      // Software reset of both channels.
+      for (const port of [0x3f6, 0x376]) for (const value of [4, 0]) bench.out8(port, value);
     },
   }),
 ];
