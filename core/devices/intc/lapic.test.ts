@@ -1,0 +1,258 @@
+import { expect, test } from 'vitest';
+import { Bench } from '../testing/bench.ts';
+import { Ioapic } from './ioapic.ts';
+import { InterruptHub } from './interrupthub.ts';
+import { Lapic } from './lapic.ts';
+import { Pic } from './pic.ts';
+
+const LAPIC = 0xfee00000;
+const IOAPIC = 0xfec00000;
+
+function board() {
+  const bench = new Bench();
+  const events: string[] = [];
+  let intr = false;
+  const hub = new InterruptHub((level) => {
+    intr = level;
+  });
+  const lapic: Lapic = new Lapic({
+    id: 'lapic',
+    mmio: bench.mmio,
+    clock: bench.clock,
+    nmi: () => events.push('nmi'),
+    init: () => events.push('init'),
+    broadcastEoi: (vector) => ioapic.endOfInterrupt(vector),
+    log: bench.log,
+  });
+  const ioapic = new Ioapic({ id: 'ioapic', mmio: bench.mmio, apic: lapic });
+  const pic = new Pic({ id: 'pic', ports: bench.ports, intr: hub.extInt, log: bench.log });
+  hub.connectPic(pic);
+  hub.connectApic(lapic);
+  const write = (register: number, value: number) => bench.mmio.write(LAPIC + register, value, 4);
+  const read = (register: number) => bench.mmio.read(LAPIC + register, 4);
+  const redirect = (input: number, low: number, high = 0) => {
+    for (const [register, value] of [
+      [0x11 + input * 2, high],
+      [0x10 + input * 2, low],
+    ] as const) {
+      bench.mmio.write(IOAPIC, register, 4);
+      bench.mmio.write(IOAPIC + 0x10, value, 4);
+    }
+  };
+  const entry = (input: number) => {
+    bench.mmio.write(IOAPIC, 0x10 + input * 2, 4);
+    return bench.mmio.read(IOAPIC + 0x10, 4);
+  };
+  /** Turned on, spurious vector FFh. */
+  const enable = () => write(0xf0, 0x1ff);
+  return { bench, events, hub, lapic, ioapic, pic, write, read, redirect, entry, enable, intr: () => intr };
+}
+
+test('after reset the 8259 gets through, and it stops when LINT0 is masked', () => {
+  const { hub, intr, write, enable } = board();
+  hub.extInt.set(true);
+  expect(intr()).toBe(true);
+  enable();
+  write(0x350, 0x10700);
+  expect(intr()).toBe(false);
+  write(0x350, 0x00700);
+  expect(intr()).toBe(true);
+});
+
+test('LINT0 in fixed mode makes its own vector of the rising edge', () => {
+  const { hub, write, enable, intr } = board();
+  enable();
+  write(0x350, 0x00031);
+  hub.extInt.set(true);
+  expect(intr()).toBe(true);
+  expect(hub.acknowledge()).toBe(0x31);
+  expect(intr()).toBe(false);
+});
+
+test('the higher vector comes first; a lower class waits for the end of a higher one', () => {
+  const { lapic, hub, enable, write, read, intr } = board();
+  enable();
+  lapic.deliver(0, 0x41, false);
+  lapic.deliver(0, 0x62, false);
+  expect(hub.acknowledge()).toBe(0x62);
+  expect(read(0xa0)).toBe(0x60);
+  expect(intr()).toBe(false);
+  // Same class as what is in service: waits too.
+  lapic.deliver(0, 0x6f, false);
+  expect(intr()).toBe(false);
+  write(0xb0, 0);
+  expect(hub.acknowledge()).toBe(0x6f);
+  write(0xb0, 0);
+  expect(hub.acknowledge()).toBe(0x41);
+});
+
+test('the task priority holds back its class and below', () => {
+  const { lapic, enable, write, intr } = board();
+  enable();
+  write(0x80, 0x50);
+  lapic.deliver(0, 0x5f, false);
+  expect(intr()).toBe(false);
+  write(0x80, 0x40);
+  expect(intr()).toBe(true);
+});
+
+test('nothing is taken while it is turned off by software, and its table stays masked', () => {
+  const { lapic, intr, write, read } = board();
+  lapic.deliver(0, 0x51, false);
+  expect(intr()).toBe(false);
+  write(0x320, 0x31);
+  expect(read(0x320)).toBe(0x10031);
+});
+
+test('a one-shot timer fires once, after its count times the divider', () => {
+  const { bench, enable, write, read, hub, intr } = board();
+  enable();
+  write(0x320, 0x61);
+  write(0x3e0, 0x3); // by 16
+  write(0x380, 1000);
+  bench.clock.advance(8000);
+  expect(read(0x390)).toBe(500);
+  bench.clock.advance(7999);
+  expect(intr()).toBe(false);
+  bench.clock.advance(1);
+  expect(hub.acknowledge()).toBe(0x61);
+  expect(read(0x390)).toBe(0);
+  write(0xb0, 0);
+  bench.clock.advance(1_000_000);
+  expect(intr()).toBe(false);
+});
+
+test('a periodic timer comes again, and a count of zero stops it', () => {
+  const { bench, enable, write, hub, intr } = board();
+  enable();
+  write(0x320, 0x20061);
+  write(0x3e0, 0xb); // by 1
+  write(0x380, 1_000_000);
+  for (let i = 0; i < 3; i++) {
+    bench.clock.advance(1_000_000);
+    expect(hub.acknowledge()).toBe(0x61);
+    write(0xb0, 0);
+  }
+  write(0x380, 0);
+  bench.clock.advance(10_000_000);
+  expect(intr()).toBe(false);
+});
+
+test('self interrupts, NMI and INIT by the command register', () => {
+  const { enable, write, hub, events } = board();
+  enable();
+  write(0x300, 0x40055);
+  expect(hub.acknowledge()).toBe(0x55);
+  write(0x310, 0);
+  write(0x300, 0x00400);
+  write(0x300, 0x0c500); // INIT, level, assert
+  write(0x300, 0x08500); // de-assert only synchronises
+  expect(events).toEqual(['nmi', 'init']);
+  // To all but itself: nobody is there.
+  write(0x300, 0xc0056);
+  expect(hub.acknowledge()).toBe(-1);
+});
+
+test('illegal vectors and registers set their error bits', () => {
+  const { enable, write, read } = board();
+  enable();
+  write(0x300, 0x40005);
+  read(0x3f0);
+  expect(read(0x280)).toBe(0);
+  write(0x280, 0);
+  expect(read(0x280)).toBe(0xa0);
+  write(0x280, 0);
+  expect(read(0x280)).toBe(0);
+});
+
+test('turning it off by its base register lets the 8259 through again; moving it moves the window', () => {
+  const { lapic, bench, hub, intr, enable, write } = board();
+  enable();
+  write(0x350, 0x10000);
+  hub.extInt.set(true);
+  expect(intr()).toBe(false);
+  lapic.setBase(LAPIC);
+  expect(intr()).toBe(true);
+  expect(bench.mmio.read(LAPIC + 0x30, 4)).toBe(0xffffffff);
+  lapic.setBase(0xfed00800);
+  expect(bench.mmio.read(0xfed00030, 4)).toBe(0x00050014);
+  // Over the I/O APIC there is no room: the guest's mistake, and nothing throws.
+  lapic.setBase(IOAPIC + 0x800);
+  expect(bench.mmio.read(0xfed00030, 4)).toBe(0xffffffff);
+});
+
+test('an edge input sends one message a rise; one that comes while masked is lost', () => {
+  const { enable, redirect, ioapic, hub, intr } = board();
+  enable();
+  redirect(2, 0x10030);
+  ioapic.inputs[2]!.set(true);
+  ioapic.inputs[2]!.set(false);
+  redirect(2, 0x00030);
+  expect(intr()).toBe(false);
+  ioapic.inputs[2]!.set(true);
+  expect(hub.acknowledge()).toBe(0x30);
+  expect(intr()).toBe(false);
+});
+
+test('a level input asks again after the end of interrupt as long as it is high', () => {
+  const { enable, redirect, entry, ioapic, hub, write, intr } = board();
+  enable();
+  redirect(11, 0x0a035 & ~0x2000);
+  ioapic.inputs[11]!.set(true);
+  expect(entry(11) & 0x4000).toBe(0x4000);
+  expect(hub.acknowledge()).toBe(0x35);
+  write(0xb0, 0);
+  expect(hub.acknowledge()).toBe(0x35);
+  ioapic.inputs[11]!.set(false);
+  write(0xb0, 0);
+  expect(intr()).toBe(false);
+  expect(entry(11) & 0x4000).toBe(0);
+});
+
+test('a level input that is high when its entry is unmasked is delivered', () => {
+  const { enable, redirect, ioapic, hub } = board();
+  enable();
+  redirect(16, 0x18040);
+  ioapic.inputs[16]!.set(true);
+  expect(hub.acknowledge()).toBe(-1);
+  redirect(16, 0x08040);
+  expect(hub.acknowledge()).toBe(0x40);
+});
+
+test('messages go by physical id, logical flat mask and logical cluster', () => {
+  const { lapic, write } = board();
+  expect(lapic.accepts(0, false)).toBe(true);
+  expect(lapic.accepts(1, false)).toBe(false);
+  expect(lapic.accepts(0xff, false)).toBe(true);
+  write(0xd0, 0x04000000);
+  expect(lapic.accepts(0x06, true)).toBe(true);
+  expect(lapic.accepts(0x03, true)).toBe(false);
+  write(0xe0, 0x0fffffff);
+  write(0xd0, 0x21000000);
+  expect(lapic.accepts(0x23, true)).toBe(true);
+  expect(lapic.accepts(0x13, true)).toBe(false);
+});
+
+test('any access to the windows leaves a state that restores', () => {
+  const { bench, lapic, ioapic } = board();
+  let seed = 7;
+  const random = (below: number) => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return Math.floor((seed / 2 ** 32) * below);
+  };
+  for (let i = 0; i < 20_000; i++) {
+    const base = random(2) ? LAPIC : IOAPIC;
+    const address = base + (random(4) ? random(64) * 16 : random(4096 - 4));
+    const size = ([1, 2, 4] as const)[random(3)]!;
+    if (random(2)) bench.mmio.write(address, random(2 ** 32), size);
+    else expect(bench.mmio.read(address, size)).toBeGreaterThanOrEqual(0);
+    if (random(4) === 0) ioapic.inputs[random(24)]!.set(random(2) === 1);
+    if (random(8) === 0) lapic.acknowledge();
+    if (random(8) === 0) bench.clock.advance(random(100_000));
+  }
+  const other = board();
+  other.lapic.restore(structuredClone(lapic.save()));
+  other.ioapic.restore(structuredClone(ioapic.save()));
+  expect(other.lapic.save()).toEqual(lapic.save());
+  expect(other.ioapic.save()).toEqual(ioapic.save());
+});
