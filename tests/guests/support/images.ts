@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -41,10 +42,16 @@ mount -t devtmpfs dev /dev 2>/dev/null
 for m in scsi_common scsi_mod libata ata_piix crc64 crct10dif_common crc-t10dif crc64-rocksoft t10-pi cdrom sr_mod sd_mod; do
   [ -f /modules/$m.ko ] && insmod /modules/$m.ko 2>/dev/null
 done
+for m in button evdev; do [ -f /modules/$m.ko ] && insmod /modules/$m.ko; done
+# No acpid: the first event of the power button's input device turns the machine off.
+event=$(grep -l 'Power Button' /sys/class/input/event*/device/name | head -1)
+if [ -n "$event" ]; then
+  event=\${event%/device/name}
+  (dd if=/dev/input/\${event##*/} of=/dev/null bs=16 count=1 2>/dev/null && echo POWER BUTTON >/dev/console && poweroff -f) &
+fi
 echo "GUEST READY $(uname -r) $(uname -m)"
 `;
 
-/** ACPI power button: Debian's kernel has the button driver as a module; an init script polls its input device instead of running acpid. */
 const inittab = `::sysinit:/etc/rc
 ttyS0::respawn:-/bin/sh
 tty1::respawn:-/bin/sh
@@ -52,9 +59,12 @@ tty1::respawn:-/bin/sh
 ::shutdown:/bin/umount -a
 `;
 
+/** Changes when what goes into an image does, so that the cache never serves an old one. */
+const recipe = (...parts: string[]) => createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 8);
+
 /** A static busybox with shells on ttyS0 and tty1, and the storage modules of the given kernel; about 1 MB. */
 export function initramfs(kernelPackage: 'i386'): string {
-  return built(`initramfs-${kernelPackage}.gz`, (target) => {
+  return built(`initramfs-${kernelPackage}-${recipe(rc, inittab)}.gz`, (target) => {
     const root = mkdtempSync(path.join(tmpdir(), 'hypervue-initramfs-'));
     try {
       for (const folder of ['bin', 'sbin', 'dev', 'proc', 'sys', 'etc', 'tmp', 'mnt', 'modules', 'root'])
@@ -121,7 +131,7 @@ export function initramfs(kernelPackage: 'i386'): string {
 
 /** A CD that boots the kernel and initramfs through GRUB (El Torito, no emulation). */
 export function linuxIso(): string {
-  return built('linux-i386.iso', (target) => {
+  return built(`linux-i386-${recipe(rc, inittab)}.iso`, (target) => {
     const root = mkdtempSync(path.join(tmpdir(), 'hypervue-iso-'));
     try {
       mkdirSync(path.join(root, 'boot/grub'), { recursive: true });

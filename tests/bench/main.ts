@@ -1,0 +1,24 @@
+import { mips } from './mips.ts';
+import { type Bench, formatTable, type Row } from './support/report.ts';
+
+/** `npm run bench` runs all, `npm run bench -- mips idle` only those. Nothing here passes or fails on a time. */
+const benches: Record<string, Bench> = { mips };
+
+const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
+const unknown = wanted.filter((name) => !(name in benches));
+if (unknown.length) {
+  console.error(`no bench is called ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}`);
+  process.exit(2);
+}
+const rows: Row[] = [];
+for (const [name, bench] of Object.entries(benches)) {
+  if (wanted.length && !wanted.includes(name)) continue;
+  console.error(`[bench] ${name}`);
+  try {
+    rows.push(...(await bench()));
+  } catch (error) {
+    rows.push({ what: name, ours: 'unavailable', note: error instanceof Error ? error.message.split('\n')[0]! : String(error) });
+  }
+}
+console.log(formatTable(rows));
+process.exit(0);
