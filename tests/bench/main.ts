@@ -1,8 +1,9 @@
+import { boot } from './boot.ts';
 import { mips } from './mips.ts';
 import { type Bench, formatTable, type Row } from './support/report.ts';
 
 /** `npm run bench` runs all, `npm run bench -- mips idle` only those. Nothing here passes or fails on a time. */
-const benches: Record<string, Bench> = { mips };
+const benches: Record<string, Bench> = { mips, boot };
 
 const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
 const unknown = wanted.filter((name) => !(name in benches));
