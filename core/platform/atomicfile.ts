@@ -19,18 +19,25 @@ export async function writeFileAtomic(file: string, data: string | Uint8Array, m
     await rename(temporary, file);
     await syncFolder(path.dirname(file));
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => {});
     throw fileError(error, file, 'write');
   }
 }
 
-/** Makes a rename or creation in `folder` durable. Windows has no such call and needs none. */
+/** File systems that can't sync a folder (network shares, FUSE), or folders we may write but not list. */
+const CANT_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EBADF']);
+
+/** Makes a rename or creation in `folder` durable, where the system can. Windows has no such call and needs none. */
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
   try {
-    await handle.sync();
-  } finally {
-    await handle.close();
+    const handle = await open(folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (!CANT_SYNC.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { HypervueError } from '../util/errors.ts';
 import { syncFolder } from './atomicfile.ts';
 import { freeBytes } from './hostinfo.ts';
-import { fileError } from './nodefile.ts';
+import { fileError, NodeFile } from './nodefile.ts';
 
 const CHUNK = 1024 * 1024;
 
@@ -33,7 +33,7 @@ export async function createRawDisk(file: string, sizeBytes: number): Promise<vo
     await syncFolder(path.dirname(file));
   } catch (error) {
     await handle.close().catch(() => {});
-    await rm(file, { force: true });
+    await rm(file, { force: true }).catch(() => {});
     throw fileError(error, file, 'create');
   }
 }
@@ -48,14 +48,11 @@ export async function copyImage(
   signal: AbortSignal,
   progress: (done: number, total: number) => void,
 ): Promise<void> {
-  const source = await open(from, 'r').catch((error) => {
-    throw fileError(error, from, 'open');
-  });
+  const source = await NodeFile.open(from, true);
   let target: FileHandle | undefined;
   try {
-    const { size, blocks } = await source.stat();
-    // A sparse source needs only what it holds (st_blocks counts 512-byte units).
-    const needed = Math.min(size, blocks * 512 || size);
+    const size = await source.size();
+    const needed = await allocatedBytes(from);
     const free = await freeBytes(path.dirname(to));
     if (needed > free)
       throw new HypervueError(
@@ -68,14 +65,14 @@ export async function copyImage(
     const chunk = Buffer.alloc(CHUNK);
     for (let at = 0; at < size; ) {
       if (signal.aborted) throw signal.reason ?? new HypervueError('cancelled', 'the copy was cancelled', { path: from });
-      const { bytesRead } = await source.read(chunk, 0, CHUNK, at).catch((error) => {
-        throw fileError(error, from, 'read');
-      });
-      if (bytesRead === 0)
+      // Never past the end seen at first: a file that grows meanwhile would be copied for ever.
+      const wanted = Math.min(CHUNK, size - at);
+      const got = await source.read(at, chunk.subarray(0, wanted));
+      if (got < wanted)
         throw new HypervueError('io-error', `${from} became shorter while it was copied`, { path: from, operation: 'copy' });
-      const part = chunk.subarray(0, bytesRead);
+      const part = chunk.subarray(0, got);
       if (!isZero(part)) await writeAll(target, part, at);
-      at += bytesRead;
+      at += got;
       progress(at, size);
     }
     await target.truncate(size);
@@ -85,7 +82,7 @@ export async function copyImage(
   } catch (error) {
     if (target) {
       await target.close().catch(() => {});
-      await rm(to, { force: true });
+      await rm(to, { force: true }).catch(() => {});
     }
     throw fileError(error, to, 'copy');
   } finally {
@@ -101,7 +98,10 @@ function isZero(bytes: Buffer): boolean {
   return bytes[0] === 0 && bytes.subarray(1).equals(bytes.subarray(0, -1));
 }
 
-/** Bytes a file takes on disk, which for a sparse one is less than its size. */
+/** Bytes that a copy of `file` takes: of a sparse file only what it holds (st_blocks counts 512-byte units), of a block device all. */
 export async function allocatedBytes(file: string): Promise<number> {
-  return (await stat(file)).blocks * 512;
+  const info = await stat(file);
+  if (info.isFile()) return Math.min(info.size, info.blocks * 512);
+  const device = await NodeFile.open(file, true);
+  return device.size().finally(() => device.close());
 }

@@ -19,18 +19,21 @@ export interface HostFacts {
   platform: string;
   cpuCount: number;
   cpuModel: string;
+  /** What this process may use: the computer's, or less in a container. */
   memoryBytes: number;
   freeMemoryBytes: number;
 }
 
 export function hostFacts(): HostFacts {
   const processors = cpus();
+  // 0, or a number larger than any memory, where nothing limits this process.
+  const limit = process.constrainedMemory() || Number.POSITIVE_INFINITY;
   return {
     hostname: hostname(),
     platform: `${process.platform} ${process.arch}`,
     cpuCount: processors.length,
     cpuModel: processors[0]?.model.trim() ?? 'unknown',
-    memoryBytes: totalmem(),
-    freeMemoryBytes: freemem(),
+    memoryBytes: Math.min(totalmem(), limit),
+    freeMemoryBytes: Math.min(freemem(), process.availableMemory() || Number.POSITIVE_INFINITY),
   };
 }

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import type { Disposable } from '../util/disposable.ts';
-import { acquireLock, inUseError, livingOwner } from './locks.ts';
+import { acquireLock, inUseError, type Lock, livingOwner } from './locks.ts';
 import { fileError } from './nodefile.ts';
+
+/** Counts over all instances: two managers in one process are two readers. */
+let nextReader = 0;
 
 /**
  * Locks of disk images: one writer, or any number of readers. They lie in a folder that every manager of this user shares, named by device and
@@ -11,14 +13,13 @@ import { fileError } from './nodefile.ts';
  */
 export class ImageLocks {
   private readonly folder: string;
-  private nextReader = 0;
 
   constructor(folder: string) {
     this.folder = folder;
   }
 
   /** Throws 'in-use' naming the machine that has the image, or 'not-found'. */
-  acquire(image: string, readOnly: boolean, holder: string): Disposable {
+  acquire(image: string, readOnly: boolean, holder: string): Lock {
     const key = this.key(image);
     const writer = path.join(this.folder, `${key}.writer`);
     if (!readOnly) {
@@ -32,7 +33,7 @@ export class ImageLocks {
       return lock;
     }
     // Reader first, then the look for a writer; a writer does it the other way round. Of two at once, at least one sees the other.
-    const lock = acquireLock(path.join(this.folder, `${key}.reader-${process.pid}-${this.nextReader++}`), image, holder);
+    const lock = acquireLock(path.join(this.folder, `${key}.reader-${process.pid}-${nextReader++}`), image, holder);
     const owner = livingOwner(writer);
     if (owner) {
       lock.dispose();

@@ -1,5 +1,5 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { RandomAccessFile } from '../backend/file.ts';
 import { type ErrorKind, HypervueError } from '../util/errors.ts';
 
@@ -15,20 +15,24 @@ export class NodeFile implements RandomAccessFile {
     this.readOnly = readOnly;
   }
 
-  /** Rejects with 'not-found', 'permission-denied', 'invalid-argument' (a folder) or 'io-error', each naming the path. */
+  /** Rejects with 'not-found', 'permission-denied', 'invalid-argument' (a folder, a pipe, ...) or 'io-error', each naming the path. */
   static async open(path: string, readOnly: boolean): Promise<NodeFile> {
     let handle: FileHandle;
     try {
-      handle = await open(path, readOnly ? constants.O_RDONLY : constants.O_RDWR);
+      // Before it is opened: opening alone makes a watchdog count, and a pipe wait for its other end.
+      refuseOddFile(await stat(path), path);
+      // Without O_NONBLOCK, a pipe that takes the file's place in this instant would hold a thread for ever; files don't care.
+      handle = await open(path, (readOnly ? constants.O_RDONLY : constants.O_RDWR) | (constants.O_NONBLOCK ?? 0));
     } catch (error) {
       throw fileError(error, path, 'open');
     }
-    const stat = await handle.stat();
-    if (stat.isDirectory()) {
+    try {
+      refuseOddFile(await handle.stat(), path);
+      return new NodeFile(handle, path, readOnly);
+    } catch (error) {
       await handle.close();
-      throw new HypervueError('invalid-argument', `${path} is a folder, not an image`, { path, operation: 'open' }, 'Choose a file.');
+      throw fileError(error, path, 'open');
     }
-    return new NodeFile(handle, path, readOnly);
   }
 
   async size(): Promise<number> {
@@ -73,6 +77,12 @@ export class NodeFile implements RandomAccessFile {
   }
 }
 
+function refuseOddFile(info: Stats, path: string): void {
+  if (info.isFile() || info.isBlockDevice()) return;
+  const what = info.isDirectory() ? 'a folder' : 'a pipe, socket or character device';
+  throw new HypervueError('invalid-argument', `${path} is ${what}, not an image`, { path, operation: 'open' }, 'Choose a file.');
+}
+
 /** stat gives 0 for block devices: find the end by bisection over readable offsets. */
 async function blockDeviceSize(handle: FileHandle): Promise<number> {
   const probe = new Uint8Array(1);
@@ -98,9 +108,14 @@ const kinds: Record<string, [ErrorKind, string, string?]> = {
   EPERM: ['permission-denied', 'may not be opened by this user', 'Change the file permissions, or move it to a folder you own.'],
   EROFS: ['permission-denied', 'is on a read-only file system', 'Mark the drive read-only, or copy the file elsewhere.'],
   EISDIR: ['invalid-argument', 'is a folder', 'Choose a file.'],
-  ENOSPC: ['no-space', 'could not grow: the disk of this computer is full', 'Free some space, then resume the machine.'],
-  EDQUOT: ['no-space', 'could not grow: your disk quota is used up', 'Free some space, then resume the machine.'],
+  ENOSPC: ['no-space', 'could not grow: the disk of this computer is full', 'Free some space, then try again.'],
+  EDQUOT: ['no-space', 'could not grow: your disk quota is used up', 'Free some space, then try again.'],
   EFBIG: ['no-space', 'could not grow: the file system allows no larger file', 'Move the image to another file system.'],
+  ENAMETOOLONG: ['invalid-argument', 'is too long a path', 'Choose another file.'],
+  ELOOP: ['not-found', 'is a link that leads nowhere', 'Check the path, or choose another file.'],
+  // What Node says of a path with a zero byte.
+  ERR_INVALID_ARG_VALUE: ['invalid-argument', 'is not a path', 'Choose another file.'],
+  ETXTBSY: ['in-use', 'is in use by another program', 'Close the other program.'],
   EBUSY: ['in-use', 'is in use by another program', 'Close the other program.'],
 };
 
