@@ -273,12 +273,16 @@ export class RfbClient {
     if (filter === 1) {
       const size = (await this.take(1))[0]! + 1;
       for (let i = 0; i < size; i++) palette.push(await rgb());
-    } else if (filter !== 0) throw new Error(`tight filter ${filter}`);
+    } else if (filter !== 0 && filter !== 2) throw new Error(`tight filter ${filter}`);
     const mono = palette.length === 2;
     const length = palette.length ? (mono ? Math.ceil(w / 8) * h : w * h) : w * h * 3;
     const data = length < 12 ? await this.take(length) : await stream.inflate(await this.take(await this.compactLength()));
     if (data.length !== length) throw new Error(`tight data of ${data.length} bytes, not ${length}`);
     const pixels = new Uint32Array(w * h);
+    if (filter === 2) {
+      this.put(x, y, w, h, gradient(data, w, h));
+      return;
+    }
     for (let py = 0; py < h; py++)
       for (let px = 0; px < w; px++) {
         const at = py * w + px;
@@ -390,6 +394,21 @@ export class RfbClient {
     this.have -= count;
     return whole.subarray(0, count);
   }
+}
+
+/** Tight's gradient filter: each component is the difference to left + above - above left, clipped to a byte. */
+function gradient(data: Uint8Array, w: number, h: number): Uint32Array {
+  const pixels = new Uint32Array(w * h);
+  const component = (px: number, py: number, shift: number) => (px < 0 || py < 0 ? 0 : (pixels[py * w + px]! >> shift) & 0xff);
+  for (let py = 0; py < h; py++)
+    for (let px = 0; px < w; px++)
+      for (let c = 0; c < 3; c++) {
+        const shift = 16 - c * 8;
+        const guess = component(px - 1, py, shift) + component(px, py - 1, shift) - component(px - 1, py - 1, shift);
+        const value = (Math.min(255, Math.max(0, guess)) + data[(py * w + px) * 3 + c]!) & 0xff;
+        pixels[py * w + px]! |= value << shift;
+      }
+  return pixels;
 }
 
 function toPixels(bytes: Buffer): Uint32Array {
