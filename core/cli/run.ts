@@ -17,6 +17,7 @@ export interface RunOptions {
   initrd?: string;
   append: string;
   readonly?: boolean;
+  hpet?: boolean;
   timeout: number;
   expect?: string;
   type?: string;
@@ -59,6 +60,7 @@ function runConfig(options: RunOptions): VmConfig {
     },
     drives,
     display: {},
+    hpet: options.hpet ?? false,
     serial: [{ type: 'console' }, { type: 'none' }],
   });
 }
@@ -174,6 +176,7 @@ export function addRunCommand(program: Command): void {
     .option('--kernel <file>', 'bzImage or multiboot ELF to boot directly')
     .option('--initrd <file>', 'initial RAM disk or multiboot module')
     .option('--append <text>', 'kernel command line', '')
+    .option('--hpet', 'with a high precision event timer')
     .option('--readonly', 'do not write to disks and floppies')
     .option('--timeout <seconds>', 'stop after this long', number, 60)
     .option('--expect <text>', 'end with code 0 once this shows on serial or screen, with 124 when it does not in time')

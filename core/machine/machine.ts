@@ -38,6 +38,7 @@ import { Port92 } from '../devices/platform/port92.ts';
 import { PostPort } from '../devices/platform/post.ts';
 import { Fdc } from '../devices/storage/fdc.ts';
 import { Ide } from '../devices/storage/ide.ts';
+import { Hpet } from '../devices/timer/hpet.ts';
 import { Pit } from '../devices/timer/pit.ts';
 import { Port61 } from '../devices/timer/port61.ts';
 import { type FloppyDriveType, Rtc } from '../devices/timer/rtc.ts';
@@ -47,6 +48,7 @@ import { PhysMap } from '../memory/physmap.ts';
 import type { DeviceState } from '../snapshot/snapshottable.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
+import { installAcpi } from './acpi/acpifiles.ts';
 import { installDirectBoot, planDirectBoot } from './boot/directboot.ts';
 import type { MachineDefinition } from './definition.ts';
 import type { HostMachineClock } from './machineclock.ts';
@@ -54,6 +56,8 @@ import type { HostMachineClock } from './machineclock.ts';
 /** Guest-visible rate of the time stamp counter: one tick a nanosecond. */
 const TSC_PER_NS = 1;
 const UART_IRQS = [4, 3] as const;
+/** Inputs of the I/O APIC that neither ISA nor PCI interrupts use. */
+const HPET_INPUTS = [20, 21, 22, 23] as const;
 
 export interface MachineOptions {
   memory: WebAssembly.Memory;
@@ -171,9 +175,12 @@ export class Machine {
     });
     pci.attach(2, 0, this.add(vga));
 
-    const pit = this.add(new Pit({ id: 'pit', ports, irq: isa(0), clock }));
+    const hpet = definition.hpet
+      ? this.add(new Hpet({ id: 'hpet', mmio, clock, legacyIrqs: [isa(0), isa(8)], inputs: ioapicInputs(ioapic, HPET_INPUTS) }))
+      : undefined;
+    const pit = this.add(new Pit({ id: 'pit', ports, irq: hpet?.pitInput ?? isa(0), clock }));
     this.add(new Port61({ id: 'port61', ports, clock, pit }));
-    const rtc = this.add(new Rtc({ id: 'rtc', ports, irq: isa(8), clock, offsetMs: definition.clockOffsetMs }));
+    const rtc = this.add(new Rtc({ id: 'rtc', ports, irq: hpet?.rtcInput ?? isa(8), clock, offsetMs: definition.clockOffsetMs }));
     rtc.setHardware({
       ramBelow4G: definition.ramBytes,
       ramAbove4G: 0,
@@ -267,6 +274,8 @@ export class Machine {
     fwCfg.addU16(FW_CFG_BOOT_MENU, definition.bootMenu ? 1 : 0);
     fwCfg.add(FW_CFG_IRQ0_OVERRIDE, Uint8Array.of(1));
     fwCfg.add(FW_CFG_UUID, uuidBytes(definition.uuid));
+    const floppy = definition.drives.some(({ kind }) => kind === 'floppy');
+    installAcpi({ ramBytes: definition.ramBytes, serialPorts: definition.serialPorts, floppy, hpet: definition.hpet }, fwCfg);
     if (directBoot) installDirectBoot(directBoot, fwCfg, this.guestMemory);
 
     this.add(new PostPort({ id: 'post', ports }));
@@ -338,6 +347,10 @@ export class Machine {
 /** ISA interrupt 0 is at input 2, where the 8259's cascade leaves a place free (the ACPI tables say so). */
 function isaToIoapic(irq: number): number {
   return irq === 0 ? 2 : irq;
+}
+
+function ioapicInputs(ioapic: Ioapic, numbers: readonly number[]): Map<number, IrqLine> {
+  return new Map(numbers.map((number) => [number, ioapic.inputs[number]!]));
 }
 
 function checkFirmware({ bios, vgaBios }: MachineDefinition): void {

@@ -236,7 +236,7 @@ export class Lapic implements Device, LocalApicPort {
     // Only aligned 32-bit accesses are defined (11.4.1); parts of a register are given as they lie.
     const value = this.readRegister(offset & ~0xf);
     if (size === 4 && (offset & 0xf) === 0) return value;
-    return (offset & 0xf) > 3 ? 0 : value >>> ((offset & 3) * 8);
+    return (offset & 0xf) > 3 ? 0 : (value >>> ((offset & 3) * 8)) & (2 ** (8 * size) - 1);
   }
 
   private readRegister(register: number): number {

@@ -15,6 +15,9 @@ import type { Logger } from '../../util/logger.ts';
 const SELECTOR = 0x510;
 const DATA = 0x511;
 const DMA = 0x514;
+/** All ports of the device, for the operating system's tables. */
+export const FW_CFG_BASE = SELECTOR;
+export const FW_CFG_BYTES = DMA + 8 - SELECTOR;
 const DMA_SIGNATURE = [0x51, 0x45, 0x4d, 0x55, 0x20, 0x43, 0x46, 0x47];
 const CTL_ERROR = 0x01;
 const CTL_READ = 0x02;

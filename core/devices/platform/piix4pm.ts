@@ -21,10 +21,11 @@ const DEVACTB = 0x58;
 const PMREGMISC = 0x80;
 const SMBBASE = 0x90;
 const SMBHSTCFG = 0xd2;
-const PM_BYTES = 64;
+export const PM_BYTES = 64;
 const PM_TIMER_HZ = 3_579_545;
-const GPE_BASE = 0xafe0;
-const SMI_COMMAND = 0xb2;
+export const GPE_BASE = 0xafe0;
+export const GPE_BYTES = 4;
+export const SMI_COMMAND = 0xb2;
 
 /** Bit 23 of the timer changes this often. */
 const TIMER_HALF = 0x800000;
@@ -93,7 +94,7 @@ export class Piix4Pm extends PciDevice {
     options.ports.register({
       owner: this.id,
       base: GPE_BASE,
-      length: 4,
+      length: GPE_BYTES,
       handler: {
         read: (offset) => this.gpe[offset]!,
         // Bytes 0, 1: status, cleared by ones; 2, 3: enable.

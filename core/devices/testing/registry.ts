@@ -23,6 +23,7 @@ import { Port92 } from '../platform/port92.ts';
 import { PostPort } from '../platform/post.ts';
 import { Fdc } from '../storage/fdc.ts';
 import { Ide } from '../storage/ide.ts';
+import { Hpet } from '../timer/hpet.ts';
 import { Pit } from '../timer/pit.ts';
 import { Port61 } from '../timer/port61.ts';
 import { Rtc } from '../timer/rtc.ts';
@@ -353,6 +354,37 @@ export const deviceRegistry: DeviceEntry[] = [
       write(0x10 + 2 * 11, 0x0000a931);
       write(0x11 + 2 * 11, 0x01000000);
       ioapic.inputs[11]!.set(true);
+    },
+  }),
+  entry({
+    name: 'Hpet',
+    // Levels of the 8254 and the RTC, which are wired through it.
+    kept: ['pit', 'rtc'],
+    create: (bench) =>
+      new Hpet({
+        id: 'hpet',
+        mmio: bench.mmio,
+        clock: bench.clock,
+        legacyIrqs: [bench.wire('irq0'), bench.wire('irq8')],
+        inputs: new Map([20, 21].map((input) => [input, bench.wire(`input${input}`)])),
+      }),
+    mutate(hpet, bench) {
+      for (const [register, value] of [
+        [0x0f0, 0x1234],
+        [0x0f4, 0x5],
+        [0x100, (20 << 9) | 0x4c],
+        [0x108, 0x4000],
+        [0x108, 0x2000],
+        [0x120, (21 << 9) | 0x06],
+        [0x128, 0x1300],
+        [0x12c, 0x5],
+        [0x140, 0x102],
+        [0x148, 0x7777],
+        [0x010, 0x03],
+      ] as const)
+        bench.mmio.write(0xfed00000 + register, value, 4);
+      hpet.rtcInput.set(true);
+      bench.clock.advance(5_000_003);
     },
   }),
   entry({
