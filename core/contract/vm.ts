@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { errorSchema } from './errors.ts';
 
 /**
- * `off` -> `starting` -> `running` <-> `paused`; `stopping` after an ACPI power-button request or while the process ends; `crashed` when the VM
- * process died or the guest triple-faulted in a way that stops the machine. The full table is core/machine/lifecycle.ts.
+ * `off` -> `starting` -> `running` <-> `paused`; `stopping` while the process ends (an ACPI power-button request changes no state: the guest decides);
+ * `crashed` when the VM process died or the guest triple-faulted in a way that stops the machine. The full table is core/machine/lifecycle.ts.
  */
 export const vmStates = ['off', 'starting', 'running', 'paused', 'stopping', 'crashed'] as const;
 export type VmStateName = (typeof vmStates)[number];

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import type { FolderListing } from '../contract/host.ts';
 import { fileError } from '../platform/nodefile.ts';
+import { HypervueError } from '../util/errors.ts';
 
 /** Most entries of one folder that are listed. */
 const MAX_ENTRIES = 2000;
@@ -14,6 +15,8 @@ export async function browse(folder: string | null): Promise<FolderListing> {
   try {
     names = await readdir(at);
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR')
+      throw new HypervueError('invalid-argument', `${at} is not a folder`, { path: at, operation: 'list' }, 'Choose a folder.', error);
     throw fileError(error, at, 'list');
   }
   const entries = await Promise.all(
@@ -29,7 +32,7 @@ export async function browse(folder: string | null): Promise<FolderListing> {
             : info.isFile() || info.isBlockDevice()
               ? ('file' as const)
               : ('other' as const);
-          return { name, path: full, kind, sizeBytes: info.size, modifiedAt: info.mtime.toISOString() };
+          return { name, path: full, kind, sizeBytes: info.size, modifiedAt: isoTime(info.mtime) };
         } catch {
           return { name, path: full, kind: 'other' as const, sizeBytes: 0, modifiedAt: new Date(0).toISOString() };
         }
@@ -39,4 +42,9 @@ export async function browse(folder: string | null): Promise<FolderListing> {
   entries.sort((a, b) => rank[a.kind] - rank[b.kind] || a.name.localeCompare(b.name, undefined, { numeric: true }));
   const parent = path.dirname(at);
   return { path: at, parent: parent === at ? null : parent, entries };
+}
+
+/** File systems hold times that no calendar does. */
+function isoTime(time: Date): string {
+  return (Number.isNaN(time.getTime()) ? new Date(0) : time).toISOString();
 }

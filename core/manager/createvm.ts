@@ -4,8 +4,10 @@ import path from 'node:path';
 import { type Drive, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
 import { copyImage, createRawDisk } from '../platform/diskfile.ts';
+import type { ImageLocks } from '../platform/imagelocks.ts';
 import { acquireLock, livingOwner } from '../platform/locks.ts';
 import { fileError } from '../platform/nodefile.ts';
+import type { Disposable } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { folderName, freeName } from './names.ts';
 import type { TaskControl } from './tasks.ts';
@@ -13,12 +15,16 @@ import { writeVmConfig } from './vmconfigfile.ts';
 
 /** A machine under construction lies in a folder of this name until it is complete. */
 const UNFINISHED = '.creating-';
-const CREATOR_LOCK = '.creator';
+/** Ending of the lock beside that folder. It is taken before the folder is made, so that there is no instant at which the folder looks abandoned. */
+const CREATOR_LOCK = '.lock';
 
 export interface CreateParts {
   library: string;
   sampleImage: string;
   os: string;
+  locks: ImageLocks;
+  /** Runs `publish` while nobody else looks at the library or changes it. */
+  exclusively<T>(publish: () => Promise<T>): Promise<T>;
 }
 
 /** Boot order and drives of a new machine, with the images that are to be made in its folder. */
@@ -64,9 +70,14 @@ function plan(create: VmCreate, sampleImage: string) {
 
 /**
  * Makes the folder of a new machine. It is built aside and renamed into place, so that it appears whole or not at all; a failure or a cancel
- * removes everything made. Returns the folder and the configuration in it.
+ * removes everything made. `take` gets the machine in the same exclusive turn that shows its folder in the library.
  */
-export async function createVm(create: VmCreate, parts: CreateParts, control: TaskControl): Promise<{ folder: string; config: VmConfig }> {
+export async function createVm<T>(
+  create: VmCreate,
+  parts: CreateParts,
+  control: TaskControl,
+  take: (folder: string, config: VmConfig) => T,
+): Promise<T> {
   const { library } = parts;
   const { drives, copies, order, kernel, newDisk } = plan(create, parts.sampleImage);
   const config = vmConfigSchema.parse({
@@ -88,24 +99,31 @@ export async function createVm(create: VmCreate, parts: CreateParts, control: Ta
     if (control.signal.aborted)
       throw control.signal.reason ?? new HypervueError('cancelled', 'creating the machine was cancelled', { object: create.name });
   };
+  let lock: Disposable | undefined;
   try {
+    lock = acquireLock(`${building}${CREATOR_LOCK}`, create.name, create.name);
     await mkdir(building, { mode: 0o700 });
-    const lock = acquireLock(path.join(building, CREATOR_LOCK), create.name, create.name);
-    try {
-      for (const { from, to } of copies)
+    for (const { from, to } of copies) {
+      // Nobody may write to an image in the middle of its copy.
+      const source = parts.locks.acquire(from, true, create.name);
+      try {
         await copyImage(from, path.join(building, to), control.signal, (done, total) => control.progress(done / total, from));
-      cancelled();
-      if (create.newDisk) await createRawDisk(path.join(building, newDisk), create.newDisk.sizeBytes);
-      await writeVmConfig(building, config);
-      cancelled();
-    } finally {
-      lock.dispose();
+      } finally {
+        source.dispose();
+      }
     }
-    const folder = await moveIntoLibrary(building, library, folderName(create.name));
-    return { folder, config };
+    cancelled();
+    if (create.newDisk) await createRawDisk(path.join(building, newDisk), create.newDisk.sizeBytes);
+    await writeVmConfig(building, config);
+    return await parts.exclusively(async () => {
+      cancelled();
+      return take(await moveIntoLibrary(building, library, folderName(create.name)), config);
+    });
   } catch (error) {
-    await rm(building, { recursive: true, force: true });
+    await rm(building, { recursive: true, force: true }).catch(() => {});
     throw error instanceof HypervueError ? error : asHypervueError(fileError(error, building, 'create'));
+  } finally {
+    lock?.dispose();
   }
 }
 
@@ -115,25 +133,33 @@ export async function moveIntoLibrary(from: string, library: string, wanted: str
     const folder = path.join(library, freeName(wanted, await readdir(library)));
     try {
       await rename(from, folder);
-      await syncFolder(library);
-      return folder;
     } catch (error) {
       // Somebody else took the name meanwhile.
       const code = (error as NodeJS.ErrnoException).code;
-      if (code !== 'EEXIST' && code !== 'ENOTEMPTY') throw fileError(error, from, 'rename');
+      if (code !== 'EEXIST' && code !== 'ENOTEMPTY' && code !== 'ENOTDIR') throw fileError(error, from, 'rename');
+      continue;
     }
+    // It is there; that it survives a power cut can only be hoped for when this fails.
+    await syncFolder(library).catch(() => {});
+    return folder;
   }
   throw new HypervueError('already-exists', `no free folder name for ${wanted} in ${library}`, { path: library });
 }
 
-/** Removes what a manager that died in the middle of creating left behind. */
+/** Removes what a manager that died in the middle of creating left behind; what can't be removed stays. */
 export async function removeUnfinished(library: string): Promise<string[]> {
   const removed: string[] = [];
   for (const name of await readdir(library)) {
-    const folder = path.join(library, name);
-    if (!name.startsWith(UNFINISHED) || livingOwner(path.join(folder, CREATOR_LOCK))) continue;
-    await rm(folder, { recursive: true, force: true });
-    removed.push(folder);
+    if (!name.startsWith(UNFINISHED)) continue;
+    const place = path.join(library, name);
+    const lock = name.endsWith(CREATOR_LOCK) ? place : `${place}${CREATOR_LOCK}`;
+    try {
+      if (livingOwner(lock)) continue;
+      await rm(place, { recursive: true, force: true });
+      if (place !== lock) removed.push(place);
+    } catch {
+      // Tried again at the next start.
+    }
   }
   return removed;
 }

@@ -24,7 +24,13 @@ async function readAt(file: RandomAccessFile, offset: number, length: number): P
   return buffer;
 }
 
-const text = (bytes: Buffer) => bytes.toString('latin1').split('\0')[0]!.trim();
+/** Text up to the first zero, as one printable line: files say what they like. */
+const text = (bytes: Buffer) =>
+  bytes
+    .toString('latin1')
+    .split('\0')[0]!
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim();
 
 /** Names by which installation media give themselves away: volume id, application id or kernel version. */
 const systems: readonly [RegExp, string][] = [
@@ -94,20 +100,21 @@ async function inspectIso(file: RandomAccessFile, info: MediaInfo): Promise<bool
   info.label = text(primary.subarray(40, 72));
   info.os = guessSystem(info.label, text(primary.subarray(318, 446)), text(primary.subarray(574, 702)));
   const expected = primary.readUInt32LE(80) * ISO_SECTOR;
-  if (expected > info.sizeBytes)
-    info.problems.push({
-      severity: 'error',
-      message: `The image is cut off: it should have ${expected} bytes and has ${info.sizeBytes}.`,
-      fix: 'Download or copy it again.',
-    });
+  if (expected > info.sizeBytes) info.problems.push(cutOff(expected, info.sizeBytes));
   if (bootCatalog > 0 && (bootCatalog + 1) * ISO_SECTOR <= info.sizeBytes) {
     const catalog = await readAt(file, bootCatalog * ISO_SECTOR, 64);
     // Validation entry: header id 1, key bytes 55 AA; then the initial entry, 0x88 = bootable (El Torito 1.0 section 2).
     info.bootable = catalog[0] === 1 && catalog[30] === 0x55 && catalog[31] === 0xaa && catalog[32] === 0x88;
   }
-  if (!info.bootable) info.problems.push(notBootable('This disc has no boot record for a PC.'));
+  if (!info.bootable && info.problems.length === 0) info.problems.push(notBootable('This disc has no boot record for a PC.'));
   return true;
 }
+
+const cutOff = (expected: number, sizeBytes: number): Problem => ({
+  severity: 'error',
+  message: `The file is cut off: it should have ${expected} bytes and has ${sizeBytes}.`,
+  fix: 'Download or copy it again.',
+});
 
 const notBootable = (message: string): Problem => ({
   severity: 'warning',
@@ -136,6 +143,10 @@ async function inspectLinux(file: RandomAccessFile, head: Buffer, info: MediaInf
   if (head.length < 0x210 || head.toString('latin1', 0x202, 0x206) !== LINUX_MAGIC) return false;
   info.kind = 'bzimage';
   info.bootable = true;
+  // Boot protocol: setup_sects at 0x1f1 (0 means 4) after the boot sector, then syssize 16-byte units (0x1f4).
+  const expected = ((head[0x1f1] || 4) + 1) * SECTOR + head.readUInt32LE(0x1f4) * 16;
+  // The last unit need not be full.
+  if (expected - 15 > info.sizeBytes) info.problems.push(cutOff(expected, info.sizeBytes));
   const at = head.readUInt16LE(0x20e) + 0x200;
   info.label = at < info.sizeBytes ? text(await readAt(file, at, 128)) : 'Linux kernel';
   info.os = guessSystem(info.label) || 'Linux';
@@ -186,13 +197,16 @@ function inspectDisk(head: Buffer, info: MediaInfo): void {
     refuse('', 'The file is too small to be a disk image.', 'Choose another file.');
     return;
   }
-  info.kind = FLOPPY_SIZES.has(info.sizeBytes) ? 'floppy' : 'disk';
+  const floppyBytes = dosFloppyBytes(head);
+  const short = floppyBytes !== undefined && info.sizeBytes < floppyBytes;
+  info.kind = short || FLOPPY_SIZES.has(info.sizeBytes) ? 'floppy' : 'disk';
+  if (short) info.problems.push(cutOff(floppyBytes, info.sizeBytes));
   info.bootable = hasBootSignature(head);
   // A volume label of DOS boot sectors lies at 43 (FAT12 and FAT16); printable or nothing.
   const label = text(head.subarray(43, 54));
   if (head[38] === 0x29 && /^[\x20-\x7e]+$/.test(label) && label !== 'NO NAME') info.label = label;
   info.os = guessSystem(info.label, bootText(head));
-  if (info.sizeBytes % SECTOR)
+  if (info.sizeBytes % SECTOR && !short)
     info.problems.push({
       severity: 'warning',
       message: 'The size is no multiple of 512 bytes; the file may be cut off.',
@@ -200,6 +214,17 @@ function inspectDisk(head: Buffer, info: MediaInfo): void {
     });
   if (!info.bootable) info.problems.push(notBootable('The first sector has no boot signature (55 AA).'));
   else if (info.kind === 'disk') inspectPartitions(head, info);
+}
+
+/**
+ * Size that the BIOS parameter block of a floppy with a DOS file system gives (bytes per sector at 11, sectors at 19, media descriptor at 21, sectors
+ * per FAT at 22); undefined when there is no such block.
+ */
+function dosFloppyBytes(head: Buffer): number | undefined {
+  const jump = (head[0] === 0xeb && head[2] === 0x90) || head[0] === 0xe9;
+  if (!jump || head.readUInt16LE(11) !== SECTOR || head.readUInt16LE(22) === 0 || head.readUInt16LE(22) > 32) return undefined;
+  const bytes = head.readUInt16LE(19) * SECTOR;
+  return head[21]! >= 0xf0 && FLOPPY_SIZES.has(bytes) ? bytes : undefined;
 }
 
 /** The text a boot loader shows, which names it. */

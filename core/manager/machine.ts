@@ -5,18 +5,20 @@ import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import type { RunningVm } from '../engine/engine.ts';
-import { acquireLock } from '../platform/locks.ts';
-import { DisposableStore, type Disposable } from '../util/disposable.ts';
+import { acquireLock, type Lock } from '../platform/locks.ts';
+import { DisposableStore } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { checkConfig } from './configrules.ts';
 import { checkMedium, type PreflightParts, preflightStart, throwFirst } from './preflight.ts';
-import { writeVmConfig } from './vmconfigfile.ts';
+import { CONFIG_FILE, readVmConfig, writeVmConfig } from './vmconfigfile.ts';
 import { VmLog } from './vmlog.ts';
 
 /** Held in the VM folder while the machine runs. */
 export const LOCK_FILE = '.lock';
 const THUMBNAIL_FILE = 'thumbnail.png';
 const THUMBNAIL_WIDTH = 320;
+/** Forcing a machine off does not wait longer for its last picture. */
+const LAST_PICTURE_MS = 500;
 /** Milliseconds between two keys of typed text when the client names none: quick, and a BIOS still keeps up. */
 const TYPING_DELAY_MS = 20;
 
@@ -46,7 +48,10 @@ export class Machine {
   /** Settles when the start under way has ended, either way. */
   private starting: Promise<unknown> | undefined;
   private held = new DisposableStore();
-  private readonly driveLocks = new Map<string, Disposable>();
+  private readonly driveLocks = new Map<string, Lock>();
+  private folderLock: Lock | undefined;
+  /** Media change one at a time. */
+  private changingMedium: Promise<unknown> = Promise.resolve();
   private startedAt: string | null = null;
   private thumbnail: Uint8Array | undefined;
   private thumbnailHash = '';
@@ -96,12 +101,13 @@ export class Machine {
   }
 
   async start(): Promise<void> {
-    const config = this.usable('start');
-    if (this.active) throw this.wrongState('start', 'is running already', 'Open its console.');
+    this.usable('start');
+    if (this.active) throw this.wrongState('start', `is ${this.state} already`, 'Open its console.');
     this.state = 'starting';
     this.problem = null;
+    this.held = new DisposableStore();
     this.changed();
-    const work = this.launch(config);
+    const work = this.launch();
     this.starting = work.catch(() => {});
     try {
       await work;
@@ -110,8 +116,9 @@ export class Machine {
       this.release();
       // A machine that died while it started crashed; one that could not start is off, and the caller has the reason.
       this.state = error.kind === 'vm-crashed' ? 'crashed' : 'off';
-      if (this.state === 'crashed') this.problem = error;
-      this.record('error', 'manager', `could not start: ${error.message}`);
+      this.problem = this.state === 'crashed' ? error : null;
+      if (error.kind === 'cancelled') this.record('info', 'manager', 'off');
+      else this.record('error', 'manager', `could not start: ${error.message}`);
       this.changed();
       throw error;
     } finally {
@@ -119,23 +126,40 @@ export class Machine {
     }
   }
 
-  private async launch(config: VmConfig): Promise<void> {
+  private async launch(): Promise<void> {
+    // First of all, so that a machine which another manager runs is refused as what it is, not for its disks being in use.
+    this.folderLock = acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which runs ${this.name}`);
+    // A change under way counts, and so does one made by hand or by another manager.
+    await this.saving;
+    const config = await this.reread();
+    this.config = config;
     const checks = await preflightStart(this.parts, config, this.folder);
     for (const check of checks) if (!check.ok && check.severity === 'warning') this.record('warn', 'manager', check.message);
     throwFirst(checks, this.name, 'start');
-    this.held = new DisposableStore();
-    this.held.add(acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which runs ${this.name}`));
     for (const drive of config.drives)
       if (drive.path !== null) this.lockDrive(drive.id, drive.path, drive.readOnly || drive.kind === 'cdrom');
     this.startedAt = new Date().toISOString();
     this.stats = null;
     this.record('info', 'manager', `starting with ${config.memoryMiB} MiB`);
-    await this.parts.engine.start(config, this.folder, (vm) => this.watch(vm));
+    const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made));
+    this.shareLocks(vm);
     this.record('info', 'manager', 'running');
+  }
+
+  /** The locks hold as long as the machine's process lives, also when this one is killed first. */
+  private shareLocks(vm: RunningVm): void {
+    if (vm !== this.vm || vm.pid === undefined) return;
+    try {
+      for (const lock of [this.folderLock, ...this.driveLocks.values()]) lock?.share(vm.pid);
+    } catch (error) {
+      // Only a manager that is killed needs this, so the machine goes on.
+      this.record('warn', 'manager', `its locks could not be shared with its process: ${asHypervueError(error).message}`);
+    }
   }
 
   private watch(vm: RunningVm): void {
     this.vm = vm;
+    this.shareLocks(vm);
     const subscriptions = this.held;
     subscriptions.add(vm.onLog((entry) => this.recordEntry(entry)));
     subscriptions.add(
@@ -153,11 +177,11 @@ export class Machine {
     this.state = state;
     // A host failure pauses a machine and says why; running again settles it.
     if (error) this.problem = error;
-    else if (state === 'running') this.problem = null;
+    else if (state === 'running' || state === 'off') this.problem = null;
     if (state === 'off' || state === 'crashed') {
       this.record('info', 'manager', state === 'off' ? 'off' : 'crashed');
       this.release();
-      void this.saveThumbnail();
+      this.saving = this.saving.then(() => this.saveThumbnail());
     }
     this.changed();
   }
@@ -168,6 +192,8 @@ export class Machine {
     this.stats = null;
     for (const lock of this.driveLocks.values()) lock.dispose();
     this.driveLocks.clear();
+    this.folderLock?.dispose();
+    this.folderLock = undefined;
     this.held.dispose();
   }
 
@@ -188,13 +214,14 @@ export class Machine {
   }
 
   reset(): Promise<void> {
-    return this.inState('reset', ['running', 'paused', 'stopping']).reset();
+    return this.inState('reset', ['running', 'paused']).reset();
   }
 
   /** Ends the machine at once, also while it starts. Resolves when its process is gone. */
   async forceOff(): Promise<void> {
     if (!this.active) throw this.wrongState('force off', `is ${this.state}`);
-    await this.refreshThumbnail();
+    // A machine that hangs does not answer, and its owner has waited long enough.
+    await Promise.race([this.refreshThumbnail(), new Promise((resolve) => setTimeout(resolve, LAST_PICTURE_MS).unref())]);
     for (let vm = this.vm; this.active; vm = this.vm) {
       if (vm) await vm.forceOff();
       // Before its process is there, and after it was ended in mid-start.
@@ -228,7 +255,13 @@ export class Machine {
     return this.alive(`open ${kind}`).openChannel(kind);
   }
 
-  async changeMedium(driveId: string, file: string | null): Promise<void> {
+  changeMedium(driveId: string, file: string | null): Promise<void> {
+    const work = this.changingMedium.then(() => this.exchangeMedium(driveId, file));
+    this.changingMedium = work.catch(() => {});
+    return work;
+  }
+
+  private async exchangeMedium(driveId: string, file: string | null): Promise<void> {
     const config = this.usable('change medium');
     const drive = config.drives.find(({ id }) => id === driveId);
     if (!drive)
@@ -248,25 +281,30 @@ export class Machine {
     if (file !== null && !path.isAbsolute(file) && path.dirname(file) !== '.')
       throw new HypervueError('invalid-argument', `${file} is not an absolute path`, { path: file }, 'Give the whole path.');
     const readOnly = drive.readOnly || drive.kind === 'cdrom';
-    const old = this.driveLocks.get(driveId);
-    if (file !== null && file !== drive.path) {
-      const use = drive.kind === 'cdrom' ? 'iso' : 'floppy';
-      throwFirst(await checkMedium(this.parts, driveId, path.resolve(this.folder, file), use, readOnly), this.name, 'change medium');
-    }
-    const vm = this.vm;
-    if (vm && file !== drive.path) {
-      const lock = file === null ? undefined : this.parts.locks.acquire(path.resolve(this.folder, file), readOnly, this.name);
-      try {
-        await vm.changeMedium(driveId, file, readOnly);
-      } catch (error) {
-        lock?.dispose();
-        throw error;
+    const place = (name: string | null) => (name === null ? null : path.resolve(this.folder, name));
+    const wanted = place(file);
+    if (wanted !== place(drive.path)) {
+      if (wanted !== null) {
+        const use = drive.kind === 'cdrom' ? 'iso' : 'floppy';
+        throwFirst(await checkMedium(this.parts, driveId, wanted, use, readOnly), this.name, 'change medium');
       }
-      old?.dispose();
-      this.driveLocks.delete(driveId);
-      // The machine may have ended meanwhile, and then nothing releases this lock later.
-      if (lock && this.vm === vm) this.driveLocks.set(driveId, lock);
-      else lock?.dispose();
+      const { vm } = this;
+      if (vm) {
+        const lock = wanted === null ? undefined : this.parts.locks.acquire(wanted, readOnly, this.name);
+        try {
+          if (vm.pid !== undefined) lock?.share(vm.pid);
+          await vm.changeMedium(driveId, file, readOnly);
+        } catch (error) {
+          lock?.dispose();
+          throw error;
+        }
+        // The machine may have ended meanwhile, and then its locks are gone and nothing would release this one later.
+        if (this.vm === vm) {
+          this.driveLocks.get(driveId)?.dispose();
+          this.driveLocks.delete(driveId);
+          if (lock) this.driveLocks.set(driveId, lock);
+        } else lock?.dispose();
+      }
     }
     await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? { ...item, path: file } : item)) }));
     this.record('info', 'manager', file === null ? `${driveId}: ejected` : `${driveId}: ${file}`);
@@ -276,14 +314,34 @@ export class Machine {
   /** Changes the configuration. What is not about names applies at the next start; drives of a running machine change through `changeMedium`. */
   async update(patch: VmPatch): Promise<void> {
     this.usable('update');
-    if (patch.drives && this.active)
-      throw this.wrongState('change drives', 'is running', 'Shut it down first. Discs and floppies can be changed while it runs.');
+    const mayChange = () => {
+      if (patch.drives && this.active)
+        throw this.wrongState('change drives', `is ${this.state}`, 'Shut it down first. Discs and floppies can be changed while it runs.');
+    };
+    mayChange();
     await this.save((now) => {
+      mayChange();
       const next = { ...now, ...patch };
       checkConfig(next);
       return next;
     });
     this.changed();
+  }
+
+  /** Its vm.json could not be read when it was looked at, and can be now. */
+  async mended(): Promise<boolean> {
+    if (this.config) return false;
+    return readVmConfig(this.folder).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Absolute paths of the images that lie in its own folder and go where that goes. */
+  imagesInFolder(): string[] {
+    return (this.config?.drives ?? [])
+      .flatMap((drive) => (drive.path === null ? [] : [path.resolve(this.folder, drive.path)]))
+      .filter((file) => file.startsWith(this.folder + path.sep));
   }
 
   async logEntries(lines: number): Promise<LogEntry[]> {
@@ -340,15 +398,29 @@ export class Machine {
     this.parts.logged(this, this.log.add(entry));
   }
 
-  /** One change at a time, so that none is lost. */
+  /** One change at a time, so that none is lost; also none that was made by hand or by another manager meanwhile. */
   private save(change: (now: VmConfig) => VmConfig): Promise<void> {
     const work = this.saving.then(async () => {
-      const next = change(this.usable('update'));
+      this.usable('update');
+      const next = change(await this.reread());
       await writeVmConfig(this.folder, next);
       this.config = next;
     });
     this.saving = work.catch(() => {});
     return work;
+  }
+
+  /** vm.json as it is now. Rejects when it was damaged meanwhile, so that nothing writes over what a person may still mend. */
+  private async reread(): Promise<VmConfig> {
+    const config = await readVmConfig(this.folder);
+    if (config.id !== this.id)
+      throw new HypervueError(
+        'corrupt',
+        `${path.join(this.folder, CONFIG_FILE)} belongs to another machine now`,
+        { object: this.name, path: this.folder },
+        'Start Hypervue again, which looks at all machines anew.',
+      );
+    return config;
   }
 
   private changed(): void {

@@ -4,7 +4,7 @@ import type { HostInfo } from '../contract/host.ts';
 import type { ChannelKind, EventName, EventPayload } from '../contract/methods.ts';
 import { ContractServer, type Handlers } from '../contract/server.ts';
 import type { ByteChannel, Transport } from '../contract/transport.ts';
-import type { VmCreate, VmSummary } from '../contract/vm.ts';
+import type { VmCreate, VmPatch, VmSummary } from '../contract/vm.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Firmware } from '../platform/firmware.ts';
 import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
@@ -53,9 +53,10 @@ export class Manager {
   private readonly tasks: Tasks;
   private readonly parts: MachineParts;
   private readonly thumbnails: NodeJS.Timeout;
-  /** Names that machines being created will have. */
+  /** Names that machines being created or renamed will have. */
   private readonly reserved = new Set<string>();
-  private loading: Promise<void> = Promise.resolve();
+  /** What looks at the library's folders or changes them takes turns. */
+  private turn: Promise<unknown> = Promise.resolve();
   private closed = false;
 
   private constructor(options: ManagerOptions, settings: SettingsStore) {
@@ -103,7 +104,14 @@ export class Manager {
 
   /** Pushes an event to every client. */
   emit<E extends EventName>(event: E, payload: EventPayload<E>): void {
-    for (const client of this.clients) client.emit(event, payload);
+    for (const client of [...this.clients])
+      try {
+        client.emit(event, payload);
+      } catch (error) {
+        // One client's broken line must not keep the others, or the machine that speaks, from going on.
+        this.clients.delete(client);
+        this.options.log.warn(`a client was dropped: ${asHypervueError(error).message}`);
+      }
   }
 
   /** Opens a byte channel to a running machine. Rejects with 'not-found' or 'invalid-state'. */
@@ -121,6 +129,7 @@ export class Manager {
     if (this.closed) return [];
     this.closed = true;
     clearInterval(this.thumbnails);
+    await this.tasks.cancelAll();
     const left: string[] = [];
     await Promise.all(
       [...this.machines.values()].map(async (machine) => {
@@ -156,20 +165,30 @@ export class Manager {
     return machine;
   }
 
-  /** Takes in machines whose folders were copied into the library, and drops those whose folders are gone. */
+  private exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(work);
+    this.turn = result.catch(() => {});
+    return result;
+  }
+
+  private open(operation: string, object: string): void {
+    if (this.closed) throw new HypervueError('invalid-state', 'Hypervue is quitting', { object, operation });
+  }
+
+  /** Takes in machines whose folders were copied into the library, or whose vm.json was mended, and drops those whose folders are gone. */
   private scan(): Promise<void> {
-    const work = this.loading.then(async () => {
+    return this.exclusively(async () => {
       const folders = await vmFolders(this.options.library);
       for (const machine of [...this.machines.values()])
-        if (!folders.includes(machine.folder) && !machine.active) {
+        if (!machine.active && (!folders.includes(machine.folder) || (await machine.mended()))) {
+          // It may have been started in the instant of the look.
+          if (machine.active) continue;
           this.machines.delete(machine.id);
           this.emit('vm.removed', { id: machine.id });
         }
       const known = new Set([...this.machines.values()].map(({ folder }) => folder));
       for (const folder of folders) if (!known.has(folder)) await this.load(folder);
     });
-    this.loading = work.catch(() => {});
-    return work;
   }
 
   private async load(folder: string): Promise<Machine> {
@@ -181,67 +200,104 @@ export class Manager {
   }
 
   private async create(create: VmCreate): Promise<VmSummary> {
+    this.open('create', create.name);
     throwFirst(await preflightCreate(this.parts, create), create.name, 'create');
-    // Again, and in the same turn as the reservation: another create may have taken the name meanwhile.
-    if (this.parts.nameTaken(create.name))
-      throw new HypervueError(
-        'already-exists',
-        `There is a machine named ${create.name} already`,
-        { object: create.name },
-        'Choose another name.',
-      );
-    this.reserved.add(create.name);
-    try {
-      return await this.tasks.run('vm.create', create.name, async (control) => {
+    return this.withName(create.name, () =>
+      this.tasks.run('vm.create', create.name, async (control) => {
+        this.open('create', create.name);
         const { source } = create;
         const os = source.type === 'sample' ? 'Hypervue check' : 'path' in source ? (await inspectMedia(source.path)).os : '';
-        const { folder, config } = await createVm(
-          create,
-          { library: this.options.library, sampleImage: this.options.sampleImage, os },
-          control,
-        );
-        const machine = new Machine({ id: config.id, folder, config, problem: null }, this.parts);
-        this.machines.set(machine.id, machine);
-        machine.record('info', 'manager', 'created');
-        const summary = machine.summary();
-        this.emit('vm.changed', summary);
-        return summary;
-      });
+        const { library, sampleImage } = this.options;
+        const parts = {
+          library,
+          sampleImage,
+          os,
+          locks: this.parts.locks,
+          exclusively: <T>(publish: () => Promise<T>) => this.exclusively(publish),
+        };
+        return createVm(create, parts, control, (folder, config) => {
+          const machine = new Machine({ id: config.id, folder, config, problem: null }, this.parts);
+          this.machines.set(machine.id, machine);
+          machine.record('info', 'manager', 'created');
+          const summary = machine.summary();
+          this.emit('vm.changed', summary);
+          return summary;
+        });
+      }),
+    );
+  }
+
+  /** Keeps `name` for `work`, which gives it to a machine. Looks and reserves in one turn: another request may want it too. */
+  private async withName<T>(name: string, work: () => Promise<T>): Promise<T> {
+    if (this.parts.nameTaken(name))
+      throw new HypervueError('already-exists', `There is a machine named ${name} already`, { object: name }, 'Choose another name.');
+    this.reserved.add(name);
+    try {
+      return await work();
     } finally {
-      this.reserved.delete(create.name);
+      this.reserved.delete(name);
     }
   }
 
-  private async delete(id: string): Promise<{ trashId: string }> {
+  private async update(id: string, patch: VmPatch): Promise<VmSummary> {
     const machine = this.machine(id);
-    if (machine.active)
+    const { maxMemoryMiB } = await this.options.engine.capabilities();
+    if (patch.memoryMiB !== undefined && patch.memoryMiB > maxMemoryMiB)
       throw new HypervueError(
-        'invalid-state',
-        `can't delete: ${machine.name} is ${machine.state}`,
-        { object: machine.name, operation: 'delete' },
-        'Turn it off first.',
+        'resource-limit',
+        `${patch.memoryMiB} MiB is more than one machine can have`,
+        { object: machine.name },
+        `Choose at most ${maxMemoryMiB} MiB.`,
       );
-    // Another manager may run it.
-    acquireLock(path.join(machine.folder, LOCK_FILE), machine.name, machine.name).dispose();
-    this.machines.delete(id);
+    // A machine may change the case of its own name.
+    if (patch.name === undefined || patch.name.toLowerCase() === machine.name.toLowerCase()) await machine.update(patch);
+    else await this.withName(patch.name, () => machine.update(patch));
+    return machine.summary();
+  }
+
+  private delete(id: string): Promise<{ trashId: string }> {
+    return this.exclusively(async () => {
+      const machine = this.machine(id);
+      const { folder, name } = machine;
+      if (machine.active)
+        throw new HypervueError(
+          'invalid-state',
+          `can't delete: ${name} is ${machine.state}`,
+          { object: name, operation: 'delete' },
+          'Turn it off first.',
+        );
+      // Another manager may run it, or another machine use a disk of its folder.
+      const lock = acquireLock(path.join(folder, LOCK_FILE), name, `another Hypervue, which works on ${name}`);
+      this.machines.delete(id);
+      try {
+        const holder = machine.imagesInFolder().flatMap((image) => this.imageHolder(image))[0];
+        if (holder !== undefined)
+          throw new HypervueError('in-use', `a disk of ${name} is in use by ${holder}`, { object: name, holder }, `Stop ${holder} first.`);
+        await machine.close();
+        const trashId = await moveToTrash(this.options.library, folder);
+        this.emit('vm.removed', { id });
+        return { trashId };
+      } catch (error) {
+        this.machines.set(id, machine);
+        throw error;
+      } finally {
+        lock.dispose();
+      }
+    });
+  }
+
+  private imageHolder(image: string): string[] {
     try {
-      await machine.close();
-      const trashId = await moveToTrash(this.options.library, machine.folder);
-      this.emit('vm.removed', { id });
-      return { trashId };
-    } catch (error) {
-      this.machines.set(id, machine);
-      throw error;
+      const holder = this.parts.locks.conflict(image, false);
+      return holder === undefined ? [] : [holder];
+    } catch {
+      // A missing image is in nobody's use.
+      return [];
     }
   }
 
   private restore(trashId: string): Promise<VmSummary> {
-    const work = this.loading.then(async () => (await this.load(await restoreFromTrash(this.options.library, trashId))).summary());
-    this.loading = work.then(
-      () => {},
-      () => {},
-    );
-    return work;
+    return this.exclusively(async () => (await this.load(await restoreFromTrash(this.options.library, trashId))).summary());
   }
 
   private async hostInfo(): Promise<HostInfo> {
@@ -299,26 +355,7 @@ export class Manager {
       'vm.suggestName': async ({ hint }) => freeName(nameFromHint(hint), this.names()),
       'vm.preflight': async (create) => (await preflightCreate(this.parts, create)).map(toCheck),
       'vm.create': (create) => this.create(create),
-      'vm.update': async ({ id, patch }) => {
-        const machine = this.machine(id);
-        if (patch.name !== undefined && patch.name.toLowerCase() !== machine.name.toLowerCase() && this.parts.nameTaken(patch.name))
-          throw new HypervueError(
-            'already-exists',
-            `There is a machine named ${patch.name} already`,
-            { object: patch.name },
-            'Choose another name.',
-          );
-        const { maxMemoryMiB } = await this.options.engine.capabilities();
-        if (patch.memoryMiB !== undefined && patch.memoryMiB > maxMemoryMiB)
-          throw new HypervueError(
-            'resource-limit',
-            `${patch.memoryMiB} MiB is more than one machine can have`,
-            { object: machine.name },
-            `Choose at most ${maxMemoryMiB} MiB.`,
-          );
-        await machine.update(patch);
-        return machine.summary();
-      },
+      'vm.update': ({ id, patch }) => this.update(id, patch),
       'vm.delete': ({ id }) => this.delete(id),
       'vm.restore': ({ trashId }) => this.restore(trashId),
       'vm.hardware': async ({ id }) => {
@@ -328,7 +365,7 @@ export class Manager {
       'vm.log': ({ id, lines }) => this.machine(id).logEntries(lines),
       'vm.stats': async ({ id }) => this.machine(id).stats,
       'vm.start': verb((machine) => {
-        if (this.closed) throw new HypervueError('invalid-state', 'Hypervue is quitting', { object: machine.name, operation: 'start' });
+        this.open('start', machine.name);
         return machine.start();
       }),
       'vm.pause': verb((machine) => machine.pause()),

@@ -1,13 +1,21 @@
 /** `wanted`, or with the first number that makes it free: "Debian", "Debian 2", "Debian 3". Upper and lower case count as the same. */
 export function freeName(wanted: string, taken: Iterable<string>): string {
   const used = new Set([...taken].map((name) => name.toLowerCase()));
-  const base = wanted.slice(0, 120).trim() || 'Machine';
+  const base = cutTo(wanted, 120).trim() || 'Machine';
   if (!used.has(base.toLowerCase())) return base;
   const stem = base.replace(/ \d+$/, '');
   for (let number = 2; ; number++) {
     const name = `${stem} ${number}`;
     if (!used.has(name.toLowerCase())) return name;
   }
+}
+
+/** At most `length` UTF-16 units of `text`, and never half of a pair, which would become another name on disk. */
+function cutTo(text: string, length: number): string {
+  return text
+    .toWellFormed()
+    .slice(0, length)
+    .replace(/[\ud800-\udbff]$/, '');
 }
 
 /** A machine name from what is known of its medium: an OS name as it is, a file name without its path and ending. */
@@ -24,13 +32,14 @@ export function nameFromHint(hint: string): string {
 /** A folder name that every file system takes, close to the machine's name. */
 export function folderName(name: string): string {
   const safe = name
+    .toWellFormed()
     .normalize('NFC')
     .replace(/[<>:"/\\|?*\p{Cc}]/gu, '-')
     .replace(/^\.+/, '')
     .replace(/[. ]+$/, '');
   // 255 bytes is the usual limit for a name; room stays for a number.
   let cut = safe;
-  while (Buffer.byteLength(cut) > 200) cut = cut.slice(0, -1);
+  while (Buffer.byteLength(cut) > 200) cut = cutTo(cut, cut.length - 1);
   // Device names of Windows.
   return /^(con|prn|aux|nul|com\d|lpt\d)$/i.test(cut) || cut === '' ? `machine-${cut}` : cut;
 }

@@ -167,11 +167,15 @@ export async function checkMedium(
       // The disk of a machine that boots from elsewhere need not be bootable, and an error of a kind that fits is a damaged file.
       checks.push(bad(id, severity, severity === 'error' ? 'corrupt' : 'unsupported', `${file}: ${message}`, fix, file));
     }
-  const holder = parts.locks.conflict(file, readOnly);
-  if (holder !== undefined)
-    checks.push(
-      bad(`${id}.in-use`, 'error', 'in-use', `${file} is in use by ${holder}`, `Stop ${holder} first, or choose another image.`, file),
-    );
+  try {
+    const holder = parts.locks.conflict(file, readOnly);
+    if (holder !== undefined)
+      checks.push(
+        bad(`${id}.in-use`, 'error', 'in-use', `${file} is in use by ${holder}`, `Stop ${holder} first, or choose another image.`, file),
+      );
+  } catch (error) {
+    checks.push(failed(`${id}.in-use`, asHypervueError(error, { path: file }), file));
+  }
   if (checks.length === 0) checks.push(good(id, [file, info.label, info.os].filter(Boolean).join(' · ')));
   return checks;
 }
@@ -294,6 +298,18 @@ export async function preflightStart(parts: PreflightParts, config: VmConfig, fo
       checks.push(basic);
       continue;
     }
+    const twin = config.drives.find((other) => other !== drive && other.path !== null && path.resolve(folder, other.path) === file);
+    if (twin && !readOnly)
+      checks.push(
+        bad(
+          `${drive.id}.twice`,
+          'error',
+          'invalid-argument',
+          `${file} is in two drives of this machine, ${drive.id} and ${twin.id}`,
+          'Remove one of them, or make both read-only.',
+          file,
+        ),
+      );
     const media = await checkMedium(parts, drive.id, file, driveUse[drive.kind], readOnly);
     checks.push(...media.map((check) => (check.kind === 'in-use' || check.ok ? check : { ...check, severity: 'warning' as const })));
   }

@@ -2,12 +2,14 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Settings, settingsSchema } from '../contract/host.ts';
 import { writeFileAtomic } from '../platform/atomicfile.ts';
+import { fileError } from '../platform/nodefile.ts';
 import type { Logger } from '../util/logger.ts';
 
 /** settings.json: read once, written atomically. A file that can't be understood is set aside, never overwritten. */
 export class SettingsStore {
   private readonly file: string;
   private values: Settings;
+  private saving: Promise<unknown> = Promise.resolve();
 
   private constructor(file: string, values: Settings) {
     this.file = file;
@@ -16,11 +18,12 @@ export class SettingsStore {
 
   static async open(folder: string, log: Logger): Promise<SettingsStore> {
     const file = path.join(folder, 'settings.json');
-    await mkdir(folder, { recursive: true });
     let text: string;
     try {
+      await mkdir(folder, { recursive: true });
       text = await readFile(file, 'utf8');
-    } catch {
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') log.warn(`${fileError(error, file, 'read').message}; defaults are used`);
       return new SettingsStore(file, settingsSchema.parse({}));
     }
     try {
@@ -28,7 +31,8 @@ export class SettingsStore {
     } catch {
       const aside = `${file}.unreadable`;
       log.warn(`${file} could not be understood; it was kept as ${aside} and defaults are used`);
-      await writeFileAtomic(aside, text);
+      // A full disk must not keep the program from opening.
+      await writeFileAtomic(aside, text).catch((error) => log.warn(String(error)));
       return new SettingsStore(file, settingsSchema.parse({}));
     }
   }
@@ -37,10 +41,15 @@ export class SettingsStore {
     return this.values;
   }
 
-  async set(patch: Partial<Settings>): Promise<Settings> {
-    const next = settingsSchema.parse({ ...this.values, ...patch });
-    await writeFileAtomic(this.file, `${JSON.stringify(next, null, 2)}\n`);
-    this.values = next;
-    return next;
+  /** One change at a time, so that none is lost. */
+  set(patch: Partial<Settings>): Promise<Settings> {
+    const work = this.saving.then(async () => {
+      const next = settingsSchema.parse({ ...this.values, ...patch });
+      await writeFileAtomic(this.file, `${JSON.stringify(next, null, 2)}\n`);
+      this.values = next;
+      return next;
+    });
+    this.saving = work.catch(() => {});
+    return work;
   }
 }

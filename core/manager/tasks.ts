@@ -15,6 +15,7 @@ export interface TaskControl {
 export class Tasks {
   private readonly tasks = new Map<string, Task>();
   private readonly aborts = new Map<string, AbortController>();
+  private readonly running = new Set<Promise<unknown>>();
   private readonly changed: (task: Task) => void;
 
   constructor(changed: (task: Task) => void) {
@@ -26,7 +27,24 @@ export class Tasks {
   }
 
   /** Runs `work` as a task; the result and the failure are those of `work`. */
-  async run<T>(kind: string, object: string, work: (control: TaskControl) => Promise<T>): Promise<T> {
+  run<T>(kind: string, object: string, work: (control: TaskControl) => Promise<T>): Promise<T> {
+    const result = this.perform(kind, object, work);
+    const settled = result.then(
+      () => {},
+      () => {},
+    );
+    this.running.add(settled);
+    void settled.then(() => this.running.delete(settled));
+    return result;
+  }
+
+  /** Cancels what runs; resolves when all of it has ended. */
+  async cancelAll(): Promise<void> {
+    for (const id of [...this.aborts.keys()]) this.cancel(id);
+    await Promise.all(this.running);
+  }
+
+  private async perform<T>(kind: string, object: string, work: (control: TaskControl) => Promise<T>): Promise<T> {
     const id = randomUUID();
     const abort = new AbortController();
     this.aborts.set(id, abort);

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileError } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
 import { moveIntoLibrary } from './createvm.ts';
+import { LOCK_FILE } from './machine.ts';
 
 /** Below the library, so that moving a machine there and back is a rename on one file system. */
 export const TRASH = '.trash';
@@ -13,13 +14,17 @@ const TRASH_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export async function moveToTrash(library: string, folder: string): Promise<string> {
   const trashId = randomUUID();
   const place = path.join(library, TRASH, trashId);
+  const there = path.join(place, path.basename(folder));
   try {
     await mkdir(place, { recursive: true, mode: 0o700 });
-    await rename(folder, path.join(place, path.basename(folder)));
+    await rename(folder, there);
   } catch (error) {
-    await rm(place, { recursive: true, force: true });
+    // Only while it is empty: nothing here may ever take a machine with it.
+    await rmdir(place).catch(() => {});
     throw fileError(error, folder, 'delete');
   }
+  // The caller's hold on the machine, which ends with the move.
+  await rm(path.join(there, LOCK_FILE), { force: true }).catch(() => {});
   return trashId;
 }
 
@@ -36,6 +41,6 @@ export async function restoreFromTrash(library: string, trashId: string): Promis
       'It may have been restored already.',
     );
   const folder = await moveIntoLibrary(path.join(place, name), library, name);
-  await rm(place, { recursive: true, force: true });
+  await rmdir(place).catch(() => {});
   return folder;
 }

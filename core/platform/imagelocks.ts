@@ -21,6 +21,7 @@ export class ImageLocks {
   /** Throws 'in-use' naming the machine that has the image, or 'not-found'. */
   acquire(image: string, readOnly: boolean, holder: string): Lock {
     const key = this.key(image);
+    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     const writer = path.join(this.folder, `${key}.writer`);
     if (!readOnly) {
       const lock = acquireLock(writer, image, holder);

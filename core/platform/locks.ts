@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import path from 'node:path';
 import type { Disposable } from '../util/disposable.ts';
 import { HypervueError } from '../util/errors.ts';
 import { fileError } from './nodefile.ts';
@@ -140,7 +139,6 @@ export function acquireLock(file: string, object: string, holder: string): Lock 
   };
   const content = JSON.stringify({ ...owner, unique });
   try {
-    mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(mine, content, { flag: 'wx', mode: 0o600 });
   } catch (error) {
     rmSync(mine, { force: true });

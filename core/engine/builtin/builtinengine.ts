@@ -10,13 +10,20 @@ import { HypervueError } from '../../util/errors.ts';
 import type { DisplayMode, Engine, EngineCapabilities, RunningVm } from '../engine.ts';
 import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmCallName, VmCalls, VmProcessHandle } from './protocol.ts';
 
-/** Milliseconds for the process to report ready, and for ordinary calls. */
-const READY_MS = 20_000;
-const CALL_MS = 30_000;
-/** Force off waits this long for disks to be flushed before it kills. */
-const FORCE_OFF_MS = 10_000;
-/** A process that has reported the end of its machine has this long to go. */
-const EXIT_MS = 5000;
+/** How long to wait for a VM process, in milliseconds. */
+export interface EngineLimits {
+  /** For the process to report ready. */
+  ready: number;
+  /** For the machine to be set up once the process is ready. */
+  start: number;
+  /** For ordinary calls. */
+  call: number;
+  /** Force off waits this long for disks to be flushed before it kills. */
+  forceOff: number;
+  /** A process that has reported the end of its machine has this long to go. */
+  exit: number;
+}
+const LIMITS: EngineLimits = { ready: 20_000, start: 60_000, call: 30_000, forceOff: 10_000, exit: 5000 };
 /** Characters of the process's output kept to explain a crash. */
 const OUTPUT_KEPT = 4000;
 /** Most the built-in engine gives one machine, MiB. */
@@ -29,6 +36,7 @@ export interface BuiltinEngineOptions {
   cpuWasmPath: string;
   /** Private folder for channel sockets. */
   runtimeFolder: string;
+  limits?: Partial<EngineLimits>;
 }
 
 /** The hypervisor inside: one VM process a machine. */
@@ -54,7 +62,10 @@ export class BuiltinEngine implements Engine {
 
   async start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void): Promise<RunningVm> {
     const channelSocket = socketPath(this.options.runtimeFolder, config.id.replaceAll('-', '').slice(0, 16));
-    const vm = new BuiltinVm(config.name, this.options.launcher.launch(config.name), channelSocket);
+    const vm = new BuiltinVm(config.name, this.options.launcher.launch(config.name), channelSocket, {
+      ...LIMITS,
+      ...this.options.limits,
+    });
     watch?.(vm);
     const { cpuWasmPath } = this.options;
     const firmwareFolder = this.options.firmwareFolder();
@@ -64,6 +75,7 @@ export class BuiltinEngine implements Engine {
 }
 
 interface PendingCall {
+  operation: string;
   resolve(result: unknown): void;
   reject(error: HypervueError): void;
   timer: NodeJS.Timeout;
@@ -87,17 +99,25 @@ class BuiltinVm implements RunningVm {
   private exited = false;
   /** This side asked the process to end. */
   private asked = false;
+  /** How the process ended, were it a crash. */
+  private crash: HypervueError | undefined;
   /** The end that the process itself reported. */
   private last: { state: VmStateName; error?: HypervueError } | undefined;
   private output = '';
   private partialLine = '';
   private readonly exitListeners: (() => void)[] = [];
+  private readonly limits: EngineLimits;
+  /** The process listens, so it can be asked to end in order. */
+  private listening = false;
+  /** `start` has not ended yet: it tells how it went, and states of the end are not emitted meanwhile. */
+  private settingUp = true;
 
   get pid(): number | undefined {
     return this.handle.pid;
   }
 
-  constructor(name: string, handle: VmProcessHandle, socket: string) {
+  constructor(name: string, handle: VmProcessHandle, socket: string, limits: EngineLimits) {
+    this.limits = limits;
     this.name = name;
     this.handle = handle;
     this.socket = socket;
@@ -124,22 +144,22 @@ class BuiltinVm implements RunningVm {
           'timeout',
           `the process of ${this.name} did not start in time`,
           { object: this.name, operation: 'start' },
-          'Try again.',
+          'Try again when this computer is less busy.',
         ),
       );
       this.handle.kill();
-    }, READY_MS);
+    }, this.limits.ready);
     try {
-      await this.ready;
-      await this.call('start', params, 60_000);
+      await this.ready.finally(() => clearTimeout(timer));
+      await this.call('start', params, this.limits.start);
+      // It may run and end in the same breath; then the state has been told.
+      this.settingUp = false;
+      if (this.exited) this.announceEnd();
     } catch (error) {
       // The process ends by itself after a failed start, and with it its hold on files; one that does not is killed.
-      this.asked = true;
-      await this.gone(EXIT_MS);
+      await this.gone(this.limits.exit);
       this.state = 'off';
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -180,8 +200,10 @@ class BuiltinVm implements RunningVm {
     if (this.exited) return;
     this.asked = true;
     this.setState('stopping');
-    this.call('forceOff', null, FORCE_OFF_MS).catch(() => {});
-    await this.gone(FORCE_OFF_MS);
+    if (this.listening) this.call('forceOff', null, this.limits.forceOff).catch(() => {});
+    // It has opened nothing yet, and would not hear.
+    else this.handle.kill();
+    await this.gone(this.limits.forceOff);
   }
 
   /** Resolves when the process has ended; kills it after `limitMs`. */
@@ -205,7 +227,7 @@ class BuiltinVm implements RunningVm {
   }
 
   async typeText(text: string, delayMs: number): Promise<void> {
-    await this.call('typeText', { text, delayMs }, CALL_MS + text.length * (delayMs + 20));
+    await this.call('typeText', { text, delayMs }, this.limits.call + text.length * (delayMs + 20));
   }
 
   async cancelTyping(): Promise<void> {
@@ -243,7 +265,7 @@ class BuiltinVm implements RunningVm {
     });
   }
 
-  private call<K extends VmCallName>(call: K, params: VmCalls[K]['params'], timeoutMs = CALL_MS): Promise<VmCalls[K]['result']> {
+  private call<K extends VmCallName>(call: K, params: VmCalls[K]['params'], timeoutMs = this.limits.call): Promise<VmCalls[K]['result']> {
     return new Promise((resolve, reject) => {
       if (this.exited) {
         reject(new HypervueError('invalid-state', `${this.name} is not running`, { object: this.name, operation: call }));
@@ -261,7 +283,7 @@ class BuiltinVm implements RunningVm {
           ),
         );
       }, timeoutMs);
-      this.calls.set(id, { resolve: resolve as (result: unknown) => void, reject, timer });
+      this.calls.set(id, { operation: call, resolve: resolve as (result: unknown) => void, reject, timer });
       this.handle.send({ id, call, params } as ToVmProcess);
     });
   }
@@ -269,6 +291,7 @@ class BuiltinVm implements RunningVm {
   private receive(message: FromVmProcess): void {
     switch (message.type) {
       case 'ready':
+        this.listening = true;
         this.markReady();
         break;
       case 'result':
@@ -285,8 +308,8 @@ class BuiltinVm implements RunningVm {
         const error = message.error && fromDto(message.error);
         // The end of a machine is told once its process is gone, and with it its hold on disks.
         if (message.state === 'off' || message.state === 'crashed') {
-          this.last = error ? { state: message.state, error } : { state: message.state };
-          void this.gone(EXIT_MS);
+          this.last ??= error ? { state: message.state, error } : { state: message.state };
+          void this.gone(this.limits.exit);
         } else if (!this.last) this.setState(message.state, error);
         break;
       }
@@ -312,24 +335,40 @@ class BuiltinVm implements RunningVm {
   private ended(code: number | null, signal: string | null): void {
     if (this.exited) return;
     this.exited = true;
-    const how = signal ? `was ended by ${signal}` : `ended with code ${code}`;
+    // A launcher that could not even make the process says why in place of a signal.
+    const how = !signal
+      ? `ended with code ${code}`
+      : /^SIG\w+$/.test(signal)
+        ? `was ended by ${signal}`
+        : `could not be started: ${signal}`;
     const tail = this.output.trim().split('\n').slice(-3).join('\n');
-    const error = new HypervueError(
+    this.crash = new HypervueError(
       'vm-crashed',
       `the process of ${this.name} ${how}`,
       { object: this.name, ...(code === null ? {} : { code }), ...(signal ? { signal } : {}), ...(tail ? { output: tail } : {}) },
       'Start the machine again. Its log tells more.',
     );
-    this.failReady(error);
-    for (const call of this.calls.values()) {
-      clearTimeout(call.timer);
-      call.reject(error);
+    const orderly = this.asked || this.last?.state === 'off';
+    const reason = (operation: string) =>
+      orderly
+        ? new HypervueError('cancelled', `${this.name} was turned off meanwhile`, { object: this.name, operation })
+        : (this.last?.error ?? this.crash!);
+    this.failReady(reason('start'));
+    for (const { operation, timer, reject } of this.calls.values()) {
+      clearTimeout(timer);
+      reject(reason(operation));
     }
     this.calls.clear();
-    if (this.last) this.setState(this.last.state, this.last.error);
-    else if (this.asked) this.setState('off');
-    else this.setState('crashed', error);
+    if (!this.settingUp) this.announceEnd();
     for (const listener of this.exitListeners.splice(0)) listener();
+  }
+
+  /** The process is gone: says whether its machine went off or crashed. */
+  private announceEnd(): void {
+    // Who forces a machine off gets it off, whatever it says with its last breath.
+    if (this.asked) this.setState('off');
+    else if (this.last) this.setState(this.last.state, this.last.error);
+    else this.setState('crashed', this.crash);
   }
 }
 

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { VmStateName } from '../../../contract/vm.ts';
@@ -9,7 +10,12 @@ import type { FromVmProcess, ToVmProcess, VmCalls } from '../protocol.ts';
  * A VM process without a machine, for tests of everything above: it keeps the protocol of ../protocol.ts to the letter, echoes serial input and what is
  * typed, and shows a picture that changes with its state. The kernel command line steers it:
  *   fake.die=<code>      exits with the code right after it runs
+ *   fake.die-early=<code> exits with the code before it is ready to run
  *   fake.refuse          the start fails
+ *   fake.refuse-hang     the start fails, and the process stays
+ *   fake.hang            the start never ends
+ *   fake.host-error      the guest's next write does not fit: the machine pauses and says why
+ *   fake.chatty          writes 5000 log entries
  *   fake.deaf            never answers calls after the start, not even forceOff
  *   fake.ignore-power    the guest does not react to the power button
  *   fake.flood           serial0 sends bytes as fast as they are taken
@@ -24,9 +30,9 @@ function send(message: FromVmProcess): void {
   process.send?.(message);
 }
 
-function setState(next: VmStateName): void {
+function setState(next: VmStateName, error?: HypervueError): void {
   state = next;
-  send({ type: 'state', state });
+  send({ type: 'state', state, ...(error ? { error: error.toJSON() } : {}) });
 }
 
 function end(): null {
@@ -65,6 +71,8 @@ function listen(path: string): Promise<void> {
       if (rest.length) socket.write(rest);
     });
   });
+  // What a process that was killed left behind.
+  if (process.platform !== 'win32') rmSync(path, { force: true });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(path, resolve);
@@ -74,14 +82,26 @@ function listen(path: string): Promise<void> {
 const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<VmCalls[K]['result']> } = {
   async start({ config, channelSocket }) {
     cmdline = config.boot.kernel?.cmdline ?? '';
+    const dieEarly = /fake\.die-early=(\d+)/.exec(cmdline);
+    if (dieEarly) {
+      process.stderr.write('fake early failure\n');
+      process.exit(Number(dieEarly[1]));
+    }
+    if (cmdline.includes('fake.hang')) return new Promise(() => {});
     if (cmdline.includes('fake.refuse')) {
-      setTimeout(() => process.exit(1), 50);
+      if (!cmdline.includes('fake.refuse-hang')) setTimeout(() => process.exit(1), 50);
       throw new HypervueError('unsupported', 'the fake machine refuses to start', { object: config.name }, 'Change its command line.');
     }
     await listen(channelSocket);
     log(`fake machine ${config.name} with ${config.memoryMiB} MiB`);
     setState('running');
     send({ type: 'display', mode: { width: 720, height: 400, text: true, absolutePointer: false } });
+    if (cmdline.includes('fake.chatty')) for (let i = 0; i < 5000; i++) log(`entry ${i}`);
+    if (cmdline.includes('fake.host-error'))
+      setState(
+        'paused',
+        new HypervueError('no-space', '/x/disk.img could not grow: the disk of this computer is full', { path: '/x/disk.img' }),
+      );
     const die = /fake\.die=(\d+)/.exec(cmdline);
     if (die) {
       process.stderr.write('fake failure\nit broke here\n');
@@ -102,8 +122,8 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     return null;
   },
   async shutdown() {
+    // The state stays: the guest decides what the button means.
     if (!cmdline.includes('fake.ignore-power')) setTimeout(end, 30);
-    setState('stopping');
     return null;
   },
   forceOff: async () => end(),
