@@ -51,7 +51,9 @@ import type { Logger } from '../util/logger.ts';
 import { installAcpi } from './acpi/acpifiles.ts';
 import { installDirectBoot, planDirectBoot } from './boot/directboot.ts';
 import type { MachineDefinition } from './definition.ts';
+import { installE820 } from './e820.ts';
 import type { HostMachineClock } from './machineclock.ts';
+import { installSmbios } from './smbios.ts';
 
 /** Guest-visible rate of the time stamp counter: one tick a nanosecond. */
 const TSC_PER_NS = 1;
@@ -274,6 +276,8 @@ export class Machine {
     fwCfg.addU16(FW_CFG_BOOT_MENU, definition.bootMenu ? 1 : 0);
     fwCfg.add(FW_CFG_IRQ0_OVERRIDE, Uint8Array.of(1));
     fwCfg.add(FW_CFG_UUID, uuidBytes(definition.uuid));
+    installE820(definition.ramBytes, fwCfg);
+    installSmbios(definition, fwCfg);
     const floppy = definition.drives.some(({ kind }) => kind === 'floppy');
     installAcpi({ ramBytes: definition.ramBytes, serialPorts: definition.serialPorts, floppy, hpet: definition.hpet }, fwCfg);
     if (directBoot) installDirectBoot(directBoot, fwCfg, this.guestMemory);
