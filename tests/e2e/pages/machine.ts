@@ -1,11 +1,12 @@
 import type { Locator, Page } from 'playwright-core';
+import { PNG } from 'pngjs';
 import type { State } from './machines.ts';
 
 /** The part of HTMLCanvasElement used here: tests are type-checked for Node, without the DOM. */
 interface GuestCanvas {
   width: number;
   height: number;
-  getContext(kind: '2d'): { getImageData(x: number, y: number, width: number, height: number): { data: Uint8ClampedArray } };
+  toDataURL(type: string): string;
 }
 
 /** What a US keyboard gives with Shift, and without. */
@@ -88,14 +89,16 @@ export class MachinePage {
     await dialog.waitFor({ state: 'detached' });
   }
 
-  /** Pixels of the console's canvas as noVNC has drawn it, RGBA. */
-  async pixels(): Promise<{ width: number; height: number; data: number[] }> {
-    return this.canvas.evaluate((element) => {
+  /** Pixels of the console's canvas as noVNC has drawn it, RGBA; 0x0 before the first picture. */
+  async pixels(): Promise<{ width: number; height: number; data: Uint8Array }> {
+    // As PNG: lossless, and much quicker than numbers through the debugger.
+    const url = await this.canvas.evaluate((element) => {
       const canvas = element as unknown as GuestCanvas;
-      if (canvas.width === 0) return { width: 0, height: 0, data: [] };
-      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-      return { width: canvas.width, height: canvas.height, data: [...data] };
+      return canvas.width === 0 ? '' : canvas.toDataURL('image/png');
     });
+    if (url === '') return { width: 0, height: 0, data: new Uint8Array(0) };
+    const { width, height, data } = PNG.sync.read(Buffer.from(url.slice(url.indexOf(',') + 1), 'base64'));
+    return { width, height, data };
   }
 
   /** What the serial terminal shows, as its accessible tree says. */

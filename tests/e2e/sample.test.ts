@@ -1,0 +1,208 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { ContractClient } from '../../core/contract/client.ts';
+import { eventually, keepPicture, launchBrowser, openWindow, type Window } from './support/browser.ts';
+import { openContract } from './support/contract.ts';
+import { colours, difference, readPng } from './support/picture.ts';
+import { startServer, type TestServer } from './support/server.ts';
+
+/** An empty library, "Try a sample", and everything around a running machine that a person looks at. */
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+let server: TestServer;
+let browser: Browser;
+let contract: ContractClient & { end(): void };
+let window: Window;
+
+beforeAll(async () => {
+  server = await startServer();
+  browser = await launchBrowser();
+  contract = await openContract(server);
+  window = await openWindow(browser, server);
+}, 120_000);
+
+afterAll(async () => {
+  contract?.end();
+  await browser?.close();
+  await server?.stop();
+});
+
+afterEach(async (context) => {
+  if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
+});
+
+/** Violations of WCAG A and AA on the page as it is, one line each. */
+async function accessibilityProblems(): Promise<string[]> {
+  // The page's CSP forbids injected scripts; the debugger's evaluation does not go through it.
+  await window.page.evaluate(axeSource);
+  const result = (await window.page.evaluate(
+    `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'], rules: { 'scrollable-region-focusable': { enabled: true } } })`,
+  )) as { violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] };
+  return result.violations.flatMap(({ id, nodes }) =>
+    nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary.slice(0, 200)}`),
+  );
+}
+
+test('an empty library offers the sample, which runs after one click', async () => {
+  const { app, page } = window;
+  await app.byId('machines-empty').waitFor();
+  expect(await accessibilityProblems()).toEqual([]);
+  await app.machines.trySample();
+  await page.getByTestId('machine-page').waitFor();
+  await app.machine().waitForState('running');
+  expect(await contract.call('vm.list', {})).toHaveLength(1);
+});
+
+test('the console shows the menu; keys, chords and typed text arrive', async () => {
+  const { app, page } = window;
+  const machine = app.machine();
+  await machine.tab('serial');
+  await eventually('the greeting', async () => (await machine.serialText()).includes('HYPERVUE-CHECK READY'));
+  await machine.tab('console');
+  await machine.focusConsole();
+  await eventually('the title bar', async () => {
+    const { width, data } = await machine.pixels();
+    return data[(8 * width + width / 2) * 4 + 2]! > 100;
+  });
+  await machine.press('q');
+  await machine.sendKeys('ctrl-alt-delete').catch(() => {
+    throw new Error('the Send keys menu has no Ctrl+Alt+Delete');
+  });
+  await machine.typeText('zx');
+  await machine.tab('serial');
+  await eventually('codes of all keys', async () => {
+    const text = await machine.serialText();
+    return (
+      /KEY 10\b/.test(text) &&
+      /KEY 1D\b/.test(text) &&
+      /KEY 38\b/.test(text) &&
+      /KEY E053\b/.test(text) &&
+      /KEY 2C\b/.test(text) &&
+      /KEY 2D\b/.test(text)
+    );
+  });
+  expect(await page.getByTestId('console-canvas').count()).toBeLessThanOrEqual(1);
+});
+
+test('a page with graphics resizes the console, and the screenshot is its picture', async () => {
+  const { app, page } = window;
+  const machine = app.machine();
+  await machine.tab('console');
+  await machine.press('4');
+  let picture = await machine.pixels();
+  await eventually(
+    'the whole gradient in the browser',
+    async () => {
+      picture = await machine.pixels();
+      // The last pixel of the gradient is drawn last.
+      return picture.width === 1024 && picture.height === 768 && picture.data[(767 * 1024 + 1020) * 4]! > 240;
+    },
+    60_000,
+  );
+  expect(colours(picture)).toBeGreaterThan(10_000);
+  const download = page.waitForEvent('download');
+  await page.getByTestId('screenshot').click();
+  const file = await (await download).path();
+  const png = readPng(readFileSync(file));
+  // The square has moved meanwhile; the rest is the same.
+  expect(difference(png, picture)).toBeLessThan(3);
+  await machine.press('Escape');
+});
+
+test('hardware and log tell what there is and what happened', async () => {
+  const { app, page } = window;
+  const machine = app.machine();
+  await machine.tab('hardware');
+  await eventually('the hardware list', async () => {
+    const hardware = await page.getByTestId('machine-page').innerText();
+    return /32 MiB/.test(hardware) && /check\.img/.test(hardware);
+  });
+  expect(await accessibilityProblems()).toEqual([]);
+  await machine.tab('log');
+  expect((await machine.logLines()).join('\n')).toMatch(/start/i);
+});
+
+test('two viewers see the same machine; closing one disturbs nothing', async () => {
+  const second = await openWindow(browser, server);
+  await second.app.machines.open('Hypervue check');
+  await second.app.machine().tab('console');
+  await second.app.machine().focusConsole();
+  await window.app.machine().tab('console');
+  await eventually('equal pictures', async () => {
+    const [mine, theirs] = [await window.app.machine().pixels(), await second.app.machine().pixels()];
+    return mine.width === theirs.width && mine.width > 0 && difference(mine, theirs) < 0.5;
+  });
+  expect(second.problems).toEqual([]);
+  await second.close();
+  await window.app.machine().press('5');
+  await window.app.machine().press('Escape');
+});
+
+test('the card shows a live thumbnail, and its buttons pause, resume and shut down', async () => {
+  const { app } = window;
+  await app.goToMachines();
+  const card = app.machines.card('Hypervue check');
+  const image = card.locator('img').first();
+  const width = () => image.evaluate((element) => (element as unknown as { naturalWidth: number }).naturalWidth);
+  await eventually('the thumbnail', async () => (await width()) > 100);
+  await app.machines.pause('Hypervue check');
+  await app.machines.waitForState('Hypervue check', 'paused');
+  await app.machines.resume('Hypervue check');
+  await app.machines.waitForState('Hypervue check', 'running');
+  // ACPI: the check image turns itself off.
+  await app.machines.shutDown('Hypervue check');
+  await app.machines.waitForState('Hypervue check', 'off');
+  expect(await width()).toBeGreaterThan(100);
+});
+
+test.each(['light', 'dark'] as const)(
+  'every page is accessible in %s',
+  async (theme) => {
+    const { app, page } = window;
+    await contract.call('settings.set', { theme });
+    await app.goToMachines();
+    await page.waitForTimeout(300);
+    const problems: Record<string, string[]> = {};
+    problems.machines = await accessibilityProblems();
+    await app.machines.open('Hypervue check');
+    problems.machine = await accessibilityProblems();
+    await app.machine().tab('console');
+    problems.console = await accessibilityProblems();
+    await app.machine().tab('log');
+    problems.log = await accessibilityProblems();
+    await app.machines.create();
+    problems.wizard = await accessibilityProblems();
+    await app.goToSettings();
+    problems.settings = await accessibilityProblems();
+    await app.byId('nav-about').click();
+    problems.about = await accessibilityProblems();
+    expect(Object.entries(problems).filter(([, list]) => list.length)).toEqual([]);
+  },
+  60_000,
+);
+
+test('Simplified Chinese from the settings, everywhere', async () => {
+  const { app, page } = window;
+  await contract.call('settings.set', { language: 'zh-CN', theme: 'light' });
+  await app.goToMachines();
+  await eventually('Chinese headings', async () =>
+    /[\u4e00-\u9fff]/.test(await page.getByRole('heading', { level: 1 }).first().innerText()),
+  );
+  await app.machines.create();
+  const text = await page.locator('main').innerText();
+  // Nothing of the English interface is left, but for names of formats and keys.
+  expect(text).not.toMatch(/\b(Cancel|Next|Back|Choose|Machine|Memory|Create)\b/);
+  await contract.call('settings.set', { language: 'en' });
+});
+
+test('deleting can be undone', async () => {
+  const { app, page } = window;
+  await app.goToMachines();
+  await app.machines.choose('Hypervue check', 'delete');
+  await app.confirm();
+  await app.machines.card('Hypervue check').waitFor({ state: 'detached' });
+  await page.getByTestId('toast-action').click();
+  await app.machines.card('Hypervue check').waitFor();
+  expect(window.problems).toEqual([]);
+});
