@@ -1,9 +1,14 @@
+import { cpus } from 'node:os';
 import { boot } from './boot.ts';
+import { idle } from './idle.ts';
+import { memory } from './memory.ts';
 import { mips } from './mips.ts';
+import { screen } from './screen.ts';
+import { start } from './start.ts';
 import { type Bench, formatTable, type Row } from './support/report.ts';
 
 /** `npm run bench` runs all, `npm run bench -- mips idle` only those. Nothing here passes or fails on a time. */
-const benches: Record<string, Bench> = { mips, boot };
+const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, start };
 
 const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
 const unknown = wanted.filter((name) => !(name in benches));
@@ -18,8 +23,10 @@ for (const [name, bench] of Object.entries(benches)) {
   try {
     rows.push(...(await bench()));
   } catch (error) {
+    // One that can't run (a missing program, a guest that does not boot) leaves the others alone.
     rows.push({ what: name, ours: 'unavailable', note: error instanceof Error ? error.message.split('\n')[0]! : String(error) });
   }
 }
+console.log(`${cpus().length} x ${cpus()[0]?.model}; the peer is QEMU with TCG, in the same run\n`);
 console.log(formatTable(rows));
 process.exit(0);
