@@ -46,8 +46,8 @@ describe('good media', () => {
   const real: [string, object][] = [
     ['/usr/lib/grub-rescue/grub-rescue-cdrom.iso', { kind: 'iso' }],
     ['/usr/lib/memtest86+/memtest86+ia32.iso', { kind: 'iso', os: 'Memtest86+' }],
-    // As long as it happens to be, so it may count as a disk.
-    ['/usr/lib/grub-rescue/grub-rescue-floppy.img', { os: 'GRUB' }],
+    // An ISO file and a floppy at once.
+    ['/usr/lib/grub-rescue/grub-rescue-floppy.img', { kind: 'iso' }],
   ];
   for (const [place, expected] of real)
     test.runIf(existsSync(place))(`the real ${path.basename(place)} is told as such`, async () => {

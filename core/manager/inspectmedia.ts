@@ -153,6 +153,19 @@ async function inspectLinux(file: RandomAccessFile, head: Buffer, info: MediaInf
   return true;
 }
 
+/** Largest floppy: 2.88 MB. */
+export const MAX_FLOPPY_BYTES = 2_949_120;
+
+/** Whether a PC would start this file from its first sector: hybrid ISO files are floppies or disks too. */
+export async function hasBootSector(path: string): Promise<boolean> {
+  const file = await NodeFile.open(path, true);
+  try {
+    return hasBootSignature(await readAt(file, 0, SECTOR));
+  } finally {
+    await file.close();
+  }
+}
+
 const hasBootSignature = (head: Buffer) => head.length >= 512 && head[510] === 0x55 && head[511] === 0xaa;
 
 /** Other formats by their first bytes, which a guest would see as garbage. */

@@ -9,7 +9,7 @@ import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
-import { inspectMedia } from './inspectmedia.ts';
+import { hasBootSector, inspectMedia, MAX_FLOPPY_BYTES } from './inspectmedia.ts';
 
 /** A check with what its failure is as an error. */
 export interface PreflightCheck extends Check {
@@ -123,10 +123,11 @@ async function checkHost(parts: PreflightParts, memoryMiB: number): Promise<Pref
 
 type Use = 'iso' | 'floppy' | 'disk' | 'kernel';
 const useNames: Record<Use, string> = { iso: 'a CD/DVD image', floppy: 'a floppy image', disk: 'a disk image', kernel: 'a kernel' };
-const fits: Record<Use, (info: MediaInfo) => boolean> = {
+const fits: Record<Use, (info: MediaInfo) => boolean | Promise<boolean>> = {
   iso: ({ kind }) => kind === 'iso',
-  // An ISO file of exactly a floppy's size is no floppy.
-  floppy: ({ kind }) => kind === 'floppy',
+  // Images of floppies are often shorter than a floppy, and some are ISO files at the same time (GRUB's rescue floppy).
+  floppy: ({ kind, sizeBytes, path: file }) =>
+    kind === 'floppy' || (sizeBytes <= MAX_FLOPPY_BYTES && (kind === 'disk' || (kind === 'iso' && hasBootSector(file)))),
   // isohybrid images serve as disks; what can't be told apart is taken at the user's word.
   disk: ({ kind, problems }) => kind !== 'unknown' || !problems.some(({ severity }) => severity === 'error'),
   kernel: ({ kind }) => kind === 'bzimage' || kind === 'multiboot',
@@ -141,14 +142,16 @@ export async function checkMedium(
   readOnly: boolean,
 ): Promise<PreflightCheck[]> {
   let info: MediaInfo;
+  let right: boolean;
   try {
     info = await inspectMedia(file);
+    right = await fits[use](info);
     if (!readOnly) await (await NodeFile.open(file, false)).close();
   } catch (error) {
     return [failed(id, asHypervueError(error, { path: file }), file)];
   }
   const checks: PreflightCheck[] = [];
-  if (info.sizeBytes > 0 && !fits[use](info)) {
+  if (info.sizeBytes > 0 && !right) {
     const problem = info.problems.find(({ severity }) => severity === 'error');
     checks.push(
       problem

@@ -1,0 +1,227 @@
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Task } from '../contract/host.ts';
+import { bzImage, isoImage, rawImage } from './testing/media.ts';
+import { eventually, failureOf, Harness } from './testing/harness.ts';
+
+const MIB = 1024 * 1024;
+let h: Harness;
+
+beforeEach(async () => {
+  h = await Harness.open();
+});
+
+afterEach(async () => {
+  await h.close();
+});
+
+describe('a new machine', () => {
+  test('from an ISO boots its disc first, uses it where it is, and has a sparse disk of its own', async () => {
+    const iso = h.medium('debian.iso', isoImage({ label: 'Debian 12' }));
+    const vm = await h.create('Debian', { source: { type: 'iso', path: iso }, newDisk: { sizeBytes: 3 * 1024 ** 3 }, memoryMiB: 256 });
+    expect(vm).toMatchObject({ name: 'Debian', state: 'off', problem: null, folder: path.join(h.library, 'Debian') });
+    expect(vm.config).toMatchObject({ os: 'Debian GNU/Linux', memoryMiB: 256, boot: { order: ['cdrom', 'disk', 'floppy'], kernel: null } });
+    expect(vm.config!.drives).toEqual([
+      { id: 'ide0', kind: 'disk', path: 'disk.img', format: 'raw', readOnly: false },
+      { id: 'ide2', kind: 'cdrom', path: iso, format: 'raw', readOnly: true },
+    ]);
+    const disk = statSync(path.join(vm.folder, 'disk.img'));
+    expect(disk.size).toBe(3 * 1024 ** 3);
+    expect(disk.blocks * 512).toBeLessThan(MIB);
+    expect(h.config(vm.folder)).toEqual(vm.config);
+    expect(h.names()).toEqual(['Debian']);
+  });
+
+  test('from a floppy does not let the guest change it', async () => {
+    const vm = await h.create('DOS', { source: { type: 'floppy', path: h.medium('dos.img', rawImage()) } });
+    expect(vm.config!.drives[0]).toMatchObject({ id: 'fd0', kind: 'floppy', readOnly: true });
+    expect(vm.config!.boot.order[0]).toBe('floppy');
+  });
+
+  test('from a disk in place leaves the image where it is', async () => {
+    const image = h.medium('disk.img');
+    const vm = await h.create('Old', { source: { type: 'disk', path: image, copy: false }, newDisk: { sizeBytes: MIB } });
+    expect(vm.config!.drives.slice(0, 2)).toMatchObject([
+      { id: 'ide0', path: image, readOnly: false },
+      { id: 'ide1', path: 'disk2.img' },
+    ]);
+  });
+
+  test('from a copied disk has the same bytes in its own folder, and tells its progress', async () => {
+    const image = h.medium('disk.img', rawImage(4 * MIB).fill(0x5a, 1024));
+    const vm = await h.create('Copy', { source: { type: 'disk', path: image, copy: true } });
+    expect(vm.config!.drives[0]).toMatchObject({ id: 'ide0', path: 'disk.img' });
+    expect(readFileSync(path.join(vm.folder, 'disk.img')).equals(readFileSync(image))).toBe(true);
+    const told = h.client.seen.filter(({ event }) => event === 'task.changed').map(({ payload }) => payload as Task);
+    expect(told[0]).toMatchObject({ kind: 'vm.create', object: 'Copy', state: 'running' });
+    expect(told.some(({ state, detail, progress }) => state === 'running' && detail === image && progress! > 0)).toBe(true);
+    await eventually(
+      () => h.call('task.list', {}),
+      (tasks) => tasks[0]?.state === 'done' && tasks[0].progress === 1,
+    );
+    expect(h.lockFiles()).toEqual([]);
+  });
+
+  test('from a kernel boots it directly', async () => {
+    const kernel = h.medium('vmlinuz', bzImage());
+    const initrd = h.medium('initrd', Buffer.from('x'));
+    const vm = await h.create('Linux', { source: { type: 'kernel', path: kernel, initrd, cmdline: 'console=ttyS0' } });
+    expect(vm.config!.boot.kernel).toEqual({ path: kernel, initrd, cmdline: 'console=ttyS0' });
+  });
+
+  test('from nothing, and the sample with an image of its own', async () => {
+    expect((await h.create('Blank')).config!.drives).toMatchObject([{ id: 'ide2', path: null }]);
+    const sample = await h.create('Check', { source: { type: 'sample' } });
+    expect(sample.config).toMatchObject({ os: 'Hypervue check', boot: { order: ['floppy', 'disk', 'cdrom'] } });
+    expect(readFileSync(path.join(sample.folder, 'check.img')).equals(readFileSync(h.sampleImage))).toBe(true);
+  });
+
+  test('is told to every client and found again by the next manager', async () => {
+    const second = h.connect();
+    const vm = await h.create('Seen');
+    await eventually(
+      () => second.seen,
+      (seen) => seen.some(({ event, payload }) => event === 'vm.changed' && (payload as { id: string }).id === vm.id),
+    );
+    await h.reopen();
+    expect((await h.call('vm.list', {})).map(({ id, name }) => ({ id, name }))).toEqual([{ id: vm.id, name: 'Seen' }]);
+  });
+});
+
+describe('a create that does not end', () => {
+  const big = 160 * MIB;
+
+  test('can be cancelled in the middle of a copy, and leaves nothing', async () => {
+    const image = h.medium('big.img', rawImage(big).fill(1, 1024));
+    const creating = failureOf(h.create('Big', { source: { type: 'disk', path: image, copy: true } }));
+    const [task] = await eventually(
+      () => h.call('task.list', {}),
+      (tasks) => tasks.some(({ state, progress }) => state === 'running' && progress !== null),
+    );
+    expect(h.names().some((name) => name.startsWith('.creating-'))).toBe(true);
+    // Nobody may write to the source meanwhile.
+    expect(h.lockFiles().some((name) => name.includes('reader'))).toBe(true);
+    await h.call('task.cancel', { id: task!.id });
+    expect((await creating).kind).toBe('cancelled');
+    expect(h.names()).toEqual([]);
+    expect(h.lockFiles()).toEqual([]);
+    expect(await h.call('vm.list', {})).toEqual([]);
+    expect((await h.call('task.list', {}))[0]).toMatchObject({ state: 'cancelled', error: { kind: 'cancelled' } });
+    expect(statSync(image).size).toBe(big);
+    // Its name is free again.
+    await h.create('Big');
+    expect((await failureOf(h.call('task.cancel', { id: task!.id }))).kind).toBe('not-found');
+  });
+
+  test('is cancelled when the manager closes', async () => {
+    const image = h.medium('big.img', rawImage(big).fill(1, 1024));
+    const creating = failureOf(h.create('Big', { source: { type: 'disk', path: image, copy: true } }));
+    await eventually(
+      () => h.call('task.list', {}),
+      (tasks) => tasks.some(({ state }) => state === 'running'),
+    );
+    await h.manager.close();
+    expect((await creating).kind).toBe('cancelled');
+    expect(h.names()).toEqual([]);
+    expect((await failureOf(h.create('Late'))).kind).toBe('invalid-state');
+  });
+
+  test('because its manager was killed is cleaned up by the next one, but not while its maker lives', async () => {
+    const dead = path.join(h.library, '.creating-0');
+    mkdirSync(dead);
+    writeFileSync(path.join(dead, 'disk.img'), 'half');
+    writeFileSync(`${dead}.lock`, '{"pid":1073741824,"host":"', 'utf8');
+    const alive = path.join(h.library, '.creating-1');
+    mkdirSync(alive);
+    const { acquireLock } = await import('../platform/locks.ts');
+    const lock = acquireLock(`${alive}.lock`, 'x', 'x');
+    await h.reopen();
+    expect(h.names()).toEqual(['.creating-1', '.creating-1.lock']);
+    lock.dispose();
+    await h.reopen();
+    expect(h.names()).toEqual([]);
+  });
+});
+
+describe('names', () => {
+  test('are unique whatever their case, also when two ask at once', async () => {
+    await h.create('Debian');
+    const error = await failureOf(h.create('dEBIAN'));
+    expect(error).toMatchObject({ kind: 'already-exists', message: expect.stringContaining('dEBIAN') });
+    const both = await Promise.allSettled([h.create('Twin'), h.create('twin'), h.create('TWIN')]);
+    expect(both.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    expect((await h.call('vm.list', {})).map(({ name }) => name.toLowerCase()).sort()).toEqual(['debian', 'twin']);
+  });
+
+  test('are suggested free, from media and systems', async () => {
+    const suggest = (hint: string) => h.call('vm.suggestName', { hint });
+    expect(await suggest('/isos/debian_12-netinst.ISO')).toBe('debian 12-netinst');
+    expect(await suggest('C:\\images\\dos.img')).toBe('dos');
+    expect(await suggest('')).toBe('New machine');
+    await h.create('New machine');
+    expect(await suggest('')).toBe('New machine 2');
+    await h.create('new MACHINE 2');
+    expect(await suggest('New machine 2')).toBe('New machine 3');
+    // Whatever comes out can be used.
+    for (const hint of ['\x07\n.iso', '  ', '../..', 'x'.repeat(256), '𝄞'.repeat(128), '\ud800.iso', '.img'])
+      await h.create(await suggest(hint));
+  });
+
+  test('make folder names that stay inside the library', async () => {
+    const names = ['../../etc', '..', '.hidden', 'a/b\\c:d', 'CON', 'name. ', '𝄞'.repeat(64), 'ä'.repeat(128), '\ud800'];
+    for (const name of names) {
+      const vm = await h.create(name);
+      expect(path.dirname(vm.folder)).toBe(h.library);
+      expect(existsSync(path.join(vm.folder, 'vm.json'))).toBe(true);
+    }
+    const list = await h.call('vm.list', {});
+    expect(list).toHaveLength(names.length);
+    await h.reopen();
+    expect((await h.call('vm.list', {})).map(({ id }) => id).sort()).toEqual(list.map(({ id }) => id).sort());
+  });
+
+  test('that differ only where folders do not get folders of their own', async () => {
+    const one = await h.create('a/b');
+    const two = await h.create('a:b');
+    expect([path.basename(one.folder), path.basename(two.folder)]).toEqual(['a-b', 'a-b 2']);
+  });
+
+  test.each([[''], ['   '], ['a\nb'], ['x'.repeat(129)]])('such as %j are refused', async (name) => {
+    expect((await failureOf(h.create(name))).kind).toBe('invalid-argument');
+  });
+});
+
+test('listing while machines are made and deleted shows each once, under its name', async () => {
+  let busy = true;
+  const lists: Promise<void>[] = [];
+  const seen = new Set<string>();
+  const lister = (async () => {
+    while (busy) {
+      const list = await h.call('vm.list', {});
+      for (const { name } of list) seen.add(name);
+      expect(new Set(list.map(({ id }) => id)).size).toBe(list.length);
+    }
+  })();
+  lists.push(lister);
+  const made = await Promise.all(Array.from({ length: 12 }, (_, index) => h.create(`M${index}`)));
+  await Promise.all(made.slice(6).map(({ id }) => h.call('vm.delete', { id })));
+  busy = false;
+  await Promise.all(lists);
+  expect((await h.call('vm.list', {})).map(({ id }) => id).sort()).toEqual(
+    made
+      .slice(0, 6)
+      .map(({ id }) => id)
+      .sort(),
+  );
+  expect([...seen].every((name) => /^M\d+$/.test(name))).toBe(true);
+  for (const { folder, name, id } of made.slice(0, 6)) expect(h.config(folder)).toMatchObject({ name, id });
+  // None was ever told as gone that is still there.
+  const removed = h.client.seen.filter(({ event }) => event === 'vm.removed').map(({ payload }) => (payload as { id: string }).id);
+  expect(removed.sort()).toEqual(
+    made
+      .slice(6)
+      .map(({ id }) => id)
+      .sort(),
+  );
+});
