@@ -131,6 +131,7 @@ export class Machine {
         nmi: () => this.accelerator.nmi(),
         init: () => this.requestInit(),
         broadcastEoi: (vector) => ioapic.endOfInterrupt(vector),
+        ready: () => ioapic.retry(),
         log: log.child('lapic'),
       }),
     );
@@ -312,7 +313,7 @@ export class Machine {
     this.accelerator.requestExit();
   }
 
-  /** An INIT message: only the processor restarts. Done between slices, as a reset is. */
+  /** An INIT message: only the processor and its APIC restart. Done between slices, as a reset is. */
   private requestInit(): void {
     this.initRequested = true;
     this.accelerator.requestExit();
@@ -322,6 +323,7 @@ export class Machine {
   takeInit(): boolean {
     if (!this.initRequested) return false;
     this.initRequested = false;
+    this.lapic.init();
     this.accelerator.reset('init');
     return true;
   }

@@ -35,7 +35,8 @@ const HIGH_WRITABLE = 0xff000000;
 /** What an I/O APIC needs of the processors' APICs. */
 export interface ApicMessages {
   accepts(destination: number, logical: boolean): boolean;
-  deliver(mode: number, vector: number, level: boolean): void;
+  /** False when no processor took the message. */
+  deliver(mode: number, vector: number, level: boolean): boolean;
 }
 
 export interface IoapicOptions {
@@ -85,6 +86,11 @@ export class Ioapic implements Device {
     }
   }
 
+  /** A processor takes interrupts that it refused before: level-triggered inputs still high ask again. */
+  retry(): void {
+    for (let index = 0; index < IOAPIC_INPUTS; index++) this.service(index);
+  }
+
   reset(): void {
     this.low.fill(MASKED);
     this.high.fill(0);
@@ -114,8 +120,7 @@ export class Ioapic implements Device {
     const entry = this.low[index]!;
     const destination = this.high[index]! >>> 24;
     if (!this.apic.accepts(destination, (entry & LOGICAL) !== 0)) return false;
-    this.apic.deliver((entry >> 8) & 7, entry & 0xff, (entry & LEVEL) !== 0);
-    return true;
+    return this.apic.deliver((entry >> 8) & 7, entry & 0xff, (entry & LEVEL) !== 0);
   }
 
   private readSelected(): number {

@@ -22,6 +22,7 @@ function board() {
     nmi: () => events.push('nmi'),
     init: () => events.push('init'),
     broadcastEoi: (vector) => ioapic.endOfInterrupt(vector),
+    ready: () => ioapic.retry(),
     log: bench.log,
   });
   const ioapic = new Ioapic({ id: 'ioapic', mmio: bench.mmio, apic: lapic });
@@ -217,6 +218,48 @@ test('a level input that is high when its entry is unmasked is delivered', () =>
   expect(hub.acknowledge()).toBe(-1);
   redirect(16, 0x08040);
   expect(hub.acknowledge()).toBe(0x40);
+});
+
+test('a level input that finds the processor not ready waits, and is delivered when it is', () => {
+  const { enable, write, hub, ioapic, entry, redirect, lapic } = board();
+  redirect(11, 0x8000 | 0x55);
+  ioapic.inputs[11]!.set(true);
+  // Remote IRR says that a processor has it: none has.
+  expect(entry(11) & 0x4000).toBe(0);
+  enable();
+  expect(entry(11) & 0x4000).toBe(0x4000);
+  expect(hub.acknowledge()).toBe(0x55);
+
+  // Turned off and on as a whole, it has forgotten; the input asks again after its entry is written.
+  lapic.setBase(0xfee00100);
+  lapic.setBase(0xfee00900);
+  redirect(11, 0x55);
+  redirect(11, 0x8000 | 0x55);
+  expect(entry(11) & 0x4000).toBe(0);
+  write(0xf0, 0x1ff);
+  expect(hub.acknowledge()).toBe(0x55);
+});
+
+test('INIT clears it but for its id and window, and lets the 8259 through again', () => {
+  const { bench, read, hub, lapic, intr } = board();
+  lapic.setBase(0xfed00900);
+  const moved = (register: number) => bench.mmio.read(0xfed00000 + register, 4);
+  bench.mmio.write(0xfed000f0, 0x1ff, 4);
+  bench.mmio.write(0xfed00020, 0x03000000, 4);
+  bench.mmio.write(0xfed00350, 0x10700, 4);
+  bench.mmio.write(0xfed00300, 0x40055, 4);
+  hub.extInt.set(true);
+  expect(hub.acknowledge()).toBe(0x55);
+  expect(intr()).toBe(false);
+  lapic.init();
+  expect([moved(0x20), moved(0xf0), moved(0x350), moved(0x120)]).toEqual([0x03000000, 0xff, 0x00700, 0]);
+  expect(intr()).toBe(true);
+  expect(read(0x20)).toBe(0xffffffff);
+});
+
+test('parts of a register read as they lie', () => {
+  const { bench } = board();
+  expect([bench.mmio.read(LAPIC + 0x30, 1), bench.mmio.read(LAPIC + 0x32, 2), bench.mmio.read(LAPIC + 0x34, 4)]).toEqual([0x14, 5, 0]);
 });
 
 test('messages go by physical id, logical flat mask and logical cluster', () => {

@@ -89,6 +89,8 @@ export interface LapicOptions {
   init: () => void;
   /** The guest finished a level-triggered interrupt: I/O APICs look at their lines again. */
   broadcastEoi: (vector: number) => void;
+  /** It takes interrupts again after it did not: I/O APICs send what they could not deliver. */
+  ready: () => void;
   log: Logger;
 }
 
@@ -130,11 +132,17 @@ export class Lapic implements Device, LocalApicPort {
   setBase(value: number): void {
     const base = Math.floor(value / WINDOW_BYTES) * WINDOW_BYTES;
     const enabled = (value & BASE_ENABLE) !== 0;
+    const before = this.takesInterrupts;
     // Turned off, it forgets as after a reset (11.4.3).
     if (this.globallyEnabled && !enabled) this.clear();
     this.globallyEnabled = enabled;
     this.place(enabled ? base : undefined);
+    if (!before && this.takesInterrupts) this.options.ready();
     this.listener?.();
+  }
+
+  private get takesInterrupts(): boolean {
+    return this.globallyEnabled && (this.svr & SVR_ENABLED) !== 0;
   }
 
   get pending(): boolean {
@@ -172,24 +180,29 @@ export class Lapic implements Device, LocalApicPort {
     return (destination >> 4 === mine >> 4 || destination >> 4 === 0xf) && (destination & mine & 0xf) !== 0;
   }
 
-  /** A message from an I/O APIC or another processor. `level`: its trigger mode. */
-  deliver(mode: number, vector: number, level: boolean): void {
-    if (!this.globallyEnabled) return;
+  /** A message from an I/O APIC or another processor. `level`: its trigger mode. False when it was not taken. */
+  deliver(mode: number, vector: number, level: boolean): boolean {
+    if (!this.globallyEnabled) return false;
     switch (mode) {
       case DELIVER_FIXED:
       case DELIVER_LOWEST:
-        this.accept(vector, level);
-        break;
+        return this.accept(vector, level);
       case DELIVER_NMI:
         this.options.nmi();
-        break;
+        return true;
       case DELIVER_INIT:
         this.options.init();
-        break;
+        return true;
       default:
         // SMI has no handler on this board; STARTUP means nothing to a processor that runs.
-        break;
+        return true;
     }
+  }
+
+  /** The processor took an INIT: everything as after a reset but the APIC id, the window and what lies at LINT0 (11.4.7.3). */
+  init(): void {
+    this.clear();
+    this.listener?.();
   }
 
   reset(): void {
@@ -311,11 +324,14 @@ export class Lapic implements Device, LocalApicPort {
       case DFR:
         this.dfr = (value | 0x0fffffff) >>> 0;
         break;
-      case SVR:
+      case SVR: {
+        const before = this.takesInterrupts;
         this.svr = value & SVR_WRITABLE;
         // Turned off by software, every local interrupt is masked and stays so until it is written again (11.4.7.2).
         if (!(this.svr & SVR_ENABLED)) for (let i = 0; i < this.lvt.length; i++) this.lvt[i]! |= LVT_MASKED;
+        if (!before && this.takesInterrupts) this.options.ready();
         break;
+      }
       case ESR:
         this.esr = this.errors;
         this.errors = 0;
@@ -363,16 +379,17 @@ export class Lapic implements Device, LocalApicPort {
     this.listener?.();
   }
 
-  private accept(vector: number, level: boolean): void {
+  private accept(vector: number, level: boolean): boolean {
     if (vector < FIRST_LEGAL_VECTOR) {
       this.error(ESR_RECEIVED_ILLEGAL_VECTOR);
-      return;
+      return false;
     }
-    if (!(this.svr & SVR_ENABLED)) return;
+    if (!this.takesInterrupts) return false;
     this.irr.add(vector);
     if (level) this.tmr.add(vector);
     else this.tmr.delete(vector);
     this.listener?.();
+    return true;
   }
 
   private error(bit: number): void {
@@ -390,7 +407,7 @@ export class Lapic implements Device, LocalApicPort {
 
   /** Highest requested vector above the processor priority, -1 when none. */
   private deliverable(): number {
-    if (!this.globallyEnabled || !(this.svr & SVR_ENABLED)) return -1;
+    if (!this.takesInterrupts) return -1;
     const vector = this.irr.highest();
     return vector >= 0 && vector >> 4 > this.processorPriority() >> 4 ? vector : -1;
   }

@@ -314,6 +314,7 @@ export const deviceRegistry: DeviceEntry[] = [
         nmi: () => {},
         init: () => {},
         broadcastEoi: () => {},
+        ready: () => {},
         log: bench.log,
       }),
     mutate(lapic, bench) {
@@ -344,7 +345,7 @@ export const deviceRegistry: DeviceEntry[] = [
     name: 'Ioapic',
     // Levels belong to other chips.
     kept: ['lines'],
-    create: (bench) => new Ioapic({ id: 'ioapic', mmio: bench.mmio, apic: { accepts: () => true, deliver: () => {} } }),
+    create: (bench) => new Ioapic({ id: 'ioapic', mmio: bench.mmio, apic: { accepts: () => true, deliver: () => true } }),
     mutate(ioapic, bench) {
       const write = (register: number, value: number) => {
         bench.mmio.write(0xfec00000, register, 4);
