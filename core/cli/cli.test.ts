@@ -1,0 +1,187 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+/** The `hypervue` command as a process of its own; its machines are the fake VM process. */
+const main = fileURLToPath(new URL('main.ts', import.meta.url));
+const home = mkdtempSync(path.join(tmpdir(), 'hypervue-cli-'));
+const env = { ...process.env, HYPERVUE_HOME: home, XDG_RUNTIME_DIR: path.join(home, 'xdg'), HYPERVUE_FAKE_VM: '1' };
+const library = path.join(home, 'machines');
+
+afterAll(() => rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
+
+interface Result {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+function run(...args: string[]): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (data) => (out += data));
+    child.stderr.on('data', (data) => (err += data));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+async function json<T = { id: string; name: string; state: string }>(...args: string[]): Promise<T> {
+  const { code, out, err } = await run(...args, '--json');
+  if (code !== 0) throw new Error(`${args.join(' ')}: code ${code}, ${err}`);
+  return JSON.parse(out) as T;
+}
+
+/** The `error` of a command that has to fail. */
+async function failure(...args: string[]): Promise<{ kind: string; message: string; fix?: string }> {
+  const { code, err } = await run(...args, '--json');
+  expect(code).toBe(1);
+  return JSON.parse(err.trim().split('\n').at(-1)!).error;
+}
+
+describe('without a server', () => {
+  test('the library opens in the command itself', async () => {
+    expect((await run('list')).out).toContain('hypervue create');
+    const created = await json('create', '--blank', '--name', 'Café "one"', '--memory', '64M', '--new-disk', '1.5G');
+    expect(created).toMatchObject({ name: 'Café "one"', state: 'off' });
+    const folder = path.join(library, readdirSync(library).find((name) => !name.startsWith('.'))!);
+    // Sparse: its full size, and next to nothing on the disk.
+    expect(statSync(path.join(folder, 'disk.img')).size).toBe(1.5 * 1024 ** 3);
+    expect(statSync(path.join(folder, 'disk.img')).blocks * 512).toBeLessThan(1024 * 1024);
+    expect((await run('list')).out).toMatch(/Café "one" +off +64 MiB/);
+    expect((await run('info', 'Café "one"')).out).toMatch(/State: +off/);
+    expect((await run('log', created.id)).out).toContain('created');
+    const { trashId } = await json<{ trashId: string }>('delete', created.id);
+    expect(await json('list')).toEqual([]);
+    expect(await json('restore', trashId)).toMatchObject({ id: created.id });
+    await json('delete', created.id);
+  });
+
+  test('verbs that need a server say how to start one', async () => {
+    const error = await failure('start', 'anything');
+    expect(error).toMatchObject({ kind: 'not-found', fix: expect.stringContaining('hypervue serve') });
+  });
+
+  test('wrong words get code 2, wrong values a clear error', async () => {
+    expect((await run('frobnicate')).code).toBe(2);
+    expect((await run('start')).code).toBe(2);
+    expect((await run('serve', '--port', '99999')).code).toBe(2);
+    expect(await failure('create')).toMatchObject({ kind: 'invalid-argument' });
+    expect((await failure('create', '--blank', '--iso', 'x')).message).toMatch(/exclude/);
+    expect((await failure('create', '--blank', '--new-disk', 'huge')).message).toContain('huge');
+    expect((await failure('create', '--blank', '--vnc', 'nowhere')).message).toContain('nowhere');
+    expect((await failure('create', '--iso', path.join(home, 'gone.iso'))).message).toContain('gone.iso');
+    expect((await failure('info', 'nobody')).message).toContain('nobody');
+    expect(existsSync(library) ? readdirSync(library).filter((name) => !name.startsWith('.')) : []).toEqual([]);
+  });
+});
+
+describe('with a server', () => {
+  let server: ChildProcess;
+  let link = '';
+
+  beforeAll(async () => {
+    server = spawn(process.execPath, [main, 'serve', '--port', '0'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    await new Promise<void>((resolve, reject) => {
+      server.stdout!.on('data', (data) => {
+        link += data;
+        if (/#token=[\w-]+/.test(link)) resolve();
+      });
+      server.on('exit', (code) => reject(new Error(`the server ended with ${code}`)));
+    });
+  }, 30_000);
+
+  afterAll(() => {
+    server.kill('SIGKILL');
+  });
+
+  test('the token is in a file that nobody else may read', () => {
+    expect(statSync(path.join(home, 'token')).mode & 0o777).toBe(0o600);
+    expect(statSync(path.join(home, 'run', 'server.json')).mode & 0o777).toBe(0o600);
+  });
+
+  test('a second server on the same library is refused', async () => {
+    const { code, err } = await run('serve', '--port', '0');
+    expect([code, err]).toEqual([1, expect.stringMatching(/running|use/i)]);
+  });
+
+  test('a machine goes through its life', async () => {
+    const { id } = await json('create', '--blank', '--name', 'Life', '--memory', '16', '--start');
+    expect(await json('info', 'Life')).toMatchObject({ id, state: 'running' });
+    expect(await failure('start', 'Life')).toMatchObject({ kind: 'invalid-state', message: expect.stringContaining('Life') });
+    expect(await json('pause', 'Life')).toMatchObject({ state: 'paused' });
+    expect(await json('resume', 'Life')).toMatchObject({ state: 'running' });
+    expect((await run('type', 'Life', 'hello\\n')).code).toBe(0);
+    expect((await run('send-key', 'Life', 'ctrl+alt+delete')).code).toBe(0);
+    expect((await run('screen', 'Life')).out).toContain('hello');
+    const png = path.join(home, 'screen.png');
+    expect(await json('screenshot', 'Life', png)).toMatchObject({ width: 720 });
+    expect(statSync(png).size).toBeGreaterThan(100);
+    expect(await json('reset', 'Life')).toMatchObject({ state: 'running' });
+    expect(await failure('delete', 'Life')).toMatchObject({ kind: 'invalid-state' });
+    expect(await json('shutdown', 'Life', '--wait', '--timeout', '20')).toMatchObject({ state: 'off' });
+    expect(await json('start', 'Life')).toMatchObject({ state: 'running' });
+    expect(await json('force-off', 'Life')).toMatchObject({ id });
+  }, 60_000);
+
+  test('two machines of one name can only be meant by id', async () => {
+    // Only a copied folder can bring a second one; the library renames nothing behind the user's back.
+    expect(await failure('create', '--blank', '--name', 'life')).toMatchObject({ kind: 'already-exists' });
+  });
+
+  test('media are put in and taken out', async () => {
+    const iso = path.join(home, 'disc.iso');
+    const bytes = Buffer.alloc(64 * 1024);
+    bytes.write('\x01CD001\x01', 0x8000, 'latin1');
+    writeFileSync(iso, bytes);
+    expect((await run('media', 'Life', 'ide2', iso)).out).toContain('disc.iso');
+    expect((await run('info', 'Life')).out).toContain('disc.iso');
+    expect((await run('media', 'Life', 'ide2')).out).toMatch(/empty/);
+    expect(await failure('media', 'Life', 'sdb')).toMatchObject({ kind: 'invalid-argument' });
+  });
+
+  test('the console carries bytes both ways', async () => {
+    await json('start', 'Life');
+    const child = spawn(process.execPath, [main, 'console', 'Life'], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    let out = '';
+    child.stdout.on('data', (data) => (out += data));
+    const until = async (text: string) => {
+      for (let i = 0; i < 200 && !out.includes(text); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(out).toContain(text);
+    };
+    await until('fake serial');
+    child.stdin.write('round trip');
+    await until('round trip');
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    // The machine goes, and the console with it.
+    await json('force-off', 'Life');
+    expect(await ended).toBe(0);
+  }, 30_000);
+
+  test('events stream as lines of JSON', async () => {
+    const child = spawn(process.execPath, [main, 'events'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let out = '';
+    child.stdout.on('data', (data) => (out += data));
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await json('start', 'Life');
+    for (let i = 0; i < 100 && !/"state":"running"/.test(out); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+    const lines = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.some(({ event, payload }) => event === 'vm.changed' && payload.name === 'Life' && payload.state === 'running')).toBe(true);
+    child.kill();
+  }, 30_000);
+
+  test('Ctrl+C turns machines off and ends cleanly', async () => {
+    const ended = new Promise<number | null>((resolve) => server.once('exit', resolve));
+    server.kill('SIGINT');
+    expect(await ended).toBe(0);
+    expect(existsSync(path.join(home, 'run', 'server.json'))).toBe(false);
+    expect(await json('info', 'Life')).toMatchObject({ state: 'off' });
+  }, 30_000);
+});
