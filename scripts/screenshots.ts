@@ -1,11 +1,11 @@
 // `npm run screenshots`: takes the pictures in docs/screenshots from the built app, with real machines running.
-import { mkdirSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { eventually, launchBrowser, openWindow } from '../tests/e2e/support/browser.ts';
 import { openContract } from '../tests/e2e/support/contract.ts';
-import { startServer } from '../tests/e2e/support/server.ts';
 import { grubCdrom, linuxIso, memtestIso } from '../tests/guests/support/images.ts';
 
 const folder = fileURLToPath(new URL('../docs/screenshots', import.meta.url));
@@ -17,7 +17,25 @@ const shoot = async (page: Page, name: string) => {
   console.log(name);
 };
 
-const server = await startServer();
+// Installed aside, so that the pictures show no path of this checkout.
+const stage = path.join(tmpdir(), 'hypervue');
+rmSync(stage, { recursive: true, force: true });
+const root = fileURLToPath(new URL('..', import.meta.url));
+for (const part of ['out/main', 'out/renderer', 'out/wasm', 'out/sample', 'resources/firmware', 'package.json'])
+  cpSync(path.join(root, part), path.join(stage, 'app', part), { recursive: true });
+mkdirSync(path.join(stage, 'images'));
+const image = (from: string, name: string) => {
+  const to = path.join(stage, 'images', name);
+  copyFileSync(from, to);
+  return to;
+};
+const linuxImage = image(linuxIso(), 'linux-6.1-i386.iso');
+const memtestImage = image(memtestIso(), 'memtest86+.iso');
+const grubImage = image(grubCdrom(), 'grub-rescue.iso');
+process.env.HYPERVUE_CLI = path.join(stage, 'app/out/main/cli.js');
+const { startServer } = await import('../tests/e2e/support/server.ts');
+
+const server = await startServer(path.join(stage, 'home'));
 const browser = await launchBrowser();
 const contract = await openContract(server);
 try {
@@ -33,14 +51,17 @@ try {
     disk = false,
   ) => (await contract.call('vm.create', { name, memoryMiB, source, newDisk: disk ? { sizeBytes: 8 * 1024 ** 3 } : null })).id;
   const check = await create('Hypervue check', { type: 'sample' }, 32);
-  const linux = await create('Debian kernel 6.1', { type: 'iso', path: linuxIso() }, 256, true);
-  const memtest = await create('Memory test', { type: 'iso', path: memtestIso() }, 64);
-  const grub = await create('GRUB rescue', { type: 'iso', path: grubCdrom() }, 64);
+  const linux = await create('Debian kernel 6.1', { type: 'iso', path: linuxImage }, 256, true);
+  const memtest = await create('Memory test', { type: 'iso', path: memtestImage }, 64);
+  const grub = await create('GRUB rescue', { type: 'iso', path: grubImage }, 64);
   await create('Blank machine', { type: 'blank' }, 512, true);
   for (const id of [check, linux, memtest, grub]) await contract.call('vm.start', { id });
   const text = async (id: string) => (await contract.call('vm.screenText', { id }))?.rows.join('\n') ?? '';
-  await eventually('the shell', async () => /GUEST READY/.test(await text(linux)), 300_000);
+  await eventually('the shell', async () => /^\/ #/m.test(await text(linux)), 300_000);
   await contract.call('vm.typeText', { id: linux, text: '\nuname -a\ncat /proc/cpuinfo | head -8\n' });
+  await contract.call('vm.sendKeys', { id: grub, keys: ['c'] });
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await contract.call('vm.typeText', { id: grub, text: 'ls\n' });
   await contract.call('vm.pause', { id: memtest });
   await new Promise((resolve) => setTimeout(resolve, 3000));
 
@@ -50,6 +71,7 @@ try {
     await page.waitForTimeout(2500);
     await shoot(page, `machines-${theme}`);
     await app.machines.open('Debian kernel 6.1');
+    await app.machine().tab('machine');
     await shoot(page, `machine-${theme}`);
     await app.machine().tab('console');
     await app.machine().focusConsole();
@@ -63,7 +85,7 @@ try {
       await shoot(page, 'log');
       await app.goToMachines();
       await app.machines.create();
-      await app.wizard.source('iso', linuxIso());
+      await app.wizard.source('iso', linuxImage);
       await shoot(page, 'wizard-source');
       await app.wizard.next();
       await shoot(page, 'wizard-system');
@@ -85,6 +107,7 @@ try {
   await chinese.page.waitForTimeout(2500);
   await shoot(chinese.page, 'machines-zh-CN');
   await chinese.close();
+  await contract.call('settings.set', { language: 'en' });
   const phone = await openWindow(browser, server, { viewport: { width: 420, height: 800 } });
   await phone.page.waitForTimeout(2500);
   await shoot(phone.page, 'machines-narrow');
@@ -93,4 +116,5 @@ try {
   contract.end();
   await browser.close();
   await server.stop();
+  rmSync(stage, { recursive: true, force: true });
 }

@@ -51,7 +51,7 @@ const systems: readonly [RegExp, string][] = [
   [/haiku/i, 'Haiku'],
   [/reactos/i, 'ReactOS'],
   [/freedos|FD\d\d/i, 'FreeDOS'],
-  [/hypervue/i, 'Hypervue check'],
+  [/^hypervue[ _-]?check$/i, 'Hypervue check'],
   [/linux/i, 'Linux'],
 ];
 

@@ -8,6 +8,7 @@ import type { Firmware } from '../platform/firmware.ts';
 import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
 import { NodeFile } from '../platform/nodefile.ts';
+import { readableBytes } from '../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { hasBootSector, inspectMedia, MAX_FLOPPY_BYTES } from './inspectmedia.ts';
 
@@ -117,7 +118,7 @@ async function checkHost(parts: PreflightParts, memoryMiB: number): Promise<Pref
         `Choose at least ${MIN_BIOS_MIB} MiB.`,
       ),
     );
-  else checks.push(good('memory', `${memoryMiB} MiB of ${total} MiB`));
+  else checks.push(good('memory', `${memoryMiB} MiB of ${readableBytes(total * MIB)}`));
   return checks;
 }
 
@@ -267,7 +268,7 @@ export async function preflightCreate(parts: PreflightParts, create: VmCreate): 
         'space',
         'error',
         'no-space',
-        `The machine needs ${needed} bytes now and ${parts.library} has ${free} free`,
+        `The machine needs ${readableBytes(needed)} now and ${parts.library} has ${readableBytes(free)} free`,
         'Free some space, or choose another library folder.',
         parts.library,
       ),
@@ -278,12 +279,12 @@ export async function preflightCreate(parts: PreflightParts, create: VmCreate): 
         'space',
         'warning',
         'no-space',
-        `The new disk may grow to ${create.newDisk.sizeBytes} bytes; ${free} are free`,
+        `The new disk may grow to ${readableBytes(create.newDisk.sizeBytes)}; ${readableBytes(free)} are free`,
         'The disk takes space only as it fills. Keep an eye on it.',
         parts.library,
       ),
     );
-  else checks.push(good('space', `${free} bytes free`));
+  else checks.push(good('space', `${readableBytes(free)} free in ${parts.library}`));
   return checks;
 }
 
@@ -322,6 +323,6 @@ export async function preflightStart(parts: PreflightParts, config: VmConfig, fo
   }
   const free = await freeBytes(folder);
   if (free < SLACK_BYTES)
-    checks.push(bad('space', 'error', 'no-space', `${folder} has only ${free} bytes free`, 'Free some space.', folder));
+    checks.push(bad('space', 'error', 'no-space', `${folder} has only ${readableBytes(free)} free`, 'Free some space.', folder));
   return checks;
 }

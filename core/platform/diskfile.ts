@@ -1,5 +1,6 @@
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
 import { syncFolder } from './atomicfile.ts';
 import { freeBytes } from './hostinfo.ts';
@@ -57,7 +58,7 @@ export async function copyImage(
     if (needed > free)
       throw new HypervueError(
         'no-space',
-        `${path.dirname(to)} has ${free} bytes free, the copy of ${from} needs ${needed}`,
+        `${path.dirname(to)} has ${readableBytes(free)} free, the copy of ${from} needs ${readableBytes(needed)}`,
         { path: to, operation: 'copy' },
         'Free some space, or use the image where it is.',
       );

@@ -261,6 +261,15 @@ export const en = {
     checks: 'Checks',
     checkAgain: 'Check again',
     noChecks: 'Nothing to check.',
+    checkTitle: {
+      engine: 'Hypervisor',
+      firmware: 'Firmware',
+      memory: 'Memory',
+      name: 'Name',
+      source: 'Medium',
+      initrd: 'Initial RAM disk',
+      space: 'Disk space',
+    },
     tone: { ok: 'Passed', error: 'Problem', warning: 'Warning', info: 'Note' },
   },
   summary: {

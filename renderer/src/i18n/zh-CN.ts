@@ -263,6 +263,15 @@ export const zhCN: Messages = {
     checks: '检查',
     checkAgain: '重新检查',
     noChecks: '没有需要检查的项目。',
+    checkTitle: {
+      engine: '虚拟化引擎',
+      firmware: '固件',
+      memory: '内存',
+      name: '名称',
+      source: '介质',
+      initrd: '初始内存盘',
+      space: '磁盘空间',
+    },
     tone: { ok: '通过', error: '问题', warning: '警告', info: '提示' },
   },
   summary: {

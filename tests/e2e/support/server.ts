@@ -5,7 +5,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const cli = path.join(root, 'out/main/cli.js');
+/** HYPERVUE_CLI runs another copy of the built program, for example an installed one. */
+const cli = process.env.HYPERVUE_CLI ?? path.join(root, 'out/main/cli.js');
 
 /** A real headless server in a process of its own, on a library of its own. */
 export interface TestServer {
