@@ -47,6 +47,8 @@ export class Machine {
   private vm: RunningVm | undefined;
   /** Settles when the start under way has ended, either way. */
   private starting: Promise<unknown> | undefined;
+  /** Forced off while it starts: its process is ended as soon as there is one. */
+  private unwanted = false;
   private held = new DisposableStore();
   private readonly driveLocks = new Map<string, Lock>();
   private folderLock: Lock | undefined;
@@ -104,6 +106,7 @@ export class Machine {
     this.usable('start');
     if (this.active) throw this.wrongState('start', `is ${this.state} already`, 'Open its console.');
     this.state = 'starting';
+    this.unwanted = false;
     this.problem = null;
     this.held = new DisposableStore();
     this.changed();
@@ -138,6 +141,8 @@ export class Machine {
     throwFirst(checks, this.name, 'start');
     for (const drive of config.drives)
       if (drive.path !== null) this.lockDrive(drive.id, drive.path, drive.readOnly || drive.kind === 'cdrom');
+    if (this.unwanted)
+      throw new HypervueError('cancelled', `${this.name} was turned off meanwhile`, { object: this.name, operation: 'start' });
     this.startedAt = new Date().toISOString();
     this.stats = null;
     this.record('info', 'manager', `starting with ${config.memoryMiB} MiB`);
@@ -169,6 +174,7 @@ export class Machine {
     );
     subscriptions.add(vm.onDisplayMode(() => this.changed()));
     subscriptions.add(vm.onState((state, error) => this.followState(vm, state, error)));
+    if (this.unwanted) void vm.forceOff();
   }
 
   private followState(vm: RunningVm, state: VmStateName, error: HypervueError | undefined): void {
@@ -222,12 +228,11 @@ export class Machine {
     if (!this.active) throw this.wrongState('force off', `is ${this.state}`);
     // A machine that hangs does not answer, and its owner has waited long enough.
     await Promise.race([this.refreshThumbnail(), new Promise((resolve) => setTimeout(resolve, LAST_PICTURE_MS).unref())]);
-    for (let vm = this.vm; this.active; vm = this.vm) {
-      if (vm) await vm.forceOff();
-      // Before its process is there, and after it was ended in mid-start.
-      await this.starting;
-      if (vm && this.vm === vm) break;
-    }
+    if (this.starting) this.unwanted = true;
+    await this.vm?.forceOff();
+    // Settles when the machine is off again, or runs because it got there first.
+    await this.starting;
+    await this.vm?.forceOff();
     await this.log.flush();
   }
 
