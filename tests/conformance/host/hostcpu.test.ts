@@ -12,6 +12,10 @@ import { TestCpu } from '../../../core/cpu/interp/testing/testcpu.ts';
 import { INSTRUCTIONS, type Instruction } from '../../../core/cpu/x86/table.ts';
 
 const SOURCE = fileURLToPath(new URL('native.c', import.meta.url));
+/** HYPERVUE_CPU_ROUNDS asks for more, each with operands of its own. */
+const ROUNDS = Math.max(1, Number(process.env.HYPERVUE_CPU_ROUNDS ?? 1));
+const CASES = 40_000;
+const SEED = 2024;
 const DATA = 0x208000;
 const TEST_SIZE = 120;
 const RESULT_SIZE = 104;
@@ -177,15 +181,16 @@ function buildNative(): string | undefined {
 
 describe('core instructions against the host processor', () => {
   // The second run keeps the decoder from its flat forms (generate.ts): the general ones check segments.
-  for (const flat of [true, false])
-    it(`agree on registers, memory, faults and defined flags, ${flat ? 'flat' : 'with segment limits'}`, (context) => {
+  const runs = Array.from({ length: ROUNDS }, (_, round) => [true, false].map((flat) => ({ flat, seed: SEED + round }))).flat();
+  for (const { flat, seed } of runs)
+    it(`agree on registers, memory, faults and defined flags, ${flat ? 'flat' : 'with segment limits'}, seed ${seed}`, (context) => {
       const folder = buildNative();
       if (!folder) {
         console.log('skipped: needs x86-64 Linux and gcc');
         context.skip();
         return;
       }
-      const tests = makeTests(40_000, 2024);
+      const tests = makeTests(CASES, seed);
       const input = Buffer.alloc(tests.length * TEST_SIZE);
       tests.forEach((test, i) => {
         const at = i * TEST_SIZE;

@@ -1,0 +1,41 @@
+// `npm run test:long`: what takes too long for every change. More random cases of the processor tests, and the guests of tests/long.
+// `npm run test:long -- cpu` or `-- guests` runs one half. test386 takes part when HYPERVUE_TEST386 names its ROM (tests/conformance).
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { build } from './build.mjs';
+import { childEnv, node24, root, setUp } from './setup.mjs';
+
+/** How much more than `npm test`; a number on the command line (`-- cpu 100`) takes their place. */
+const number = Number(process.argv.find((arg) => /^\d+$/.test(arg)) ?? 0);
+const factors = {
+  HYPERVUE_CPU_ROUNDS: String(number || 25),
+  HYPERVUE_FP_CASES: String((number || 10) * 2000),
+  HYPERVUE_FUZZ_FACTOR: String(number || 20),
+};
+const halves = {
+  cpu: { projects: ['conformance'], env: factors },
+  guests: { projects: ['long'], env: {} },
+};
+
+const wanted = process.argv.slice(2).filter((arg) => /^[a-z]/.test(arg));
+const unknown = wanted.filter((name) => !(name in halves));
+if (unknown.length) {
+  console.error(`there is no ${unknown.join(', ')}; there are ${Object.keys(halves).join(' and ')}`);
+  process.exit(2);
+}
+setUp('test');
+build();
+for (const [name, { projects, env }] of Object.entries(halves)) {
+  if (wanted.length && !wanted.includes(name)) continue;
+  const result = spawnSync(
+    node24(),
+    [
+      path.join(root, 'node_modules', 'vitest', 'vitest.mjs'),
+      'run',
+      ...projects.flatMap((project) => ['--project', project]),
+      '--testTimeout=3600000',
+    ],
+    { cwd: root, stdio: 'inherit', env: childEnv(env) },
+  );
+  if (result.status !== 0) process.exitCode = 1;
+}
