@@ -1,5 +1,9 @@
-import * as electron from 'electron';
 import { fileURLToPath } from 'node:url';
+import { app, BrowserWindow, dialog, ipcMain, Menu, MessageChannelMain, protocol, session, shell, utilityProcess } from 'electron';
 import { startDesktop } from './desktop.ts';
 
-await startDesktop(electron, { entry: import.meta.url, outFolder: fileURLToPath(new URL('..', import.meta.url)) });
+// Not awaited: Electron becomes ready only after this module has been evaluated, and startDesktop waits for that (electron/electron#40719).
+void startDesktop(
+  { app, BrowserWindow, dialog, ipcMain, Menu, MessageChannelMain, protocol, session, shell, utilityProcess },
+  { entry: import.meta.url, outFolder: fileURLToPath(new URL('..', import.meta.url)) },
+);
