@@ -1,9 +1,10 @@
+import path from 'node:path';
 import { WebSocket } from 'ws';
 import { ContractClient } from '../contract/client.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { Transport, WireMessage } from '../contract/transport.ts';
 import type { AppFolders } from '../platform/folders.ts';
-import { appVersion, openManager } from '../server/openmanager.ts';
+import { appVersion } from '../server/appversion.ts';
 import { findServer, type ServerAddress } from '../server/serverfile.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
@@ -30,7 +31,11 @@ export interface ConnectOptions {
 /** Rejects with 'not-found' when a server is needed and none runs. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
   const server = findServer(options.folders.runtime);
-  if (server) return connectToServer(server);
+  if (server) {
+    const connection = await connectToServer(server);
+    await checkLibrary(connection);
+    return connection;
+  }
   if (!options.local)
     throw new HypervueError(
       'not-found',
@@ -39,6 +44,21 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
       'Start one with `hypervue serve` and try again.',
     );
   return openLocally(options);
+}
+
+/** A library that was named must be the one that the server has, or a command would change the wrong machines. */
+async function checkLibrary(connection: Connection): Promise<void> {
+  const wanted = process.env.HYPERVUE_LIBRARY;
+  if (!wanted) return;
+  const { libraryFolder } = await connection.client.call('host.info', {});
+  if (path.resolve(wanted) === path.resolve(libraryFolder)) return;
+  await connection.close();
+  throw new HypervueError(
+    'invalid-argument',
+    `the running server has another library, ${libraryFolder}`,
+    { path: wanted, operation: 'connect' },
+    'Stop that server, or leave --library and HYPERVUE_LIBRARY out.',
+  );
 }
 
 async function connectToServer(server: ServerAddress): Promise<Connection> {
@@ -89,6 +109,8 @@ function opened(socket: WebSocket, url: string): Promise<WebSocket> {
 /** The manager in this process behind an in-memory transport, so that commands can't tell the difference. */
 async function openLocally(options: ConnectOptions): Promise<Connection> {
   const { folders, entry, log } = options;
+  // Not for commands that only talk to a server.
+  const { openManager } = await import('../server/openmanager.ts');
   const manager = await openManager({ folders, entry, log, version: appVersion(entry), mode: 'headless' });
   const toManager: ((message: unknown) => void)[] = [];
   const toClient: ((message: unknown) => void)[] = [];

@@ -1,8 +1,9 @@
 import { Command, CommanderError } from 'commander';
-import { appVersion } from '../server/openmanager.ts';
+import { appVersion } from '../server/appversion.ts';
 import { addConsoleCommand } from './console.ts';
 import { addCreateCommand } from './create.ts';
-import { EXIT_OK, EXIT_USAGE } from './output.ts';
+import { HypervueError } from '../util/errors.ts';
+import { EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
 import { addRunCommand } from './run.ts';
 import { addServeCommand } from './serve.ts';
 import { sessionRunner } from './session.ts';
@@ -10,17 +11,27 @@ import { addVerbs } from './verbs.ts';
 
 /** The `hypervue` command. */
 const entry = import.meta.url;
+// Before anything is parsed, for what can't be: usage errors are JSON as well.
+const json = process.argv.includes('--json');
+// `hypervue events | head` has seen enough: no failure, and nobody is left to tell.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT_OK);
+});
 const program = new Command('hypervue')
   .description('Virtual machines with a hypervisor of their own.')
   .version(appVersion(entry))
   .option('--json', 'results as JSON on standard output, errors as JSON on standard error')
   .option('--home <folder>', 'library, settings and runtime files below this folder (or set HYPERVUE_HOME)')
+  .option('--library <folder>', 'folder of the machines, when it is not the usual one (or set HYPERVUE_LIBRARY)')
   .showHelpAfterError('See `hypervue help <command>`.')
   .enablePositionalOptions(false)
   .exitOverride()
+  .configureOutput({ writeErr: (text) => void (json || process.stderr.write(text)) })
   .hook('preAction', (_program, action) => {
-    const home = action.optsWithGlobals<{ home?: string }>().home;
+    const { home, library } = action.optsWithGlobals<{ home?: string; library?: string }>();
     if (home !== undefined) process.env.HYPERVUE_HOME = home;
+    if (library !== undefined) process.env.HYPERVUE_LIBRARY = library;
   });
 const run = sessionRunner(program, entry);
 addServeCommand(program, entry);
@@ -38,5 +49,16 @@ try {
   await program.parseAsync(process.argv);
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
-  process.exit(error.exitCode === EXIT_OK ? EXIT_OK : EXIT_USAGE);
+  if (error.exitCode === EXIT_OK) process.exit(EXIT_OK);
+  if (json)
+    reportError(
+      new HypervueError(
+        'invalid-argument',
+        error.code === 'commander.help' ? 'no command was given' : error.message.replace(/^error: /, ''),
+        { operation: 'parse' },
+        'See `hypervue help`.',
+      ),
+      true,
+    );
+  process.exit(EXIT_USAGE);
 }

@@ -6,7 +6,6 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { vmConfigSchema, type Drive, type VmConfig } from '../contract/vm.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { runtimePaths } from '../vmprocess/runtimepaths.ts';
-import { VmHost } from '../vmprocess/vmhost.ts';
 
 export interface RunOptions {
   memory: number;
@@ -78,6 +77,8 @@ const json = (value: unknown) =>
  * serial or screen, or at the time limit. Resolves with the exit code.
  */
 export async function runMachine(options: RunOptions): Promise<number> {
+  // The emulator is large, and no other command needs it in this process.
+  const { VmHost } = await import('../vmprocess/vmhost.ts');
   const folder = await mkdtemp(path.join(tmpdir(), 'hypervue-run-'));
   const paths = runtimePaths(import.meta.url);
   const vm = new VmHost({

@@ -1,8 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { appFolders } from '../platform/folders.ts';
-import { exposureWarning } from '../server/headlessserver.ts';
-import { appVersion } from '../server/openmanager.ts';
-import { serve } from '../server/serve.ts';
+import { appVersion } from '../server/appversion.ts';
 import { createLogger } from '../util/logger.ts';
 import { EXIT_ERROR, EXIT_OK, reportError } from './output.ts';
 
@@ -25,6 +23,8 @@ export function addServeCommand(program: Command, entry: string): void {
       const log = createLogger((level, scope, message) => {
         if (level !== 'debug') process.stderr.write(`[${level}] ${scope ? `${scope}: ` : ''}${message}\n`);
       });
+      // Only here: every other command starts quicker without the manager.
+      const [{ exposureWarning }, { serve }] = await Promise.all([import('../server/headlessserver.ts'), import('../server/serve.ts')]);
       const start = (number: number) =>
         serve({ folders: appFolders(), host: options.host, port: number, log, entry, version: appVersion(entry) });
       try {

@@ -16,8 +16,16 @@ export interface AppFolders {
   locks: string;
 }
 
-/** HYPERVUE_HOME puts everything but image locks below one folder; otherwise the places of the system (XDG on Linux). */
+/**
+ * HYPERVUE_HOME puts everything but image locks below one folder; otherwise the places of the system (XDG on Linux). HYPERVUE_LIBRARY names the
+ * folder of the machines alone.
+ */
 export function appFolders(env: NodeJS.ProcessEnv = process.env): AppFolders {
+  const folders = usualFolders(env);
+  return env.HYPERVUE_LIBRARY ? { ...folders, library: path.resolve(env.HYPERVUE_LIBRARY) } : folders;
+}
+
+function usualFolders(env: NodeJS.ProcessEnv): AppFolders {
   const shared = env.XDG_RUNTIME_DIR ? path.join(env.XDG_RUNTIME_DIR, 'hypervue') : privateTemporary();
   const locks = path.join(shared, 'locks');
   if (env.HYPERVUE_HOME) {

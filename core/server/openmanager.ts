@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { HostInfo } from '../contract/host.ts';
@@ -33,17 +33,6 @@ export function appResources(entry: string): { rendererFolder: string; sampleIma
   const image = path.join('sample', 'hypervue-check.img');
   const sampleImage = packaged && existsSync(path.join(packaged, image)) ? path.join(packaged, image) : path.join(out, image);
   return { rendererFolder: path.join(out, 'renderer'), sampleImage };
-}
-
-export function appVersion(entry: string): string {
-  for (const up of ['../../package.json', '../../../package.json']) {
-    try {
-      return (JSON.parse(readFileSync(new URL(up, entry), 'utf8')) as { version: string }).version;
-    } catch {
-      // One floor up.
-    }
-  }
-  return 'unknown';
 }
 
 /** The manager with the built-in engine, as desktop, headless mode and the CLI all use it. */
