@@ -18,6 +18,7 @@ import {
   CR0_TS,
   CR0_WP,
   CR4_DE,
+  CR4_MCE,
   CR4_OSFXSR,
   CR4_OSXMMEXCPT,
   CR4_PAE,
@@ -29,7 +30,7 @@ import {
 import { tlbFlushAll, tlbFlushLocal } from './tlb';
 
 const CR0_KNOWN: u64 = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
-const CR4_KNOWN: u64 = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+const CR4_KNOWN: u64 = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 // @ts-ignore: decorator
 @inline

@@ -15,11 +15,14 @@ const PSE: u32 = 1 << 3;
 const TSC: u32 = 1 << 4;
 const MSR: u32 = 1 << 5;
 const PAE: u32 = 1 << 6;
+/** Machine checks: with no banks, so none ever comes. */
+const MCE: u32 = 1 << 7;
 const CX8: u32 = 1 << 8;
 const APIC: u32 = 1 << 9;
 const SEP: u32 = 1 << 11;
 const MTRR: u32 = 1 << 12;
 const PGE: u32 = 1 << 13;
+const MCA: u32 = 1 << 14;
 const CMOV: u32 = 1 << 15;
 const PAT: u32 = 1 << 16;
 const PSE36: u32 = 1 << 17;
@@ -29,7 +32,7 @@ const FXSR: u32 = 1 << 24;
 const SSE: u32 = 1 << 25;
 const SSE2: u32 = 1 << 26;
 const FEATURES_EDX: u32 =
-  FPU | DE | PSE | TSC | MSR | PAE | CX8 | SEP | MTRR | PGE | CMOV | PAT | PSE36 | CLFSH | MMX | FXSR | SSE | SSE2;
+  FPU | DE | PSE | TSC | MSR | PAE | MCE | CX8 | SEP | MTRR | PGE | MCA | CMOV | PAT | PSE36 | CLFSH | MMX | FXSR | SSE | SSE2;
 const HYPERVISOR_ECX: u32 = 0x80000000;
 /** Leaf 80000001h. */
 const NX_EDX: u32 = 1 << 20;

@@ -21,6 +21,10 @@ import { EFER_NXE, MAXPHYADDR } from './sysstate';
 import { tlbFlushAll } from './tlb';
 
 export const MSR_TSC: u32 = 0x10;
+const MSR_P5_MC_ADDR: u32 = 0x000;
+const MSR_P5_MC_TYPE: u32 = 0x001;
+const MSR_MCG_CAP: u32 = 0x179;
+const MSR_MCG_STATUS: u32 = 0x17a;
 const MSR_PLATFORM_ID: u32 = 0x17;
 const MSR_APIC_BASE: u32 = 0x1b;
 const MSR_EBL_CR_POWERON: u32 = 0x2a;
@@ -86,6 +90,11 @@ export function readMsr(msr: u32): u64 {
     case MSR_PLATFORM_ID:
     case MSR_DEBUGCTL:
     case MSR_BIOS_UPDT_TRIG:
+    case MSR_P5_MC_ADDR:
+    case MSR_P5_MC_TYPE:
+    case MSR_MCG_CAP:
+    case MSR_MCG_STATUS:
+      // Machine checks have no banks and never happen.
       return 0;
     case MSR_APIC_BASE:
       return slot(S_MSR_APIC_BASE);
@@ -138,6 +147,12 @@ export function writeMsr(msr: u32, v: u64): void {
       return;
     case MSR_PLATFORM_ID:
     case MSR_BIOS_UPDT_TRIG:
+    case MSR_P5_MC_ADDR:
+    case MSR_P5_MC_TYPE:
+      return;
+    case MSR_MCG_STATUS:
+      // RIPV, EIPV and MCIP: software clears what a machine check set.
+      if (v & ~(<u64>7)) gp();
       return;
     case MSR_APIC_BASE:
       // Bits 7..0, 9 and 10 (x2APIC) and those above the address width are reserved.
