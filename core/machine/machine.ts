@@ -161,7 +161,7 @@ export class Machine {
       }),
     );
     const pci = this.add(new PciBus({ id: 'pci', ports, pirq: piix3.pirq, resetControl: piix3.resetControl }));
-    pci.attach(0, 0, this.add(new I440Fx({ id: 'i440fx', physMap, ramBytes: definition.ramBytes, biosBytes })));
+    pci.attach(0, 0, this.add(new I440Fx({ id: 'i440fx', memory: this.guestMemory, mmio, biosBytes })));
     pci.attach(1, 0, piix3);
     this.pm = new Piix4Pm({ id: 'pm', ports, clock, sci: isa(9), powerOff: options.onPowerOff, log: log.child('pm') });
     pci.attach(1, 3, this.add(this.pm));

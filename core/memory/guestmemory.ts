@@ -1,4 +1,4 @@
-import { CODE_MAP_BASE, DIRTY_MAP_BASE, PM_READ, PM_WRITE } from './layout.ts';
+import { CODE_MAP_BASE, DIRTY_MAP_BASE, GUEST_RAM_BASE, PM_READ, PM_WRITE } from './layout.ts';
 import type { PhysMap } from './physmap.ts';
 
 /** A page that holds decoded code was written by a device; `offset` is the page's byte offset in the shared memory. */
@@ -96,17 +96,19 @@ export class GuestMemory {
   }
 
   /**
-   * Views on the shared memory that cover `length` bytes from `gpa`, merged where contiguous. A stretch that is not plain memory
-   * comes as a scratch view that nobody else sees (all ones), so that a DMA engine needs no special case.
+   * Writes one value to guest RAM that the map does not let writes reach: RAM behind ROM in the shadow areas. `gpa` is below `ramBytes`; the
+   * value may not cross a page.
    */
-  views(gpa: number, length: number, forWrite: boolean): Uint8Array[] {
-    return this.pieces(gpa, length, forWrite ? PM_WRITE : PM_READ).map(
-      (piece) => piece.view ?? new Uint8Array(new SharedArrayBuffer(piece.length)).fill(0xff),
-    );
+  writeBehind(gpa: number, value: number, size: 1 | 2 | 4): void {
+    const offset = GUEST_RAM_BASE + gpa;
+    if (size === 1) this.bytes[offset] = value;
+    else if (size === 2) this.view.setUint16(offset, value, true);
+    else this.view.setUint32(offset, value, true);
+    this.mark(offset);
   }
 
-  /** Call after data was put into guest memory through `views` or by another thread: dirty tracking and code invalidation. */
-  written(gpa: number, length: number): void {
+  /** Dirty tracking and code invalidation after data was put into guest memory. */
+  private written(gpa: number, length: number): void {
     for (let at = gpa; at < gpa + length; at = (Math.floor(at / 4096) + 1) * 4096) {
       const offset = this.direct(at, PM_WRITE);
       if (offset >= 0) this.mark(offset);

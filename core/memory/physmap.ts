@@ -26,6 +26,25 @@ export class PhysMap {
     this.map(gpa, offset, length, PM_READ | PM_ROM);
   }
 
+  /**
+   * Memory behind a device's movable window, with the flags of `map`. The board's RAM and ROM are decoded before it: only pages that nobody has
+   * become the window's, so that a guest which moves it over its own RAM does not lose that RAM.
+   */
+  mapWindow(gpa: number, offset: number, length: number, flags: number): void {
+    for (let done = 0; done < length; done += 4096)
+      if (this.entries[(gpa + done) / 4096] === 0) this.entries[(gpa + done) / 4096] = (((offset + done) & 0xfffff000) | flags) >>> 0;
+    this.changed();
+  }
+
+  /** Takes away what `mapWindow` with the same place mapped. */
+  unmapWindow(gpa: number, offset: number, length: number): void {
+    for (let done = 0; done < length; done += 4096) {
+      const page = (gpa + done) / 4096;
+      if ((this.entries[page]! & 0xfffff000) >>> 0 === offset + done) this.entries[page] = 0;
+    }
+    this.changed();
+  }
+
   unmap(gpa: number, length: number): void {
     this.entries.fill(0, gpa / 4096, (gpa + length) / 4096);
     this.changed();

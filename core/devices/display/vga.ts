@@ -12,7 +12,7 @@ import type { MmioBus, MmioHandler, MmioRange } from '../../bus/mmiobus.ts';
 import { ROM_BAR } from '../../bus/pci/config.ts';
 import { PciDevice } from '../../bus/pci/pcidevice.ts';
 import type { PortBus } from '../../bus/portbus.ts';
-import { OPTION_ROM_BASE, VRAM_BASE, VRAM_MAX } from '../../memory/layout.ts';
+import { OPTION_ROM_BASE, PM_READ, PM_ROM, PM_WRITE, VRAM_BASE, VRAM_MAX } from '../../memory/layout.ts';
 import type { PhysMap } from '../../memory/physmap.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
@@ -212,8 +212,8 @@ export class Vga extends PciDevice {
       kind: 'memory',
       size: lfbBytes,
       prefetch: true,
-      onMapped: (base) => physMap.mapRam(base, VRAM_BASE, vramBytes),
-      onUnmapped: (base) => physMap.unmap(base, vramBytes),
+      onMapped: (base) => physMap.mapWindow(base, VRAM_BASE, vramBytes, PM_READ | PM_WRITE),
+      onUnmapped: (base) => physMap.unmapWindow(base, VRAM_BASE, vramBytes),
     });
     let range: MmioRange | undefined;
     this.addBar(2, {
@@ -237,8 +237,8 @@ export class Vga extends PciDevice {
     this.addBar(ROM_BAR, {
       kind: 'memory',
       size: ROM_BYTES,
-      onMapped: (base) => physMap.mapRom(base, OPTION_ROM_BASE, ROM_BYTES),
-      onUnmapped: (base) => physMap.unmap(base, ROM_BYTES),
+      onMapped: (base) => physMap.mapWindow(base, OPTION_ROM_BASE, ROM_BYTES, PM_READ | PM_ROM),
+      onUnmapped: (base) => physMap.unmapWindow(base, OPTION_ROM_BASE, ROM_BYTES),
     });
   }
 

@@ -1,7 +1,9 @@
-import { PciDevice } from '../../bus/pci/pcidevice.ts';
 import type { ResetKind } from '../../bus/device.ts';
+import type { MmioBus } from '../../bus/mmiobus.ts';
+import { PciDevice } from '../../bus/pci/pcidevice.ts';
+import type { AccessSize } from '../../bus/portbus.ts';
+import type { GuestMemory } from '../../memory/guestmemory.ts';
 import { BIOS_ROM_BASE, GUEST_RAM_BASE, PM_READ, PM_ROM, PM_WRITE } from '../../memory/layout.ts';
-import type { PhysMap } from '../../memory/physmap.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
 
 /*
@@ -17,6 +19,9 @@ const PAM0 = 0x59;
 const PAM_LAST = 0x5f;
 const PAM_READ = 1;
 const PAM_WRITE = 2;
+const SHADOW_BASE = 0xc0000;
+const SHADOW_END = 0x100000;
+const AREA_BYTES = 0x4000;
 const SMRAM = 0x72;
 const SMRAM_RESET = 0x02;
 /** SMRAM.D_LCK: once set, the register is read-only until reset. */
@@ -24,9 +29,8 @@ const SMRAM_LOCK = 0x10;
 
 export interface I440FxOptions {
   id: string;
-  physMap: PhysMap;
-  /** Bytes of guest RAM. */
-  ramBytes: number;
+  memory: GuestMemory;
+  mmio: MmioBus;
   /** Bytes of the system BIOS at BIOS_ROM_BASE; its end is at 4 GiB and, the last 128 KiB, at 1 MiB. */
   biosBytes: number;
 }
@@ -34,6 +38,8 @@ export interface I440FxOptions {
 /** The host bridge 8086:1237: decides what C0000-FFFFF is, and maps RAM and the BIOS. */
 export class I440Fx extends PciDevice {
   private readonly options: I440FxOptions;
+  /** Attributes that the map shows, one for each 16 KiB; 0xff before the first time. */
+  private readonly shownAttributes = new Uint8Array((SHADOW_END - SHADOW_BASE) / AREA_BYTES).fill(0xff);
 
   constructor(options: I440FxOptions) {
     super(options.id, { vendor: 0x8086, device: 0x1237, revision: 2, classCode: 0x060000, subsystemVendor: 0x1af4, subsystem: 0x1100 });
@@ -44,6 +50,15 @@ export class I440Fx extends PciDevice {
     this.seal();
     this.mapFixed();
     this.mapShadow();
+    options.mmio.register({
+      owner: this.id,
+      base: SHADOW_BASE,
+      length: SHADOW_END - SHADOW_BASE,
+      handler: {
+        read: (_, size) => 0xffffffff >>> (32 - size * 8),
+        write: (offset, value, size) => this.writeShadow(SHADOW_BASE + offset, value, size),
+      },
+    });
   }
 
   override reset(kind: ResetKind): void {
@@ -65,35 +80,49 @@ export class I440Fx extends PciDevice {
   }
 
   private mapFixed(): void {
-    const { physMap, ramBytes, biosBytes } = this.options;
+    const { biosBytes } = this.options;
+    const { physMap, ramBytes } = this.options.memory;
     physMap.mapRam(0, GUEST_RAM_BASE, Math.min(ramBytes, 0xa0000));
     if (ramBytes > 0x100000) physMap.mapRam(0x100000, GUEST_RAM_BASE + 0x100000, ramBytes - 0x100000);
     physMap.mapRom(0x1_0000_0000 - biosBytes, BIOS_ROM_BASE, biosBytes);
   }
 
   private mapShadow(): void {
-    this.mapArea(0xf0000, 0x10000, this.config[PAM0]! >> 4);
-    for (let index = 0; index < 12; index++)
-      this.mapArea(0xc0000 + index * 0x4000, 0x4000, (this.config[PAM0 + 1 + (index >> 1)]! >> ((index & 1) * 4)) & 0xf);
+    for (let gpa = SHADOW_BASE, area = 0; gpa < SHADOW_END; gpa += AREA_BYTES, area++) {
+      const attributes = this.attributes(gpa);
+      // Every change of the map costs the processor its TLB.
+      if (this.shownAttributes[area] === attributes) continue;
+      this.shownAttributes[area] = attributes;
+      this.mapArea(gpa, attributes);
+    }
   }
 
-  /** Reads come from RAM or ROM, writes go to RAM or nowhere; each page has one source, so "read ROM, write RAM" keeps ROM until both agree. */
-  private mapArea(gpa: number, length: number, attributes: number): void {
-    const { physMap } = this.options;
-    const ram = GUEST_RAM_BASE + gpa;
-    const readRam = (attributes & PAM_READ) !== 0;
+  /** The 4-bit field that rules address `gpa`. */
+  private attributes(gpa: number): number {
+    if (gpa >= 0xf0000) return this.config[PAM0]! >> 4;
+    const area = Math.floor((gpa - SHADOW_BASE) / AREA_BYTES);
+    return (this.config[PAM0 + 1 + (area >> 1)]! >> ((area & 1) * 4)) & 0xf;
+  }
+
+  /** Reads come from RAM or ROM, writes go to RAM or nowhere. A page that reads ROM and writes RAM has its writes sent to `writeShadow`. */
+  private mapArea(gpa: number, attributes: number): void {
+    const { physMap } = this.options.memory;
     const writeRam = (attributes & PAM_WRITE) !== 0;
-    if (readRam) physMap.map(gpa, ram, length, writeRam ? PM_READ | PM_WRITE : PM_READ | PM_ROM);
+    if (attributes & PAM_READ) physMap.map(gpa, GUEST_RAM_BASE + gpa, AREA_BYTES, writeRam ? PM_READ | PM_WRITE : PM_READ | PM_ROM);
     else {
       const rom = this.romOffset(gpa);
-      if (rom !== undefined) physMap.map(gpa, rom, length, PM_READ | PM_ROM);
-      else physMap.unmap(gpa, length);
+      if (rom !== undefined) physMap.map(gpa, rom, AREA_BYTES, writeRam ? PM_READ : PM_READ | PM_ROM);
+      else physMap.unmap(gpa, AREA_BYTES);
     }
+  }
+
+  private writeShadow(gpa: number, value: number, size: AccessSize): void {
+    if (this.attributes(gpa) & PAM_WRITE) this.options.memory.writeBehind(gpa, value, size);
   }
 
   private romOffset(gpa: number): number | undefined {
     const shown = Math.min(this.options.biosBytes, 0x20000);
-    if (gpa >= 0x100000 - shown) return BIOS_ROM_BASE + this.options.biosBytes - (0x100000 - gpa);
+    if (gpa >= SHADOW_END - shown) return BIOS_ROM_BASE + this.options.biosBytes - (SHADOW_END - gpa);
     return undefined;
   }
 }

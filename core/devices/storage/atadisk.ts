@@ -1,7 +1,18 @@
-import type { BlockStatus } from '../../backend/asyncblock.ts';
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
-import { AtaUnit, type AtaUnitOptions, ataString, BUFFER_BYTES, DEV_LBA, ERR_ABRT, ERR_IDNF, ERR_UNC, ST_DRDY, ST_DSC } from './ataunit.ts';
+import {
+  AtaUnit,
+  type AtaUnitOptions,
+  ataString,
+  BUFFER_BYTES,
+  DEV_LBA,
+  type DmaTransfer,
+  ERR_ABRT,
+  ERR_IDNF,
+  ERR_UNC,
+  ST_DRDY,
+  ST_DSC,
+} from './ataunit.ts';
 
 /** Logical sector, bytes. */
 const SECTOR = 512;
@@ -10,6 +21,8 @@ const MAX_MULTIPLE = 16;
 const HEADS = 16;
 const SECTORS_PER_TRACK = 63;
 const LBA28_SECTORS = 0x0fff_ffff;
+/** Ultra DMA mode 5. */
+const POWER_ON_MODE = 0x45;
 
 /** How a data command moves its sectors. */
 type Way = 'pio' | 'multiple' | 'dma';
@@ -53,12 +66,23 @@ export class AtaDisk extends AtaUnit {
   /** Geometry of INITIALIZE DEVICE PARAMETERS. */
   private heads = HEADS;
   private sectorsPerTrack = SECTORS_PER_TRACK;
-  /** Selected transfer mode as SET FEATURES gave it: Ultra DMA 5 at power-on. */
-  private transferMode = 0x45;
+  /** Selected transfer mode as SET FEATURES gave it. */
+  private transferMode = POWER_ON_MODE;
+  /** Without it a write is on stable storage before the command ends. */
+  private writeCache = true;
 
   constructor(options: AtaDiskOptions) {
     super(options);
     this.serial = options.serial;
+  }
+
+  override hardReset(): void {
+    super.hardReset();
+    this.multiple = MAX_MULTIPLE;
+    this.heads = HEADS;
+    this.sectorsPerTrack = SECTORS_PER_TRACK;
+    this.transferMode = POWER_ON_MODE;
+    this.writeCache = true;
   }
 
   signature(): void {
@@ -78,12 +102,24 @@ export class AtaDisk extends AtaUnit {
   }
 
   override saveUnit(): { [key: string]: StateValue } {
-    return { ...super.saveUnit(), geometry: [this.multiple, this.heads, this.sectorsPerTrack, this.transferMode] };
+    return {
+      ...super.saveUnit(),
+      multiple: this.multiple,
+      heads: this.heads,
+      sectorsPerTrack: this.sectorsPerTrack,
+      transferMode: this.transferMode,
+      writeCache: this.writeCache,
+    };
   }
 
   override restoreUnit(state: StateReader): void {
     super.restoreUnit(state);
-    [this.multiple, this.heads, this.sectorsPerTrack, this.transferMode] = state.numbers('geometry', 4) as [number, number, number, number];
+    const multiple = state.byte('multiple');
+    this.multiple = validMultiple(multiple) ? multiple : MAX_MULTIPLE;
+    this.heads = state.number('heads', 1, 16);
+    this.sectorsPerTrack = state.number('sectorsPerTrack', 1, 255);
+    this.transferMode = state.byte('transferMode');
+    this.writeCache = state.boolean('writeCache');
   }
 
   private get sectors(): number {
@@ -116,7 +152,7 @@ export class AtaDisk extends AtaUnit {
         }
         break;
       case 0xc6: // SET MULTIPLE MODE
-        if (this.sectorCount > MAX_MULTIPLE || (this.sectorCount & (this.sectorCount - 1)) !== 0) this.fail(ERR_ABRT);
+        if (!validMultiple(this.sectorCount)) this.fail(ERR_ABRT);
         else {
           this.multiple = this.sectorCount;
           this.succeed();
@@ -124,8 +160,7 @@ export class AtaDisk extends AtaUnit {
         break;
       case 0xe7: // FLUSH CACHE
       case 0xea: // FLUSH CACHE EXT
-        this.busy();
-        this.block.flush(this.guarded((status) => (AtaUnit.ok(status) ? this.succeed() : this.fail(ERR_ABRT))));
+        this.flush();
         break;
       case 0xef:
         this.setFeatures();
@@ -180,9 +215,16 @@ export class AtaDisk extends AtaUnit {
         }
         break;
       }
-      // Write cache on/off, read look-ahead on/off, power-on defaults on/off, advanced power management, release and acoustic settings.
       case 0x02:
+        this.writeCache = true;
+        this.succeed();
+        break;
       case 0x82:
+        // What the cache holds is written first.
+        this.writeCache = false;
+        this.flush();
+        break;
+      // Read look-ahead on/off, power-on defaults on/off, advanced power management and acoustic settings.
       case 0xaa:
       case 0x55:
       case 0x66:
@@ -252,22 +294,63 @@ export class AtaDisk extends AtaUnit {
 
   private transferDma(write: boolean, offset: number, bytes: number): void {
     this.busy();
-    const generation = this.generation;
-    this.dma.request(!write, bytes, (views) => {
-      if (generation !== this.generation) return;
-      const total = views.reduce((sum, view) => sum + view.length, 0);
-      const done = this.guarded((status) => {
-        this.dma.complete(write || !AtaUnit.ok(status) ? 0 : total);
-        this.finish(status);
-      });
-      if (write) this.block.write(offset, views, done);
-      else this.block.read(offset, views, done);
+    this.requestDma(!write, bytes, (transfer) => {
+      // A table that ends within a sector moves the sectors before it.
+      const whole = transfer.bytes - (transfer.bytes % SECTOR);
+      if (write) this.writeDma(transfer, offset, whole);
+      else this.readDma(transfer, offset, whole);
     });
   }
 
-  private finish(status: BlockStatus): void {
-    if (AtaUnit.ok(status)) this.succeed();
-    else this.fail(ERR_UNC);
+  private readDma(transfer: DmaTransfer, offset: number, bytes: number): void {
+    const size = Math.min(bytes, BUFFER_BYTES);
+    if (this.dmaOver(transfer, bytes)) return;
+    this.readMedium(offset, size, (status) => {
+      if (!AtaUnit.ok(status)) {
+        this.dma.complete();
+        this.fail(ERR_UNC);
+        return;
+      }
+      transfer.put(this.buffer.subarray(0, size));
+      this.readDma(transfer, offset + size, bytes - size);
+    });
+  }
+
+  private writeDma(transfer: DmaTransfer, offset: number, bytes: number): void {
+    const size = Math.min(bytes, BUFFER_BYTES);
+    if (this.dmaOver(transfer, bytes)) return;
+    transfer.take(this.buffer.subarray(0, size));
+    this.writeMedium(offset, size, (status) => {
+      if (!AtaUnit.ok(status)) {
+        this.dma.complete();
+        this.fail(ERR_ABRT);
+      } else if (bytes > size) this.writeDma(transfer, offset + size, bytes - size);
+      else {
+        this.dma.complete();
+        this.written();
+      }
+    });
+  }
+
+  /** Ends the command when nothing is left to move, or the guest stopped the engine. */
+  private dmaOver(transfer: DmaTransfer, left: number): boolean {
+    if (transfer.live && left > 0) return false;
+    const stopped = !transfer.live;
+    this.dma.complete();
+    if (stopped) this.fail(ERR_ABRT);
+    else this.succeed();
+    return true;
+  }
+
+  private flush(): void {
+    this.busy();
+    this.flushMedium((status) => (AtaUnit.ok(status) ? this.succeed() : this.fail(ERR_ABRT)));
+  }
+
+  /** All sectors of a write command are with the host. */
+  private written(): void {
+    if (this.writeCache) this.succeed();
+    else this.flush();
   }
 
   /** Reads a buffer full, then hands it out block by block with an interrupt each. */
@@ -279,11 +362,7 @@ export class AtaDisk extends AtaUnit {
       else if (bytes > chunk) this.readPio(offset + chunk, bytes - chunk, block);
       else this.idle();
     };
-    this.block.read(
-      offset,
-      [this.buffer.subarray(0, chunk)],
-      this.guarded((status) => (AtaUnit.ok(status) ? deliver(0) : this.fail(ERR_UNC))),
-    );
+    this.readMedium(offset, chunk, (status) => (AtaUnit.ok(status) ? deliver(0) : this.fail(ERR_UNC)));
   }
 
   /** Takes blocks from the host until the buffer is full, then writes it. No interrupt before the first block (section 9.7). */
@@ -295,15 +374,11 @@ export class AtaDisk extends AtaUnit {
         return;
       }
       this.busy();
-      this.block.write(
-        offset,
-        [this.buffer.subarray(0, chunk)],
-        this.guarded((status) => {
-          if (!AtaUnit.ok(status)) this.fail(ERR_UNC);
-          else if (bytes > chunk) this.writePio(offset + chunk, bytes - chunk, block, false);
-          else this.succeed();
-        }),
-      );
+      this.writeMedium(offset, chunk, (status) => {
+        if (!AtaUnit.ok(status)) this.fail(ERR_ABRT);
+        else if (bytes > chunk) this.writePio(offset + chunk, bytes - chunk, block, false);
+        else this.written();
+      });
     };
     accept(0);
   }
@@ -343,7 +418,7 @@ export class AtaDisk extends AtaUnit {
     words[82] = 0x4020; // NOP, write cache
     words[83] = 0x7400; // FLUSH CACHE (EXT), LBA48
     words[84] = 0x4000;
-    words[85] = 0x4020;
+    words[85] = this.writeCache ? 0x4020 : 0x4000;
     words[86] = 0x3400;
     words[87] = 0x4000;
     words[88] = 0x003f | (this.transferMode >> 3 === 8 ? 1 << (8 + (this.transferMode & 7)) : 0);
@@ -353,4 +428,8 @@ export class AtaDisk extends AtaUnit {
     words[102] = Math.floor(sectors / 2 ** 32) % 0x10000;
     this.buffer.set(new Uint8Array(words.buffer));
   }
+}
+
+function validMultiple(sectors: number): boolean {
+  return sectors <= MAX_MULTIPLE && (sectors & (sectors - 1)) === 0;
 }

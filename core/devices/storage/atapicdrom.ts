@@ -1,7 +1,7 @@
-import { BLOCK_NO_MEDIUM } from '../../backend/asyncblock.ts';
+import { BLOCK_NO_MEDIUM, type BlockStatus } from '../../backend/asyncblock.ts';
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
-import { AtaUnit, type AtaUnitOptions, ataString, BUFFER_BYTES, ERR_ABRT, ST_DRDY, ST_DSC, ST_ERR } from './ataunit.ts';
+import { AtaUnit, type AtaUnitOptions, ataString, BUFFER_BYTES, type DmaTransfer, ERR_ABRT, ST_DRDY, ST_DSC, ST_ERR } from './ataunit.ts';
 
 /** Logical block, bytes. */
 const BLOCK = 2048;
@@ -21,6 +21,7 @@ const LBA_OUT_OF_RANGE = { key: 5, asc: 0x21, ascq: 0 };
 const INVALID_FIELD = { key: 5, asc: 0x24, ascq: 0 };
 const REMOVAL_PREVENTED = { key: 5, asc: 0x53, ascq: 2 };
 const MEDIUM_CHANGED = { key: 6, asc: 0x28, ascq: 0 };
+const ABORTED = { key: 0xb, asc: 0, ascq: 0 };
 const POWER_ON = { key: 6, asc: 0x29, ascq: 0 };
 type Sense = typeof NO_SENSE;
 
@@ -33,6 +34,7 @@ const DVD_BYTES = 2 ** 30;
 
 /** A CD/DVD-ROM drive with the packet interface: ATA/ATAPI-6 section 9.8, MMC-3 commands. */
 export class AtapiCdrom extends AtaUnit {
+  override readonly packet = true;
   private sense: Sense = NO_SENSE;
   private attention: Sense | undefined = POWER_ON;
   /** GET EVENT STATUS NOTIFICATION: 0 none, 1 eject request, 2 new medium, 3 removal. */
@@ -133,10 +135,13 @@ export class AtapiCdrom extends AtaUnit {
 
   private mediaChanged(): void {
     this.trayOpen = false;
-    if (this.block.info) {
-      this.attention = MEDIUM_CHANGED;
-      this.mediaEvent = 2;
-    } else this.mediaEvent = 3;
+    if (this.ready) this.mediumArrived();
+    else this.mediaEvent = 3;
+  }
+
+  private mediumArrived(): void {
+    this.attention = MEDIUM_CHANGED;
+    this.mediaEvent = 2;
   }
 
   private receivePacket(): void {
@@ -257,15 +262,9 @@ export class AtapiCdrom extends AtaUnit {
 
   private replyDma(bytes: number): void {
     this.busy();
-    const generation = this.generation;
-    this.dma.request(true, bytes, (views) => {
-      if (generation !== this.generation) return;
-      let at = 0;
-      for (const view of views) {
-        view.set(this.buffer.subarray(at, Math.min(at + view.length, bytes)));
-        at += view.length;
-      }
-      this.dma.complete(Math.min(at, bytes));
+    this.requestDma(true, bytes, (transfer) => {
+      transfer.put(this.buffer.subarray(0, bytes));
+      this.dma.complete();
       this.complete();
     });
   }
@@ -302,32 +301,32 @@ export class AtapiCdrom extends AtaUnit {
 
   private readDma(offset: number, bytes: number): void {
     this.busy();
-    const generation = this.generation;
-    this.dma.request(true, bytes, (views) => {
-      if (generation !== this.generation) return;
-      this.block.read(
-        offset,
-        views,
-        this.guarded((status) => {
-          this.dma.complete(AtaUnit.ok(status) ? views.reduce((sum, view) => sum + view.length, 0) : 0);
-          if (AtaUnit.ok(status)) this.complete();
-          else this.check(status === BLOCK_NO_MEDIUM ? NOT_READY_NO_MEDIUM : MEDIUM_ERROR);
-        }),
-      );
+    this.requestDma(true, bytes, (transfer) => this.sendDma(transfer, offset, bytes));
+  }
+
+  private sendDma(transfer: DmaTransfer, offset: number, bytes: number): void {
+    const size = Math.min(bytes, BUFFER_BYTES);
+    this.readMedium(offset, size, (status) => {
+      if (AtaUnit.ok(status)) transfer.put(this.buffer.subarray(0, size));
+      if (AtaUnit.ok(status) && transfer.live && bytes > size) {
+        this.sendDma(transfer, offset + size, bytes - size);
+        return;
+      }
+      const stopped = !transfer.live;
+      this.dma.complete();
+      if (!AtaUnit.ok(status)) this.check(readFailure(status));
+      else if (stopped) this.check(ABORTED);
+      else this.complete();
     });
   }
 
   private readPio(offset: number, bytes: number, limit: number): void {
     this.busy();
     const chunk = Math.min(bytes, BUFFER_BYTES);
-    this.block.read(
-      offset,
-      [this.buffer.subarray(0, chunk)],
-      this.guarded((status) => {
-        if (!AtaUnit.ok(status)) this.check(status === BLOCK_NO_MEDIUM ? NOT_READY_NO_MEDIUM : MEDIUM_ERROR);
-        else this.piece(0, chunk, limit, () => (bytes > chunk ? this.readPio(offset + chunk, bytes - chunk, limit) : this.complete()));
-      }),
-    );
+    this.readMedium(offset, chunk, (status) => {
+      if (!AtaUnit.ok(status)) this.check(readFailure(status));
+      else this.piece(0, chunk, limit, () => (bytes > chunk ? this.readPio(offset + chunk, bytes - chunk, limit) : this.complete()));
+    });
   }
 
   /** Data sectors only: byte 9 asks for user data (0x10) or nothing; raw sectors are not in an ISO image. */
@@ -369,7 +368,10 @@ export class AtapiCdrom extends AtaUnit {
       }
       this.trayOpen = true;
       this.mediaEvent = 3;
-    } else if (eject) this.trayOpen = false;
+    } else if (eject && this.trayOpen) {
+      this.trayOpen = false;
+      if (this.ready) this.mediumArrived();
+    }
     this.complete();
   }
 
@@ -496,4 +498,8 @@ export class AtapiCdrom extends AtaUnit {
     words[93] = 0x6001;
     this.buffer.set(new Uint8Array(words.buffer));
   }
+}
+
+function readFailure(status: BlockStatus): Sense {
+  return status === BLOCK_NO_MEDIUM ? NOT_READY_NO_MEDIUM : MEDIUM_ERROR;
 }

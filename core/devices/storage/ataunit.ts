@@ -18,15 +18,27 @@ export const ERR_ABRT = 0x04;
 export const DEV_LBA = 0x40;
 export const DEV_SELECT = 0x10;
 
-/** Bytes of a unit's transfer buffer: 256 sectors, the most that LBA28 commands move. */
-export const BUFFER_BYTES = 131_072;
+/** Bytes of a unit's transfer buffer. A longer command goes through it piece by piece. A multiple of every block size there is. */
+export const BUFFER_BYTES = 524_288;
+
+/** The guest memory that a descriptor table names, taken in order. */
+export interface DmaTransfer {
+  /** Bytes the table describes, at most what the unit asked for. */
+  readonly bytes: number;
+  /** False once the guest stopped the engine or reset the channel: its memory is out of bounds from then on. */
+  readonly live: boolean;
+  /** Puts the next bytes into guest memory. */
+  put(source: Uint8Array): void;
+  /** Takes the next bytes from guest memory. */
+  take(target: Uint8Array): void;
+}
 
 /** How a unit asks the bus-master engine of its channel for data. */
 export interface DmaEngine {
-  /** The unit wants to move `bytes`; `start` is called with views on guest memory once the guest has started the engine. */
-  request(toMemory: boolean, bytes: number, start: (views: Uint8Array[]) => void): void;
-  /** The transfer ended; `written` bytes went into guest memory. */
-  complete(written: number): void;
+  /** The unit wants to move `bytes`; `start` is called once the guest has started the engine. */
+  request(toMemory: boolean, bytes: number, start: (transfer: DmaTransfer) => void): void;
+  /** The transfer ended. */
+  complete(): void;
   cancel(): void;
 }
 
@@ -69,9 +81,11 @@ export abstract class AtaUnit {
   protected readonly block: BlockDevice;
   protected readonly dma: DmaEngine;
   protected readonly log: Logger;
-  protected readonly buffer = new Uint8Array(new SharedArrayBuffer(BUFFER_BYTES));
-  /** Requests of an aborted command must not touch the present one. */
-  protected generation = 0;
+  protected buffer = createBuffer();
+  /** Answers to requests of an abandoned command must not touch the present one. */
+  private generation = 0;
+  /** The disk owes an answer, and may read or fill the buffer until then. */
+  private waiting = false;
   private readonly onInterrupt: () => void;
   private pio: PioTransfer | undefined;
 
@@ -83,12 +97,14 @@ export abstract class AtaUnit {
     this.onInterrupt = options.onInterrupt;
   }
 
+  /** A packet device obeys DEVICE RESET even while it is busy (section 8.7). */
+  readonly packet: boolean = false;
   /** Executes a command byte. The unit is selected and not busy. */
   abstract command(code: number): void;
   /** Puts the unit's signature into the registers, section 9.12. */
   abstract signature(): void;
 
-  /** Hardware or software reset. */
+  /** Software reset, or the first half of a hardware reset. Settings that commands made stay (section 9.2 lets them). */
   reset(): void {
     this.abandon();
     this.error = 1;
@@ -96,6 +112,17 @@ export abstract class AtaUnit {
     this.hob.features = this.hob.sectorCount = this.hob.lbaLow = this.hob.lbaMid = this.hob.lbaHigh = 0;
     this.setInterrupt(false);
     this.signature();
+  }
+
+  /** Reset line or power: what commands set goes too. */
+  hardReset(): void {
+    this.reset();
+  }
+
+  /** Software reset is being held: whatever was under way is dropped. */
+  holdReset(): void {
+    this.abandon();
+    this.status = ST_BSY;
   }
 
   /** Data register, 2 or 4 bytes at a time. */
@@ -131,17 +158,17 @@ export abstract class AtaUnit {
   /** A command that was under way when the state was saved is given up with an error: the guest's driver repeats it. */
   restoreUnit(state: StateReader): void {
     const registers = state.numbers('registers', 8);
-    [this.features, this.sectorCount, this.lbaLow, this.lbaMid, this.lbaHigh, this.device, this.status, this.error] = registers as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    const [features, sectorCount, lbaLow, lbaMid, lbaHigh] = state.numbers('previous', 5) as [number, number, number, number, number];
+    const register = (index: number) => (registers[index] ?? 0) & 0xff;
+    this.features = register(0);
+    this.sectorCount = register(1);
+    this.lbaLow = register(2);
+    this.lbaMid = register(3);
+    this.lbaHigh = register(4);
+    this.device = register(5);
+    this.status = register(6);
+    this.error = register(7);
+    const previous = state.numbers('previous', 5).map((value) => value & 0xff);
+    const [features = 0, sectorCount = 0, lbaLow = 0, lbaMid = 0, lbaHigh = 0] = previous;
     Object.assign(this.hob, { features, sectorCount, lbaLow, lbaMid, lbaHigh });
     this.abandon();
     const busy = (this.status & (ST_BSY | ST_DRQ)) !== 0;
@@ -180,12 +207,26 @@ export abstract class AtaUnit {
     if (interrupt) this.setInterrupt(true);
   }
 
-  /** Wraps a completion so that one of an abandoned command is ignored. */
-  protected guarded(then: (status: BlockStatus) => void): (status: BlockStatus) => void {
+  /** Fills the first `bytes` of the buffer from byte `offset` of the medium. */
+  protected readMedium(offset: number, bytes: number, then: (status: BlockStatus) => void): void {
+    this.block.read(offset, [this.buffer.subarray(0, bytes)], this.answer(then));
+  }
+
+  /** Puts the first `bytes` of the buffer on the medium. */
+  protected writeMedium(offset: number, bytes: number, then: (status: BlockStatus) => void): void {
+    this.block.write(offset, [this.buffer.subarray(0, bytes)], this.answer(then));
+  }
+
+  protected flushMedium(then: (status: BlockStatus) => void): void {
+    this.block.flush(this.answer(then));
+  }
+
+  /** Asks for the bus-master engine; an abandoned command never gets it. */
+  protected requestDma(toMemory: boolean, bytes: number, start: (transfer: DmaTransfer) => void): void {
     const generation = this.generation;
-    return (status) => {
-      if (generation === this.generation) then(status);
-    };
+    this.dma.request(toMemory, bytes, (transfer) => {
+      if (generation === this.generation) start(transfer);
+    });
   }
 
   /** Drops whatever is under way. */
@@ -193,10 +234,24 @@ export abstract class AtaUnit {
     this.generation++;
     this.pio = undefined;
     this.dma.cancel();
+    if (!this.waiting) return;
+    // The disk may still read or fill the old buffer: the next command gets another one.
+    this.waiting = false;
+    this.buffer = createBuffer();
   }
 
   protected static ok(status: BlockStatus): boolean {
     return status === BLOCK_OK;
+  }
+
+  private answer(then: (status: BlockStatus) => void): (status: BlockStatus) => void {
+    const generation = this.generation;
+    this.waiting = true;
+    return (status) => {
+      if (generation !== this.generation) return;
+      this.waiting = false;
+      then(status);
+    };
   }
 
   private advance(pio: PioTransfer, size: number): void {
@@ -206,6 +261,10 @@ export abstract class AtaUnit {
     this.status &= ~ST_DRQ;
     pio.done();
   }
+}
+
+function createBuffer(): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(BUFFER_BYTES));
 }
 
 /** Stores ASCII as ATA strings are: two characters a word, the first in the high byte, padded with blanks. */

@@ -2,7 +2,7 @@ import type { GuestMemory } from '../../memory/guestmemory.ts';
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
 import type { Logger } from '../../util/logger.ts';
-import type { DmaEngine } from './ataunit.ts';
+import type { DmaEngine, DmaTransfer } from './ataunit.ts';
 
 /*
  * One channel of the bus-master IDE function. "Programming Interface for Bus Master IDE Controller" revision 1.0.
@@ -25,7 +25,47 @@ const MAX_DESCRIPTORS = 8192;
 interface Request {
   toMemory: boolean;
   bytes: number;
-  start: (views: Uint8Array[]) => void;
+  start: (transfer: DmaTransfer) => void;
+}
+
+/**
+ * Guest memory behind a descriptor table. Data is copied when the unit hands it over, never by the disk behind the guest's back: memory that
+ * the guest took back (engine stopped, machine reset) stays untouched, and a disk write keeps the bytes it was given.
+ */
+class Transfer implements DmaTransfer {
+  readonly bytes: number;
+  live = true;
+  private readonly memory: GuestMemory;
+  private readonly ranges: readonly { gpa: number; length: number }[];
+  private index = 0;
+  private position = 0;
+
+  constructor(memory: GuestMemory, ranges: readonly { gpa: number; length: number }[]) {
+    this.memory = memory;
+    this.ranges = ranges;
+    this.bytes = ranges.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  put(source: Uint8Array): void {
+    this.walk(source, (gpa, piece) => this.memory.write(gpa, piece));
+  }
+
+  take(target: Uint8Array): void {
+    this.walk(target, (gpa, piece) => this.memory.read(gpa, piece));
+  }
+
+  private walk(data: Uint8Array, move: (gpa: number, piece: Uint8Array) => void): void {
+    for (let done = 0; this.live && done < data.length && this.index < this.ranges.length; ) {
+      const { gpa, length } = this.ranges[this.index]!;
+      const size = Math.min(data.length - done, length - this.position);
+      move(gpa + this.position, data.subarray(done, done + size));
+      done += size;
+      this.position += size;
+      if (this.position < length) continue;
+      this.index++;
+      this.position = 0;
+    }
+  }
 }
 
 export class BusMaster implements DmaEngine {
@@ -35,34 +75,25 @@ export class BusMaster implements DmaEngine {
   private status = 0;
   private table = 0;
   private waiting: Request | undefined;
-  /** Guest-physical ranges of the transfer under way. */
-  private ranges: { gpa: number; length: number }[] = [];
+  private transfer: Transfer | undefined;
 
   constructor(memory: GuestMemory, log: Logger) {
     this.memory = memory;
     this.log = log;
   }
 
-  request(toMemory: boolean, bytes: number, start: (views: Uint8Array[]) => void): void {
+  request(toMemory: boolean, bytes: number, start: (transfer: DmaTransfer) => void): void {
     this.waiting = { toMemory, bytes, start };
     this.go();
   }
 
-  complete(written: number): void {
-    let left = written;
-    for (const { gpa, length } of this.ranges) {
-      if (left <= 0) break;
-      this.memory.written(gpa, Math.min(left, length));
-      left -= length;
-    }
-    this.ranges = [];
-    this.status &= ~ST_ACTIVE;
+  complete(): void {
+    this.stop();
   }
 
   cancel(): void {
     this.waiting = undefined;
-    this.ranges = [];
-    this.status &= ~ST_ACTIVE;
+    this.stop();
   }
 
   /** The drive raised INTRQ. */
@@ -113,7 +144,7 @@ export class BusMaster implements DmaEngine {
       if (rising) {
         this.status |= ST_ACTIVE;
         this.go();
-      } else if (!(value & CMD_START)) this.status &= ~ST_ACTIVE;
+      } else if (!(value & CMD_START)) this.stop();
     } else if (offset === 2) this.status = ((this.status & ~ST_CAPABLE) | (value & ST_CAPABLE)) & ~(value & (ST_ERROR | ST_INTERRUPT));
     else if (offset >= 4 && offset < 8) {
       const shift = (offset - 4) * 8;
@@ -129,21 +160,26 @@ export class BusMaster implements DmaEngine {
     this.waiting = undefined;
     this.status |= ST_ACTIVE;
     if (((this.command & CMD_TO_MEMORY) !== 0) !== waiting.toMemory) this.log.guest('bus master started in the wrong direction');
-    const views: Uint8Array[] = [];
-    this.ranges = [];
+    const ranges: { gpa: number; length: number }[] = [];
     let left = waiting.bytes;
     for (let index = 0; index < MAX_DESCRIPTORS && left > 0; index++) {
       const at = this.table + index * 8;
       const gpa = (this.memory.read32(at) & ~1) >>> 0;
       const word = this.memory.read32(at + 4);
       const length = Math.min(left, word & 0xfffe || 0x10000);
-      this.ranges.push({ gpa, length });
-      views.push(...this.memory.views(gpa, length, waiting.toMemory));
+      ranges.push({ gpa, length });
       left -= length;
       if ((word >>> 16) & LAST) break;
     }
     // A table shorter than the command: hardware leaves the transfer hanging; what is described is moved and the rest reported.
     if (left > 0) this.status |= ST_ERROR;
-    waiting.start(views);
+    this.transfer = new Transfer(this.memory, ranges);
+    waiting.start(this.transfer);
+  }
+
+  private stop(): void {
+    if (this.transfer) this.transfer.live = false;
+    this.transfer = undefined;
+    this.status &= ~ST_ACTIVE;
   }
 }

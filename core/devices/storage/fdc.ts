@@ -5,7 +5,7 @@
  * The medium spins infinitely fast: data comes as soon as the host has it. Seeks and resets take a fixed short time, because software
  * may clear its interrupt flag only after it gave the command. Scan commands are answered as invalid.
  */
-import { BLOCK_OK, BLOCK_READ_ONLY, type BlockDevice, type BlockStatus } from '../../backend/asyncblock.ts';
+import { BLOCK_NO_MEDIUM, BLOCK_OK, BLOCK_READ_ONLY, type BlockDevice, type BlockStatus } from '../../backend/asyncblock.ts';
 import type { Device } from '../../bus/device.ts';
 import type { IrqLine } from '../../bus/irq.ts';
 import type { PortBus } from '../../bus/portbus.ts';
@@ -160,8 +160,10 @@ export class Fdc implements Device {
   private readonly media: readonly (BlockDevice | undefined)[];
   private readonly log: Logger;
   private readonly eventTimer: Timer;
+  /** Answers a transfer that has nothing to ask the disk for. */
+  private readonly answerTimer: Timer;
   /** Data of the transfer under way; shared, so that the disk thread can fill it. */
-  private readonly buffer = new Uint8Array(new SharedArrayBuffer(BUFFER_SIZE));
+  private buffer = new Uint8Array(new SharedArrayBuffer(BUFFER_SIZE));
   private drives: Drive[] = [freshDrive(), freshDrive(), freshDrive(), freshDrive()];
   private dor = 0;
   private tdr = 0;
@@ -194,6 +196,7 @@ export class Fdc implements Device {
     this.media = drives;
     this.log = log;
     this.eventTimer = clock.createTimer(() => this.event());
+    this.answerTimer = clock.createTimer(() => this.diskDone(this.media[this.command[1]! & 3]?.info ? BLOCK_OK : BLOCK_NO_MEDIUM));
     drives.forEach((device, index) => {
       device?.onMediaChange(() => {
         this.drives[index]!.changed = true;
@@ -286,9 +289,11 @@ export class Fdc implements Device {
       lastId: drive.byte('lastId'),
     }));
     const eventIn = reader.optionalNumber('eventIn');
+    this.buffer = new Uint8Array(new SharedArrayBuffer(BUFFER_SIZE));
     this.buffer.set(buffer.subarray(0, BUFFER_SIZE));
     this.phase = PHASES.includes(phase) ? phase : 'command';
     this.generation++;
+    this.answerTimer.disarm();
     this.eventTimer.disarm();
     if (eventIn !== undefined) this.eventTimer.arm(this.clock.now() + eventIn);
     this.driveIrq();
@@ -370,6 +375,9 @@ export class Fdc implements Device {
 
   private abort(): void {
     this.generation++;
+    // The disk may still read or fill the old buffer: the next command gets another one.
+    if (this.phase === 'io') this.buffer = new Uint8Array(new SharedArrayBuffer(BUFFER_SIZE));
+    this.answerTimer.disarm();
     this.phase = 'command';
     this.command = [];
     this.result = [];
@@ -739,7 +747,7 @@ export class Fdc implements Device {
       else device.read(extent.offset, view, done);
     }
     // Nothing lies on the disk: the answer still must not come from inside the request.
-    if (waiting === 1) queueMicrotask(() => done(device?.info ? BLOCK_OK : 1));
+    if (waiting === 1) this.answerTimer.arm(this.clock.now());
     else waiting--;
   }
 
@@ -767,7 +775,7 @@ export class Fdc implements Device {
       waiting++;
       device.write(offset, [track], done);
     }
-    if (waiting === 1) queueMicrotask(() => done(BLOCK_OK));
+    if (waiting === 1) this.answerTimer.arm(this.clock.now());
     else waiting--;
   }
 

@@ -95,7 +95,7 @@ class Channel {
     this.control = 0;
     this.selected = 0;
     this.busMaster.reset();
-    for (const unit of this.units) unit?.reset();
+    for (const unit of this.units) unit?.hardReset();
     this.updateIrq();
   }
 
@@ -211,6 +211,7 @@ class Channel {
   }
 
   private command(code: number): void {
+    if (this.control & CTL_SRST) return;
     if (code === CMD_DIAGNOSTIC) {
       for (const unit of this.units) unit?.reset();
       this.selected = 0;
@@ -218,7 +219,8 @@ class Channel {
       return;
     }
     const { unit } = this;
-    if (!unit || (unit.status & (ST_BSY | ST_DRQ) && code !== CMD_DEVICE_RESET)) return;
+    if (!unit) return;
+    if (unit.status & (ST_BSY | ST_DRQ) && !(code === CMD_DEVICE_RESET && unit.packet)) return;
     unit.setInterrupt(false);
     unit.command(code);
   }
@@ -226,7 +228,7 @@ class Channel {
   private writeControl(value: number): void {
     const before = this.control;
     this.control = value & (CTL_NIEN | CTL_SRST | CTL_HOB);
-    if (value & CTL_SRST && !(before & CTL_SRST)) for (const unit of this.units) if (unit) unit.status = ST_BSY;
+    if (value & CTL_SRST && !(before & CTL_SRST)) for (const unit of this.units) unit?.holdReset();
     if (!(value & CTL_SRST) && before & CTL_SRST) {
       this.busMaster.cancel();
       for (const unit of this.units) unit?.reset();

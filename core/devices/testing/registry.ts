@@ -403,7 +403,7 @@ export const deviceRegistry: DeviceEntry[] = [
   }),
   entry({
     name: 'I440Fx',
-    create: (bench) => new I440Fx({ id: 'i440fx', physMap: bench.memory.physMap, ramBytes: 1 << 20, biosBytes: 0x40000 }),
+    create: (bench) => new I440Fx({ id: 'i440fx', memory: bench.memory, mmio: bench.mmio, biosBytes: 0x40000 }),
     mutate(bridge) {
       bridge.writeConfig(0x59, 0x30, 1);
       bridge.writeConfig(0x5a, 0x21, 1);
