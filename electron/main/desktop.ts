@@ -109,7 +109,7 @@ function listen(electron: ElectronParts, manager: Manager, links: Map<WebContent
     return channels.offer(event.sender, await manager.openChannel(vmId, kind as ChannelKind));
   });
   ipcMain.on(IPC.channelReady, (event, id: unknown) => {
-    if (own(event) && typeof id === 'number') channels.ready(event, id);
+    if (own(event) && typeof id === 'number') channels.ready(event.sender, id);
   });
   ipcMain.handle(IPC.openDialog, async (event, filters: unknown) => {
     if (!own(event)) return null;

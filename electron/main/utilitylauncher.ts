@@ -24,9 +24,14 @@ export class UtilityProcessLauncher implements ProcessLauncher {
 
 class UtilityHandle implements VmProcessHandle {
   private readonly child: UtilityProcess;
+  private readonly outputListeners: ((text: string) => void)[] = [];
 
   constructor(child: UtilityProcess) {
     this.child = child;
+    // V8 gave up, out of memory for one. The process ends by itself and 'exit' follows; without a listener the error would end this process too.
+    child.on('error', (type, location) => {
+      for (const listener of this.outputListeners) listener(`${type} in ${location}\n`);
+    });
   }
 
   get pid(): number | undefined {
@@ -47,11 +52,24 @@ class UtilityHandle implements VmProcessHandle {
   }
 
   onOutput(listener: (text: string) => void): void {
+    this.outputListeners.push(listener);
     this.child.stdout?.on('data', (chunk: Buffer) => listener(chunk.toString()));
     this.child.stderr?.on('data', (chunk: Buffer) => listener(chunk.toString()));
   }
 
   kill(): void {
+    const { pid } = this.child;
+    if (pid === undefined) {
+      // Not there yet, or gone: Electron can only end what runs.
+      this.child.once('spawn', () => this.kill());
+      return;
+    }
+    // Electron's own kill is SIGTERM, which a process that hangs never hears; it also reaps.
     this.child.kill();
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended already.
+    }
   }
 }

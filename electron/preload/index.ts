@@ -47,7 +47,13 @@ function channelOver(port: PagePort): DesktopChannel {
         if (event.data === null) {
           port.close();
           closed?.();
-        } else callback(event.data as Uint8Array);
+          return;
+        }
+        const bytes = event.data as Uint8Array;
+        const { length } = bytes;
+        callback(bytes);
+        // The main process holds the machine back while a slow page has too much before it.
+        port.postMessage(length);
       };
     },
     onClose: (callback) => {
