@@ -9,10 +9,13 @@ import { HypervueError } from '../util/errors.ts';
 export class RawDisk implements BlockBackend {
   readonly info: BlockInfo;
   private readonly file: RandomAccessFile;
+  /** Bytes that the file has had so far. */
+  private fileBytes: number;
 
-  private constructor(file: RandomAccessFile, info: BlockInfo) {
+  private constructor(file: RandomAccessFile, info: BlockInfo, fileBytes: number) {
     this.file = file;
     this.info = info;
+    this.fileBytes = fileBytes;
   }
 
   /** `sectorBytes` is 512 for disks and floppies, 2048 for CD-ROM. Throws 'corrupt' for an empty file. */
@@ -21,12 +24,20 @@ export class RawDisk implements BlockBackend {
     if (bytes === 0)
       throw new HypervueError('corrupt', `${file.path} is empty`, { path: file.path, operation: 'open disk' }, 'Choose another image.');
     const sizeBytes = Math.ceil(bytes / options.sectorBytes) * options.sectorBytes;
-    return new RawDisk(file, { sizeBytes, readOnly: options.readOnly || file.readOnly, label: file.path });
+    return new RawDisk(file, { sizeBytes, readOnly: options.readOnly || file.readOnly, label: file.path }, bytes);
   }
 
   async read(offset: number, target: Uint8Array): Promise<void> {
     this.check(offset, target.length, 'read');
     const got = await this.file.read(offset, target);
+    // Zeros in place of what was cut off meanwhile would be silent corruption.
+    if (offset + got < Math.min(offset + target.length, this.fileBytes))
+      throw new HypervueError(
+        'io-error',
+        `${this.info.label} became shorter while it was in use`,
+        { path: this.info.label, operation: 'read' },
+        'Put the whole file back.',
+      );
     if (got < target.length) target.fill(0, got);
   }
 
@@ -35,6 +46,7 @@ export class RawDisk implements BlockBackend {
     if (this.info.readOnly)
       throw new HypervueError('permission-denied', `${this.info.label} is read-only`, { path: this.info.label, operation: 'write' });
     await this.file.write(offset, source);
+    this.fileBytes = Math.max(this.fileBytes, offset + source.length);
   }
 
   async flush(): Promise<void> {
@@ -42,8 +54,11 @@ export class RawDisk implements BlockBackend {
   }
 
   async close(): Promise<void> {
-    await this.flush();
-    await this.file.close();
+    try {
+      await this.flush();
+    } finally {
+      await this.file.close();
+    }
   }
 
   private check(offset: number, length: number, operation: string): void {

@@ -26,21 +26,32 @@ export interface DriveServiceOptions {
   folder: string;
   post(message: ToMachine): void;
   /**
-   * The host could not complete a write (disk full, I/O error). The machine should be paused; the request is kept and
-   * tried again by `retry`.
+   * The host could not complete a write (disk full, I/O error). The machine should be paused. A write is kept and tried again by `retry`; a failed
+   * flush has been answered as an I/O error, because after one the system may have dropped what it could not write, and a second flush that
+   * succeeds proves nothing.
    */
   onHostError(drive: string, error: HypervueError): void;
   log: Logger;
 }
 
+/** Failed reads of one medium that are logged; a guest may try for ever. */
+const LOGGED_FAILURES = 20;
+
+/** A medium and what is under way on it. */
+interface OpenMedium {
+  backend: BlockBackend;
+  pending: number;
+  failures: number;
+  /** Called when nothing is under way any more. */
+  idle: (() => void)[];
+}
+
 /** The main thread's end of all drives: does the file I/O straight between files and guest RAM. */
 export class DriveService {
   private readonly options: DriveServiceOptions;
-  private readonly backends = new Map<string, BlockBackend>();
+  private readonly media = new Map<string, OpenMedium>();
   private readonly kinds = new Map<string, Drive['kind']>();
   private stuck: BlockRequest[] = [];
-  private pending = 0;
-  private idleWaiters: (() => void)[] = [];
   readBytes = 0;
   writtenBytes = 0;
 
@@ -56,7 +67,7 @@ export class DriveService {
         this.kinds.set(drive.id, drive.kind);
         const backend = await openDrive(drive, this.options.folder);
         if (!backend) continue;
-        this.backends.set(drive.id, backend);
+        this.media.set(drive.id, { backend, pending: 0, failures: 0, idle: [] });
         media[drive.id] = backend.info;
       }
     } catch (error) {
@@ -69,45 +80,65 @@ export class DriveService {
   async changeMedium(drive: string, imagePath: string | null, readOnly: boolean): Promise<void> {
     const kind = this.kinds.get(drive) ?? 'disk';
     const next = await openDrive({ kind, path: imagePath, readOnly }, this.options.folder);
-    const old = this.backends.get(drive);
-    if (next) this.backends.set(drive, next);
-    else this.backends.delete(drive);
+    const old = this.media.get(drive);
+    if (next) this.media.set(drive, { backend: next, pending: 0, failures: 0, idle: [] });
+    else this.media.delete(drive);
+    // What waits for room on the old medium must never reach the new one.
+    const lost = this.stuck.filter((request) => request.drive === drive);
+    this.stuck = this.stuck.filter((request) => request.drive !== drive);
+    for (const { id } of lost) this.options.post({ t: 'blockDone', drive, id, status: BLOCK_IO_ERROR });
+    if (lost.length)
+      this.options.log.error(`${drive}: ${lost.length} writes were lost, as the medium was changed before there was room for them`);
     // Out first, so that the guest sees a change even from one disc to another.
     if (old) this.options.post({ t: 'media', drive, info: undefined });
     if (next) this.options.post({ t: 'media', drive, info: next.info });
-    await old?.close();
+    if (old) await this.closeMedium(drive, old);
   }
 
   async handle(request: BlockRequest): Promise<void> {
-    this.pending++;
-    const status = await this.perform(request);
-    this.pending--;
-    if (status !== undefined) this.options.post({ t: 'blockDone', drive: request.drive, id: request.id, status });
-    if (this.pending === 0) for (const wake of this.idleWaiters.splice(0)) wake();
+    const medium = this.media.get(request.drive);
+    if (!medium) {
+      this.answer(request, BLOCK_NO_MEDIUM);
+      return;
+    }
+    medium.pending++;
+    const status = await this.perform(request, medium);
+    medium.pending--;
+    if (status !== undefined) this.answer(request, status);
+    if (medium.pending === 0) for (const wake of medium.idle.splice(0)) wake();
   }
 
-  /** Tries again what failed on the host; call when the machine resumes. */
-  retry(): void {
-    for (const request of this.stuck.splice(0)) void this.handle(request);
+  /** Tries again what failed on the host; call before the machine resumes. Resolves with false when something failed again. */
+  async retry(): Promise<boolean> {
+    await Promise.all(this.stuck.splice(0).map((request) => this.handle(request)));
+    return this.stuck.length === 0;
   }
 
   /** Flushes and closes every image, after requests under way have ended. */
   async close(): Promise<void> {
-    if (this.pending) await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
-    for (const [drive, backend] of this.backends) {
-      try {
-        await backend.close();
-      } catch (error) {
-        this.options.log.error(`${drive}: ${asHypervueError(error).message}`);
-      }
+    const media = [...this.media];
+    this.media.clear();
+    await Promise.all(media.map(([drive, medium]) => this.closeMedium(drive, medium)));
+    if (this.stuck.length) this.options.log.error(`${this.stuck.length} writes for which the host had no room are lost`);
+    this.stuck = [];
+  }
+
+  private answer({ drive, id }: BlockRequest, status: BlockStatus): void {
+    this.options.post({ t: 'blockDone', drive, id, status });
+  }
+
+  private async closeMedium(drive: string, medium: OpenMedium): Promise<void> {
+    if (medium.pending) await new Promise<void>((resolve) => medium.idle.push(resolve));
+    try {
+      await medium.backend.close();
+    } catch (error) {
+      this.options.log.error(`${drive}: ${asHypervueError(error).message}; what the guest wrote last may be lost`);
     }
-    this.backends.clear();
   }
 
   /** The status to answer with, or undefined when the request waits for `retry`. */
-  private async perform(request: BlockRequest): Promise<BlockStatus | undefined> {
-    const backend = this.backends.get(request.drive);
-    if (!backend) return BLOCK_NO_MEDIUM;
+  private async perform(request: BlockRequest, medium: OpenMedium): Promise<BlockStatus | undefined> {
+    const { backend } = medium;
     if (request.op === 'write' && backend.info.readOnly) return BLOCK_READ_ONLY;
     try {
       if (request.op === 'flush') {
@@ -126,12 +157,21 @@ export class DriveService {
     } catch (cause) {
       const error = asHypervueError(cause, { object: request.drive });
       if (request.op === 'read' || error.kind === 'invalid-argument') {
-        this.options.log.warn(`${request.drive}: ${request.op} at byte ${request.offset} failed: ${error.message}`);
+        medium.failures++;
+        if (medium.failures <= LOGGED_FAILURES)
+          this.options.log.warn(
+            `${request.drive}: ${request.op} at byte ${request.offset} failed: ${error.message}${medium.failures === LOGGED_FAILURES ? ' (further failures of this medium are not logged)' : ''}`,
+          );
         return BLOCK_IO_ERROR;
       }
-      this.stuck.push(request);
+      if (this.media.get(request.drive) !== medium) {
+        // The medium was changed meanwhile: there is nowhere left to try again.
+        this.options.log.error(`${request.drive}: ${request.op} at byte ${request.offset} failed: ${error.message}`);
+        return BLOCK_IO_ERROR;
+      }
+      if (request.op === 'write') this.stuck.push(request);
       this.options.onHostError(request.drive, error);
-      return undefined;
+      return request.op === 'write' ? undefined : BLOCK_IO_ERROR;
     }
   }
 }

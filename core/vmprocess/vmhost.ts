@@ -14,6 +14,7 @@ import { type LifecycleEvent, transition } from '../machine/lifecycle.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
 import { createVmMemory } from '../memory/vmmemory.ts';
+import { fileError } from '../platform/nodefile.ts';
 import { encodePng } from '../platform/png.ts';
 import { Emitter } from '../util/emitter.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
@@ -70,6 +71,8 @@ export class VmHost {
   private displayMode: DisplayMode | undefined;
   private startedAt = 0;
   private ended = false;
+  /** Why the host could not do what the guest asked, until a resume. */
+  private hostFailure: HypervueError | undefined;
   /** Count of RFB viewers, for statistics. */
   viewers: () => number = () => 0;
 
@@ -102,12 +105,19 @@ export class VmHost {
   /** Resolves when guest code runs. Rejects and leaves nothing open when the machine can't be set up. */
   async start(): Promise<void> {
     this.move('start');
+    /** Forced off meanwhile. */
+    const stillWanted = () => {
+      if (this.ended)
+        throw new HypervueError('cancelled', `${this.config.name} was turned off while it started`, { object: this.config.name });
+    };
     try {
       const definition = await this.definition();
+      stillWanted();
       this.memory = createVmMemory(definition.ramBytes);
       this.mailbox = new Mailbox(this.memory);
       const media = await this.drives.open(this.config.drives);
       const cpuWasm = await readFile(this.options.start.cpuWasmPath);
+      stillWanted();
       for (let index = 0; index < definition.serialPorts; index++) this.serial.push(this.serialHub(index));
       this.scanoutSource = new VgaScanout({
         memory: this.memory,
@@ -119,13 +129,18 @@ export class VmHost {
         },
       });
       await this.launch({ memory: this.memory, definition, cpuWasm: new Uint8Array(cpuWasm), media, port: undefined });
+      stillWanted();
       this.startedAt = performance.now();
       this.move('started');
       this.watch();
+      // The guest may have been quick to write.
+      if (this.hostFailure) this.hostError('disk', this.hostFailure);
     } catch (error) {
       const reason = asHypervueError(error, { object: this.config.name, operation: 'start' });
+      // Who ended it meanwhile also says how; what was opened since is closed all the same.
+      const endedMeanwhile = this.ended;
       await this.shutDownThreads();
-      this.move('failed', reason);
+      if (!endedMeanwhile) this.move('failed', reason);
       throw reason;
     }
   }
@@ -137,10 +152,15 @@ export class VmHost {
   }
 
   async resume(): Promise<void> {
+    transition(this.state, 'resume', this.config.name);
+    this.hostFailure = undefined;
+    // While the guest still stands: what did not fit before goes first, and when it does not fit yet the guest must not go on.
+    if (!(await this.drives.retry()) && this.hostFailure) throw this.hostFailure;
     const next = transition(this.state, 'resume', this.config.name);
-    this.drives.retry();
     await this.command('resume');
-    this.setState(next);
+    // A write may have failed again in the meantime, while the state still said paused.
+    if (this.hostFailure) await this.command('pause');
+    else this.setState(next);
   }
 
   async reset(): Promise<void> {
@@ -322,8 +342,20 @@ export class VmHost {
     if (port?.type === 'file') {
       const file = path.resolve(this.options.start.folder, port.path ?? `serial${index}.log`);
       let writing: Promise<void> = Promise.resolve();
+      let failing = false;
       hub.onOutput = (bytes) => {
-        writing = writing.then(() => appendFile(file, bytes)).catch((error) => this.log.error(`serial${index}: ${String(error)}`));
+        writing = writing
+          .then(() => appendFile(file, bytes))
+          .then(
+            () => {
+              failing = false;
+            },
+            (error) => {
+              // Once for each trouble: a guest writes on and on.
+              if (!failing) this.log.error(`serial${index}: ${fileError(error, file, 'write').message}; its output is lost meanwhile`);
+              failing = true;
+            },
+          );
       };
     }
     return hub;
@@ -331,10 +363,17 @@ export class VmHost {
 
   /** A write failed on the host: hold the machine so that the guest loses nothing. */
   private hostError(drive: string, error: HypervueError): void {
+    this.hostFailure = error;
     this.log.error(`${drive}: ${error.message}; the machine is paused`);
+    if (this.state === 'paused') {
+      this.setState('paused', error);
+      return;
+    }
     if (this.state !== 'running') return;
-    void this.command('pause').then(
-      () => this.setState('paused', error),
+    this.command('pause').then(
+      () => {
+        if (this.state === 'running' || this.state === 'paused') this.setState('paused', error);
+      },
       () => {},
     );
   }
@@ -379,6 +418,9 @@ export class VmHost {
     }
     await this.drives.close();
     for (const hub of this.serial) hub.close();
+    for (const { reject } of this.commands.values())
+      reject(new HypervueError('cancelled', `${this.config.name} was turned off meanwhile`, { object: this.config.name }));
+    this.commands.clear();
     this.port?.close();
     this.port = undefined;
     this.worker = undefined;
