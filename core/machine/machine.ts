@@ -52,6 +52,7 @@ import { installAcpi } from './acpi/acpifiles.ts';
 import { installDirectBoot, planDirectBoot } from './boot/directboot.ts';
 import type { MachineDefinition } from './definition.ts';
 import { installE820 } from './e820.ts';
+import { floppyDriveType } from './floppytype.ts';
 import type { HostMachineClock } from './machineclock.ts';
 import { installSmbios } from './smbios.ts';
 
@@ -346,7 +347,8 @@ export class Machine {
   }
 
   private floppyType(id: 'fd0' | 'fd1'): FloppyDriveType {
-    return this.options.definition.drives.some((drive) => drive.id === id) ? '1.44M' : 'none';
+    const { definition, drive } = this.options;
+    return definition.drives.some((bay) => bay.id === id) ? floppyDriveType(drive(id).info?.sizeBytes) : 'none';
   }
 }
 
