@@ -21,8 +21,11 @@ const WRITER = Buffer.from(
   '31c08ed88ed0bc007cb800108ec031ffb9007fb85a5afcf3abbe407cb280b80043cd13b02e7302b045baf803ee8306487c7f813e487ca02f72dfb021eef4ebfd10007f00000000100100000000000000',
   'hex',
 );
-/** Reads sector 2000 of the first hard disk for ever (int 13h, AH=42h): '.' or 'E'. */
-const READER = Buffer.from('31c08ed88ed0bc007cbe1f7cb280b80042cd13b02e7302b045baf803eeebea1000010000000010d007000000000000', 'hex');
+/** Reads sector 2000 of the first hard disk for ever (int 13h, AH=42h, the count set anew as the BIOS writes it back): '.' or 'E'. */
+const READER = Buffer.from(
+  '31c08ed88ed0bc007cc706277c0100be257cb280b80042cd13b02e7302b045baf803eeebe41000010000000010d007000000000000',
+  'hex',
+);
 const FIRST_SECTOR = 1;
 const LAST_SECTOR = 12_192;
 
