@@ -1,6 +1,6 @@
 import type { ErrorDto } from './errors.ts';
 import { type EventName, type EventPayload, type MethodName, methods, type ParsedParams, type Result } from './methods.ts';
-import type { Transport } from './transport.ts';
+import type { Transport, WireMessage } from './transport.ts';
 
 /** The manager's side: one function a method. */
 export type Handlers = { [M in MethodName]: (params: ParsedParams<M>) => Promise<Result<M>> };
@@ -30,7 +30,7 @@ export class ContractServer {
   }
 
   emit<E extends EventName>(event: E, payload: EventPayload<E>): void {
-    if (this.open) this.transport.send({ type: 'event', event, payload });
+    this.send({ type: 'event', event, payload });
   }
 
   private async receive(message: unknown): Promise<void> {
@@ -65,7 +65,7 @@ export class ContractServer {
     this.pending++;
     try {
       const result = await (this.options.handlers[name] as (p: unknown) => Promise<unknown>)(parsed.data);
-      if (this.open) this.transport.send({ type: 'result', id, result });
+      this.send({ type: 'result', id, result });
     } catch (error) {
       this.fail(id, this.options.toError(error, method));
     } finally {
@@ -74,6 +74,17 @@ export class ContractServer {
   }
 
   private fail(id: number, error: ErrorDto): void {
-    if (this.open) this.transport.send({ type: 'error', id, error });
+    this.send({ type: 'error', id, error });
+  }
+
+  /** A line that breaks in the middle of a message is one that has closed. */
+  private send(message: WireMessage): void {
+    if (!this.open) return;
+    try {
+      this.transport.send(message);
+    } catch {
+      this.open = false;
+      this.transport.close();
+    }
   }
 }

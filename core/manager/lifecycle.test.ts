@@ -426,6 +426,11 @@ describe('clients', () => {
       throw new Error('the line is broken');
     };
     h.manager.connect(broken);
+    const [asking, brokenToo] = memoryLine();
+    brokenToo.send = broken.send;
+    h.manager.connect(brokenToo);
+    // Its answer can't be sent either, which must not end the manager.
+    asking.send({ type: 'call', id: 1, method: 'vm.list', params: {} });
     const { id } = await started();
     await h.call('vm.forceOff', { id });
     const expected = h.client.states(id);

@@ -104,14 +104,7 @@ export class Manager {
 
   /** Pushes an event to every client. */
   emit<E extends EventName>(event: E, payload: EventPayload<E>): void {
-    for (const client of [...this.clients])
-      try {
-        client.emit(event, payload);
-      } catch (error) {
-        // One client's broken line must not keep the others, or the machine that speaks, from going on.
-        this.clients.delete(client);
-        this.options.log.warn(`a client was dropped: ${asHypervueError(error).message}`);
-      }
+    for (const client of [...this.clients]) client.emit(event, payload);
   }
 
   /** Opens a byte channel to a running machine. Rejects with 'not-found' or 'invalid-state'. */
