@@ -4,7 +4,7 @@ export const IPC = {
   message: 'hypervue:message',
   /** To the window: the manager is gone. */
   closed: 'hypervue:closed',
-  /** From the window: (kind, vmId) -> id of the channel. */
+  /** From the window: (kind, vmId) -> id of the channel, or { error }. */
   openChannel: 'hypervue:open-channel',
   /** From the window: ready to take the port of channel `id`. */
   channelReady: 'hypervue:channel-ready',

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { CONTENT_SECURITY_POLICY } from './security.ts';
+import { CONTENT_SECURITY_POLICY, isOwnPage } from './security.ts';
+import { APP_ORIGIN } from './windows.ts';
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -12,18 +13,33 @@ const TYPES: Record<string, string> = {
   '.json': 'application/json',
 };
 
-/** Answers app:// requests from the built renderer; anything outside its folder is 404. */
+/** Answers requests for the app's pages from the built renderer; anything outside its folder, or of another host, is 404. */
 export function appProtocolHandler(rendererFolder: string): (request: { url: string }) => Promise<Response> {
   const root = path.resolve(rendererFolder);
   return async ({ url }) => {
-    const name = decodeURIComponent(new URL(url).pathname);
-    const file = path.resolve(root, `.${name === '/' ? '/index.html' : name}`);
-    const type = TYPES[path.extname(file)];
-    if (!file.startsWith(root + path.sep) || !type) return new Response('not found', { status: 404 });
+    const file = fileOf(root, url);
+    const type = file && TYPES[path.extname(file)];
+    if (!type) return notFound();
     try {
-      return new Response(await readFile(file), { headers: { 'content-type': type, 'content-security-policy': CONTENT_SECURITY_POLICY } });
+      return new Response(await readFile(file), {
+        headers: { 'content-type': type, 'content-security-policy': CONTENT_SECURITY_POLICY, 'x-content-type-options': 'nosniff' },
+      });
     } catch {
-      return new Response('not found', { status: 404 });
+      return notFound();
     }
   };
+}
+
+const notFound = () => new Response('not found', { status: 404 });
+
+function fileOf(root: string, url: string): string | undefined {
+  if (!isOwnPage(url, APP_ORIGIN)) return undefined;
+  try {
+    const name = decodeURIComponent(new URL(url).pathname);
+    const file = path.resolve(root, `.${name === '/' ? '/index.html' : name}`);
+    return file.startsWith(root + path.sep) ? file : undefined;
+  } catch {
+    // Percent signs that encode nothing.
+    return undefined;
+  }
 }

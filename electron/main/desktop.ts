@@ -1,23 +1,25 @@
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import type { IpcMainEvent, WebContents } from 'electron';
-import type { DesktopFileFilter } from '../../core/contract/desktopbridge.ts';
-import { type ChannelKind, channelKinds } from '../../core/contract/methods.ts';
 import type { Manager } from '../../core/manager/manager.ts';
 import { appFolders } from '../../core/platform/folders.ts';
 import { appVersion } from '../../core/server/appversion.ts';
 import { appResources, openManager } from '../../core/server/openmanager.ts';
-import { asHypervueError, HypervueError } from '../../core/util/errors.ts';
-import { IPC } from '../ipcnames.ts';
+import { asHypervueError } from '../../core/util/errors.ts';
+import type { Logger } from '../../core/util/logger.ts';
 import { appProtocolHandler } from './appprotocol.ts';
 import { ChannelBridge } from './channelbridge.ts';
-import { WindowTransport } from './contractlink.ts';
-import { desktopLog } from './desktoplog.ts';
+import { desktopLog, logFile } from './desktoplog.ts';
 import type { ElectronParts } from './electronparts.ts';
+import { listen } from './ipc.ts';
 import { installMenu } from './menu.ts';
-import { mayQuit } from './quitting.ts';
-import { isOwnPage, lockDown } from './security.ts';
+import { Pages } from './pages.ts';
+import { quitProperly } from './quitting.ts';
+import { lockDown } from './security.ts';
 import { UtilityProcessLauncher } from './utilitylauncher.ts';
 import { APP_ORIGIN, APP_SCHEME, Windows } from './windows.ts';
+
+/** Below the configuration: what Chromium keeps of the windows. */
+const PROFILE_FOLDER = 'browser';
 
 export interface DesktopPlaces {
   /** import.meta.url of the program's entry. */
@@ -29,6 +31,18 @@ export interface DesktopPlaces {
 /** Starts the desktop app. Returns when its window is up, or at once when another instance runs already and was brought to the front. */
 export async function startDesktop(electron: ElectronParts, places: DesktopPlaces): Promise<void> {
   const { app } = electron;
+  const folders = appFolders();
+  const log = desktopLog(folders.config);
+  process.on('uncaughtExceptionMonitor', (error) => log.error(error.stack ?? error.message));
+  try {
+    // The lock of the single instance lies there too: programs with libraries of their own don't count as one.
+    const profile = path.join(folders.config, PROFILE_FOLDER);
+    mkdirSync(profile, { recursive: true, mode: 0o700 });
+    app.setPath('userData', profile);
+  } catch (error) {
+    fail(electron, log, 'Hypervue can’t write its folder', error);
+    return;
+  }
   if (!app.requestSingleInstanceLock()) {
     app.quit();
     return;
@@ -36,12 +50,9 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
   electron.protocol.registerSchemesAsPrivileged([
     { scheme: APP_SCHEME, privileges: { standard: true, secure: true, supportFetchAPI: true } },
   ]);
-  const folders = appFolders();
-  const log = desktopLog(folders.config);
   await app.whenReady();
   lockDown(app, electron.session.defaultSession, APP_ORIGIN);
-  const { rendererFolder } = appResources(places.entry);
-  electron.protocol.handle(APP_SCHEME, appProtocolHandler(rendererFolder));
+  electron.protocol.handle(APP_SCHEME, appProtocolHandler(appResources(places.entry).rendererFolder));
 
   let manager: Manager;
   try {
@@ -54,109 +65,45 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
       launcher: new UtilityProcessLauncher(electron.utilityProcess, path.join(places.outFolder, 'main', 'vmprocess.js')),
     });
   } catch (error) {
-    const failure = asHypervueError(error);
-    log.error(failure.message);
-    electron.dialog.showErrorBox('Hypervue can’t open its library', [failure.message, failure.fix].filter(Boolean).join('\n\n'));
-    app.exit(1);
+    fail(electron, log, 'Hypervue can’t open its library', error);
     return;
   }
 
-  const links = new Map<WebContents, WindowTransport>();
-  const link = (contents: WebContents) => {
-    const connect = () => {
-      const transport = new WindowTransport(contents);
-      links.set(contents, transport);
-      manager.connect(transport);
-    };
-    connect();
-    contents.once('destroyed', () => links.delete(contents));
-    contents.on('did-start-navigation', ({ isMainFrame, isSameDocument }) => {
-      if (!isMainFrame || isSameDocument) return;
-      links.get(contents)?.end();
-      connect();
-    });
-    contents.on('render-process-gone', (_event, { reason }) => {
-      if (reason === 'clean-exit') return;
-      // Machines are elsewhere: the page can simply come back.
-      log.error(`a window's page ended: ${reason}`);
-      contents.reload();
-    });
-  };
-  const windows = new Windows(electron.BrowserWindow, places.outFolder, link);
-  listen(electron, manager, links);
-  installMenu(electron, {
-    showMain: () => void windows.showMain(),
-    newMachine: () => void windows.showMain().then(() => windows.mainWindow?.webContents.executeJavaScript("location.hash = '#/new'")),
-  });
-  app.on('second-instance', () => void windows.showMain());
-  app.on('activate', () => void windows.showMain());
-  quitProperly(electron, manager, windows, log);
-  await windows.showMain();
-}
-
-/** IPC from windows. Only the app's own pages are heard. */
-function listen(electron: ElectronParts, manager: Manager, links: Map<WebContents, WindowTransport>): void {
-  const { ipcMain } = electron;
-  const own = (event: Pick<IpcMainEvent, 'senderFrame'>) => isOwnPage(event.senderFrame?.url ?? '', APP_ORIGIN);
   const channels = new ChannelBridge(electron.MessageChannelMain);
-  ipcMain.on(IPC.message, (event, message: unknown) => {
-    if (own(event)) links.get(event.sender)?.deliver(message);
+  const pages = new Pages({ manager, channels, log, now: Date.now, askToReload: () => askToReload(electron) });
+  const windows = new Windows(electron.BrowserWindow, places.outFolder, (contents) => pages.adopt(contents));
+  const show = (hash?: string) => windows.showMain(hash).catch((error) => log.error(`the window: ${asHypervueError(error).message}`));
+  listen(electron, manager, pages, channels);
+  installMenu(electron, {
+    showMain: () => void show(),
+    newMachine: () => void show('#/new'),
+    about: () => void show('#/about'),
+    showLog: () => electron.shell.showItemInFolder(logFile(folders.config)),
   });
-  ipcMain.handle(IPC.openChannel, async (event, kind: unknown, vmId: unknown) => {
-    if (!own(event)) throw new HypervueError('permission-denied', 'this page does not belong to Hypervue');
-    if (typeof vmId !== 'string' || !(channelKinds as readonly unknown[]).includes(kind))
-      throw new HypervueError('invalid-argument', 'there is no such channel');
-    return channels.offer(event.sender, await manager.openChannel(vmId, kind as ChannelKind));
-  });
-  ipcMain.on(IPC.channelReady, (event, id: unknown) => {
-    if (own(event) && typeof id === 'number') channels.ready(event.sender, id);
-  });
-  ipcMain.handle(IPC.openDialog, async (event, filters: unknown) => {
-    if (!own(event)) return null;
-    const window = electron.BrowserWindow.fromWebContents(event.sender);
-    const options = { properties: ['openFile' as const], filters: fileFilters(filters) };
-    const { canceled, filePaths } = await (window
-      ? electron.dialog.showOpenDialog(window, options)
-      : electron.dialog.showOpenDialog(options));
-    return canceled ? null : (filePaths[0] ?? null);
-  });
+  app.on('second-instance', () => void show());
+  app.on('activate', () => void show());
+  quitProperly(electron, manager, log, () => void show());
+  await show();
 }
 
-/** What a page asked for, as far as it is well-formed. */
-function fileFilters(value: unknown): DesktopFileFilter[] {
-  if (!Array.isArray(value)) return [];
-  return value
-    .filter((item): item is DesktopFileFilter => typeof item?.name === 'string' && Array.isArray(item.extensions))
-    .map(({ name, extensions }) => ({ name, extensions: extensions.filter((extension) => /^(\*|[\w.-]{1,16})$/.test(String(extension))) }));
+/** Nothing can be done without it: say why, and end. */
+function fail(electron: Pick<ElectronParts, 'app' | 'dialog'>, log: Logger, title: string, error: unknown): void {
+  const { message, fix } = asHypervueError(error);
+  log.error(`${title}: ${message}`);
+  electron.dialog.showErrorBox(title, [message, fix].filter(Boolean).join('\n\n'));
+  electron.app.exit(1);
 }
 
-/** Quitting asks about running machines first, then turns off what is left and flushes disks. */
-function quitProperly(electron: ElectronParts, manager: Manager, windows: Windows, log: ReturnType<typeof desktopLog>): void {
-  const { app } = electron;
-  let state: 'running' | 'asking' | 'closed' = 'running';
-  app.on('before-quit', (event) => {
-    if (state === 'closed') return;
-    event.preventDefault();
-    if (state === 'asking') return;
-    state = 'asking';
-    mayQuit(electron, manager, log)
-      .then(async (quit) => {
-        if (!quit) {
-          state = 'running';
-          // The question may have come from closing the last window.
-          await windows.showMain();
-          return;
-        }
-        await manager.close();
-        state = 'closed';
-        app.quit();
-      })
-      .catch((error) => {
-        state = 'running';
-        log.error(asHypervueError(error).message);
-      });
+async function askToReload(electron: Pick<ElectronParts, 'dialog'>): Promise<boolean> {
+  const { response } = await electron.dialog.showMessageBox({
+    type: 'error',
+    title: 'Hypervue',
+    message: 'This window keeps failing',
+    detail: 'Machines go on running. The log says more.',
+    buttons: ['Load it again', 'Close the window'],
+    defaultId: 0,
+    cancelId: 1,
+    noLink: true,
   });
-  app.on('window-all-closed', () => {
-    if (process.platform !== 'darwin') app.quit();
-  });
+  return response === 0;
 }

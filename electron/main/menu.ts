@@ -4,11 +4,13 @@ import type { ElectronParts } from './electronparts.ts';
 export interface MenuActions {
   newMachine(): void;
   showMain(): void;
+  about(): void;
+  showLog(): void;
 }
 
 /**
- * The application menu. Its accelerators are few: the console's guest wants the keys, so nothing but what systems expect is taken, and on Linux and
- * Windows the menu shows only with Alt.
+ * The application menu. Its keys are those of its roles, which a page gets first: the console keeps all keys from it (`preventDefault`) while the guest
+ * has them. For the same reason no item has a key of its own, and on Linux and Windows the menu shows only with Alt.
  */
 export function menuTemplate(platform: NodeJS.Platform, name: string, actions: MenuActions): MenuItemConstructorOptions[] {
   const mac = platform === 'darwin';
@@ -17,7 +19,7 @@ export function menuTemplate(platform: NodeJS.Platform, name: string, actions: M
     template.push({
       label: name,
       submenu: [
-        { role: 'about' },
+        { label: `About ${name}`, click: actions.about },
         { type: 'separator' },
         { role: 'hide' },
         { role: 'hideOthers' },
@@ -61,10 +63,18 @@ export function menuTemplate(platform: NodeJS.Platform, name: string, actions: M
       ],
     },
     { label: 'Window', submenu: [{ role: 'minimize' }, { role: 'close' }] },
+    {
+      label: 'Help',
+      role: 'help',
+      submenu: [
+        { label: 'Show log file', click: actions.showLog },
+        ...(mac ? [] : [{ type: 'separator' as const }, { label: `About ${name}`, click: actions.about }]),
+      ],
+    },
   );
   return template;
 }
 
-export function installMenu(electron: Pick<ElectronParts, 'app' | 'Menu'>, actions: MenuActions): void {
-  electron.Menu.setApplicationMenu(electron.Menu.buildFromTemplate(menuTemplate(process.platform, electron.app.name, actions)));
+export function installMenu(electron: Pick<ElectronParts, 'Menu'>, actions: MenuActions): void {
+  electron.Menu.setApplicationMenu(electron.Menu.buildFromTemplate(menuTemplate(process.platform, 'Hypervue', actions)));
 }

@@ -1,4 +1,5 @@
 import type { Manager } from '../../core/manager/manager.ts';
+import { asHypervueError } from '../../core/util/errors.ts';
 import type { Logger } from '../../core/util/logger.ts';
 import type { ElectronParts } from './electronparts.ts';
 
@@ -7,6 +8,7 @@ const SHUTDOWN_MS = 90_000;
 const POLL_MS = 250;
 
 export type QuitChoice = 'shutdown' | 'force-off' | 'cancel';
+type QuitManager = Pick<Manager, 'running' | 'close'> & { handlers: Pick<Manager['handlers'], 'vm.resume' | 'vm.shutdown'> };
 
 /** Asks what becomes of running machines. */
 export async function askAboutRunning(electron: Pick<ElectronParts, 'dialog'>, names: string[]): Promise<QuitChoice> {
@@ -24,35 +26,75 @@ export async function askAboutRunning(electron: Pick<ElectronParts, 'dialog'>, n
   return (['shutdown', 'force-off', 'cancel'] as const)[response] ?? 'cancel';
 }
 
-/** Presses every power button and waits for the guests. Resolves with the names of machines that still run. */
-export async function shutDownAll(manager: Manager, log: Logger, timeoutMs = SHUTDOWN_MS): Promise<string[]> {
+/** Presses every power button and waits until the guests are off, `timeoutMs` are over or `again` says that the user asks once more. */
+export async function shutDownAll(manager: QuitManager, log: Logger, timeoutMs: number, again: () => boolean): Promise<void> {
   for (const { id, name, state } of manager.running())
     try {
       // A paused guest can't react.
       if (state === 'paused') await manager.handlers['vm.resume']({ id });
       await manager.handlers['vm.shutdown']({ id });
     } catch (error) {
-      log.warn(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      log.warn(`${name}: ${asHypervueError(error).message}`);
     }
   const deadline = Date.now() + timeoutMs;
-  while (manager.running().length && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  return manager.running().map(({ name }) => name);
+  while (manager.running().length && Date.now() < deadline && !again()) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 }
 
-/** Whether the program may quit now: nothing runs any more, or the user lets it go. */
-export async function mayQuit(
-  electron: Pick<ElectronParts, 'dialog'>,
-  manager: Manager,
+/** Quitting asks about running machines first, then turns off what is left and flushes disks. `stay` is called when the program goes on after all. */
+export function quitProperly(
+  electron: Pick<ElectronParts, 'app' | 'dialog'>,
+  manager: QuitManager,
   log: Logger,
-  timeoutMs?: number,
-): Promise<boolean> {
-  for (;;) {
-    const names = manager.running().map(({ name }) => name);
-    if (!names.length) return true;
-    const choice = await askAboutRunning(electron, names);
-    if (choice === 'cancel') return false;
-    if (choice === 'force-off') return true;
-    // Guests that ignored the button bring the question back with their names.
-    await shutDownAll(manager, log, timeoutMs);
-  }
+  stay: () => void,
+  timeoutMs = SHUTDOWN_MS,
+): void {
+  const { app, dialog } = electron;
+  let state: 'running' | 'asking' | 'waiting' | 'closing' | 'closed' = 'running';
+  let again = false;
+
+  /** Whether the program may quit now: nothing runs any more, or the user lets it go. */
+  const mayQuit = async (): Promise<boolean> => {
+    for (;;) {
+      state = 'asking';
+      const names = manager.running().map(({ name }) => name);
+      if (!names.length) return true;
+      const choice = await askAboutRunning({ dialog }, names);
+      if (choice === 'cancel') return false;
+      if (choice === 'force-off') return true;
+      state = 'waiting';
+      again = false;
+      // Guests that ignored the button bring the question back with their names.
+      await shutDownAll(manager, log, timeoutMs, () => again);
+    }
+  };
+
+  const quit = async (): Promise<void> => {
+    if (!(await mayQuit())) {
+      state = 'running';
+      // The question may have come from closing the last window.
+      stay();
+      return;
+    }
+    state = 'closing';
+    await manager.close();
+    state = 'closed';
+    app.quit();
+  };
+
+  app.on('before-quit', (event) => {
+    if (state === 'closed') return;
+    event.preventDefault();
+    // Who quits again while guests shut down does not want to wait any longer.
+    if (state === 'waiting') again = true;
+    if (state !== 'running') return;
+    quit().catch((error) => {
+      log.error(`quitting: ${asHypervueError(error).message}`);
+      state = 'running';
+      stay();
+    });
+  });
+  app.on('window-all-closed', () => {
+    // Who closed the window while guests shut down has been asked.
+    if (process.platform !== 'darwin' && state !== 'waiting') app.quit();
+  });
 }

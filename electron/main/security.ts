@@ -20,7 +20,8 @@ export function lockDown(
       if (!isOwnPage(event.url, origin)) event.preventDefault();
     });
     contents.on('will-attach-webview', (event) => event.preventDefault());
-    contents.setWindowOpenHandler(({ url }) => ({ action: isOwnPage(url, origin) ? 'allow' : 'deny' }));
+    // Windows that may open others say so themselves.
+    contents.setWindowOpenHandler(() => ({ action: 'deny' }));
   });
 }
 

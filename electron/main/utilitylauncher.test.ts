@@ -63,7 +63,22 @@ test('messages, output and the end pass through', async () => {
   child.stderr.write('oops\n');
   await vi.waitFor(() => expect(seen).toHaveLength(2));
   child.emit('exit', 7);
-  expect(seen).toEqual([{ type: 'ready' }, 'oops\n', [7, null]]);
+  // The last words come after the end, and are heard before it is told.
+  child.stderr.end('out of memory\n');
+  child.stdout.end();
+  await vi.waitFor(() => expect(seen).toHaveLength(4));
+  expect(seen).toEqual([{ type: 'ready' }, 'oops\n', 'out of memory\n', [7, null]]);
+});
+
+test('the end is told also when a grandchild holds the output open', async () => {
+  const { child, handle } = launched();
+  let ended = false;
+  handle.onOutput(() => {});
+  handle.onExit(() => {
+    ended = true;
+  });
+  child.emit('exit', 1);
+  await vi.waitFor(() => expect(ended).toBe(true));
 });
 
 test("a fatal error of the process's V8 becomes output and does not end the app", () => {

@@ -1,8 +1,12 @@
+import type { Readable } from 'node:stream';
 import type { UtilityProcess, utilityProcess as UtilityProcessModule } from 'electron';
 import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmProcessHandle } from '../../core/engine/builtin/protocol.ts';
 
 /** Environment that a VM process needs; everything else stays with the main process. */
 const KEPT = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LC_ALL', 'SystemRoot', 'XDG_RUNTIME_DIR'];
+
+/** How long a process that ended may still be heard. */
+const OUTPUT_MS = 250;
 
 /** ProcessLauncher over Electron's utility processes: a VM's crash is seen here and takes nothing else down. */
 export class UtilityProcessLauncher implements ProcessLauncher {
@@ -48,13 +52,25 @@ class UtilityHandle implements VmProcessHandle {
 
   onExit(listener: (code: number | null, signal: string | null) => void): void {
     // Electron reports a signal as a code above 128 or a platform-specific number; 0 is the only clean end.
-    this.child.on('exit', (code) => listener(code, null));
+    this.child.on('exit', (code) => void this.outputEnded().then(() => listener(code, null)));
   }
 
   onOutput(listener: (text: string) => void): void {
     this.outputListeners.push(listener);
     this.child.stdout?.on('data', (chunk: Buffer) => listener(chunk.toString()));
     this.child.stderr?.on('data', (chunk: Buffer) => listener(chunk.toString()));
+  }
+
+  /** The last output may come after the end, and the error of a crash wants to quote it. */
+  private async outputEnded(): Promise<void> {
+    const ends = [this.child.stdout, this.child.stderr].map((stream) => {
+      if (!stream || (stream as Readable).readableEnded || (stream as Readable).destroyed) return undefined;
+      return new Promise<void>((resolve) => {
+        stream.once('end', () => resolve());
+        stream.once('close', () => resolve());
+      });
+    });
+    await Promise.race([Promise.all(ends), new Promise((resolve) => setTimeout(resolve, OUTPUT_MS))]);
   }
 
   kill(): void {

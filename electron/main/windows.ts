@@ -5,13 +5,16 @@ import type { BrowserWindow as BrowserWindowClass, BrowserWindowConstructorOptio
 export const APP_SCHEME = 'app';
 export const APP_ORIGIN = 'app://hypervue';
 
+/** Address of a detached console; ids of machines are UUIDs. */
+export function isConsolePage(url: string): boolean {
+  return /^app:\/\/hypervue\/(?:index\.html)?#\/console\/[0-9A-Za-z-]{1,64}$/.test(url);
+}
+
+/** What every window has. Size and place are the opener's. */
 export function windowOptions(preload: string): BrowserWindowConstructorOptions {
   return {
-    width: 1200,
-    height: 780,
     minWidth: 720,
     minHeight: 480,
-    show: false,
     title: 'Hypervue',
     autoHideMenuBar: true,
     webPreferences: { preload, sandbox: true, contextIsolation: true, nodeIntegration: false, webviewTag: false, spellcheck: false },
@@ -31,35 +34,31 @@ export class Windows {
     this.onOpened = onOpened;
   }
 
-  /** Shows the library window, making it when there is none. */
-  async showMain(): Promise<void> {
-    if (this.main && !this.main.isDestroyed()) {
-      if (this.main.isMinimized()) this.main.restore();
-      this.main.show();
-      this.main.focus();
+  /** Shows the library window, making it when there is none; at a page of its own when `hash` names one. */
+  async showMain(hash = ''): Promise<void> {
+    const { main } = this;
+    if (main && !main.isDestroyed()) {
+      if (main.isMinimized()) main.restore();
+      main.show();
+      main.focus();
+      if (hash) await main.webContents.executeJavaScript(`location.hash = ${JSON.stringify(hash)}`);
       return;
     }
-    const window = new this.BrowserWindow(windowOptions(this.preload));
+    const window = new this.BrowserWindow({ ...windowOptions(this.preload), width: 1200, height: 780, show: false });
     this.main = window;
     window.once('ready-to-show', () => window.show());
     window.on('closed', () => {
       if (this.main === window) this.main = undefined;
     });
     this.adopt(window.webContents);
-    await window.loadURL(`${APP_ORIGIN}/index.html`);
+    await window.loadURL(`${APP_ORIGIN}/index.html${hash}`);
   }
 
-  get mainWindow(): BrowserWindowClass | undefined {
-    return this.main;
-  }
-
-  /** Consoles that a page opens get the same locked-down settings. */
+  /** A page may open consoles, and nothing else; they get the same locked-down settings. */
   private adopt(contents: WebContents): void {
     this.onOpened(contents);
     contents.setWindowOpenHandler(({ url }) =>
-      url.startsWith(`${APP_ORIGIN}/`)
-        ? { action: 'allow', overrideBrowserWindowOptions: { ...windowOptions(this.preload), show: true, width: 1060, height: 760 } }
-        : { action: 'deny' },
+      isConsolePage(url) ? { action: 'allow', overrideBrowserWindowOptions: windowOptions(this.preload) } : { action: 'deny' },
     );
     contents.on('did-create-window', (window) => this.adopt(window.webContents));
   }

@@ -16,7 +16,8 @@ const bridge: DesktopBridge = {
     ipcRenderer.on(IPC.closed, () => callback());
   },
   openChannel: async (kind, vmId) => {
-    const id = (await ipcRenderer.invoke(IPC.openChannel, kind, vmId)) as number;
+    const id = (await ipcRenderer.invoke(IPC.openChannel, kind, vmId)) as number | { error: string };
+    if (typeof id !== 'number') throw new Error(id.error);
     return new Promise<DesktopChannel>((resolve) => {
       const take = (event: Electron.IpcRendererEvent, portId: number) => {
         if (portId !== id) return;

@@ -1,0 +1,69 @@
+import type { IpcMainEvent } from 'electron';
+import type { DesktopFileFilter } from '../../core/contract/desktopbridge.ts';
+import { type ChannelKind, channelKinds } from '../../core/contract/methods.ts';
+import type { Manager } from '../../core/manager/manager.ts';
+import { asHypervueError } from '../../core/util/errors.ts';
+import { IPC } from '../ipcnames.ts';
+import type { ChannelBridge } from './channelbridge.ts';
+import type { ElectronParts } from './electronparts.ts';
+import type { Pages } from './pages.ts';
+import { isOwnPage } from './security.ts';
+import { APP_ORIGIN } from './windows.ts';
+
+/** A file dialog with more kinds of files than this is nothing of ours. */
+const MAX_FILTERS = 16;
+
+/** Answers messages from windows. Only the app's own pages are heard. */
+export function listen(
+  electron: Pick<ElectronParts, 'ipcMain' | 'BrowserWindow' | 'dialog'>,
+  manager: Pick<Manager, 'openChannel'>,
+  pages: Pages,
+  channels: ChannelBridge,
+): void {
+  const { ipcMain } = electron;
+  const own = (event: Pick<IpcMainEvent, 'senderFrame'>) => isOwnPage(event.senderFrame?.url ?? '', APP_ORIGIN);
+  ipcMain.on(IPC.message, (event, message: unknown) => {
+    if (own(event)) pages.deliver(event.sender, message);
+  });
+  // An answer instead of a rejection: Electron would put the name of the IPC call before the message that people read.
+  ipcMain.handle(IPC.openChannel, async (event, kind: unknown, vmId: unknown): Promise<number | { error: string }> => {
+    const { sender } = event;
+    if (!own(event)) return { error: 'this page does not belong to Hypervue' };
+    if (typeof vmId !== 'string' || !(channelKinds as readonly unknown[]).includes(kind)) return { error: 'there is no such channel' };
+    const page = pages.current(sender);
+    try {
+      const channel = await manager.openChannel(vmId, kind as ChannelKind);
+      if (page && page === pages.current(sender)) return channels.offer(sender, channel);
+      // The page went while the machine answered, and nobody would ever close it.
+      channel.close();
+      return { error: 'the page is gone' };
+    } catch (error) {
+      return { error: asHypervueError(error).message };
+    }
+  });
+  ipcMain.on(IPC.channelReady, (event, id: unknown) => {
+    if (own(event) && typeof id === 'number') channels.ready(event.sender, id);
+  });
+  ipcMain.handle(IPC.openDialog, async (event, filters: unknown) => {
+    if (!own(event)) return null;
+    const window = electron.BrowserWindow.fromWebContents(event.sender);
+    const options = { properties: ['openFile' as const], filters: fileFilters(filters) };
+    const { canceled, filePaths } = await (window
+      ? electron.dialog.showOpenDialog(window, options)
+      : electron.dialog.showOpenDialog(options));
+    return canceled ? null : (filePaths[0] ?? null);
+  });
+}
+
+/** What a page asked for, as far as it is well-formed. */
+export function fileFilters(value: unknown): DesktopFileFilter[] {
+  if (!Array.isArray(value)) return [];
+  return value
+    .slice(0, MAX_FILTERS)
+    .filter((item): item is DesktopFileFilter => typeof item?.name === 'string' && Array.isArray(item.extensions))
+    .map(({ name, extensions }) => ({
+      name: name.slice(0, 100),
+      extensions: extensions.filter((extension) => typeof extension === 'string' && /^(\*|[\w.-]{1,16})$/.test(extension)),
+    }))
+    .filter(({ extensions }) => extensions.length > 0);
+}

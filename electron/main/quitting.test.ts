@@ -1,0 +1,127 @@
+import { EventEmitter } from 'node:events';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { nullLogger } from '../../core/util/logger.ts';
+import { quitProperly } from './quitting.ts';
+
+const SHUT_DOWN = 0;
+const FORCE_OFF = 1;
+const CANCEL = 2;
+
+/** A manager whose guests obey the power button, or don't. */
+function desktop(machines: { name: string; state?: string; deaf?: boolean }[]) {
+  const left = new Map(machines.map(({ name, state = 'running', deaf = false }) => [name, { id: name, name, state, deaf }]));
+  const calls: string[] = [];
+  const asked: { message: string; detail: string }[] = [];
+  const answers: ((response: number) => void)[] = [];
+  let quits = 0;
+  let stays = 0;
+  const app = Object.assign(new EventEmitter(), {
+    quit() {
+      let prevented = false;
+      app.emit('before-quit', { preventDefault: () => (prevented = true) });
+      if (!prevented) quits++;
+    },
+  });
+  const manager = {
+    running: () => [...left.values()],
+    close: async () => {
+      calls.push('close');
+      left.clear();
+      return [];
+    },
+    handlers: {
+      'vm.resume': async ({ id }: { id: string }) => void calls.push(`resume ${id}`),
+      'vm.shutdown': async ({ id }: { id: string }) => {
+        calls.push(`shutdown ${id}`);
+        if (!left.get(id)!.deaf) setTimeout(() => left.delete(id), 1000);
+      },
+    },
+  };
+  const dialog = {
+    showMessageBox: (question: (typeof asked)[number]) => {
+      asked.push(question);
+      return new Promise((resolve) => answers.push((response) => resolve({ response })));
+    },
+  };
+  quitProperly({ app, dialog } as never, manager as never, nullLogger, () => stays++, 5000);
+  return {
+    app,
+    asked,
+    calls,
+    left,
+    counts: () => ({ quits, stays }),
+    answer: async (response: number) => {
+      answers.shift()!(response);
+      await vi.advanceTimersByTimeAsync(0);
+    },
+  };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+test('without running machines it just quits, after the manager has closed', async () => {
+  const { app, asked, calls, counts } = desktop([]);
+  app.quit();
+  expect(counts().quits).toBe(0);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(counts()).toEqual({ quits: 1, stays: 0 });
+  expect(calls).toEqual(['close']);
+  expect(asked).toEqual([]);
+});
+
+test('cancelling leaves everything as it was, and the question comes again the next time', async () => {
+  const { app, asked, calls, counts, answer } = desktop([{ name: 'a' }]);
+  app.quit();
+  app.quit();
+  await answer(CANCEL);
+  expect(asked).toHaveLength(1);
+  expect(counts()).toEqual({ quits: 0, stays: 1 });
+  expect(calls).toEqual([]);
+  app.quit();
+  expect(asked).toHaveLength(2);
+});
+
+test('shutting down waits for every guest and wakes paused ones', async () => {
+  const { app, calls, counts, answer } = desktop([{ name: 'a' }, { name: 'b', state: 'paused' }]);
+  app.quit();
+  await answer(SHUT_DOWN);
+  expect(calls).toEqual(['shutdown a', 'resume b', 'shutdown b']);
+  await vi.advanceTimersByTimeAsync(900);
+  expect(counts().quits).toBe(0);
+  await vi.advanceTimersByTimeAsync(400);
+  expect(counts().quits).toBe(1);
+  expect(calls.at(-1)).toBe('close');
+});
+
+test('guests that ignore the button bring the question back, with their names only', async () => {
+  const { app, asked, calls, counts, answer } = desktop([{ name: 'good' }, { name: 'deaf', deaf: true }]);
+  app.quit();
+  expect(asked[0]!.message).toBe('2 machines are running');
+  await answer(SHUT_DOWN);
+  await vi.advanceTimersByTimeAsync(6000);
+  expect(asked[1]!.message).toBe('deaf is running');
+  expect(counts().quits).toBe(0);
+  await answer(FORCE_OFF);
+  expect(calls.at(-1)).toBe('close');
+  expect(counts().quits).toBe(1);
+});
+
+test('quitting again while guests shut down asks at once; closing the window meanwhile does not', async () => {
+  const { app, asked, answer } = desktop([{ name: 'deaf', deaf: true }]);
+  app.quit();
+  await answer(SHUT_DOWN);
+  app.emit('window-all-closed');
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(asked).toHaveLength(1);
+  app.quit();
+  await vi.advanceTimersByTimeAsync(300);
+  expect(asked).toHaveLength(2);
+});
+
+test('a long list of machines is cut', async () => {
+  const { app, asked } = desktop(Array.from({ length: 12 }, (_, i) => ({ name: `vm${i}` })));
+  app.quit();
+  expect(asked[0]!.detail).toContain('and 4 more');
+  expect(asked[0]!.detail).not.toContain('vm8');
+});
