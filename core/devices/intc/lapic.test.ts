@@ -139,6 +139,31 @@ test('a periodic timer comes again, and a count of zero stops it', () => {
   expect(intr()).toBe(false);
 });
 
+test('periods that the host missed are made up for', () => {
+  const { bench, enable, write, hub } = board();
+  enable();
+  write(0x3e0, 0x0b);
+  write(0x320, 0x20040);
+  write(0x380, 1_000_000);
+  let taken = 0;
+  const serve = (ns: number) => {
+    for (let passed = 0; passed < ns; passed += 50_000) {
+      bench.clock.advance(50_000);
+      if (hub.acknowledge() !== 0x40) continue;
+      taken++;
+      write(0xb0, 0);
+    }
+  };
+  // The machine thread did not run for 9.5 periods.
+  const clock = bench.clock as unknown as { time: { now: number } };
+  clock.time.now += 9_500_000;
+  bench.clock.runDue();
+  serve(10_500_000);
+  expect(taken).toBe(20);
+  serve(10_000_000);
+  expect(taken).toBe(30);
+});
+
 test('self interrupts, NMI and INIT by the command register', () => {
   const { enable, write, hub, events } = board();
   enable();

@@ -1,6 +1,7 @@
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
 import type { Clock, Timer } from '../../util/clock.ts';
+import { TickDebt } from '../timer/tickdebt.ts';
 
 /** The timer's input clock before the divider: 1 GHz, so that a count of 1 with divider 1 is one nanosecond. */
 const NS_PER_INPUT_TICK = 1;
@@ -12,6 +13,7 @@ export class LapicTimer {
   private readonly clock: Clock;
   private readonly timer: Timer;
   private readonly expired: () => void;
+  private readonly debt = new TickDebt();
   private initial = 0;
   /** Bits 0, 1 and 3 of the divide configuration register. */
   private divide = 0;
@@ -63,6 +65,7 @@ export class LapicTimer {
 
   reset(): void {
     this.timer.disarm();
+    this.debt.clear();
     this.initial = this.divide = this.baseTime = this.baseCount = 0;
     this.periodic = false;
   }
@@ -85,6 +88,7 @@ export class LapicTimer {
   }
 
   private start(count: number): void {
+    this.debt.clear();
     this.baseTime = this.clock.now();
     this.baseCount = count;
     if (count === 0) this.timer.disarm();
@@ -94,11 +98,16 @@ export class LapicTimer {
   private fire(now: number): void {
     if (this.periodic && this.initial > 0) {
       const period = this.initial * this.tickNs;
-      // Periods that passed unseen are one interrupt: the request bit holds one.
       const due = this.baseTime + this.baseCount * this.tickNs;
-      this.baseTime = due + Math.floor((now - due) / period) * period;
-      this.baseCount = this.initial;
-      this.timer.arm(Math.max(this.baseTime + period, now + MIN_PERIOD_NS));
+      if (now < due) this.debt.pay();
+      else {
+        const missed = Math.floor((now - due) / period);
+        this.debt.add(missed, period);
+        this.baseTime = due + missed * period;
+        this.baseCount = this.initial;
+      }
+      const next = this.baseTime + this.baseCount * this.tickNs;
+      this.timer.arm(Math.max(this.debt.next(now, next, period), now + MIN_PERIOD_NS));
     } else {
       this.baseCount = 0;
       this.baseTime = now;

@@ -151,18 +151,25 @@ describe('HPET', () => {
     expect([read(comparator(0)), read(comparator(0) + 4)]).toEqual([0x10000, 5]);
   });
 
-  it('periods that passed unseen are one interrupt, and the beat is kept', () => {
+  it('periods that the host missed are made up for at eight times the rate, and the beat is kept', () => {
     const rises = countRises(bench.wire('input20'));
     write(config(0), PERIODIC | INTERRUPT | SET_ACCUMULATOR | MODE_32 | route(20));
-    write(comparator(0), 10_000);
-    write(comparator(0), 10_000);
+    write(comparator(0), 80_000);
+    write(comparator(0), 80_000);
     write(CONFIGURATION, ENABLE);
     // The thread was away: time moves on and timers run late.
     const late = bench.clock as unknown as { time: { now: number } };
-    late.time.now += 10 * 95_000;
+    late.time.now += 10 * 79_000 * 10;
     bench.clock.runDue();
     expect(rises.count).toBe(1);
-    expect(read(comparator(0))).toBe(100_000);
+    expect(read(comparator(0))).toBe(800_000);
+    // One is due after 10000 ticks, eight are owed.
+    ticks(80_000);
+    expect(rises.count).toBe(9);
+    ticks(80_000);
+    expect(rises.count).toBe(11);
+    ticks(800_000);
+    expect(rises.count).toBe(21);
   });
 
   it('a route that is not offered does not stick', () => {

@@ -1,6 +1,7 @@
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
 import type { Clock, Timer } from '../../util/clock.ts';
+import { TickDebt } from './tickdebt.ts';
 
 export const HPET_NS_PER_TICK = 10;
 const MASK32 = 0xffffffffn;
@@ -36,9 +37,12 @@ export class HpetTimer {
   private readonly clock: Clock;
   private readonly alarm: Timer;
   private readonly expired: () => void;
+  private readonly debt = new TickDebt();
   private bits = 0;
   private match = MASK64;
   private period = 0n;
+  /** When the counter reaches `match`; undefined: not in sight. An interrupt that is owed may come before. */
+  private matchTime: number | undefined;
 
   constructor({ routes, clock, expired }: HpetTimerOptions) {
     this.routes = routes;
@@ -107,8 +111,8 @@ export class HpetTimer {
 
   /** Waits for the match from the given counter value on; undefined: the counter stands. */
   schedule(counter: bigint | undefined): void {
-    if (counter === undefined) this.alarm.disarm();
-    else this.wait((this.match - counter) & this.mask);
+    this.debt.clear();
+    this.wait(counter === undefined ? undefined : (this.match - counter) & this.mask);
   }
 
   /** Reports a match that lies in the past but has not been reported, before something else changes. */
@@ -118,30 +122,39 @@ export class HpetTimer {
     this.expired();
   }
 
-  /** After a match: the next one. Periods that passed unseen are left out. */
+  /** After an alarm: the next one. */
   advance(counter: bigint): void {
+    const now = this.clock.now();
+    if (this.matchTime !== undefined && now < this.matchTime) {
+      this.debt.pay();
+      this.arm(now);
+      return;
+    }
     const late = (counter - this.match) & this.mask;
     if (this.periodic && this.period > 0n) {
-      this.match = (this.match + (late / this.period + 1n) * this.period) & this.mask;
+      const missed = late / this.period;
+      this.debt.add(Number(missed), this.periodNs);
+      this.match = (this.match + (missed + 1n) * this.period) & this.mask;
       const distance = (this.match - counter) & this.mask;
       this.wait(distance < MIN_PERIOD_TICKS ? MIN_PERIOD_TICKS : distance);
     } else this.wait(this.mask + 1n - late);
   }
 
   reset(): void {
-    this.alarm.disarm();
+    this.debt.clear();
+    this.wait(undefined);
     this.bits = 0;
     this.match = MASK64;
     this.period = 0n;
   }
 
   save(): { [key: string]: StateValue } {
-    const { deadline } = this.alarm;
+    const { matchTime } = this;
     return {
       bits: this.bits,
       match: split(this.match),
       period: split(this.period),
-      remaining: deadline === undefined ? null : Math.max(0, Math.ceil((deadline - this.clock.now()) / HPET_NS_PER_TICK)),
+      remaining: matchTime === undefined ? null : Math.max(0, Math.ceil((matchTime - this.clock.now()) / HPET_NS_PER_TICK)),
     };
   }
 
@@ -151,13 +164,24 @@ export class HpetTimer {
     this.match = joined(reader, 'match') & this.mask;
     this.period = joined(reader, 'period') & this.mask;
     const remaining = reader.optionalNumber('remaining');
-    if (remaining === undefined) this.alarm.disarm();
-    else this.wait(BigInt(Math.floor(Math.min(Math.max(remaining, 0), Number(NEVER_TICKS)))));
+    this.debt.clear();
+    this.wait(remaining === undefined ? undefined : BigInt(Math.floor(Math.min(Math.max(remaining, 0), Number(NEVER_TICKS)))));
   }
 
-  private wait(ticks: bigint): void {
-    if (ticks > NEVER_TICKS) this.alarm.disarm();
-    else this.alarm.arm(this.clock.now() + Number(ticks) * HPET_NS_PER_TICK);
+  private get periodNs(): number {
+    return Number(this.period) * HPET_NS_PER_TICK;
+  }
+
+  /** The match is `ticks` away. */
+  private wait(ticks: bigint | undefined): void {
+    const now = this.clock.now();
+    this.matchTime = ticks === undefined || ticks > NEVER_TICKS ? undefined : now + Number(ticks) * HPET_NS_PER_TICK;
+    this.arm(now);
+  }
+
+  private arm(now: number): void {
+    if (this.matchTime === undefined) this.alarm.disarm();
+    else this.alarm.arm(this.debt.next(now, this.matchTime, this.periodNs));
   }
 }
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Bench, countRises } from '../testing/bench.ts';
-import { Pit, timeOfTick } from './pit.ts';
+import { PIT_HZ, Pit, timeOfTick } from './pit.ts';
 import { Port61 } from './port61.ts';
 
 let bench: Bench;
@@ -218,5 +218,52 @@ describe('port 61h', () => {
     expect(bench.in8(0x61) & 0x10).not.toBe(first);
     bench.out8(0x61, 0xfc);
     expect(bench.in8(0x61) & 0xcf).toBe(0x0c);
+  });
+});
+
+describe('a host that was away', () => {
+  /** Time passes without timers being served, as when the machine thread does not run. */
+  function away(count: number): void {
+    tick += count;
+    const clock = bench.clock as unknown as { time: { now: number } };
+    clock.time.now = timeOfTick(tick);
+    bench.clock.runDue();
+  }
+
+  it('gets the interrupts it missed delivered at eight times the rate, then the usual ones', () => {
+    program(0, 4, 10_000);
+    const rises = countRises(bench.wire('irq0'));
+    ticks(10_000);
+    expect(rises.count).toBe(1);
+    away(95_000);
+    expect(rises.count).toBe(2);
+    ticks(10_000);
+    // One was due, eight are owed; not all have come yet.
+    expect(rises.count).toBeGreaterThanOrEqual(8);
+    expect(rises.count).toBeLessThanOrEqual(10);
+    ticks(85_000);
+    expect(rises.count).toBe(20);
+    ticks(100_000);
+    expect(rises.count).toBe(30);
+  });
+
+  it('owes nothing any more once the guest has programmed the channel again', () => {
+    program(0, 4, 10_000);
+    away(95_000);
+    program(0, 4, 10_000);
+    const rises = countRises(bench.wire('irq0'));
+    ticks(9_999);
+    expect(rises.count).toBe(0);
+    ticks(1);
+    expect(rises.count).toBe(1);
+  });
+
+  it('owes a second at most', () => {
+    program(0, 4, 11_932);
+    away(PIT_HZ * 60);
+    const rises = countRises(bench.wire('irq0'));
+    ticks(PIT_HZ * 2);
+    expect(rises.count).toBeGreaterThan(290);
+    expect(rises.count).toBeLessThan(305);
   });
 });

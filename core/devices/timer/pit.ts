@@ -10,6 +10,7 @@ import type { PortBus } from '../../bus/portbus.ts';
 import type { DeviceState, StateValue } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
 import type { Clock, Timer } from '../../util/clock.ts';
+import { TickDebt } from './tickdebt.ts';
 
 export const PIT_HZ = 1193182;
 const PIT_BASE = 0x40;
@@ -223,6 +224,11 @@ class PitChannel {
     }
   }
 
+  /** Ticks between two rises of a wave that repeats by itself and is not about to change, else 0. */
+  get period(): number {
+    return (this.mode === 2 || this.mode === 3) && this.nextCount === 0 ? this.count : 0;
+  }
+
   private counter(tick: number): number {
     this.settle(tick);
     if (!this.started) return this.toBus(this.count);
@@ -322,7 +328,10 @@ export class Pit implements Device {
   private readonly clock: Clock;
   private readonly timer: Timer;
   private readonly channels = [new PitChannel(), new PitChannel(), new PitChannel()] as const;
+  private readonly debt = new TickDebt();
   private irqLevel = false;
+  /** Tick of channel 0's next rise by its own count; interrupts that are owed may come before. */
+  private nextRise = 0;
 
   constructor({ id, ports, irq, clock }: PitOptions) {
     this.id = id;
@@ -358,6 +367,7 @@ export class Pit implements Device {
   reset(_kind: 'power' | 'hard'): void {
     for (const channel of this.channels) channel.reset();
     this.channels[2].gate = false;
+    this.debt.clear();
     this.timer.disarm();
     this.setIrq(false);
   }
@@ -376,6 +386,7 @@ export class Pit implements Device {
     });
     this.irqLevel = irqLevel;
     this.irq.set(irqLevel);
+    this.debt.clear();
     this.rearm(tick);
   }
 
@@ -406,12 +417,16 @@ export class Pit implements Device {
       const out = this.channels[0].out(tick);
       // A fall, or the high level that modes 1 to 5 start with, as on the chip.
       if (out !== this.irqLevel) this.setIrq(out);
+      this.debt.clear();
       this.rearm(tick);
     }
   }
 
   private rise(): void {
     const tick = this.tick();
+    const period = this.channels[0].period;
+    if (tick < this.nextRise) this.debt.pay();
+    else if (period > 0) this.debt.add(Math.floor((tick - this.nextRise) / period), timeOfTick(period));
     this.setIrq(false);
     this.setIrq(true);
     this.rearm(tick);
@@ -419,8 +434,12 @@ export class Pit implements Device {
 
   private rearm(tick: number): void {
     const next = this.channels[0].nextRise(tick);
-    if (next === undefined) this.timer.disarm();
-    else this.timer.arm(timeOfTick(next));
+    if (next === undefined) {
+      this.timer.disarm();
+      return;
+    }
+    this.nextRise = next;
+    this.timer.arm(this.debt.next(this.clock.now(), timeOfTick(next), timeOfTick(this.channels[0].period)));
   }
 
   private setIrq(level: boolean): void {
