@@ -6,6 +6,8 @@ import { type BootPlan, FIRMWARE_TOP_BYTES, HIGH_MEMORY_START, LOW_MEMORY_START 
  * Linux/x86 boot protocol (kernel documentation, arch/x86/boot.rst). Offsets are those of the setup header in the image.
  */
 const SETUP_SECTS = 0x1f1;
+const SYSSIZE = 0x1f4;
+const VID_MODE = 0x1fa;
 const BOOT_FLAG = 0x1fe;
 const HEADER = 0x202;
 const VERSION = 0x206;
@@ -17,7 +19,10 @@ const RAMDISK_SIZE = 0x21c;
 const HEAP_END_PTR = 0x224;
 const CMD_LINE_PTR = 0x228;
 const INITRD_ADDR_MAX = 0x22c;
+const KERNEL_ALIGNMENT = 0x230;
+const RELOCATABLE_KERNEL = 0x234;
 const CMDLINE_SIZE = 0x238;
+const PREF_ADDRESS = 0x258;
 const INIT_SIZE = 0x260;
 
 const BOOT_FLAG_VALUE = 0xaa55;
@@ -32,7 +37,13 @@ const DEFAULT_CMDLINE_SIZE = 255;
 const REAL_MODE_ADDRESS = LOW_MEMORY_START;
 const REAL_MODE_BYTES = 0x10000;
 const CMDLINE_ADDRESS = REAL_MODE_ADDRESS + REAL_MODE_BYTES;
+/** Bytes for the command line without its final zero. */
+const CMDLINE_ROOM = 0xffff;
 const PAGE = 4096;
+/** `syssize` counts in these. */
+const PARAGRAPH = 16;
+/** Words that `vga=` takes besides numbers. */
+const VIDEO_MODES: { [word: string]: number } = { normal: 0xffff, ext: 0xfffe, ask: 0xfffd };
 
 /** True for an image with the boot protocol's signatures. */
 export function isBzImage(image: Uint8Array): boolean {
@@ -55,11 +66,13 @@ export function planBzImage({ kernel, initrd, cmdline, label }: DirectBoot, ramB
   if (setupBytes > REAL_MODE_BYTES / 2 || setupBytes >= kernel.length)
     throw fail('corrupt', 'the kernel image is cut off or damaged', 'Copy or download it again.');
   const protectedBytes = kernel.length - setupBytes;
-  const initBytes = version >= 0x20a ? Math.max(u32(kernel, INIT_SIZE), protectedBytes) : protectedBytes;
-  const kernelEnd = HIGH_MEMORY_START + initBytes;
-  const ramEnd = ramBytes - FIRMWARE_TOP_BYTES;
+  // The field was 16 bits wide once. The last paragraph need not be full; signatures may follow.
+  const paragraphs = version >= 0x204 ? u32(kernel, SYSSIZE) : u16(kernel, SYSSIZE);
+  if (protectedBytes <= (paragraphs - 1) * PARAGRAPH) throw fail('corrupt', 'the kernel image is cut off', 'Copy or download it again.');
+  const kernelEnd = Math.max(HIGH_MEMORY_START + protectedBytes, version >= 0x20a ? runtimeEnd(kernel) : 0);
+  const ramEnd = Math.min(ramBytes, memoryLimit(cmdline)) - FIRMWARE_TOP_BYTES;
   const line = new TextEncoder().encode(cmdline);
-  const lineMax = version >= 0x206 ? u32(kernel, CMDLINE_SIZE) : DEFAULT_CMDLINE_SIZE;
+  const lineMax = version >= 0x206 ? Math.min(u32(kernel, CMDLINE_SIZE), CMDLINE_ROOM) : DEFAULT_CMDLINE_SIZE;
   if (line.length > lineMax)
     throw fail('invalid-argument', `the command line has ${line.length} bytes, this kernel takes ${lineMax}`, 'Shorten the command line.');
   const needed = kernelEnd + (initrd ? initrd.length + PAGE : 0);
@@ -85,6 +98,8 @@ export function planBzImage({ kernel, initrd, cmdline, label }: DirectBoot, ramB
   setup[TYPE_OF_LOADER] = LOADER_UNDEFINED;
   setup[LOADFLAGS] = setup[LOADFLAGS]! | CAN_USE_HEAP;
   header.setUint16(HEAP_END_PTR, REAL_MODE_BYTES - 0x200 - 0x1000, true);
+  const mode = videoMode(cmdline);
+  if (mode !== undefined) header.setUint16(VID_MODE, mode, true);
   header.setUint32(CMD_LINE_PTR, CMDLINE_ADDRESS, true);
   header.setUint32(CODE32_START, HIGH_MEMORY_START, true);
   header.setUint32(RAMDISK_IMAGE, initrdAddress, true);
@@ -105,6 +120,42 @@ export function planBzImage({ kernel, initrd, cmdline, label }: DirectBoot, ramB
       if (initrd) memory.write(initrdAddress, initrd);
     },
   };
+}
+
+/** End of the memory in which the kernel unpacks itself and runs until it knows the memory map ("init_size" in the protocol). */
+function runtimeEnd(kernel: Uint8Array): number {
+  const preferred = u32(kernel, PREF_ADDRESS) + u32(kernel, PREF_ADDRESS + 4) * 2 ** 32;
+  const alignment = u32(kernel, KERNEL_ALIGNMENT) || 1;
+  const start = kernel[RELOCATABLE_KERNEL] ? Math.ceil(Math.max(preferred, HIGH_MEMORY_START) / alignment) * alignment : preferred;
+  return start + u32(kernel, INIT_SIZE);
+}
+
+/** Value of the last option `name=` of a command line. */
+function option(cmdline: string, name: string): string | undefined {
+  const words = cmdline.split(/[ \t\n]+/).filter((word) => word.startsWith(`${name}=`));
+  return words.at(-1)?.slice(name.length + 1);
+}
+
+/** A number in C notation, with a suffix K, M or G. */
+function cNumber(text: string): number | undefined {
+  const parts = /^(0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*)([kmg]?)$/i.exec(text);
+  if (!parts) return undefined;
+  const [, digits, suffix] = parts as unknown as [string, string, string];
+  const value = /^0[0-7]/.test(digits) ? Number.parseInt(digits, 8) : Number(digits);
+  return value * 1024 ** ' KMG'.indexOf(suffix.toUpperCase() || ' ');
+}
+
+/** `vga=` is the loader's option: boot.rst, "special command line options". */
+function videoMode(cmdline: string): number | undefined {
+  const value = option(cmdline, 'vga');
+  if (value === undefined) return undefined;
+  const mode = VIDEO_MODES[value] ?? cNumber(value);
+  return mode !== undefined && mode <= 0xffff ? mode : undefined;
+}
+
+/** `mem=` hides memory from the kernel, so that the initrd must lie below. */
+function memoryLimit(cmdline: string): number {
+  return cNumber(option(cmdline, 'mem') ?? '') || Number.POSITIVE_INFINITY;
 }
 
 /** Little-endian; 0 beyond the end of the image. */

@@ -14,6 +14,8 @@ const FLAG_UNDERSTOOD = 0x0001_0007;
 const FLAGS_MANDATORY = 0xffff;
 const FLAG_VIDEO = 0x4;
 const FLAG_ADDRESSES = 0x10000;
+/** Value of mode_type for a linear graphics mode. */
+const VIDEO_LINEAR = 0;
 const LOADER_MAGIC = 0x2badb002;
 const INFO_MEMORY = 0x1;
 const INFO_CMDLINE = 0x4;
@@ -28,6 +30,11 @@ const ELF_LITTLE_ENDIAN = 1;
 const ELF_MACHINE_386 = 3;
 const PT_LOAD = 1;
 const PAGE = 4096;
+/** Boot information with memory map, command line and names. */
+const INFO_ROOM = PAGE * 2;
+/** Bytes of the command line, with the image's name before it: what INFO_ROOM has beside a full memory map. */
+const CMDLINE_MAX = PAGE;
+const ZEROS = new Uint8Array(65536);
 
 interface Segment {
   address: number;
@@ -44,24 +51,23 @@ export function findMultibootHeader(image: Uint8Array): number {
   return -1;
 }
 
-/** Checks a multiboot image and plans its boot. Throws 'corrupt', 'unsupported' or 'resource-limit'. */
+/** Checks a multiboot image and plans its boot. Throws 'corrupt', 'unsupported', 'invalid-argument' or 'resource-limit'. */
 export function planMultiboot({ kernel, initrd, cmdline, label }: DirectBoot, ramBytes: number): BootPlan {
-  const fail = (kind: 'corrupt' | 'unsupported' | 'resource-limit', message: string, fix?: string) =>
-    new HypervueError(kind, `${label}: ${message}`, { object: label, operation: 'boot' }, fix);
+  const fail: Fail = (kind, message, fix) => new HypervueError(kind, `${label}: ${message}`, { object: label, operation: 'boot' }, fix);
   const header = findMultibootHeader(kernel);
   if (header < 0)
     throw fail('unsupported', 'this is neither a Linux bzImage nor a multiboot image', 'Choose another file, or boot from a disk or CD.');
   const flags = u32(kernel, header + 4);
   const unknown = flags & FLAGS_MANDATORY & ~FLAG_UNDERSTOOD;
   if (unknown) throw fail('unsupported', `the image asks its loader for features ${unknown.toString(16)}, which are not known`);
-  if (flags & FLAG_VIDEO && u32(kernel, header + 32) === 0 && !(flags & FLAG_ADDRESSES))
+  if (flags & FLAG_VIDEO && u32(kernel, header + 32) === VIDEO_LINEAR)
     throw fail('unsupported', 'the image wants a graphics mode set by its loader');
 
   const { segments, entry } = flags & FLAG_ADDRESSES ? byAddresses(kernel, header, fail) : byElf(kernel, fail);
   const ramEnd = ramBytes - FIRMWARE_TOP_BYTES;
   let end = HIGH_MEMORY_START;
   for (const { address, bytes } of segments) {
-    const low = address >= LOW_MEMORY_START && address + bytes <= LOW_MEMORY_END - PAGE * 2;
+    const low = address >= LOW_MEMORY_START && address + bytes <= LOW_MEMORY_END - INFO_ROOM;
     const high = address >= HIGH_MEMORY_START && address + bytes <= ramEnd;
     if (!low && !high)
       throw fail(
@@ -78,13 +84,15 @@ export function planMultiboot({ kernel, initrd, cmdline, label }: DirectBoot, ra
     throw fail('resource-limit', 'the module does not fit into the memory of the machine', 'Give the machine more memory.');
 
   const line = new TextEncoder().encode(`${label}${cmdline ? ` ${cmdline}` : ''}\0`);
-  const infoAddress = LOW_MEMORY_END - PAGE * 2;
+  if (line.length > CMDLINE_MAX)
+    throw fail('invalid-argument', `the command line has ${line.length} bytes, of ${CMDLINE_MAX}`, 'Shorten the command line.');
+  const infoAddress = LOW_MEMORY_END - INFO_ROOM;
   return {
     entry: { mode: 'protected', address: entry, eax: LOADER_MAGIC, ebx: infoAddress },
     load: (memory, memoryMap) => {
       for (const { address, data, bytes } of segments) {
         memory.write(address, data);
-        if (bytes > data.length) memory.write(address + data.length, new Uint8Array(bytes - data.length));
+        zero(memory, address + data.length, address + bytes);
       }
       if (initrd) memory.write(moduleAddress, initrd);
       writeInfo(memory, infoAddress, {
@@ -96,7 +104,7 @@ export function planMultiboot({ kernel, initrd, cmdline, label }: DirectBoot, ra
   };
 }
 
-type Fail = (kind: 'corrupt' | 'unsupported' | 'resource-limit', message: string, fix?: string) => HypervueError;
+type Fail = (kind: 'corrupt' | 'unsupported' | 'invalid-argument' | 'resource-limit', message: string, fix?: string) => HypervueError;
 
 /** Load addresses from the header itself (3.1.3). */
 function byAddresses(image: Uint8Array, header: number, fail: Fail): { segments: Segment[]; entry: number } {
@@ -111,7 +119,7 @@ function byAddresses(image: Uint8Array, header: number, fail: Fail): { segments:
   // A load end of zero means the whole file, a bss end of zero no bss.
   const dataBytes = loadEnd === 0 ? image.length - start : loadEnd - loadAddress;
   const bytes = Math.max(dataBytes, bssEnd === 0 ? 0 : bssEnd - loadAddress);
-  if (start < 0 || dataBytes <= 0 || start + dataBytes > image.length)
+  if (headerAddress < loadAddress || start < 0 || dataBytes <= 0 || start + dataBytes > image.length)
     throw fail('corrupt', 'the addresses in the multiboot header are wrong');
   return { segments: [{ address: loadAddress, data: image.subarray(start, start + dataBytes), bytes }], entry };
 }
@@ -147,6 +155,10 @@ interface Info {
   memoryMap: Uint8Array;
   line: Uint8Array;
   module: { start: number; end: number } | undefined;
+}
+
+function zero(memory: GuestMemory, from: number, to: number): void {
+  for (let at = from; at < to; at += ZEROS.length) memory.write(at, ZEROS.subarray(0, to - at));
 }
 
 /** Boot information, and behind it what it points to; two pages hold it all. */
