@@ -1,5 +1,5 @@
-import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { VncListen } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
@@ -26,6 +26,7 @@ export class VncListener {
 
   /** Rejects with 'in-use' or 'permission-denied' naming the address. */
   static async open(listen: VncListen, accept: (channel: ByteChannel) => void): Promise<VncListener> {
+    if (listen.type === 'unix' && process.platform !== 'win32') await removeAbandoned(listen.path);
     const listener = new VncListener(listen, accept);
     await listener.bind();
     return listener;
@@ -61,4 +62,22 @@ export class VncListener {
         });
     });
   }
+}
+
+/** Removes a socket at which nobody listens any more, as a machine that was killed leaves it. Anything else stays, and binding then fails. */
+async function removeAbandoned(path: string): Promise<void> {
+  try {
+    if (!lstatSync(path).isSocket()) return;
+  } catch {
+    return;
+  }
+  const abandoned = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  });
+  if (abandoned) rmSync(path, { force: true });
 }
