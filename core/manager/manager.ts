@@ -137,6 +137,7 @@ export class Manager {
         }
       }),
     );
+    await this.turn;
     return left;
   }
 
