@@ -526,13 +526,13 @@ describe('saved state', () => {
   it('takes no value out of range from a damaged state', () => {
     const state = ide.ide.save() as unknown as { channels: { units: { [key: string]: unknown }[] }[] };
     const unit = state.channels[0]!.units[0]!;
-    unit['registers'] = [1e300, -5, Number.NaN, 999, 0.5, -1, 0x50, 2 ** 40];
-    unit['previous'] = [-1e9];
+    unit.registers = [1e300, -5, Number.NaN, 999, 0.5, -1, 0x50, 2 ** 40];
+    unit.previous = [-1e9];
     ide.ide.restore(state as never);
     ide.lba28(0x20, 1, 1);
     disk.run();
     expect(sectorNumber(ide.readWords(256))).toBe(1);
-    unit['heads'] = 0;
+    unit.heads = 0;
     expect(() => ide.ide.restore(state as never)).toThrow(expect.objectContaining({ kind: 'corrupt' }));
   });
 });
