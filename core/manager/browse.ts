@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -11,19 +12,21 @@ const MAX_ENTRIES = 2000;
 /** Lists a folder for the file chooser: folders first, hidden files left out. Null starts in the home folder. */
 export async function browse(folder: string | null): Promise<FolderListing> {
   const at = path.resolve(folder ?? homedir());
-  let names: string[];
+  let found: Dirent[];
   try {
-    names = await readdir(at);
+    found = await readdir(at, { withFileTypes: true });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOTDIR')
       throw new HypervueError('invalid-argument', `${at} is not a folder`, { path: at, operation: 'list' }, 'Choose a folder.', error);
     throw fileError(error, at, 'list');
   }
   const entries = await Promise.all(
-    names
-      .filter((name) => !name.startsWith('.'))
+    found
+      .filter(({ name }) => !name.startsWith('.'))
+      // So that what a large folder leaves out is at least not a way on.
+      .sort((a, b) => Number(b.isDirectory()) - Number(a.isDirectory()) || (a.name < b.name ? -1 : 1))
       .slice(0, MAX_ENTRIES)
-      .map(async (name) => {
+      .map(async ({ name }) => {
         const full = path.join(at, name);
         try {
           const info = await stat(full);

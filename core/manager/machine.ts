@@ -148,7 +148,8 @@ export class Machine {
     this.record('info', 'manager', `starting with ${config.memoryMiB} MiB`);
     const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made));
     this.shareLocks(vm);
-    this.record('info', 'manager', 'running');
+    // It may have ended in the same breath, and its end has been told.
+    if (this.vm === vm) this.record('info', 'manager', 'running');
   }
 
   /** The locks hold as long as the machine's process lives, also when this one is killed first. */
