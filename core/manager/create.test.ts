@@ -73,7 +73,10 @@ describe('a new machine', () => {
   test('from nothing, and the sample with an image of its own', async () => {
     expect((await h.create('Blank')).config!.drives).toMatchObject([{ id: 'ide2', path: null }]);
     const sample = await h.create('Check', { source: { type: 'sample' } });
-    expect(sample.config).toMatchObject({ os: 'Hypervue check', boot: { order: ['floppy', 'disk', 'cdrom'] } });
+    expect(sample.config).toMatchObject({ os: 'Hypervue check', boot: { order: ['disk', 'cdrom', 'floppy'] } });
+    expect(sample.config!.drives).toMatchObject([{ id: 'ide0', kind: 'disk', path: 'check.img', readOnly: false }, { id: 'ide2' }]);
+    const two = await h.create('Check two', { source: { type: 'sample' }, newDisk: { sizeBytes: 1024 ** 2 } });
+    expect(two.config!.drives.map(({ id, path }) => `${id} ${path}`)).toEqual(['ide0 check.img', 'ide1 disk.img', 'ide2 null']);
     expect(readFileSync(path.join(sample.folder, 'check.img')).equals(readFileSync(h.sampleImage))).toBe(true);
   });
 

@@ -47,9 +47,9 @@ function plan(create: VmCreate, sampleImage: string) {
       order = ['floppy', 'disk', 'cdrom'];
       break;
     case 'sample':
+      // It starts from a floppy too; as a disk it has one to show on its disk page, and to write to.
       copies.push({ from: sampleImage, to: 'check.img' });
-      drives.push({ id: 'fd0', kind: 'floppy', path: 'check.img', format: 'raw', readOnly: false });
-      order = ['floppy', 'disk', 'cdrom'];
+      drives.push(disk('ide0', 'check.img'));
       break;
     case 'disk':
       if (source.copy) copies.push({ from: source.path, to: 'disk.img' });
@@ -63,7 +63,7 @@ function plan(create: VmCreate, sampleImage: string) {
       break;
   }
   const newDisk = source.type === 'disk' ? 'disk2.img' : 'disk.img';
-  if (create.newDisk) drives.push(disk(source.type === 'disk' ? 'ide1' : 'ide0', newDisk));
+  if (create.newDisk) drives.push(disk(drives.some(({ id }) => id === 'ide0') ? 'ide1' : 'ide0', newDisk));
   drives.push({ id: 'ide2', kind: 'cdrom', path: disc, format: 'raw', readOnly: true });
   return { drives, copies, order, kernel, newDisk };
 }

@@ -1,17 +1,17 @@
-; Hypervue check image: a small system of our own that shows a machine at work. Bootable 1.44 MB floppy, real mode.
-; Assemble: nasm -f bin check.asm -o check.img (scripts/build-sample.mjs). Parts are included in the order in which they lie in memory.
+; Hypervue check image: a small system of our own that shows a machine at work. It starts from a 1.44 MB floppy or from an IDE disk with the
+; same bytes, and stays in real mode. Assemble: nasm -f bin check.asm -o check.img (scripts/build-sample.mjs).
 ;
-; Lines on COM1 (115200 8N1) and on port 0x402, for tests:
-;   HYPERVUE-CHECK START, CHECK <name> OK|FAIL|NONE, HYPERVUE-CHECK READY, then KEY <set-1 code>, PAGE <digit>, MOUSE <x> <y> <buttons>, TYPED <hex>.
+; Lines on COM1 (115200 8N1) and on port 0x402, for tests: docs/sample.md.
 
-        cpu 686
+        cpu default
         bits 16
 
 MAIN            equ 0x8000      ; where the boot sector puts the rest
 STACK           equ 0x7000
-SCRATCH         equ 0x6000      ; one sector of buffer
-SCRATCH_LBA     equ 2879        ; last sector of the floppy: written and read back
-MAIN_SECTORS    equ 40
+SCRATCH         equ 0x5000      ; 4 KiB of buffer for sectors and BIOS answers
+SCRATCH_LBA     equ 2879        ; last sector of the image: written and read back
+MAIN_SECTORS    equ 40          ; 20 KiB; more than 62 would leave the first 64 KiB
+TABLES          equ 0x2000      ; segment of tables made at run time (graphics pages)
 
         section .boot start=0 vstart=0x7c00
         %include "boot.inc"
@@ -23,8 +23,11 @@ start:
         call    serial_init
         mov     si, text_start
         call    say_line
+        call    fonts_init
         call    interrupts_init
         call    mouse_init
+        call    clock_init
+        call    power_init
         call    cpu_names
         call    memory_size
         call    run_checks
@@ -44,19 +47,31 @@ main_loop:
         call    handle_keys
         call    handle_mouse
         call    handle_serial
+        call    handle_second
         call    handle_tick
+        call    handle_frame
         jmp     main_loop
 
         %include "text.inc"
         %include "serial.inc"
         %include "interrupts.inc"
+        %include "mouse.inc"
+        %include "clock.inc"
         %include "system.inc"
+        %include "ide.inc"
         %include "disk.inc"
         %include "checks.inc"
         %include "pages.inc"
-        %include "textpages.inc"
-        %include "devicepages.inc"
-        %include "graphics.inc"
+        %include "menu.inc"
+        %include "textpage.inc"
+        %include "planar.inc"
+        %include "palettepage.inc"
+        %include "linearpage.inc"
+        %include "keyboardpage.inc"
+        %include "mousepage.inc"
+        %include "clockpage.inc"
+        %include "diskpage.inc"
+        %include "serialpage.inc"
         %include "power.inc"
 
 text_start      db 'HYPERVUE-CHECK START', 0
@@ -64,6 +79,6 @@ text_ready      db 'HYPERVUE-CHECK READY', 0
 
         times MAIN_SECTORS * 512 - ($ - $$) db 0
 
-        ; The rest of the floppy is empty.
+        ; The rest of the image is empty.
         section .rest follows=.main
         times 1474560 - 512 - MAIN_SECTORS * 512 db 0
