@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ImageLocks } from '../platform/imagelocks.ts';
 import { acquireLock } from '../platform/locks.ts';
@@ -347,6 +348,46 @@ describe('locks', () => {
     expect(() => process.kill(owner.others[0].pid, 0)).not.toThrow();
     const writer = h.lockFiles().find((name) => name.endsWith('.writer'))!;
     expect(JSON.parse(readFileSync(path.join(h.root, 'locks', writer), 'utf8')).others).toEqual(owner.others);
+  });
+
+  test('of another manager process hold while it lives; once it is killed its machines end and can be started here', async () => {
+    const image = h.medium('disk.img');
+    const { id, folder } = await h.create('Elsewhere', { source: { type: 'disk', path: image, copy: false } });
+    const third = await h.create('Third', { source: { type: 'disk', path: image, copy: false } });
+    const script = fileURLToPath(new URL('./testing/managerprocess.ts', import.meta.url));
+    const child = spawn(process.execPath, [script, h.root, h.library, id], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    try {
+      let said = '';
+      child.stdout.on('data', (chunk) => {
+        said += chunk;
+      });
+      await eventually(
+        () => said,
+        (text) => text.includes('\n'),
+      );
+      expect(said).toBe('running\n');
+      expect(await failureOf(h.call('vm.start', { id }))).toMatchObject({
+        kind: 'in-use',
+        message: `Elsewhere is in use by another Hypervue, which runs Elsewhere (process ${child.pid})`,
+      });
+      expect((await failureOf(h.call('vm.start', { id: third.id }))).message).toBe(`${image} is in use by Elsewhere`);
+      expect((await failureOf(h.call('vm.delete', { id }))).kind).toBe('in-use');
+      expect((await h.call('vm.update', { id, patch: { description: 'still editable' } })).config!.description).toBe('still editable');
+    } finally {
+      child.kill('SIGKILL');
+      await gone;
+    }
+    // Its machine's process flushes its disks and goes, and only then is the machine free.
+    await eventually(
+      () =>
+        h.call('vm.start', { id }).then(
+          ({ state }) => state,
+          (error) => error.kind,
+        ),
+      (how) => how === 'running',
+    );
+    expect(JSON.parse(readFileSync(path.join(folder, '.lock'), 'utf8')).pid).toBe(process.pid);
   });
 
   test('of a manager that was killed are taken over', async () => {

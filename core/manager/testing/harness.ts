@@ -87,6 +87,31 @@ export interface HarnessOptions {
   limits?: Partial<EngineLimits>;
 }
 
+/** A manager over the folders below `root`, whose machines are fake VM processes. */
+export function openTestManager(
+  root: string,
+  options: { library: string; limits?: Partial<EngineLimits>; firmware?: () => Firmware; log?: (line: string) => void },
+): Promise<Manager> {
+  const firmware = options.firmware ?? (() => ({ available: true, folder: '/firmware', reason: 'there' }));
+  return Manager.open({
+    library: options.library,
+    configFolder: path.join(root, 'config'),
+    lockFolder: path.join(root, 'locks'),
+    engine: new BuiltinEngine({
+      launcher: new ChildProcessLauncher(FAKE_VM),
+      firmwareFolder: () => firmware().folder,
+      cpuWasmPath: '/none.wasm',
+      runtimeFolder: path.join(root, 'run'),
+      limits: options.limits ?? {},
+    }),
+    firmware,
+    sampleImage: path.join(root, 'check.img'),
+    version: '0.0.0',
+    mode: 'headless',
+    log: createLogger((level, _scope, message) => options.log?.(`${level}: ${message}`)),
+  });
+}
+
 /** A manager over a library of its own, whose machines are fake VM processes, with one client. */
 export class Harness {
   readonly root = mkdtempSync(path.join(tmpdir(), 'hv-mgr-'));
@@ -115,22 +140,11 @@ export class Harness {
 
   /** Another manager over the same folders, as a second program would be. */
   async another(): Promise<{ manager: Manager; client: TestClient }> {
-    const manager = await Manager.open({
+    const manager = await openTestManager(this.root, {
       library: this.library,
-      configFolder: path.join(this.root, 'config'),
-      lockFolder: path.join(this.root, 'locks'),
-      engine: new BuiltinEngine({
-        launcher: new ChildProcessLauncher(FAKE_VM),
-        firmwareFolder: () => this.firmware.folder,
-        cpuWasmPath: '/none.wasm',
-        runtimeFolder: path.join(this.root, 'run'),
-        limits: this.limits,
-      }),
+      limits: this.limits,
       firmware: () => this.firmware,
-      sampleImage: this.sampleImage,
-      version: '0.0.0',
-      mode: 'headless',
-      log: createLogger((level, _scope, message) => this.logged.push(`${level}: ${message}`)),
+      log: (line) => this.logged.push(line),
     });
     this.others.push(manager);
     return { manager, client: this.connect(manager) };
