@@ -1,18 +1,22 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { _electron } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startDesktop } from '../../electron/main/desktop.ts';
+import { loadEntry } from '../../electron/testing/loadentry.ts';
 import { createStandIn, type StandIn } from '../../electron/testing/standin.ts';
 import { AppPage } from './pages/app.ts';
-import { eventually, launchBrowser } from './support/browser.ts';
+import { eventually, keepPicture, launchBrowser } from './support/browser.ts';
 
-/** The desktop's main process and preload, over a stand-in for the Electron runtime; and over the runtime itself where it is at hand. */
+/** The built desktop app over a stand-in for the Electron runtime; and over the runtime itself where it is at hand. */
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const outFolder = path.join(root, 'out');
+const entry = path.join(outFolder, 'main/index.js');
+const image = path.join(outFolder, 'sample/hypervue-check.img');
+const NAME = 'Check floppy';
 const kept = { ...process.env };
 let home: string;
 let browser: Browser;
@@ -20,33 +24,38 @@ let desktop: StandIn;
 let page: Page;
 let app: AppPage;
 
+const log = () => {
+  const file = path.join(home, 'desktop.log');
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+};
+
 beforeAll(async () => {
   home = mkdtempSync(path.join(tmpdir(), 'hypervue-desktop-'));
   process.env.HYPERVUE_HOME = home;
   process.env.XDG_RUNTIME_DIR = path.join(home, 'xdg');
   browser = await launchBrowser();
   desktop = createStandIn(browser, outFolder);
-  await startDesktop(desktop.electron, { entry: pathToFileURL(path.join(outFolder, 'main/index.js')).href, outFolder });
-  page = desktop.pages[0]!;
+  // Must come back although nothing is ready yet.
+  loadEntry(entry, desktop.electron);
+  expect(desktop.pages).toHaveLength(0);
+  desktop.ready();
+  page = await eventually('the window', () => desktop.pages[0]);
   app = new AppPage(page);
 }, 60_000);
 
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail' && desktop.pages.includes(page)) await keepPicture(page, task.name);
+});
+
 afterAll(async () => {
+  for (const { pid } of desktop?.utilities ?? []) if (pid !== undefined) process.kill(pid, 'SIGKILL');
   await browser?.close();
   process.env = kept;
   rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
 });
 
-test('the window opens on the library, without a login', async () => {
-  await app.byId('machines-empty').waitFor({ timeout: 20_000 });
-  expect(await page.evaluate('typeof window.hypervue.send')).toBe('function');
-});
-
-test('the sample is created and runs in a utility process; its console arrives over a message port', async () => {
-  await app.machines.trySample();
-  await page.getByTestId('machine-page').waitFor({ timeout: 20_000 });
+async function consoleShowsMenu(): Promise<void> {
   const machine = app.machine();
-  await machine.waitForState('running');
   await machine.tab('console');
   await machine.focusConsole();
   await eventually('the menu of the check image', async () => {
@@ -55,40 +64,130 @@ test('the sample is created and runs in a utility process; its console arrives o
     const at = (8 * width + width / 2) * 4;
     return height > 300 && data[at] === 0 && data[at + 2]! > 100;
   });
-  await machine.tab('serial');
-  await eventually('its serial output', async () => (await machine.serialText()).includes('HYPERVUE-CHECK READY'));
-  await machine.typeSerial('x');
+}
+
+test('the window opens on the library, without a login, and keeps its profile apart', async () => {
+  await app.byId('machines-empty').waitFor({ timeout: 20_000 });
+  expect(await page.evaluate('Object.keys(window.hypervue).sort().join()')).toBe(
+    'onClose,onMessage,openChannel,platform,send,showOpenDialog',
+  );
+  expect(desktop.profile).toBe(path.join(home, 'browser'));
+});
+
+test('a machine is created through the page and the system’s file dialog, and runs in a utility process', async () => {
+  const item = desktop.menu.flatMap(({ submenu }) => submenu ?? []).find(({ label }) => label === 'New machine');
+  item!.click!();
+  await app.byId('wizard').waitFor();
+  await app.wizard.source('floppy');
+  await app.byId('source-browse').click();
+  expect(await page.getByTestId('source-path').locator('input').inputValue()).toBe('');
+  desktop.chosen.push(image);
+  await app.byId('source-browse').click();
+  await eventually('the chosen file', async () => (await page.getByTestId('source-path').locator('input').inputValue()) === image);
+  await page.locator('[data-testid="inspection"] p').first().waitFor();
+  await app.wizard.next();
+  await app.wizard.name(NAME);
+  await app.wizard.next();
+  await app.wizard.disk(null);
+  await app.wizard.next();
+  await app.wizard.waitForSummary();
+  await app.wizard.create(true);
+  await app.byId('machine-page').waitFor();
+  await app.machine().waitForState('running');
+  expect(desktop.utilities).toHaveLength(1);
+  expect(desktop.dialogs).toHaveLength(2);
 }, 60_000);
 
-test('IPC from a page of another origin is not heard', async () => {
-  const stranger = await browser.newPage();
-  await stranger.goto('data:text/html,<p>nothing of ours</p>');
-  expect(await stranger.evaluate('typeof window.hypervue')).toBe('undefined');
-  await stranger.close();
-});
+test('picture and serial line arrive over message ports, and what is typed reaches the guest', async () => {
+  const machine = app.machine();
+  await consoleShowsMenu();
+  await machine.tab('serial');
+  await eventually('its serial output', async () => (await machine.serialText()).includes('HYPERVUE-CHECK READY'));
+  await machine.typeSerial('?');
+  await eventually('an answer to the key', async () => (await machine.serialText()).split('\n').length > 1);
+}, 60_000);
 
-test('a reloaded window connects again', async () => {
-  await page.reload();
-  await app.byId('nav-machines').waitFor();
+test('a console window can be detached; pages of others are neither opened nor visited', async () => {
+  await app.machine().tab('console');
+  await app.byId('detach').click();
+  const detached = await eventually('the console window', () => desktop.pages[1]);
+  expect(detached.url()).toContain('#/console/');
+  await detached.getByTestId('console-canvas').waitFor();
+  expect(await detached.evaluate('typeof window.hypervue.send')).toBe('function');
+  await detached.close();
+
+  await page.evaluate("void window.open('https://hypervue.test/index.html#/settings')");
+  await eventually('the refusal', () => desktop.refused.length === 1);
+  await page.evaluate("location.href = 'https://example.org/'");
+  await eventually('the second refusal', () => desktop.refused.includes('https://example.org/'));
+  expect(desktop.pages).toHaveLength(1);
   await app.goToMachines();
-  expect(await app.machines.names()).toHaveLength(1);
-});
+  await app.machines.waitForState(NAME, 'running');
+}, 60_000);
+
+test('a page that crashed comes back and connects again, and the machine has gone on', async () => {
+  desktop.crash(page);
+  await page.waitForEvent('load');
+  await app.goToMachines();
+  await app.machines.waitForState(NAME, 'running');
+  await app.machines.open(NAME);
+  await consoleShowsMenu();
+  expect(log()).toContain("a window's page ended: crashed");
+}, 60_000);
+
+test('a machine whose process is killed is told apart, and starts again', async () => {
+  process.kill(desktop.utilities[0]!.pid!, 'SIGKILL');
+  await app.machine().waitForState('crashed');
+  await app.machine().verb('start');
+  await app.machine().waitForState('running');
+  expect(desktop.utilities).toHaveLength(2);
+  await consoleShowsMenu();
+}, 60_000);
 
 test('quitting asks about the running machine, can be cancelled, and then shuts it down', async () => {
   desktop.answers.push(2);
-  desktop.electron.app.quit();
+  await page.close();
   await eventually('the question', () => desktop.asked.length === 1);
-  expect(desktop.asked[0]!.message).toMatch(/is running/);
-  const [name] = await app.machines.names();
-  await app.machines.waitForState(name!, 'running');
+  expect(desktop.asked[0]!.message).toBe(`${NAME} is running`);
+  // Closing the last window meant quitting; cancelling brings it back.
+  page = await eventually('the window', () => desktop.pages[0]);
+  app = new AppPage(page);
+  await app.byId('nav-machines').waitFor();
+  await app.machines.waitForState(NAME, 'running');
 
   desktop.answers.push(0);
   desktop.electron.app.quit();
-  await Promise.race([desktop.quit, new Promise((_, reject) => setTimeout(() => reject(new Error('the app did not quit')), 60_000))]);
+  const late = new Promise<never>((_, reject) => setTimeout(() => reject(new Error('the app did not quit')), 45_000).unref());
+  expect(await Promise.race([desktop.quit, late])).toBe(0);
   expect(desktop.asked).toHaveLength(2);
-  const log = path.join(home, 'desktop.log');
-  expect(existsSync(log) ? readFileSync(log, 'utf8') : '').not.toContain('[error]');
+  expect(desktop.utilities.map(({ pid }) => pid)).toEqual([undefined, undefined]);
+  const errors = log()
+    .split('\n')
+    .filter((line) => line.includes('[error]') && !line.includes('page ended: crashed'));
+  expect(errors).toEqual([]);
 }, 90_000);
+
+test('a second instance quits at once and leaves the first to come to the front', async () => {
+  const second = createStandIn(undefined, outFolder, { firstInstance: false });
+  await startDesktop(second.electron, { entry: pathToFileURL(entry).href, outFolder });
+  expect(await second.quit).toBe(0);
+  expect(second.asked).toEqual([]);
+});
+
+test('a library that can’t be opened is said in a box and in the log', async () => {
+  const file = path.join(home, 'no folder');
+  writeFileSync(file, '');
+  process.env.HYPERVUE_LIBRARY = file;
+  const broken = createStandIn(undefined, outFolder);
+  const started = startDesktop(broken.electron, { entry: pathToFileURL(entry).href, outFolder });
+  broken.ready();
+  await started;
+  delete process.env.HYPERVUE_LIBRARY;
+  expect(await broken.quit).toBe(1);
+  expect(broken.asked[0]!.message).toMatch(/can’t open its library/);
+  expect(broken.asked[0]!.detail).toContain(file);
+  expect(log()).toContain('can’t open its library');
+});
 
 const runtimePath = path.join(root, 'node_modules/electron/path.txt');
 const missing = !existsSync(runtimePath)
@@ -107,8 +206,16 @@ test.skipIf(missing)(
       env: { ...(process.env as Record<string, string>), HYPERVUE_HOME: path.join(home, 'electron') },
     });
     const window = await electron.firstWindow();
-    await window.getByTestId('machines-empty').waitFor();
+    const real = new AppPage(window);
+    await real.byId('machines-empty').waitFor();
+    await real.machines.trySample();
+    await real.machine().waitForState('running');
+    app = real;
+    await consoleShowsMenu();
+    await real.machine().menu('forceOff');
+    await real.confirm();
+    await real.machine().waitForState('off');
     await electron.close();
   },
-  60_000,
+  120_000,
 );
