@@ -98,7 +98,7 @@ export class FwCfg implements Device {
         write: (offset, value, size) => {
           if (size !== 4) return;
           if (offset === 0) this.dmaHigh = swap32(value);
-          else {
+          else if (offset === 4) {
             const address = this.dmaHigh * 2 ** 32 + swap32(value);
             this.dmaHigh = 0;
             this.transfer(address);

@@ -49,10 +49,11 @@ export class Piix3 extends PciDevice {
       subsystem: 0x1100,
     });
     this.options = options;
-    // Command and status are fixed but for bus master (section 2.3.1).
+    // Command: I/O, memory and bus master are always on, special cycles can be enabled (section 2.3.1).
     this.config[0x04] = 0x07;
     this.config[0x07] = 0x02;
     this.writeMask[0x04] = 0x08;
+    this.writeMask[0x05] = 0;
     this.config[0x4c] = 0x4d;
     this.config[0x4e] = 0x03;
     this.writeMask[0x4c] = 0xff;

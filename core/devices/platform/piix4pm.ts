@@ -208,7 +208,7 @@ export class Piix4Pm extends PciDevice {
   }
 
   private read(offset: number, size: AccessSize): number {
-    if (offset >= 8 && offset < 12) return ((this.ticks() % 0x1000000) >>> ((offset - 8) * 8)) >>> 0;
+    if (offset >= 8 && offset < 12) return ((this.ticks() % 0x1000000) >>> ((offset - 8) * 8)) & (0xffffffff >>> (32 - size * 8));
     const word = (at: number) => this.register(at & ~1) >>> ((at & 1) * 8);
     if (size === 1) return word(offset) & 0xff;
     if (size === 2) return word(offset) & 0xffff;
@@ -277,7 +277,8 @@ export class Piix4Pm extends PciDevice {
       return;
     }
     const next = (Math.floor(this.ticks() / TIMER_HALF) + 1) * TIMER_HALF;
-    this.overflow.arm(Math.ceil((next * 1e9) / PM_TIMER_HZ));
+    // Rounding must not place the event in the present, where it would find bit 23 unchanged and come again at once.
+    this.overflow.arm(Math.max(this.options.clock.now() + 1, Math.ceil((next * 1e9) / PM_TIMER_HZ)));
   }
 
   private timerOverflowed(): void {
