@@ -218,6 +218,10 @@ test('the serial line echoes', async () => {
   await guest.until('the echo', () => guest.serial.slice(from).includes('hello\rthere'), 20_000);
   await guest.onScreen(/11 bytes came in/);
   expect(guest.screen()).toMatch(/hello[\s\S]*there/);
+  // More at once than the guest's buffer holds: it lets the line wait, and nothing is lost.
+  const text = Array.from({ length: 300 }, (_, line) => `line ${line}\r`).join('');
+  guest.vm.serial[0]!.receive(Buffer.from(text));
+  await guest.until('all of it', () => guest.serial.slice(from).endsWith(text), 20_000);
 });
 
 test('an idle guest takes next to no processor time, and P turns it off', async () => {
