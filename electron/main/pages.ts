@@ -54,13 +54,14 @@ export class Pages {
       crashes.push(now());
       if (crashes.length > MAX_CRASHES) crashes.shift();
       // Machines are elsewhere: the page can simply come back.
-      if (crashes.length < MAX_CRASHES || crashes.at(-1)! - crashes[0]! > CRASH_WINDOW_MS) contents.reload();
-      else void this.ask(contents);
+      const rarely = crashes.length < MAX_CRASHES || crashes.at(-1)! - crashes[0]! > CRASH_WINDOW_MS;
+      // Not from within the event: Chromium is still clearing the old page away.
+      setImmediate(() => void this.comeBack(contents, rarely));
     });
   }
 
-  private async ask(contents: WebContents): Promise<void> {
-    const again = await this.options.askToReload(contents);
+  private async comeBack(contents: WebContents, unasked: boolean): Promise<void> {
+    const again = unasked || (await this.options.askToReload(contents));
     if (contents.isDestroyed()) return;
     if (again) contents.reload();
     else contents.close();

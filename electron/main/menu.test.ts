@@ -1,0 +1,41 @@
+import type { MenuItemConstructorOptions } from 'electron';
+import { expect, test } from 'vitest';
+import { menuTemplate } from './menu.ts';
+
+const nothing = { newMachine: () => {}, showMain: () => {}, about: () => {}, showLog: () => {} };
+
+function items(template: MenuItemConstructorOptions[]): MenuItemConstructorOptions[] {
+  return template.flatMap((item) => [item, ...items((item.submenu as MenuItemConstructorOptions[]) ?? [])]);
+}
+
+test.each(['linux', 'win32', 'darwin'] as const)('on %s everything can be reached once', (platform) => {
+  const all = items(menuTemplate(platform, 'Hypervue', nothing));
+  for (const role of ['quit', 'copy', 'paste', 'zoomIn', 'zoomOut', 'resetZoom', 'togglefullscreen', 'help'])
+    expect(
+      all.filter((item) => item.role === role),
+      role,
+    ).toHaveLength(1);
+  for (const label of ['New machine', 'Machines', 'Show log file', 'About Hypervue'])
+    expect(
+      all.filter((item) => item.label === label),
+      label,
+    ).toHaveLength(1);
+});
+
+test('no item of ours takes a key from the guest, and none reloads a page with a console', () => {
+  for (const item of items(menuTemplate('linux', 'Hypervue', nothing))) {
+    expect(item.accelerator).toBeUndefined();
+    expect(['reload', 'forceReload']).not.toContain(item.role);
+  }
+});
+
+test('items do what they say', () => {
+  const done: string[] = [];
+  const note = (name: string) => () => void done.push(name);
+  const all = items(
+    menuTemplate('linux', 'Hypervue', { newMachine: note('new'), showMain: note('main'), about: note('about'), showLog: note('log') }),
+  );
+  for (const label of ['New machine', 'Machines', 'About Hypervue', 'Show log file'])
+    all.find((item) => item.label === label)!.click!(undefined as never, undefined, undefined as never);
+  expect(done).toEqual(['new', 'main', 'about', 'log']);
+});
