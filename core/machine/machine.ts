@@ -2,7 +2,7 @@ import type { BlockDevice } from '../backend/asyncblock.ts';
 import type { CharBackend } from '../backend/char.ts';
 import type { InputSink } from '../backend/display.ts';
 import type { Device, ResetKind } from '../bus/device.ts';
-import type { IrqLine } from '../bus/irq.ts';
+import { type IrqLine, SharedLine } from '../bus/irq.ts';
 import { MmioBus } from '../bus/mmiobus.ts';
 import { PciBus } from '../bus/pci/pcibus.ts';
 import { PortBus } from '../bus/portbus.ts';
@@ -140,23 +140,24 @@ export class Machine {
     const ioapic = this.add(new Ioapic({ id: 'ioapic', mmio, apic: this.lapic }));
 
     // Every ISA interrupt reaches both controllers; the guest masks the one it does not use.
-    const isaLines = this.pic.inputs.map((picInput, irq): IrqLine => {
+    const isaLines = this.pic.inputs.map((picInput, irq) => {
       const ioapicInput = ioapic.inputs[isaToIoapic(irq)]!;
-      return {
+      return new SharedLine({
         set: (level) => {
           picInput.set(level);
           ioapicInput.set(level);
         },
-      };
+      });
     });
-    const isa = (irq: number): IrqLine => isaLines[irq]!;
+    // Each caller is a source of its own: a PCI interrupt routed to a chip's line must not let go of what that chip holds.
+    const isa = (irq: number): IrqLine => isaLines[irq]!.source();
     const requestReset = () => this.requestReset();
     const a20: IrqLine = { set: (level) => this.accelerator.setA20(level) };
 
     const piix3 = this.add(
       new Piix3({
         id: 'piix3',
-        isaInputs: isaLines,
+        isaInputs: isaLines.map((line) => line.source()),
         ioapicInputs: [ioapic.inputs[16]!, ioapic.inputs[17]!, ioapic.inputs[18]!, ioapic.inputs[19]!],
         reset: requestReset,
       }),

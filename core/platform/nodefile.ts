@@ -87,6 +87,8 @@ function refuseOddFile(info: Stats, path: string): void {
 async function blockDeviceSize(handle: FileHandle): Promise<number> {
   const probe = new Uint8Array(1);
   const readable = async (offset: number) => (await handle.read(probe, 0, 1, offset).catch(() => ({ bytesRead: 0 }))).bytesRead === 1;
+  // A drive without a medium.
+  if (!(await readable(0))) return 0;
   let low = 0;
   let high = 1 << 20;
   while (await readable(high)) {

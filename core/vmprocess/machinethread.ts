@@ -63,7 +63,8 @@ function main(): void {
     afterSlice: () => {
       if (machine.wantsReset) machine.reset('hard');
       else machine.takeInit();
-      for (const drive of drives.values()) drive.runDeferred();
+      // An answer may raise an interrupt just when the processor halted: the loop has to look before it sleeps.
+      for (const drive of drives.values()) if (drive.runDeferred()) mailbox.ring();
       flush();
     },
     onShutdown: () => {

@@ -57,8 +57,10 @@ export class RemoteDrive implements BlockDevice {
     this.post({ t: 'block', drive: this.drive, id, op, offset, views });
   }
 
-  /** Run loop: answers what could not be answered from inside a request. */
-  runDeferred(): void {
+  /** Run loop: answers what could not be answered from inside a request. True when there was something. */
+  runDeferred(): boolean {
+    const some = this.deferred.length > 0;
     for (let call = this.deferred.shift(); call; call = this.deferred.shift()) call();
+    return some;
   }
 }

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Dma8237 } from '../platform/dma8237.ts';
 import { Bench } from '../testing/bench.ts';
 import { FakeBlockDevice } from '../testing/fakeblock.ts';
+import { SparseDisk } from '../testing/idebench.ts';
 import { Fdc } from './fdc.ts';
 import { floppyGeometry } from './floppygeometry.ts';
 
@@ -264,6 +265,63 @@ describe('82077AA', () => {
     disk.run();
     expect(results()[0]).toBe(0);
     expect([bench.memory.read32(0x10200), bench.memory.read32(0x10400)]).toEqual([1, 0]);
+  });
+});
+
+describe('work on the host side', () => {
+  it('a sector wholly past the end of a short image is answered by the machine clock alone', () => {
+    disk.change(image(512));
+    start();
+    dma(DMA_TO_MEMORY, 0x10000, 512);
+    bench.memory.write32(0x10000, 0x55555555);
+    command(0x46, 0x00, 0, 0, 5, 2, 18, 0x1b, 0xff);
+    expect([disk.pending, irq()]).toEqual([0, false]);
+    bench.clock.advance(1);
+    expect([results()[0], bench.memory.read32(0x10000)]).toEqual([0, 0]);
+  });
+
+  it('a format that touches no sector ends as well', () => {
+    start();
+    // One sector of cylinder 70, while the heads are over cylinder 0.
+    bench.memory.write(0x10000, Uint8Array.of(70, 0, 1, 2));
+    dma(DMA_FROM_MEMORY, 0x10000, 4);
+    command(0x4d, 0x00, 2, 1, 0x1b, 0xf6);
+    expect(disk.pending).toBe(0);
+    bench.clock.advance(1);
+    expect(irq()).toBe(true);
+    expect(results()).toHaveLength(7);
+  });
+
+  it('a late answer after a reset does not reach the next transfer', () => {
+    bench = new Bench();
+    const slow = new SparseDisk(SIZE_1440K);
+    const channels = new Dma8237({ id: 'dma', ports: bench.ports, memory: bench.memory, log: bench.log });
+    new Fdc({
+      id: 'fdc',
+      ports: bench.ports,
+      irq: bench.wire('irq6'),
+      dma: channels.channel(2),
+      clock: bench.clock,
+      drives: [slow, undefined],
+      log: bench.log,
+    });
+    start();
+    dma(DMA_TO_MEMORY, 0x10000, 512);
+    command(0x46, 0x00, 0, 0, 1, 2, 18, 0x1b, 0xff);
+    const late = slow.pending[0]!;
+    bench.out8(0x3f4, 0x80);
+    settle();
+    for (let unit = 0; unit < 4; unit++) {
+      command(0x08);
+      results();
+    }
+    bench.memory.write(0x10000, new Uint8Array(512).fill(0x77));
+    dma(DMA_FROM_MEMORY, 0x10000, 512);
+    command(0x45, 0x00, 0, 0, 9, 2, 18, 0x1b, 0xff);
+    late.answer();
+    slow.run();
+    expect(results()[0]).toBe(0);
+    expect(slow.sector(8)).toEqual(new Uint8Array(512).fill(0x77));
   });
 });
 
