@@ -20,7 +20,7 @@ async function promptAnswers(machine: Guest): Promise<void> {
   // Some images show a menu first; C leaves it for the prompt.
   if (!/grub>/.test(machine.screen())) await machine.vm.sendKeys(['c']);
   await machine.onScreen(/^grub> *$/m, 30_000);
-  await machine.vm.typeText('set answer=forty-two; echo the answer is $answer\n', 10);
+  await machine.vm.typeText('set answer=forty-two; echo the answer is $answer\n', 60);
   await machine.onScreen(/^the answer is forty-two$/m, 30_000);
 }
 
@@ -28,7 +28,7 @@ test('the rescue CD boots by El Torito', async () => {
   guest = await new Guest({ drives: [drive('ide2', 'cdrom', grubCdrom())] }).start();
   await promptAnswers(guest);
   // Its own idea of the machine: the CD it came from is there.
-  await guest.vm.typeText('ls\n', 10);
+  await guest.vm.typeText('ls\n', 60);
   expect((await guest.onScreen(/^.*\((cd\d?|hd\d+[^)]*)\).*$/m, 30_000))[0]).toContain('(');
 }, 180_000);
 

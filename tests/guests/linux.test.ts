@@ -66,7 +66,7 @@ test('its clock follows the host’s', async () => {
 });
 
 test('keys typed on its keyboard reach the shell on the screen', async () => {
-  await guest.vm.typeText('\necho On-The-Screen $((6*7)) "@#%"\n', 10);
+  await guest.vm.typeText('\necho On-The-Screen $((6*7)) "@#%"\n', 40);
   await guest.onScreen(/^On-The-Screen 42 @#%$/m, 30_000);
 });
 

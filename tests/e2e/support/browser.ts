@@ -46,6 +46,8 @@ export async function openWindow(
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(`uncaught: ${error.message}`));
   page.on('console', (message) => {
+    // noVNC says this when a machine goes off just as the console connects again; the console then shows that it is off.
+    if (message.text().startsWith('Failed when connecting: Connection closed')) return;
     if (message.type() === 'error') problems.push(`console: ${message.text()}`);
   });
   const app = new AppPage(page);
