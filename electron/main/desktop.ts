@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import type { Settings } from '../../core/contract/host.ts';
 import type { Manager } from '../../core/manager/manager.ts';
 import { appFolders } from '../../core/platform/folders.ts';
 import { appVersion } from '../../core/server/appversion.ts';
@@ -11,10 +12,11 @@ import { ChannelBridge } from './channelbridge.ts';
 import { desktopLog, logFile } from './desktoplog.ts';
 import type { ElectronParts } from './electronparts.ts';
 import { listen } from './ipc.ts';
-import { installMenu } from './menu.ts';
+import { menuTemplate } from './menu.ts';
 import { Pages } from './pages.ts';
 import { quitProperly } from './quitting.ts';
 import { lockDown } from './security.ts';
+import { type Texts, textsFor } from './texts.ts';
 import { UtilityProcessLauncher } from './utilitylauncher.ts';
 import { APP_ORIGIN, APP_SCHEME, Windows } from './windows.ts';
 
@@ -54,12 +56,14 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
   lockDown(app, electron.session.defaultSession, APP_ORIGIN);
   electron.protocol.handle(APP_SCHEME, appProtocolHandler(appResources(places.entry).rendererFolder));
 
+  const version = appVersion(places.entry);
+  log.info(`Hypervue ${version} starts with the library ${folders.library}`);
   let manager: Manager;
   try {
     manager = await openManager({
       folders,
       entry: places.entry,
-      version: appVersion(places.entry),
+      version,
       mode: 'desktop',
       log,
       launcher: new UtilityProcessLauncher(electron.utilityProcess, path.join(places.outFolder, 'main', 'vmprocess.js')),
@@ -70,19 +74,25 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
   }
 
   const channels = new ChannelBridge(electron.MessageChannelMain);
-  const pages = new Pages({ manager, channels, log, now: Date.now, askToReload: () => askToReload(electron) });
+  const pages = new Pages({ manager, channels, log, now: Date.now, askToReload: () => askToReload(electron, texts()) });
   const windows = new Windows(electron.BrowserWindow, places.outFolder, (contents) => pages.adopt(contents));
   const show = (hash?: string) => windows.showMain(hash).catch((error) => log.error(`the window: ${asHypervueError(error).message}`));
   listen(electron, manager, pages, channels);
-  installMenu(electron, {
-    showMain: () => void show(),
-    newMachine: () => void show('#/new'),
-    about: () => void show('#/about'),
-    showLog: () => electron.shell.showItemInFolder(logFile(folders.config)),
-  });
+  const texts = await localTexts(electron, manager, (changed) =>
+    electron.Menu.setApplicationMenu(
+      electron.Menu.buildFromTemplate(
+        menuTemplate(process.platform, changed, {
+          showMain: () => void show(),
+          newMachine: () => void show('#/new'),
+          about: () => void show('#/about'),
+          showLog: () => electron.shell.showItemInFolder(logFile(folders.config)),
+        }),
+      ),
+    ),
+  );
   app.on('second-instance', () => void show());
   app.on('activate', () => void show());
-  quitProperly(electron, manager, log, () => void show());
+  quitProperly(electron, manager, log, texts, () => void show());
   await show();
 }
 
@@ -94,13 +104,33 @@ function fail(electron: Pick<ElectronParts, 'app' | 'dialog'>, log: Logger, titl
   electron.app.exit(1);
 }
 
-async function askToReload(electron: Pick<ElectronParts, 'dialog'>): Promise<boolean> {
+/** Words in the language of the settings, now and whenever it changes: `use` is called with them each time. */
+async function localTexts(electron: Pick<ElectronParts, 'app'>, manager: Manager, use: (texts: Texts) => void): Promise<() => Texts> {
+  let texts: Texts;
+  const apply = ({ language }: Pick<Settings, 'language'>) => {
+    texts = textsFor(language, electron.app.getPreferredSystemLanguages());
+    use(texts);
+  };
+  apply(await manager.handlers['settings.get']({}));
+  // Listens like any client, for as long as the manager is there.
+  manager.connect({
+    send: (message) => {
+      if (message.type === 'event' && message.event === 'settings.changed') apply(message.payload as Settings);
+    },
+    onMessage: () => {},
+    onClose: () => {},
+    close: () => {},
+  });
+  return () => texts;
+}
+
+async function askToReload(electron: Pick<ElectronParts, 'dialog'>, texts: Texts): Promise<boolean> {
   const { response } = await electron.dialog.showMessageBox({
     type: 'error',
     title: 'Hypervue',
-    message: 'This window keeps failing',
-    detail: 'Machines go on running. The log says more.',
-    buttons: ['Load it again', 'Close the window'],
+    message: texts.pageFails,
+    detail: texts.pageFailsDetail,
+    buttons: [texts.loadAgain, texts.closeWindow],
     defaultId: 0,
     cancelId: 1,
     noLink: true,

@@ -1,5 +1,5 @@
 import type { MenuItemConstructorOptions } from 'electron';
-import type { ElectronParts } from './electronparts.ts';
+import type { Texts } from './texts.ts';
 
 export interface MenuActions {
   newMachine(): void;
@@ -12,69 +12,61 @@ export interface MenuActions {
  * The application menu. Its keys are those of its roles, which a page gets first: the console keeps all keys from it (`preventDefault`) while the guest
  * has them. For the same reason no item has a key of its own, and on Linux and Windows the menu shows only with Alt.
  */
-export function menuTemplate(platform: NodeJS.Platform, name: string, actions: MenuActions): MenuItemConstructorOptions[] {
+export function menuTemplate(platform: NodeJS.Platform, texts: Texts, actions: MenuActions): MenuItemConstructorOptions[] {
   const mac = platform === 'darwin';
-  const template: MenuItemConstructorOptions[] = [];
-  if (mac)
-    template.push({
-      label: name,
-      submenu: [
-        { label: `About ${name}`, click: actions.about },
-        { type: 'separator' },
-        { role: 'hide' },
-        { role: 'hideOthers' },
-        { role: 'unhide' },
-        { type: 'separator' },
-        { role: 'quit' },
-      ],
-    });
-  template.push(
+  const separator = { type: 'separator' } as const;
+  const about = { label: texts.about, click: actions.about };
+  const quit = { label: texts.quit, role: 'quit' } as const;
+  const close = { label: texts.close, role: 'close' } as const;
+  const template: MenuItemConstructorOptions[] = [
     {
-      label: 'File',
+      label: texts.file,
       submenu: [
-        { label: 'New machine', click: actions.newMachine },
-        { label: 'Machines', click: actions.showMain },
-        { type: 'separator' },
-        { role: mac ? 'close' : 'quit' },
+        { label: texts.newMachine, click: actions.newMachine },
+        { label: texts.machines, click: actions.showMain },
+        separator,
+        mac ? close : quit,
       ],
     },
     // Without the Edit roles macOS has no copy and paste in text fields.
     {
-      label: 'Edit',
+      label: texts.edit,
       submenu: [
-        { role: 'undo' },
-        { role: 'redo' },
-        { type: 'separator' },
-        { role: 'cut' },
-        { role: 'copy' },
-        { role: 'paste' },
-        { role: 'selectAll' },
+        { label: texts.undo, role: 'undo' },
+        { label: texts.redo, role: 'redo' },
+        separator,
+        { label: texts.cut, role: 'cut' },
+        { label: texts.copy, role: 'copy' },
+        { label: texts.paste, role: 'paste' },
+        { label: texts.selectAll, role: 'selectAll' },
       ],
     },
     {
-      label: 'View',
+      label: texts.view,
       submenu: [
-        { role: 'resetZoom' },
-        { role: 'zoomIn' },
-        { role: 'zoomOut' },
-        { type: 'separator' },
-        { role: 'togglefullscreen' },
-        { role: 'toggleDevTools' },
+        { label: texts.resetZoom, role: 'resetZoom' },
+        { label: texts.zoomIn, role: 'zoomIn' },
+        { label: texts.zoomOut, role: 'zoomOut' },
+        separator,
+        { label: texts.fullscreen, role: 'togglefullscreen' },
+        { label: texts.developerTools, role: 'toggleDevTools' },
       ],
     },
-    { label: 'Window', submenu: [{ role: 'minimize' }, { role: 'close' }] },
-    {
-      label: 'Help',
-      role: 'help',
+    { label: texts.window, submenu: [{ label: texts.minimize, role: 'minimize' }, ...(mac ? [] : [close])] },
+    { label: texts.help, role: 'help', submenu: [{ label: texts.showLog, click: actions.showLog }, ...(mac ? [] : [separator, about])] },
+  ];
+  if (mac)
+    template.unshift({
+      label: 'Hypervue',
       submenu: [
-        { label: 'Show log file', click: actions.showLog },
-        ...(mac ? [] : [{ type: 'separator' as const }, { label: `About ${name}`, click: actions.about }]),
+        about,
+        separator,
+        { label: texts.hide, role: 'hide' },
+        { label: texts.hideOthers, role: 'hideOthers' },
+        { label: texts.showAll, role: 'unhide' },
+        separator,
+        quit,
       ],
-    },
-  );
+    });
   return template;
-}
-
-export function installMenu(electron: Pick<ElectronParts, 'Menu'>, actions: MenuActions): void {
-  electron.Menu.setApplicationMenu(electron.Menu.buildFromTemplate(menuTemplate(process.platform, 'Hypervue', actions)));
 }

@@ -2,13 +2,14 @@ import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { nullLogger } from '../../core/util/logger.ts';
 import { quitProperly } from './quitting.ts';
+import { textsFor } from './texts.ts';
 
 const SHUT_DOWN = 0;
 const FORCE_OFF = 1;
 const CANCEL = 2;
 
 /** A manager whose guests obey the power button, or don't. */
-function desktop(machines: { name: string; state?: string; deaf?: boolean }[]) {
+function desktop(machines: { name: string; state?: string; deaf?: boolean }[], language: 'en' | 'zh-CN' = 'en') {
   const left = new Map(machines.map(({ name, state = 'running', deaf = false }) => [name, { id: name, name, state, deaf }]));
   const calls: string[] = [];
   const asked: { message: string; detail: string }[] = [];
@@ -43,7 +44,14 @@ function desktop(machines: { name: string; state?: string; deaf?: boolean }[]) {
       return new Promise((resolve) => answers.push((response) => resolve({ response })));
     },
   };
-  quitProperly({ app, dialog } as never, manager as never, nullLogger, () => stays++, 5000);
+  quitProperly(
+    { app, dialog } as never,
+    manager as never,
+    nullLogger,
+    () => textsFor(language, []),
+    () => stays++,
+    5000,
+  );
   return {
     app,
     asked,
@@ -124,4 +132,10 @@ test('a long list of machines is cut', async () => {
   app.quit();
   expect(asked[0]!.detail).toContain('and 4 more');
   expect(asked[0]!.detail).not.toContain('vm8');
+});
+
+test('the question comes in the language of the settings', () => {
+  const { app, asked } = desktop([{ name: 'Debian' }], 'zh-CN');
+  app.quit();
+  expect(asked[0]!.message).toBe('“Debian”正在运行');
 });

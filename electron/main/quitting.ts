@@ -2,23 +2,26 @@ import type { Manager } from '../../core/manager/manager.ts';
 import { asHypervueError } from '../../core/util/errors.ts';
 import type { Logger } from '../../core/util/logger.ts';
 import type { ElectronParts } from './electronparts.ts';
+import type { Texts } from './texts.ts';
 
 /** Guests that were asked to shut down have this long before the question comes again. */
 const SHUTDOWN_MS = 90_000;
 const POLL_MS = 250;
+/** The question lists no more machines than a dialog has room for. */
+const MAX_NAMES = 8;
 
 export type QuitChoice = 'shutdown' | 'force-off' | 'cancel';
 type QuitManager = Pick<Manager, 'running' | 'close'> & { handlers: Pick<Manager['handlers'], 'vm.resume' | 'vm.shutdown'> };
 
 /** Asks what becomes of running machines. */
-export async function askAboutRunning(electron: Pick<ElectronParts, 'dialog'>, names: string[]): Promise<QuitChoice> {
-  const listed = names.length > 8 ? [...names.slice(0, 8), `and ${names.length - 8} more`] : names;
+export async function askAboutRunning(electron: Pick<ElectronParts, 'dialog'>, texts: Texts, names: string[]): Promise<QuitChoice> {
+  const listed = names.length > MAX_NAMES ? [...names.slice(0, MAX_NAMES), texts.andMore(names.length - MAX_NAMES)] : names;
   const { response } = await electron.dialog.showMessageBox({
     type: 'warning',
     title: 'Hypervue',
-    message: names.length === 1 ? `${names[0]} is running` : `${names.length} machines are running`,
-    detail: `${names.length === 1 ? '' : `${listed.join('\n')}\n\n`}Machines run inside Hypervue, so they stop when it quits. Forcing them off loses what their guests have not written to disk.`,
-    buttons: ['Shut down and quit', 'Force off and quit', 'Cancel'],
+    message: names.length === 1 ? texts.oneRuns(names[0]!) : texts.manyRun(names.length),
+    detail: names.length === 1 ? texts.quitDetail : `${listed.join('\n')}\n\n${texts.quitDetail}`,
+    buttons: [texts.shutDownAndQuit, texts.forceOffAndQuit, texts.cancel],
     defaultId: 2,
     cancelId: 2,
     noLink: true,
@@ -45,6 +48,7 @@ export function quitProperly(
   electron: Pick<ElectronParts, 'app' | 'dialog'>,
   manager: QuitManager,
   log: Logger,
+  texts: () => Texts,
   stay: () => void,
   timeoutMs = SHUTDOWN_MS,
 ): void {
@@ -58,7 +62,7 @@ export function quitProperly(
       state = 'asking';
       const names = manager.running().map(({ name }) => name);
       if (!names.length) return true;
-      const choice = await askAboutRunning({ dialog }, names);
+      const choice = await askAboutRunning({ dialog }, texts(), names);
       if (choice === 'cancel') return false;
       if (choice === 'force-off') return true;
       state = 'waiting';

@@ -291,6 +291,7 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
       },
       requestSingleInstanceLock: () => options.firstInstance ?? true,
       whenReady: () => ready,
+      getPreferredSystemLanguages: () => ['en-US'],
       quit: () => {
         if (!emitPreventable(app, 'before-quit')) quitDone(0);
       },

@@ -74,6 +74,17 @@ test('the window opens on the library, without a login, and keeps its profile ap
   expect(desktop.profile).toBe(path.join(home, 'browser'));
 });
 
+test('the menu speaks the language of the settings', async () => {
+  const labels = () => desktop.menu.flatMap(({ submenu }) => submenu ?? []).map(({ label }) => label);
+  const choose = (language: string) =>
+    page.evaluate(`window.hypervue.send({ type: 'call', id: 1000001, method: 'settings.set', params: { language: '${language}' } })`);
+  expect(labels()).toContain('New machine');
+  await choose('zh-CN');
+  await eventually('a Chinese menu', () => labels().includes('新建虚拟机'));
+  await choose('en');
+  await eventually('an English menu', () => labels().includes('New machine'));
+});
+
 test('a machine is created through the page and the system’s file dialog, and runs in a utility process', async () => {
   const item = desktop.menu.flatMap(({ submenu }) => submenu ?? []).find(({ label }) => label === 'New machine');
   item!.click!();
@@ -103,8 +114,12 @@ test('picture and serial line arrive over message ports, and what is typed reach
   await consoleShowsMenu();
   await machine.tab('serial');
   await eventually('its serial output', async () => (await machine.serialText()).includes('HYPERVUE-CHECK READY'));
-  await machine.typeSerial('?');
-  await eventually('an answer to the key', async () => (await machine.serialText()).split('\n').length > 1);
+  await machine.tab('console');
+  await machine.press('9');
+  await machine.tab('serial');
+  await eventually('the page that the key chose', async () => (await machine.serialText()).includes('PAGE 9'));
+  await machine.typeSerial('over a port');
+  await eventually('the echo', async () => (await machine.serialText()).includes('over a port'));
 }, 60_000);
 
 test('a console window can be detached; pages of others are neither opened nor visited', async () => {
