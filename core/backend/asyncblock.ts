@@ -1,14 +1,15 @@
 import type { BlockInfo } from './block.ts';
 
 /**
- * What a storage device on the machine thread holds. Requests carry lists of views on
- * shared memory, so the disk I/O thread moves data straight between file and guest RAM; `done` is called later, always on the machine thread, never from inside the request.
+ * What a storage device on the machine thread holds. Requests carry lists of views on shared memory, which the disk I/O thread reads or fills until it has
+ * answered, even when the device was reset meanwhile: a device hands out a buffer of its own that it then leaves alone, never guest RAM. `done` is called
+ * later, always on the machine thread, never from inside the request.
  * `status` is 0 for success, else BLOCK_*.
  */
 export interface BlockDevice {
   /** Undefined when the drive has no medium. */
   readonly info: BlockInfo | undefined;
-  /** Fills `targets` in order from byte `offset`. Each is a view on a SharedArrayBuffer: guest RAM, or a buffer the device owns. */
+  /** Fills `targets` in order from byte `offset`. Each is a view on a SharedArrayBuffer. */
   read(offset: number, targets: readonly Uint8Array[], done: BlockDone): void;
   write(offset: number, sources: readonly Uint8Array[], done: BlockDone): void;
   flush(done: BlockDone): void;

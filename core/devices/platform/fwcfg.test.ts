@@ -137,8 +137,8 @@ describe('DMA', () => {
 
   it('starts only at the low half of the address', () => {
     bench.memory.write32(ACCESS, swap(READ));
-    bench.ports.write(0x514, swap(ACCESS), 4);
     bench.ports.write(0x516, swap(ACCESS), 4);
+    bench.ports.write(0x514, swap(ACCESS), 4);
     bench.ports.write(0x518, swap(ACCESS), 2);
     bench.ports.write(0x518, 0, 1);
     expect(swap(bench.memory.read32(ACCESS))).toBe(READ);

@@ -182,6 +182,7 @@ describe('PIO', () => {
     ide.out(3, 99);
     ide.out(7, 0xec);
     ide.out(7, 0x08);
+    expect([ide.altStatus & BSY, ide.irq]).toEqual([BSY, false]);
     disk.run();
     expect(sectorNumber(ide.readWords(256))).toBe(9);
     expect(disk.history).toHaveLength(1);

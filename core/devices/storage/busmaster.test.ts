@@ -124,6 +124,24 @@ describe('transfers', () => {
   });
 });
 
+describe('the start bit', () => {
+  it('starts one transfer: the next command waits for another rise, with its own table', () => {
+    read(5, 1, [{ gpa: 0x10000, length: 512 }]);
+    disk.run();
+    ide.bench.memory.write(0x10000, new Uint8Array(512));
+    ide.startDma(true);
+    ide.lba28(READ_DMA, 6, 1);
+    disk.run();
+    expect([disk.history.length, ide.dmaStatus & ACTIVE]).toEqual([1, 0]);
+    ide.stopDma();
+    ide.describe([{ gpa: 0x20000, length: 512 }]);
+    ide.startDma(true);
+    expect(ide.dmaStatus & ACTIVE).toBe(ACTIVE);
+    disk.run();
+    expect([sectorNumber(ide.memory(0x20000, 8)), sectorNumber(ide.memory(0x10000, 8))]).toEqual([6, 0]);
+  });
+});
+
 describe('tables that do not fit', () => {
   it('a table longer than the command keeps the rest untouched', () => {
     read(1, 1, [

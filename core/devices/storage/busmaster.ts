@@ -93,6 +93,7 @@ export class BusMaster implements DmaEngine {
 
   cancel(): void {
     this.waiting = undefined;
+    this.command &= ~CMD_START;
     this.stop();
   }
 
@@ -156,9 +157,9 @@ export class BusMaster implements DmaEngine {
   /** Starts once both the drive and the guest are ready. */
   private go(): void {
     const { waiting } = this;
-    if (!waiting || !(this.command & CMD_START)) return;
+    // After a transfer the engine rests until the guest starts it again, with a table for the next one.
+    if (!waiting || !(this.status & ST_ACTIVE)) return;
     this.waiting = undefined;
-    this.status |= ST_ACTIVE;
     if (((this.command & CMD_TO_MEMORY) !== 0) !== waiting.toMemory) this.log.guest('bus master started in the wrong direction');
     const ranges: { gpa: number; length: number }[] = [];
     let left = waiting.bytes;
