@@ -262,3 +262,16 @@ describe('a full disk', () => {
     }
   });
 });
+
+test('an empty new disk is no worry when the disc boots, and is when nothing does', async () => {
+  const iso = h.medium('disc.iso', isoImage());
+  const { id } = await h.create('Installing', { source: { type: 'iso', path: iso }, newDisk: { sizeBytes: MIB } });
+  await h.call('vm.start', { id });
+  const warnings = async () =>
+    (await h.call('vm.log', { id, lines: 100 })).filter(({ level }) => level === 'warn').map(({ message }) => message);
+  expect(await warnings()).toEqual([]);
+  await h.call('vm.forceOff', { id });
+  await h.call('vm.changeMedium', { id, drive: 'ide2', path: null });
+  await h.call('vm.start', { id });
+  expect((await warnings()).join('\n')).toMatch(/no boot signature/);
+});

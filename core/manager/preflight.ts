@@ -293,6 +293,9 @@ const driveUse: Record<Drive['kind'], Use> = { cdrom: 'iso', floppy: 'floppy', d
 /** Everything that could keep an existing machine from starting. Media that merely look odd don't block: they worked, or their owner knows. */
 export async function preflightStart(parts: PreflightParts, config: VmConfig, folder: string): Promise<PreflightCheck[]> {
   const checks = await checkHost(parts, config.memoryMiB);
+  /** What is said of media that merely can't boot: worth saying when nothing else can either. */
+  const unbootable: PreflightCheck[] = [];
+  let boots = config.boot.kernel !== null;
   for (const drive of config.drives) {
     if (drive.path === null) continue;
     const file = path.resolve(folder, drive.path);
@@ -315,8 +318,12 @@ export async function preflightStart(parts: PreflightParts, config: VmConfig, fo
         ),
       );
     const media = await checkMedium(parts, drive.id, file, driveUse[drive.kind], readOnly);
-    checks.push(...media.map((check) => (check.kind === 'in-use' || check.ok ? check : { ...check, severity: 'warning' as const })));
+    boots ||= media.every(({ ok }) => ok);
+    for (const check of media)
+      if (!check.ok && check.kind === 'unsupported' && check.severity === 'warning') unbootable.push(check);
+      else checks.push(check.kind === 'in-use' || check.ok ? check : { ...check, severity: 'warning' });
   }
+  if (!boots) checks.push(...unbootable);
   if (config.boot.kernel) {
     checks.push(await checkFile('kernel', path.resolve(folder, config.boot.kernel.path)));
     if (config.boot.kernel.initrd) checks.push(await checkFile('initrd', path.resolve(folder, config.boot.kernel.initrd)));
