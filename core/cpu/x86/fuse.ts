@@ -1,7 +1,12 @@
 /**
- * Compare-and-branch pairs: CMP, TEST or DEC directly before a conditional jump is one handler, which saves a dispatch and decides from the
- * operands instead of from stored flags. The flags are stored all the same. Only instructions that write no memory are fused: the jump's
- * record must still be valid after them.
+ * Pairs of instructions that are one handler. A dispatch costs a mispredicted jump in code that has no short loops, so a pair costs little
+ * more than its dearer half.
+ *
+ * Compare and branch: CMP, TEST or DEC directly before a conditional jump decides from the operands instead of from stored flags. The flags are
+ * stored all the same. Only instructions that write no memory are fused: the jump's record must still be valid after them.
+ *
+ * Common neighbours (PAIRS): what compiled 32-bit code has most of, counted over Linux and busybox: register saves and restores, argument
+ * pushes, loads and stores. When the first half writes memory it may hit the second, which is then looked at again.
  */
 import { CONDITIONS } from './table.ts';
 
@@ -64,4 +69,82 @@ export function fusedBody(body: string, condition: number): string | undefined {
   } else return undefined;
   if (test === undefined) return undefined;
   return `${first} rec += REC_SIZE; if (${test}) { Run.rec = rec; rec = jump(rec); if (!rec) return; continue; } break;`;
+}
+
+/** Instructions that occur in PAIRS, by the body of their handler. */
+const HALVES = {
+  push: 'pushFlat(e32(rec)); break;',
+  pushImmediate: 'pushFlat(imm(rec)); break;',
+  pop: 'setE32(rec, popFlat()); break;',
+  load: 'setG32(rec, b32(rec)); break;',
+  loadByte: 'setG8(rec, b8(rec)); break;',
+  store: 'setB32(rec, g32(rec)); break;',
+  move: 'setE32(rec, g32(rec)); break;',
+  moveImmediate: 'setE32(rec, imm(rec)); break;',
+  lea: 'setG32(rec, baseOff(rec)); break;',
+  add: 'setE32(rec, add32(e32(rec), imm(rec))); break;',
+  sub: 'setE32(rec, sub32(e32(rec), imm(rec))); break;',
+  xor: 'setE32(rec, xor32(e32(rec), g32(rec))); break;',
+  call: 'checkJump(rec); pushFlat(nextEip(rec)); rec = jump(rec); if (!rec) return; continue;',
+  ret: 'rec = retFlat(rec, 0); if (!rec) return; continue;',
+} as const;
+type Half = keyof typeof HALVES;
+
+const WRITES_MEMORY: readonly Half[] = ['push', 'pushImmediate', 'store'];
+
+const PAIRS: readonly (readonly [Half, Half])[] = [
+  ['push', 'push'],
+  ['push', 'pushImmediate'],
+  ['push', 'move'],
+  ['push', 'sub'],
+  ['push', 'call'],
+  ['pushImmediate', 'push'],
+  ['pushImmediate', 'pushImmediate'],
+  ['pushImmediate', 'call'],
+  ['pop', 'pop'],
+  ['pop', 'ret'],
+  ['load', 'load'],
+  ['load', 'store'],
+  ['load', 'move'],
+  ['load', 'lea'],
+  ['load', 'push'],
+  ['load', 'call'],
+  ['load', 'ret'],
+  ['store', 'load'],
+  ['store', 'store'],
+  ['store', 'move'],
+  ['store', 'call'],
+  ['move', 'push'],
+  ['move', 'move'],
+  ['move', 'load'],
+  ['move', 'loadByte'],
+  ['move', 'store'],
+  ['move', 'call'],
+  ['moveImmediate', 'load'],
+  ['moveImmediate', 'call'],
+  ['lea', 'push'],
+  ['lea', 'store'],
+  ['add', 'pop'],
+  ['add', 'ret'],
+  ['sub', 'call'],
+  ['xor', 'store'],
+];
+
+/** Number of a handler's body among the halves of PAIRS, from 1; 0 when it is none of them. Below PAIR_CLASSES. */
+export function pairClass(body: string): number {
+  return Object.values(HALVES).indexOf(body as never) + 1;
+}
+export const PAIR_CLASSES = 16;
+
+/** The pairs: classes of both halves and the body of the handler for the first one's record. */
+export function pairBodies(): { first: number; second: number; name: string; body: string }[] {
+  return PAIRS.map(([a, b]) => {
+    const check = WRITES_MEMORY.includes(a) ? 'if (load<u16>(rec) == HANDLER_STALE) { resume(rec); return; } ' : '';
+    return {
+      first: pairClass(HALVES[a]),
+      second: pairClass(HALVES[b]),
+      name: `${a} + ${b}`,
+      body: `${HALVES[a].replace(/ break;$/, '')} rec += REC_SIZE; Run.rec = rec; ${check}${HALVES[b]}`,
+    };
+  });
 }

@@ -10,10 +10,12 @@
  * The flat forms serve 32-bit code whose DS, ES and SS all span the whole linear space, which is nearly all 32-bit code there is: no segment
  * checks, and simpler address arithmetic. Where a form would not differ it shares the handler of the general one.
  *   FUSED     u16 [handler x 16]       handler of the pair with a following Jcc, by condition; 0 = none
+ *   CLASSES   u8 [handler]             class of the handler in PAIRS, 0 = none
+ *   PAIRS     u16 [16 x 16 classes]    handler of two neighbours; 0 = none
  *
  * An entry with ENT_GROUP is followed by eight entries, one for each modrm.reg.
  */
-import { fusedBody } from './fuse.ts';
+import { fusedBody, PAIR_CLASSES, pairBodies, pairClass } from './fuse.ts';
 import { caseBody, type Form } from './semantics.ts';
 import { CONDITIONS, INSTRUCTIONS, type Instruction } from './table.ts';
 
@@ -202,6 +204,15 @@ export function generate(): Generated {
       bodies.push(body);
     }
 
+  const classes = bodies.slice(0, singles).map(pairClass);
+  const pairs: number[] = new Array(PAIR_CLASSES * PAIR_CLASSES).fill(0);
+  for (const { first, second, name, body } of pairBodies()) {
+    if (!classes.includes(first) || !classes.includes(second)) throw new Error(`no handler is a half of the pair ${name}`);
+    pairs[first * PAIR_CLASSES + second] = bodies.length;
+    labels.push(name);
+    bodies.push(body);
+  }
+
   if (bodies.length > MAX_HANDLERS) throw new Error(`${bodies.length} handlers are more than one br_table takes (${MAX_HANDLERS})`);
 
   const list = (numbersToPrint: number[]): string => {
@@ -238,6 +249,7 @@ export function generate(): Generated {
     HANDLER_LEAVE,
     HANDLER_UD,
     HANDLER_GP,
+    PAIR_CLASSES,
   })
     .map(([name, value]) => `export const ${name} = ${value};\n`)
     .join('');
@@ -250,6 +262,10 @@ export const HANDLERS: usize = memory.data<u16>([
 ${list(entries.flatMap((e) => e.handlers))}]);
 export const FUSED: usize = memory.data<u16>([
 ${list(fused)}]);
+export const CLASSES: usize = memory.data<u8>([
+${list(classes)}]);
+export const PAIRS: usize = memory.data<u16>([
+${list(pairs)}]);
 `;
   const cases = bodies.map((body, i) => `      case ${i}: { // ${labels[i]}\n        ${body}\n      }\n`).join('');
   const dispatch = `${header}${DISPATCH_IMPORTS}
@@ -298,6 +314,7 @@ import {
 } from '../operand';
 import { portIn, portOut } from '../portio';
 import { REC_IMM, REC_LENGTH, REC_SIZE } from '../record';
+import { HANDLER_STALE } from './tables';
 import { Run } from '../runstate';
 import {
   rcl16, rcl32, rcl8, rcr16, rcr32, rcr8, rol16, rol32, rol8, ror16, ror32, ror8, sar16, sar32, sar8, shl16, shl32, shl8, shld16, shld32,

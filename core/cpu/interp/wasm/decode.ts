@@ -7,9 +7,10 @@ import { CPU_STATE_BASE } from '../../../memory/layout';
 import { newRecord, recordAt, roomFor, setRecordAt, startRun } from './codecache';
 import { raiseFaultErr } from './fault';
 import {
-  ENTRY, ENT_BYTE_REG, ENT_BYTE_RM, ENT_END, ENT_GROUP, ENT_LOCK, ENT_MODRM, ENT_PLAIN, ENT_REG_ONLY, FORM_FLAT_BASE, FORM_FLAT_INDEX, FORM_FLAT_REGISTER,
+  CLASSES, ENTRY, ENT_BYTE_REG, ENT_BYTE_RM, ENT_END, ENT_GROUP, ENT_LOCK, ENT_MODRM, ENT_PLAIN, ENT_REG_ONLY, FORM_FLAT_BASE, FORM_FLAT_INDEX, FORM_FLAT_REGISTER,
   FORM_MEMORY, FORM_REGISTER, FUSED, HANDLERS, HANDLER_CONTINUE, HANDLER_GP,
-  HANDLER_LEAVE, HANDLER_UD, IMM_BYTE, IMM_ENTER, IMM_FAR, IMM_MOFFS, IMM_ONE, IMM_SIZED, IMM_WORD, OPCODES,
+  HANDLER_LEAVE, HANDLER_UD, IMM_BYTE, IMM_ENTER, IMM_FAR, IMM_MOFFS, IMM_ONE, IMM_SIZED, IMM_WORD, OPCODES, PAIRS,
+  PAIR_CLASSES,
 } from './generated/tables';
 import { codeReadSlow8, codeTranslate } from './mem';
 import {
@@ -221,12 +222,19 @@ function pseudo(rec: usize, handler: i32, offset: u32, link: usize): void {
   store<u16>(rec, <u16>offset, REC_NEXT);
 }
 
-/** Joins the jump `rec` with the record before it, when there is a handler for the pair (core/cpu/x86/fuse.ts). */
+/** Joins `rec` with the record before it, when there is a handler for the pair (core/cpu/x86/fuse.ts). */
 function fuse(rec: usize): void {
   const op = <u32>load<u16>(rec, REC_OPCODE);
-  if ((op & ~15) != 0x70 && (op & ~15) != (OP_0F | 0x80)) return;
-  if (load<u16>(rec, REC_HANDLER) == HANDLER_UD) return;
   const before = rec - REC_SIZE;
+  if ((op & ~15) != 0x70 && (op & ~15) != (OP_0F | 0x80)) {
+    const first: usize = load<u8>(CLASSES + <usize>load<u16>(before, REC_HANDLER));
+    if (!first) return;
+    const second: usize = load<u8>(CLASSES + <usize>load<u16>(rec, REC_HANDLER));
+    const pair = load<u16>(PAIRS + ((first * PAIR_CLASSES + second) << 1));
+    if (pair) store<u16>(before, pair, REC_HANDLER);
+    return;
+  }
+  if (load<u16>(rec, REC_HANDLER) == HANDLER_UD) return;
   const pair = load<u16>(FUSED + (((<usize>load<u16>(before, REC_HANDLER)) << 4) + <usize>(op & 15) << 1));
   if (pair) store<u16>(before, pair, REC_HANDLER);
 }
