@@ -10,7 +10,6 @@ const number = Number(process.argv.find((arg) => /^\d+$/.test(arg)) ?? 0);
 const factors = {
   HYPERVUE_CPU_ROUNDS: String(number || 25),
   HYPERVUE_FP_CASES: String((number || 10) * 2000),
-  HYPERVUE_FUZZ_FACTOR: String(number || 20),
 };
 const halves = {
   cpu: { projects: ['conformance'], env: factors },
