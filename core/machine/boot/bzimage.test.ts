@@ -135,7 +135,7 @@ describe('bzImage', () => {
     });
     const error = refusal(debian, undefined, '', 32 * MIB);
     expect(error.kind).toBe('resource-limit');
-    const least = Number(/at least (\d+) MiB/.exec(error.fix!)![1]);
+    const least = Number(/Give it (\d+) MiB/.exec(error.fix!)![1]);
     expect(least).toBeGreaterThan(32);
     load(debian, undefined, '', least * MIB);
     const { header } = load(debian, new Uint8Array(MIB), '', 48 * MIB);

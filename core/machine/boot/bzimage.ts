@@ -80,7 +80,7 @@ export function planBzImage({ kernel, initrd, cmdline, label }: DirectBoot, ramB
     throw fail(
       'resource-limit',
       'the kernel and its initrd do not fit into the memory of the machine',
-      `Give it at least ${Math.ceil((needed + FIRMWARE_TOP_BYTES) / 2 ** 20) + 8} MiB.`,
+      `Give it ${Math.ceil((needed + FIRMWARE_TOP_BYTES) / 2 ** 20) + 8} MiB or more.`,
     );
 
   // As high as the kernel allows, away from where it unpacks itself.
