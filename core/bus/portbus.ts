@@ -48,10 +48,10 @@ export class PortBus {
 
   read(port: number, size: AccessSize): number {
     const range = this.ranges[port & 0xffff];
-    if (!range) return size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
-    const offset = (port & 0xffff) - range.base;
-    const max = range.maxSize ?? 1;
-    if (size <= max && offset + size <= range.length) return range.handler.read(offset, size) >>> 0;
+    if (range) {
+      const offset = (port & 0xffff) - range.base;
+      if (size <= (range.maxSize ?? 1) && offset + size <= range.length) return range.handler.read(offset, size) >>> 0;
+    }
     const half = (size >> 1) as AccessSize;
     if (half < 1) return 0xff;
     const low = this.read(port, half);

@@ -8,6 +8,7 @@ import {
   checkRejectsBadState,
   checkRestoreGivesEqualState,
   checkSaveSharesNothing,
+  checkSurvivesRandomBusAccess,
   checkSurvivesRandomPortAccess,
 } from './testing/conformance.ts';
 import { deviceRegistry } from './testing/registry.ts';
@@ -19,6 +20,7 @@ describe.each(deviceRegistry)('$name', (definition) => {
   it('is as new after a power reset', () => checkPowerResetEqualsFresh(definition));
   it('can be saved and restored after a hard reset', () => checkHardResetKeepsWorking(definition));
   it('survives random port accesses', () => checkSurvivesRandomPortAccess(definition));
+  it('survives random accesses over every bus and touches no foreign memory', () => checkSurvivesRandomBusAccess(definition));
   it('rejects unknown versions and damaged states', () => checkRejectsBadState(definition));
 });
 

@@ -1,5 +1,17 @@
 import { expect } from 'vitest';
 import type { Device } from '../../bus/device.ts';
+import { PciDevice } from '../../bus/pci/pcidevice.ts';
+import {
+  BIOS_ROM_MAX,
+  CPU_STATE_BASE,
+  CPU_STATE_SIZE,
+  DECODE_CACHE_BASE,
+  GUEST_RAM_BASE,
+  OPTION_ROM_MAX,
+  ROM_BASE,
+  TLB_BASE,
+  VRAM_BASE,
+} from '../../memory/layout.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { Bench } from './bench.ts';
 
@@ -118,4 +130,67 @@ export function checkSurvivesRandomPortAccess(definition: DeviceEntry): void {
     again.restore(structuredClone(state));
     expect(again.save()).toEqual(state);
   }
+}
+
+/** Shared memory that belongs to no device: processor state, TLB, ROMs, decode cache, and what lies around video memory and RAM. */
+const FOREIGN = [
+  [CPU_STATE_BASE, CPU_STATE_BASE + CPU_STATE_SIZE],
+  [TLB_BASE, TLB_BASE + 65536],
+  [ROM_BASE, ROM_BASE + BIOS_ROM_MAX + OPTION_ROM_MAX],
+  [DECODE_CACHE_BASE, DECODE_CACHE_BASE + 65536],
+  [VRAM_BASE - 65536, VRAM_BASE],
+  [GUEST_RAM_BASE - 65536, GUEST_RAM_BASE],
+] as const;
+
+/**
+ * Ports, memory windows and configuration space in one storm, over RAM full of rubbish for DMA engines to follow: nothing throws, no answer is wider than
+ * asked, and no byte outside RAM and video memory changes.
+ */
+export function checkSurvivesRandomBusAccess(definition: DeviceEntry): void {
+  const bench = new Bench();
+  const device = definition.create(bench);
+  const random = randomNumbers(54321);
+  const shared = new Uint8Array(bench.memory.memory.buffer);
+  for (let at = GUEST_RAM_BASE; at < GUEST_RAM_BASE + (1 << 20); at++) shared[at] = random(256);
+  const foreign = FOREIGN.map(([start, end]) => shared.slice(start, end));
+  const ports = (bench.ports as unknown as { ranges: (object | undefined)[] }).ranges;
+  const { ranges } = bench.mmio as unknown as { ranges: { base: number; length: number }[] };
+  const pci = device instanceof PciDevice ? device : undefined;
+  for (let i = 0; i < 6_000; i++) {
+    const size = [1, 2, 4][random(3)] as 1 | 2 | 4;
+    const value = random(4) ? random(2 ** 32) : [0, 1, 0xffffffff, 0xfee00000, 0x000c0000][random(5)]!;
+    const read = random(2) === 0;
+    const limit = 2 ** (8 * size);
+    switch (random(3)) {
+      case 0: {
+        if (!pci) break;
+        const offset = random(256 / size) * size;
+        if (read) expect(pci.readConfig(offset, size)).toBeLessThan(limit);
+        else pci.writeConfig(offset, value, size);
+        break;
+      }
+      case 1: {
+        const range = ranges[random(ranges.length)];
+        if (!range) break;
+        // Aligned, as the processor splits the rest.
+        const gpa = range.base + random(Math.min(range.length, random(2) ? 0x1000 : range.length) / 4) * 4 + random(4 / size) * size;
+        if (read) expect(bench.mmio.read(gpa, size)).toBeLessThan(limit);
+        else bench.mmio.write(gpa, value, size);
+        break;
+      }
+      default: {
+        let port = random(0x10000);
+        while (ports[port] === undefined && port < 0xffff) port++;
+        if (read) expect(bench.ports.read(port, size)).toBeLessThan(limit);
+        else bench.ports.write(port, value, size);
+      }
+    }
+    if (random(8) === 0) bench.clock.advance(random(3_000_000));
+    if (random(500) === 0) device.reset(random(2) ? 'hard' : 'power');
+  }
+  FOREIGN.forEach(([start, end], index) => {
+    const before = foreign[index]!;
+    const changed = shared.subarray(start, end).findIndex((byte, at) => byte !== before[at]);
+    expect(changed, `shared memory from 0x${start.toString(16)}`).toBe(-1);
+  });
 }
