@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { OPTION_ROM_BASE, VRAM_BASE } from '../../memory/layout.ts';
+import { GUEST_RAM_BASE, OPTION_ROM_BASE, VRAM_BASE } from '../../memory/layout.ts';
 import { VgaBench } from './testing/vgabench.ts';
 
 function planar(): VgaBench {
@@ -170,6 +170,20 @@ describe('registers', () => {
 });
 
 describe('PCI function', () => {
+  it('windows moved over RAM leave the RAM in place, then and afterwards', () => {
+    const { vga, physMap } = new VgaBench(0x40000);
+    physMap.mapRam(0x100000, GUEST_RAM_BASE + 0x100000, 0x20000);
+    const ram = physMap.entry(0x100000);
+    vga.writeConfig(0x10, 0x100000, 4);
+    vga.writeConfig(0x30, 0x100001, 4);
+    vga.writeConfig(4, 2, 2);
+    expect(physMap.entry(0x100000)).toBe(ram);
+    // Beyond the RAM the frame buffer shows.
+    expect(physMap.entry(0x120000) >>> 12).toBe((VRAM_BASE + 0x20000) >>> 12);
+    vga.reset('hard');
+    expect([physMap.entry(0x100000), physMap.entry(0x11f000), physMap.entry(0x120000)]).toEqual([ram, ram + 0x1f000, 0]);
+  });
+
   it('maps frame buffer, registers and BIOS where the BARs say', () => {
     const bench = new VgaBench(0x100000);
     const { vga, physMap, mmio } = bench;
