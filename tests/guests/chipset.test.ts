@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
 import { buildAcpi } from '../../core/machine/acpi/acpifiles.ts';
 import { Guest } from './support/guest.ts';
-import { initramfs, linux686 } from './support/images.ts';
+import { FAST_BOOT, initramfs, linux686 } from './support/images.ts';
 
 /** Debian's Linux 6.1 for i686 on the chipset's less usual settings, and what it reads in the firmware's tables. */
 const BOOT_MS = 240_000;
@@ -13,7 +13,7 @@ async function boot(cmdline: string, hpet = false): Promise<void> {
   guest = await new Guest({
     memoryMiB: RAM_MIB,
     hpet,
-    kernel: { path: linux686(), initrd: initramfs('i386'), cmdline: `console=ttyS0,115200 ${cmdline}` },
+    kernel: { path: linux686(), initrd: initramfs('i386'), cmdline: `console=ttyS0,115200 ${FAST_BOOT} ${cmdline}` },
   }).start();
   await guest.onSerial(/GUEST READY/, BOOT_MS);
   await guest.ask('', /\/ # /);

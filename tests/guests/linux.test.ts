@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 test('the kernel saw the machine without complaint', async () => {
-  await guest.ask('dmesg | grep -ciE "call trace|bug:|oops|nobody cared|lost interrupt|bad page|segfault"', /^0\r?$/m);
+  await guest.ask('dmesg | grep -ciE "call trace|bug:|oops|nobody cared|lost interrupt|bad page|segfault|alg:.*fail"', /^0\r?$/m);
   // I/O APIC and ACPI in use, the disk by DMA.
   await guest.ask('grep -c IO-APIC /proc/interrupts', /^([5-9]|\d\d)\r?$/m);
   await guest.ask('grep -c acpi /proc/interrupts', /^1\r?$/m);
