@@ -8,7 +8,6 @@ import { type Bench, fixed, type Row } from './support/report.ts';
  * QEMU runs the same image, so the same instructions, more rounds of them because it is quicker.
  */
 const OUR_ROUNDS = 240;
-const WARM_UP_ROUNDS = 60;
 const QEMU_ROUNDS = 1200;
 
 interface Piece {
@@ -80,8 +79,6 @@ async function peers(rounds: number): Promise<Map<string, Piece>> {
 }
 
 export const mips: Bench = async () => {
-  // The first machine of a process runs until V8 has optimised the interpreter, which is not what the kernels are about.
-  await ours(WARM_UP_ROUNDS);
   const own = await ours(OUR_ROUNDS);
   const wrong = await peers(OUR_ROUNDS);
   const peer = await peers(QEMU_ROUNDS);
