@@ -137,7 +137,7 @@ test('a corrupt vm.json shows as a problem, stays as it is, and the others work'
   await app.goToMachines();
   const card = page.locator('[data-testid="machine-card"][data-name="broken"]');
   await card.waitFor();
-  expect(await card.innerText()).toMatch(/vm\.json|can.t be read|damaged|problem/i);
+  expect(await card.textContent()).toMatch(/vm\.json|can.t be read|damaged|problem/i);
   expect(readFileSync(file, 'utf8')).toBe('{"schema":1,"name":"half');
   await app.machines.waitForState('First', 'running');
 });

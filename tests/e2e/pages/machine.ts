@@ -125,7 +125,8 @@ export class MachinePage {
 
   async logLines(): Promise<string[]> {
     await this.page.getByTestId('log-row').first().waitFor();
-    return this.page.getByTestId('log-row').allInnerTexts();
+    // Rows outside the view are not laid out (content-visibility), so they have no inner text.
+    return this.page.getByTestId('log-row').allTextContents();
   }
 
   async rename(name: string): Promise<void> {
