@@ -1,4 +1,5 @@
 import type { CpuState } from './cpustate.ts';
+import type { AcceleratorStatistics } from './statistics.ts';
 
 /** Why `run` came back. */
 export type CpuExit =
@@ -54,5 +55,7 @@ export interface Accelerator {
   readonly interruptsEnabled: boolean;
   /** Instructions retired since creation. */
   readonly instructions: number;
+  /** What it counted since its creation. Cheap enough to be asked for several times a second. */
+  statistics(): AcceleratorStatistics;
   dispose(): void;
 }

@@ -469,3 +469,22 @@ describe('counting and state', () => {
     expect(t.reg(t.untilHalt(), EAX)).toBe(0x22);
   });
 });
+
+describe('statistics', () => {
+  it('count exits, faults and interrupts, and name the loop that the time goes to', () => {
+    const t = new TestCpu();
+    t.flat(0x10000);
+    t.put(0x10000, 0x0f, 0x0b); // ud2
+    t.untilHalt();
+    t.flat(0x11000);
+    t.put(0x11000, 0xeb, 0xfe); // jmp $
+    for (let i = 0; i < 5; i++) expect(t.cpu.run(1000)).toBe('budget');
+    const statistics = t.cpu.statistics();
+    expect(statistics.accelerator).toBe('interpreter');
+    expect(statistics.exits).toMatchObject({ budget: 5, halt: 1 });
+    expect(statistics.faults).toEqual({ '6': 1 });
+    expect(statistics.instructions).toBe(t.cpu.instructions);
+    expect(statistics.hottest).toMatchObject([{ address: '0x11000', bits: 32, entries: 5, sampled: true }]);
+    expect(statistics.hottest[0]!.instructions).toBeGreaterThanOrEqual(5000);
+  });
+});

@@ -2,17 +2,25 @@ import { MAILBOX_BASE } from '../../memory/layout.ts';
 import type { Logger } from '../../util/logger.ts';
 import type { Accelerator, CpuBus, CpuExit } from '../accelerator.ts';
 import type { CpuState } from '../cpustate.ts';
+import { RipSampler } from '../ripsampler.ts';
+import { type AcceleratorStatistics, type CodeBits, emptyStatistics } from '../statistics.ts';
 import { StateBlock } from './stateblock.ts';
 import {
   EXIT_DEBUG,
   EXIT_HALT,
   EXIT_SHUTDOWN,
   S_A20_MASK,
+  S_CODE_MODE,
   S_EFLAGS,
   S_EXIT,
   S_FAULT_VECTOR,
   S_INTR,
   S_NMI_PENDING,
+  S_RIP,
+  S_SEG,
+  SEG_BASE,
+  SEG_CS,
+  SEG_STRIDE,
 } from './wasm/stateoffsets.ts';
 
 /** Exports of wasm/index.ts. */
@@ -34,6 +42,9 @@ interface InterpreterModule {
 const GUEST_FAULT = { name: 'GuestFault' };
 
 const FLAG_IF = 0x200;
+const CS_BASE = S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE;
+/** By S_CODE_MODE. */
+const CODE_BITS: readonly CodeBits[] = [16, 32, 64];
 
 /** S_EXIT bits (wasm/index.ts): return from run(), look at interrupts. */
 const EXIT_RETURN = 1;
@@ -55,6 +66,11 @@ export class Interpreter implements Accelerator {
   private readonly bus: CpuBus;
   private readonly log: Logger;
   private readonly mailbox: Int32Array;
+  private readonly sampler = new RipSampler();
+  private readonly exits = { budget: 0, halt: 0, shutdown: 0, debug: 0 };
+  private readonly faults = new Array<number>(256).fill(0);
+  private interrupts = 0;
+  private nmis = 0;
   private disposed = false;
 
   constructor(options: InterpreterOptions) {
@@ -73,7 +89,10 @@ export class Interpreter implements Accelerator {
           bus.portWrite(port, size === 4 ? value >>> 0 : value & (size === 1 ? 0xff : 0xffff), size),
         mmioRead: (gpa: number, size: 1 | 2 | 4) => bus.mmioRead(gpa, size) | 0,
         mmioWrite: (gpa: number, value: number, size: 1 | 2 | 4) => bus.mmioWrite(gpa, value >>> 0, size),
-        acknowledgeInterrupt: () => bus.acknowledgeInterrupt(),
+        acknowledgeInterrupt: () => {
+          this.interrupts++;
+          return bus.acknowledgeInterrupt();
+        },
         apicBaseChanged: (value: number) => bus.apicBaseChanged(value),
         readTsc: () => bus.readTsc(),
       },
@@ -86,6 +105,14 @@ export class Interpreter implements Accelerator {
   }
 
   run(budget: number): CpuExit {
+    const before = this.instructions;
+    const exit = this.runModule(budget);
+    this.exits[exit]++;
+    if (exit === 'budget') this.sampler.sample(this.linearPc(), CODE_BITS[this.state.u32(S_CODE_MODE)] ?? 32, this.instructions - before);
+    return exit;
+  }
+
+  private runModule(budget: number): CpuExit {
     let left = Math.min(Math.max(1, Math.floor(budget)), 0x3fffffff);
     for (;;) {
       let reason: number;
@@ -119,6 +146,7 @@ export class Interpreter implements Accelerator {
   }
 
   nmi(): void {
+    this.nmis++;
     this.state.setU32(S_NMI_PENDING, 1);
     this.attention(EXIT_LOOK);
   }
@@ -165,13 +193,35 @@ export class Interpreter implements Accelerator {
     return this.module.instructionCount();
   }
 
+  statistics(): AcceleratorStatistics {
+    const { instructions } = this;
+    return {
+      ...emptyStatistics(this.name),
+      instructions,
+      interpretedInstructions: instructions,
+      exits: { ...this.exits },
+      faults: Object.fromEntries(this.faults.flatMap((count, vector) => (count ? [[`${vector}`, count]] : []))),
+      interrupts: this.interrupts,
+      nmis: this.nmis,
+      hottest: this.sampler.hottest(),
+    };
+  }
+
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
     Atomics.store(this.mailbox, 1, 1);
   }
 
+  /** Linear address of the next instruction; negative in the upper canonical half. */
+  private linearPc(): number {
+    const rip = this.state.u64(S_RIP);
+    const linear = this.state.u32(S_CODE_MODE) === 2 ? rip : (rip + this.state.u64(CS_BASE)) & 0xffffffffn;
+    return Number(BigInt.asIntN(64, linear));
+  }
+
   private deliver(): void {
+    this.faults[this.lastFault & 0xff]!++;
     // Faults while delivering combine to a double fault and then shut the processor down: three rounds at most.
     for (;;) {
       try {
