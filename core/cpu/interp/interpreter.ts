@@ -4,6 +4,7 @@ import type { Accelerator, CpuBus, CpuExit } from '../accelerator.ts';
 import type { CpuState } from '../cpustate.ts';
 import { RipSampler } from '../ripsampler.ts';
 import { type AcceleratorStatistics, type CodeBits, emptyStatistics } from '../statistics.ts';
+import { type CpuModel, featureWord } from '../models.ts';
 import { StateBlock } from './stateblock.ts';
 import {
   EXIT_DEBUG,
@@ -14,6 +15,7 @@ import {
   S_EFLAGS,
   S_EXIT,
   S_FAULT_VECTOR,
+  S_FEATURES,
   S_INTR,
   S_NMI_PENDING,
   S_RIP,
@@ -56,6 +58,8 @@ export interface InterpreterOptions {
   wasm: Uint8Array | WebAssembly.Module;
   bus: CpuBus;
   log: Logger;
+  /** What CPUID tells and which instructions exist; the 32-bit processor when absent. */
+  model?: CpuModel;
 }
 
 /** Tier 0: the interpreter in WebAssembly, on the shared memory of its VM. One object a vCPU, machine thread only. */
@@ -101,6 +105,7 @@ export class Interpreter implements Accelerator {
     this.mailbox = new Int32Array(memory.buffer, MAILBOX_BASE, 2);
     this.module.initialise();
     this.state.setU32(S_A20_MASK, 0xffffffff);
+    this.state.setU64(S_FEATURES, featureWord(options.model ?? 'i686'));
     this.reset('hard');
   }
 

@@ -36,7 +36,7 @@ describe('x86 shutdown', () => {
     expect(state.segments.cs).toMatchObject({ selector: 0xf000, base: 0xffff0000n, limit: 0xffff });
     expect(state.cr0).toBe(0x60000010n);
     expect(state.rflags).toBe(2n);
-    expect(state.gpr[2]).toBe(0x6d8n);
+    expect(state.gpr[2]).toBe(0x106can);
     expect(result.cpu.run(1000)).not.toBe('shutdown');
   });
 });

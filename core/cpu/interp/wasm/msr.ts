@@ -17,7 +17,8 @@ import {
   S_MSR_TSC_OFFSET,
   VEC_GP,
 } from './stateoffsets';
-import { EFER_NXE, MAXPHYADDR } from './sysstate';
+import { physReserved } from './model';
+import { EFER_NXE } from './sysstate';
 import { tlbFlushAll } from './tlb';
 
 export const MSR_TSC: u32 = 0x10;
@@ -52,7 +53,6 @@ const MISC_BBL: usize = 24;
 
 /** 8 variable ranges, fixed ranges, write combining. */
 const MTRR_CAP: u64 = 0x508;
-const PHYS_LIMIT: u64 = <u64>1 << MAXPHYADDR;
 /** BSP flag. */
 const APIC_BASE_BSP: u64 = 0x100;
 
@@ -156,7 +156,7 @@ export function writeMsr(msr: u32, v: u64): void {
       return;
     case MSR_APIC_BASE:
       // Bits 7..0, 9 and 10 (x2APIC) and those above the address width are reserved.
-      if (v >= PHYS_LIMIT || v & 0x6ff & ~APIC_BASE_BSP) gp();
+      if (v & physReserved() || v & 0x6ff & ~APIC_BASE_BSP) gp();
       setSlot(S_MSR_APIC_BASE, v);
       apicBaseChanged(<f64>v);
       return;
@@ -208,7 +208,7 @@ export function writeMsr(msr: u32, v: u64): void {
   }
   if (msr >= MSR_MTRR_VAR_FIRST && msr <= MSR_MTRR_VAR_LAST) {
     // Even: base and type. Odd: mask and valid bit.
-    if (v >= PHYS_LIMIT || (msr & 1 ? v & 0x7ff : v & 0xf00) || (!(msr & 1) && badType(<u32>v & 0xff))) gp();
+    if (v & physReserved() || (msr & 1 ? v & 0x7ff : v & 0xf00) || (!(msr & 1) && badType(<u32>v & 0xff))) gp();
     setSlot(S_MSR_MTRR_VAR + (<usize>(msr - MSR_MTRR_VAR_FIRST) << 3), v);
     return;
   }

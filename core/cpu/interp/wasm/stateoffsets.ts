@@ -83,6 +83,10 @@ export const S_EXIT_REASON = 0x290;
 export const S_FAULT_VECTOR = 0x298;
 export const S_FAULT_ERROR = 0x29c;
 export const S_FAULT_HAS_ERROR = 0x2a0;
+/** u64: features of the CPU model, bit n = FEAT_* number n (features.ts). Set when the processor is made; nothing clears it. */
+export const S_FEATURES = 0x2b0;
+/** u64: AND-mask for linear addresses in the slow paths of memory accesses: ~0 while EFER.LMA is set, else 0xffffffff. */
+export const S_LINEAR_MASK = 0x2b8;
 
 /** u64 each: model-specific registers with a slot. */
 export const S_MSR_APIC_BASE = 0x300;

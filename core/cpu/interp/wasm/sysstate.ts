@@ -1,7 +1,9 @@
 /**
- * Private words of the system half of the interpreter, inside S_SCRATCH_SYSTEM (0x1c00..0x1fff of the state block). None of it is
- * architectural except where noted; refreshState() in reset.ts rebuilds all of it from the architectural fields.
+ * Private words of the system half of the interpreter, inside S_SCRATCH_SYSTEM (0x1c00..0x1fff of the state block), and a few beside S_FAULT_*.
+ * None of it is architectural except where noted; refreshState() in reset.ts rebuilds all of it from the architectural fields.
  */
+
+export { S_FEATURES as SY_FEATURES, S_LINEAR_MASK as SY_LINEAR_MASK } from './stateoffsets';
 
 /** u32: base of the TLB tables for the current privilege: TLB_SUP or TLB_USER. */
 export const SY_TLB_CUR = 0x1c00;
@@ -59,7 +61,15 @@ export const CR4_PGE: u64 = 0x80;
 export const CR4_PCE: u64 = 0x100;
 export const CR4_OSFXSR: u64 = 0x200;
 export const CR4_OSXMMEXCPT: u64 = 0x400;
+export const CR4_UMIP: u64 = 0x800;
+export const CR4_FSGSBASE: u64 = 0x10000;
+export const CR4_PCIDE: u64 = 0x20000;
+export const CR4_OSXSAVE: u64 = 0x40000;
+export const CR4_SMEP: u64 = 0x100000;
 
+export const EFER_SCE: u64 = 1;
+export const EFER_LME: u64 = 0x100;
+export const EFER_LMA: u64 = 0x400;
 export const EFER_NXE: u64 = 0x800;
 
 export const FL_CF: u32 = 1;
@@ -76,6 +86,3 @@ export const FL_VIP: u32 = 0x100000;
 export const FL_ID: u32 = 0x200000;
 /** Every flag POPF/IRET at CPL 0 can write in 32 bits, without VM, VIF and VIP. */
 export const FL_ALL: u32 = 0x257fd5;
-
-/** Physical address width announced by CPUID and used for reserved bits. */
-export const MAXPHYADDR = 36;
