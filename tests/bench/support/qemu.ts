@@ -1,16 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpuSeconds } from './procstat.ts';
 
-/** A qemu-system-i386 under its own translator (TCG), one processor, with COM1 on its standard output. */
+/** QEMU's PC with a processor of the given width under its own translator (TCG), one processor, with COM1 on its standard output. */
 export class Qemu {
   readonly child: ChildProcess;
   serial = '';
   private errors = '';
   private wake: (() => void) | undefined;
 
-  constructor(args: readonly string[]) {
+  constructor(args: readonly string[], width: 32 | 64 = 32) {
     this.child = spawn(
-      'qemu-system-i386',
+      width === 64 ? 'qemu-system-x86_64' : 'qemu-system-i386',
       ['-accel', 'tcg', '-machine', 'pc', '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-no-reboot', ...args],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
