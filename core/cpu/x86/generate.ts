@@ -3,9 +3,9 @@
  * Identical case bodies share one handler number.
  *
  * Decoder tables:
- *   OPCODES   u16 [2 maps x 256]       entry number; 0 = undefined
- *   ENTRY     u8 [entry x 2]           flags ENT_*, immediate kind IMM_*
- *   HANDLERS  u16 [entry x 16]         handler by form: bit 0 = 32-bit operands, bits 1..3 = FORM_*
+ *   OPCODES   u16 [7 maps x 256]       entry number; 0 = undefined. Maps: one byte, 0F, 0F38, 0F3A, then VEX 0F, 0F38, 0F3A
+ *   ENTRY     4 bytes an entry         u16 flags ENT_*, u8 immediate kind IMM_*, u8 bit number in SY_FEATURES + 1, 0 = always there
+ *   HANDLERS  u16 [entry x 32]         handler by form: bits 0..1 = operand size (0 = 16, 1 = 32, 2 = 64), bits 2..4 = FORM_*
  *
  * The flat forms serve 32-bit code whose DS, ES and SS all span the whole linear space, which is nearly all 32-bit code there is: no segment
  * checks, and simpler address arithmetic. Where a form would not differ it shares the handler of the general one.
@@ -13,8 +13,10 @@
  *   CLASSES   u8 [handler]             class of the handler in PAIRS, 0 = none
  *   PAIRS     u16 [16 x 16 classes]    handler of two neighbours; 0 = none
  *
- * An entry with ENT_GROUP is followed by eight entries, one for each modrm.reg.
+ * An entry with ENT_GROUP is followed by eight entries, one for each modrm.reg. The HANDLERS of an entry with ENT_PREFIX are entry numbers
+ * instead, by mandatory prefix (none, 66, F3, F2), then the one that stands in for a row whose feature is missing.
  */
+import { FEATURES, featureBit } from './features.ts';
 import { fusedBody, PAIR_CLASSES, pairBodies, pairClass } from './fuse.ts';
 import { caseBody, type Form } from './semantics.ts';
 import { CONDITIONS, INSTRUCTIONS, type Instruction } from './table.ts';
@@ -30,6 +32,16 @@ export const ENT_BYTE_REG = 32;
 export const ENT_BYTE_RM = 64;
 /** modrm.mod is ignored (register operand), or, without ENT_MODRM, rm comes from the opcode. */
 export const ENT_REG_ONLY = 128;
+/** Several rows, told apart by the mandatory prefix. */
+export const ENT_PREFIX = 0x100;
+export const ENT_VSIB = 0x200;
+/** Operand size in 64-bit mode. */
+export const ENT_DEFAULT64 = 0x400;
+export const ENT_FORCED64 = 0x800;
+/** VEX fields that must be 1111b or 0. */
+export const ENT_NO_VVVV = 0x1000;
+export const ENT_LENGTH0 = 0x2000;
+export const ENT_WIDE0 = 0x4000;
 
 export const IMM_NONE = 0;
 /** Sign-extended byte. */
@@ -55,6 +67,12 @@ export const FORM_FLAT_INDEX = 4;
 
 /** The immediate 1, not encoded: shifts D0 and D1. */
 export const IMM_ONE = 8;
+/** 2, 4 or 8 bytes by operand size. */
+export const IMM_FULL = 9;
+
+/** Columns of HANDLERS. */
+const HANDLER_COLUMNS = 32;
+const MAPS = 7;
 
 /**
  * Binaryen makes a switch a br_table only up to this many cases; beyond, it stays a chain of compares and the interpreter is twenty times
@@ -80,8 +98,10 @@ const SPECIAL: string[] = [
 interface Entry {
   flags: number;
   immediate: number;
-  /** Indexed by operand size bit + 2 * FORM_*. */
+  /** Indexed by operand size code + 4 * FORM_*. */
   handlers: number[];
+  /** Bit number in SY_FEATURES + 1. */
+  feature: number;
 }
 
 export interface Generated {
@@ -100,6 +120,8 @@ function immediateOf(instruction: Instruction): number {
         return IMM_BYTE;
       case 'Iw':
         return IMM_WORD;
+      case 'Iv':
+        return IMM_FULL;
       case 'Iz':
       case 'Jz':
         return IMM_SIZED;
@@ -113,11 +135,10 @@ function immediateOf(instruction: Instruction): number {
       case '1':
         return IMM_ONE;
     }
-  // mov Zv,Iz is written Iz for 16/32-bit forms; nothing else is left.
   return IMM_NONE;
 }
 
-export function generate(): Generated {
+export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): Generated {
   const bodies: string[] = [...SPECIAL];
   const numbers = new Map<string, number>(bodies.map((text, i) => [text, i]));
   // Equal texts among the special ones keep their own numbers.
@@ -137,11 +158,12 @@ export function generate(): Generated {
   const undefinedEntry = (flags: number): Entry => ({
     flags,
     immediate: IMM_NONE,
-    handlers: new Array(16).fill(HANDLER_UD),
+    handlers: new Array(HANDLER_COLUMNS).fill(HANDLER_UD),
+    feature: 0,
   });
   const makeEntry = (instruction: Instruction): Entry => {
     const operands = instruction.operands;
-    const modrm = operands.some((o) => /^[EGMR]/.test(o));
+    const modrm = operands.some((o) => /^[EGMR]/.test(o)) || instruction.vex;
     const direct = operands.some((o) => o[0] === 'O');
     const byte = operands.some((o) => /^(Eb|Gb|ab|Ob|Zb|b)$/.test(o)) && !/^mov[zs]x$/.test(instruction.mnemonic);
     const memoryOnly = operands.some((o) => o[0] === 'M');
@@ -154,43 +176,71 @@ export function generate(): Generated {
     if (operands.includes('Gb')) flags |= ENT_BYTE_REG;
     if (operands.includes('Eb') || operands.includes('Zb')) flags |= ENT_BYTE_RM;
     if (registerOnly || operands.some((o) => o[0] === 'Z')) flags |= ENT_REG_ONLY;
-    const handlers: number[] = new Array(16).fill(HANDLER_UD);
+    if (instruction.vsib) flags |= ENT_VSIB;
+    if (instruction.size64 === 'default64') flags |= ENT_DEFAULT64;
+    if (instruction.size64 === 'forced64') flags |= ENT_FORCED64;
+    if (instruction.noVvvv) flags |= ENT_NO_VVVV;
+    if (instruction.length0) flags |= ENT_LENGTH0;
+    if (instruction.wide0) flags |= ENT_WIDE0;
+    const handlers: number[] = new Array(HANDLER_COLUMNS).fill(HANDLER_UD);
     for (const memory of [false, true]) {
       if (modrm && !memory && memoryOnly) continue;
       if (memory && registerOnly) continue;
       for (const wide of [0, 1]) {
         const form: Form = { size: byte ? 8 : wide ? 32 : 16, memory: modrm ? memory : direct };
         if (memory) {
-          handlers[FORM_MEMORY * 2 + wide] = handler(instruction, form);
-          handlers[FORM_FLAT_BASE * 2 + wide] = handler(instruction, { ...form, flat: 'base' });
-          handlers[FORM_FLAT_INDEX * 2 + wide] = handler(instruction, { ...form, flat: 'index' });
+          handlers[FORM_MEMORY * 4 + wide] = handler(instruction, form);
+          handlers[FORM_FLAT_BASE * 4 + wide] = handler(instruction, { ...form, flat: 'base' });
+          handlers[FORM_FLAT_INDEX * 4 + wide] = handler(instruction, { ...form, flat: 'index' });
         } else {
-          handlers[FORM_REGISTER * 2 + wide] = handler(instruction, form);
+          handlers[FORM_REGISTER * 4 + wide] = handler(instruction, form);
           // A direct memory operand (moffs) has no base: the zero register stands in.
-          handlers[FORM_FLAT_REGISTER * 2 + wide] = handler(instruction, { ...form, flat: 'base' });
+          handlers[FORM_FLAT_REGISTER * 4 + wide] = handler(instruction, { ...form, flat: 'base' });
         }
       }
     }
-    return { flags, immediate: immediateOf(instruction), handlers };
+    return { flags, immediate: immediateOf(instruction), handlers, feature: instruction.feature ? featureBit(instruction.feature) + 1 : 0 };
   };
 
   const entries: Entry[] = [undefinedEntry(0)];
-  const opcodes: number[] = new Array(512).fill(0);
-  for (let slot = 0; slot < 512; slot++) {
-    const rows = INSTRUCTIONS.filter((i) => i.map * 256 + i.opcode === slot);
-    if (rows.length === 0) continue;
+  /** Enters rows that differ in modrm.reg at most; gives the entry number. */
+  const addGroup = (rows: Instruction[]): number => {
+    const number = entries.length;
     if (rows[0]!.extension < 0) {
-      if (rows.length > 1) throw new Error(`opcode ${slot.toString(16)} is in the instruction table twice`);
-      opcodes[slot] = entries.length;
+      if (rows.length > 1) throw new Error(`${rows[0]!.mnemonic} and ${rows[1]!.mnemonic} claim the same opcode`);
       entries.push(makeEntry(rows[0]!));
-      continue;
+      return number;
     }
-    opcodes[slot] = entries.length;
     entries.push(undefinedEntry(ENT_MODRM | ENT_GROUP));
     for (let reg = 0; reg < 8; reg++) {
-      const row = rows.find((i) => i.extension === reg);
+      const [row, other] = rows.filter((i) => i.extension === reg);
+      if (other) throw new Error(`${row!.mnemonic} and ${other.mnemonic} claim the same opcode`);
       entries.push(row ? makeEntry(row) : undefinedEntry(ENT_MODRM));
     }
+    return number;
+  };
+  const opcodes: number[] = new Array(MAPS * 256).fill(0);
+  for (let slot = 0; slot < MAPS * 256; slot++) {
+    const rows = instructions.filter((i) => i.mode !== 'only64' && (i.map + (i.vex ? 3 : 0)) * 256 + i.opcode === slot);
+    if (rows.length === 0) continue;
+    if (rows.every((i) => i.prefix === 'any')) {
+      opcodes[slot] = addGroup(rows);
+      continue;
+    }
+    const selector = undefinedEntry(ENT_PREFIX);
+    opcodes[slot] = entries.length;
+    entries.push(selector);
+    // Extensions that no row of this prefix names keep the meaning they have without it.
+    const of = (prefix: string): number => {
+      const own = rows.filter((i) => i.prefix === prefix);
+      const rest = rows.filter((i) => i.prefix === 'any' && !own.some((o) => o.extension === i.extension || o.extension < 0));
+      return own.length + rest.length ? addGroup([...own, ...rest]) : 0;
+    };
+    const any = of('any');
+    ['np', '66', 'f3', 'f2'].forEach((prefix, i) => {
+      selector.handlers[i] = rows.some((row) => row.prefix === prefix) ? of(prefix) : any;
+    });
+    selector.handlers[4] = any;
   }
 
   const singles = bodies.length;
@@ -230,6 +280,13 @@ export function generate(): Generated {
     ENT_BYTE_REG,
     ENT_BYTE_RM,
     ENT_REG_ONLY,
+    ENT_PREFIX,
+    ENT_VSIB,
+    ENT_DEFAULT64,
+    ENT_FORCED64,
+    ENT_NO_VVVV,
+    ENT_LENGTH0,
+    ENT_WIDE0,
     IMM_NONE,
     IMM_BYTE,
     IMM_WORD,
@@ -239,6 +296,7 @@ export function generate(): Generated {
     IMM_ENTER,
     IMM_NONE_MEMORY,
     IMM_ONE,
+    IMM_FULL,
     FORM_REGISTER,
     FORM_MEMORY,
     FORM_FLAT_REGISTER,
@@ -250,6 +308,7 @@ export function generate(): Generated {
     HANDLER_UD,
     HANDLER_GP,
     PAIR_CLASSES,
+    ...Object.fromEntries(FEATURES.map((name, bit) => [`FEATURE_${name.toUpperCase()}`, bit])),
   })
     .map(([name, value]) => `export const ${name} = ${value};\n`)
     .join('');
@@ -257,7 +316,7 @@ export function generate(): Generated {
 export const OPCODES: usize = memory.data<u16>([
 ${list(opcodes)}]);
 export const ENTRY: usize = memory.data<u8>([
-${list(entries.flatMap((e) => [e.flags, e.immediate]))}]);
+${list(entries.flatMap((e) => [e.flags & 0xff, e.flags >> 8, e.immediate, e.feature]))}]);
 export const HANDLERS: usize = memory.data<u16>([
 ${list(entries.flatMap((e) => e.handlers))}]);
 export const FUSED: usize = memory.data<u16>([
@@ -294,7 +353,7 @@ const DISPATCH_IMPORTS = `import {
 } from '../alu';
 import { aaa, aad, aam, aas, daa, das, lahf, sahf, salc } from '../bcd';
 import {
-  BIT_COMPLEMENT, BIT_RESET, BIT_SET, BIT_TEST, bitMem16, bitMem32, bitReg, cmpxchg8b, scanFlags, scanZero,
+  BIT_COMPLEMENT, BIT_RESET, BIT_SET, BIT_TEST, bitMem16, bitMem32, bitReg, cmpxchg8b, popcount, scanFlags, scanZero,
 } from '../bit';
 import { begin, checkJump, checkTarget, countLoop, finish, follow, jump, jumpTo, loopCount, nextEip, resume, ret16, ret32, retFlat, setRip, stay, thisEip } from '../branch';
 import { baseOff, indexOff, recOff32, recSeg } from '../ea';

@@ -158,6 +158,7 @@ const SEMANTICS: Record<string, Semantics> = {
   btc: bits('BIT_COMPLEMENT'),
   bsf: (i, f) => `const v = ${read(i.operands[1]!, f)}; if (v) setG${f.size}(rec, scanFlags(ctz<u32>(v))); else scanZero(); break;`,
   bsr: (i, f) => `const v = ${read(i.operands[1]!, f)}; if (v) setG${f.size}(rec, scanFlags(31 - clz<u32>(v))); else scanZero(); break;`,
+  popcnt: (i, f) => `setG${f.size}(rec, popcount(${read(i.operands[1]!, f)})); break;`,
   mov: (i, f) => `${write(i.operands[0]!, f, read(i.operands[1]!, f))} break;`,
   xchg: (i, f) => {
     const other = i.operands[1]!;

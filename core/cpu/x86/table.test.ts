@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { TestCpu } from '../interp/testing/testcpu.ts';
+import { FEATURES } from './features.ts';
 import { generate } from './generate.ts';
 import { INSTRUCTIONS, type Instruction } from './table.ts';
 
 const FLAG_BITS: Record<string, number> = { c: 1, p: 4, a: 0x10, z: 0x40, s: 0x80, o: 0x800, d: 0x400 };
+const MANDATORY: Record<string, number[]> = { 66: [0x66], f3: [0xf3], f2: [0xf2] };
 const CODE = 0x10000;
 const DATA = 0x20000;
 
@@ -13,17 +15,19 @@ const bitsOf = (letters: string): number => [...letters].reduce((sum, letter) =>
 function encode(i: Instruction, memory: boolean): number[] | undefined {
   if (
     i.executor !== 'core' ||
+    i.vex ||
+    i.mode === 'only64' ||
     /^(callf|jmpf|retf|iret|int|into|int3|ret|call|jmp|enter|leave|bound|popf|ud|in$|out$|ins|outs|div|idiv|pop)/.test(i.mnemonic)
   )
     return undefined;
-  const bytes = i.map ? [0x0f, i.opcode] : [i.opcode];
+  const bytes = [...(MANDATORY[i.prefix] ?? []), ...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][i.map]!, i.opcode];
   if (i.operands.some((o) => /^[EGMR]/.test(o))) {
     if (!memory && i.operands.some((o) => o[0] === 'M')) return undefined;
     bytes.push((memory ? 0x03 : 0xc2) | ((i.extension >= 0 ? i.extension : 1) << 3));
   } else if (memory) return undefined;
   for (const operand of i.operands)
     if (/^(I[bus]|Jb)$/.test(operand)) bytes.push(operand === 'Jb' ? 0x10 : 5);
-    else if (/^(Iz|Jz)$/.test(operand)) bytes.push(0x10, 0, 0, 0);
+    else if (/^(I[zv]|Jz)$/.test(operand)) bytes.push(0x10, 0, 0, 0);
     else if (operand[0] === 'O' && i.mnemonic === 'mov') bytes.push(0, 0, 2, 0);
   return bytes;
 }
@@ -50,12 +54,17 @@ describe('the instruction table', () => {
     const { tables, dispatch, handlerCount } = generate();
     expect(tables).toContain('export const OPCODES');
     for (let handler = 0; handler < handlerCount; handler++) expect(dispatch).toContain(`case ${handler}: {`);
-    const keys = INSTRUCTIONS.map((i) => `${i.map}/${i.opcode}/${i.extension}`);
+    const keys = INSTRUCTIONS.flatMap((i) =>
+      ['not64', 'only64']
+        .filter((mode) => i.mode === 'any' || i.mode === mode)
+        .map((mode) => `${mode} ${i.vex} ${i.prefix} ${i.map}/${i.opcode}/${i.extension}`),
+    );
     expect(new Set(keys).size).toBe(keys.length);
   });
 
   it('names every flag that an instruction changes and every flag that it looks at', () => {
     const t = new TestCpu();
+    t.features(...FEATURES);
     t.flat(CODE);
     const wrong = new Set<string>();
     for (const instruction of INSTRUCTIONS)

@@ -1,15 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { CODE_MAP_BASE, GUEST_RAM_BASE } from '../../../memory/layout.ts';
+import { CODE_MAP_BASE, CPU_STATE_BASE, GUEST_RAM_BASE } from '../../../memory/layout.ts';
 import { GuestMemory } from '../../../memory/guestmemory.ts';
 import { PhysMap } from '../../../memory/physmap.ts';
 import { createVmMemory } from '../../../memory/vmmemory.ts';
 import { nullLogger } from '../../../util/logger.ts';
 import type { CpuBus } from '../../accelerator.ts';
 import type { CpuState, SegmentState } from '../../cpustate.ts';
+import { type Feature, featureBit } from '../../x86/features.ts';
 import { Interpreter } from '../interpreter.ts';
 
+/** Place of SY_FEATURES (sysstate.ts). */
+const SY_FEATURES = 0x1c38;
 const WASM = fileURLToPath(new URL('../../../../out/wasm/cpu.wasm', import.meta.url));
 const BUILD = fileURLToPath(new URL('../../../../scripts/build-wasm.mjs', import.meta.url));
 
@@ -71,6 +74,12 @@ export class TestCpu {
 
   put(gpa: number, ...bytes: number[]): void {
     this.guest.write(gpa, Uint8Array.from(bytes));
+  }
+
+  /** Gives the processor these features and no others. Before anything runs. */
+  features(...names: Feature[]): void {
+    const word = names.reduce((sum, name) => sum | (1n << BigInt(featureBit(name))), 0n);
+    new DataView(this.memory.buffer).setBigUint64(CPU_STATE_BASE + SY_FEATURES, word, true);
   }
 
   /** Changes named parts of the state. */

@@ -9,19 +9,19 @@ import { LAZY_AUX, LAZY_RES } from './flags';
 @inline
 function lazy8(r: u32, vec: u32): void {
   store<i64>(LAZY_RES, <i64>(<i8>r));
-  store<u32>(LAZY_AUX, (vec << 24) | (vec & 8));
+  store<u64>(LAZY_AUX, <u64>((vec << 24) | (vec & 8)));
 }
 // @ts-ignore: decorator
 @inline
 function lazy16(r: u32, vec: u32): void {
   store<i64>(LAZY_RES, <i64>(<i16>r));
-  store<u32>(LAZY_AUX, (vec << 16) | (vec & 8));
+  store<u64>(LAZY_AUX, <u64>((vec << 16) | (vec & 8)));
 }
 // @ts-ignore: decorator
 @inline
 function lazy32(r: u32, vec: u32): void {
   store<i64>(LAZY_RES, <i64>(<i32>r));
-  store<u32>(LAZY_AUX, vec);
+  store<u64>(LAZY_AUX, <u64>vec);
 }
 /** Keeps CF, takes OF and AF from the vector whose top bit is bit `top`. */
 // @ts-ignore: decorator
@@ -62,7 +62,7 @@ export function sbb8(a: u32, b: u32): u32 {
 @inline
 export function logic8(r: u32): u32 {
   store<i64>(LAZY_RES, <i64>(<i8>r));
-  store<u32>(LAZY_AUX, 0);
+  store<u64>(LAZY_AUX, 0);
   return r;
 }
 // @ts-ignore: decorator
@@ -85,7 +85,7 @@ export function xor8(a: u32, b: u32): u32 {
 export function inc8(a: u32): u32 {
   const r = a + 1;
   const vec = a & ~r;
-  store<u32>(LAZY_AUX, keepCarry((vec << 24)) & 0xc000_0000 | (vec & 8));
+  store<u64>(LAZY_AUX, <u64>((keepCarry(vec << 24) & 0xc000_0000) | (vec & 8)));
   store<i64>(LAZY_RES, <i64>(<i8>r));
   return r;
 }
@@ -94,7 +94,7 @@ export function inc8(a: u32): u32 {
 export function dec8(a: u32): u32 {
   const r = a - 1;
   const vec = ~a & r;
-  store<u32>(LAZY_AUX, keepCarry((vec << 24)) & 0xc000_0000 | (vec & 8));
+  store<u64>(LAZY_AUX, <u64>((keepCarry(vec << 24) & 0xc000_0000) | (vec & 8)));
   store<i64>(LAZY_RES, <i64>(<i8>r));
   return r;
 }
@@ -136,7 +136,7 @@ export function sbb16(a: u32, b: u32): u32 {
 @inline
 export function logic16(r: u32): u32 {
   store<i64>(LAZY_RES, <i64>(<i16>r));
-  store<u32>(LAZY_AUX, 0);
+  store<u64>(LAZY_AUX, 0);
   return r;
 }
 // @ts-ignore: decorator
@@ -159,7 +159,7 @@ export function xor16(a: u32, b: u32): u32 {
 export function inc16(a: u32): u32 {
   const r = a + 1;
   const vec = a & ~r;
-  store<u32>(LAZY_AUX, keepCarry((vec << 16)) & 0xc000_0000 | (vec & 8));
+  store<u64>(LAZY_AUX, <u64>((keepCarry(vec << 16) & 0xc000_0000) | (vec & 8)));
   store<i64>(LAZY_RES, <i64>(<i16>r));
   return r;
 }
@@ -168,7 +168,7 @@ export function inc16(a: u32): u32 {
 export function dec16(a: u32): u32 {
   const r = a - 1;
   const vec = ~a & r;
-  store<u32>(LAZY_AUX, keepCarry((vec << 16)) & 0xc000_0000 | (vec & 8));
+  store<u64>(LAZY_AUX, <u64>((keepCarry(vec << 16) & 0xc000_0000) | (vec & 8)));
   store<i64>(LAZY_RES, <i64>(<i16>r));
   return r;
 }
@@ -210,7 +210,7 @@ export function sbb32(a: u32, b: u32): u32 {
 @inline
 export function logic32(r: u32): u32 {
   store<i64>(LAZY_RES, <i64>(<i32>r));
-  store<u32>(LAZY_AUX, 0);
+  store<u64>(LAZY_AUX, 0);
   return r;
 }
 // @ts-ignore: decorator
@@ -233,7 +233,7 @@ export function xor32(a: u32, b: u32): u32 {
 export function inc32(a: u32): u32 {
   const r = a + 1;
   const vec = a & ~r;
-  store<u32>(LAZY_AUX, keepCarry(vec));
+  store<u64>(LAZY_AUX, <u64>(keepCarry(vec)));
   store<i64>(LAZY_RES, <i64>(<i32>r));
   return r;
 }
@@ -242,7 +242,7 @@ export function inc32(a: u32): u32 {
 export function dec32(a: u32): u32 {
   const r = a - 1;
   const vec = ~a & r;
-  store<u32>(LAZY_AUX, keepCarry(vec));
+  store<u64>(LAZY_AUX, <u64>(keepCarry(vec)));
   store<i64>(LAZY_RES, <i64>(<i32>r));
   return r;
 }

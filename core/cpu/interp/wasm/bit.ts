@@ -60,7 +60,7 @@ function wrapOff(rec: usize, off: u32): u32 {
 @inline
 export function scanFlags(index: u32): u32 {
   store<i64>(LAZY_RES, <i64>(index | 0x100));
-  store<u32>(LAZY_AUX, 0);
+  store<u64>(LAZY_AUX, 0);
   return index;
 }
 /** A scan of zero sets ZF; the destination stays. */
@@ -68,7 +68,17 @@ export function scanFlags(index: u32): u32 {
 @inline
 export function scanZero(): void {
   store<i64>(LAZY_RES, 0);
-  store<u32>(LAZY_AUX, 0);
+  store<u64>(LAZY_AUX, 0);
+}
+
+/** POPCNT: ZF says that the source was 0, the other flags are clear. */
+// @ts-ignore: decorator
+@inline
+export function popcount(v: u32): u32 {
+  store<i64>(LAZY_RES, v ? 0x100 : 0);
+  // A zero result has even parity: FIX clears PF (flags.ts). A result of 100h has it too.
+  store<u64>(LAZY_AUX, <u64>1 << 32);
+  return popcnt<u32>(v);
 }
 
 /** CMPXCHG8B m64: the destination is written in both cases. */

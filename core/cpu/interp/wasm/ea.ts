@@ -1,6 +1,7 @@
 /** Effective offsets of memory operands (SDM volume 2, 2.1.5). The decoder turned every form into base + index << scale + disp. */
 import { CPU_STATE_BASE } from '../../../memory/layout';
-import { REC_BASE, REC_DISP, REC_INDEX, REC_SCALE, REC_SEG, REC_SIZES } from './record';
+import { REC_ADDRESS64, REC_BASE, REC_DISP, REC_INDEX, REC_SCALE, REC_SEG, REC_SIZES } from './record';
+import { MODE_64, Run } from './runstate';
 import { S_GPR } from './stateoffsets';
 
 const GPR: usize = CPU_STATE_BASE + S_GPR;
@@ -38,7 +39,16 @@ export function indexOff(rec: usize): u32 {
 // @ts-ignore: decorator
 @inline
 export function recOff(rec: usize): u64 {
-  return <u64>recOff32(rec);
+  return Run.mode == MODE_64 ? recOff64(rec) : <u64>recOff32(rec);
+}
+
+/** The same in 64-bit mode: 64- or 32-bit address size. */
+export function recOff64(rec: usize): u64 {
+  const off: u64 =
+    load<u64>(GPR + <usize>load<u8>(rec, REC_BASE)) +
+    (load<u64>(GPR + <usize>load<u8>(rec, REC_INDEX)) << load<u8>(rec, REC_SCALE)) +
+    load<u64>(rec, REC_DISP);
+  return (load<u8>(rec, REC_SIZES) & REC_ADDRESS64) == REC_ADDRESS64 ? off : <u64>(<u32>off);
 }
 
 // @ts-ignore: decorator

@@ -2,12 +2,14 @@
  * RFLAGS with the six arithmetic flags kept lazily (SDM volume 1, 3.4.3). An arithmetic instruction stores two words and no flag:
  *
  *   RES  i64 at S_LAZY      result, sign-extended from the operand size
- *   AUX  i32 at S_LAZY + 8  carry vector: bit 31 carry out of the top bit, bit 30 carry into it, bit 3 carry out of bit 3
+ *   AUX  u64 at S_LAZY + 8  low half: carry vector, bit 31 carry out of the top bit, bit 30 carry into it, bit 3 carry out of bit 3
+ *                           high half, FIX: what RES cannot say; 0 after every arithmetic instruction
  *
  *   CF = AUX[31]   OF = AUX[31] ^ AUX[30]   AF = AUX[3]
- *   ZF = (low 32 bits of RES) == 0   SF = RES[63]   PF = even parity of RES[7:0] ^ RES[39:32]
+ *   ZF = RES == 0 (all 64 bits)   SF = RES[63] ^ FIX[31]   PF = even parity of RES[7:0] ^ FIX[7:0]
  *
- * A sign-extended result has RES[39:32] all equal, which leaves parity alone; writing arbitrary flags picks a RES that yields them.
+ * One format for every operand size: whoever stores a result stores AUX as 64 bits, which clears FIX at no cost. Only arbitrary flags
+ * (POPF, SAHF, a return from an interrupt) can need FIX: no result is zero and negative, or zero with odd parity.
  * Every other bit of RFLAGS lives in S_EFLAGS.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
@@ -37,13 +39,14 @@ export const F_KNOWN: u32 = 0x003f_7fd7;
 
 export const LAZY_RES: usize = CPU_STATE_BASE + S_LAZY;
 export const LAZY_AUX: usize = CPU_STATE_BASE + S_LAZY + 8;
+const LAZY_FIX: usize = CPU_STATE_BASE + S_LAZY + 12;
 const EFLAGS: usize = CPU_STATE_BASE + S_EFLAGS;
 
 // @ts-ignore: decorator
 @inline
 export function setLazy(res: i32, aux: u32): void {
   store<i64>(LAZY_RES, <i64>res);
-  store<u32>(LAZY_AUX, aux);
+  store<u64>(LAZY_AUX, <u64>aux);
 }
 
 // @ts-ignore: decorator
@@ -65,17 +68,17 @@ export function getAF(): u32 {
 // @ts-ignore: decorator
 @inline
 export function getZF(): u32 {
-  return <u32>(load<u32>(LAZY_RES) == 0);
+  return <u32>(load<u64>(LAZY_RES) == 0);
 }
 // @ts-ignore: decorator
 @inline
 export function getSF(): u32 {
-  return load<u32>(LAZY_RES + 4) >>> 31;
+  return (load<u32>(LAZY_RES + 4) ^ load<u32>(LAZY_FIX)) >>> 31;
 }
 // @ts-ignore: decorator
 @inline
 export function getPF(): u32 {
-  const parity = (load<u32>(LAZY_RES) ^ load<u32>(LAZY_RES + 4)) & 0xff;
+  const parity = (load<u32>(LAZY_RES) ^ load<u32>(LAZY_FIX)) & 0xff;
   return ~popcnt<u32>(parity) & 1;
 }
 /** SF != OF: the signed "less" condition. */
@@ -83,7 +86,7 @@ export function getPF(): u32 {
 @inline
 export function getLess(): u32 {
   const aux = load<u32>(LAZY_AUX);
-  return (load<u32>(LAZY_RES + 4) ^ aux ^ (aux << 1)) >>> 31;
+  return (load<u32>(LAZY_RES + 4) ^ load<u32>(LAZY_FIX) ^ aux ^ (aux << 1)) >>> 31;
 }
 
 /** Changes CF only; OF keeps its value. */
@@ -124,12 +127,10 @@ export function setArith(f: u32): void {
   const cf = f & 1;
   const zf = (f >>> 6) & 1;
   const pf = (f >>> 2) & 1;
-  const low: u32 = zf ^ 1;
-  // Low byte 0 has even parity, 1 has odd: bit 32 makes up for the difference.
-  const fix: u32 = pf ^ zf;
-  store<u32>(LAZY_RES, low);
-  store<u32>(LAZY_RES + 4, fix | ((f & F_SF) << 24));
+  // RES = 1 has odd parity, RES = 0 even: bit 0 of FIX makes up for the difference.
+  store<u64>(LAZY_RES, <u64>(zf ^ 1));
   store<u32>(LAZY_AUX, (cf << 31) | ((cf ^ ((f >>> 11) & 1)) << 30) | (((f >>> 4) & 1) << 3));
+  store<u32>(LAZY_FIX, (pf ^ zf) | ((f & F_SF) << 24));
 }
 
 /** Bits of S_EFLAGS that are not lazy: IF, DF, TF, IOPL, VM... */

@@ -11,7 +11,7 @@ function productFlags(low: i32, significant: bool): void {
   // Bit 8 keeps ZF clear and leaves SF and PF alone.
   store<i64>(LAZY_RES, <i64>(low ? low : 0x100));
   // CF and OF together: bit 31 set, bit 30 clear.
-  store<u32>(LAZY_AUX, (<u32>significant) << 31);
+  store<u64>(LAZY_AUX, <u64>((<u32>significant) << 31));
 }
 
 export function mul8(v: u32): void {

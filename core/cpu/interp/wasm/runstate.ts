@@ -18,5 +18,7 @@ export class Run {
 
 /** Run.mode: 32-bit code segment. */
 export const MODE_32: u32 = 1;
-/** 32-bit code, a 32-bit stack, and DS, ES, SS span the whole linear space. */
+/** 32-bit code, a 32-bit stack, and DS, ES, SS span the whole linear space; always together with MODE_32. */
 export const MODE_FLAT: u32 = 2;
+/** 64-bit code: the value, not a bit. */
+export const MODE_64: u32 = 2;

@@ -11,7 +11,7 @@ export function shl8(a: u32, count: u32): u32 {
   const r = <u32>wide & 0xff;
   const cf = <u32>(wide >>> 8) & 1;
   store<i64>(LAZY_RES, <i64>(<i8>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((r >>> 7) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((r >>> 7) << 30)));
   return r;
 }
 export function shr8(a: u32, count: u32): u32 {
@@ -21,7 +21,7 @@ export function shr8(a: u32, count: u32): u32 {
   const cf = (a >>> (count - 1)) & 1;
   const over = ((r ^ (r << 1)) >>> 7) & 1;
   store<i64>(LAZY_RES, <i64>(<i8>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((cf ^ over) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((cf ^ over) << 30)));
   return r;
 }
 export function sar8(a: u32, count: u32): u32 {
@@ -31,7 +31,7 @@ export function sar8(a: u32, count: u32): u32 {
   const r = <u32>(wide >> count);
   const cf = <u32>(wide >> (count - 1)) & 1;
   store<i64>(LAZY_RES, <i64>(<i32>r));
-  store<u32>(LAZY_AUX, (cf << 31) | (cf << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | (cf << 30)));
   return r & 0xff;
 }
 export function rol8(a: u32, count: u32): u32 {
@@ -79,7 +79,7 @@ export function shl16(a: u32, count: u32): u32 {
   const r = <u32>wide & 0xffff;
   const cf = <u32>(wide >>> 16) & 1;
   store<i64>(LAZY_RES, <i64>(<i16>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((r >>> 15) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((r >>> 15) << 30)));
   return r;
 }
 export function shr16(a: u32, count: u32): u32 {
@@ -89,7 +89,7 @@ export function shr16(a: u32, count: u32): u32 {
   const cf = (a >>> (count - 1)) & 1;
   const over = ((r ^ (r << 1)) >>> 15) & 1;
   store<i64>(LAZY_RES, <i64>(<i16>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((cf ^ over) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((cf ^ over) << 30)));
   return r;
 }
 export function sar16(a: u32, count: u32): u32 {
@@ -99,7 +99,7 @@ export function sar16(a: u32, count: u32): u32 {
   const r = <u32>(wide >> count);
   const cf = <u32>(wide >> (count - 1)) & 1;
   store<i64>(LAZY_RES, <i64>(<i32>r));
-  store<u32>(LAZY_AUX, (cf << 31) | (cf << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | (cf << 30)));
   return r & 0xffff;
 }
 export function rol16(a: u32, count: u32): u32 {
@@ -147,7 +147,7 @@ export function shl32(a: u32, count: u32): u32 {
   const r = <u32>wide;
   const cf = <u32>(wide >>> 32) & 1;
   store<i64>(LAZY_RES, <i64>(<i32>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((r >>> 31) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((r >>> 31) << 30)));
   return r;
 }
 export function shr32(a: u32, count: u32): u32 {
@@ -157,7 +157,7 @@ export function shr32(a: u32, count: u32): u32 {
   const cf = (a >>> (count - 1)) & 1;
   const over = ((r ^ (r << 1)) >>> 31) & 1;
   store<i64>(LAZY_RES, <i64>(<i32>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((cf ^ over) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((cf ^ over) << 30)));
   return r;
 }
 export function sar32(a: u32, count: u32): u32 {
@@ -167,7 +167,7 @@ export function sar32(a: u32, count: u32): u32 {
   const r = <u32>(wide >> count);
   const cf = <u32>(wide >> (count - 1)) & 1;
   store<i64>(LAZY_RES, <i64>(<i32>r));
-  store<u32>(LAZY_AUX, (cf << 31) | (cf << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | (cf << 30)));
   return r;
 }
 export function rol32(a: u32, count: u32): u32 {
@@ -214,7 +214,7 @@ export function shld32(a: u32, b: u32, count: u32): u32 {
   const r = (a << count) | (b >>> (32 - count));
   const cf = (a >>> (32 - count)) & 1;
   store<i64>(LAZY_RES, <i64>(<i32>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((r >>> 31) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((r >>> 31) << 30)));
   return r;
 }
 export function shrd32(a: u32, b: u32, count: u32): u32 {
@@ -224,7 +224,7 @@ export function shrd32(a: u32, b: u32, count: u32): u32 {
   const cf = (a >>> (count - 1)) & 1;
   const over = (r ^ a) >>> 31;
   store<i64>(LAZY_RES, <i64>(<i32>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((cf ^ over) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((cf ^ over) << 30)));
   return r;
 }
 /** Counts above 16 are undefined; the operands then repeat (a:b:a). */
@@ -235,7 +235,7 @@ export function shld16(a: u32, b: u32, count: u32): u32 {
   const r = <u32>((wide << count) >>> 32) & 0xffff;
   const cf = <u32>((wide << count) >>> 48) & 1;
   store<i64>(LAZY_RES, <i64>(<i16>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((r >>> 15) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((r >>> 15) << 30)));
   return r;
 }
 export function shrd16(a: u32, b: u32, count: u32): u32 {
@@ -246,6 +246,6 @@ export function shrd16(a: u32, b: u32, count: u32): u32 {
   const cf = <u32>(wide >>> (count - 1)) & 1;
   const over = ((r ^ (r << 1)) >>> 15) & 1;
   store<i64>(LAZY_RES, <i64>(<i16>r));
-  store<u32>(LAZY_AUX, (cf << 31) | ((cf ^ over) << 30));
+  store<u64>(LAZY_AUX, <u64>((cf << 31) | ((cf ^ over) << 30)));
   return r;
 }

@@ -12,8 +12,10 @@ export const S_RIP = 0x080;
  * Bit 1 is set.
  */
 export const S_EFLAGS = 0x088;
-/** Lazy flags: private to flags.ts (48 bytes). */
+/** Lazy flags: private to flags.ts (16 bytes). */
 export const S_LAZY = 0x090;
+/** u64: RIP of byte 0 of the code page being executed, kept in 64-bit mode (Run.pageEip). Base of RIP-relative operands (record.ts). */
+export const S_PAGE_RIP = 0x0b8;
 
 /** u64 each. */
 export const S_CR0 = 0x0c0;
