@@ -1,4 +1,5 @@
 import type { CpuState } from './cpustate.ts';
+import type { DebugSettings, DebugStop } from './debugcontrol.ts';
 import type { AcceleratorStatistics } from './statistics.ts';
 
 /** Why `run` came back. */
@@ -55,6 +56,15 @@ export interface Accelerator {
   readonly interruptsEnabled: boolean;
   /** Instructions retired since creation. */
   readonly instructions: number;
+  /** Breakpoints and watchpoints of a debugger on the host, replacing the ones before. */
+  setDebug(settings: DebugSettings): void;
+  /**
+   * The next `run` executes one instruction (one element of a repeated string instruction; or delivers the exception it raises) and gives
+   * 'debug'. Interrupts wait meanwhile, except that a halted processor takes one and stops at its handler.
+   */
+  armStep(): void;
+  /** Why `run` gave 'debug', once; undefined when it did not. Disarms a step. */
+  takeDebugStop(): DebugStop | undefined;
   /** What it counted since its creation. Cheap enough to be asked for several times a second. */
   statistics(): AcceleratorStatistics;
   dispose(): void;

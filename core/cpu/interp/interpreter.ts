@@ -2,6 +2,7 @@ import { MAILBOX_BASE } from '../../memory/layout.ts';
 import type { Logger } from '../../util/logger.ts';
 import type { Accelerator, CpuBus, CpuExit } from '../accelerator.ts';
 import type { CpuState } from '../cpustate.ts';
+import { type DebugSettings, type DebugStop, MAX_BREAKPOINTS, MAX_WATCHPOINTS, type Watchpoint } from '../debugcontrol.ts';
 import { RipSampler } from '../ripsampler.ts';
 import { type AcceleratorStatistics, type CodeBits, emptyStatistics } from '../statistics.ts';
 import { type CpuModel, featureWord } from '../models.ts';
@@ -10,6 +11,13 @@ import {
   EXIT_DEBUG,
   EXIT_HALT,
   EXIT_SHUTDOWN,
+  HD_ADDRESS,
+  HD_BREAK_COUNT,
+  HD_BREAKS,
+  HD_CAUSE,
+  HD_HIT,
+  HD_WATCH_COUNT,
+  HD_WATCHES,
   S_A20_MASK,
   S_CODE_MODE,
   S_EFLAGS,
@@ -23,7 +31,11 @@ import {
   SEG_BASE,
   SEG_CS,
   SEG_STRIDE,
+  STAT_TLB_MISS,
 } from './wasm/stateoffsets.ts';
+
+/** u32 that counts TLB flushes (wasm/sysstate.ts, which only AssemblyScript can read). */
+const SY_TLB_GEN = 0x1c04;
 
 /** Exports of wasm/index.ts. */
 interface InterpreterModule {
@@ -36,6 +48,10 @@ interface InterpreterModule {
   cpuReset(kind: number): void;
   refreshState(): void;
   instructionCount(): number;
+  hostDebugChanged(): void;
+  hostStep(): void;
+  hostForget(): void;
+  codeGeneration(): number;
   getEflags(): number;
   setEflags(value: number, mask: number): void;
 }
@@ -44,9 +60,17 @@ interface InterpreterModule {
 const GUEST_FAULT = { name: 'GuestFault' };
 
 const FLAG_IF = 0x200;
+/** Exceptions, SDM volume 3 table 6-1. */
+const VECTORS = 32;
 const CS_BASE = S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE;
 /** By S_CODE_MODE. */
 const CODE_BITS: readonly CodeBits[] = [16, 32, 64];
+
+/** HD_CAUSE values and bits of an HD_WATCHES entry (wasm/hostdebug.ts). */
+const CAUSE_BREAKPOINT = 1;
+const CAUSE_WATCHPOINT = 2;
+const CAUSE_STEP = 3;
+const WATCH_BITS = { write: 1, read: 2, access: 3 } as const;
 
 /** S_EXIT bits (wasm/index.ts): return from run(), look at interrupts. */
 const EXIT_RETURN = 1;
@@ -70,9 +94,10 @@ export class Interpreter implements Accelerator {
   private readonly bus: CpuBus;
   private readonly log: Logger;
   private readonly mailbox: Int32Array;
+  private watchpoints: readonly Watchpoint[] = [];
   private readonly sampler = new RipSampler();
   private readonly exits = { budget: 0, halt: 0, shutdown: 0, debug: 0 };
-  private readonly faults = new Array<number>(256).fill(0);
+  private readonly faults = new Array<number>(VECTORS).fill(0);
   private interrupts = 0;
   private nmis = 0;
   private disposed = false;
@@ -198,6 +223,44 @@ export class Interpreter implements Accelerator {
     return this.module.instructionCount();
   }
 
+  setDebug(settings: DebugSettings): void {
+    const breakpoints = settings.breakpoints.slice(0, MAX_BREAKPOINTS);
+    breakpoints.forEach((address, i) => {
+      this.state.setU64(HD_BREAKS + i * 8, BigInt.asUintN(64, address));
+    });
+    this.state.setU32(HD_BREAK_COUNT, breakpoints.length);
+    this.watchpoints = settings.watchpoints.slice(0, MAX_WATCHPOINTS).map((watchpoint) => ({ ...watchpoint }));
+    this.watchpoints.forEach(({ address, length, kind }, i) => {
+      const at = HD_WATCHES + i * 16;
+      this.state.setU64(at, BigInt.asUintN(64, address));
+      this.state.setU32(at + 8, Math.min(4096, Math.max(1, Math.floor(length))));
+      this.state.setU32(at + 12, WATCH_BITS[kind]);
+    });
+    this.state.setU32(HD_WATCH_COUNT, this.watchpoints.length);
+    this.state.setU32(HD_HIT, 0);
+    this.module.hostDebugChanged();
+  }
+
+  armStep(): void {
+    this.module.hostStep();
+  }
+
+  takeDebugStop(): DebugStop | undefined {
+    const cause = this.state.u32(HD_CAUSE);
+    const watchpoint = this.watchpoints[this.state.u32(HD_HIT) - 1];
+    const address = this.state.u64(HD_ADDRESS);
+    this.module.hostForget();
+    switch (cause) {
+      case CAUSE_BREAKPOINT:
+        return { cause: 'breakpoint' };
+      case CAUSE_WATCHPOINT:
+        return watchpoint ? { cause: 'watchpoint', watchpoint, address } : { cause: 'step' };
+      case CAUSE_STEP:
+        return { cause: 'step' };
+    }
+    return undefined;
+  }
+
   statistics(): AcceleratorStatistics {
     const { instructions } = this;
     return {
@@ -206,6 +269,13 @@ export class Interpreter implements Accelerator {
       interpretedInstructions: instructions,
       exits: { ...this.exits },
       faults: Object.fromEntries(this.faults.flatMap((count, vector) => (count ? [[`${vector}`, count]] : []))),
+      tlb: {
+        readMisses: Number(this.state.u64(STAT_TLB_MISS)),
+        writeMisses: Number(this.state.u64(STAT_TLB_MISS + 8)),
+        fetchMisses: Number(this.state.u64(STAT_TLB_MISS + 16)),
+        flushes: this.state.u32(SY_TLB_GEN),
+      },
+      codePagesDropped: this.module.codeGeneration() >>> 0,
       interrupts: this.interrupts,
       nmis: this.nmis,
       hottest: this.sampler.hottest(),
@@ -226,7 +296,8 @@ export class Interpreter implements Accelerator {
   }
 
   private deliver(): void {
-    this.faults[this.lastFault & 0xff]!++;
+    // 255: no fault, an instruction that touches a watchpoint is to be executed alone.
+    if (this.lastFault < VECTORS) this.faults[this.lastFault]!++;
     // Faults while delivering combine to a double fault and then shut the processor down: three rounds at most.
     for (;;) {
       try {

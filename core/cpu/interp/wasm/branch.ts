@@ -9,11 +9,12 @@ import { codeGeneration, recordAt, slotFor, targetAt, targetKey } from './codeca
 import { decodeRun } from './decode';
 import { raiseFaultErr } from './fault';
 import { HANDLER_STALE } from './generated/tables';
+import { hostBreakPage } from './hostdebug';
 import { codeTranslate, linRead32, memRead16, memRead32 } from './mem';
 import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
 import { Run } from './runstate';
 import { gpr32, setGpr32 } from './state';
-import { SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_EXIT, S_GPR, S_RIP, S_SEG, S_STACK32, VEC_GP } from './stateoffsets';
+import { HD_BREAK_COUNT, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_EXIT, S_GPR, S_RIP, S_SEG, S_STACK32, VEC_GP } from './stateoffsets';
 
 const CS: usize = CPU_STATE_BASE + S_SEG + SEG_CS * SEG_STRIDE;
 /** Byte address of MB_EXIT_REQUEST (core/memory/mailbox.ts). */
@@ -193,6 +194,8 @@ export function enter(eip: u32): usize {
 }
 
 function find(entry: usize, lin: u32): usize {
+  // Stepped through, so that no breakpoint of the host is passed over.
+  if (load<u32>(CPU_STATE_BASE + HD_BREAK_COUNT) && hostBreakPage(<u64>lin)) return 0;
   const host = codeTranslate(<u64>lin);
   if (!host) return 0;
   const slot = slotFor(host, Run.mode);

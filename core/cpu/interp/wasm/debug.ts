@@ -8,7 +8,8 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { rawEflags, setEflags } from './flags';
 import { raiseFault } from './fault';
-import { S_CR4, S_DR, S_RIP, VEC_DB } from './stateoffsets';
+import { hostWatchHit, hostWatchPage } from './hostdebug';
+import { HD_WATCH_COUNT, S_CR4, S_DR, S_RIP, VEC_DB } from './stateoffsets';
 import { CR4_DE, FL_RF, SY_DB_PENDING, SY_DEBUG_ACTIVE, SY_SHADOW_SS, SY_STEP_SUPPRESS, SY_WATCH } from './sysstate';
 import { PAGE_MASK, tlbFlushAll } from './tlb';
 
@@ -58,7 +59,10 @@ function length(dr7: u32, n: u32): u32 {
   return code == 2 ? 8 : code + 1;
 }
 
-/** Recomputes what DR7 asks for. Call after DR0..3, DR7 or CR4.DE changed. */
+/** Bit of SY_WATCH: watchpoints of a debugger on the host. */
+const WATCH_HOST: u32 = 4;
+
+/** Recomputes what DR7 and the host's debugger ask for. Call after DR0..3, DR7 or CR4.DE changed. */
 export function updateDebug(): void {
   const dr7 = dr(7);
   let watch: u32 = 0;
@@ -70,6 +74,7 @@ export function updateDebug(): void {
     if (k == RW_WRITE) watch |= 1;
     else if (k == RW_ANY) watch |= 2;
   }
+  if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) watch |= WATCH_HOST;
   const before = load<u32>(CPU_STATE_BASE + SY_WATCH);
   store<u32>(CPU_STATE_BASE + SY_WATCH, watch);
   store<u32>(CPU_STATE_BASE + SY_DEBUG_ACTIVE, any | (load<u32>(CPU_STATE_BASE + SY_DB_PENDING) ? 1 : 0));
@@ -78,6 +83,7 @@ export function updateDebug(): void {
 
 /** A data breakpoint lies in (or reaches into) the page of `lin`. */
 export function watchPage(lin: u64): bool {
+  if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT) && hostWatchPage(lin)) return true;
   const dr7 = dr(7);
   for (let n: u32 = 0; n < 4; n++) {
     if (!enabled(dr7, n) || !(kind(dr7, n) & RW_WRITE)) continue;
@@ -88,6 +94,7 @@ export function watchPage(lin: u64): bool {
 
 /** Notes the data breakpoints that an access of `size` bytes at `lin` touches. */
 export function watchHit(lin: u64, size: u32, write: bool): void {
+  if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) hostWatchHit(lin, size, write);
   const dr7 = dr(7);
   let hit: u32 = 0;
   for (let n: u32 = 0; n < 4; n++) {

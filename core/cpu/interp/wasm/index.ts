@@ -4,23 +4,25 @@
  */
 import { CPU_STATE_BASE, MAILBOX_BASE } from '../../../memory/layout';
 import { attention, enter, settleFault } from './branch';
-import { clearCache, dropCodePage } from './codecache';
+import { clearCache, codeGeneration, dropCodePage } from './codecache';
 import { debugAfter, debugBefore } from './debug';
 import { decodeStep } from './decode';
 import { F_IF, F_RF, F_TF, getEflags, rawEflags, setEflags } from './flags';
 import { exec } from './generated/dispatch';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
+import { hostArm, hostBreak, hostHoldsInterrupts, hostStopped, hostTakeReplay } from './hostdebug';
 import { SF_FLAT_R, SF_FLAT_W } from './mem';
 import { MODE_32, MODE_FLAT, Run } from './runstate';
 import {
-  EXIT_BUDGET, EXIT_HALT, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
+  EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
   S_NMI_PENDING, S_RIP, S_SEG, S_STACK32, S_ZERO,
 } from './stateoffsets';
 import { SY_DEBUG_ACTIVE } from './sysstate';
 import { tlbFlushAll, tlbInit } from './tlb';
 
 export { cpuReset, refreshState } from './reset';
-export { getEflags, setEflags };
+export { hostDebugChanged, hostForget, hostStep } from './hostdebug';
+export { codeGeneration, getEflags, setEflags };
 
 const S: usize = CPU_STATE_BASE;
 
@@ -56,11 +58,19 @@ function loop(): i32 {
         return reason;
       }
     }
+    const debugged = load<u32>(S, HD_ACTIVE);
+    if (debugged && hostStopped()) return EXIT_DEBUG;
     // STI and MOV SS hold interrupts for the one instruction that follows.
     const shadow = load<u32>(S, S_INT_SHADOW);
-    if (!shadow) {
-      if (load<u32>(S, S_NMI_PENDING) && !load<u32>(S, S_NMI_BLOCKED)) deliverExternal();
-      else if (load<u32>(S, S_INTR) && rawEflags() & F_IF) deliverExternal();
+    if (
+      !shadow &&
+      ((load<u32>(S, S_NMI_PENDING) && !load<u32>(S, S_NMI_BLOCKED)) || (load<u32>(S, S_INTR) && rawEflags() & F_IF)) &&
+      !(debugged && hostHoldsInterrupts() && !load<u32>(S, S_HALTED))
+    ) {
+      if (debugged) hostArm();
+      deliverExternal();
+      // Its stack may be watched, or it ends a step out of HLT.
+      if (debugged) continue;
     }
     if (load<u32>(S, S_HALTED)) {
       store<u32>(S, 0, S_INT_SHADOW);
@@ -69,7 +79,12 @@ function loop(): i32 {
     }
     if (Run.countdown <= 0) return EXIT_BUDGET;
     Run.mode = currentMode();
-    if (shadow | load<u32>(S, SY_DEBUG_ACTIVE) | (rawEflags() & (F_TF | F_RF))) {
+    let alone: u32 = 0;
+    if (debugged) {
+      if (hostBreak(linearPc())) return EXIT_DEBUG;
+      alone = hostArm();
+    }
+    if (alone | shadow | load<u32>(S, SY_DEBUG_ACTIVE) | (rawEflags() & (F_TF | F_RF))) {
       store<u32>(S, 0, S_INT_SHADOW);
       stepDebug();
       continue;
@@ -99,6 +114,11 @@ function currentMode(): u32 {
   return code | (flat ? MODE_FLAT : 0);
 }
 
+/** Linear address of the next instruction. */
+function linearPc(): u64 {
+  return (load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + load<u64>(S, S_RIP)) & 0xffff_ffff;
+}
+
 /** One instruction, fetched byte by byte. */
 function step(): void {
   const eip = <u32>load<u64>(S, S_RIP);
@@ -117,7 +137,7 @@ function stepDebug(): void {
     step();
     return;
   }
-  debugBefore((load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + load<u64>(S, S_RIP)) & 0xffff_ffff);
+  debugBefore(linearPc());
   step();
   debugAfter(tf);
 }
@@ -127,6 +147,7 @@ export function deliverFault(): void {
   Run.step = false;
   settleFault();
   store<u64>(S, <u64>(<i64>Run.countEnd - <i64>Run.countdown), S_ICOUNT);
+  if (hostTakeReplay()) return;
   deliverPending();
 }
 
@@ -138,6 +159,7 @@ export function remaining(): i32 {
 /** First use of the memory by this module. */
 export function initialise(): void {
   store<u64>(S, 0, S_ZERO);
+  memory.fill(S + HD_ACTIVE, 0, HD_END - HD_ACTIVE);
   tlbInit();
   clearCache();
 }

@@ -9,9 +9,10 @@ import { CODE_MAP_BASE, CPU_STATE_BASE, DIRTY_MAP_BASE, PM_READ, PM_ROM, PM_WRIT
 import { watchHit, watchPage } from './debug';
 import { invalidateCodePage } from './codecache';
 import { raiseFaultErr } from './fault';
+import { hostWatchProbe } from './hostdebug';
 import { mmioRead, mmioWrite } from './imports';
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, maskA20, physEntry, walk, walkGlobal, walkWritable } from './paging';
-import { S_SEG, SEG_BASE, SEG_FLAGS, SEG_LIMIT, SEG_SS, VEC_AC, VEC_GP, VEC_SS } from './stateoffsets';
+import { HD_WATCH_COUNT, S_SEG, SEG_BASE, SEG_FLAGS, SEG_LIMIT, SEG_SS, STAT_TLB_MISS, VEC_AC, VEC_GP, VEC_SS } from './stateoffsets';
 import { SY_ALIGN_CHECK, SY_TLB_CUR, SY_WATCH } from './sysstate';
 import { PAGE_MASK, TLB_SUP, TLB_USER, TLB_W, TLB_X, tlbInsert, tlbSlot } from './tlb';
 
@@ -32,11 +33,19 @@ const HOST_DROPPED: usize = 1;
 
 let physAddress: u64 = 0;
 
+// @ts-ignore: decorator
+@inline
+function countMiss(access: u32): void {
+  const at = CPU_STATE_BASE + STAT_TLB_MISS + (<usize>access << 3);
+  store<u64>(at, load<u64>(at) + 1);
+}
+
 /**
  * Host offset of the byte at `lin` for a data access (ACCESS_READ or ACCESS_WRITE) through the tables at `table` (TLB_SUP or TLB_USER), 0
  * for MMIO (physAddress then says where), HOST_DROPPED for a write to ROM. Raises #PF. Fills the TLB where that is allowed.
  */
 function translate(table: usize, lin: u64, access: u32): usize {
+  countMiss(access);
   const pa = maskA20(walk(lin, access, table == TLB_USER) | (lin & 0xfff));
   const entry = physEntry(pa);
   physAddress = pa;
@@ -193,6 +202,7 @@ export function probeWrite(table: usize, address: u64, size: u32): void {
   translate(table, lin, ACCESS_WRITE);
   const last = (lin + size - 1) & LINEAR_MASK;
   if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_WRITE);
+  if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) hostWatchProbe(lin, size, true);
 }
 
 /** The same for a read. */
@@ -201,6 +211,7 @@ export function probeRead(table: usize, address: u64, size: u32): void {
   translate(table, lin, ACCESS_READ);
   const last = (lin + size - 1) & LINEAR_MASK;
   if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_READ);
+  if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) hostWatchProbe(lin, size, false);
 }
 
 // ---- Linear accesses through given tables ------------------------------------------------------------------------------------------
@@ -553,6 +564,7 @@ export function codeTranslate(lin: u64): u32 {
   const table = tlbTable();
   const e = tlbSlot(table + TLB_X, lin);
   if (load<u64>(e) == (lin & PAGE_MASK)) return <u32>lin + load<u32>(e, 8);
+  countMiss(ACCESS_FETCH);
   const pa = maskA20(walk(lin & LINEAR_MASK, ACCESS_FETCH, table == TLB_USER) | (lin & 0xfff));
   const entry = physEntry(pa);
   physAddress = pa;

@@ -132,8 +132,35 @@ export const S_SCRATCH_DECODER = 0x1000;
 export const S_SCRATCH_CORE = 0x1400;
 export const S_SCRATCH_FPU = 0x1800;
 export const S_SCRATCH_SYSTEM = 0x1c00;
-/** Counters for profiling, u64 each (private to the interpreter). */
+/** Counters for profiling, u64 each (private to the interpreter): 0x2000..0x20ff. */
 export const S_STATS = 0x2000;
+/** Accesses that missed the TLB, by ACCESS_* (read, write, fetch). */
+export const STAT_TLB_MISS = 0x2000;
+
+/**
+ * Host debugger (hostdebug.ts): 0x3000..0x5fff. HD_ACTIVE is nonzero while there are breakpoints, watchpoints, a step or an unreported hit:
+ * compiled code must not run then.
+ */
+export const HD_ACTIVE = 0x3000;
+/** u32: 0 none, 1 armed, 2 done. */
+export const HD_STEP = 0x3004;
+export const HD_BREAK_COUNT = 0x3008;
+export const HD_WATCH_COUNT = 0x300c;
+/** u32: why run() gave EXIT_DEBUG: 1 breakpoint, 2 watchpoint, 3 step. */
+export const HD_CAUSE = 0x3010;
+/** u32: index + 1 of the watchpoint that was touched; u64 HD_ADDRESS: where. */
+export const HD_HIT = 0x3014;
+export const HD_ADDRESS = 0x3018;
+/** u32: the instruction under way is alone: one string element only. */
+export const HD_ONE = 0x3020;
+/** u32: the instruction is to be executed again, alone: 1 thrown for that, 2 next thing to do. */
+export const HD_REPLAY = 0x3024;
+/** End of the words above. */
+export const HD_END = 0x3028;
+/** 64 x { u64 linear address, u32 length, u32 bits: 1 = writes, 2 = reads }. */
+export const HD_WATCHES = 0x3400;
+/** u64 linear addresses x 1024. */
+export const HD_BREAKS = 0x4000;
 
 /** S_EXIT_REASON values. */
 export const EXIT_BUDGET = 0;

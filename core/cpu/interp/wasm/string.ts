@@ -9,6 +9,7 @@ import { sub16, sub32, sub8 } from './alu';
 import { attention } from './branch';
 import { recSeg } from './ea';
 import { F_DF, F_TF, getZF, rawEflags } from './flags';
+import { hostOne } from './hostdebug';
 import { portRead, portWrite } from './imports';
 import {
   linHostRead, linHostWrite, memProbeW, memRead16, memRead32, memRead8, memWrite16, memWrite32, memWrite8, SF_DOWN, SF_FLAT_R, SF_FLAT_W,
@@ -48,11 +49,11 @@ function repeated(rec: usize): bool {
 function stride<T>(): u32 {
   return rawEflags() & F_DF ? -(<u32>sizeof<T>()) : <u32>sizeof<T>();
 }
-/** Elements allowed in this go: one when single-stepping. */
+/** Elements allowed in this go: one when single-stepping, be it by the guest or a debugger of the host. */
 // @ts-ignore: decorator
 @inline
 function batch(): i32 {
-  return rawEflags() & F_TF ? 1 : BATCH;
+  return rawEflags() & F_TF || hostOne() ? 1 : BATCH;
 }
 // @ts-ignore: decorator
 @inline
