@@ -28,14 +28,28 @@ export interface CpuBus {
   readTsc(): number;
 }
 
+/** Least argument of `endAfter`: compiled code may go this far before it looks at its budget again. */
+export const END_AFTER_MIN = 1024;
+
 /**
  * A CPU that runs guest code: interpreter, recompiler or KVM. One object is one vCPU.
  * All methods are called on the machine thread, except that any thread may store 1 into the exit-request word of the mailbox.
  */
 export interface Accelerator {
   readonly name: string;
-  /** Runs at most about `budget` instructions. */
-  run(budget: number): CpuExit;
+  /**
+   * Runs `budget` instructions and a few more at most. `exact`: never one more, and 'budget' without a request to return means exactly `budget`;
+   * the deterministic clock (machine/instructionclock.ts) counts on it. For that clock all accelerators also agree on what counts:
+   * an instruction is one; a repeated string instruction is one and its elements are a fraction that depends on (E)CX alone (wasm/string.ts);
+   * the delivery of an exception is one; that of an interrupt is none. Interrupts are looked for after every instruction that can enable them,
+   * and at the beginning of each call.
+   */
+  run(budget: number, exact?: boolean): CpuExit;
+  /**
+   * From inside a bus callback of an exact run: the run ends exactly `instructions` (at least END_AFTER_MIN) after those that `instructions`
+   * counts now, unless it ends before that anyway.
+   */
+  endAfter(instructions: number): void;
   /** Level of the INTR pin: the interrupt controllers have something to deliver. */
   setIntr(level: boolean): void;
   /** Latches a non-maskable interrupt. */
@@ -54,7 +68,7 @@ export interface Accelerator {
   setState(state: CpuState): void;
   /** EFLAGS.IF: a maskable interrupt can end a HLT. */
   readonly interruptsEnabled: boolean;
-  /** Instructions retired since creation. */
+  /** Instructions retired since creation; exact also inside bus callbacks, where the instruction that made the call is not in it yet. */
   readonly instructions: number;
   /** Breakpoints and watchpoints of a debugger on the host, replacing the ones before. */
   setDebug(settings: DebugSettings): void;

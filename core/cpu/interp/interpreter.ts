@@ -39,7 +39,8 @@ const SY_TLB_GEN = 0x1c04;
 
 /** Exports of wasm/index.ts. */
 interface InterpreterModule {
-  run(budget: number): number;
+  run(budget: number, exact: boolean): number;
+  endAfter(count: number): void;
   deliverFault(): void;
   remaining(): number;
   initialise(): void;
@@ -134,26 +135,24 @@ export class Interpreter implements Accelerator {
     this.reset('hard');
   }
 
-  run(budget: number): CpuExit {
+  run(budget: number, exact = false): CpuExit {
     const before = this.instructions;
-    const exit = this.runModule(budget);
+    const exit = this.runModule(budget, exact);
     this.exits[exit]++;
     if (exit === 'budget') this.sampler.sample(this.linearPc(), CODE_BITS[this.state.u32(S_CODE_MODE)] ?? 32, this.instructions - before);
     return exit;
   }
 
-  private runModule(budget: number): CpuExit {
+  private runModule(budget: number, exact: boolean): CpuExit {
     let left = Math.min(Math.max(1, Math.floor(budget)), 0x3fffffff);
     for (;;) {
       let reason: number;
       try {
-        reason = this.module.run(left);
+        reason = this.module.run(left, exact);
       } catch (error) {
         if (error !== GUEST_FAULT) throw error;
         this.deliver();
         left = this.module.remaining();
-        // A guest that does nothing but fault must not keep the thread.
-        if (left > 0) left--;
         continue;
       }
       switch (reason) {
@@ -194,6 +193,10 @@ export class Interpreter implements Accelerator {
 
   requestExit(): void {
     this.attention(EXIT_RETURN);
+  }
+
+  endAfter(instructions: number): void {
+    this.module.endAfter(Math.min(Math.max(0, Math.floor(instructions)), 0x3fffffff));
   }
 
   flushTlb(): void {

@@ -93,16 +93,15 @@ export function settleFault(): void {
 /** HANDLER_CONTINUE: the next instruction's record is elsewhere. */
 export function follow(rec: usize): usize {
   const link: usize = load<u32>(rec, REC_DISP);
-  if (link) {
-    countBefore(rec);
+  countBefore(rec);
+  if (link != 0 && Run.countdown > 0) {
     Run.start = link;
     return link;
   }
   const eip = thisEip(rec);
-  countBefore(rec);
   setRip(eip);
   Run.rec = 0;
-  if (Run.step) return 0;
+  if (Run.step || Run.countdown <= 0) return 0;
   const page = Run.pageEip;
   const generation = codeGeneration();
   const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;

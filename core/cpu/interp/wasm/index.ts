@@ -12,7 +12,7 @@ import { exec } from './generated/dispatch';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
 import { hostArm, hostBreak, hostHoldsInterrupts, hostStopped, hostTakeReplay } from './hostdebug';
 import { SF_FLAT_R, SF_FLAT_W } from './mem';
-import { MODE_32, MODE_FLAT, Run } from './runstate';
+import { EXACT_SLACK, MODE_32, MODE_FLAT, Run } from './runstate';
 import {
   EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
   S_NMI_PENDING, S_RIP, S_SEG, S_STACK32, S_ZERO,
@@ -28,6 +28,7 @@ const S: usize = CPU_STATE_BASE;
 
 /** S_EXIT bits: the host wants run() to return, or has changed INTR or NMI. */
 const EXIT_RETURN: u32 = 1;
+const EXIT_LOOK: u32 = 2;
 
 /** Instructions retired, exact also inside a bus callback. */
 export function instructionCount(): f64 {
@@ -36,12 +37,17 @@ export function instructionCount(): f64 {
   return <f64>count;
 }
 
-/** Runs about `budget` instructions; gives EXIT_*. */
-export function run(budget: i32): i32 {
+/**
+ * Runs `budget` instructions; gives EXIT_*. Not `exact`: a few more, up to the end of a run of records. `exact`: the last EXACT_SLACK of them are
+ * executed one by one, so that it never runs more; fewer when it was asked to return.
+ */
+export function run(budget: i32, exact: bool): i32 {
   Run.rec = 0;
   Run.step = false;
-  Run.countdown = budget;
-  Run.countEnd = load<u64>(S, S_ICOUNT) + <u64>(<i64>budget);
+  Run.tail = false;
+  Run.slack = exact ? EXACT_SLACK : 0;
+  Run.countdown = budget - Run.slack;
+  Run.countEnd = load<u64>(S, S_ICOUNT) + <u64>(<i64>Run.countdown);
   const reason = loop();
   store<u64>(S, <u64>(<i64>Run.countEnd - <i64>Run.countdown), S_ICOUNT);
   return reason;
@@ -60,6 +66,15 @@ function loop(): i32 {
     }
     const debugged = load<u32>(S, HD_ACTIVE);
     if (debugged && hostStopped()) return EXIT_DEBUG;
+    if (Run.countdown <= 0) {
+      if (!Run.slack) return EXIT_BUDGET;
+      // The instructions kept back.
+      Run.countdown += Run.slack;
+      Run.countEnd += <u64>(<i64>Run.slack);
+      Run.slack = 0;
+      Run.tail = true;
+      if (Run.countdown <= 0) return EXIT_BUDGET;
+    }
     // STI and MOV SS hold interrupts for the one instruction that follows.
     const shadow = load<u32>(S, S_INT_SHADOW);
     if (
@@ -77,7 +92,6 @@ function loop(): i32 {
       if (shadow) continue;
       return EXIT_HALT;
     }
-    if (Run.countdown <= 0) return EXIT_BUDGET;
     Run.mode = currentMode();
     let alone: u32 = 0;
     if (debugged) {
@@ -86,7 +100,13 @@ function loop(): i32 {
     }
     if (alone | shadow | load<u32>(S, SY_DEBUG_ACTIVE) | (rawEflags() & (F_TF | F_RF))) {
       store<u32>(S, 0, S_INT_SHADOW);
+      // What is held back comes right after, also inside a repeated instruction.
+      if (load<u32>(S, S_INTR) | load<u32>(S, S_NMI_PENDING)) store<u32>(S, load<u32>(S, S_EXIT) | EXIT_LOOK, S_EXIT);
       stepDebug();
+      continue;
+    }
+    if (Run.tail) {
+      step();
       continue;
     }
     const rec = enter(<u32>load<u64>(S, S_RIP));
@@ -146,14 +166,27 @@ function stepDebug(): void {
 export function deliverFault(): void {
   Run.step = false;
   settleFault();
+  const replay = hostTakeReplay();
+  // A guest that does nothing but fault must not stop its clock.
+  if (!replay && remaining() > 0) Run.countdown--;
   store<u64>(S, <u64>(<i64>Run.countEnd - <i64>Run.countdown), S_ICOUNT);
-  if (hostTakeReplay()) return;
+  if (replay) return;
   deliverPending();
 }
 
 /** Instructions left of the budget of the last run(): what to go on with after deliverFault(). */
 export function remaining(): i32 {
-  return Run.countdown;
+  return Run.countdown + Run.slack;
+}
+
+/** From inside a bus callback of an exact run: it ends `count` instructions after the one being executed, or where it would have ended before that. */
+export function endAfter(count: i32): void {
+  const wanted = <u64>instructionCount() + <u64>(<i64>count);
+  const end = Run.countEnd + <u64>(<i64>Run.slack);
+  if (wanted >= end) return;
+  const less = end - wanted;
+  Run.countdown -= <i32>less;
+  Run.countEnd -= less;
 }
 
 /** First use of the memory by this module. */

@@ -10,11 +10,21 @@ export class Run {
   static countdown: i32 = 0;
   /** Value of the instruction counter when `countdown` reaches 0. */
   static countEnd: u64 = 0;
+  /** Instructions of the slice kept back for its end, where each is checked (EXACT_SLACK); 0 when they are due, or need not be exact. */
+  static slack: i32 = 0;
+  /** At the exact end of a slice: one instruction at a time. */
+  static tail: bool = false;
   /** MODE_*: what records are decoded for. Run() keeps it equal to the processor's. */
   static mode: u32 = 0;
   /** One instruction at a time: a taken branch returns to run(). */
   static step: bool = false;
 }
+
+/**
+ * Instructions that may pass between two looks at `countdown`, with room: a run of records has 48 (RUN_MAX in decode.ts). Compiled code
+ * that goes farther must look whether `countdown` has room for it before it starts.
+ */
+export const EXACT_SLACK: i32 = 64;
 
 /** Run.mode: 32-bit code segment. */
 export const MODE_32: u32 = 1;

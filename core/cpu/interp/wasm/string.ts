@@ -25,8 +25,12 @@ import { SY_ALIGN_CHECK } from './sysstate';
 const ECX = 1;
 const ESI = 6;
 const EDI = 7;
-/** Elements in one go, between looks at events. */
-const BATCH: i32 = 4096;
+/** Elements that count as one instruction, as shifts: those that move whole stretches, those that look at each element, those that call the host. */
+const COUNT_STRETCH: u32 = 3;
+const COUNT_ELEMENT: u32 = 2;
+const COUNT_PORT: u32 = 0;
+/** Most elements in one stretch. */
+const STRETCH_MAX: u32 = 4096;
 
 // @ts-ignore: decorator
 @inline
@@ -49,11 +53,36 @@ function repeated(rec: usize): bool {
 function stride<T>(): u32 {
   return rawEflags() & F_DF ? -(<u32>sizeof<T>()) : <u32>sizeof<T>();
 }
-/** Elements allowed in this go: one when single-stepping, be it by the guest or a debugger of the host. */
+/** One element at a time: single-stepping, be it by the guest or a debugger of the host. */
 // @ts-ignore: decorator
 @inline
-function batch(): i32 {
-  return rawEflags() & F_TF || hostOne() ? 1 : BATCH;
+function single(): bool {
+  return (rawEflags() & F_TF) != 0 || hostOne();
+}
+/** Instructions left of the slice, when the run up to `rec`, which is not counted yet, is done. */
+// @ts-ignore: decorator
+@inline
+function budget(rec: usize): i32 {
+  return Run.countdown - <i32>((rec - Run.start) >> 5);
+}
+/**
+ * After elements that were not the last: counts them, and says whether run() is to look at events. What is counted depends on where (E)CX
+ * is and on nothing else, so that a repetition takes as many instructions however often it is interrupted, and stops at the same element
+ * when the slice ends in it. The last element is the instruction itself.
+ */
+// @ts-ignore: decorator
+@inline
+function interrupted(rec: usize, before: u32, after: u32, shift: u32): bool {
+  Run.countdown -= <i32>((before >> shift) - (after >> shift));
+  return budget(rec) <= 0 || attention() != 0 || single();
+}
+/** Elements that a stretch may take: no more than the slice has instructions for, one when single-stepping. */
+function stretchLimit(rec: usize, count: u32): u32 {
+  if (single()) return 1;
+  const left = budget(rec);
+  if (left <= 1) return 1;
+  const most = left > <i32>(STRETCH_MAX >> COUNT_STRETCH) ? STRETCH_MAX : (<u32>left << COUNT_STRETCH) - 7;
+  return min<u32>(count, most);
 }
 // @ts-ignore: decorator
 @inline
@@ -143,12 +172,11 @@ export function movs<T>(rec: usize): bool {
     setMasked(EDI, gpr32(EDI) + step, mask);
     return true;
   }
-  let left = batch();
   while (true) {
     const count = gpr32(ECX) & mask;
     if (!count) return true;
     let done: u32 = 0;
-    if (left > 1 && !(step >> 31)) done = moveStretch<T>(seg, mask, min<u32>(count, <u32>left));
+    if (!(step >> 31)) done = moveStretch<T>(seg, mask, stretchLimit(rec, count));
     if (!done) {
       write<T>(SEG_ES, gpr32(EDI) & mask, read<T>(seg, gpr32(ESI) & mask));
       setMasked(ESI, gpr32(ESI) + step, mask);
@@ -156,12 +184,11 @@ export function movs<T>(rec: usize): bool {
       done = 1;
     }
     setMasked(ECX, count - done, mask);
-    if (count == done) return true;
-    left -= <i32>done;
-    if (left <= 0 || attention()) {
-      Run.countdown -= (BATCH - left) >> 3;
-      return false;
+    if (count == done) {
+      Run.countdown -= <i32>(count >> COUNT_STRETCH);
+      return true;
     }
+    if (interrupted(rec, count, count - done, COUNT_STRETCH)) return false;
   }
 }
 
@@ -194,24 +221,22 @@ export function stos<T>(rec: usize): bool {
     setMasked(EDI, gpr32(EDI) + step, mask);
     return true;
   }
-  let left = batch();
   while (true) {
     const count = gpr32(ECX) & mask;
     if (!count) return true;
     let done: u32 = 0;
-    if (left > 1 && !(step >> 31)) done = fillStretch<T>(mask, min<u32>(count, <u32>left));
+    if (!(step >> 31)) done = fillStretch<T>(mask, stretchLimit(rec, count));
     if (!done) {
       write<T>(SEG_ES, gpr32(EDI) & mask, accumulator<T>());
       setMasked(EDI, gpr32(EDI) + step, mask);
       done = 1;
     }
     setMasked(ECX, count - done, mask);
-    if (count == done) return true;
-    left -= <i32>done;
-    if (left <= 0 || attention()) {
-      Run.countdown -= (BATCH - left) >> 3;
-      return false;
+    if (count == done) {
+      Run.countdown -= <i32>(count >> COUNT_STRETCH);
+      return true;
     }
+    if (interrupted(rec, count, count - done, COUNT_STRETCH)) return false;
   }
 }
 
@@ -219,21 +244,18 @@ export function lods<T>(rec: usize): bool {
   const seg = recSeg(rec);
   const mask = addressMask(rec);
   const step = stride<T>();
-  let left = repeated(rec) ? batch() : 0;
+  const rep = repeated(rec);
   while (true) {
     const count = gpr32(ECX) & mask;
-    if (left && !count) return true;
+    if (rep && !count) return true;
     const v = read<T>(seg, gpr32(ESI) & mask);
     if (sizeof<T>() == 4) setGpr32(0, v);
     else store<T>(CPU_STATE_BASE + S_GPR, <T>v);
     setMasked(ESI, gpr32(ESI) + step, mask);
-    if (!left) return true;
+    if (!rep) return true;
     setMasked(ECX, count - 1, mask);
     if (count == 1) return true;
-    if (--left <= 0 || attention()) {
-      Run.countdown -= (BATCH - left) >> 2;
-      return false;
-    }
+    if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }
 
@@ -248,41 +270,35 @@ export function cmps<T>(rec: usize): bool {
   const seg = recSeg(rec);
   const mask = addressMask(rec);
   const step = stride<T>();
-  let left = repeated(rec) ? batch() : 0;
+  const rep = repeated(rec);
   while (true) {
     const count = gpr32(ECX) & mask;
-    if (left && !count) return true;
+    if (rep && !count) return true;
     const a = read<T>(seg, gpr32(ESI) & mask);
     const b = read<T>(SEG_ES, gpr32(EDI) & mask);
     compare<T>(a, b);
     setMasked(ESI, gpr32(ESI) + step, mask);
     setMasked(EDI, gpr32(EDI) + step, mask);
-    if (!left) return true;
+    if (!rep) return true;
     setMasked(ECX, count - 1, mask);
     if (count == 1 || !goesOn(rec)) return true;
-    if (--left <= 0 || attention()) {
-      Run.countdown -= (BATCH - left) >> 2;
-      return false;
-    }
+    if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }
 
 export function scas<T>(rec: usize): bool {
   const mask = addressMask(rec);
   const step = stride<T>();
-  let left = repeated(rec) ? batch() : 0;
+  const rep = repeated(rec);
   while (true) {
     const count = gpr32(ECX) & mask;
-    if (left && !count) return true;
+    if (rep && !count) return true;
     compare<T>(accumulator<T>(), read<T>(SEG_ES, gpr32(EDI) & mask));
     setMasked(EDI, gpr32(EDI) + step, mask);
-    if (!left) return true;
+    if (!rep) return true;
     setMasked(ECX, count - 1, mask);
     if (count == 1 || !goesOn(rec)) return true;
-    if (--left <= 0 || attention()) {
-      Run.countdown -= (BATCH - left) >> 2;
-      return false;
-    }
+    if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }
 
@@ -292,22 +308,19 @@ export function ins<T>(rec: usize): bool {
   const port = gpr16(2);
   const size = <u32>sizeof<T>();
   checkIoPermission(port, size);
-  let left = repeated(rec) ? batch() : 0;
+  const rep = repeated(rec);
   while (true) {
     const count = gpr32(ECX) & mask;
-    if (left && !count) return true;
+    if (rep && !count) return true;
     const di = gpr32(EDI) & mask;
     // A port read cannot be taken back, so the destination is checked first.
     memProbeW(SEG_ES, <u64>di, size);
     write<T>(SEG_ES, di, portRead(port, size));
     setMasked(EDI, di + step, mask);
-    if (!left) return true;
+    if (!rep) return true;
     setMasked(ECX, count - 1, mask);
     if (count == 1) return true;
-    if (--left <= 0 || attention()) {
-      Run.countdown -= BATCH - left;
-      return false;
-    }
+    if (interrupted(rec, count, count - 1, COUNT_PORT)) return false;
   }
 }
 
@@ -318,20 +331,17 @@ export function outs<T>(rec: usize): bool {
   const port = gpr16(2);
   const size = <u32>sizeof<T>();
   checkIoPermission(port, size);
-  let left = repeated(rec) ? batch() : 0;
+  const rep = repeated(rec);
   while (true) {
     const count = gpr32(ECX) & mask;
-    if (left && !count) return true;
+    if (rep && !count) return true;
     const si = gpr32(ESI) & mask;
     portWrite(port, read<T>(seg, si), size);
     setMasked(ESI, si + step, mask);
-    if (!left) return true;
+    if (!rep) return true;
     setMasked(ECX, count - 1, mask);
     if (count == 1) return true;
-    if (--left <= 0 || attention()) {
-      Run.countdown -= BATCH - left;
-      return false;
-    }
+    if (interrupted(rec, count, count - 1, COUNT_PORT)) return false;
   }
 }
 
