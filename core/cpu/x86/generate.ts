@@ -16,7 +16,7 @@
  * An entry with ENT_GROUP is followed by eight entries, one for each modrm.reg. The HANDLERS of an entry with ENT_PREFIX are entry numbers
  * instead, by mandatory prefix (none, 66, F3, F2), then the one that stands in for a row whose feature is missing.
  */
-import { FEATURES, featureBit } from './features.ts';
+import { featureBit } from './features.ts';
 import { fusedBody, PAIR_CLASSES, pairBodies, pairClass } from './fuse.ts';
 import { caseBody, type Form } from './semantics.ts';
 import { CONDITIONS, INSTRUCTIONS, type Instruction } from './table.ts';
@@ -308,7 +308,6 @@ export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): G
     HANDLER_UD,
     HANDLER_GP,
     PAIR_CLASSES,
-    ...Object.fromEntries(FEATURES.map((name, bit) => [`FEATURE_${name.toUpperCase()}`, bit])),
   })
     .map(([name, value]) => `export const ${name} = ${value};\n`)
     .join('');

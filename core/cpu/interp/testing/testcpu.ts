@@ -10,9 +10,8 @@ import type { CpuBus } from '../../accelerator.ts';
 import type { CpuState, SegmentState } from '../../cpustate.ts';
 import { type Feature, featureBit } from '../../x86/features.ts';
 import { Interpreter } from '../interpreter.ts';
+import { S_FEATURES } from '../wasm/stateoffsets.ts';
 
-/** Place of SY_FEATURES (sysstate.ts). */
-const SY_FEATURES = 0x1c38;
 const WASM = fileURLToPath(new URL('../../../../out/wasm/cpu.wasm', import.meta.url));
 const BUILD = fileURLToPath(new URL('../../../../scripts/build-wasm.mjs', import.meta.url));
 
@@ -79,7 +78,7 @@ export class TestCpu {
   /** Gives the processor these features and no others. Before anything runs. */
   features(...names: Feature[]): void {
     const word = names.reduce((sum, name) => sum | (1n << BigInt(featureBit(name))), 0n);
-    new DataView(this.memory.buffer).setBigUint64(CPU_STATE_BASE + SY_FEATURES, word, true);
+    new DataView(this.memory.buffer).setBigUint64(CPU_STATE_BASE + S_FEATURES, word, true);
   }
 
   /** Changes named parts of the state. */

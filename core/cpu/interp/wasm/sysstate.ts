@@ -32,8 +32,6 @@ export const SY_STEP_SUPPRESS = 0x1c24;
 export const SY_ALIGN_CHECK = 0x1c28;
 /** u32: the interrupt shadow comes from MOV SS / POP SS, which also holds debug traps back. */
 export const SY_SHADOW_SS = 0x1c2c;
-/** u64: bit for each feature of core/cpu/x86/features.ts that the CPU model has. Decoded code depends on it: clear the cache after a change. */
-export const SY_FEATURES = 0x1c38;
 /** u64 x 4: PDPTE registers of PAE paging. */
 export const SY_PDPTE = 0x1c40;
 /** 128 bytes: one bit for each 4 MiB of linear space in which a large page entered the TLB (INVLPG must drop all of its pieces). */
