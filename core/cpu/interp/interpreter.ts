@@ -6,6 +6,7 @@ import { type DebugSettings, type DebugStop, MAX_BREAKPOINTS, MAX_WATCHPOINTS, t
 import { RipSampler } from '../ripsampler.ts';
 import { type AcceleratorStatistics, type CodeBits, emptyStatistics } from '../statistics.ts';
 import { type CpuModel, featureWord } from '../models.ts';
+import { seededRandom } from '../seededrandom.ts';
 import { StateBlock } from './stateblock.ts';
 import {
   EXIT_DEBUG,
@@ -85,6 +86,8 @@ export interface InterpreterOptions {
   log: Logger;
   /** What CPUID tells and which instructions exist; the 32-bit processor when absent. */
   model?: CpuModel;
+  /** 32 random bits for RDRAND and RDSEED; a fixed sequence when absent. */
+  random?: () => number;
 }
 
 /** Tier 0: the interpreter in WebAssembly, on the shared memory of its VM. One object a vCPU, machine thread only. */
@@ -125,6 +128,7 @@ export class Interpreter implements Accelerator {
         },
         apicBaseChanged: (value: number) => bus.apicBaseChanged(value),
         readTsc: () => bus.readTsc(),
+        randomWord: options.random ?? seededRandom(1),
       },
     }).exports as InterpreterModule;
     this.state = new StateBlock(memory, this.module);

@@ -38,6 +38,11 @@ function dr(n: u32): u32 {
 }
 // @ts-ignore: decorator
 @inline
+function dr64(n: u32): u64 {
+  return load<u64>(CPU_STATE_BASE + S_DR + (<usize>n << 3));
+}
+// @ts-ignore: decorator
+@inline
 function setDr(n: u32, v: u32): void {
   store<u64>(CPU_STATE_BASE + S_DR + (<usize>n << 3), <u64>v);
 }
@@ -87,7 +92,7 @@ export function watchPage(lin: u64): bool {
   const dr7 = dr(7);
   for (let n: u32 = 0; n < 4; n++) {
     if (!enabled(dr7, n) || !(kind(dr7, n) & RW_WRITE)) continue;
-    if (((<u64>dr(n) ^ lin) & PAGE_MASK) == 0) return true;
+    if (((dr64(n) ^ lin) & PAGE_MASK) == 0) return true;
   }
   return false;
 }
@@ -102,7 +107,7 @@ export function watchHit(lin: u64, size: u32, write: bool): void {
     const k = kind(dr7, n);
     if (k != RW_ANY && !(k == RW_WRITE && write)) continue;
     const len = length(dr7, n);
-    const at = <u64>(dr(n) & ~(len - 1));
+    const at = dr64(n) & ~(<u64>len - 1);
     if (lin < at + len && at < lin + size) hit |= 1 << n;
   }
   if (hit) store<u32>(CPU_STATE_BASE + SY_DB_PENDING, load<u32>(CPU_STATE_BASE + SY_DB_PENDING) | hit);
@@ -140,7 +145,7 @@ export function debugBefore(lin: u64): void {
   const dr7 = dr(7);
   let hit: u32 = 0;
   for (let n: u32 = 0; n < 4; n++) {
-    if (enabled(dr7, n) && kind(dr7, n) == RW_EXECUTE && <u64>dr(n) == (lin & 0xffffffff)) hit |= 1 << n;
+    if (enabled(dr7, n) && kind(dr7, n) == RW_EXECUTE && dr64(n) == lin) hit |= 1 << n;
   }
   if (hit) raiseDebug(hit);
 }

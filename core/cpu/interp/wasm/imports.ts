@@ -33,3 +33,7 @@ export declare function apicBaseChanged(value: f64): void;
 // @ts-ignore: decorator
 @external('env', 'readTsc')
 export declare function readTsc(): f64;
+/** 32 random bits. */
+// @ts-ignore: decorator
+@external('env', 'randomWord')
+export declare function randomWord(): u32;

@@ -1,5 +1,6 @@
 /**
- * Delivery of exceptions and interrupts: real-mode vector table, protected-mode gates, from virtual-8086 mode, through task gates.
+ * Delivery of exceptions and interrupts: real-mode vector table, protected-mode gates, from virtual-8086 mode, through task gates. Long mode
+ * is in interrupt64.ts.
  * SDM volume 3 chapter 6 and section 20.3; volume 2, INT n.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
@@ -8,6 +9,7 @@ import { raiseFaultErr } from './fault';
 import { getEflags, setEflags } from './flags';
 import { acknowledgeInterrupt } from './imports';
 import { innerSs, innerSsHi, innerSsLo, innerStack } from './innerstack';
+import { deliverLong } from './interrupt64';
 import { linReadSys16, linReadSys32 } from './mem';
 import {
   ATTR_P,
@@ -23,6 +25,7 @@ import {
   isConforming,
   isNull,
   loadSegmentReal,
+  longMode,
   markAccessed,
   protectedMode,
   segLimit,
@@ -142,7 +145,7 @@ export function deliverFault(): void {
   beginDelivery(vector + 1, 1);
   // Faults save RF set, so that an instruction breakpoint does not strike again on return; #DB leaves that to its handler.
   const rf: u32 = vector == VEC_DB ? 0 : FL_RF;
-  deliver(vector, <u32>load<u64>(CPU_STATE_BASE + S_RIP), hasError, error, false, rf);
+  deliver(vector, load<u64>(CPU_STATE_BASE + S_RIP), hasError, error, false, rf);
   endDelivery();
 }
 
@@ -171,7 +174,7 @@ export function into(nextRip: u64): void {
 export function icebp(nextRip: u64): void {
   debugDelivered();
   beginDelivery(VEC_DB + 1 + DELIVER_INTERRUPT, 1);
-  deliver(VEC_DB, <u32>nextRip, false, 0, false, 0);
+  deliver(VEC_DB, nextRip, false, 0, false, 0);
   endDelivery();
   store<u32>(CPU_STATE_BASE + SY_STEP_SUPPRESS, SUPPRESS_STEP);
 }
@@ -179,7 +182,7 @@ export function icebp(nextRip: u64): void {
 /** Interrupt raised by an instruction: gate DPL counts, EXT is 0, the return address is the next instruction. */
 function trap(vector: u32, nextRip: u64): void {
   beginDelivery(vector + 1 + DELIVER_INTERRUPT, 0);
-  deliver(vector, <u32>nextRip, false, 0, true, 0);
+  deliver(vector, nextRip, false, 0, true, 0);
   endDelivery();
   store<u32>(CPU_STATE_BASE + SY_STEP_SUPPRESS, SUPPRESS_STEP);
 }
@@ -202,14 +205,15 @@ export function deliverExternal(): void {
   }
   beginDelivery(vector + 1 + DELIVER_INTERRUPT, 1);
   store<u32>(CPU_STATE_BASE + S_HALTED, 0);
-  deliver(vector, <u32>load<u64>(CPU_STATE_BASE + S_RIP), false, 0, false, 0);
+  deliver(vector, load<u64>(CPU_STATE_BASE + S_RIP), false, 0, false, 0);
   endDelivery();
 }
 
 /** `soft`: the gate's DPL is checked against CPL. `rf`: RF bit to set in the saved flags. */
-function deliver(vector: u32, returnEip: u32, hasError: bool, error: u32, soft: bool, rf: u32): void {
-  if (protectedMode()) deliverProtected(vector, returnEip, hasError, error, soft, rf);
-  else deliverReal(vector, returnEip);
+function deliver(vector: u32, returnRip: u64, hasError: bool, error: u32, soft: bool, rf: u32): void {
+  if (longMode()) deliverLong(vector, returnRip, hasError, error, soft, rf);
+  else if (protectedMode()) deliverProtected(vector, <u32>returnRip, hasError, error, soft, rf);
+  else deliverReal(vector, <u32>returnRip);
 }
 
 /** SDM volume 3 section 20.1.4. */

@@ -12,8 +12,12 @@ import { raiseFaultErr } from './fault';
 import { hostWatchProbe } from './hostdebug';
 import { mmioRead, mmioWrite } from './imports';
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, maskA20, physEntry, walk, walkGlobal, walkWritable } from './paging';
-import { HD_WATCH_COUNT, S_SEG, SEG_BASE, SEG_FLAGS, SEG_LIMIT, SEG_SS, STAT_TLB_MISS, VEC_AC, VEC_GP, VEC_SS } from './stateoffsets';
-import { SY_ALIGN_CHECK, SY_TLB_CUR, SY_WATCH } from './sysstate';
+import { REC_MEM, REC_RM, REC_SEG } from './record';
+import { Run } from './runstate';
+import {
+  HD_WATCH_COUNT, S_CODE_MODE, S_GPR, S_SEG, SEG_BASE, SEG_FLAGS, SEG_FS, SEG_LIMIT, SEG_SS, STAT_TLB_MISS, VEC_AC, VEC_GP, VEC_SS,
+} from './stateoffsets';
+import { SY_ALIGN_CHECK, SY_LINEAR_MASK, SY_TLB_CUR, SY_WATCH } from './sysstate';
 import { PAGE_MASK, TLB_SUP, TLB_USER, TLB_W, TLB_X, tlbInsert, tlbSlot } from './tlb';
 
 /** SEG_FLAGS bits, derived by segFlags() in seg.ts. */
@@ -25,8 +29,30 @@ export const SF_BIG: u32 = 8;
 export const SF_FLAT_R: u32 = 16;
 export const SF_FLAT_W: u32 = 32;
 
-/** Linear addresses are 32 bits wide outside 64-bit mode. */
-const LINEAR_MASK: u64 = 0xffffffff;
+/** Linear addresses are 32 bits wide unless long mode is active. */
+// @ts-ignore: decorator
+@inline
+function linearMask(): u64 {
+  return load<u64>(CPU_STATE_BASE + SY_LINEAR_MASK);
+}
+
+/** Bits 63..47 of a linear address are all equal. */
+// @ts-ignore: decorator
+@inline
+export function isCanonical(lin: u64): bool {
+  return lin + 0x8000_0000_0000 < 0x1_0000_0000_0000;
+}
+
+/**
+ * Access at a non-canonical address: #SS(0) through the stack segment, #GP(0) otherwise. Those that come here know the linear address only;
+ * the stack it was when the address is about where RSP points, or the instruction's operand has SS as its segment.
+ */
+function nonCanonical(lin: u64): void {
+  const rec = Run.rec;
+  const stack = lin - load<u64>(CPU_STATE_BASE + S_GPR + 32) + 0x1000 < 0x2000;
+  const operand = rec != 0 && load<u8>(rec, REC_RM) == REC_MEM && load<u8>(rec, REC_SEG) == SEG_SS;
+  raiseFaultErr(stack || operand ? VEC_SS : VEC_GP, 0);
+}
 
 /** translate() result for a write to ROM. */
 const HOST_DROPPED: usize = 1;
@@ -46,6 +72,7 @@ function countMiss(access: u32): void {
  */
 function translate(table: usize, lin: u64, access: u32): usize {
   countMiss(access);
+  if (!isCanonical(lin)) nonCanonical(lin);
   const pa = maskA20(walk(lin, access, table == TLB_USER) | (lin & 0xfff));
   const entry = physEntry(pa);
   physAddress = pa;
@@ -105,7 +132,7 @@ function mmioPiece(pa: u64, left: u32): u32 {
 }
 
 function readSlow(table: usize, address: u64, size: u32): u64 {
-  const lin = address & LINEAR_MASK;
+  const lin = address & linearMask();
   const first: u32 = 4096 - (<u32>lin & 0xfff);
   if (first < size) return readCross(table, lin, size, first);
   const host = translate(table, lin, ACCESS_READ);
@@ -126,7 +153,7 @@ function readSlow(table: usize, address: u64, size: u32): u64 {
 function readCross(table: usize, lin: u64, size: u32, first: u32): u64 {
   const host1 = translate(table, lin, ACCESS_READ);
   const pa1 = physAddress;
-  const host2 = translate(table, (lin + first) & LINEAR_MASK, ACCESS_READ);
+  const host2 = translate(table, (lin + first) & linearMask(), ACCESS_READ);
   const pa2 = physAddress;
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, false);
   let value: u64 = 0;
@@ -146,7 +173,7 @@ function readForWriteSlow(table: usize, address: u64, size: u32): u64 {
 }
 
 function writeSlow(table: usize, address: u64, value: u64, size: u32): void {
-  const lin = address & LINEAR_MASK;
+  const lin = address & linearMask();
   const first: u32 = 4096 - (<u32>lin & 0xfff);
   if (first < size) {
     writeCross(table, lin, value, size, first);
@@ -179,7 +206,7 @@ function writeSlow(table: usize, address: u64, value: u64, size: u32): void {
 function writeCross(table: usize, lin: u64, value: u64, size: u32, first: u32): void {
   const host1 = translate(table, lin, ACCESS_WRITE);
   const pa1 = physAddress;
-  const host2 = translate(table, (lin + first) & LINEAR_MASK, ACCESS_WRITE);
+  const host2 = translate(table, (lin + first) & linearMask(), ACCESS_WRITE);
   const pa2 = physAddress;
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, true);
   writePart(host1, pa1, value, first);
@@ -198,18 +225,18 @@ function writePart(host: usize, pa: u64, value: u64, size: u32): void {
 
 /** Raises the fault that a write of `size` (1..4096) bytes would raise; changes nothing but accessed and dirty bits. */
 export function probeWrite(table: usize, address: u64, size: u32): void {
-  const lin = address & LINEAR_MASK;
+  const lin = address & linearMask();
   translate(table, lin, ACCESS_WRITE);
-  const last = (lin + size - 1) & LINEAR_MASK;
+  const last = (lin + size - 1) & linearMask();
   if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_WRITE);
   if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) hostWatchProbe(lin, size, true);
 }
 
 /** The same for a read. */
 export function probeRead(table: usize, address: u64, size: u32): void {
-  const lin = address & LINEAR_MASK;
+  const lin = address & linearMask();
   translate(table, lin, ACCESS_READ);
-  const last = (lin + size - 1) & LINEAR_MASK;
+  const last = (lin + size - 1) & linearMask();
   if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_READ);
   if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) hostWatchProbe(lin, size, false);
 }
@@ -354,14 +381,14 @@ export function linWriteV(lin: u64, v: v128): void {
 
 function readVSlow(lin: u64): v128 {
   const low = linRead64(lin);
-  const high = linRead64((lin + 8) & LINEAR_MASK);
+  const high = linRead64((lin + 8) & linearMask());
   return i64x2.replace_lane(i64x2.splat(low), 1, high);
 }
 
 function writeVSlow(lin: u64, v: v128): void {
   probeWrite(tlbTable(), lin, 16);
   linWrite64(lin, i64x2.extract_lane(v, 0));
-  linWrite64((lin + 8) & LINEAR_MASK, i64x2.extract_lane(v, 1));
+  linWrite64((lin + 8) & linearMask(), i64x2.extract_lane(v, 1));
 }
 
 /** Read half of a read-modify-write. */
@@ -402,14 +429,14 @@ export function linHostRead(lin: u64): usize {
   const e = tlbSlot(tlbTable(), lin);
   if (load<u64>(e) == (lin & PAGE_MASK)) return <usize>lin + load<u32>(e, 8);
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) return 0;
-  return translate(tlbTable(), lin & LINEAR_MASK, ACCESS_READ);
+  return translate(tlbTable(), lin & linearMask(), ACCESS_READ);
 }
 /** The same for writing. The caller stores the data, then 0xff into the dirty map of the page. 0 also for ROM and pages with code. */
 export function linHostWrite(lin: u64): usize {
   const e = tlbSlot(tlbTable() + TLB_W, lin);
   if (load<u64>(e) == (lin & PAGE_MASK)) return <usize>lin + load<u32>(e, 8);
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) return 0;
-  const host = translate(tlbTable(), lin & LINEAR_MASK, ACCESS_WRITE);
+  const host = translate(tlbTable(), lin & linearMask(), ACCESS_WRITE);
   return host == HOST_DROPPED || load<u8>(CODE_MAP_BASE + (host >> 12)) ? 0 : host;
 }
 
@@ -426,6 +453,9 @@ export function linReadSys32(lin: u64): u32 {
 }
 export function linReadSys64(lin: u64): u64 {
   return read64(TLB_SUP, lin);
+}
+export function linWriteSys64(lin: u64, v: u64): void {
+  write64(TLB_SUP, lin, v);
 }
 export function linWriteSys8(lin: u64, v: u32): void {
   write8(TLB_SUP, lin, v);
@@ -444,11 +474,23 @@ export function segFault(seg: i32): void {
   raiseFaultErr(seg == SEG_SS ? VEC_SS : VEC_GP, 0);
 }
 
+/** A non-canonical address goes first. */
+function alignmentFault(lin: u64): void {
+  if (!isCanonical(lin)) nonCanonical(lin);
+  raiseFaultErr(VEC_AC, 0);
+}
+
 /** Checks an access of `size` bytes at `off` and gives its linear address. */
 export function segLinear(seg: i32, offset: u64, size: u32, need: u32): u64 {
   const s: usize = CPU_STATE_BASE + S_SEG + (<usize>seg << 5);
   const flags = load<u32>(s, SEG_FLAGS);
-  const off = offset & LINEAR_MASK;
+  if (load<u32>(CPU_STATE_BASE + S_CODE_MODE) == 2) {
+    // 64-bit mode: no limits, and bases for FS and GS only.
+    const linear = seg >= SEG_FS ? load<u64>(s, SEG_BASE) + offset : offset;
+    if (load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK) && size <= 8 && linear & (size - 1)) alignmentFault(linear);
+    return linear;
+  }
+  const off = offset & 0xffffffff;
   const limit = load<u32>(s, SEG_LIMIT);
   const last = off + size - 1;
   if (!(flags & need)) segFault(seg);
@@ -456,7 +498,7 @@ export function segLinear(seg: i32, offset: u64, size: u32, need: u32): u64 {
     const top: u64 = flags & SF_BIG ? 0xffffffff : 0xffff;
     if (off <= limit || last > top) segFault(seg);
   } else if (last > limit && limit != 0xffffffff) segFault(seg);
-  const lin = (load<u64>(s, SEG_BASE) + off) & LINEAR_MASK;
+  const lin = (load<u64>(s, SEG_BASE) + off) & 0xffffffff;
   if (load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK) && size <= 8 && lin & (size - 1)) raiseFaultErr(VEC_AC, 0);
   return lin;
 }
@@ -565,12 +607,13 @@ export function codeTranslate(lin: u64): u32 {
   const e = tlbSlot(table + TLB_X, lin);
   if (load<u64>(e) == (lin & PAGE_MASK)) return <u32>lin + load<u32>(e, 8);
   countMiss(ACCESS_FETCH);
-  const pa = maskA20(walk(lin & LINEAR_MASK, ACCESS_FETCH, table == TLB_USER) | (lin & 0xfff));
+  if (!isCanonical(lin)) raiseFaultErr(VEC_GP, 0);
+  const pa = maskA20(walk(lin & linearMask(), ACCESS_FETCH, table == TLB_USER) | (lin & 0xfff));
   const entry = physEntry(pa);
   physAddress = pa;
   if (!(entry & PM_READ)) return 0;
   const host = (entry & 0xfffff000) | (<u32>pa & 0xfff);
-  tlbInsert(table + TLB_X, lin & LINEAR_MASK, host, walkGlobal);
+  tlbInsert(table + TLB_X, lin & linearMask(), host, walkGlobal);
   return host;
 }
 

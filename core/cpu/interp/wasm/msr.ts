@@ -1,24 +1,38 @@
 /** Model-specific registers (SDM volume 4; volume 3 chapter 12 for MTRRs and PAT). */
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { raiseFaultErr } from './fault';
+import { FEAT_LM, FEAT_NX, FEAT_RDTSCP, FEAT_SYSCALL } from './features';
 import { apicBaseChanged, readTsc } from './imports';
+import { isCanonical } from './mem';
+import { hasFeature, physReserved } from './model';
+import { cr0 } from './paging';
 import {
   S_EFER,
   S_MSR_APIC_BASE,
+  S_MSR_CSTAR,
+  S_MSR_FMASK,
+  S_MSR_KERNEL_GS_BASE,
+  S_MSR_LSTAR,
   S_MSR_MISC,
   S_MSR_MISC_ENABLE,
   S_MSR_MTRR_DEF_TYPE,
   S_MSR_MTRR_FIXED,
   S_MSR_MTRR_VAR,
   S_MSR_PAT,
+  S_MSR_STAR,
   S_MSR_SYSENTER_CS,
   S_MSR_SYSENTER_EIP,
   S_MSR_SYSENTER_ESP,
+  S_MSR_TSC_AUX,
   S_MSR_TSC_OFFSET,
+  S_SEG,
+  SEG_FS,
+  SEG_GS,
+  SEG_STRIDE,
   VEC_GP,
 } from './stateoffsets';
-import { physReserved } from './model';
-import { EFER_NXE } from './sysstate';
+import { updateSegFlags } from './seg';
+import { CR0_PG, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from './sysstate';
 import { tlbFlushAll } from './tlb';
 
 export const MSR_TSC: u32 = 0x10;
@@ -44,6 +58,14 @@ const MSR_MTRR_VAR_LAST: u32 = 0x20f;
 const MSR_PAT: u32 = 0x277;
 const MSR_MTRR_DEF_TYPE: u32 = 0x2ff;
 const MSR_EFER: u32 = 0xc0000080;
+const MSR_STAR: u32 = 0xc0000081;
+const MSR_LSTAR: u32 = 0xc0000082;
+const MSR_CSTAR: u32 = 0xc0000083;
+const MSR_FMASK: u32 = 0xc0000084;
+const MSR_FS_BASE: u32 = 0xc0000100;
+const MSR_GS_BASE: u32 = 0xc0000101;
+const MSR_KERNEL_GS_BASE: u32 = 0xc0000102;
+const MSR_TSC_AUX: u32 = 0xc0000103;
 
 /** Slots of written values without behaviour, from S_MSR_MISC. */
 const MISC_BIOS_SIGN: usize = 0;
@@ -73,6 +95,71 @@ function fixedIndex(msr: u32): i32 {
   if (msr == 0x258 || msr == 0x259) return msr - 0x257;
   if (msr >= 0x268 && msr <= 0x26f) return msr - 0x265;
   return -1;
+}
+
+/** Place of an MSR that only 64-bit processors have, 0 for others; FS_BASE and GS_BASE are the bases of the segments. */
+function longSlot(msr: u32): usize {
+  if (msr == MSR_TSC_AUX) return hasFeature(FEAT_RDTSCP) ? S_MSR_TSC_AUX : 0;
+  if (!hasFeature(FEAT_LM)) return 0;
+  switch (msr) {
+    case MSR_STAR:
+      return S_MSR_STAR;
+    case MSR_LSTAR:
+      return S_MSR_LSTAR;
+    case MSR_CSTAR:
+      return S_MSR_CSTAR;
+    case MSR_FMASK:
+      return S_MSR_FMASK;
+    case MSR_FS_BASE:
+      return S_SEG + SEG_FS * SEG_STRIDE;
+    case MSR_GS_BASE:
+      return S_SEG + SEG_GS * SEG_STRIDE;
+    case MSR_KERNEL_GS_BASE:
+      return S_MSR_KERNEL_GS_BASE;
+  }
+  return 0;
+}
+
+function writeLong(msr: u32, at: usize, v: u64): void {
+  switch (msr) {
+    case MSR_FMASK:
+    case MSR_TSC_AUX:
+      if (v >> 32) gp();
+      break;
+    case MSR_STAR:
+      break;
+    default:
+      // All the others hold addresses.
+      if (!isCanonical(v)) gp();
+      break;
+  }
+  setSlot(at, v);
+  if (msr == MSR_FS_BASE) updateSegFlags(SEG_FS);
+  else if (msr == MSR_GS_BASE) updateSegFlags(SEG_GS);
+}
+
+/** SYSENTER_ESP and SYSENTER_EIP: 64 bits wide on 64-bit processors, canonical. */
+function writeEntry(at: usize, v: u64): void {
+  if (!hasFeature(FEAT_LM)) {
+    setSlot(at, v & 0xffffffff);
+    return;
+  }
+  if (!isCanonical(v)) gp();
+  setSlot(at, v);
+}
+
+/** IA32_EFER: SCE, LME, NXE where the model has them; LMA is the processor's and ignores writes (SDM volume 3 section 2.2.1). */
+function writeEfer(v: u64): void {
+  const before = slot(S_EFER);
+  const known =
+    EFER_LMA |
+    (hasFeature(FEAT_NX) ? EFER_NXE : 0) |
+    (hasFeature(FEAT_SYSCALL) ? EFER_SCE : 0) |
+    (hasFeature(FEAT_LM) ? EFER_LME : 0);
+  if (v & ~known || (!hasFeature(FEAT_LM) && v & EFER_LMA)) gp();
+  if ((v ^ before) & EFER_LME && cr0() & CR0_PG) gp();
+  setSlot(S_EFER, (v & ~EFER_LMA) | (before & EFER_LMA));
+  if ((v ^ before) & EFER_NXE) tlbFlushAll();
 }
 
 /** Time stamp counter as RDTSC reads it. */
@@ -127,6 +214,8 @@ export function readMsr(msr: u32): u64 {
   if (msr >= MSR_MTRR_VAR_FIRST && msr <= MSR_MTRR_VAR_LAST) return slot(S_MSR_MTRR_VAR + (<usize>(msr - MSR_MTRR_VAR_FIRST) << 3));
   const fixed = fixedIndex(msr);
   if (fixed >= 0) return slot(S_MSR_MTRR_FIXED + (<usize>fixed << 3));
+  const long = longSlot(msr);
+  if (long) return slot(long);
   raiseFaultErr(VEC_GP, 0);
   return 0;
 }
@@ -177,10 +266,10 @@ export function writeMsr(msr: u32, v: u64): void {
       setSlot(S_MSR_SYSENTER_CS, v & 0xffffffff);
       return;
     case MSR_SYSENTER_ESP:
-      setSlot(S_MSR_SYSENTER_ESP, v & 0xffffffff);
+      writeEntry(S_MSR_SYSENTER_ESP, v);
       return;
     case MSR_SYSENTER_EIP:
-      setSlot(S_MSR_SYSENTER_EIP, v & 0xffffffff);
+      writeEntry(S_MSR_SYSENTER_EIP, v);
       return;
     case MSR_MISC_ENABLE:
       setSlot(S_MSR_MISC_ENABLE, v);
@@ -201,9 +290,7 @@ export function writeMsr(msr: u32, v: u64): void {
       setSlot(S_MSR_MTRR_DEF_TYPE, v);
       return;
     case MSR_EFER:
-      if (v & ~EFER_NXE) gp();
-      setSlot(S_EFER, v);
-      tlbFlushAll();
+      writeEfer(v);
       return;
   }
   if (msr >= MSR_MTRR_VAR_FIRST && msr <= MSR_MTRR_VAR_LAST) {
@@ -214,7 +301,9 @@ export function writeMsr(msr: u32, v: u64): void {
   }
   const fixed = fixedIndex(msr);
   if (fixed < 0) {
-    gp();
+    const long = longSlot(msr);
+    if (long) writeLong(msr, long, v);
+    else gp();
     return;
   }
   for (let i: u32 = 0; i < 64; i += 8) if (badType(<u32>(v >> i) & 0xff)) gp();

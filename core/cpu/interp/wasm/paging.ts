@@ -1,16 +1,18 @@
 /**
- * Linear to physical translation by page tables: none, 32-bit (with PSE and PSE-36) and PAE (with execute-disable).
- * SDM volume 3 chapter 4. 4-level paging joins here with long mode: walk() is the only entrance.
+ * Linear to physical translation by page tables: none, 32-bit (with PSE and PSE-36), PAE and 4-level (both with execute-disable).
+ * SDM volume 3 chapter 4. walk() is the only entrance.
  *
  * Accessed and dirty bits are written only once the whole translation is known to succeed, so a faulting access changes no memory.
  */
 import { CODE_MAP_BASE, CPU_STATE_BASE, DIRTY_MAP_BASE, PHYS_MAP_BASE, PM_READ, PM_ROM, PM_WRITE } from '../../../memory/layout';
 import { invalidateCodePage } from './codecache';
 import { raiseFaultErr, raisePageFault } from './fault';
+import { FEAT_PDPE1GB } from './features';
 import { mmioRead, mmioWrite } from './imports';
+import { hasFeature, physReserved } from './model';
 import { S_A20_MASK, S_CR0, S_CR3, S_CR4, S_EFER, VEC_GP } from './stateoffsets';
-import { CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, EFER_NXE, SY_PDPTE } from './sysstate';
-import { tlbNoteLarge } from './tlb';
+import { CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, CR4_SMEP, EFER_LMA, EFER_NXE, SY_PDPTE } from './sysstate';
+import { tlbNoteHuge, tlbNoteLarge } from './tlb';
 
 export const ACCESS_READ: u32 = 0;
 export const ACCESS_WRITE: u32 = 1;
@@ -32,9 +34,10 @@ const PTE_PS: u32 = 0x80;
 const PTE_G: u32 = 0x100;
 const PTE_NX: u64 = 0x8000000000000000;
 
-/** Bits 51..MAXPHYADDR and the ignored-in-long-mode bits 62..52, which PAE paging reserves. */
-const PAE_RESERVED: u64 = 0x7ffffff000000000;
-const PAE_FRAME: u64 = 0x0000000ffffff000;
+/** Physical address in a 64-bit entry; bits above the address width were found to be clear. */
+const FRAME: u64 = 0x000ffffffffff000;
+/** Bits 62..52 of a 64-bit entry: reserved in PAE paging, ignored in 4-level paging. */
+const IGNORED: u64 = 0x7ff0000000000000;
 
 /** Results of the last walk(): the page may be written at this privilege and is already dirty; it survives CR3 writes. */
 export let walkWritable: bool = false;
@@ -104,13 +107,15 @@ export function walk(lin: u64, access: u32, user: bool): u64 {
     walkGlobal = false;
     return lin & 0xfffffffffffff000;
   }
+  if (load<u64>(CPU_STATE_BASE + S_EFER) & EFER_LMA) return walk4(lin, access, user);
   return cr4() & CR4_PAE ? walkPae(lin, access, user) : walk32(lin, access, user);
 }
 
+/** `nx`: execute-disable is on, which together with SMEP decides whether fetches are told from reads. */
 // @ts-ignore: decorator
 @inline
-function errorCode(access: u32, user: bool): u32 {
-  return (access == ACCESS_WRITE ? PF_W : 0) | (user ? PF_U : 0);
+function errorCode(access: u32, user: bool, nx: bool): u32 {
+  return (access == ACCESS_WRITE ? PF_W : 0) | (user ? PF_U : 0) | (access == ACCESS_FETCH && (nx || cr4() & CR4_SMEP) ? PF_I : 0);
 }
 
 /** Common end: true when R/W and U/S bits (of all levels) allow the access. */
@@ -118,6 +123,7 @@ function errorCode(access: u32, user: bool): u32 {
 @inline
 function allowed(rights: u32, access: u32, user: bool): bool {
   if (user && !(rights & PTE_US)) return false;
+  if (access == ACCESS_FETCH) return user || !(rights & PTE_US) || !(cr4() & CR4_SMEP);
   return access != ACCESS_WRITE || writeAllowed(rights, user);
 }
 // @ts-ignore: decorator
@@ -127,7 +133,7 @@ function writeAllowed(rights: u32, user: bool): bool {
 }
 
 function walk32(lin: u64, access: u32, user: bool): u64 {
-  const error = errorCode(access, user);
+  const error = errorCode(access, user, false);
   const control = cr4();
   const pdeAddress = (load<u64>(CPU_STATE_BASE + S_CR3) & 0xfffff000) | (((lin >> 22) & 0x3ff) << 2);
   const pde = physRead32(pdeAddress);
@@ -142,6 +148,7 @@ function walk32(lin: u64, access: u32, user: bool): u64 {
     walkWritable = (next & PTE_D) != 0 && writeAllowed(pde, user);
     walkGlobal = (pde & PTE_G) != 0 && (control & CR4_PGE) != 0;
     tlbNoteLarge(lin);
+    tlbNoteLarge(lin ^ 0x200000);
     return <u64>(pde & 0xffc00000) | (<u64>(pde & 0x0001e000) << 19) | (lin & 0x003ff000);
   }
 
@@ -160,12 +167,12 @@ function walk32(lin: u64, access: u32, user: bool): u64 {
 
 function walkPae(lin: u64, access: u32, user: bool): u64 {
   const nx = noExecute();
-  const error = errorCode(access, user) | (access == ACCESS_FETCH && nx ? PF_I : 0);
-  const reserved = nx ? PAE_RESERVED : PAE_RESERVED | PTE_NX;
+  const error = errorCode(access, user, nx);
+  const reserved = (physReserved() & ~PTE_NX) | (nx ? 0 : PTE_NX);
   const pdpte = load<u64>(CPU_STATE_BASE + SY_PDPTE + ((<usize>(lin >> 30) & 3) << 3));
   if (!(<u32>pdpte & PTE_P)) raisePageFault(lin, error);
 
-  const pdeAddress = (pdpte & PAE_FRAME) | (((lin >> 21) & 0x1ff) << 3);
+  const pdeAddress = (pdpte & FRAME) | (((lin >> 21) & 0x1ff) << 3);
   const pde = physRead64(pdeAddress);
   if (!(<u32>pde & PTE_P)) raisePageFault(lin, error);
   if (pde & reserved) raisePageFault(lin, error | PF_P | PF_RSVD);
@@ -179,10 +186,10 @@ function walkPae(lin: u64, access: u32, user: bool): u64 {
     walkWritable = (next & PTE_D) != 0 && writeAllowed(<u32>pde, user);
     walkGlobal = (next & PTE_G) != 0 && (cr4() & CR4_PGE) != 0;
     tlbNoteLarge(lin);
-    return (pde & 0x0000000fffe00000) | (lin & 0x001ff000);
+    return (pde & FRAME & ~(<u64>0x1fffff)) | (lin & 0x001ff000);
   }
 
-  const pteAddress = (pde & PAE_FRAME) | (((lin >> 12) & 0x1ff) << 3);
+  const pteAddress = (pde & FRAME) | (((lin >> 12) & 0x1ff) << 3);
   const pte = physRead64(pteAddress);
   if (!(<u32>pte & PTE_P)) raisePageFault(lin, error);
   if (pte & reserved) raisePageFault(lin, error | PF_P | PF_RSVD);
@@ -194,11 +201,61 @@ function walkPae(lin: u64, access: u32, user: bool): u64 {
   if (next != <u32>pte) physWrite32(pteAddress, next);
   walkWritable = (next & PTE_D) != 0 && writeAllowed(rights, user);
   walkGlobal = (next & PTE_G) != 0 && (cr4() & CR4_PGE) != 0;
-  return pte & PAE_FRAME;
+  return pte & FRAME;
 }
 
-/** Bits of a present PDPTE that must be zero: 2..1, 8..5 and those above the physical address width (SDM volume 3 table 4-8). */
-const PDPTE_RESERVED: u64 = 0xfffffff0000001e6;
+/** Addresses and values of the entries on the way to the one that maps the page, for their accessed bits. */
+const pathAt: usize = memory.data(24);
+const pathEntry: usize = memory.data(24);
+
+function walk4(lin: u64, access: u32, user: bool): u64 {
+  const nx = noExecute();
+  const error = errorCode(access, user, nx);
+  const reserved = (physReserved() & ~(IGNORED | PTE_NX)) | (nx ? 0 : PTE_NX);
+  let table = load<u64>(CPU_STATE_BASE + S_CR3) & FRAME;
+  let rights: u32 = PTE_RW | PTE_US;
+  let noFetch: u64 = 0;
+  let depth: usize = 0;
+  let at: u64 = 0;
+  let entry: u64 = 0;
+  let offsetMask: u64 = 0;
+  for (let shift: u32 = 39; ; shift -= 9) {
+    at = table + (((lin >> shift) & 0x1ff) << 3);
+    entry = physRead64(at);
+    if (!(<u32>entry & PTE_P)) raisePageFault(lin, error);
+    if (entry & reserved) raisePageFault(lin, error | PF_P | PF_RSVD);
+    rights &= <u32>entry;
+    noFetch |= entry & PTE_NX;
+    if (shift == 12) break;
+    if (<u32>entry & PTE_PS) {
+      offsetMask = ((<u64>1) << shift) - 1;
+      // A large page: bits between the PAT bit and the frame are reserved; there are none of 512 GiB.
+      if (shift == 39 || (shift == 30 && !hasFeature(FEAT_PDPE1GB)) || entry & offsetMask & 0x3fffe000)
+        raisePageFault(lin, error | PF_P | PF_RSVD);
+      break;
+    }
+    store<u64>(pathAt + (depth << 3), at);
+    store<u64>(pathEntry + (depth << 3), entry);
+    depth++;
+    table = entry & FRAME;
+  }
+  if (!allowed(rights, access, user) || (access == ACCESS_FETCH && noFetch)) raisePageFault(lin, error | PF_P);
+  for (let i: usize = 0; i < depth; i++) {
+    const upper = load<u32>(pathEntry + (i << 3));
+    if (!(upper & PTE_A)) physWrite32(load<u64>(pathAt + (i << 3)), upper | PTE_A);
+  }
+  const next = <u32>entry | PTE_A | (access == ACCESS_WRITE ? PTE_D : 0);
+  if (next != <u32>entry) physWrite32(at, next);
+  walkWritable = (next & PTE_D) != 0 && writeAllowed(rights, user);
+  walkGlobal = (next & PTE_G) != 0 && (cr4() & CR4_PGE) != 0;
+  if (offsetMask == 0) return entry & FRAME;
+  if (offsetMask > 0x1fffff) tlbNoteHuge(lin);
+  else tlbNoteLarge(lin);
+  return (entry & FRAME & ~offsetMask) | (lin & offsetMask & ~(<u64>0xfff));
+}
+
+/** Bits of a present PDPTE that must be zero beside those above the physical address width: 2..1, 8..5 (SDM volume 3 table 4-8). */
+const PDPTE_RESERVED: u64 = 0x1e6;
 
 /** Loads the four PDPTE registers from `cr3`; #GP(0), with nothing changed, when a present one has reserved bits set. */
 export function loadPdptes(cr3: u64): void {
@@ -218,7 +275,7 @@ export function reloadPdptes(): void {
 }
 
 function badPdpte(entry: u64): bool {
-  return (entry & 1) != 0 && (entry & PDPTE_RESERVED) != 0;
+  return (entry & 1) != 0 && (entry & (PDPTE_RESERVED | physReserved())) != 0;
 }
 
 function storePdptes(a: u64, b: u64, c: u64, d: u64): void {

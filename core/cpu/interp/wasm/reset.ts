@@ -15,6 +15,7 @@ import {
   S_CR4,
   S_CR8,
   S_DR,
+  S_EFER,
   S_EFLAGS,
   S_EXIT,
   S_EXIT_REASON,
@@ -36,7 +37,7 @@ import {
   SEG_LDTR,
   SEG_TR,
 } from './stateoffsets';
-import { CR0_CD, CR0_ET, CR0_NW, CR0_PG, CR4_PAE, SY_TLB_GEN } from './sysstate';
+import { CR0_CD, CR0_ET, CR0_NW, CR0_PG, CR4_PAE, EFER_LMA, SY_TLB_GEN } from './sysstate';
 import { tlbInit } from './tlb';
 
 export const RESET_HARD: u32 = 0;
@@ -66,6 +67,7 @@ export function cpuReset(kind: u32): void {
   quad(S_CR3, 0);
   quad(S_CR4, 0);
   quad(S_CR8, 0);
+  quad(S_EFER, 0);
   quad(S_XCR0, 1);
   for (let i: usize = 0; i < 8; i++) quad(S_DR + (i << 3), 0);
   quad(S_DR + 48, <u64>DR6_ONES);
@@ -101,5 +103,5 @@ export function refreshState(): void {
   tlbInit();
   rebuildMode();
   updateDebug();
-  if (cr0() & CR0_PG && cr4() & CR4_PAE) reloadPdptes();
+  if (cr0() & CR0_PG && cr4() & CR4_PAE && !(load<u64>(CPU_STATE_BASE + S_EFER) & EFER_LMA)) reloadPdptes();
 }

@@ -8,11 +8,12 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { getEflags, rawEflags } from './flags';
 import { raiseFaultErr } from './fault';
-import { linReadSys32, linWriteSys8, SF_BIG, SF_DOWN, SF_FLAT_R, SF_FLAT_W, SF_READ, SF_WRITE } from './mem';
+import { isCanonical, linReadSys32, linWriteSys8, SF_BIG, SF_DOWN, SF_FLAT_R, SF_FLAT_W, SF_READ, SF_WRITE } from './mem';
 import {
   S_CODE_MODE,
   S_CPL,
   S_CR0,
+  S_EFER,
   S_GDTR_BASE,
   S_GDTR_LIMIT,
   S_SEG,
@@ -22,6 +23,7 @@ import {
   SEG_CS,
   SEG_ES,
   SEG_FLAGS,
+  SEG_FS,
   SEG_GS,
   SEG_LDTR,
   SEG_LIMIT,
@@ -31,7 +33,7 @@ import {
   VEC_NP,
   VEC_SS,
 } from './stateoffsets';
-import { CR0_AM, CR0_PE, FL_AC, FL_VM, SY_ALIGN_CHECK, SY_TLB_CUR } from './sysstate';
+import { CR0_AM, CR0_PE, EFER_LMA, FL_AC, FL_VM, SY_ALIGN_CHECK, SY_LINEAR_MASK, SY_TLB_CUR } from './sysstate';
 import { TLB_SUP, TLB_USER } from './tlb';
 
 /** Attribute bits (descriptor bits 40..47 in 0..7, 52..55 in 12..15). */
@@ -43,6 +45,8 @@ export const ATTR_DC: u32 = 4;
 export const ATTR_CODE: u32 = 8;
 export const ATTR_S: u32 = 0x10;
 export const ATTR_P: u32 = 0x80;
+/** Code: 64-bit, while long mode is active. */
+export const ATTR_L: u32 = 0x2000;
 export const ATTR_DB: u32 = 0x4000;
 export const ATTR_G: u32 = 0x8000;
 /** Present read-write accessed data, DPL 0 and 3. */
@@ -53,6 +57,8 @@ const ATTR_V86: u32 = 0xf3;
 export let descAt: u64 = 0;
 export let descLo: u32 = 0;
 export let descHi: u32 = 0;
+/** Bits 63..32 of the base or offset of a 16-byte system descriptor, after fetchUpper(). */
+export let descUpper: u32 = 0;
 
 // @ts-ignore: decorator
 @inline
@@ -93,6 +99,23 @@ export function protectedMode(): bool {
 @inline
 export function v86Mode(): bool {
   return (rawEflags() & FL_VM) != 0;
+}
+/** EFER.LMA: 64-bit or compatibility mode. */
+// @ts-ignore: decorator
+@inline
+export function longMode(): bool {
+  return (load<u64>(CPU_STATE_BASE + S_EFER) & EFER_LMA) != 0;
+}
+/** 64-bit mode. */
+// @ts-ignore: decorator
+@inline
+export function code64(): bool {
+  return load<u32>(CPU_STATE_BASE + S_CODE_MODE) == 2;
+}
+// @ts-ignore: decorator
+@inline
+export function linearMask(): u64 {
+  return load<u64>(CPU_STATE_BASE + SY_LINEAR_MASK);
 }
 /** Real or virtual-8086 mode: selectors are paragraph numbers. */
 // @ts-ignore: decorator
@@ -159,10 +182,43 @@ export function findDescriptor(selector: u32): bool {
     limit = load<u32>(CPU_STATE_BASE + S_GDTR_LIMIT);
   }
   if ((selector | 7) > limit) return false;
-  descAt = (base + (selector & 0xfff8)) & 0xffffffff;
+  descAt = (base + (selector & 0xfff8)) & linearMask();
   descLo = linReadSys32(descAt);
-  descHi = linReadSys32((descAt + 4) & 0xffffffff);
+  descHi = linReadSys32((descAt + 4) & linearMask());
   return true;
+}
+
+/**
+ * Long mode: the second half of the 16-byte system descriptor just found. False when it lies outside the table or its type field is not
+ * zero (SDM volume 3 section 3.5.2).
+ */
+export function findUpper(selector: u32): bool {
+  const limit = selector & 4 ? segLimit(SEG_LDTR) : load<u32>(CPU_STATE_BASE + S_GDTR_LIMIT);
+  if ((selector & 0xfff8) + 15 > limit) return false;
+  descUpper = linReadSys32(descAt + 8);
+  return !(linReadSys32(descAt + 12) & 0x1f00);
+}
+
+/** The same, raising #GP(selector). */
+export function fetchUpper(selector: u32): void {
+  if (!findUpper(selector)) raiseFaultErr(VEC_GP, selector & 0xfffc);
+}
+
+/** Base of the LDT or TSS descriptor just fetched; in long mode after fetchUpper(). */
+export function systemBase(): u64 {
+  const low = descBase(descLo, descHi);
+  return longMode() ? low | (<u64>descUpper << 32) : low;
+}
+
+/** #GP(selector) when a code descriptor claims to be both 64-bit and 32-bit, in long mode. */
+export function checkCodeSize(selector: u32, attr: u32): void {
+  if (longMode() && (attr & (ATTR_L | ATTR_DB)) == (ATTR_L | ATTR_DB)) raiseFaultErr(VEC_GP, selector & 0xfffc);
+}
+
+/** #GP(0) unless code can go on at `rip` in the code segment of these descriptor halves: within its limit, or canonical if it is 64-bit. */
+export function checkCodeTarget(lo: u32, hi: u32, rip: u64): void {
+  const long = longMode() && (descAttr(hi) & ATTR_L) != 0;
+  if (long ? !isCanonical(rip) : rip > descLimit(lo, hi)) raiseFaultErr(VEC_GP, 0);
 }
 
 /** The same, raising `vector` with the selector as error code when it lies outside the table. */
@@ -174,7 +230,7 @@ export function fetchDescriptor(selector: u32, vector: u32): void {
 export function markAccessed(): void {
   if (descHi & 0x100) return;
   descHi |= 0x100;
-  linWriteSys8((descAt + 5) & 0xffffffff, (descHi >> 8) & 0xff);
+  linWriteSys8((descAt + 5) & linearMask(), (descHi >> 8) & 0xff);
 }
 
 // ---- Caches ----------------------------------------------------------------------------------------------------------------------------
@@ -184,7 +240,12 @@ export function updateSegFlags(seg: i32): void {
   const s = segAddress(seg);
   const attr = load<u32>(s, SEG_ATTR);
   let flags: u32 = 0;
-  if ((attr & (ATTR_P | ATTR_S)) == (ATTR_P | ATTR_S)) {
+  if (code64()) {
+    // 64-bit mode: no segment is checked, and only FS and GS have bases.
+    flags = SF_READ | SF_WRITE;
+    const plain = seg < SEG_FS || load<u64>(s, SEG_BASE) == 0;
+    if (plain && !load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) flags |= SF_FLAT_R | SF_FLAT_W;
+  } else if ((attr & (ATTR_P | ATTR_S)) == (ATTR_P | ATTR_S)) {
     if (attr & ATTR_CODE) {
       if (attr & ATTR_RW) flags = SF_READ;
     } else {
@@ -230,12 +291,27 @@ export function updateMode(): void {
 // @ts-ignore: decorator
 @inline
 function updateSizes(): void {
-  store<u32>(CPU_STATE_BASE + S_CODE_MODE, segAttr(SEG_CS) & ATTR_DB ? 1 : 0);
+  setCodeMode(segAttr(SEG_CS));
   store<u32>(CPU_STATE_BASE + S_STACK32, segAttr(SEG_SS) & ATTR_DB ? 1 : 0);
+}
+
+/** S_CODE_MODE for a code segment with these attributes. Segment caches mean something else in 64-bit mode. */
+function setCodeMode(attr: u32): void {
+  const mode: u32 = longMode() && attr & ATTR_L ? 2 : attr & ATTR_DB ? 1 : 0;
+  const before = load<u32>(CPU_STATE_BASE + S_CODE_MODE);
+  store<u32>(CPU_STATE_BASE + S_CODE_MODE, mode);
+  if ((mode ^ before) & 2) updateAllSegFlags();
+}
+
+/** After EFER.LMA changed. */
+export function updateLongMode(): void {
+  store<u64>(CPU_STATE_BASE + SY_LINEAR_MASK, longMode() ? ~(<u64>0) : 0xffffffff);
+  updateSizes();
 }
 
 /** After all architectural fields were replaced: CPL is SS.DPL in protected mode, 0 in real and 3 in virtual-8086 mode. */
 export function rebuildMode(): void {
+  store<u64>(CPU_STATE_BASE + SY_LINEAR_MASK, longMode() ? ~(<u64>0) : 0xffffffff);
   setCpl(!protectedMode() ? 0 : v86Mode() ? 3 : attrDpl(segAttr(SEG_SS)));
   updateSizes();
   updateAllSegFlags();
@@ -251,7 +327,7 @@ export function setSegment(seg: i32, selector: u32, base: u64, limit: u32, attr:
   store<u16>(s, <u16>selector, SEG_SELECTOR);
   if (seg <= SEG_GS) {
     updateSegFlags(seg);
-    if (seg == SEG_CS) store<u32>(CPU_STATE_BASE + S_CODE_MODE, attr & ATTR_DB ? 1 : 0);
+    if (seg == SEG_CS) setCodeMode(attr);
     else if (seg == SEG_SS) store<u32>(CPU_STATE_BASE + S_STACK32, attr & ATTR_DB ? 1 : 0);
   }
 }
@@ -264,6 +340,11 @@ export function setFromDescriptor(seg: i32, selector: u32, lo: u32, hi: u32): vo
 /** Unusable: any access faults. */
 export function setNull(seg: i32, selector: u32): void {
   setSegment(seg, selector, 0, 0, 0);
+}
+
+/** SS null with RPL `level`: what 64-bit mode loads on its way in. The DPL keeps the privilege level. */
+export function setNullStack(level: u32): void {
+  setSegment(SEG_SS, level, 0, 0, level << 5);
 }
 
 /** CS from descriptor halves, with RPL and CPL `level`. */
@@ -305,7 +386,12 @@ export function loadSegment(seg: i32, selector: u32): void {
 export function loadData(seg: i32, selector: u32, vector: u32, level: u32): void {
   const error = selector & 0xfffc;
   if (isNull(selector)) {
-    if (seg == SEG_SS) raiseFaultErr(vector, 0);
+    if (seg == SEG_SS) {
+      // 64-bit mode takes a null SS inside the system (SDM volume 3 section 5.4.1.1).
+      if (!code64() || level == 3 || (selector & 3) != level) raiseFaultErr(vector, 0);
+      setNullStack(level);
+      return;
+    }
     setNull(seg, selector);
     return;
   }

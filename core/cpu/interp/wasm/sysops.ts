@@ -9,41 +9,45 @@ import { DR6_BD, DR6_ONES, DR7_GD, raiseDebug, updateDebug } from './debug';
 import { recOff, recSeg } from './ea';
 import { raiseFault, raiseFaultErr } from './fault';
 import { setEflags, getEflags } from './flags';
+import { syscall, sysenter, sysexit, sysret } from './fastcall';
 import { icebp } from './interrupt';
-import { linWriteSys8, memProbeW, memRead16, memRead32, memReadW16, memWrite16, memWrite32 } from './mem';
+import { isCanonical, linWriteSys8, memProbeW, memRead16, memRead32, memRead64, memWrite16, memWrite32, memWrite64 } from './mem';
 import { readMsr, timeStamp, writeMsr } from './msr';
 import { cr0, cr4 } from './paging';
-import { OP_0F, REC_MODRM, REC_OPCODE, REC_REG, REC_RM, REC_SIZES, REC_MEM } from './record';
+import { OP_0F, OP_0F38, REC_MODRM, REC_OPCODE, REC_REG, REC_RM, REC_SIZES, REC_MEM } from './record';
 import {
   ATTR_CODE,
   ATTR_P,
   ATTR_RW,
   ATTR_S,
   attrDpl,
+  code64,
   cpl,
   descAt,
   descAttr,
-  descBase,
   descHi,
   descLimit,
   descLo,
   fetchDescriptor,
+  fetchUpper,
   findDescriptor,
   iopl,
   isConforming,
   isNull,
+  linearMask,
   loadSegment,
+  longMode,
   paragraphMode,
   protectedMode,
+  segBase,
   segSelector,
-  setCpl,
-  setFromDescriptor,
   setNull,
   setSegment,
-  updateMode,
+  systemBase,
 } from './seg';
+import { invpcid, random, rdtscp, segmentBase, swapgs, xgetbv, xsetbv } from './sys64';
 import { frameCommit, frameCurrent, frameDrop, frameRead, push } from './stack';
-import { gpr16, gpr32, setGpr16, setGpr32 } from './state';
+import { gpr16, gpr32, gpr64, setGpr16, setGpr32, setGpr64 } from './state';
 import {
   S_CR0,
 
@@ -54,9 +58,6 @@ import {
   S_IDTR_BASE,
   S_IDTR_LIMIT,
   S_INT_SHADOW,
-  S_MSR_SYSENTER_CS,
-  S_MSR_SYSENTER_EIP,
-  S_MSR_SYSENTER_ESP,
   S_RIP,
   SEG_CS,
   SEG_DS,
@@ -70,15 +71,10 @@ import {
   VEC_NP,
   VEC_UD,
 } from './stateoffsets';
-import { CR0_PE, CR0_TS, CR4_DE, CR4_TSD, FL_IF, FL_RF, FL_VM, FL_ZF, SY_SHADOW_SS } from './sysstate';
+import { CR0_TS, CR4_DE, CR4_TSD, CR4_UMIP, FL_IF, FL_ZF, SY_SHADOW_SS } from './sysstate';
 import { tlbInvalidatePage } from './tlb';
 
 export { checkIoPermission } from './io';
-
-const ESP = 4;
-/** SYSENTER and SYSEXIT segments: flat, present, accessed; code execute-read, data read-write; D/B and G set. */
-const ATTR_FLAT_CODE: u32 = 0xc09b;
-const ATTR_FLAT_DATA: u32 = 0xc093;
 
 function ud(): void {
   raiseFault(VEC_UD);
@@ -104,10 +100,16 @@ function needProtected(): void {
 function regField(rec: usize): u32 {
   return (load<u8>(rec, REC_MODRM) >> 3) & 7;
 }
+/** Number of the register operand of modrm.rm, and of the one of modrm.reg; REX.B and REX.R included. */
 // @ts-ignore: decorator
 @inline
 function rmField(rec: usize): i32 {
-  return load<u8>(rec, REC_MODRM) & 7;
+  return load<u8>(rec, REC_RM);
+}
+// @ts-ignore: decorator
+@inline
+function regOperand(rec: usize): i32 {
+  return load<u8>(rec, REC_REG);
 }
 // @ts-ignore: decorator
 @inline
@@ -120,10 +122,21 @@ function inMemory(rec: usize): bool {
 function operand16(rec: usize): bool {
   return (load<u8>(rec, REC_SIZES) & 3) == 1;
 }
+/** 64-bit operand size. */
+// @ts-ignore: decorator
+@inline
+function operand64(rec: usize): bool {
+  return (load<u8>(rec, REC_SIZES) & 3) == 3;
+}
+/** SGDT, SIDT, SLDT, STR and SMSW, which CR4.UMIP keeps from user mode. */
+function needUmip(): void {
+  if (cr4() & CR4_UMIP && cpl() != 0) gp0();
+}
 /** Effective offset `n` bytes after the operand's, wrapped to the address size. */
 function offsetPlus(rec: usize, n: u32): u64 {
-  const mask: u64 = ((load<u8>(rec, REC_SIZES) >> 4) & 3) == 1 ? 0xffff : 0xffffffff;
-  return (recOff(rec) + n) & mask;
+  const size = (load<u8>(rec, REC_SIZES) >> 4) & 3;
+  const off = recOff(rec) + n;
+  return size == 1 ? off & 0xffff : size == 2 ? off & 0xffffffff : off;
 }
 
 /** 16-bit r/m source. */
@@ -226,19 +239,27 @@ export function sysExec(rec: usize, nextRip: u64): void {
       // INVD, WBINVD: there is no cache to write back.
       needCpl0();
       break;
-    case OP_0F | 0x20:
+    case OP_0F | 0x05:
+      syscall(nextRip);
+      return;
+    case OP_0F | 0x07:
+      sysret(operand64(rec));
+      return;
+    case OP_0F | 0x20: {
       needCpl0();
-      setGpr32(rmField(rec), readCr(regField(rec)));
+      const v = readCr(regOperand(rec));
+      setGpr64(rmField(rec), code64() ? v : v & 0xffffffff);
       break;
+    }
     case OP_0F | 0x21:
-      setGpr32(rmField(rec), <u32>load<u64>(debugRegister(rec)));
+      setGpr64(rmField(rec), load<u64>(debugRegister(rec)) & (code64() ? ~(<u64>0) : 0xffffffff));
       break;
     case OP_0F | 0x22:
       needCpl0();
-      writeCr(regField(rec), gpr32(rmField(rec)));
+      writeCr(regOperand(rec), code64() ? gpr64(rmField(rec)) : <u64>gpr32(rmField(rec)));
       break;
     case OP_0F | 0x23:
-      writeDebugRegister(debugRegister(rec), gpr32(rmField(rec)));
+      writeDebugRegister(debugRegister(rec), code64() ? gpr64(rmField(rec)) : <u64>gpr32(rmField(rec)));
       break;
     case OP_0F | 0x30:
       needCpl0();
@@ -261,7 +282,7 @@ export function sysExec(rec: usize, nextRip: u64): void {
       sysenter();
       return;
     case OP_0F | 0x35:
-      sysexit();
+      sysexit(operand64(rec));
       return;
     case OP_0F | 0xa0:
       pushSegment(rec, SEG_FS);
@@ -288,6 +309,15 @@ export function sysExec(rec: usize, nextRip: u64): void {
     case OP_0F | 0xb5:
       loadPointer(rec, SEG_GS);
       break;
+    case OP_0F | 0xae:
+      segmentBase(rec, regField(rec));
+      break;
+    case OP_0F | 0xc7:
+      random(rec, regField(rec));
+      break;
+    case OP_0F38 | 0x82:
+      invpcid(rec);
+      break;
     default:
       // RSM outside system management mode, and everything unknown.
       ud();
@@ -303,13 +333,14 @@ function pair(v: u64): void {
 
 /** With a 32-bit operand only the selector's 16 bits are written, as current processors do. */
 function pushSegment(rec: usize, seg: i32): void {
-  push(segSelector(seg), 2, operand16(rec) ? 2 : 4);
+  if (operand64(rec)) push(segSelector(seg), 8, 8);
+  else push(segSelector(seg), 2, operand16(rec) ? 2 : 4);
 }
 
 function popSegment(rec: usize, seg: i32): void {
   frameCurrent();
-  const size: u32 = operand16(rec) ? 2 : 4;
-  const selector = frameRead(0, size) & 0xffff;
+  const size: u32 = operand64(rec) ? 8 : operand16(rec) ? 2 : 4;
+  const selector = <u32>frameRead(0, size) & 0xffff;
   loadSegment(seg, selector);
   frameDrop(size);
   frameCommit();
@@ -318,8 +349,12 @@ function popSegment(rec: usize, seg: i32): void {
 /** LES LDS LSS LFS LGS. */
 function loadPointer(rec: usize, seg: i32): void {
   if (!inMemory(rec)) ud();
-  const reg: i32 = load<u8>(rec, REC_REG) & 7;
-  if (operand16(rec)) {
+  const reg = regOperand(rec);
+  if (operand64(rec)) {
+    const off = memRead64(recSeg(rec), recOff(rec));
+    loadSegment(seg, memRead16(recSeg(rec), offsetPlus(rec, 8)));
+    setGpr64(reg, off);
+  } else if (operand16(rec)) {
     const off = memRead16(recSeg(rec), recOff(rec));
     loadSegment(seg, memRead16(recSeg(rec), offsetPlus(rec, 2)));
     setGpr16(reg, off);
@@ -332,7 +367,7 @@ function loadPointer(rec: usize, seg: i32): void {
 
 function arpl(rec: usize): void {
   needProtected();
-  const rpl = gpr16(load<u8>(rec, REC_REG) & 7) & 3;
+  const rpl = gpr16(regOperand(rec)) & 3;
   if (inMemory(rec)) {
     // Written, and checked for writing, only when it changes.
     const dest = memRead16(recSeg(rec), recOff(rec));
@@ -354,9 +389,11 @@ function group6(rec: usize): void {
   needProtected();
   switch (regField(rec)) {
     case 0:
+      needUmip();
       store16(rec, segSelector(SEG_LDTR));
       break;
     case 1:
+      needUmip();
       store16(rec, segSelector(SEG_TR));
       break;
     case 2:
@@ -378,6 +415,14 @@ function group6(rec: usize): void {
   }
 }
 
+/** Base of the LDT or TSS whose descriptor was just fetched: 64 bits, canonical, in long mode. */
+function tableBase(selector: u32): u64 {
+  if (longMode()) fetchUpper(selector);
+  const base = systemBase();
+  if (!isCanonical(base)) raiseFaultErr(VEC_GP, selector & 0xfffc);
+  return base;
+}
+
 function lldt(selector: u32): void {
   if (isNull(selector)) {
     setNull(SEG_LDTR, selector);
@@ -389,7 +434,8 @@ function lldt(selector: u32): void {
   const attr = descAttr(descHi);
   if ((attr & (ATTR_S | 15)) != 2) raiseFaultErr(VEC_GP, error);
   if (!(attr & ATTR_P)) raiseFaultErr(VEC_NP, error);
-  setFromDescriptor(SEG_LDTR, selector, descLo, descHi);
+  const base = tableBase(selector);
+  setSegment(SEG_LDTR, selector, base, descLimit(descLo, descHi), attr);
 }
 
 function ltr(selector: u32): void {
@@ -398,10 +444,11 @@ function ltr(selector: u32): void {
   if (selector & 4) raiseFaultErr(VEC_GP, error);
   fetchDescriptor(selector, VEC_GP);
   const attr = descAttr(descHi);
-  if ((attr & (ATTR_S | 7)) != 1) raiseFaultErr(VEC_GP, error);
+  if ((attr & (ATTR_S | 7)) != 1 || (longMode() && !(attr & 8))) raiseFaultErr(VEC_GP, error);
   if (!(attr & ATTR_P)) raiseFaultErr(VEC_NP, error);
-  linWriteSys8((descAt + 5) & 0xffffffff, (attr & 0xff) | 2);
-  setSegment(SEG_TR, selector, descBase(descLo, descHi), descLimit(descLo, descHi), attr | 2);
+  const base = tableBase(selector);
+  linWriteSys8((descAt + 5) & linearMask(), (attr & 0xff) | 2);
+  setSegment(SEG_TR, selector, base, descLimit(descLo, descHi), attr | 2);
 }
 
 /** The segment may be used at the current privilege with the selector's RPL. Descriptor left in descLo/descHi. */
@@ -424,6 +471,9 @@ function verify(selector: u32, write: bool): bool {
 /** System types that LAR and LSL accept: bit n = type n. SDM volume 2, LAR table 3-53, LSL table 3-61. */
 const LAR_TYPES: u32 = 0x1a3e;
 const LSL_TYPES: u32 = 0x0a0e;
+/** In long mode: LDT, 64-bit TSS, 64-bit call gate. */
+const LAR_TYPES_64: u32 = 0x1a04;
+const LSL_TYPES_64: u32 = 0x0a04;
 
 function inspect(selector: u32, types: u32): bool {
   if (!reachable(selector)) return false;
@@ -433,9 +483,9 @@ function inspect(selector: u32, types: u32): bool {
 
 function lar(rec: usize): void {
   needProtected();
-  const ok = inspect(source16(rec), LAR_TYPES);
+  const ok = inspect(source16(rec), longMode() ? LAR_TYPES_64 : LAR_TYPES);
   if (ok) {
-    const reg: i32 = load<u8>(rec, REC_REG) & 7;
+    const reg = regOperand(rec);
     if (operand16(rec)) setGpr16(reg, descHi & 0xff00);
     else setGpr32(reg, descHi & 0x00f0ff00);
   }
@@ -444,9 +494,9 @@ function lar(rec: usize): void {
 
 function lsl(rec: usize): void {
   needProtected();
-  const ok = inspect(source16(rec), LSL_TYPES);
+  const ok = inspect(source16(rec), longMode() ? LSL_TYPES_64 : LSL_TYPES);
   if (ok) {
-    const reg: i32 = load<u8>(rec, REC_REG) & 7;
+    const reg = regOperand(rec);
     const limit = descLimit(descLo, descHi);
     if (operand16(rec)) setGpr16(reg, limit);
     else setGpr32(reg, limit);
@@ -458,7 +508,9 @@ function lsl(rec: usize): void {
 function group7(rec: usize): void {
   const op = regField(rec);
   if (op == 4) {
-    store16(rec, <u32>cr0());
+    needUmip();
+    if (operand64(rec) && !inMemory(rec)) setGpr64(rmField(rec), cr0());
+    else store16(rec, <u32>cr0());
     return;
   }
   if (op == 6) {
@@ -468,12 +520,17 @@ function group7(rec: usize): void {
     writeCr0((cr0() & ~(<u64>14)) | (v & 15));
     return;
   }
-  if (op == 5 || !inMemory(rec)) ud();
+  if (!inMemory(rec)) {
+    group7Register(load<u8>(rec, REC_MODRM));
+    return;
+  }
   switch (op) {
     case 0:
+      needUmip();
       storeTable(rec, S_GDTR_BASE, S_GDTR_LIMIT);
       break;
     case 1:
+      needUmip();
       storeTable(rec, S_IDTR_BASE, S_IDTR_LIMIT);
       break;
     case 2:
@@ -482,31 +539,72 @@ function group7(rec: usize): void {
     case 3:
       loadTable(rec, S_IDTR_BASE, S_IDTR_LIMIT);
       break;
-    default:
+    case 7:
       needCpl0();
-      tlbInvalidatePage(<u64>(<u32>recOff(rec) + load<u32>(CPU_STATE_BASE + 0x140 + (<usize>recSeg(rec) << 5))));
+      invalidatePage(rec);
+      break;
+    default:
+      ud();
   }
+}
+
+/** 0F 01 with a register, by the modrm byte. */
+function group7Register(modrm: u32): void {
+  switch (modrm) {
+    case 0xd0:
+      xgetbv();
+      break;
+    case 0xd1:
+      xsetbv();
+      break;
+    case 0xf8:
+      swapgs();
+      break;
+    case 0xf9:
+      rdtscp();
+      break;
+    default:
+      ud();
+  }
+}
+
+/** INVLPG: a non-canonical address is no fault, and no page. */
+function invalidatePage(rec: usize): void {
+  const seg = recSeg(rec);
+  const off = recOff(rec);
+  if (!code64()) tlbInvalidatePage((off + segBase(seg)) & 0xffffffff);
+  else tlbInvalidatePage(seg >= SEG_FS ? off + segBase(seg) : off);
 }
 
 function storeTable(rec: usize, baseAt: usize, limitAt: usize): void {
   const seg = recSeg(rec);
-  memProbeW(seg, recOff(rec), 6);
+  const base = load<u64>(CPU_STATE_BASE + baseAt);
+  memProbeW(seg, recOff(rec), code64() ? 10 : 6);
   memWrite16(seg, recOff(rec), load<u32>(CPU_STATE_BASE + limitAt) & 0xffff);
-  memWrite32(seg, offsetPlus(rec, 2), load<u32>(CPU_STATE_BASE + baseAt));
+  if (code64()) memWrite64(seg, offsetPlus(rec, 2), base);
+  else memWrite32(seg, offsetPlus(rec, 2), <u32>base);
 }
 
 function loadTable(rec: usize, baseAt: usize, limitAt: usize): void {
   needCpl0();
   const limit = memRead16(recSeg(rec), recOff(rec));
-  const base = memRead32(recSeg(rec), offsetPlus(rec, 2));
-  store<u64>(CPU_STATE_BASE + baseAt, <u64>(operand16(rec) ? base & 0xffffff : base));
+  let base: u64;
+  if (code64()) {
+    base = memRead64(recSeg(rec), offsetPlus(rec, 2));
+    if (!isCanonical(base)) gp0();
+  } else {
+    base = memRead32(recSeg(rec), offsetPlus(rec, 2));
+    if (operand16(rec)) base &= 0xffffff;
+  }
+  store<u64>(CPU_STATE_BASE + baseAt, base);
   store<u32>(CPU_STATE_BASE + limitAt, limit);
 }
 
 /** Checks a MOV to or from a debug register and gives its place. */
 function debugRegister(rec: usize): usize {
   needCpl0();
-  let n = regField(rec);
+  let n = <u32>regOperand(rec);
+  if (n > 7) ud();
   if (n == 4 || n == 5) {
     if (cr4() & CR4_DE) ud();
     n += 2;
@@ -515,33 +613,12 @@ function debugRegister(rec: usize): usize {
   return CPU_STATE_BASE + S_DR + (<usize>n << 3);
 }
 
-function writeDebugRegister(at: usize, v: u32): void {
+function writeDebugRegister(at: usize, v: u64): void {
   const n = <u32>((at - (CPU_STATE_BASE + S_DR)) >> 3);
+  // The upper halves of DR6 and DR7 are reserved (SDM volume 3 section 17.2.6).
+  if (n >= 6 && v >> 32) gp0();
   if (n == 6) v = (v & 0xe00f) | DR6_ONES;
   else if (n == 7) v = (v & 0xffff23ff) | 0x400;
-  store<u64>(at, <u64>v);
+  store<u64>(at, v);
   if (n != 6) updateDebug();
-}
-
-function sysenter(): void {
-  const cs = load<u32>(CPU_STATE_BASE + S_MSR_SYSENTER_CS) & 0xfffc;
-  if (!(cr0() & CR0_PE) || !cs) gp0();
-  setEflags(0, FL_VM | FL_IF | FL_RF);
-  setSegment(SEG_CS, cs, 0, 0xffffffff, ATTR_FLAT_CODE);
-  setSegment(SEG_SS, cs + 8, 0, 0xffffffff, ATTR_FLAT_DATA);
-  setCpl(0);
-  updateMode();
-  setGpr32(ESP, load<u32>(CPU_STATE_BASE + S_MSR_SYSENTER_ESP));
-  store<u64>(CPU_STATE_BASE + S_RIP, <u64>load<u32>(CPU_STATE_BASE + S_MSR_SYSENTER_EIP));
-}
-
-function sysexit(): void {
-  const cs = load<u32>(CPU_STATE_BASE + S_MSR_SYSENTER_CS) & 0xfffc;
-  if (!(cr0() & CR0_PE) || cpl() != 0 || !cs) gp0();
-  setSegment(SEG_CS, (cs + 16) | 3, 0, 0xffffffff, ATTR_FLAT_CODE | 0x60);
-  setSegment(SEG_SS, (cs + 24) | 3, 0, 0xffffffff, ATTR_FLAT_DATA | 0x60);
-  setCpl(3);
-  updateMode();
-  store<u64>(CPU_STATE_BASE + S_RIP, <u64>gpr32(2));
-  setGpr32(ESP, gpr32(1));
 }

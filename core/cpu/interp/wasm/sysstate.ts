@@ -34,8 +34,8 @@ export const SY_ALIGN_CHECK = 0x1c28;
 export const SY_SHADOW_SS = 0x1c2c;
 /** u64 x 4: PDPTE registers of PAE paging. */
 export const SY_PDPTE = 0x1c40;
-/** 128 bytes: one bit for each 4 MiB of linear space in which a large page entered the TLB (INVLPG must drop all of its pieces). */
-export const SY_LARGE_MAP = 0x1c80;
+/** u32: a piece of a large page entered the TLB since its last complete flush. */
+export const SY_LARGE_ANY = 0x1c30;
 
 /** u64: linear address of a pending page fault; goes to CR2 at delivery. Beside S_FAULT_HAS_ERROR. */
 export const S_FAULT_CR2 = 0x2a8;

@@ -12,7 +12,7 @@
  * since the last one and not the whole table.
  */
 import { CPU_STATE_BASE, TLB_BASE } from '../../../memory/layout';
-import { SY_GLOBAL_COUNT, SY_LARGE_MAP, SY_LOCAL_COUNT, SY_TLB_GEN } from './sysstate';
+import { SY_GLOBAL_COUNT, SY_LARGE_ANY, SY_LOCAL_COUNT, SY_TLB_GEN } from './sysstate';
 
 export const TLB_SUP: usize = TLB_BASE;
 export const TLB_USER: usize = TLB_BASE + 0x30000;
@@ -23,6 +23,13 @@ const TLB_TABLES_SIZE: usize = 0x60000;
 const LIST_LOCAL: usize = TLB_BASE + 0x60000;
 const LIST_GLOBAL: usize = TLB_BASE + 0x68000;
 const LIST_MAX: u32 = 4096;
+/**
+ * Regions of linear space that hold pieces of large pages, all of which INVLPG must drop: one bit for each 2 MiB, hashed to 65,536 bits, and
+ * one for each 1 GiB, hashed to 1,024. A bit that means another region costs a flush too many and nothing else.
+ */
+const LARGE_MAP: usize = TLB_BASE + 0x70000;
+const HUGE_MAP: usize = TLB_BASE + 0x72000;
+const LARGE_MAPS_SIZE: usize = 0x2080;
 
 export const PAGE_MASK: u64 = 0xfffffffffffff000;
 
@@ -51,15 +58,41 @@ export function tlbInsert(table: usize, lin: u64, host: usize, global: bool): vo
 
 // @ts-ignore: decorator
 @inline
-function largeBit(region: usize): u32 {
-  return (<u32>1) << (<u32>region & 7);
+function largeIndex(lin: u64): usize {
+  return (<usize>(lin >> 21) ^ <usize>(lin >> 37)) & 0xffff;
+}
+// @ts-ignore: decorator
+@inline
+function hugeIndex(lin: u64): usize {
+  return (<usize>(lin >> 30) ^ <usize>(lin >> 38)) & 0x3ff;
 }
 
-/** Notes that the page around `lin` came from a large page. */
+function noteRegion(map: usize, index: usize): void {
+  const at = map + (index >> 3);
+  store<u8>(at, load<u8>(at) | (1 << <u8>(index & 7)));
+  store<u32>(CPU_STATE_BASE + SY_LARGE_ANY, 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function noted(map: usize, index: usize): bool {
+  return ((load<u8>(map + (index >> 3)) >> <u8>(index & 7)) & 1) != 0;
+}
+
+/** Notes that the page around `lin` came from a 2 MiB page. */
 export function tlbNoteLarge(lin: u64): void {
-  const region = <usize>(lin >> 22) & 1023;
-  const at = CPU_STATE_BASE + SY_LARGE_MAP + (region >> 3);
-  store<u8>(at, load<u8>(at) | <u8>largeBit(region));
+  noteRegion(LARGE_MAP, largeIndex(lin));
+}
+
+/** The same for a 1 GiB page. */
+export function tlbNoteHuge(lin: u64): void {
+  noteRegion(HUGE_MAP, hugeIndex(lin));
+}
+
+function forgetLarge(): void {
+  if (!load<u32>(CPU_STATE_BASE + SY_LARGE_ANY)) return;
+  memory.fill(LARGE_MAP, 0, LARGE_MAPS_SIZE);
+  store<u32>(CPU_STATE_BASE + SY_LARGE_ANY, 0);
 }
 
 function clearList(list: usize, count: u32): void {
@@ -77,7 +110,7 @@ export function tlbFlushAll(): void {
   }
   store<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT, 0);
   store<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT, 0);
-  memory.fill(CPU_STATE_BASE + SY_LARGE_MAP, 0, 128);
+  forgetLarge();
   bumpGeneration();
 }
 
@@ -98,7 +131,8 @@ export function tlbInit(): void {
   memory.fill(TLB_BASE, 0xff, TLB_TABLES_SIZE);
   store<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT, 0);
   store<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT, 0);
-  memory.fill(CPU_STATE_BASE + SY_LARGE_MAP, 0, 128);
+  store<u32>(CPU_STATE_BASE + SY_LARGE_ANY, 1);
+  forgetLarge();
   bumpGeneration();
 }
 
@@ -109,8 +143,7 @@ function dropPage(table: usize, lin: u64): void {
 
 /** INVLPG: drops the page, global or not; all pieces of a large page when it may be one. */
 export function tlbInvalidatePage(lin: u64): void {
-  const region = <usize>(lin >> 22) & 1023;
-  if (<u32>load<u8>(CPU_STATE_BASE + SY_LARGE_MAP + (region >> 3)) & largeBit(region)) {
+  if (load<u32>(CPU_STATE_BASE + SY_LARGE_ANY) && (noted(LARGE_MAP, largeIndex(lin)) || noted(HUGE_MAP, hugeIndex(lin)))) {
     tlbFlushAll();
     return;
   }
