@@ -2,9 +2,11 @@ import type { GuestMemory } from '../../memory/guestmemory.ts';
 
 /** RAM below its end that SeaBIOS keeps for ACPI tables and its own data (BUILD_MAX_HIGHTABLE and MAX_ACPI), generously. */
 export const FIRMWARE_TOP_BYTES = 512 * 1024;
-/** Where the part of an image that runs in real mode, and what is handed over beside it, may lie: between the BIOS data and the EBDA. */
-export const LOW_MEMORY_START = 0x10000;
+/** Where parts of an image, and what is handed over beside them, may lie: between what the BIOS uses at boot and the boot ROM's own data. */
+export const LOW_MEMORY_START = 0x8000;
 export const LOW_MEMORY_END = 0x9a000;
+/** The boot ROM's own data, below the EBDA. */
+export const HANDOFF_SEGMENT = LOW_MEMORY_END / 16;
 export const HIGH_MEMORY_START = 0x100000;
 
 /** How the boot ROM enters an image once it is in memory. */

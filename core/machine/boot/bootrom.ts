@@ -1,5 +1,5 @@
 import type { GuestMemory } from '../../memory/guestmemory.ts';
-import type { Entry } from './bootplan.ts';
+import { type Entry, HANDOFF_SEGMENT } from './bootplan.ts';
 
 /*
  * The option ROM that SeaBIOS starts for direct boot. It asks the BIOS for the memory map, selects a firmware-configuration item, upon which the host puts
@@ -13,8 +13,7 @@ const PRODUCT_TEXT = 0x4c;
 const BOOTSTRAP = 0x70;
 const FW_CFG_SELECTOR = 0x510;
 
-/** Conventional memory that nothing uses at boot: memory map, then its length, GDT, GDT register and 32-bit entry code. */
-const HANDOFF_SEGMENT = 0x900;
+/** Memory map, then its length, GDT, GDT register and 32-bit entry code. */
 const HANDOFF = HANDOFF_SEGMENT * 16;
 const MAP_ENTRIES = 64;
 const MAP_ENTRY_BYTES = 20;

@@ -1,6 +1,6 @@
 import { HypervueError } from '../../util/errors.ts';
 import type { DirectBoot } from '../definition.ts';
-import { type BootPlan, FIRMWARE_TOP_BYTES, HIGH_MEMORY_START, LOW_MEMORY_START } from './bootplan.ts';
+import { type BootPlan, FIRMWARE_TOP_BYTES, HIGH_MEMORY_START } from './bootplan.ts';
 
 /*
  * Linux/x86 boot protocol (kernel documentation, arch/x86/boot.rst). Offsets are those of the setup header in the image.
@@ -34,7 +34,7 @@ const DEFAULT_SETUP_SECTS = 4;
 const DEFAULT_INITRD_ADDR_MAX = 0x37ffffff;
 const DEFAULT_CMDLINE_SIZE = 255;
 /** Real-mode part, its heap and stack: one segment. The command line follows. */
-const REAL_MODE_ADDRESS = LOW_MEMORY_START;
+const REAL_MODE_ADDRESS = 0x10000;
 const REAL_MODE_BYTES = 0x10000;
 const CMDLINE_ADDRESS = REAL_MODE_ADDRESS + REAL_MODE_BYTES;
 /** Bytes for the command line without its final zero. */

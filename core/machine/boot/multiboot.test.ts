@@ -214,7 +214,8 @@ describe('multiboot', () => {
       ['a cut off file', elf(good).subarray(0, -2), 'corrupt', /cut off/],
       ['an entry outside', elf(good, { entry: 0x100004 }), 'corrupt', /entry/],
       ['a home in the BIOS data', placed(0x400), 'resource-limit', /0x400/],
-      ['a home in the boot ROM’s hand-over', placed(0x9000), 'resource-limit', /0x9000/],
+      ['a home where the BIOS boots from', placed(0x7c00), 'resource-limit', /0x7c00/],
+      ['a home in the boot ROM’s hand-over', placed(0x9a000), 'resource-limit', /0x9a000/],
       ['a home in video memory', placed(0xb8000), 'resource-limit', /0xb8000/],
       ['a home over the boot information', placed(0x97000, 0x2000), 'resource-limit', /no free memory/],
       ['a home over the firmware’s tables', placed(RAM - FIRMWARE_TOP_BYTES - 2), 'resource-limit', /no free memory/],
@@ -244,7 +245,7 @@ describe('multiboot', () => {
     };
     const word = () => [0, 1, 4, 0x1000, 0x100000, 0x7fffffff, 0xffffffff, random(2 ** 32)][random(8)]!;
     const top = bytesAt(memory, RAM - FIRMWARE_TOP_BYTES, FIRMWARE_TOP_BYTES);
-    const low = bytesAt(memory, 0, 0x10000);
+    const low = bytesAt(memory, 0, 0x8000);
     const video = bytesAt(memory, 0x9a000, 0x66000);
     let accepted = 0;
     for (let round = 0; round < 3000; round++) {
@@ -273,7 +274,7 @@ describe('multiboot', () => {
     }
     expect(accepted).toBeGreaterThan(100);
     expect(bytesAt(memory, RAM - FIRMWARE_TOP_BYTES, FIRMWARE_TOP_BYTES)).toEqual(top);
-    expect(bytesAt(memory, 0, 0x10000)).toEqual(low);
+    expect(bytesAt(memory, 0, 0x8000)).toEqual(low);
     expect(bytesAt(memory, 0x9a000, 0x66000)).toEqual(video);
   });
 });
