@@ -36,6 +36,6 @@ export interface MachineDefinition {
   hpet: boolean;
   /** Added to UTC for the real-time clock, milliseconds (time zone of the host for `localtime`). */
   clockOffsetMs: number;
-  /** isa-debug-exit at port 0xF4, for tests. */
+  /** isa-debug-exit at port 0xF4 and the test device, for tests. */
   debugExit: boolean;
 }

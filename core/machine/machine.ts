@@ -36,6 +36,7 @@ import { Piix3 } from '../devices/platform/piix3.ts';
 import { Piix4Pm } from '../devices/platform/piix4pm.ts';
 import { Port92 } from '../devices/platform/port92.ts';
 import { PostPort } from '../devices/platform/post.ts';
+import { TestDevice } from '../devices/platform/testdevice.ts';
 import { Fdc } from '../devices/storage/fdc.ts';
 import { Ide } from '../devices/storage/ide.ts';
 import { Hpet } from '../devices/timer/hpet.ts';
@@ -287,7 +288,10 @@ export class Machine {
 
     this.add(new PostPort({ id: 'post', ports }));
     this.add(new DebugCon({ id: 'debugcon', ports, backend: options.debugConsole }));
-    if (definition.debugExit) this.add(new DebugExit({ id: 'debugexit', ports, exit: options.onDebugExit }));
+    if (definition.debugExit) {
+      this.add(new DebugExit({ id: 'debugexit', ports, exit: options.onDebugExit }));
+      this.add(new TestDevice({ id: 'testdevice', ports, mmio, lines: isaLines.map((line) => line.source()) }));
+    }
   }
 
   /** Presses the ACPI power button. */

@@ -5,6 +5,7 @@ import { DebugCon } from './debugcon.ts';
 import { DebugExit } from './debugexit.ts';
 import { Port92 } from './port92.ts';
 import { PostPort } from './post.ts';
+import { TestDevice } from './testdevice.ts';
 
 describe('small ports', () => {
   it('port 92h switches A20 and resets on a rise of bit 0 only', () => {
@@ -39,6 +40,23 @@ describe('small ports', () => {
     bench.ports.write(0xf4, 0x1234, 2);
     bench.ports.write(0xf4, 0xffffffff, 4);
     expect(codes).toEqual([0x21, 0x2469, 0xffffffff]);
+  });
+
+  it('the test device stores what is written to its ports and its memory, in any size, and drives interrupt lines', () => {
+    const bench = new Bench();
+    const lines = Array.from({ length: 16 }, (_, line) => bench.wire(`irq${line}`));
+    const device = new TestDevice({ id: 'testdevice', ports: bench.ports, mmio: bench.mmio, lines });
+    bench.ports.write(0xe0, 0x12345678, 4);
+    expect([bench.in8(0xe1), bench.ports.read(0xe2, 2), bench.in8(0xe9)]).toEqual([0x56, 0x1234, 0x56]);
+    bench.mmio.write(0xff000ffe, 0xcafe, 2);
+    expect([bench.mmio.read(0xff000ffe, 1), bench.mmio.read(0xff000ffc, 4), bench.mmio.read(0xff00fffe, 4)]).toEqual([0xfe, 0xcafe0000, 0]);
+    bench.ports.write(0x200e, 1, 4);
+    expect(lines.map(({ level }) => level).indexOf(true)).toBe(14);
+    const saved = device.save();
+    device.reset('hard');
+    expect([bench.wire('irq14').level, bench.in8(0xe0), bench.mmio.read(0xff000ffe, 2)]).toEqual([false, 0, 0]);
+    device.restore(saved);
+    expect([bench.in8(0xe0), bench.mmio.read(0xff000ffe, 2)]).toEqual([0x78, 0xcafe]);
   });
 
   it('port 80h keeps the last code', () => {
