@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { boot } from './boot.ts';
+import { CPU_USAGE, cpu } from './cpu.ts';
 import { idle } from './idle.ts';
 import { memory } from './memory.ts';
 import { mips } from './mips.ts';
@@ -7,13 +8,22 @@ import { screen } from './screen.ts';
 import { start } from './start.ts';
 import { type Bench, formatTable, type Row } from './support/report.ts';
 
-/** `npm run bench` runs all, `npm run bench -- mips idle` only those. Nothing here passes or fails on a time. */
+/**
+ * `npm run bench` runs all, `npm run bench -- mips idle` only those. `npm run bench -- cpu` has options and a table of its own. Nothing here
+ * passes or fails on a time.
+ */
 const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, start };
 
+const CPU = 'cpu';
+if (process.argv[2] === CPU) {
+  console.log(`${cpus().length} x ${cpus()[0]?.model}\n`);
+  console.log(await cpu(process.argv.slice(3)));
+  process.exit(0);
+}
 const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
 const unknown = wanted.filter((name) => !(name in benches));
 if (unknown.length) {
-  console.error(`no bench is called ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}`);
+  console.error(`no bench is called ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}, and alone: ${CPU_USAGE}`);
   process.exit(2);
 }
 const rows: Row[] = [];

@@ -103,7 +103,7 @@ static u32 floating(u32 rounds) {
 }
 
 #ifdef USE_X87
-const struct program x87_programs[] = {{"x87", floating, 100}, {0, 0, 0}};
+const struct program x87_programs[] = {{"x87", floating, 250}, {0, 0, 0}};
 #else
 const struct program sse_programs[] = {{"sse", floating, 700}, {0, 0, 0}};
 #endif

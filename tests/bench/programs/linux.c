@@ -1,6 +1,7 @@
 /*
  * The programs under Linux. As init (process 1) of a guest the arguments are `NAMES PERCENT`; it reports on COM1, whose ports it drives itself, and
- * turns the machine off. Natively they are `native NAMES PERCENT`, and it reports on standard output. With `xN` it ends at once with code N.
+ * turns the machine off. Natively they are `native NAMES PERCENT [ROOT]`: it reports on standard output, and takes the
+ * folder ROOT, which holds a copy of this program as /init, for its root. With `xN` it ends at once with code N.
  */
 #include "linux.h"
 #include "ports.h"
@@ -42,6 +43,11 @@ int linux_main(int count, char **arguments, char **environment) {
   if (!native) {
     call3(SYS_ioperm, COM1, 8, 1);
     call2(SYS_mkdir, "/tmp", 0700);
+  }
+  if (native && count > 4) {
+    if (call1(SYS_chroot, arguments[4]) < 0) return 1;
+    call1(SYS_chdir, "/");
+    own_path = "/init";
   }
   put_text("init\n");
   run_programs(compute_programs, names, percent);

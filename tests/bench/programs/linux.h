@@ -4,10 +4,10 @@
 
 #ifdef __x86_64__
 enum { SYS_read = 0, SYS_write = 1, SYS_open = 2, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11, SYS_ioperm = 173, SYS_pipe = 22, SYS_dup2 = 33,
-       SYS_fork = 57, SYS_execve = 59, SYS_exit = 60, SYS_wait4 = 61, SYS_getppid = 110, SYS_reboot = 169, SYS_lseek = 8, SYS_mkdir = 83 };
+       SYS_fork = 57, SYS_execve = 59, SYS_exit = 60, SYS_wait4 = 61, SYS_getppid = 110, SYS_reboot = 169, SYS_lseek = 8, SYS_mkdir = 83, SYS_chroot = 161, SYS_chdir = 80 };
 #else
 enum { SYS_read = 3, SYS_write = 4, SYS_open = 5, SYS_close = 6, SYS_mmap = 192, SYS_munmap = 91, SYS_ioperm = 101, SYS_pipe = 42, SYS_dup2 = 63,
-       SYS_fork = 2, SYS_execve = 11, SYS_exit = 1, SYS_wait4 = 114, SYS_getppid = 64, SYS_reboot = 88, SYS_lseek = 19, SYS_mkdir = 39 };
+       SYS_fork = 2, SYS_execve = 11, SYS_exit = 1, SYS_wait4 = 114, SYS_getppid = 64, SYS_reboot = 88, SYS_lseek = 19, SYS_mkdir = 39, SYS_chroot = 61, SYS_chdir = 12 };
 #endif
 
 /* linux32.S and linux64.S */

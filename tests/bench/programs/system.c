@@ -109,4 +109,4 @@ static u32 compiler(u32 rounds) {
 }
 
 const struct program system_programs[] = {
-    {"syscalls", syscalls, 1500}, {"faults", faults, 150}, {"processes", processes, 600}, {"gzip", gzip, 4}, {"compiler", compiler, 1}, {0, 0, 0}};
+    {"syscalls", syscalls, 1500}, {"faults", faults, 150}, {"processes", processes, 600}, {"gzip", gzip, 12}, {"compiler", compiler, 1}, {0, 0, 0}};

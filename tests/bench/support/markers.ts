@@ -47,7 +47,7 @@ export class Markers {
 
   end(name: string, checksum: string): void {
     const wallMs = performance.now() - this.begun.wall;
-    const { waitedMs, allMs } = spent(this.begun.threads, threadTimes(this.pid));
-    this.measured.set(name, { ms: wallMs - waitedMs, wallMs, cpuMs: allMs, checksum });
+    const { ranMs, waitedMs, allMs } = spent(this.begun.threads, threadTimes(this.pid));
+    this.measured.set(name, { ms: Math.max(wallMs - waitedMs, ranMs), wallMs, cpuMs: allMs, checksum });
   }
 }

@@ -11,16 +11,20 @@ export type Bench = () => Promise<Row[]>;
 
 export const fixed = (value: number, digits = 1): string => value.toFixed(digits);
 
-/** The table as text; `note` comes last, unpadded. */
-export function formatTable(rows: readonly Row[]): string {
-  const cells = [['', 'Hypervue', 'peer', 'ratio', ''], ...rows.map((r) => [r.what, r.ours, r.peer ?? '', r.ratio ?? '', r.note ?? ''])];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...cells.map((row) => row[column]!.length)));
+/** Columns of text, the first and the last flush left; the first row is the heading. */
+export function formatCells(cells: readonly (readonly string[])[]): string {
+  const last = cells[0]!.length - 1;
+  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
   return cells
     .map((row) =>
       row
-        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : column < 4 ? cell.padStart(widths[column]!) : cell))
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : column < last ? cell.padStart(widths[column]!) : cell))
         .join('  ')
         .trimEnd(),
     )
     .join('\n');
 }
+
+/** The table as text; `note` comes last, unpadded. */
+export const formatTable = (rows: readonly Row[]): string =>
+  formatCells([['', 'Hypervue', 'peer', 'ratio', ''], ...rows.map((r) => [r.what, r.ours, r.peer ?? '', r.ratio ?? '', r.note ?? ''])]);

@@ -1,0 +1,18 @@
+/** One guest on our machine, started by tests/bench/support/emulators.ts: `ourguest.ts ACCEL KERNEL INITRD CMDLINE MIB`. COM1 goes to standard output. */
+import { writeSync } from 'node:fs';
+import { Guest } from '../../guests/support/guest.ts';
+import type { Accel } from './emulators.ts';
+
+const [accel, kernel, initrd, cmdline, mebibytes] = process.argv.slice(2) as [Accel, string, string, string, string];
+const options = { kernel: { path: kernel, initrd, cmdline }, memoryMiB: Number(mebibytes), accel };
+const guest = await new Guest(options).start();
+guest.vm.serial[0]!.onOutput = (bytes) => {
+  writeSync(1, bytes);
+};
+guest.vm.onState.on(({ state }) => {
+  if (state === 'off' || state === 'crashed') process.exit(state === 'off' ? 0 : 1);
+});
+process.on('SIGTERM', async () => {
+  await guest.end();
+  process.exit(0);
+});
