@@ -76,6 +76,8 @@ export const vmConfigSchema = z.object({
   /** COM1 and COM2: `console` shows in the serial tab, `file` appends to `path` in the VM folder, `none` swallows. */
   serial: z.array(z.object({ type: z.enum(['console', 'file', 'none']), path: pathSchema.optional() })).max(2),
   clock: z.enum(['utc', 'localtime']).default('utc'),
+  /** Where time comes from: the host's clock, or the instructions executed, which makes every run the same. */
+  timekeeping: z.enum(['host', 'instructions']).default('host'),
   hpet: z.boolean().default(false),
 });
 export type VmConfig = z.infer<typeof vmConfigSchema>;
@@ -122,6 +124,7 @@ export const vmPatchSchema = z
     display: vmConfigSchema.shape.display,
     serial: vmConfigSchema.shape.serial,
     clock: z.enum(['utc', 'localtime']),
+    timekeeping: z.enum(['host', 'instructions']),
     hpet: z.boolean(),
   })
   .partial();

@@ -34,6 +34,11 @@ export interface MachineDefinition {
   /** 0 to 2 16550A ports: COM1, COM2. */
   serialPorts: number;
   hpet: boolean;
+  /**
+   * What machine time is made of: the host's clock, or the instructions executed, so that every run is the same (InstructionClock). `startMs`: wall
+   * time at the start, epoch milliseconds; `paced`: a halted guest sleeps for as long as on real hardware instead of no time at all.
+   */
+  time: { source: 'host' } | { source: 'instructions'; startMs: number; paced: boolean };
   /** Added to UTC for the real-time clock, milliseconds (time zone of the host for `localtime`). */
   clockOffsetMs: number;
   /** isa-debug-exit at port 0xF4 and the test device, for tests. */

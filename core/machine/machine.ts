@@ -54,7 +54,7 @@ import { installDirectBoot, planDirectBoot } from './boot/directboot.ts';
 import type { MachineDefinition } from './definition.ts';
 import { installE820 } from './e820.ts';
 import { floppyDriveType } from './floppytype.ts';
-import type { HostMachineClock } from './machineclock.ts';
+import type { Deferred, MachineClock } from './machineclock.ts';
 import { installSmbios } from './smbios.ts';
 
 /** Guest-visible rate of the time stamp counter: one tick a nanosecond. */
@@ -66,7 +66,7 @@ const HPET_INPUTS = [20, 21, 22, 23] as const;
 export interface MachineOptions {
   memory: WebAssembly.Memory;
   definition: MachineDefinition;
-  clock: HostMachineClock;
+  clock: MachineClock;
   log: Logger;
   createAccelerator(bus: CpuBus): Accelerator;
   /** The block device behind a drive bay of the definition. */
@@ -94,6 +94,9 @@ export class Machine {
   private readonly lapic: Lapic;
   private resetRequested = false;
   private initRequested = false;
+  private readonly nmi: Deferred;
+  private readonly resetSoon: Deferred;
+  private readonly initSoon: Deferred;
 
   constructor(options: MachineOptions) {
     this.options = options;
@@ -109,7 +112,23 @@ export class Machine {
     const physMap = new PhysMap(memory);
     this.guestMemory = new GuestMemory(memory, physMap, definition.ramBytes);
 
-    this.hub = new InterruptHub((level) => this.accelerator.setIntr(level));
+    const raiseIntr = clock.deferred(() => this.accelerator.setIntr(true));
+    this.nmi = clock.deferred(() => this.accelerator.nmi());
+    this.resetSoon = clock.deferred(() => {
+      this.resetRequested = true;
+      this.accelerator.requestExit();
+    });
+    this.initSoon = clock.deferred(() => {
+      this.initRequested = true;
+      this.accelerator.requestExit();
+    });
+    this.hub = new InterruptHub((level) => {
+      if (level) raiseIntr.request();
+      else {
+        raiseIntr.cancel();
+        this.accelerator.setIntr(false);
+      }
+    });
     this.pic = this.add(new Pic({ id: 'pic', ports, intr: this.hub.extInt, log: log.child('pic') }));
     this.hub.connectPic(this.pic);
     const bus: CpuBus = {
@@ -122,6 +141,7 @@ export class Machine {
       readTsc: () => clock.now() * TSC_PER_NS,
     };
     this.accelerator = options.createAccelerator(bus);
+    clock.attach(this.accelerator);
     physMap.onChange(() => this.accelerator.flushTlb());
     this.guestMemory.onCodeWrite((offset) => this.accelerator.invalidateCode(offset));
 
@@ -130,7 +150,7 @@ export class Machine {
         id: 'lapic',
         mmio,
         clock,
-        nmi: () => this.accelerator.nmi(),
+        nmi: () => this.nmi.request(),
         init: () => this.requestInit(),
         broadcastEoi: (vector) => ioapic.endOfInterrupt(vector),
         ready: () => ioapic.retry(),
@@ -308,6 +328,9 @@ export class Machine {
   /** Resets every chip and the processor. Between slices of guest code only. */
   reset(kind: ResetKind): void {
     this.resetRequested = this.initRequested = false;
+    this.nmi.cancel();
+    this.resetSoon.cancel();
+    this.initSoon.cancel();
     for (const device of this.devices) device.reset(kind);
     this.accelerator.setA20(true);
     this.accelerator.reset('hard');
@@ -315,14 +338,12 @@ export class Machine {
 
   /** A chip's reset line was pulled from inside a port write: the processor leaves guest code, then `takeReset` tells the loop. */
   private requestReset(): void {
-    this.resetRequested = true;
-    this.accelerator.requestExit();
+    this.resetSoon.request();
   }
 
   /** An INIT message: only the processor and its APIC restart. Done between slices, as a reset is. */
   private requestInit(): void {
-    this.initRequested = true;
-    this.accelerator.requestExit();
+    this.initSoon.request();
   }
 
   /** Carries out an INIT that the guest sent itself; true when there was one. */

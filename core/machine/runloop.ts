@@ -1,16 +1,10 @@
 import type { Accelerator } from '../cpu/accelerator.ts';
 import type { Mailbox } from '../memory/mailbox.ts';
-import type { HostMachineClock } from './machineclock.ts';
-
-/** Longest stretch of guest code between looks at the clock, instructions. */
-const MAX_SLICE = 200_000;
-const MIN_SLICE = 500;
-/** Longest a slice should take, nanoseconds: bounds the latency of timers whose deadline lies within it. */
-const TARGET_SLICE_NS = 1_000_000;
+import type { MachineClock } from './machineclock.ts';
 
 export interface RunLoopOptions {
   accelerator: Accelerator;
-  clock: HostMachineClock;
+  clock: MachineClock;
   mailbox: Mailbox;
   /** Handles everything other threads sent; called between slices whenever the mailbox rang. */
   drain(): void;
@@ -27,23 +21,23 @@ export class RunLoop {
   private readonly options: RunLoopOptions;
   private stopped = false;
   private pausedFlag = true;
-  /** Guest instructions per nanosecond, smoothed. */
-  private speed = 0.03;
-  /** Nanoseconds the guest spent halted, for statistics. */
-  haltedNs = 0;
+  private inside = false;
 
   constructor(options: RunLoopOptions) {
     this.options = options;
     options.clock.pause();
     options.clock.onNewEarliest = () => {
-      if (options.clock.nextDeadline()! < this.sliceEnd) options.accelerator.requestExit();
+      if (this.inside) options.clock.hurry(options.accelerator);
     };
   }
 
-  private sliceEnd = 0;
-
   get paused(): boolean {
     return this.pausedFlag;
+  }
+
+  /** `stop` was called. */
+  get ending(): boolean {
+    return this.stopped;
   }
 
   pause(): void {
@@ -76,32 +70,19 @@ export class RunLoop {
       mailbox.wait(undefined);
       return;
     }
-    const start = clock.now();
-    clock.runDue(start);
+    clock.runDue();
     if (this.pausedFlag || this.stopped) return;
-    const next = clock.nextDeadline();
-    const span = next === undefined ? TARGET_SLICE_NS : Math.min(TARGET_SLICE_NS, next - start);
-    this.sliceEnd = start + span;
-    const budget = Math.max(MIN_SLICE, Math.min(MAX_SLICE, Math.floor(span * this.speed)));
     const before = accelerator.instructions;
-    const exit = accelerator.run(budget);
-    this.options.afterSlice();
-    const end = clock.now();
+    this.inside = true;
+    const exit = accelerator.run(clock.slice(), clock.exact);
+    this.inside = false;
     const done = accelerator.instructions - before;
-    if (done > 2000 && end > start) this.speed = this.speed * 0.9 + (done / (end - start)) * 0.1;
+    clock.ended(done);
+    this.options.afterSlice();
     if (exit === 'shutdown') this.options.onShutdown();
     else if (exit === 'halt') {
       if (done > 0 && !accelerator.interruptsEnabled) this.options.onHalted?.();
-      this.sleep(end);
+      clock.idle((ms) => mailbox.wait(ms));
     }
-  }
-
-  /** Halted: wait for the next timer or a message. Below 50 us waking up costs more than it saves. */
-  private sleep(now: number): void {
-    const { clock, mailbox } = this.options;
-    const next = clock.nextDeadline();
-    if (next !== undefined && next - now < 50_000) return;
-    mailbox.wait(next === undefined ? undefined : (next - now) / 1e6);
-    this.haltedNs += clock.now() - now;
   }
 }

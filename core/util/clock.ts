@@ -40,7 +40,17 @@ export class TimerQueue implements Clock {
   }
 
   createTimer(callback: (now: number) => void): Timer {
-    return new QueueTimer(this.armed, callback, () => this.onNewEarliest?.());
+    return new QueueTimer(
+      this.armed,
+      callback,
+      () => this.onNewEarliest?.(),
+      () => this.soonest(),
+    );
+  }
+
+  /** No timer fires before this: nanoseconds on the scale of `now`. */
+  protected soonest(): number {
+    return 0;
   }
 
   /** Earliest deadline, or undefined when nothing is armed. */
@@ -66,15 +76,18 @@ class QueueTimer implements Timer {
   readonly callback: (now: number) => void;
   private readonly queue: QueueTimer[];
   private readonly becameEarliest: () => void;
+  private readonly soonest: () => number;
 
-  constructor(queue: QueueTimer[], callback: (now: number) => void, becameEarliest: () => void) {
+  constructor(queue: QueueTimer[], callback: (now: number) => void, becameEarliest: () => void, soonest: () => number) {
     this.queue = queue;
     this.callback = callback;
     this.becameEarliest = becameEarliest;
+    this.soonest = soonest;
   }
 
-  arm(deadline: number): void {
+  arm(wanted: number): void {
     this.disarm();
+    const deadline = Math.max(wanted, this.soonest());
     this.deadline = deadline;
     let index = this.queue.length;
     while (index > 0 && this.queue[index - 1]!.deadline! > deadline) index--;

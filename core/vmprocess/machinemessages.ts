@@ -4,6 +4,8 @@ import type { BlockStatus } from '../backend/asyncblock.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
 import type { LogLevel } from '../util/logger.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
+import type { TimedInput } from '../machine/inputschedule.ts';
+import type { StateHash } from './statehash.ts';
 
 /** Given to the machine thread when it starts (worker data); `port` carries everything afterwards. */
 export interface MachineThreadData {
@@ -13,24 +15,42 @@ export interface MachineThreadData {
   /** Media present at start, by drive id. */
   media: { [drive: string]: BlockInfo };
   port: unknown;
+  /** With a clock of instructions only: what to tell of and what to do by itself. */
+  rerun?: RerunOptions;
+}
+
+export interface RerunOptions {
+  /** Report every input that reaches the guest as `applied`. */
+  record?: boolean;
+  /** Inputs of a recording; others are ignored. */
+  replay?: readonly TimedInput<InputMessage>[];
+  /** Pause at this machine time, nanoseconds, and report the state as `stopped`. */
+  stopAt?: number;
 }
 
 /** Requests that the machine thread answers with `done`. */
-export type MachineCommand = 'pause' | 'resume' | 'reset' | 'powerButton' | 'stop' | 'cpuState';
+export type MachineCommand = 'pause' | 'resume' | 'reset' | 'powerButton' | 'stop' | 'cpuState' | 'stateHash';
 
-export type ToMachine =
-  | { t: 'command'; id: number; command: MachineCommand }
-  | { t: 'blockDone'; drive: string; id: number; status: BlockStatus }
+/** What the world does to the guest. */
+export type InputMessage =
   | { t: 'media'; drive: string; info: BlockInfo | undefined }
   | { t: 'key'; code: number; down: boolean }
   | { t: 'absolute'; x: number; y: number; buttons: number; width: number; height: number }
   | { t: 'relative'; dx: number; dy: number; buttons: number }
-  | { t: 'serialInput'; index: number; bytes: Uint8Array };
+  | { t: 'serialInput'; index: number; bytes: Uint8Array }
+  | { t: 'button'; button: 'reset' | 'power' };
+
+export type ToMachine =
+  | { t: 'command'; id: number; command: MachineCommand }
+  | { t: 'blockDone'; drive: string; id: number; status: BlockStatus }
+  | InputMessage;
 
 export type FromMachine =
   | { t: 'started' }
   | { t: 'failed'; error: ErrorDto }
-  | { t: 'done'; id: number; error?: ErrorDto; cpuState?: CpuState }
+  | { t: 'done'; id: number; error?: ErrorDto; cpuState?: CpuState; stateHash?: StateHash }
+  | { t: 'applied'; timed: TimedInput<InputMessage> }
+  | { t: 'stopped'; stateHash: StateHash }
   | { t: 'block'; drive: string; id: number; op: 'read' | 'write' | 'flush'; offset: number; views: readonly Uint8Array[] }
   | { t: 'serialOutput'; index: number; bytes: Uint8Array }
   | { t: 'debugOutput'; bytes: Uint8Array }

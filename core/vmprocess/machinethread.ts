@@ -2,14 +2,18 @@ import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Interpreter } from '../cpu/interp/interpreter.ts';
 import { Machine } from '../machine/machine.ts';
+import { InputSchedule } from '../machine/inputschedule.ts';
+import { InstructionClock, LATENCY_NS } from '../machine/instructionclock.ts';
 import { HostMachineClock } from '../machine/machineclock.ts';
 import { RunLoop } from '../machine/runloop.ts';
+import { TimedDrive } from '../machine/timeddrive.ts';
 import { Mailbox } from '../memory/mailbox.ts';
 import { asHypervueError } from '../util/errors.ts';
 import { createLogger } from '../util/logger.ts';
 import { BatchedCharBackend } from './batchedchar.ts';
-import type { FromMachine, MachineCommand, MachineThreadData, ToMachine } from './machinemessages.ts';
+import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, ToMachine } from './machinemessages.ts';
 import { RemoteDrive } from './remotedrive.ts';
+import { type StateHash, stateHash } from './statehash.ts';
 
 /** Entry point of the machine thread: vCPU and all devices in one loop. It never returns to the event loop; messages are polled from the port. */
 const data = workerData as MachineThreadData;
@@ -19,7 +23,14 @@ const mailbox = new Mailbox(data.memory);
 
 function main(): void {
   const log = createLogger((level, scope, message) => post({ t: 'log', level, scope, message }));
-  const clock = new HostMachineClock(() => performance.now() * 1e6, Date.now);
+  const { definition } = data;
+  const hostNow = () => performance.now() * 1e6;
+  /** Present when machine time is made of instructions. */
+  const counted =
+    definition.time.source === 'instructions'
+      ? new InstructionClock({ startMs: definition.time.startMs, ...(definition.time.paced ? { host: hostNow } : {}) })
+      : undefined;
+  const clock = counted ?? new HostMachineClock(hostNow, Date.now);
   const drives = new Map(data.definition.drives.map(({ id }) => [id as string, new RemoteDrive(id, data.media[id], post)]));
   const serials = Array.from(
     { length: data.definition.serialPorts },
@@ -32,21 +43,27 @@ function main(): void {
     clock,
     log,
     createAccelerator: (bus) => new Interpreter({ memory: data.memory, wasm: data.cpuWasm, bus, log: log.child('cpu') }),
-    drive: (id) => drives.get(id)!,
+    drive: (id) => (counted ? new TimedDrive(drives.get(id)!, counted, waitForHost) : drives.get(id)!),
     serial: (index) => serials[index]!,
     debugConsole: debug,
-    onPowerOff: () => {
-      loop.pause();
-      flush();
-      post({ t: 'powerOff' });
-    },
+    onPowerOff: () => powerOff.request(),
     onDebugExit: (code) => {
-      loop.pause();
-      flush();
-      post({ t: 'debugExit', code });
+      exitCode = code;
+      debugExit.request();
     },
     onPointerMode: (absolute) => post({ t: 'pointerMode', absolute }),
     onLeds: (leds) => post({ t: 'leds', leds }),
+  });
+  const powerOff = clock.deferred(() => {
+    loop.pause();
+    flush();
+    post({ t: 'powerOff' });
+  });
+  let exitCode = 0;
+  const debugExit = clock.deferred(() => {
+    loop.pause();
+    flush();
+    post({ t: 'debugExit', code: exitCode });
   });
   const flush = () => {
     for (const serial of serials) serial.flush();
@@ -56,10 +73,7 @@ function main(): void {
     accelerator: machine.accelerator,
     clock,
     mailbox,
-    drain: () => {
-      for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port))
-        handle(received.message as ToMachine);
-    },
+    drain,
     afterSlice: () => {
       if (machine.wantsReset) machine.reset('hard');
       else machine.takeInit();
@@ -74,28 +88,79 @@ function main(): void {
     onHalted: () => post({ t: 'halted' }),
   });
 
-  const commands: { [K in MachineCommand]: () => void } = {
-    pause: () => loop.pause(),
-    resume: () => loop.resume(),
-    reset: () => machine.reset('hard'),
-    powerButton: () => machine.pressPowerButton(),
-    stop: () => loop.stop(),
-    cpuState: () => {},
+  function drain(): void {
+    for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) handle(received.message as ToMachine);
+  }
+
+  function waitForHost(): boolean {
+    mailbox.wait(undefined);
+    if (mailbox.take()) drain();
+    return !loop.ending;
+  }
+
+  const inputs = counted && new InputSchedule<InputMessage>(counted, apply);
+  if (counted && inputs && data.rerun) {
+    const { record, replay, stopAt } = data.rerun;
+    if (record) inputs.onApplied = (timed) => post({ t: 'applied', timed });
+    if (replay) inputs.replay(replay);
+    if (stopAt !== undefined)
+      counted.after(stopAt, () => {
+        loop.pause();
+        flush();
+        post({ t: 'stopped', stateHash: hash() });
+      });
+  }
+  const input = (message: InputMessage) => (inputs ? inputs.submit(message) : apply(message));
+  const hash = (): StateHash => stateHash(machine, data.memory, definition.ramBytes, definition.vramBytes, clock.now());
+
+  type Answer = Omit<Extract<FromMachine, { t: 'done' }>, 't' | 'id'>;
+  /** What each does, and its answer, now or later. */
+  const commands: { [K in MachineCommand]: (answer: (answer: Answer) => void) => Answer | undefined } = {
+    pause: () => {
+      loop.pause();
+      return {};
+    },
+    resume: () => {
+      loop.resume();
+      return {};
+    },
+    reset: () => {
+      input({ t: 'button', button: 'reset' });
+      return {};
+    },
+    powerButton: () => {
+      input({ t: 'button', button: 'power' });
+      return {};
+    },
+    stop: () => {
+      loop.stop();
+      return {};
+    },
+    cpuState: () => ({ cpuState: machine.accelerator.getState() }),
+    stateHash: (answer) => {
+      if (!counted || loop.paused) return { stateHash: hash() };
+      // Where a slice is cut for a message may lie within an instruction; at a timer it never does.
+      counted.after(LATENCY_NS, () => answer({ stateHash: hash() }));
+      return undefined;
+    },
   };
 
   function handle(message: ToMachine): void {
+    if (message.t === 'command') {
+      const { id } = message;
+      const done = (answer: Answer) => post({ t: 'done', id, ...answer });
+      try {
+        const answer = commands[message.command](done);
+        if (answer) done(answer);
+      } catch (error) {
+        done({ error: asHypervueError(error).toJSON() });
+      }
+    } else if (message.t === 'blockDone') drives.get(message.drive)?.complete(message.id, message.status);
+    else input(message);
+  }
+
+  function apply(message: InputMessage): void {
     switch (message.t) {
-      case 'command':
-        try {
-          commands[message.command]();
-          post({ t: 'done', id: message.id, ...(message.command === 'cpuState' ? { cpuState: machine.accelerator.getState() } : {}) });
-        } catch (error) {
-          post({ t: 'done', id: message.id, error: asHypervueError(error).toJSON() });
-        }
-        break;
-      case 'blockDone':
-        drives.get(message.drive)?.complete(message.id, message.status);
-        break;
       case 'media':
         drives.get(message.drive)?.changeMedium(message.info);
         break;
@@ -111,6 +176,10 @@ function main(): void {
         break;
       case 'serialInput':
         serials[message.index]?.feed(message.bytes);
+        break;
+      case 'button':
+        if (message.button === 'reset') machine.reset('hard');
+        else machine.pressPowerButton();
         break;
     }
   }

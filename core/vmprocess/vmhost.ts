@@ -10,6 +10,8 @@ import { readTextScreen } from '../devices/display/textscreen.ts';
 import type { DisplayMode } from '../engine/engine.ts';
 import type { VmProcessStart } from '../engine/builtin/protocol.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
+import type { TimedInput } from '../machine/inputschedule.ts';
+import { INSTRUCTION_CLOCK_START_MS } from '../machine/instructionclock.ts';
 import { type LifecycleEvent, transition } from '../machine/lifecycle.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
@@ -20,10 +22,11 @@ import { Emitter } from '../util/emitter.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { createLogger, type Logger } from '../util/logger.ts';
 import { DriveService } from './drives.ts';
-import type { FromMachine, MachineCommand, MachineThreadData, ToMachine } from './machinemessages.ts';
+import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, RerunOptions, ToMachine } from './machinemessages.ts';
 import { RemoteInput } from './remoteinput.ts';
 import { scalePicture } from './scalepicture.ts';
 import { SerialHub } from './seriallog.ts';
+import type { StateHash } from './statehash.ts';
 import { Typist } from './typing.ts';
 
 /** What a caller may ask beyond the VM's own configuration. */
@@ -33,6 +36,10 @@ export interface VmHostOptions {
   machineThread: URL;
   /** isa-debug-exit for tests. */
   debugExit?: boolean;
+  /** Recording and replay; needs `timekeeping: 'instructions'`. */
+  rerun?: RerunOptions;
+  /** A halted guest with a clock of instructions sleeps no time at all. */
+  unpaced?: boolean;
 }
 
 /**
@@ -46,6 +53,10 @@ export class VmHost {
   readonly onStats = new Emitter<VmStats>();
   readonly onDebugOutput = new Emitter<Uint8Array>();
   readonly onDebugExit = new Emitter<number>();
+  /** While recording: an input reached the guest. */
+  readonly onApplied = new Emitter<TimedInput<InputMessage>>();
+  /** The machine came to the time at which it was to stop. */
+  readonly onStopped = new Emitter<StateHash>();
   readonly onTripleFault = new Emitter<null>();
   /** HLT with interrupts off: nothing but a reset or NMI goes on from here. */
   readonly onHalted = new Emitter<null>();
@@ -128,7 +139,15 @@ export class VmHost {
           return { dispose: () => clearInterval(timer) };
         },
       });
-      await this.launch({ memory: this.memory, definition, cpuWasm: new Uint8Array(cpuWasm), media, port: undefined });
+      const { rerun } = this.options;
+      await this.launch({
+        memory: this.memory,
+        definition,
+        cpuWasm: new Uint8Array(cpuWasm),
+        media,
+        port: undefined,
+        ...(rerun ? { rerun } : {}),
+      });
       stillWanted();
       this.startedAt = performance.now();
       this.move('started');
@@ -213,6 +232,11 @@ export class VmHost {
     return (await this.command('cpuState')).cpuState!;
   }
 
+  /** What the whole machine is like now; with a clock of instructions at a point where it can be like that again. */
+  async stateHash(): Promise<StateHash> {
+    return (await this.command('stateHash')).stateHash!;
+  }
+
   /** Guest instructions executed since start; read from shared memory without stopping the guest. */
   instructions(): number {
     return this.memory ? Number(new BigUint64Array(this.memory.buffer, CPU_STATE_BASE + S_ICOUNT, 1)[0]) : 0;
@@ -226,6 +250,7 @@ export class VmHost {
       readFirmware(firmwareFolder, 'vgabios-stdvga.bin'),
     ]);
     const direct = config.boot.kernel;
+    const counted = config.timekeeping === 'instructions';
     return {
       name: config.name,
       uuid: config.id,
@@ -246,7 +271,9 @@ export class VmHost {
         : undefined,
       serialPorts: config.serial.length,
       hpet: config.hpet,
-      clockOffsetMs: config.clock === 'localtime' ? -new Date().getTimezoneOffset() * 60_000 : 0,
+      time: counted ? { source: 'instructions', startMs: INSTRUCTION_CLOCK_START_MS, paced: !this.options.unpaced } : { source: 'host' },
+      // A machine that is to be the same everywhere has no time zone.
+      clockOffsetMs: config.clock === 'localtime' && !counted ? -new Date().getTimezoneOffset() * 60_000 : 0,
       debugExit: this.options.debugExit ?? false,
     };
   }
@@ -300,6 +327,12 @@ export class VmHost {
         break;
       case 'debugExit':
         this.onDebugExit.emit(message.code);
+        break;
+      case 'applied':
+        this.onApplied.emit(message.timed);
+        break;
+      case 'stopped':
+        this.onStopped.emit(message.stateHash);
         break;
       case 'tripleFault':
         this.log.warn('the guest CPU shut down (triple fault); the machine was reset');

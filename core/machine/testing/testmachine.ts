@@ -58,6 +58,7 @@ export class TestMachine {
         directBoot: undefined,
         serialPorts: 1,
         hpet: false,
+        time: { source: 'host' },
         clockOffsetMs: 0,
         debugExit: true,
       },

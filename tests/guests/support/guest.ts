@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Drive, type VmConfig, vmConfigSchema } from '../../../core/contract/vm.ts';
+import type { RerunOptions } from '../../../core/vmprocess/machinemessages.ts';
 import { VmHost } from '../../../core/vmprocess/vmhost.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -13,6 +14,8 @@ export interface GuestOptions {
   kernel?: { path: string; initrd?: string; cmdline?: string };
   order?: VmConfig['boot']['order'];
   hpet?: boolean;
+  /** Counts instructions for time and sleeps no time at all; with what to record, replay, and when to stop. */
+  counted?: RerunOptions;
 }
 
 export const drive = (id: Drive['id'], kind: Drive['kind'], file: string, readOnly = kind === 'cdrom'): Drive => ({
@@ -52,6 +55,7 @@ export class Guest {
           display: {},
           serial: [{ type: 'console' }, { type: 'none' }],
           hpet: options.hpet ?? false,
+          timekeeping: options.counted ? 'instructions' : 'host',
         }),
         folder: this.folder,
         firmwareFolder: path.join(root, 'resources/firmware'),
@@ -60,6 +64,7 @@ export class Guest {
       },
       machineThread: new URL('../../../core/vmprocess/machinethread.ts', import.meta.url),
       debugExit: true,
+      ...(options.counted ? { rerun: options.counted, unpaced: true } : {}),
     });
     this.vm.onLog.on(({ level, scope, message }) => this.log.push(`${level} ${scope}: ${message}`));
   }

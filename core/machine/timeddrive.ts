@@ -1,0 +1,58 @@
+import { BLOCK_NO_MEDIUM, type BlockDevice, type BlockDone, type BlockStatus } from '../backend/asyncblock.ts';
+import type { BlockInfo } from '../backend/block.ts';
+import type { InstructionClock } from './instructionclock.ts';
+
+/** What a request takes: a fixed time and one for each byte, nanoseconds. About a cheap solid-state disk. */
+const REQUEST_NS = 50_000;
+const BYTE_NS = 2;
+
+/**
+ * A drive whose requests end at a time reckoned from their size instead of when the host is done. When the host is not done by then, the whole
+ * machine waits for it: no guest can see how long that took.
+ */
+export class TimedDrive implements BlockDevice {
+  private readonly drive: BlockDevice;
+  private readonly clock: InstructionClock;
+  private readonly waitForHost: () => boolean;
+
+  /** `waitForHost` blocks until something was heard from the host, and is false when the machine is to stop. */
+  constructor(drive: BlockDevice, clock: InstructionClock, waitForHost: () => boolean) {
+    this.drive = drive;
+    this.clock = clock;
+    this.waitForHost = waitForHost;
+  }
+
+  get info(): BlockInfo | undefined {
+    return this.drive.info;
+  }
+
+  read(offset: number, targets: readonly Uint8Array[], done: BlockDone): void {
+    this.request(targets, done, (answered) => this.drive.read(offset, targets, answered));
+  }
+
+  write(offset: number, sources: readonly Uint8Array[], done: BlockDone): void {
+    this.request(sources, done, (answered) => this.drive.write(offset, sources, answered));
+  }
+
+  flush(done: BlockDone): void {
+    this.request([], done, (answered) => this.drive.flush(answered));
+  }
+
+  onMediaChange(listener: () => void): void {
+    this.drive.onMediaChange(listener);
+  }
+
+  private request(views: readonly Uint8Array[], done: BlockDone, start: (answered: BlockDone) => void): void {
+    let status: BlockStatus | undefined;
+    if (this.drive.info)
+      start((answer) => {
+        status = answer;
+      });
+    else status = BLOCK_NO_MEDIUM;
+    const bytes = views.reduce((sum, view) => sum + view.length, 0);
+    this.clock.after(REQUEST_NS + bytes * BYTE_NS, () => {
+      while (status === undefined) if (!this.waitForHost()) return;
+      done(status);
+    });
+  }
+}
