@@ -1,4 +1,4 @@
-import type { CpuState } from './cpustate.ts';
+import type { CpuState, CpuStateV1 } from './cpustate.ts';
 import type { DebugSettings, DebugStop } from './debugcontrol.ts';
 import type { AcceleratorStatistics } from './statistics.ts';
 
@@ -65,7 +65,7 @@ export interface Accelerator {
   /** Drops decoded code of the 4 KiB page at this byte offset of the shared memory. */
   invalidateCode(offset: number): void;
   getState(): CpuState;
-  setState(state: CpuState): void;
+  setState(state: CpuState | CpuStateV1): void;
   /** EFLAGS.IF: a maskable interrupt can end a HLT. */
   readonly interruptsEnabled: boolean;
   /** Instructions retired since creation; exact also inside bus callbacks, where the instruction that made the call is not in it yet. */

@@ -1,3 +1,5 @@
+import type { CpuModel } from './models.ts';
+
 /** Hidden part and selector of a segment register. `attributes` are descriptor bits 40..47 and 52..55 as in a VMCS-like word: type|S|DPL|P in bits 0..7, AVL|L|D|G in bits 12..15. */
 export interface SegmentState {
   selector: number;
@@ -12,7 +14,9 @@ export interface SegmentState {
  * 64-bit quantities are bigint; Intel SDM volume 1 section 3.4 and volume 3 chapter 2.
  */
 export interface CpuState {
-  version: 1;
+  version: 2;
+  /** What CPUID tells and which instructions exist. */
+  model: CpuModel;
   /** RAX RCX RDX RBX RSP RBP RSI RDI R8..R15. */
   gpr: bigint[];
   rip: bigint;
@@ -54,8 +58,10 @@ export interface CpuState {
     registers: Uint8Array;
   };
   mxcsr: number;
-  /** XMM0..XMM15 (later YMM): 16 bytes each, low register first. */
+  /** XMM0..XMM15: 16 bytes each, low register first. */
   xmm: Uint8Array;
+  /** Upper halves of YMM0..YMM15, likewise. */
+  ymmHigh: Uint8Array;
   /** Waiting in HLT. */
   halted: boolean;
   /** STI or MOV SS shadow: interrupts are held for one instruction. */
@@ -65,4 +71,13 @@ export interface CpuState {
   a20: boolean;
   /** Time stamp counter at save time. */
   tsc: bigint;
+}
+
+/** Version 1: a 32-bit processor without a model and without YMM registers. */
+export type CpuStateV1 = Omit<CpuState, 'version' | 'model' | 'ymmHigh'> & { version: 1 };
+
+/** The state in the present version. */
+export function migrateCpuState(state: CpuState | CpuStateV1): CpuState {
+  if (state.version === 2) return state;
+  return { ...state, version: 2, model: 'i686', ymmHigh: new Uint8Array(256) };
 }

@@ -1,11 +1,11 @@
 import { MAILBOX_BASE } from '../../memory/layout.ts';
 import type { Logger } from '../../util/logger.ts';
 import type { Accelerator, CpuBus, CpuExit } from '../accelerator.ts';
-import type { CpuState } from '../cpustate.ts';
+import type { CpuState, CpuStateV1 } from '../cpustate.ts';
 import { type DebugSettings, type DebugStop, MAX_BREAKPOINTS, MAX_WATCHPOINTS, type Watchpoint } from '../debugcontrol.ts';
 import { RipSampler } from '../ripsampler.ts';
 import { type AcceleratorStatistics, type CodeBits, emptyStatistics } from '../statistics.ts';
-import { type CpuModel, featureWord } from '../models.ts';
+import type { CpuModel } from '../models.ts';
 import { seededRandom } from '../seededrandom.ts';
 import { StateBlock } from './stateblock.ts';
 import {
@@ -24,7 +24,6 @@ import {
   S_EFLAGS,
   S_EXIT,
   S_FAULT_VECTOR,
-  S_FEATURES,
   S_INTR,
   S_NMI_PENDING,
   S_RIP,
@@ -135,7 +134,7 @@ export class Interpreter implements Accelerator {
     this.mailbox = new Int32Array(memory.buffer, MAILBOX_BASE, 2);
     this.module.initialise();
     this.state.setU32(S_A20_MASK, 0xffffffff);
-    this.state.setU64(S_FEATURES, featureWord(options.model ?? 'i686'));
+    this.state.setModel(options.model ?? 'i686');
     this.reset('hard');
   }
 
@@ -217,7 +216,7 @@ export class Interpreter implements Accelerator {
     return this.state.read(this.bus.readTsc());
   }
 
-  setState(state: CpuState): void {
+  setState(state: CpuState | CpuStateV1): void {
     this.state.write(state, this.bus.readTsc());
     this.module.refreshState();
   }

@@ -3,7 +3,8 @@
  * arithmetic ones are lazy there.
  */
 import { CPU_STATE_BASE, CPU_STATE_SIZE } from '../../memory/layout.ts';
-import type { CpuState, SegmentState } from '../cpustate.ts';
+import { type CpuState, type CpuStateV1, migrateCpuState, type SegmentState } from '../cpustate.ts';
+import { type CpuModel, featureWord } from '../models.ts';
 import * as O from './wasm/stateoffsets.ts';
 
 /** MSR number -> offset in the state block. Those with a CpuState field of their own (EFER, TSC) are not here. */
@@ -46,6 +47,7 @@ export class StateBlock {
   readonly view: DataView;
   private readonly bytes: Uint8Array;
   private readonly flags: FlagAccess;
+  private model: CpuModel = 'i686';
 
   constructor(memory: WebAssembly.Memory, flags: FlagAccess) {
     this.view = new DataView(memory.buffer, CPU_STATE_BASE, CPU_STATE_SIZE);
@@ -69,17 +71,29 @@ export class StateBlock {
     this.view.setBigUint64(offset, value, true);
   }
 
+  /** Decides what CPUID tells and which instructions exist. */
+  setModel(model: CpuModel): void {
+    this.model = model;
+    this.setU64(O.S_FEATURES, featureWord(model));
+  }
+
   /** `tsc` is the host side's counter; the guest's is that plus an offset. */
   read(tsc: number): CpuState {
     const v = this.view;
     const registers = new Uint8Array(80);
     for (let i = 0; i < 8; i++) registers.set(this.bytes.slice(O.S_FPU_ST + i * 16, O.S_FPU_ST + i * 16 + 10), i * 10);
     const xmm = new Uint8Array(XMM_COUNT * 16);
-    for (let i = 0; i < XMM_COUNT; i++) xmm.set(this.bytes.slice(O.S_XMM + i * O.XMM_STRIDE, O.S_XMM + i * O.XMM_STRIDE + 16), i * 16);
+    const ymmHigh = new Uint8Array(XMM_COUNT * 16);
+    for (let i = 0; i < XMM_COUNT; i++) {
+      const at = O.S_XMM + i * O.XMM_STRIDE;
+      xmm.set(this.bytes.slice(at, at + 16), i * 16);
+      ymmHigh.set(this.bytes.slice(at + 16, at + 32), i * 16);
+    }
     const msrs: { [number: string]: bigint } = {};
     for (const [msr, offset] of MSR_SLOTS) msrs[`${msr}`] = this.u64(offset);
     return {
-      version: 1,
+      version: 2,
+      model: this.model,
       gpr: Array.from({ length: 16 }, (_, i) => this.u64(O.S_GPR + i * 8)),
       rip: this.u64(O.S_RIP),
       rflags: BigInt(this.flags.getEflags() >>> 0),
@@ -108,6 +122,7 @@ export class StateBlock {
       },
       mxcsr: this.u32(O.S_MXCSR),
       xmm,
+      ymmHigh,
       halted: this.u32(O.S_HALTED) !== 0,
       interruptShadow: this.u32(O.S_INT_SHADOW) !== 0,
       nmiBlocked: this.u32(O.S_NMI_BLOCKED) !== 0,
@@ -118,8 +133,10 @@ export class StateBlock {
   }
 
   /** The caller makes the module rebuild what it derives from the state afterwards. */
-  write(state: CpuState, tsc: number): void {
+  write(saved: CpuState | CpuStateV1, tsc: number): void {
     const v = this.view;
+    const state = migrateCpuState(saved);
+    this.setModel(state.model);
     state.gpr.forEach((value, i) => {
       if (i < 16) this.setU64(O.S_GPR + i * 8, value);
     });
@@ -153,7 +170,11 @@ export class StateBlock {
     v.setUint16(O.S_FPU_FDS, state.fpu.dataSelector, true);
     for (let i = 0; i < 8; i++) this.bytes.set(state.fpu.registers.subarray(i * 10, i * 10 + 10), O.S_FPU_ST + i * 16);
     this.setU32(O.S_MXCSR, state.mxcsr);
-    for (let i = 0; i < XMM_COUNT; i++) this.bytes.set(state.xmm.subarray(i * 16, i * 16 + 16), O.S_XMM + i * O.XMM_STRIDE);
+    for (let i = 0; i < XMM_COUNT; i++) {
+      const at = O.S_XMM + i * O.XMM_STRIDE;
+      this.bytes.set(state.xmm.subarray(i * 16, i * 16 + 16), at);
+      this.bytes.set(state.ymmHigh.subarray(i * 16, i * 16 + 16), at + 16);
+    }
     this.setU32(O.S_HALTED, state.halted ? 1 : 0);
     this.setU32(O.S_INT_SHADOW, state.interruptShadow ? 1 : 0);
     this.setU32(O.S_NMI_BLOCKED, state.nmiBlocked ? 1 : 0);

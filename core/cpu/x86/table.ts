@@ -283,6 +283,10 @@ ff/6 push Ev d64
 0fac shrd Ev,Gv,Ib w:oszapc
 0fad shrd Ev,Gv,c w:oszapc
 0fae group15 Ex simd sse
+f30fae/0 rdfsbase R sys end o64 fsgsbase
+f30fae/1 rdgsbase R sys end o64 fsgsbase
+f30fae/2 wrfsbase R sys end o64 fsgsbase
+f30fae/3 wrgsbase R sys end o64 fsgsbase
 0faf imul Gv,Ev w:oszapc
 0fb0 cmpxchg Eb,Gb w:oszapc lock 486
 0fb1 cmpxchg Ev,Gv w:oszapc lock 486
@@ -306,7 +310,10 @@ f30fb8 popcnt Gv,Ev w:oszapc popcnt
 0fc0 xadd Eb,Gb w:oszapc lock 486
 0fc1 xadd Ev,Gv w:oszapc lock 486
 0fc7/1 cmpxchg8b Mq w:z lock p5
+0fc7/6 rdrand R sys end w:oszapc rdrand
+0fc7/7 rdseed R sys end w:oszapc
 0fc8+r bswap Zv 486
+660f3882 invpcid Gy,Mx sys end invpcid
 ${range(0x19, 0x1f, 'nop Ev p6')}
 ${range(0x10, 0x17, 'simd Ex simd sse')}
 ${range(0x28, 0x2d, 'simd Ex simd sse')}
