@@ -64,6 +64,20 @@ main:
   jmp .break
 .r3:
   CHECK "RF lasts one instruction", [f_vec], 1
+  mov eax, .shadowed
+  mov dr0, eax
+  TRY .r3a
+  mov bx, ss
+  mov ss, bx
+.shadowed:
+  nop
+  int 0x2f
+.r3a:
+  CHECK "MOV SS holds the instruction breakpoint after it back", [f_vec], 0x2f
+  TRY .r3b
+  jmp .shadowed
+.r3b:
+  CHECK "only after MOV SS", [f_vec], 1
 ; -- data breakpoints
   mov eax, cell
   mov dr1, eax
