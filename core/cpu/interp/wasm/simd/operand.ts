@@ -7,14 +7,18 @@ import { recOff, recSeg } from '../ea';
 import { raiseFault, raiseFaultErr } from '../fault';
 import { checkPending, enterMmx, ST_BASE } from '../fpu/x87stack';
 import { memLinear, memRead32, memRead64, memReadV } from '../mem';
-import { REC_IMM, REC_MEM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PREFIX, REC_REG, REC_RM } from '../record';
+import { REC_IMM, REC_MEM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PREFIX, REC_REG, REC_RM, REC_SIZES } from '../record';
 import { S_CR0, S_CR4, S_GPR, S_SCRATCH_FPU, S_XMM, VEC_GP, VEC_NM, VEC_UD } from '../stateoffsets';
+import { SY_FEATURES } from '../sysstate';
 
 const CR0_EM: u32 = 4;
 const CR0_TS: u32 = 8;
 const CR4_OSFXSR: u32 = 0x200;
 
-/** 16-byte copy of a memory operand; 48 more bytes are work space. */
+/**
+ * Work space in the state block: +0 16-byte copy of a memory operand, +16 48 bytes of one instruction, +64 block of AES, +128 32-byte copy of
+ * a memory operand, +160 32 bytes of results (VOUT), +256 48 bytes of SSE4.1.
+ */
 export const SCRATCH: usize = CPU_STATE_BASE + S_SCRATCH_FPU;
 
 /** Mandatory prefix classes; F3 and F2 win over 66 (SDM volume 2, 2.1.2). */
@@ -31,6 +35,20 @@ export function prefixClass(rec: usize): i32 {
 
 export function undefinedOp(): void {
   raiseFault(VEC_UD);
+}
+
+/** #UD unless the processor model has the FEAT_* bit. */
+// @ts-ignore: decorator
+@inline
+export function needFeature(bit: u32): void {
+  if (!(load<u32>(CPU_STATE_BASE + SY_FEATURES) & bit)) undefinedOp();
+}
+
+/** REX.W or VEX.W asks for a 64-bit general register. */
+// @ts-ignore: decorator
+@inline
+export function wideOperand(rec: usize): bool {
+  return (load<u8>(rec, REC_SIZES) & 3) == 3;
 }
 
 // @ts-ignore: decorator
