@@ -2,7 +2,9 @@
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { raiseFault } from '../fault';
+import { FEAT_SSE3 } from '../features';
 import { memRead16, memRead32, memRead64, memWrite16 } from '../mem';
+import { hasFeature } from '../model';
 import { REC_MODRM, REC_OPCODE, REC_RM, REC_MEM, REC_SIZES } from '../record';
 import { setGpr16 } from '../state';
 import {
@@ -14,7 +16,7 @@ import { bcdTo80 } from './x87bcd';
 import { arithReg, arithValue, compareReg, compareValue } from './x87arith';
 import { fldenv, fnsave, fnstenv, frstor } from './x87env';
 import { fcmov, fxch, loadConstant, loadExtended, loadStack, loadValue, storeReg } from './x87move';
-import { storeBcd, storeExtended, storeFloat, storeInt } from './x87store';
+import { storeBcd, storeExtended, storeFloat, storeInt, storeTruncated } from './x87store';
 import { execUnary } from './x87unary';
 import { checkPending, fpuInit, freeSt, getCw, getSw, loadCw, phys, pop, setSw, setTop, SW_C1, updateSummary } from './x87stack';
 
@@ -101,6 +103,13 @@ function execMemory(rec: usize, esc: u32, reg: u32): void {
       checkPending();
       loadInt(<i64>(<i32>memRead32(seg, off)));
       loadValue();
+      break;
+    case 0o11:
+    case 0o21:
+    case 0o31:
+      if (!hasFeature(FEAT_SSE3)) raiseFault(VEC_UD);
+      checkPending();
+      storeTruncated(seg, off, esc == 3 ? 32 : esc == 5 ? 64 : 16);
       break;
     case 0o12:
     case 0o13:

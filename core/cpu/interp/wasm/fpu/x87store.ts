@@ -2,7 +2,7 @@
 import { memProbeW, memWrite16, memWrite32, memWrite64 } from '../mem';
 import { Ctl } from './f80';
 import { toFloat, toInt } from './f80convert';
-import { FP, FP_IE, FP_PE } from './unpacked';
+import { FP, FP_IE, FP_PE, RC_ZERO } from './unpacked';
 import { Bcd, bcdFrom80 } from './x87bcd';
 import { begin, commitFlags, isEmpty, pop, stackFault, stSe, stSig } from './x87stack';
 
@@ -42,6 +42,16 @@ export function storeFloat(seg: i32, off: u64, p: u32, popAfter: bool): void {
 
 export function storeInt(seg: i32, off: u64, size: u32, popAfter: bool): void {
   begin();
+  storeRounded(seg, off, size, popAfter);
+}
+/** FISTTP (SSE3): rounds toward zero and pops. */
+export function storeTruncated(seg: i32, off: u64, size: u32): void {
+  begin();
+  Ctl.rc = RC_ZERO;
+  storeRounded(seg, off, size, true);
+}
+
+function storeRounded(seg: i32, off: u64, size: u32, popAfter: bool): void {
   let v: i64 = 0 - (<i64>1 << <i64>(size - 1));
   const empty = isEmpty(0);
   if (empty) {

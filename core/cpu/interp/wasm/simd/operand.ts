@@ -7,9 +7,9 @@ import { recOff, recSeg } from '../ea';
 import { raiseFault, raiseFaultErr } from '../fault';
 import { checkPending, enterMmx, ST_BASE } from '../fpu/x87stack';
 import { memLinear, memRead32, memRead64, memReadV } from '../mem';
+import { hasFeature } from '../model';
 import { REC_IMM, REC_MEM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PREFIX, REC_REG, REC_RM, REC_SIZES } from '../record';
 import { S_CR0, S_CR4, S_GPR, S_SCRATCH_FPU, S_XMM, VEC_GP, VEC_NM, VEC_UD } from '../stateoffsets';
-import { SY_FEATURES } from '../sysstate';
 
 const CR0_EM: u32 = 4;
 const CR0_TS: u32 = 8;
@@ -37,11 +37,11 @@ export function undefinedOp(): void {
   raiseFault(VEC_UD);
 }
 
-/** #UD unless the processor model has the FEAT_* bit. */
+/** #UD unless the processor model has feature FEAT_* number `n`. */
 // @ts-ignore: decorator
 @inline
-export function needFeature(bit: u32): void {
-  if (!(load<u32>(CPU_STATE_BASE + SY_FEATURES) & bit)) undefinedOp();
+export function needFeature(n: i32): void {
+  if (!hasFeature(n)) undefinedOp();
 }
 
 /** REX.W or VEX.W asks for a 64-bit general register. */

@@ -1,7 +1,7 @@
 /** Entry of every MMX, SSE and SSE2 instruction: picks the family by opcode and mandatory prefix (SDM volume 2, appendix A.3, table A-3). */
 import { recOff, recSeg } from '../ea';
 import { memWrite32, memWrite64 } from '../mem';
-import { REC_OPCODE, REC_SIZES } from '../record';
+import { OP_0F, OP_0F38, OP_0F3A, REC_OPCODE, REC_PFX_VEX, REC_PREFIX, REC_SIZES } from '../record';
 import { group15 } from './fxsave';
 import { mmxExec } from './mmx';
 import { isMem, P_66, P_NONE, prefixClass, regGpr, undefinedOp } from './operand';

@@ -2,10 +2,9 @@
 import { recOff, recSeg } from '../ea';
 import { setArith } from '../flags';
 import { memRead16, memRead32, memRead64 } from '../mem';
-import { FEAT_AES, FEAT_SSE41, FEAT_SSE42, FEAT_SSSE3 } from '../sysstate';
 import { aesInverseMix, aesRound } from './aes';
 import { binary38, extend38, extendBytes, shuffleBytes, unary38 } from './int38';
-import { checkMmx, checkSse, isMem, needFeature, P_66, P_NONE, regMm, regXmm, rmXmm, setMm, src128, srcMm, undefinedOp, xmmPtr } from './operand';
+import { checkMmx, checkSse, isMem, P_66, P_NONE, regMm, regXmm, rmXmm, setMm, src128, srcMm, undefinedOp, xmmPtr } from './operand';
 import { blendVariable } from './sse41';
 
 function ssse3Mmx(rec: usize, op: u32): void {
@@ -40,7 +39,6 @@ export function testFlags(both: bool, notIn: bool): void {
 
 export function exec38(rec: usize, op: u32, p: i32): void {
   if (op <= 0x0b || (op >= 0x1c && op <= 0x1e)) {
-    needFeature(FEAT_SSSE3);
     if (p == P_NONE) {
       ssse3Mmx(rec, op);
       return;
@@ -53,7 +51,6 @@ export function exec38(rec: usize, op: u32, p: i32): void {
     return;
   }
   if (p != P_66) undefinedOp();
-  needFeature(op >= 0xdb ? FEAT_AES : op == 0x37 ? FEAT_SSE42 : FEAT_SSE41);
   checkSse();
   const d = regXmm(rec);
   switch (op) {

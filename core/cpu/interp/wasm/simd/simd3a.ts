@@ -1,13 +1,12 @@
 /** Legacy (not VEX) instructions of the 0F 3A map: PALIGNR, SSE4.1, SSE4.2, AES, PCLMULQDQ (SDM volume 2, appendix A, table A-5). */
 import { recOff, recSeg } from '../ea';
 import { memRead32, memRead64, memRead8, memReadV, memWrite16, memWrite32, memWrite64, memWrite8 } from '../mem';
-import { FEAT_AES, FEAT_PCLMUL, FEAT_SSE41, FEAT_SSE42, FEAT_SSSE3 } from '../sysstate';
 import { aesKeyAssist } from './aes';
 import { carrylessMultiply } from './clmul';
 import { VOUT } from './floatlanes';
 import { beginSse, endSse } from './mxcsr';
 import {
-  checkMmx, checkSse, imm8, isMem, needFeature, P_66, P_NONE, regMm, regXmm, rmGpr, rmXmm, SCRATCH, setMm, src128, src32, src64, srcMm,
+  checkMmx, checkSse, imm8, isMem, P_66, P_NONE, regMm, regXmm, rmGpr, rmXmm, SCRATCH, setMm, src128, src32, src64, srcMm,
   undefinedOp, wideOperand,
 } from './operand';
 import { alignRight, blend16, blend32, blend64, dotProduct, multipleSad, roundLane, roundLanes } from './sse41';
@@ -65,7 +64,6 @@ function srcAny(rec: usize): usize {
 
 export function exec3a(rec: usize, op: u32, p: i32): void {
   if (op == 0x0f && p == P_NONE) {
-    needFeature(FEAT_SSSE3);
     checkMmx();
     const d = regMm(rec);
     // The 16 bytes a:b, shifted; nothing is left of them from 16 on.
@@ -74,7 +72,6 @@ export function exec3a(rec: usize, op: u32, p: i32): void {
     return;
   }
   if (p != P_66) undefinedOp();
-  needFeature(op == 0x0f ? FEAT_SSSE3 : op == 0x44 ? FEAT_PCLMUL : op == 0xdf ? FEAT_AES : op >= 0x60 ? FEAT_SSE42 : FEAT_SSE41);
   checkSse();
   const d = regXmm(rec);
   const imm = imm8(rec);

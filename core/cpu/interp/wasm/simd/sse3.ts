@@ -1,10 +1,9 @@
 /** SSE3: HADDxx, HSUBxx, ADDSUBxx, MOVSHDUP, MOVSLDUP, MOVDDUP, LDDQU (SDM volume 2). FISTTP is with the x87 instructions. */
 import { recOff, recSeg } from '../ea';
 import { memReadV } from '../mem';
-import { FEAT_SSE3 } from '../sysstate';
 import { VOUT } from './floatlanes';
 import { beginSse, endSse } from './mxcsr';
-import { checkSse, isMem, needFeature, P_66, P_F2, P_F3, regXmm, src128, src64, undefinedOp } from './operand';
+import { checkSse, isMem, P_66, P_F2, P_F3, regXmm, src128, src64, undefinedOp } from './operand';
 import { OP_ADD, OP_SUB, softBinary } from './softfloat';
 
 function sum64(op: i32, a: usize, b: usize): u64 {
@@ -38,7 +37,6 @@ export function horizontalLanes(op: u32, p: u32, a: usize, b: usize, out: usize)
 /** 7C, 7D, D0 with prefix 66 (doubles) or F2 (singles). */
 export function sse3Arith(rec: usize, op: u32, p: i32): void {
   if (p != P_66 && p != P_F2) undefinedOp();
-  needFeature(FEAT_SSE3);
   checkSse();
   const d = regXmm(rec);
   const s = src128(rec);
@@ -57,7 +55,6 @@ export function duplicate(op: u32, p: i32, v: v128): v128 {
 /** 12 and 16 with prefix F3, 12 with F2. */
 export function sse3Move(rec: usize, op: u32, p: i32): void {
   if (op == 0x16 && p != P_F3) undefinedOp();
-  needFeature(FEAT_SSE3);
   checkSse();
   const s = p == P_F2 ? src64(rec) : src128(rec);
   v128.store(regXmm(rec), duplicate(op, p, v128.load(s)));
@@ -66,7 +63,6 @@ export function sse3Move(rec: usize, op: u32, p: i32): void {
 /** F2 F0: LDDQU. */
 export function lddqu(rec: usize, p: i32): void {
   if (p != P_F2 || !isMem(rec)) undefinedOp();
-  needFeature(FEAT_SSE3);
   checkSse();
   v128.store(regXmm(rec), memReadV(recSeg(rec), recOff(rec)));
 }
