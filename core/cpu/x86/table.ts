@@ -27,6 +27,7 @@
  * whose feature the CPU model lacks is #UD, or what the opcode means without the mandatory prefix when the table says that (LZCNT is BSR then).
  * Several rows may share an opcode when their mandatory prefix, extension or mode differs. Executor core also needs semantics.ts.
  */
+import { EXTENSION_ROWS } from './extensionrows.ts';
 import { FEATURES, type Feature } from './features.ts';
 
 export type Executor = 'core' | 'sys' | 'x87' | 'simd';
@@ -338,7 +339,7 @@ dc x87 Ex x87
 dd x87 Ex x87
 de x87 Ex x87
 df x87 Ex x87 w:zpc
-`;
+${EXTENSION_ROWS}`;
 
 const CPUS = ['486', 'p5', 'p6', 'mmx', 'sse', 'sse2'] as const;
 const OPCODE = /^(v)?(np|66|f3|f2)?(0f38|0f3a|0f)?([0-9a-f]{2})(?:\/(\d))?(\+r)?$/;

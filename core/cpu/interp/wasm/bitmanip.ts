@@ -15,10 +15,6 @@ function flagsOf(r: u64, size: u32, cf: bool): void {
   setArith((r == 0 ? F_ZF : 0) | (<u32>((r >> (size - 1)) & 1) ? F_SF : 0) | (cf ? F_CF : 0));
 }
 
-export function countOnes(v: u64): u64 {
-  setArith(v == 0 ? F_ZF : 0);
-  return popcnt<u64>(v);
-}
 /** Both leave SF, OF, AF and PF undefined: clear here. */
 export function leadingZeros(v: u64, size: u32): u64 {
   const r = clz<u64>(v) - (64 - size);

@@ -1,25 +1,20 @@
 /** Executes the general-register extensions: operands of records with plain register numbers, feature checks. Arithmetic: bitmanip.ts. */
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import {
-  addCarryX, addOverflowX, andNot, countOnes, crc32c, depositBits, extractBits, gatherBits, lowestBit, rotateX, shiftX, swapBytes, zeroHigh,
+  addCarryX, addOverflowX, andNot, crc32c, depositBits, extractBits, gatherBits, leadingZeros, lowestBit, rotateX, shiftX, swapBytes,
+  trailingZeros, zeroHigh,
 } from './bitmanip';
 import { recOff, recSeg } from './ea';
 import { raiseFault } from './fault';
-import { FEAT_ADX, FEAT_BMI1, FEAT_BMI2, FEAT_MOVBE, FEAT_POPCNT, FEAT_SSE42 } from './features';
 import { mul64, W } from './fpu/wide';
 import { memRead16, memRead32, memRead64, memRead8, memWrite16, memWrite32, memWrite64 } from './mem';
-import { hasFeature } from './model';
 import {
-  REC_IMM, REC_MEM, REC_MODRM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PFX_REX, REC_PFX_VEX_L, REC_PREFIX, REC_REG, REC_RM, REC_SIZES, REC_VVVV,
+  REC_IMM, REC_MEM, REC_MODRM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PFX_REX, REC_PREFIX, REC_REG, REC_RM, REC_SIZES, REC_VVVV,
 } from './record';
 import { S_CR0, S_EFLAGS, S_GPR, VEC_UD } from './stateoffsets';
 import { FL_VM } from './sysstate';
 
 const GPR: usize = CPU_STATE_BASE + S_GPR;
-
-function need(n: i32): void {
-  if (!hasFeature(n)) raiseFault(VEC_UD);
-}
 
 // @ts-ignore: decorator
 @inline
@@ -49,16 +44,14 @@ function source(rec: usize, size: u32): u64 {
   return size == 64 ? memRead64(seg, off) : size == 32 ? <u64>memRead32(seg, off) : <u64>memRead16(seg, off);
 }
 
-/** F3 0F B8. */
-export function popcntExec(rec: usize): void {
-  if (!(load<u8>(rec, REC_PREFIX) & REC_PFX_F3)) raiseFault(VEC_UD);
-  need(FEAT_POPCNT);
+/** TZCNT (F3 0F BC) and LZCNT (F3 0F BD). */
+export function countZeros(rec: usize, op: u32): void {
   const size = operandSize(rec);
-  setRegister(load<u8>(rec, REC_REG), size, countOnes(source(rec, size)));
+  const v = source(rec, size);
+  setRegister(load<u8>(rec, REC_REG), size, op == 0xbc ? trailingZeros(v, size) : leadingZeros(v, size));
 }
 
 function movbe(rec: usize, store: bool): void {
-  need(FEAT_MOVBE);
   if (!isMemory(rec)) raiseFault(VEC_UD);
   const size = operandSize(rec);
   const r: u32 = load<u8>(rec, REC_REG);
@@ -75,7 +68,6 @@ function movbe(rec: usize, store: bool): void {
 }
 
 function crc32(rec: usize, byteSource: bool): void {
-  need(FEAT_SSE42);
   const size = operandSize(rec);
   let v: u64;
   if (!byteSource) v = source(rec, size);
@@ -95,13 +87,10 @@ export function bitManip38(rec: usize, op: u32): void {
   const prefix: u32 = load<u8>(rec, REC_PREFIX);
   if (op == 0xf0 || op == 0xf1) {
     if (prefix & REC_PFX_F2) crc32(rec, op == 0xf0);
-    else if (prefix & REC_PFX_F3) raiseFault(VEC_UD);
     else movbe(rec, op == 0xf1);
     return;
   }
-  // 66: ADCX, F3: ADOX.
-  if (op != 0xf6 || prefix & REC_PFX_F2 || !(prefix & (REC_PFX_66 | REC_PFX_F3))) raiseFault(VEC_UD);
-  need(FEAT_ADX);
+  // F6: 66 ADCX, F3 ADOX.
   const size: u32 = (load<u8>(rec, REC_SIZES) & 3) == 3 ? 64 : 32;
   const b = source(rec, size);
   const r: u32 = load<u8>(rec, REC_REG);
@@ -120,41 +109,30 @@ function vexPrefix(rec: usize): u32 {
 /** VEX-encoded 0F 38 F2, F3, F5, F6, F7 (`rorx` false) and 0F 3A F0. They need no XCR0, only protected mode. */
 export function bitManipVex(rec: usize, op: u32, rorx: bool): void {
   if (!(load<u32>(CPU_STATE_BASE + S_CR0) & 1) || load<u32>(CPU_STATE_BASE + S_EFLAGS) & FL_VM) raiseFault(VEC_UD);
-  if (load<u8>(rec, REC_PREFIX) & REC_PFX_VEX_L) raiseFault(VEC_UD);
   const size: u32 = (load<u8>(rec, REC_SIZES) & 3) == 3 ? 64 : 32;
   const p = vexPrefix(rec);
   const r: u32 = load<u8>(rec, REC_REG);
   const v: u32 = load<u8>(rec, REC_VVVV);
   if (rorx) {
-    need(FEAT_BMI2);
-    if (p != 3 || v != 0) raiseFault(VEC_UD);
-    setRegister(r, size, rotateX(source(rec, size), load<u8>(rec, REC_IMM), size));
+        setRegister(r, size, rotateX(source(rec, size), load<u8>(rec, REC_IMM), size));
     return;
   }
   switch (op) {
     case 0xf2:
-      need(FEAT_BMI1);
-      if (p != 0) raiseFault(VEC_UD);
       setRegister(r, size, andNot(register(v, size), source(rec, size), size));
       return;
     case 0xf3: {
       const kind = (<u32>load<u8>(rec, REC_MODRM) >> 3) & 7;
-      need(FEAT_BMI1);
-      if (p != 0 || kind < 1 || kind > 3) raiseFault(VEC_UD);
       setRegister(v, size, lowestBit(kind, source(rec, size), size));
       return;
     }
     case 0xf5: {
-      need(FEAT_BMI2);
-      if (p == 1) raiseFault(VEC_UD);
       const s = source(rec, size);
       const a = register(v, size);
       setRegister(r, size, p == 0 ? zeroHigh(s, a, size) : p == 2 ? gatherBits(a, s) : depositBits(a, s));
       return;
     }
     case 0xf6: {
-      need(FEAT_BMI2);
-      if (p != 3) raiseFault(VEC_UD);
       const s = source(rec, size);
       const a = register(2, size);
       let high: u64;
@@ -175,13 +153,7 @@ export function bitManipVex(rec: usize, op: u32, rorx: bool): void {
     case 0xf7: {
       const s = source(rec, size);
       const control = register(v, size);
-      if (p == 0) {
-        need(FEAT_BMI1);
-        setRegister(r, size, extractBits(s, control));
-      } else {
-        need(FEAT_BMI2);
-        setRegister(r, size, shiftX(p, s, control, size));
-      }
+      setRegister(r, size, p == 0 ? extractBits(s, control) : shiftX(p, s, control, size));
       return;
     }
     default:

@@ -3,7 +3,7 @@ import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { enterMmx, setTw } from '../fpu/x87stack';
 import { memProbeW, memRead16, memRead32, memWrite32, memWrite64, memWrite8 } from '../mem';
-import { REC_MODRM, REC_SIZES } from '../record';
+import { REC_ADDRESS32, REC_ADDRESS64, REC_MODRM, REC_SIZES } from '../record';
 import { S_GPR } from '../stateoffsets';
 import { groupShift, pack, packedOp, shiftPacked } from './intops';
 import { checkMmx, imm8, isMem, regGpr, regMm, rmGpr, rmMm, setMm, srcMm, undefinedOp } from './operand';
@@ -28,12 +28,12 @@ function shuffleWords(v: u64, order: u32): u64 {
   return r;
 }
 
-/** MASKMOVQ and MASKMOVDQU: bytes whose mask has bit 7 go to seg:(E)DI. `words` quadwords from `data` under `mask`. */
+/** MASKMOVQ and MASKMOVDQU: bytes whose mask has bit 7 go to seg:(R)DI: `bytes` bytes from `data` under `mask`. */
 export function maskedStore(rec: usize, data: usize, mask: usize, bytes: usize): void {
   const seg = recSeg(rec);
-  const sizes = load<u8>(rec, REC_SIZES);
-  const edi = load<u32>(CPU_STATE_BASE + S_GPR + 7 * 8);
-  const off = <u64>(sizes & 0x20 ? edi : edi & 0xffff);
+  const address: u32 = load<u8>(rec, REC_SIZES) & 0x30;
+  const rdi = load<u64>(CPU_STATE_BASE + S_GPR + 7 * 8);
+  const off = address == REC_ADDRESS64 ? rdi : address == REC_ADDRESS32 ? rdi & 0xffffffff : rdi & 0xffff;
   for (let i: usize = 0; i < bytes; i++) if (load<u8>(mask + i) & 0x80) memProbeW(seg, off + i, 1);
   for (let i: usize = 0; i < bytes; i++) if (load<u8>(mask + i) & 0x80) memWrite8(seg, off + i, load<u8>(data + i));
 }

@@ -1,10 +1,17 @@
-/** Entry of every MMX, SSE and SSE2 instruction: picks the family by opcode and mandatory prefix (SDM volume 2, appendix A.3, table A-3). */
+/**
+ * Entry of every instruction that the table routes to simdExec: MMX, SSE and their successors, AES, PCLMULQDQ, and the general-register
+ * extensions. Picks the family by map, opcode and mandatory prefix (SDM volume 2, appendix A.3, tables A-3 to A-5).
+ */
+import { bitManip38, bitManipVex, countZeros } from '../bitmanipexec';
 import { recOff, recSeg } from '../ea';
 import { memWrite32, memWrite64 } from '../mem';
-import { OP_0F, OP_0F38, OP_0F3A, REC_OPCODE, REC_PFX_VEX, REC_PREFIX, REC_SIZES } from '../record';
+import { OP_0F38, OP_0F3A, REC_OPCODE, REC_PFX_VEX, REC_PREFIX, REC_SIZES } from '../record';
 import { group15 } from './fxsave';
 import { mmxExec } from './mmx';
-import { isMem, P_66, P_NONE, prefixClass, regGpr, undefinedOp } from './operand';
+import { isMem, P_66, P_F3, P_NONE, prefixClass, regGpr, undefinedOp } from './operand';
+import { exec38 } from './simd38';
+import { exec3a } from './simd3a';
+import { lddqu, sse3Arith, sse3Move } from './sse3';
 import { sseConvert } from './ssecvt';
 import { sseAdd, sseDiv, sseFloat, sseMul, sseSub } from './ssefloat';
 import { sseIntExec, sseIntPrefixed } from './sseint';
@@ -17,17 +24,52 @@ function movnti(rec: usize): void {
   else memWrite32(recSeg(rec), recOff(rec), load<u32>(r));
 }
 
+/** Maps 0F 38 and 0F 3A, and everything VEX-encoded. */
+function execExtended(rec: usize, op: u32): void {
+  const map = <i32>load<u16>(rec, REC_OPCODE) & 0x300;
+  if (load<u8>(rec, REC_PREFIX) & REC_PFX_VEX) {
+    if (op >= 0xf0 && map >= OP_0F38) bitManipVex(rec, op, map == OP_0F3A);
+    else undefinedOp();
+    return;
+  }
+  if (map == OP_0F3A) exec3a(rec, op, prefixClass(rec));
+  else if (op >= 0xf0) bitManip38(rec, op);
+  else exec38(rec, op, prefixClass(rec));
+}
+
 export function simdExec(rec: usize): void {
   const op: u32 = load<u8>(rec, REC_OPCODE);
+  if (<i32>load<u16>(rec, REC_OPCODE) >= OP_0F38 || load<u8>(rec, REC_PREFIX) & REC_PFX_VEX) {
+    execExtended(rec, op);
+    return;
+  }
   const p = prefixClass(rec);
   switch (op) {
+    case 0x12:
+    case 0x16:
+      if (p >= P_F3) {
+        sse3Move(rec, op, p);
+        return;
+      }
+      sseMove(rec, op, p);
+      return;
+    case 0x7c:
+    case 0x7d:
+    case 0xd0:
+      sse3Arith(rec, op, p);
+      return;
+    case 0xf0:
+      lddqu(rec, p);
+      return;
+    case 0xbc:
+    case 0xbd:
+      countZeros(rec, op);
+      return;
     case 0x10:
     case 0x11:
-    case 0x12:
     case 0x13:
     case 0x14:
     case 0x15:
-    case 0x16:
     case 0x17:
     case 0x28:
     case 0x29:

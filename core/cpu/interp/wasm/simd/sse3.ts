@@ -1,9 +1,10 @@
 /** SSE3: HADDxx, HSUBxx, ADDSUBxx, MOVSHDUP, MOVSLDUP, MOVDDUP, LDDQU (SDM volume 2). FISTTP is with the x87 instructions. */
 import { recOff, recSeg } from '../ea';
+import { FEAT_SSE3 } from '../features';
 import { memReadV } from '../mem';
 import { VOUT } from './floatlanes';
 import { beginSse, endSse } from './mxcsr';
-import { checkSse, isMem, P_66, P_F2, P_F3, regXmm, src128, src64, undefinedOp } from './operand';
+import { checkSse, isMem, needFeature, P_66, P_F2, P_F3, regXmm, src128, src64, undefinedOp } from './operand';
 import { OP_ADD, OP_SUB, softBinary } from './softfloat';
 
 function sum64(op: i32, a: usize, b: usize): u64 {
@@ -55,6 +56,7 @@ export function duplicate(op: u32, p: i32, v: v128): v128 {
 /** 12 and 16 with prefix F3, 12 with F2. */
 export function sse3Move(rec: usize, op: u32, p: i32): void {
   if (op == 0x16 && p != P_F3) undefinedOp();
+  needFeature(FEAT_SSE3);
   checkSse();
   const s = p == P_F2 ? src64(rec) : src128(rec);
   v128.store(regXmm(rec), duplicate(op, p, v128.load(s)));
