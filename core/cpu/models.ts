@@ -59,7 +59,22 @@ const MODEL_FEATURES: { readonly [M in CpuModel]: readonly number[] } = {
 };
 
 /** Features (FEAT_*) that the accelerators execute; a model announces no other. */
-const IMPLEMENTED: readonly number[] = [F.FEAT_NX];
+const IMPLEMENTED: readonly number[] = [
+  F.FEAT_NX,
+  F.FEAT_SSE3,
+  F.FEAT_SSSE3,
+  F.FEAT_SSE41,
+  F.FEAT_SSE42,
+  F.FEAT_POPCNT,
+  F.FEAT_AES,
+  F.FEAT_PCLMUL,
+  F.FEAT_PREFETCHW,
+  F.FEAT_MOVBE,
+  F.FEAT_BMI1,
+  F.FEAT_BMI2,
+  F.FEAT_LZCNT,
+  F.FEAT_ADX,
+];
 
 /** The feature word of `model`: bit n stands for FEAT_* number n. */
 export function featureWord(model: CpuModel): bigint {
