@@ -2,10 +2,14 @@ import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { vmConfigSchema, type Drive, type VmConfig } from '../contract/vm.ts';
+import type { TimedInput } from '../machine/inputschedule.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import type { InputMessage } from '../vmprocess/machinemessages.ts';
 import { runtimePaths } from '../vmprocess/runtimepaths.ts';
+import type { StateHash } from '../vmprocess/statehash.ts';
+import { readRecording, writeRecording } from './recording.ts';
 
 export interface RunOptions {
   memory: number;
@@ -17,6 +21,11 @@ export interface RunOptions {
   append: string;
   readonly?: boolean;
   hpet?: boolean;
+  clock?: 'host' | 'instructions';
+  until?: number;
+  hash?: boolean;
+  record?: string;
+  replay?: string;
   timeout: number;
   expect?: string;
   type?: string;
@@ -34,6 +43,15 @@ export interface RunOptions {
 export const EXIT_TIMEOUT = 124;
 export const EXIT_FAILED = 125;
 export const EXIT_TRIPLE_FAULT = 126;
+export const EXIT_DIVERGED = 123;
+
+/** Everything that needs a run to be the same every time. */
+function countsInstructions(options: RunOptions): boolean {
+  const needs = options.record !== undefined || options.replay !== undefined || options.until !== undefined;
+  if (needs && options.clock === 'host')
+    throw new HypervueError('invalid-argument', '--record, --replay and --until need the clock of instructions', { operation: 'run' });
+  return needs || options.clock === 'instructions';
+}
 
 function runConfig(options: RunOptions): VmConfig {
   const drives: Drive[] = [];
@@ -60,6 +78,7 @@ function runConfig(options: RunOptions): VmConfig {
     drives,
     display: {},
     hpet: options.hpet ?? false,
+    timekeeping: countsInstructions(options) ? 'instructions' : 'host',
     serial: [{ type: 'console' }, { type: 'none' }],
   });
 }
@@ -79,6 +98,12 @@ const json = (value: unknown) =>
 export async function runMachine(options: RunOptions): Promise<number> {
   // The emulator is large, and no other command needs it in this process.
   const { VmHost } = await import('../vmprocess/vmhost.ts');
+  const { record } = options;
+  if (record && options.replay) throw new HypervueError('invalid-argument', 'a run is either recorded or a replay', { operation: 'run' });
+  const replay = options.replay ? await readRecording(options.replay) : undefined;
+  let fingerprint = '';
+  const inputs: TimedInput<InputMessage>[] = [];
+  const stopAt = replay?.end ?? (options.until === undefined ? undefined : Math.ceil(options.until * 1e9));
   const folder = await mkdtemp(path.join(tmpdir(), 'hypervue-run-'));
   const paths = runtimePaths(import.meta.url);
   const vm = new VmHost({
@@ -91,6 +116,32 @@ export async function runMachine(options: RunOptions): Promise<number> {
     },
     machineThread: paths.machineThread,
     debugExit: true,
+    unpaced: true,
+    ...(countsInstructions(options)
+      ? {
+          rerun: {
+            record: record !== undefined,
+            ...(replay ? { replay: replay.inputs } : {}),
+            ...(stopAt === undefined ? {} : { stopAt }),
+          },
+        }
+      : {}),
+    checkMachine: (found) => {
+      fingerprint = found;
+      if (replay && replay.machine !== found)
+        throw new HypervueError(
+          'invalid-argument',
+          `${options.replay} was recorded on another machine`,
+          { operation: 'replay' },
+          'Give the same options and the same images as for the recording.',
+        );
+    },
+  });
+  vm.onApplied.on((timed) => inputs.push(timed));
+  let stopped: StateHash | undefined;
+  vm.onStopped.on((state) => {
+    stopped = state;
+    finish(replay && state.hash !== replay.hash ? EXIT_DIVERGED : 0);
   });
   let serial = '';
   let finish!: (code: number) => void;
@@ -135,6 +186,10 @@ export async function runMachine(options: RunOptions): Promise<number> {
     }
     const code = await finished;
     const alive = vm.state === 'running' || vm.state === 'paused';
+    if (options.hash || record) stopped ??= alive ? await vm.stateHash() : vm.lastState;
+    if (stopped && record) await writeRecording(record, { machine: fingerprint, inputs, end: stopped.at, hash: stopped.hash });
+    if (stopped && options.hash) process.stdout.write(`${json(stopped)}\n`);
+    if (code === EXIT_DIVERGED) process.stderr.write('the replay came to another state than the recording\n');
     if (options.screen)
       process.stdout.write(
         `${
@@ -178,6 +233,16 @@ export function addRunCommand(program: Command): void {
     .option('--initrd <file>', 'initial RAM disk or multiboot module')
     .option('--append <text>', 'kernel command line', '')
     .option('--hpet', 'with a high precision event timer')
+    .addOption(
+      new Option('--clock <kind>', 'what time is made of: the same instructions executed make every run the same').choices([
+        'host',
+        'instructions',
+      ]),
+    )
+    .option('--until <seconds>', 'stop at this time of the machine; with the clock of instructions', number)
+    .option('--hash', 'print a hash of the state at the end')
+    .option('--record <file>', 'note every input and when it came, for a replay; with the clock of instructions')
+    .option('--replay <file>', 'do again what was recorded, ignoring keyboard and serial input; ends with 123 when it came out differently')
     .option('--readonly', 'do not write to disks and floppies')
     .option('--timeout <seconds>', 'stop after this long', number, 60)
     .option('--expect <text>', 'end with code 0 once this shows on serial or screen, with 124 when it does not in time')
@@ -192,7 +257,7 @@ export function addRunCommand(program: Command): void {
     .option('--wasm <file>', 'compiled interpreter')
     .addHelpText(
       'after',
-      '\nExit code: (value << 1) | 1 when the guest writes value to port 0xF4, 0 when it turned itself off, 124 time limit with --expect, 125 failure, 126 triple fault.',
+      '\nExit code: (value << 1) | 1 when the guest writes value to port 0xF4, 0 when it turned itself off, 123 replay came out differently, 124 time limit with --expect, 125 failure, 126 triple fault.',
     )
     .action(async (options: RunOptions) => {
       process.exit(await runMachine(options));

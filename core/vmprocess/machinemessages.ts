@@ -55,7 +55,7 @@ export type FromMachine =
   | { t: 'serialOutput'; index: number; bytes: Uint8Array }
   | { t: 'debugOutput'; bytes: Uint8Array }
   /** ACPI S5. */
-  | { t: 'powerOff' }
+  | { t: 'powerOff'; stateHash?: StateHash }
   | { t: 'debugExit'; code: number }
   /** Triple fault; the machine was reset, as hardware does. */
   | { t: 'tripleFault' }

@@ -57,7 +57,7 @@ function main(): void {
   const powerOff = clock.deferred(() => {
     loop.pause();
     flush();
-    post({ t: 'powerOff' });
+    post({ t: 'powerOff', ...(data.rerun?.record ? { stateHash: hash() } : {}) });
   });
   let exitCode = 0;
   const debugExit = clock.deferred(() => {

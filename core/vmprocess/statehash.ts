@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { BlockInfo } from '../backend/block.ts';
+import type { MachineDefinition } from '../machine/definition.ts';
 import type { Machine } from '../machine/machine.ts';
 import { GUEST_RAM_BASE, VRAM_BASE } from '../memory/layout.ts';
 
@@ -26,6 +28,13 @@ export function stateHash(machine: Machine, memory: WebAssembly.Memory, ramBytes
   for (const [id, state] of Object.entries(machine.saveDevices())) parts[id] = sha256(text(state));
   const { instructions } = machine.accelerator;
   return { at, instructions, hash: sha256(text([at, instructions, parts])), parts };
+}
+
+/** SHA-256 of what a machine is made of: firmware, boot images, chips, and the sizes of its media (not what is on them). */
+export function machineFingerprint(definition: MachineDefinition, media: { [drive: string]: BlockInfo }): string {
+  const { name: _name, ...rest } = definition;
+  const sizes = Object.entries(media).map(([drive, { sizeBytes, readOnly }]) => [drive, sizeBytes, readOnly]);
+  return sha256(text([{ ...rest, time: { ...rest.time, paced: undefined } }, sizes]));
 }
 
 function text(value: unknown): string {

@@ -26,7 +26,7 @@ import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, Reru
 import { RemoteInput } from './remoteinput.ts';
 import { scalePicture } from './scalepicture.ts';
 import { SerialHub } from './seriallog.ts';
-import type { StateHash } from './statehash.ts';
+import { machineFingerprint, type StateHash } from './statehash.ts';
 import { Typist } from './typing.ts';
 
 /** What a caller may ask beyond the VM's own configuration. */
@@ -38,6 +38,8 @@ export interface VmHostOptions {
   debugExit?: boolean;
   /** Recording and replay; needs `timekeeping: 'instructions'`. */
   rerun?: RerunOptions;
+  /** Called before anything runs with what tells machines apart that would not do the same; may throw. */
+  checkMachine?: (fingerprint: string) => void;
   /** A halted guest with a clock of instructions sleeps no time at all. */
   unpaced?: boolean;
 }
@@ -82,6 +84,8 @@ export class VmHost {
   private displayMode: DisplayMode | undefined;
   private startedAt = 0;
   private ended = false;
+  /** While recording: the state when the guest turned the machine off. */
+  lastState: StateHash | undefined;
   /** Why the host could not do what the guest asked, until a resume. */
   private hostFailure: HypervueError | undefined;
   /** Count of RFB viewers, for statistics. */
@@ -139,7 +143,8 @@ export class VmHost {
           return { dispose: () => clearInterval(timer) };
         },
       });
-      const { rerun } = this.options;
+      const { rerun, checkMachine } = this.options;
+      checkMachine?.(machineFingerprint(definition, media));
       await this.launch({
         memory: this.memory,
         definition,
@@ -323,6 +328,7 @@ export class VmHost {
         break;
       case 'powerOff':
         this.log.info('the guest turned the machine off');
+        this.lastState = message.stateHash;
         void this.finish();
         break;
       case 'debugExit':

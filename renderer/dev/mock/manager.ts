@@ -108,6 +108,7 @@ export class MockManager {
           display: { vramMiB: 16, listen: null },
           serial: [{ type: 'console' }, { type: 'none' }],
           clock: 'utc',
+          timekeeping: 'host',
           hpet: false,
         },
         stats: live ? this.stats(i) : null,
