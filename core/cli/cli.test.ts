@@ -46,8 +46,8 @@ async function failure(...args: string[]): Promise<{ kind: string; message: stri
 describe('without a server', () => {
   test('the library opens in the command itself', async () => {
     expect((await run('list')).out).toContain('hypervue create');
-    const created = await json('create', '--blank', '--name', 'Café "one"', '--memory', '64M', '--new-disk', '1.5G');
-    expect(created).toMatchObject({ name: 'Café "one"', state: 'off' });
+    const created = await json('create', '--blank', '--name', 'Café "one"', '--memory', '64M', '--cpu', 'x86-64-v2', '--new-disk', '1.5G');
+    expect(created).toMatchObject({ name: 'Café "one"', state: 'off', config: { cpu: { model: 'x86-64-v2' } } });
     const folder = path.join(library, readdirSync(library).find((name) => !name.startsWith('.'))!);
     // Sparse: its full size, and next to nothing on the disk.
     expect(statSync(path.join(folder, 'disk.img')).size).toBe(1.5 * 1024 ** 3);
@@ -70,6 +70,7 @@ describe('without a server', () => {
     expect((await run('frobnicate')).code).toBe(2);
     expect((await run('start')).code).toBe(2);
     expect((await run('serve', '--port', '99999')).code).toBe(2);
+    expect((await run('create', '--blank', '--cpu', 'z80')).code).toBe(2);
     expect(await failure('create')).toMatchObject({ kind: 'invalid-argument' });
     expect((await failure('create', '--blank', '--iso', 'x')).message).toMatch(/exclude/);
     expect((await failure('create', '--blank', '--new-disk', 'huge')).message).toContain('huge');

@@ -1,5 +1,6 @@
 import path from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
 import { type VmCreate, vncListenSchema } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, parseSize } from './output.ts';
@@ -8,6 +9,7 @@ import type { RunSession } from './session.ts';
 interface CreateOptions {
   name?: string;
   memory?: string;
+  cpu?: CpuModel;
   iso?: string;
   floppy?: string;
   disk?: string;
@@ -81,6 +83,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
     .description('create a machine')
     .option('--name <name>', 'its name; a free one is made up otherwise')
     .option('--memory <size>', 'guest RAM, for example 512M; plain numbers are MiB')
+    .addOption(new Option('--cpu <model>', `processor; ${defaultCpuModel} otherwise`).choices(cpuModels))
     .option('--iso <file>', 'boot from a CD image')
     .option('--floppy <file>', 'boot from a floppy image')
     .option('--disk <file>', 'boot from an existing raw disk, used where it is')
@@ -105,7 +108,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
         if (options.memory !== undefined)
           memoryMiB = /^\d+$/.test(options.memory) ? Number(options.memory) : Math.round(bytes(options.memory, '--memory') / 1024 ** 2);
         const newDisk = options.newDisk === undefined ? null : { sizeBytes: bytes(options.newDisk, '--new-disk') };
-        const create: VmCreate = { name, memoryMiB, source: from, newDisk, listen: listen(options) };
+        const create: VmCreate = { name, cpuModel: options.cpu, memoryMiB, source: from, newDisk, listen: listen(options) };
         for (const check of await session.client.call('vm.preflight', create))
           if (!check.ok && check.severity === 'warning')
             process.stderr.write(`warning: ${check.message}${check.fix ? ` ${check.fix}` : ''}\n`);

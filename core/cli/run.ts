@@ -2,7 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
 import { vmConfigSchema, type Drive, type VmConfig } from '../contract/vm.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
@@ -33,7 +34,8 @@ export interface RunOptions {
   after?: string;
   screen?: boolean;
   screenshot?: string;
-  cpu?: boolean;
+  cpu: CpuModel;
+  cpuState?: boolean;
   quiet?: boolean;
   firmware?: string;
   wasm?: string;
@@ -67,7 +69,7 @@ function runConfig(options: RunOptions): VmConfig {
     id: '00000000-0000-4000-8000-000000000001',
     name: 'run',
     createdAt: new Date().toISOString(),
-    cpu: {},
+    cpu: { model: options.cpu },
     memoryMiB: options.memory,
     boot: {
       order: options.floppy ? ['floppy', 'cdrom', 'disk'] : options.cdrom ? ['cdrom', 'disk', 'floppy'] : ['disk', 'cdrom', 'floppy'],
@@ -154,7 +156,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
   vm.onDebugExit.on((code) => finish(code));
   vm.onTripleFault.on(() => finish(EXIT_TRIPLE_FAULT));
   vm.onHalted.on(() => {
-    if (options.cpu) finish(0);
+    if (options.cpuState) finish(0);
   });
   vm.onState.on(({ state, error }) => {
     if (state === 'off') finish(0);
@@ -200,7 +202,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
         }\n`,
       );
     if (options.screenshot) writeFileSync(options.screenshot, vm.screenshot().png);
-    if (options.cpu && alive) process.stdout.write(`${json(await vm.cpuState())}\n`);
+    if (options.cpuState && alive) process.stdout.write(`${json(await vm.cpuState())}\n`);
     if (alive) await vm.forceOff();
     return code;
   } catch (error) {
@@ -226,6 +228,7 @@ export function addRunCommand(program: Command): void {
     .command('run')
     .description('boot one machine without a library: serial output on standard output, for tests and scripts')
     .option('-m, --memory <MiB>', 'guest RAM', number, 256)
+    .addOption(new Option('--cpu <model>', 'processor').choices(cpuModels).default(defaultCpuModel))
     .option('--cdrom <iso>', 'CD image')
     .option('--floppy <image>', 'floppy image')
     .option('--disk <image>', 'raw disk image; may be repeated', collect, [])
@@ -251,7 +254,7 @@ export function addRunCommand(program: Command): void {
     .option('--type <text>', 'type text, \\n is Enter')
     .option('--screen', 'print the text screen at the end')
     .option('--screenshot <png>', 'save the picture at the end')
-    .option('--cpu', 'print the CPU state as JSON at HLT with interrupts off, at debug-exit or at the end')
+    .option('--cpu-state', 'print the CPU state as JSON at HLT with interrupts off, at debug-exit or at the end')
     .option('--quiet', 'no log on standard error')
     .option('--firmware <folder>', 'folder with bios-256k.bin and vgabios-stdvga.bin')
     .option('--wasm <file>', 'compiled interpreter')

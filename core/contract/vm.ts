@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { cpuModels } from './cpumodels.ts';
 import { errorSchema } from './errors.ts';
 
 /**
@@ -58,7 +59,8 @@ export const vmConfigSchema = z.object({
   os: z.string().max(128).default(''),
   engine: z.enum(['builtin']).default('builtin'),
   machine: z.enum(['pc']).default('pc'),
-  cpu: z.object({ model: z.enum(['i686']).default('i686'), count: z.literal(1).default(1) }),
+  /** A file that names no model comes from when there was only this one. */
+  cpu: z.object({ model: z.enum(cpuModels).default('i686'), count: z.literal(1).default(1) }),
   /** MiB of guest RAM. */
   memoryMiB: z.number().int().min(1).max(3072),
   firmware: z.enum(['bios']).default('bios'),
@@ -87,6 +89,8 @@ export const vmCreateSchema = z.object({
   name: vmNameSchema,
   description: z.string().max(10_000).optional(),
   os: z.string().max(128).optional(),
+  /** The default model when absent. */
+  cpuModel: z.enum(cpuModels).optional(),
   memoryMiB: z.number().int().min(1).max(3072),
   source: z.discriminatedUnion('type', [
     z.object({ type: z.literal('iso'), path: pathSchema }),
@@ -118,6 +122,7 @@ export const vmPatchSchema = z
   .object({
     name: vmNameSchema,
     description: z.string().max(10_000),
+    cpu: vmConfigSchema.shape.cpu,
     memoryMiB: z.number().int().min(1).max(3072),
     boot: vmConfigSchema.shape.boot,
     drives: z.array(driveSchema).max(6),

@@ -1,4 +1,4 @@
-import type { CpuModel } from './models.ts';
+import type { CpuModel } from '../contract/cpumodels.ts';
 
 /** Hidden part and selector of a segment register. `attributes` are descriptor bits 40..47 and 52..55 as in a VMCS-like word: type|S|DPL|P in bits 0..7, AVL|L|D|G in bits 12..15. */
 export interface SegmentState {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CPU_MODELS, featureWord } from './models.ts';
+import { cpuModels } from '../contract/cpumodels.ts';
+import { featureWord } from './models.ts';
 import { FEAT_LM, FEAT_NX } from './interp/wasm/features.ts';
 import { TestCpu } from './interp/testing/testcpu.ts';
 
@@ -7,9 +8,9 @@ const bit = (n: number): bigint => 1n << BigInt(n);
 
 describe('CPU models', () => {
   it('each model has everything that the one before it has', () => {
-    for (let i = 1; i < CPU_MODELS.length; i++) {
-      const before = featureWord(CPU_MODELS[i - 1]!);
-      expect(featureWord(CPU_MODELS[i]!) & before).toBe(before);
+    for (let i = 1; i < cpuModels.length; i++) {
+      const before = featureWord(cpuModels[i - 1]!);
+      expect(featureWord(cpuModels[i]!) & before).toBe(before);
     }
   });
 

@@ -1,12 +1,9 @@
 /**
- * CPU models that a machine can have. The names of the 64-bit ones are the micro-architecture levels of the x86-64 psABI (section 3.1.1,
- * table 3.1): a program built for a level runs on the model of that name. Each model has, beside what its level demands, the system
- * features that processors of its time had; CPUID (interp/wasm/cpuid.ts) tells exactly these, and the rest faults.
+ * What each CPU model has: what its micro-architecture level demands, and the system features that processors of its time had. CPUID
+ * (interp/wasm/cpuid.ts) tells exactly these, and the rest faults.
  */
+import type { CpuModel } from '../contract/cpumodels.ts';
 import * as F from './interp/wasm/features.ts';
-
-export const CPU_MODELS = ['i686', 'x86-64', 'x86-64-v2', 'x86-64-v3'] as const;
-export type CpuModel = (typeof CPU_MODELS)[number];
 
 const BASE = [F.FEAT_NX];
 const X86_64 = [...BASE, F.FEAT_LM, F.FEAT_SYSCALL];

@@ -1,3 +1,5 @@
+import type { CpuModel } from '../contract/cpumodels.ts';
+
 /** A drive bay of the `pc` machine; whether a medium is in it is the BlockDevice's business. */
 export interface DriveBay {
   /** ide0..ide3 (primary master, primary slave, secondary master, secondary slave), fd0, fd1. */
@@ -19,6 +21,7 @@ export interface MachineDefinition {
   name: string;
   /** RFC 4122, for SMBIOS. */
   uuid: string;
+  cpuModel: CpuModel;
   /** Bytes, a multiple of 1 MiB. */
   ramBytes: number;
   /** Bytes, a power of two from 1 MiB to 32 MiB. */

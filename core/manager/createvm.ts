@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { defaultCpuModel } from '../contract/cpumodels.ts';
 import { type Drive, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
 import { copyImage, createRawDisk } from '../platform/diskfile.ts';
@@ -87,7 +88,7 @@ export async function createVm<T>(
     description: create.description ?? '',
     createdAt: new Date().toISOString(),
     os: create.os ?? parts.os,
-    cpu: {},
+    cpu: { model: create.cpuModel ?? defaultCpuModel },
     memoryMiB: create.memoryMiB,
     boot: { order, menu: create.bootMenu ?? false, kernel },
     drives,

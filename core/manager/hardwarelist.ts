@@ -1,3 +1,4 @@
+import type { CpuModel } from '../contract/cpumodels.ts';
 import type { HardwareItem, VmConfig } from '../contract/vm.ts';
 
 const places: Record<string, string> = {
@@ -9,11 +10,18 @@ const places: Record<string, string> = {
   fd1: 'Floppy drive B',
 };
 
+const cpuDetails: { [M in CpuModel]: string } = {
+  i686: '32-bit: MMX, SSE, SSE2, PAE',
+  'x86-64': '64-bit: SSE2',
+  'x86-64-v2': '64-bit: SSE4.2, POPCNT, AES',
+  'x86-64-v3': '64-bit: AVX2, BMI2, FMA, AES',
+};
+
 /** What the machine is made of, for people. */
 export function hardwareList(config: VmConfig): HardwareItem[] {
   const items: HardwareItem[] = [
     { id: 'machine', kind: 'machine', label: 'PC (i440FX, PIIX3)', detail: 'ACPI, PCI, ISA' },
-    { id: 'cpu', kind: 'cpu', label: '1 processor, i686', detail: 'Pentium III class: MMX, SSE, SSE2, PAE' },
+    { id: 'cpu', kind: 'cpu', label: `1 processor, ${config.cpu.model}`, detail: cpuDetails[config.cpu.model] },
     { id: 'memory', kind: 'memory', label: `${config.memoryMiB} MiB`, detail: 'RAM' },
     {
       id: 'firmware',

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Interpreter } from '../cpu/interp/interpreter.ts';
@@ -21,6 +22,11 @@ const port = data.port as MessagePort;
 const post = (message: FromMachine) => port.postMessage(message);
 const mailbox = new Mailbox(data.memory);
 
+/** 32 bits from the host's generator, for RDRAND and RDSEED. */
+function hostRandom(): number {
+  return randomBytes(4).readUInt32LE();
+}
+
 function main(): void {
   const log = createLogger((level, scope, message) => post({ t: 'log', level, scope, message }));
   const { definition } = data;
@@ -42,7 +48,16 @@ function main(): void {
     definition: data.definition,
     clock,
     log,
-    createAccelerator: (bus) => new Interpreter({ memory: data.memory, wasm: data.cpuWasm, bus, log: log.child('cpu') }),
+    createAccelerator: (bus) =>
+      new Interpreter({
+        memory: data.memory,
+        wasm: data.cpuWasm,
+        bus,
+        log: log.child('cpu'),
+        model: data.definition.cpuModel,
+        // A machine that is to run the same way twice draws the same numbers twice.
+        ...(counted ? {} : { random: hostRandom }),
+      }),
     drive: (id) => (counted ? new TimedDrive(drives.get(id)!, counted, waitForHost) : drives.get(id)!),
     serial: (index) => serials[index]!,
     debugConsole: debug,

@@ -259,6 +259,7 @@ export class VmHost {
     return {
       name: config.name,
       uuid: config.id,
+      cpuModel: config.cpu.model,
       ramBytes: config.memoryMiB * 1024 * 1024,
       vramBytes: config.display.vramMiB * 1024 * 1024,
       bios,

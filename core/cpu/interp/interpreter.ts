@@ -1,3 +1,4 @@
+import type { CpuModel } from '../../contract/cpumodels.ts';
 import { MAILBOX_BASE } from '../../memory/layout.ts';
 import type { Logger } from '../../util/logger.ts';
 import type { Accelerator, CpuBus, CpuExit } from '../accelerator.ts';
@@ -5,7 +6,6 @@ import type { CpuState, CpuStateV1 } from '../cpustate.ts';
 import { type DebugSettings, type DebugStop, MAX_BREAKPOINTS, MAX_WATCHPOINTS, type Watchpoint } from '../debugcontrol.ts';
 import { RipSampler } from '../ripsampler.ts';
 import { type AcceleratorStatistics, type CodeBits, emptyStatistics } from '../statistics.ts';
-import type { CpuModel } from '../models.ts';
 import { seededRandom } from '../seededrandom.ts';
 import { StateBlock } from './stateblock.ts';
 import {

@@ -2,9 +2,10 @@
  * CpuState <-> the state block in shared memory (wasm/stateoffsets.ts). Flags go through the module's getEflags/setEflags because the
  * arithmetic ones are lazy there.
  */
+import type { CpuModel } from '../../contract/cpumodels.ts';
 import { CPU_STATE_BASE, CPU_STATE_SIZE } from '../../memory/layout.ts';
 import { type CpuState, type CpuStateV1, migrateCpuState, type SegmentState } from '../cpustate.ts';
-import { type CpuModel, featureWord } from '../models.ts';
+import { featureWord } from '../models.ts';
 import * as O from './wasm/stateoffsets.ts';
 
 /** MSR number -> offset in the state block. Those with a CpuState field of their own (EFER, TSC) are not here. */

@@ -48,6 +48,7 @@ export class TestMachine {
       definition: {
         name: 'test',
         uuid: '00000000-0000-4000-8000-000000000001',
+        cpuModel: 'i686',
         ramBytes: 16 << 20,
         vramBytes: 1 << 20,
         bios: firmware('bios-256k.bin'),

@@ -286,6 +286,7 @@ export const en = {
     os: 'Operating system',
     name: 'Name',
     memory: 'Memory',
+    cpu: 'Processor',
     disk: 'Disk',
     editOf: 'Edit {what}',
   },
@@ -317,6 +318,21 @@ export const en = {
     },
     bootable: 'bootable',
     notBootable: 'not bootable',
+  },
+  cpu: {
+    label: 'Processor',
+    model: {
+      i686: 'i686 (32-bit)',
+      'x86-64': 'x86-64 (64-bit)',
+      'x86-64-v2': 'x86-64-v2 (64-bit)',
+      'x86-64-v3': 'x86-64-v3 (64-bit)',
+    },
+    text: {
+      i686: 'A 32-bit processor with SSE2, for 32-bit and older systems',
+      'x86-64': 'The first 64-bit processors: SSE2 and nothing newer',
+      'x86-64-v2': 'For nearly every 64-bit system: adds SSE4.2, POPCNT and AES',
+      'x86-64-v3': 'For programs that need it: adds AVX2, BMI and FMA',
+    },
   },
   memory: {
     label: 'Memory',

@@ -288,6 +288,7 @@ export const zhCN: Messages = {
     os: '操作系统',
     name: '名称',
     memory: '内存',
+    cpu: '处理器',
     disk: '磁盘',
     editOf: '编辑{what}',
   },
@@ -315,6 +316,21 @@ export const zhCN: Messages = {
     },
     bootable: '可启动',
     notBootable: '不可启动',
+  },
+  cpu: {
+    label: '处理器',
+    model: {
+      i686: 'i686（32 位）',
+      'x86-64': 'x86-64（64 位）',
+      'x86-64-v2': 'x86-64-v2（64 位）',
+      'x86-64-v3': 'x86-64-v3（64 位）',
+    },
+    text: {
+      i686: '带 SSE2 的 32 位处理器，适合 32 位和较旧的系统',
+      'x86-64': '最早的 64 位处理器：只有 SSE2，没有更新的指令',
+      'x86-64-v2': '适合几乎所有 64 位系统：增加 SSE4.2、POPCNT 和 AES',
+      'x86-64-v3': '供需要它的程序使用：增加 AVX2、BMI 和 FMA',
+    },
   },
   memory: {
     label: '内存',

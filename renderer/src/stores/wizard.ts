@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia';
 import { computed, ref } from 'vue';
+import { type CpuModel, defaultCpuModel } from '../../../core/contract/cpumodels.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
@@ -21,6 +22,7 @@ export interface WizardDraft {
   nameTouched: boolean;
   os: string;
   memoryMiB: number;
+  cpuModel: CpuModel;
   memoryTouched: boolean;
   disk: 'none' | 'new';
   diskTouched: boolean;
@@ -49,6 +51,7 @@ export const useWizard = defineStore('wizard', () => {
       nameTouched: false,
       os: '',
       memoryMiB: settings.current.defaultMemoryMiB,
+      cpuModel: defaultCpuModel,
       memoryTouched: false,
       disk: 'new',
       diskTouched: false,
@@ -95,6 +98,7 @@ export const useWizard = defineStore('wizard', () => {
       name: d.name.trim(),
       ...(d.os ? { os: d.os } : {}),
       memoryMiB: d.memoryMiB,
+      cpuModel: d.cpuModel,
       source,
       newDisk: d.disk === 'new' ? { sizeBytes: Math.round((d.diskGiB * 1024 ** 3) / 512) * 512 } : null,
     };

@@ -163,6 +163,9 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
   expect(get('summary-file').textContent).toContain('/srv/images/debian.iso');
   await press(get('wizard-go-system'));
   await fill('vm-name', 'Fits');
+  const cpu = get('cpu-model') as HTMLSelectElement;
+  cpu.value = 'x86-64-v2';
+  cpu.dispatchEvent(new Event('change'));
   await press(get('wizard-go-summary'));
   await press(get('wizard-create'));
   await arrive(router, 'machine');
@@ -170,6 +173,7 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
     name: 'Fits',
     os: 'Debian GNU/Linux 12',
     memoryMiB: 512,
+    cpuModel: 'x86-64-v2',
     source: { type: 'iso', path: '/srv/images/debian.iso' },
     newDisk: { sizeBytes: 20 * 1024 ** 3 },
   });
@@ -212,13 +216,18 @@ test('hardware changes are sent as a patch of what changed only, and media chang
     .querySelector('input')!
     .dispatchEvent(new Event('blur', { bubbles: true }));
   await settle();
+  const cpu = get('cpu-model') as HTMLSelectElement;
+  expect(cpu.value).toBe('i686');
+  cpu.value = 'x86-64';
+  cpu.dispatchEvent(new Event('change'));
   await press(get('boot-disk-up'));
   get('hardware-form').dispatchEvent(new Event('submit', { cancelable: true }));
   await settle();
   expect(calls.find((each) => each.method === 'vm.update')?.params).toMatchObject({
-    patch: { memoryMiB: 256, boot: { order: ['disk', 'cdrom'] } },
+    patch: { memoryMiB: 256, cpu: { model: 'x86-64', count: 1 }, boot: { order: ['disk', 'cdrom'] } },
   });
   expect(Object.keys((calls.find((each) => each.method === 'vm.update')!.params as { patch: object }).patch)).toEqual([
+    'cpu',
     'memoryMiB',
     'boot',
   ]);

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { CpuModel } from '../../../core/contract/cpumodels.ts';
 import { type Drive, type VmConfig, vmConfigSchema } from '../../../core/contract/vm.ts';
 import type { RerunOptions } from '../../../core/vmprocess/machinemessages.ts';
 import { VmHost } from '../../../core/vmprocess/vmhost.ts';
@@ -14,6 +15,8 @@ export interface GuestOptions {
   kernel?: { path: string; initrd?: string; cmdline?: string };
   order?: VmConfig['boot']['order'];
   hpet?: boolean;
+  /** The 32-bit processor when absent. */
+  cpu?: CpuModel;
   /** Counts instructions for time and sleeps no time at all; with what to record, replay, and when to stop. */
   counted?: RerunOptions;
 }
@@ -43,7 +46,7 @@ export class Guest {
           id: '00000000-0000-4000-8000-000000000001',
           name: 'guest',
           createdAt: '2026-01-01T00:00:00Z',
-          cpu: {},
+          cpu: options.cpu ? { model: options.cpu } : {},
           memoryMiB: options.memoryMiB ?? 64,
           boot: {
             order: options.order ?? ['cdrom', 'floppy', 'disk'],
