@@ -1,7 +1,7 @@
 /**
  * kvm-unit-tests, the x86 tests of Linux's hypervisor developers: small kernels that check what a processor does and end by isa-debug-exit. They
- * are not part of this repository and nothing fetches them: configure and make them once for each architecture, put x86/*.flat into the folders
- * i386 and x86_64 of .cache/kvm-unit-tests, or name the folder that has those two in HYPERVUE_KVM_UNIT_TESTS. docs/conformance.md says which tests
+ * are not part of this repository and nothing fetches them: where their images (x86/*.flat) lie in the folders i386 and x86_64 of
+ * .cache/kvm-unit-tests they run; or name the folder that has those two in HYPERVUE_KVM_UNIT_TESTS. docs/conformance.md says which tests
  * don't apply and why.
  */
 import { existsSync } from 'node:fs';
