@@ -17,6 +17,7 @@ export const floors = {
   'core/net': 2,
   'core/vnc': 2,
   'core/machine': 3,
+  'core/debug': 3,
   'core/engine': 4,
   'core/platform': 4,
   'core/vmprocess': 5,

@@ -5,8 +5,10 @@ import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
 import { vmConfigSchema, type Drive, type VmConfig } from '../contract/vm.ts';
+import { type GdbArchitecture, gdbArchitecture, gdbArchitectures } from '../debug/registers.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import type { GdbAddress, GdbListener } from '../vmprocess/gdblistener.ts';
 import type { InputMessage } from '../vmprocess/machinemessages.ts';
 import { runtimePaths } from '../vmprocess/runtimepaths.ts';
 import type { StateHash } from '../vmprocess/statehash.ts';
@@ -27,7 +29,7 @@ export interface RunOptions {
   hash?: boolean;
   record?: string;
   replay?: string;
-  timeout: number;
+  timeout?: number;
   expect?: string;
   type?: string;
   keys: string[];
@@ -39,7 +41,15 @@ export interface RunOptions {
   quiet?: boolean;
   firmware?: string;
   wasm?: string;
+  /** True without a value. */
+  gdb?: GdbAddress | true;
+  gdbWait?: boolean;
+  gdbArch?: GdbArchitecture;
 }
+
+/** Port of `--gdb` without a value, as QEMU's -s. */
+const GDB_PORT = 1234;
+const DEFAULT_TIMEOUT = 60;
 
 /** Exit codes of the runner besides the guest's own from isa-debug-exit. */
 export const EXIT_TIMEOUT = 124;
@@ -119,6 +129,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
     machineThread: paths.machineThread,
     debugExit: true,
     unpaced: true,
+    startPaused: options.gdbWait ?? false,
     ...(countsInstructions(options)
       ? {
           rerun: {
@@ -145,6 +156,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
     stopped = state;
     finish(replay && state.hash !== replay.hash ? EXIT_DIVERGED : 0);
   });
+  let gdb: GdbListener | undefined;
   let serial = '';
   let finish!: (code: number) => void;
   const finished = new Promise<number>((resolve) => {
@@ -169,10 +181,18 @@ export async function runMachine(options: RunOptions): Promise<number> {
     if (options.expect && (serial.includes(options.expect) || vm.screenText()?.rows.some((row) => row.includes(options.expect!))))
       finish(0);
   };
-  const limit = setTimeout(() => finish(options.expect ? EXIT_TIMEOUT : 0), options.timeout * 1000);
+  // Nobody debugs against the clock.
+  const seconds = options.timeout ?? (options.gdb === undefined ? DEFAULT_TIMEOUT : undefined);
+  const limit = seconds === undefined ? undefined : setTimeout(() => finish(options.expect ? EXIT_TIMEOUT : 0), seconds * 1000);
   const poll = setInterval(seen, 100);
   try {
     await vm.start();
+    if (options.gdb !== undefined) {
+      const { GdbListener } = await import('../vmprocess/gdblistener.ts');
+      const address = options.gdb === true ? { type: 'tcp' as const, port: GDB_PORT } : options.gdb;
+      gdb = await GdbListener.open(address, vm.debug, options.gdbArch ?? gdbArchitecture(vm.config.cpu.model));
+      process.stderr.write(`${options.gdbWait ? 'waiting for gdb' : 'gdb can attach'}: ${gdb.command}\n`);
+    }
     vm.serial[0]!.onOutput = (bytes) => {
       process.stdout.write(bytes);
       serial = (serial + Buffer.from(bytes).toString('latin1')).slice(-65_536);
@@ -212,8 +232,16 @@ export async function runMachine(options: RunOptions): Promise<number> {
   } finally {
     clearTimeout(limit);
     clearInterval(poll);
+    await gdb?.close();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** A port number, or the path of a Unix socket. */
+export function gdbAddress(text: string): GdbAddress {
+  if (!/^\d+$/.test(text)) return { type: 'unix', path: path.resolve(text) };
+  if (Number(text) > 65535) throw new InvalidArgumentError('must be a port number below 65536 or a path');
+  return { type: 'tcp', port: Number(text) };
 }
 
 /** Adds `hypervue run` to the command line. */
@@ -247,7 +275,7 @@ export function addRunCommand(program: Command): void {
     .option('--record <file>', 'note every input and when it came, for a replay; with the clock of instructions')
     .option('--replay <file>', 'do again what was recorded, ignoring keyboard and serial input; ends with 123 when it came out differently')
     .option('--readonly', 'do not write to disks and floppies')
-    .option('--timeout <seconds>', 'stop after this long', number, 60)
+    .option('--timeout <seconds>', `stop after this long; ${DEFAULT_TIMEOUT} unless --gdb is given`, number)
     .option('--expect <text>', 'end with code 0 once this shows on serial or screen, with 124 when it does not in time')
     .option('--after <text>', 'wait for this on serial or screen before typing')
     .option('--keys <chord>', 'press keys, for example ctrl+alt+delete; may be repeated', collect, [])
@@ -255,6 +283,17 @@ export function addRunCommand(program: Command): void {
     .option('--screen', 'print the text screen at the end')
     .option('--screenshot <png>', 'save the picture at the end')
     .option('--cpu-state', 'print the CPU state as JSON at HLT with interrupts off, at debug-exit or at the end')
+    .option(
+      '--gdb [port|socket]',
+      `let gdb attach at this port of this computer (${GDB_PORT}; 0 takes a free one) or Unix socket`,
+      gdbAddress,
+    )
+    .option('-S, --gdb-wait', 'stop before the first instruction until gdb continues; with --gdb')
+    .addOption(
+      new Option('--gdb-arch <name>', 'registers that gdb sees and code it shows; x86-64 when the CPU model can run 64-bit code').choices([
+        ...gdbArchitectures,
+      ]),
+    )
     .option('--quiet', 'no log on standard error')
     .option('--firmware <folder>', 'folder with bios-256k.bin and vgabios-stdvga.bin')
     .option('--wasm <file>', 'compiled interpreter')

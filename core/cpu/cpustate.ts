@@ -81,3 +81,20 @@ export function migrateCpuState(state: CpuState | CpuStateV1): CpuState {
   if (state.version === 2) return state;
   return { ...state, version: 2, model: 'i686', ymmHigh: new Uint8Array(256) };
 }
+
+const EFER_LMA = 0x400n;
+/** Segment attributes: L (64-bit code) and D/B (32-bit). */
+const ATTR_L = 0x2000;
+const ATTR_DB = 0x4000;
+
+/** Width of the code that runs: 64-bit, 32-bit or 16-bit. The hidden part of CS decides, in every mode. */
+export function codeBits(state: CpuState): 16 | 32 | 64 {
+  const { attributes } = state.segments.cs;
+  if (state.efer & EFER_LMA && attributes & ATTR_L) return 64;
+  return attributes & ATTR_DB ? 32 : 16;
+}
+
+/** Linear address of the next instruction. */
+export function codeLinear(state: CpuState): bigint {
+  return codeBits(state) === 64 ? state.rip : (state.segments.cs.base + state.rip) & 0xffff_ffffn;
+}

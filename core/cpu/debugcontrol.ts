@@ -19,7 +19,8 @@ export interface DebugSettings {
 
 /** Why `run` gave 'debug'. */
 export type DebugStop =
-  | { cause: 'breakpoint' }
+  /** `address` is the linear one; it differs from RIP where the code segment has a base. */
+  | { cause: 'breakpoint'; address: bigint; rip: bigint }
   /** `watchpoint` is one of the settings; `address` the linear address that was touched. */
   | { cause: 'watchpoint'; watchpoint: Watchpoint; address: bigint }
   | { cause: 'step' };

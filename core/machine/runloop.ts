@@ -14,6 +14,8 @@ export interface RunLoopOptions {
   onShutdown(): void;
   /** HLT with nothing that could end it: interrupts off and no NMI source. Called once for each such HLT. */
   onHalted?(): void;
+  /** A host debugger's breakpoint, watchpoint or step ended the slice. */
+  onDebug?(): void;
 }
 
 /** The machine thread's loop: guest code, due timers, completed I/O, sleep while the guest halts. */
@@ -80,6 +82,7 @@ export class RunLoop {
     clock.ended(done);
     this.options.afterSlice();
     if (exit === 'shutdown') this.options.onShutdown();
+    else if (exit === 'debug') this.options.onDebug?.();
     else if (exit === 'halt') {
       if (done > 0 && !accelerator.interruptsEnabled) this.options.onHalted?.();
       clock.idle((ms) => mailbox.wait(ms));

@@ -2,6 +2,8 @@ import type { ErrorDto } from '../contract/errors.ts';
 import type { BlockInfo } from '../backend/block.ts';
 import type { BlockStatus } from '../backend/asyncblock.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
+import type { DebugStop } from '../cpu/debugcontrol.ts';
+import type { DebugRequest } from '../debug/debugrequest.ts';
 import type { LogLevel } from '../util/logger.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
@@ -42,13 +44,15 @@ export type InputMessage =
 
 export type ToMachine =
   | { t: 'command'; id: number; command: MachineCommand }
+  /** Answered with `done` as well. */
+  | { t: 'debug'; id: number; request: DebugRequest }
   | { t: 'blockDone'; drive: string; id: number; status: BlockStatus }
   | InputMessage;
 
 export type FromMachine =
   | { t: 'started' }
   | { t: 'failed'; error: ErrorDto }
-  | { t: 'done'; id: number; error?: ErrorDto; cpuState?: CpuState; stateHash?: StateHash }
+  | { t: 'done'; id: number; error?: ErrorDto; cpuState?: CpuState; stateHash?: StateHash; debug?: unknown }
   | { t: 'applied'; timed: TimedInput<InputMessage> }
   | { t: 'stopped'; stateHash: StateHash }
   | { t: 'block'; drive: string; id: number; op: 'read' | 'write' | 'flush'; offset: number; views: readonly Uint8Array[] }
@@ -61,6 +65,8 @@ export type FromMachine =
   | { t: 'tripleFault' }
   /** HLT with interrupts off. */
   | { t: 'halted' }
+  /** The guest stopped at what a debugger set. */
+  | { t: 'debugStop'; stop: DebugStop }
   | { t: 'pointerMode'; absolute: boolean }
   | { t: 'leds'; leds: number }
   | { t: 'log'; level: LogLevel; scope: string; message: string };

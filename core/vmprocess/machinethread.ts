@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Interpreter } from '../cpu/interp/interpreter.ts';
+import { GuestDebugger } from '../debug/guestdebugger.ts';
 import { Machine } from '../machine/machine.ts';
 import { InputSchedule } from '../machine/inputschedule.ts';
 import { InstructionClock, LATENCY_NS } from '../machine/instructionclock.ts';
@@ -101,6 +102,14 @@ function main(): void {
       machine.reset('hard');
     },
     onHalted: () => post({ t: 'halted' }),
+    onDebug: () => guestDebugger.stopped(),
+  });
+  const guestDebugger = new GuestDebugger({
+    accelerator: machine.accelerator,
+    memory: machine.guestMemory,
+    pause: () => loop.pause(),
+    resume: () => loop.resume(),
+    onStop: (stop) => post({ t: 'debugStop', stop }),
   });
 
   function drain(): void {
@@ -169,6 +178,13 @@ function main(): void {
         if (answer) done(answer);
       } catch (error) {
         done({ error: asHypervueError(error).toJSON() });
+      }
+    } else if (message.t === 'debug') {
+      const { id } = message;
+      try {
+        post({ t: 'done', id, debug: guestDebugger.handle(message.request) });
+      } catch (error) {
+        post({ t: 'done', id, error: asHypervueError(error).toJSON() });
       }
     } else if (message.t === 'blockDone') drives.get(message.drive)?.complete(message.id, message.status);
     else input(message);

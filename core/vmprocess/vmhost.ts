@@ -21,6 +21,7 @@ import { encodePng } from '../platform/png.ts';
 import { Emitter } from '../util/emitter.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { createLogger, type Logger } from '../util/logger.ts';
+import { DebugAccess } from './debugaccess.ts';
 import { DriveService } from './drives.ts';
 import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, RerunOptions, ToMachine } from './machinemessages.ts';
 import { RemoteInput } from './remoteinput.ts';
@@ -42,6 +43,8 @@ export interface VmHostOptions {
   checkMachine?: (fingerprint: string) => void;
   /** A halted guest with a clock of instructions sleeps no time at all. */
   unpaced?: boolean;
+  /** Start paused, before the first instruction, for a debugger. */
+  startPaused?: boolean;
 }
 
 /**
@@ -66,6 +69,8 @@ export class VmHost {
   readonly serial: SerialHub[] = [];
   readonly input: RemoteInput;
   state: VmStateName = 'off';
+  /** What the GDB stub and the profiler drive the machine through. */
+  readonly debug: DebugAccess;
   private readonly options: VmHostOptions;
   private readonly log: Logger;
   private readonly typist: Typist;
@@ -99,6 +104,15 @@ export class VmHost {
       (message) => this.post(message),
       () => ({ width: this.scanoutSource?.width ?? 1, height: this.scanoutSource?.height ?? 1 }),
     );
+    this.debug = new DebugAccess({
+      name: this.config.name,
+      state: () => this.state,
+      setState: (state) => this.setState(state),
+      onState: (listener) => this.onState.on(({ state }) => listener(state)),
+      ask: async (request) => (await this.ask((id) => ({ t: 'debug', id, request }), request.op)).debug,
+      reset: () => this.reset(),
+      forceOff: () => this.forceOff(),
+    });
     this.typist = new Typist(
       () => this.input,
       (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
@@ -156,6 +170,7 @@ export class VmHost {
       stillWanted();
       this.startedAt = performance.now();
       this.move('started');
+      if (this.options.startPaused) this.setState('paused');
       this.watch();
       // The guest may have been quick to write.
       if (this.hostFailure) this.hostError('disk', this.hostFailure);
@@ -177,6 +192,13 @@ export class VmHost {
 
   async resume(): Promise<void> {
     transition(this.state, 'resume', this.config.name);
+    if (this.debug.attached)
+      throw new HypervueError(
+        'invalid-state',
+        `a debugger holds ${this.config.name}`,
+        { object: this.config.name, operation: 'resume' },
+        'Continue in the debugger, or detach it.',
+      );
     this.hostFailure = undefined;
     // While the guest still stands: what did not fit before goes first, and when it does not fit yet the guest must not go on.
     if (!(await this.drives.retry()) && this.hostFailure) throw this.hostFailure;
@@ -305,7 +327,7 @@ export class VmHost {
         void this.threadDied(new Error(`the machine thread ended with code ${code}`));
       });
     });
-    await this.command('resume');
+    if (!this.options.startPaused) await this.command('resume');
   }
 
   private receive(message: FromMachine): void {
@@ -348,6 +370,9 @@ export class VmHost {
       case 'halted':
         this.onHalted.emit(null);
         break;
+      case 'debugStop':
+        this.debug.stopped(message.stop);
+        break;
       case 'pointerMode':
         this.input.setPointerMode(message.absolute);
         this.updateDisplayMode();
@@ -367,12 +392,16 @@ export class VmHost {
   }
 
   private command(command: MachineCommand): Promise<Extract<FromMachine, { t: 'done' }>> {
-    if (!this.port)
-      throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation: command });
+    return this.ask((id) => ({ t: 'command', id, command }), command);
+  }
+
+  /** Sends a request that the machine thread answers with `done`. */
+  private ask(message: (id: number) => ToMachine, operation: string): Promise<Extract<FromMachine, { t: 'done' }>> {
+    if (!this.port) throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation });
     const id = this.nextCommand++;
     return new Promise((resolve, reject) => {
       this.commands.set(id, { resolve, reject });
-      this.post({ t: 'command', id, command });
+      this.post(message(id));
     });
   }
 

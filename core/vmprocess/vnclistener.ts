@@ -1,8 +1,9 @@
-import { chmodSync, lstatSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { VncListen } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
+import { removeAbandonedSocket } from '../platform/abandonedsocket.ts';
 import { socketChannel } from '../platform/socketchannel.ts';
 
 /** RFC 6143 section 3: display n is TCP port 5900 + n. */
@@ -26,7 +27,7 @@ export class VncListener {
 
   /** Rejects with 'in-use' or 'permission-denied' naming the address. */
   static async open(listen: VncListen, accept: (channel: ByteChannel) => void): Promise<VncListener> {
-    if (listen.type === 'unix' && process.platform !== 'win32') await removeAbandoned(listen.path);
+    if (listen.type === 'unix') await removeAbandonedSocket(listen.path);
     const listener = new VncListener(listen, accept);
     await listener.bind();
     return listener;
@@ -62,22 +63,4 @@ export class VncListener {
         });
     });
   }
-}
-
-/** Removes a socket at which nobody listens any more, as a machine that was killed leaves it. Anything else stays, and binding then fails. */
-async function removeAbandoned(path: string): Promise<void> {
-  try {
-    if (!lstatSync(path).isSocket()) return;
-  } catch {
-    return;
-  }
-  const abandoned = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
-  });
-  if (abandoned) rmSync(path, { force: true });
 }

@@ -30,7 +30,7 @@ describe('breakpoints of the host', () => {
     const before = t.cpu.getState();
     for (let i = 0; i < 3; i++) {
       expect(go(t)).toBe('debug');
-      expect(t.cpu.takeDebugStop()).toEqual({ cause: 'breakpoint' });
+      expect(t.cpu.takeDebugStop()).toEqual({ cause: 'breakpoint', address: 0x10006n, rip: 0x10006n });
       expect(rip(t)).toBe(0x10006);
       t.cpu.armStep();
       expect(go(t)).toBe('debug');
@@ -67,7 +67,7 @@ describe('breakpoints of the host', () => {
     });
     t.cpu.setDebug({ breakpoints: [0x12341n], watchpoints: [] });
     expect(go(t)).toBe('debug');
-    expect(rip(t)).toBe(0x41);
+    expect(t.cpu.takeDebugStop()).toEqual({ cause: 'breakpoint', address: 0x12341n, rip: 0x41n });
   });
 
   it('stop at the first instruction of an interrupt handler when that is where it is', () => {

@@ -258,7 +258,7 @@ export class Interpreter implements Accelerator {
     this.module.hostForget();
     switch (cause) {
       case CAUSE_BREAKPOINT:
-        return { cause: 'breakpoint' };
+        return { cause: 'breakpoint', address: BigInt.asUintN(64, BigInt(this.linearPc())), rip: this.state.u64(S_RIP) };
       case CAUSE_WATCHPOINT:
         return watchpoint ? { cause: 'watchpoint', watchpoint, address } : { cause: 'step' };
       case CAUSE_STEP:

@@ -19,6 +19,8 @@ export interface GuestOptions {
   cpu?: CpuModel;
   /** Counts instructions for time and sleeps no time at all; with what to record, replay, and when to stop. */
   counted?: RerunOptions;
+  /** Stands before its first instruction, for a debugger. */
+  startPaused?: boolean;
 }
 
 export const drive = (id: Drive['id'], kind: Drive['kind'], file: string, readOnly = kind === 'cdrom'): Drive => ({
@@ -68,6 +70,7 @@ export class Guest {
       machineThread: new URL('../../../core/vmprocess/machinethread.ts', import.meta.url),
       debugExit: true,
       ...(options.counted ? { rerun: options.counted, unpaced: true } : {}),
+      startPaused: options.startPaused ?? false,
     });
     this.vm.onLog.on(({ level, scope, message }) => this.log.push(`${level} ${scope}: ${message}`));
   }
