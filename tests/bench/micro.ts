@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Guest } from '../guests/support/guest.ts';
+import { OUR_MODEL } from './support/emulators.ts';
 import { Markers, type Measured } from './support/markers.ts';
 import { bareImage, linuxProgram, type Width } from './support/programs.ts';
 import { Qemu } from './support/qemu.ts';
@@ -18,11 +19,8 @@ type Results = Map<string, Measured>;
 
 /** On the real machine in this process. `accel` is passed on as the machine takes it. */
 async function ours(accel: string, width: Width, names: string, percent: number): Promise<Results> {
-  const guest = new Guest({
-    memoryMiB: MEMORY_MIB,
-    kernel: { path: bareImage(width), cmdline: `${names} ${percent}` },
-    accel,
-  } as ConstructorParameters<typeof Guest>[0]);
+  const options = { memoryMiB: MEMORY_MIB, cpu: OUR_MODEL, kernel: { path: bareImage(width), cmdline: `${names} ${percent}` }, accel };
+  const guest = new Guest(options);
   let done = false;
   const markers = new Markers(process.pid, (line) => {
     done ||= line === 'done';

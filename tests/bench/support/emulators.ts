@@ -1,6 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { CpuModel } from '../../../core/contract/cpumodels.ts';
 import { linuxProgram, type Width } from './programs.ts';
+
+/** For both widths: what a 32-bit system finds on a 64-bit processor is part of what it costs. */
+export const OUR_MODEL: CpuModel = 'x86-64-v2';
 
 export type Accel = 'interp' | 'jit';
 
