@@ -163,7 +163,7 @@ export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): G
   });
   const makeEntry = (instruction: Instruction): Entry => {
     const operands = instruction.operands;
-    const modrm = operands.some((o) => /^[EGMR]/.test(o)) || instruction.vex;
+    const modrm = operands.some((o) => /^[EGMR]/.test(o)) || (instruction.vex && operands.length > 0);
     const direct = operands.some((o) => o[0] === 'O');
     const byte = operands.some((o) => /^(Eb|Gb|ab|Ob|Zb|b)$/.test(o)) && !/^mov[zs]x$/.test(instruction.mnemonic);
     const memoryOnly = operands.some((o) => o[0] === 'M');

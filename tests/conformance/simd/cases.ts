@@ -1,4 +1,5 @@
 /** Every instruction of the extensions after SSE2, in the notation of encode.ts. */
+import { AVX_LINES } from './avxcases.ts';
 import { type Case, parse } from './encode.ts';
 
 const LEGACY = `
@@ -103,4 +104,4 @@ const lines = (text: string): Case[] =>
     .filter((line) => line.trim() !== '')
     .map(parse);
 
-export const CASES: readonly Case[] = [...lines(LEGACY), ...lines(listed())];
+export const CASES: readonly Case[] = [...lines(LEGACY), ...lines(listed()), ...lines(AVX_LINES)];

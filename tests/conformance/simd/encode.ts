@@ -8,7 +8,7 @@
  *            U vector register in rm; G/B/E general register in reg, vvvv, rm or memory; R general register in rm; P/Q MMX register in reg, rm
  *            or memory; N MMX register in rm; M memory only; X memory with a vector index; I immediate byte; L vector register in immediate bits
  *            4..7. Operands of general registers are 32 bits wide, 64 with `w1`, `gb` bytes, `gv` also 16 bits.
- *  data      int f32 f64 f16: what vectors hold; options: flags=hex (undefined ones), relative, ud (also draw VEX fields that are wrong)
+ *  data      int f32 f64 f16: what vectors hold; options: flags=hex (undefined ones), relative, ud (also draw VEX fields that are wrong), bare (no ModRM byte)
  */
 import type { Random } from '../fp/record.ts';
 
@@ -134,7 +134,8 @@ export function encode(random: Random, c: Case, mode: 32 | 64): Encoded {
   if (vsib) {
     // [rdi + index * scale + disp8]
     base = 7;
-    index = vector();
+    // Even registers hold indices that stay inside the memory (harness.ts).
+    index = vector() & ~1;
     modrm = [0x44 | ((reg & 7) << 3), (random.below(4) << 6) | ((index & 7) << 3) | base, 0];
   } else if (memory) {
     base = mode === 64 && random.chance(30) ? 14 : POINTERS[random.below(2)]!;
@@ -160,7 +161,8 @@ export function encode(random: Random, c: Case, mode: 32 | 64): Encoded {
     if (c.map === 2) bytes.push(0x38);
     else if (c.map === 3) bytes.push(0x3a);
   }
-  bytes.push(c.opcode, ...modrm);
+  bytes.push(c.opcode);
+  if (!c.options.includes('bare')) bytes.push(...modrm);
   if (imm !== undefined) bytes.push(imm);
   return { bytes, wide: l === 1 };
 }

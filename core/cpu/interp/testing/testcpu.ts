@@ -41,6 +41,7 @@ export class TestCpu {
   onPortWrite: (port: number, value: number) => void = () => {};
   portValue: (port: number, size: number) => number = () => 0;
   vector = -1;
+  private featureWord: bigint | undefined;
   tsc = 0;
 
   constructor() {
@@ -77,15 +78,21 @@ export class TestCpu {
 
   /** Gives the processor these features and no others. Before anything runs. */
   features(...names: Feature[]): void {
-    const word = names.reduce((sum, name) => sum | (1n << BigInt(featureBit(name))), 0n);
-    new DataView(this.memory.buffer).setBigUint64(CPU_STATE_BASE + S_FEATURES, word, true);
+    this.featureWord = names.reduce((sum, name) => sum | (1n << BigInt(featureBit(name))), 0n);
+    this.setState(this.cpu.getState());
+  }
+
+  /** The state of a processor of a model, but with the features asked for. */
+  setState(state: CpuState): void {
+    this.cpu.setState(state);
+    if (this.featureWord !== undefined) new DataView(this.memory.buffer).setBigUint64(CPU_STATE_BASE + S_FEATURES, this.featureWord, true);
   }
 
   /** Changes named parts of the state. */
   patch(change: (state: CpuState) => void): void {
     const state = this.cpu.getState();
     change(state);
-    this.cpu.setState(state);
+    this.setState(state);
   }
 
   /** Flat 32-bit protected mode at CPL 0 with descriptors in GDT at 0x800, IDT at 0 whose 256 gates lead to HLT instructions at 0x3000 + 16 * vector. */

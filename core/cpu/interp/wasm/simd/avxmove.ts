@@ -58,7 +58,7 @@ function halfMove(rec: usize, op: u32, p: i32): void {
   if (op & 1) {
     needMem(rec);
     noVvvv(rec);
-    memWrite64(recSeg(rec), recOff(rec), load<u64>(regXmm(rec), op == 0x17 ? 8 : 0));
+    memWrite64(recSeg(rec), recOff(rec), load<u64>(regXmm(rec) + (op == 0x17 ? 8 : 0)));
     return;
   }
   let v: u64;

@@ -6,6 +6,7 @@ import { bitManip38, bitManipVex, countZeros } from '../bitmanipexec';
 import { recOff, recSeg } from '../ea';
 import { memWrite32, memWrite64 } from '../mem';
 import { OP_0F38, OP_0F3A, REC_OPCODE, REC_PFX_VEX, REC_PREFIX, REC_SIZES } from '../record';
+import { avxExec } from './avx';
 import { group15 } from './fxsave';
 import { mmxExec } from './mmx';
 import { isMem, P_66, P_F3, P_NONE, prefixClass, regGpr, undefinedOp } from './operand';
@@ -29,7 +30,7 @@ function execExtended(rec: usize, op: u32): void {
   const map = <i32>load<u16>(rec, REC_OPCODE) & 0x300;
   if (load<u8>(rec, REC_PREFIX) & REC_PFX_VEX) {
     if (op >= 0xf0 && map >= OP_0F38) bitManipVex(rec, op, map == OP_0F3A);
-    else undefinedOp();
+    else avxExec(rec);
     return;
   }
   if (map == OP_0F3A) exec3a(rec, op, prefixClass(rec));

@@ -135,7 +135,7 @@ export function exec3a(rec: usize, op: u32, p: i32): void {
     case 0x40:
     case 0x41: {
       const s = src128(rec);
-      dotProduct(op == 0x41 ? 53 : 24, d, s, VOUT, imm);
+      dotProduct(op == 0x41 ? 53 : 24, d, s, VOUT, imm, 16);
       v128.store(d, v128.load(VOUT));
       return;
     }

@@ -19,12 +19,12 @@ const K_NAN = 3;
 
 // @ts-ignore: decorator
 @inline
-function signBit(p: u32): u64 {
+export function signBit(p: u32): u64 {
   return p == 24 ? 0x80000000 : TOP_BIT;
 }
 // @ts-ignore: decorator
 @inline
-function infBits(p: u32): u64 {
+export function infBits(p: u32): u64 {
   return p == 24 ? 0x7f800000 : 0x7ff0000000000000;
 }
 // @ts-ignore: decorator
@@ -45,7 +45,7 @@ function bias(p: u32): i32 {
 }
 // @ts-ignore: decorator
 @inline
-function magnitude(v: u64, p: u32): u64 {
+export function magnitude(v: u64, p: u32): u64 {
   return v & (signBit(p) - 1);
 }
 export function isNan(v: u64, p: u32): bool {
@@ -71,7 +71,7 @@ function kind(v: u64, p: u32): i32 {
 /** Left-aligned significand of a finite nonzero number, exponent by exponentOf. */
 // @ts-ignore: decorator
 @inline
-function significand(v: u64, p: u32): u64 {
+export function significand(v: u64, p: u32): u64 {
   const m = magnitude(v, p);
   const f = m & (((<u64>1) << <u64>(p - 1)) - 1);
   if (f == m) return f << clz<u64>(f);
@@ -79,7 +79,7 @@ function significand(v: u64, p: u32): u64 {
 }
 // @ts-ignore: decorator
 @inline
-function exponentOf(v: u64, p: u32): i32 {
+export function exponentOf(v: u64, p: u32): i32 {
   const m = magnitude(v, p);
   const e = <i32>(m >> <u64>(p - 1));
   return (e == 0 ? 1 - (<i32>clz<u64>(m) - <i32>(64 - p)) : e) - bias(p);
@@ -153,7 +153,7 @@ export function softBinary(op: i32, a: u64, b: u64, p: u32): u64 {
 }
 
 /** A denormal result that is exact still underflows when that is unmasked or flushed. */
-function repack(v: u64, p: u32): u64 {
+export function repack(v: u64, p: u32): u64 {
   R.sign = <u32>((v & signBit(p)) != 0);
   R.exp = exponentOf(v, p);
   R.hi = significand(v, p);

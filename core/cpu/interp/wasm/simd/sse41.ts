@@ -4,7 +4,7 @@ import { beginSse, endSse, M } from './mxcsr';
 import { SCRATCH } from './operand';
 import { flushInput, isSnan, OP_ADD, OP_MUL, quietBit, softBinary } from './softfloat';
 
-/** Work space: 48 bytes. */
+/** Work space: 64 bytes. */
 const PAD: usize = SCRATCH + 256;
 
 /** All ones in the lanes whose bit is set in `bits`. */
@@ -100,31 +100,34 @@ export function roundLanes(p: u32, from: usize, out: usize, how: u32): void {
 }
 
 /**
- * DPPS and DPPD of 16 bytes into `out`: products selected by bits 4..7 of `select`, their sum to the lanes of bits 0..3. Each multiplication
- * and addition rounds and reports as an instruction of its own.
+ * DPPS and DPPD of `bytes` bytes (16 or 32) into `out`: in each half, products selected by bits 4..7 of `select`, their sum to the lanes of bits
+ * 0..3. Each multiplication and addition rounds and reports as an instruction of its own.
  */
-export function dotProduct(p: u32, a: usize, b: usize, out: usize, select: u32): void {
+export function dotProduct(p: u32, a: usize, b: usize, out: usize, select: u32, bytes: usize): void {
   beginSse();
   const step: usize = p == 53 ? 8 : 4;
-  let bit: u32 = 16;
-  for (let i: usize = 0; i < 16; i += step) {
+  for (let i: usize = 0; i < bytes; i += step) {
     let r: u64 = 0;
-    if (select & bit)
+    if (select & (16 << <u32>((i & 15) / step)))
       r = p == 53 ? softBinary(OP_MUL, load<u64>(a + i), load<u64>(b + i), 53) : softBinary(OP_MUL, <u64>load<u32>(a + i), <u64>load<u32>(b + i), 24);
     store<u64>(PAD + (i << 1), r);
-    bit <<= 1;
   }
   endSse();
-  let sum: u64;
   if (p == 53) {
-    sum = softBinary(OP_ADD, load<u64>(PAD), load<u64>(PAD, 16), 53);
-  } else {
-    const low = softBinary(OP_ADD, load<u64>(PAD), load<u64>(PAD, 8), 24);
-    const high = softBinary(OP_ADD, load<u64>(PAD, 16), load<u64>(PAD, 24), 24);
+    const sum = softBinary(OP_ADD, load<u64>(PAD), load<u64>(PAD, 16), 53);
     endSse();
-    sum = softBinary(OP_ADD, low, high, 24);
+    v128.store(out, v128.and(i64x2.splat(sum), laneMask64(select)));
+    return;
+  }
+  for (let i: usize = 0; i < bytes << 1; i += 32) {
+    const low = softBinary(OP_ADD, load<u64>(PAD + i), load<u64>(PAD + i, 8), 24);
+    store<u64>(PAD + i, softBinary(OP_ADD, load<u64>(PAD + i, 16), load<u64>(PAD + i, 24), 24), 8);
+    store<u64>(PAD + i, low);
   }
   endSse();
-  if (p == 53) v128.store(out, v128.and(i64x2.splat(sum), laneMask64(select)));
-  else v128.store(out, v128.and(i32x4.splat(<u32>sum), laneMask32(select)));
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const sum = softBinary(OP_ADD, load<u64>(PAD + (i << 1)), load<u64>(PAD + (i << 1), 8), 24);
+    v128.store(out + i, v128.and(i32x4.splat(<u32>sum), laneMask32(select)));
+  }
+  endSse();
 }

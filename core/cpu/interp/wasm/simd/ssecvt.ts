@@ -18,7 +18,7 @@ function roundDouble(x: f64, rc: u32): f64 {
 }
 
 /** To a 32-bit or, with `wide`, 64-bit integer. */
-function toInteger(v: u64, p: u32, rc: u32, wide: bool): i64 {
+export function toInteger(v: u64, p: u32, rc: u32, wide: bool): i64 {
   v = flushInput(v, p);
   if (!isNan(v, p)) {
     const x = p == 24 ? <f64>reinterpret<f32>(<u32>v) : reinterpret<f64>(v);
@@ -34,7 +34,7 @@ function toInteger(v: u64, p: u32, rc: u32, wide: bool): i64 {
 
 // @ts-ignore: decorator
 @inline
-function int32(v: u64, p: u32, rc: u32): u32 {
+export function int32(v: u64, p: u32, rc: u32): u32 {
   return <u32>toInteger(v, p, rc, false);
 }
 
