@@ -24,6 +24,7 @@ export interface RunOptions {
   append: string;
   readonly?: boolean;
   hpet?: boolean;
+  paravirt: boolean;
   clock?: 'host' | 'instructions';
   until?: number;
   hash?: boolean;
@@ -90,6 +91,7 @@ function runConfig(options: RunOptions): VmConfig {
     drives,
     display: {},
     hpet: options.hpet ?? false,
+    paravirt: options.paravirt,
     timekeeping: countsInstructions(options) ? 'instructions' : 'host',
     serial: [{ type: 'console' }, { type: 'none' }],
   });
@@ -263,6 +265,7 @@ export function addRunCommand(program: Command): void {
     .option('--kernel <file>', 'bzImage or multiboot ELF to boot directly')
     .option('--initrd <file>', 'initial RAM disk or multiboot module')
     .option('--append <text>', 'kernel command line', '')
+    .option('--no-paravirt', 'without what guests under KVM make use of: its clock, known frequencies')
     .option('--hpet', 'with a high precision event timer')
     .addOption(
       new Option('--clock <kind>', 'what time is made of: the same instructions executed make every run the same').choices([

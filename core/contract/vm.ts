@@ -81,6 +81,8 @@ export const vmConfigSchema = z.object({
   /** Where time comes from: the host's clock, or the instructions executed, which makes every run the same. */
   timekeeping: z.enum(['host', 'instructions']).default('host'),
   hpet: z.boolean().default(false),
+  /** Offers what guests under KVM make use of: its clock, known frequencies, the APIC timer's deadline mode. */
+  paravirt: z.boolean().default(true),
 });
 export type VmConfig = z.infer<typeof vmConfigSchema>;
 
@@ -131,6 +133,7 @@ export const vmPatchSchema = z
     clock: z.enum(['utc', 'localtime']),
     timekeeping: z.enum(['host', 'instructions']),
     hpet: z.boolean(),
+    paravirt: z.boolean(),
   })
   .partial();
 export type VmPatch = z.infer<typeof vmPatchSchema>;

@@ -26,6 +26,12 @@ export interface CpuBus {
   apicBaseChanged(value: number): void;
   /** Time stamp counter value; whole number. */
   readTsc(): number;
+  /** The guest's own counter, which is `readTsc` and a difference, was set to `value` now. */
+  tscWritten?(value: bigint): void;
+  /** RDMSR of a register that a chip of the board has: IA32_TSC_DEADLINE, KVM's clock. */
+  readMsr?(msr: number): bigint;
+  /** WRMSR to one; false when the value is not allowed. */
+  writeMsr?(msr: number, value: bigint): boolean;
 }
 
 /** Least argument of `endAfter`: compiled code may go this far before it looks at its budget again. */

@@ -37,6 +37,8 @@ export interface MachineDefinition {
   /** 0 to 2 16550A ports: COM1, COM2. */
   serialPorts: number;
   hpet: boolean;
+  /** Offers what guests under KVM make use of: its clock, frequencies, the APIC timer's deadline mode. */
+  paravirt: boolean;
   /**
    * What machine time is made of: the host's clock, or the instructions executed, so that every run is the same (InstructionClock). `startMs`: wall
    * time at the start, epoch milliseconds; `paced`: a halted guest sleeps for as long as on real hardware instead of no time at all.

@@ -19,6 +19,7 @@ import { InterruptHub } from '../devices/intc/interrupthub.ts';
 import { Ioapic } from '../devices/intc/ioapic.ts';
 import { Lapic } from '../devices/intc/lapic.ts';
 import { Pic } from '../devices/intc/pic.ts';
+import { KvmClock } from '../devices/paravirt/kvmclock.ts';
 import { DebugCon } from '../devices/platform/debugcon.ts';
 import { DebugExit } from '../devices/platform/debugexit.ts';
 import { Dma8237 } from '../devices/platform/dma8237.ts';
@@ -41,6 +42,7 @@ import { Fdc } from '../devices/storage/fdc.ts';
 import { Ide } from '../devices/storage/ide.ts';
 import { Hpet } from '../devices/timer/hpet.ts';
 import { Pit } from '../devices/timer/pit.ts';
+import { TSC_PER_NS, Tsc } from '../devices/timer/tsc.ts';
 import { Port61 } from '../devices/timer/port61.ts';
 import { type FloppyDriveType, Rtc } from '../devices/timer/rtc.ts';
 import { GuestMemory } from '../memory/guestmemory.ts';
@@ -57,8 +59,8 @@ import { floppyDriveType } from './floppytype.ts';
 import type { Deferred, MachineClock } from './machineclock.ts';
 import { installSmbios } from './smbios.ts';
 
-/** Guest-visible rate of the time stamp counter: one tick a nanosecond. */
-const TSC_PER_NS = 1;
+/** IA32_TSC_DEADLINE. */
+const MSR_TSC_DEADLINE = 0x6e0;
 const UART_IRQS = [4, 3] as const;
 /** Inputs of the I/O APIC that neither ISA nor PCI interrupts use. */
 const HPET_INPUTS = [20, 21, 22, 23] as const;
@@ -131,6 +133,8 @@ export class Machine {
     });
     this.pic = this.add(new Pic({ id: 'pic', ports, intr: this.hub.extInt, log: log.child('pic') }));
     this.hub.connectPic(this.pic);
+    const tsc = new Tsc(() => clock.now());
+    const kvmClock = definition.paravirt ? this.add(new KvmClock({ id: 'kvmclock', memory: this.guestMemory, clock, tsc })) : undefined;
     const bus: CpuBus = {
       portRead: (port, size) => ports.read(port, size),
       portWrite: (port, value, size) => ports.write(port, value, size),
@@ -139,6 +143,13 @@ export class Machine {
       acknowledgeInterrupt: () => this.hub.acknowledge(),
       apicBaseChanged: (value) => this.lapic.setBase(value),
       readTsc: () => clock.now() * TSC_PER_NS,
+      tscWritten: (value) => tsc.written(value),
+      readMsr: (msr) => (msr === MSR_TSC_DEADLINE ? this.lapic.tscDeadline : (kvmClock?.readMsr(msr) ?? 0n)),
+      writeMsr: (msr, value) => {
+        if (msr !== MSR_TSC_DEADLINE) return kvmClock?.writeMsr(msr, value) ?? false;
+        this.lapic.tscDeadline = value;
+        return true;
+      },
     };
     this.accelerator = options.createAccelerator(bus);
     clock.attach(this.accelerator);
@@ -150,6 +161,7 @@ export class Machine {
         id: 'lapic',
         mmio,
         clock,
+        tsc: definition.paravirt ? tsc : undefined,
         nmi: () => this.nmi.request(),
         init: () => this.requestInit(),
         broadcastEoi: (vector) => ioapic.endOfInterrupt(vector),

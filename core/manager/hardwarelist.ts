@@ -49,6 +49,8 @@ export function hardwareList(config: VmConfig): HardwareItem[] {
     });
   });
   items.push({ id: 'clock', kind: 'clock', label: 'Real-time clock', detail: config.clock === 'utc' ? 'UTC' : 'local time' });
+  if (config.paravirt)
+    items.push({ id: 'paravirt', kind: 'clock', label: 'Clock for guests that know they are virtual', detail: 'as under KVM' });
   if (config.timekeeping === 'instructions')
     items.push({ id: 'timekeeping', kind: 'clock', label: 'Passage of time', detail: 'by instructions executed: every run is the same' });
   if (config.hpet) items.push({ id: 'hpet', kind: 'clock', label: 'High-precision event timer', detail: '' });

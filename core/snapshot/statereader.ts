@@ -27,6 +27,13 @@ export class StateReader {
     return value;
   }
 
+  /** A 64-bit unsigned value. */
+  u64(key: string): bigint {
+    const value = this.fields[key];
+    if (typeof value !== 'bigint' || value !== BigInt.asUintN(64, value)) this.corrupt(key);
+    return value;
+  }
+
   byte(key: string): number {
     return this.number(key, 0, 0xff) & 0xff;
   }

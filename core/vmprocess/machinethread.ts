@@ -56,6 +56,7 @@ function main(): void {
         bus,
         log: log.child('cpu'),
         model: data.definition.cpuModel,
+        paravirt: data.definition.paravirt,
         // A machine that is to run the same way twice draws the same numbers twice.
         ...(counted ? {} : { random: hostRandom }),
       }),

@@ -299,6 +299,7 @@ export class VmHost {
         : undefined,
       serialPorts: config.serial.length,
       hpet: config.hpet,
+      paravirt: config.paravirt,
       time: counted ? { source: 'instructions', startMs: INSTRUCTION_CLOCK_START_MS, paced: !this.options.unpaced } : { source: 'host' },
       // A machine that is to be the same everywhere has no time zone.
       clockOffsetMs: config.clock === 'localtime' && !counted ? -new Date().getTimezoneOffset() * 60_000 : 0,

@@ -26,6 +26,7 @@ import {
   S_FAULT_VECTOR,
   S_INTR,
   S_NMI_PENDING,
+  S_PARAVIRT,
   S_RIP,
   S_SEG,
   SEG_BASE,
@@ -85,6 +86,8 @@ export interface InterpreterOptions {
   log: Logger;
   /** What CPUID tells and which instructions exist; the 32-bit processor when absent. */
   model?: CpuModel;
+  /** Tells the guest that it is virtual and offers KVM's clock and the APIC timer's deadline mode; the bus then answers their MSRs. */
+  paravirt?: boolean;
   /** 32 random bits for RDRAND and RDSEED; a fixed sequence when absent. */
   random?: () => number;
 }
@@ -127,6 +130,9 @@ export class Interpreter implements Accelerator {
         },
         apicBaseChanged: (value: number) => bus.apicBaseChanged(value),
         readTsc: () => bus.readTsc(),
+        tscWritten: (value: bigint) => bus.tscWritten?.(BigInt.asUintN(64, value)),
+        msrRead: (msr: number) => bus.readMsr?.(msr >>> 0) ?? 0n,
+        msrWrite: (msr: number, value: bigint) => (bus.writeMsr?.(msr >>> 0, BigInt.asUintN(64, value)) ? 1 : 0),
         randomWord: options.random ?? seededRandom(1),
       },
     }).exports as InterpreterModule;
@@ -135,6 +141,7 @@ export class Interpreter implements Accelerator {
     this.module.initialise();
     this.state.setU32(S_A20_MASK, 0xffffffff);
     this.state.setModel(options.model ?? 'i686');
+    this.state.setU32(S_PARAVIRT, options.paravirt ? 1 : 0);
     this.reset('hard');
   }
 
@@ -219,6 +226,7 @@ export class Interpreter implements Accelerator {
   setState(state: CpuState | CpuStateV1): void {
     this.state.write(state, this.bus.readTsc());
     this.module.refreshState();
+    this.bus.tscWritten?.(state.tsc);
   }
 
   get interruptsEnabled(): boolean {

@@ -16,6 +16,7 @@ const MSR_SLOTS: readonly (readonly [number, number])[] = [
   [0x2a, O.S_MSR_MISC + 8],
   [0x3a, O.S_MSR_MISC + 16],
   [0x119, O.S_MSR_MISC + 24],
+  [0x3b, O.S_MSR_MISC + 32],
   [0x174, O.S_MSR_SYSENTER_CS],
   [0x175, O.S_MSR_SYSENTER_ESP],
   [0x176, O.S_MSR_SYSENTER_EIP],

@@ -4,21 +4,24 @@ import { Ioapic } from './ioapic.ts';
 import { InterruptHub } from './interrupthub.ts';
 import { Lapic } from './lapic.ts';
 import { Pic } from './pic.ts';
+import { Tsc } from '../timer/tsc.ts';
 
 const LAPIC = 0xfee00000;
 const IOAPIC = 0xfec00000;
 
-function board() {
+function board(deadlines = false) {
   const bench = new Bench();
   const events: string[] = [];
   let intr = false;
   const hub = new InterruptHub((level) => {
     intr = level;
   });
+  const tsc = new Tsc(() => bench.clock.now());
   const lapic: Lapic = new Lapic({
     id: 'lapic',
     mmio: bench.mmio,
     clock: bench.clock,
+    tsc: deadlines ? tsc : undefined,
     nmi: () => events.push('nmi'),
     init: () => events.push('init'),
     broadcastEoi: (vector) => ioapic.endOfInterrupt(vector),
@@ -46,7 +49,7 @@ function board() {
   };
   /** Turned on, spurious vector FFh. */
   const enable = () => write(0xf0, 0x1ff);
-  return { bench, events, hub, lapic, ioapic, pic, write, read, redirect, entry, enable, intr: () => intr };
+  return { tsc, bench, events, hub, lapic, ioapic, pic, write, read, redirect, entry, enable, intr: () => intr };
 }
 
 test('after reset the 8259 gets through, and it stops when LINT0 is masked', () => {
@@ -323,4 +326,69 @@ test('any access to the windows leaves a state that restores', () => {
   other.ioapic.restore(structuredClone(ioapic.save()));
   expect(other.lapic.save()).toEqual(lapic.save());
   expect(other.ioapic.save()).toEqual(ioapic.save());
+});
+
+const DEADLINE_MODE = 2 << 17;
+
+test('the timer fires when the time stamp counter comes to its deadline, once', () => {
+  const { bench, tsc, lapic, hub, write, read, enable, intr } = board(true);
+  enable();
+  tsc.written(5_000n);
+  write(0x320, 0x41 | DEADLINE_MODE);
+  expect(read(0x320)).toBe(0x41 | DEADLINE_MODE);
+  lapic.tscDeadline = 105_000n;
+  bench.clock.advance(99_999);
+  expect([intr(), lapic.tscDeadline]).toEqual([false, 105_000n]);
+  bench.clock.advance(1);
+  expect([intr(), lapic.tscDeadline]).toEqual([true, 0n]);
+  expect(hub.acknowledge()).toBe(0x41);
+  write(0xb0, 0);
+  bench.clock.advance(1_000_000_000);
+  expect(intr()).toBe(false);
+  // One that has passed fires at once; 0 disarms; the counting registers do nothing.
+  lapic.tscDeadline = 1n;
+  bench.clock.advance(1);
+  expect(hub.acknowledge()).toBe(0x41);
+  write(0xb0, 0);
+  lapic.tscDeadline = tsc.at(bench.clock.now()) + 1000n;
+  lapic.tscDeadline = 0n;
+  write(0x380, 500);
+  expect(read(0x390)).toBe(0);
+  bench.clock.advance(1_000_000);
+  expect(intr()).toBe(false);
+});
+
+test('a deadline follows the counter when the guest sets it, and is forgotten with its mode', () => {
+  const { bench, tsc, lapic, write, enable, intr } = board(true);
+  enable();
+  write(0x320, 0x41 | DEADLINE_MODE);
+  lapic.tscDeadline = 1_000_000n;
+  tsc.written(999_000n);
+  bench.clock.advance(1000);
+  expect(intr()).toBe(true);
+  lapic.tscDeadline = 2_000_000n;
+  write(0x320, 0x41);
+  expect(lapic.tscDeadline).toBe(0n);
+  lapic.tscDeadline = 3_000_000n;
+  expect(lapic.tscDeadline).toBe(0n);
+});
+
+test('without a counter to compare with there is no deadline mode', () => {
+  const { write, read, enable } = board();
+  enable();
+  write(0x320, 0x41 | DEADLINE_MODE);
+  expect(read(0x320)).toBe(0x41);
+});
+
+test('a saved deadline goes on', () => {
+  const from = board(true);
+  from.enable();
+  from.write(0x320, 0x41 | DEADLINE_MODE);
+  from.lapic.tscDeadline = 5_000n;
+  const to = board(true);
+  to.lapic.restore(from.lapic.save());
+  to.bench.clock.advance(4_999);
+  expect(to.intr()).toBe(false);
+  to.bench.clock.advance(1);
+  expect(to.intr()).toBe(true);
 });

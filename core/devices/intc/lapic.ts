@@ -10,7 +10,8 @@ import { StateReader } from '../../snapshot/statereader.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/logger.ts';
 import type { LocalApicPort } from './interrupthub.ts';
-import { LapicTimer } from './lapictimer.ts';
+import type { Tsc } from '../timer/tsc.ts';
+import { LapicTimer, type LapicTimerMode } from './lapictimer.ts';
 import { VectorSet } from './lapicvectors.ts';
 
 export const LAPIC_DEFAULT_BASE = 0xfee00000;
@@ -47,7 +48,10 @@ const TIMER_DIVIDE = 0x3e0;
 const VERSION_VALUE = 0x00050014;
 // Local vector table (11.5.1).
 const LVT_MASKED = 1 << 16;
-const LVT_TIMER_PERIODIC = 1 << 17;
+const LVT_TIMER_MODE_SHIFT = 17;
+const TIMER_MODES: readonly LapicTimerMode[] = ['one-shot', 'periodic', 'deadline', 'one-shot'];
+/** Writable in the timer's entry when it knows deadline mode. */
+const LVT_TIMER_DEADLINE = 1 << 18;
 const LVT_OFFSETS = [LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR] as const;
 /** Writable bits of each entry, in the order of LVT_OFFSETS. */
 const LVT_WRITABLE = [0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
@@ -83,6 +87,8 @@ export interface LapicOptions {
   id: string;
   mmio: MmioBus;
   clock: Clock;
+  /** With it the timer has a deadline mode, as CPUID then says. */
+  tsc?: Tsc | undefined;
   /** The processor's NMI input. */
   nmi: () => void;
   /** An INIT message arrived: the processor restarts at its reset vector. */
@@ -120,12 +126,21 @@ export class Lapic implements Device, LocalApicPort {
   constructor(options: LapicOptions) {
     this.id = options.id;
     this.options = options;
-    this.timer = new LapicTimer(options.clock, () => this.localInterrupt(0));
+    this.timer = new LapicTimer(options.clock, () => this.localInterrupt(0), options.tsc);
     this.reset();
   }
 
   onChange(listener: () => void): void {
     this.listener = listener;
+  }
+
+  /** IA32_TSC_DEADLINE. */
+  get tscDeadline(): bigint {
+    return this.timer.deadline;
+  }
+
+  set tscDeadline(value: bigint) {
+    this.timer.deadline = value;
   }
 
   /** WRMSR to IA32_APIC_BASE: bits 12..35 are the window's page, bit 11 turns the APIC on. */
@@ -362,10 +377,10 @@ export class Lapic implements Device, LocalApicPort {
   }
 
   private writeLvt(index: number, value: number): void {
-    let entry = value & LVT_WRITABLE[index]!;
+    let entry = value & (LVT_WRITABLE[index]! | (index === 0 && this.options.tsc ? LVT_TIMER_DEADLINE : 0));
     if (!(this.svr & SVR_ENABLED)) entry |= LVT_MASKED;
     this.lvt[index] = entry;
-    if (index === 0) this.timer.setPeriodic((entry & LVT_TIMER_PERIODIC) !== 0);
+    if (index === 0) this.timer.setMode(TIMER_MODES[(entry >> LVT_TIMER_MODE_SHIFT) & 3]!);
   }
 
   /** A source of the local vector table fires. */

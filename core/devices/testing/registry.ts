@@ -12,6 +12,7 @@ import { VmMouse } from '../input/vmmouse.ts';
 import { Ioapic } from '../intc/ioapic.ts';
 import { Lapic } from '../intc/lapic.ts';
 import { Pic } from '../intc/pic.ts';
+import { KvmClock, MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_WALL_CLOCK_NEW } from '../paravirt/kvmclock.ts';
 import { DebugCon } from '../platform/debugcon.ts';
 import { DebugExit } from '../platform/debugexit.ts';
 import { Dma8237 } from '../platform/dma8237.ts';
@@ -27,6 +28,7 @@ import { Hpet } from '../timer/hpet.ts';
 import { Pit } from '../timer/pit.ts';
 import { Port61 } from '../timer/port61.ts';
 import { Rtc } from '../timer/rtc.ts';
+import { Tsc } from '../timer/tsc.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
 import { FakeBlockDevice } from './fakeblock.ts';
 
@@ -47,6 +49,17 @@ export const deviceRegistry: DeviceEntry[] = [
       pic.acknowledge();
       // The levels belong to other chips and outlive this one's reset.
       for (const input of pic.inputs) input.set(false);
+    },
+  }),
+  entry({
+    name: 'KvmClock',
+    // Time goes on.
+    kept: ['now'],
+    create: (bench) => new KvmClock({ id: 'kvmclock', memory: bench.memory, clock: bench.clock, tsc: new Tsc(() => bench.clock.now()) }),
+    mutate(kvmClock, bench) {
+      bench.clock.advance(5_000_000);
+      kvmClock.writeMsr(MSR_KVM_WALL_CLOCK_NEW, 0x1000n);
+      kvmClock.writeMsr(MSR_KVM_SYSTEM_TIME_NEW, 0x2001n);
     },
   }),
   entry({

@@ -59,6 +59,7 @@ export class TestMachine {
         directBoot: undefined,
         serialPorts: 1,
         hpet: false,
+        paravirt: false,
         time: { source: 'host' },
         clockOffsetMs: 0,
         debugExit: true,

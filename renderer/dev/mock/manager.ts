@@ -110,6 +110,7 @@ export class MockManager {
           clock: 'utc',
           timekeeping: 'host',
           hpet: false,
+          paravirt: true,
         },
         stats: live ? this.stats(i) : null,
         thumbnailVersion: i % 6 === 2 ? 0 : 1,

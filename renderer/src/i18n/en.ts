@@ -183,6 +183,8 @@ export const en = {
     clock: 'Hardware clock',
     clockText: 'Linux and Unix expect UTC, DOS and Windows local time',
     advanced: 'Advanced',
+    paravirt: 'Tell the guest that it is virtual',
+    paravirtText: 'As KVM does, so that it takes its time from the machine instead of measuring it',
     timekeeping: 'Passage of time',
     timekeepingText: 'By instructions every run of the machine is the same; its clock starts on 1 January 2026',
     timeHost: 'As on the host',

@@ -185,6 +185,8 @@ export const zhCN: Messages = {
     clock: '硬件时钟',
     clockText: 'Linux 和 Unix 使用 UTC，DOS 和 Windows 使用本地时间',
     advanced: '高级',
+    paravirt: '告知客户机其运行在虚拟机中',
+    paravirtText: '与 KVM 相同的接口，客户机直接从虚拟机获取时间，无需自行测量',
     timekeeping: '时间流逝',
     timekeepingText: '按指令计时时，虚拟机的每次运行完全相同；其时钟从 2026 年 1 月 1 日开始',
     timeHost: '跟随宿主机',

@@ -15,6 +15,7 @@ export interface GuestOptions {
   kernel?: { path: string; initrd?: string; cmdline?: string };
   order?: VmConfig['boot']['order'];
   hpet?: boolean;
+  paravirt?: boolean;
   /** The 32-bit processor when absent. */
   cpu?: CpuModel;
   /** Counts instructions for time and sleeps no time at all; with what to record, replay, and when to stop. */
@@ -60,6 +61,7 @@ export class Guest {
           display: {},
           serial: [{ type: 'console' }, { type: 'none' }],
           hpet: options.hpet ?? false,
+          paravirt: options.paravirt ?? true,
           timekeeping: options.counted ? 'instructions' : 'host',
         }),
         folder: this.folder,

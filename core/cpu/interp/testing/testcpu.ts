@@ -44,7 +44,8 @@ export class TestCpu {
   private featureWord: bigint | undefined;
   tsc = 0;
 
-  constructor() {
+  /** `bus`: members besides the plain ones. */
+  constructor(options: { paravirt?: boolean; bus?: Partial<CpuBus> } = {}) {
     this.map.mapRam(0, GUEST_RAM_BASE, RAM_BYTES);
     this.guest = new GuestMemory(this.memory, this.map, RAM_BYTES);
     this.ram = new Uint8Array(this.memory.buffer, GUEST_RAM_BASE, RAM_BYTES);
@@ -66,8 +67,9 @@ export class TestCpu {
       },
       apicBaseChanged: () => {},
       readTsc: () => this.tsc,
+      ...options.bus,
     };
-    this.cpu = new Interpreter({ memory: this.memory, wasm: cpuModule(), bus, log: nullLogger });
+    this.cpu = new Interpreter({ memory: this.memory, wasm: cpuModule(), bus, log: nullLogger, paravirt: options.paravirt ?? false });
     this.guest.onCodeWrite((offset) => this.cpu.invalidateCode(offset));
     this.map.onChange(() => this.cpu.flushTlb());
   }

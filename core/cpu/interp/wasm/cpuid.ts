@@ -10,6 +10,7 @@ import {
   FEAT_XSAVEOPT,
 } from './features';
 import { hasFeature, physBits } from './model';
+import { paravirtLeaf, paravirtual, TSC_KHZ } from './paravirt';
 import { gpr32, setGpr32 } from './state';
 import { S_CODE_MODE, S_CR4, S_MSR_APIC_BASE, S_XCR0 } from './stateoffsets';
 import { CR4_OSXSAVE } from './sysstate';
@@ -45,6 +46,8 @@ const SSE2: u32 = 1 << 26;
 const FEATURES_EDX: u32 =
   FPU | DE | PSE | TSC | MSR | PAE | MCE | CX8 | SEP | MTRR | PGE | MCA | CMOV | PAT | PSE36 | CLFSH | MMX | FXSR | SSE | SSE2;
 const HYPERVISOR_ECX: u32 = 0x80000000;
+/** Leaf 1 ECX: the APIC timer has a deadline mode. */
+const TSC_DEADLINE_ECX: u32 = 1 << 24;
 /** Leaf 1 ECX: the operating system has set CR4.OSXSAVE. */
 const OSXSAVE_ECX: u32 = 1 << 27;
 
@@ -56,7 +59,7 @@ const XSAVE_AVX: u32 = 256;
 
 const MAX_BASIC: u32 = 2;
 /** Processors with long mode. */
-const MAX_BASIC_64: u32 = 0xd;
+const MAX_BASIC_64: u32 = 0x16;
 const MAX_HYPERVISOR: u32 = 0x40000000;
 const MAX_EXTENDED: u32 = 0x80000008;
 const APIC_GLOBAL_ENABLE: u64 = 0x800;
@@ -97,6 +100,7 @@ function feature(n: i32, bit: u32): u32 {
 function features1c(): u32 {
   return (
     HYPERVISOR_ECX |
+    (paravirtual() ? TSC_DEADLINE_ECX : 0) |
     feature(FEAT_SSE3, 0) |
     feature(FEAT_PCLMUL, 1) |
     feature(FEAT_SSSE3, 9) |
@@ -120,6 +124,8 @@ function features1c(): u32 {
 function leaf7(): void {
   const ebx =
     feature(FEAT_FSGSBASE, 0) |
+    // IA32_TSC_ADJUST.
+    feature(FEAT_LM, 1) |
     feature(FEAT_BMI1, 3) |
     feature(FEAT_AVX2, 5) |
     feature(FEAT_SMEP, 7) |
@@ -175,6 +181,10 @@ export function cpuid(): void {
   // Intel processors answer leaves above the last basic one as that one.
   if (leaf > maxBasic && leaf < 0x40000000) leaf = maxBasic;
   if ((leaf >= 0x40000100 && leaf < 0x80000000) || leaf > MAX_EXTENDED) leaf = maxBasic;
+  if (leaf >= 0x40000000 && leaf < 0x80000000 && paravirtual()) {
+    paravirtLeaf(leaf);
+    return;
+  }
   switch (leaf) {
     case 0:
       // "GenuineIntel"
@@ -204,6 +214,14 @@ export function cpuid(): void {
     case 0xd:
       leafD(gpr32(1));
       break;
+    case 0x15:
+      // Crystal of the time stamp counter and the APIC timer: 1 GHz, times one.
+      result(1, 1, TSC_KHZ * 1000, 0);
+      break;
+    case 0x16:
+      // Base and highest frequency, bus, in MHz.
+      result(TSC_KHZ / 1000, TSC_KHZ / 1000, 100, 0);
+      break;
     case 0x40000000:
       // Hypervisor leaf: highest leaf and a signature nobody attaches an interface to.
       result(MAX_HYPERVISOR, text(0x48, 0x79, 0x70, 0x65), text(0x72, 0x76, 0x75, 0x65), text(0x48, 0x79, 0x70, 0x65));
@@ -229,7 +247,7 @@ export function cpuid(): void {
       break;
     case 0x80000007:
       // Invariant TSC.
-      result(0, 0, 0, long ? 0x100 : 0);
+      result(0, 0, 0, long || paravirtual() ? 0x100 : 0);
       break;
     case 0x80000008:
       result(physBits() | ((long ? 48 : 32) << 8), 0, 0, 0);

@@ -30,6 +30,18 @@ export declare function acknowledgeInterrupt(): i32;
 // @ts-ignore: decorator
 @external('env', 'apicBaseChanged')
 export declare function apicBaseChanged(value: f64): void;
+/** MSRs of the board (paravirt.ts). */
+// @ts-ignore: decorator
+@external('env', 'msrRead')
+export declare function msrRead(msr: u32): u64;
+/** 0: the value is not allowed. */
+// @ts-ignore: decorator
+@external('env', 'msrWrite')
+export declare function msrWrite(msr: u32, value: u64): u32;
+/** The time stamp counter was set, to this value now. */
+// @ts-ignore: decorator
+@external('env', 'tscWritten')
+export declare function tscWritten(value: u64): void;
 // @ts-ignore: decorator
 @external('env', 'readTsc')
 export declare function readTsc(): f64;

@@ -2,10 +2,11 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { raiseFaultErr } from './fault';
 import { FEAT_LM, FEAT_NX, FEAT_RDTSCP, FEAT_SYSCALL } from './features';
-import { apicBaseChanged, readTsc } from './imports';
+import { apicBaseChanged, readTsc, tscWritten } from './imports';
 import { isCanonical } from './mem';
 import { hasFeature, physReserved } from './model';
 import { cr0 } from './paging';
+import { isBoardMsr, readBoardMsr, writeBoardMsr } from './paravirt';
 import {
   S_EFER,
   S_MSR_APIC_BASE,
@@ -44,6 +45,7 @@ const MSR_PLATFORM_ID: u32 = 0x17;
 const MSR_APIC_BASE: u32 = 0x1b;
 const MSR_EBL_CR_POWERON: u32 = 0x2a;
 const MSR_FEATURE_CONTROL: u32 = 0x3a;
+const MSR_TSC_ADJUST: u32 = 0x3b;
 const MSR_BIOS_UPDT_TRIG: u32 = 0x79;
 const MSR_BIOS_SIGN_ID: u32 = 0x8b;
 const MSR_MTRR_CAP: u32 = 0xfe;
@@ -72,6 +74,7 @@ const MISC_BIOS_SIGN: usize = 0;
 const MISC_EBL: usize = 8;
 const MISC_FEATURE_CONTROL: usize = 16;
 const MISC_BBL: usize = 24;
+const MISC_TSC_ADJUST: usize = 32;
 
 /** 8 variable ranges, fixed ranges, write combining. */
 const MTRR_CAP: u64 = 0x508;
@@ -168,6 +171,14 @@ export function timeStamp(): u64 {
 }
 export function setTimeStamp(v: u64): void {
   setSlot(S_MSR_TSC_OFFSET, v - <u64>readTsc());
+  tscWritten(v);
+}
+
+/** Sets the counter to `v`; IA32_TSC_ADJUST tells how far it was moved in all (SDM volume 3 section 18.17.3). */
+function writeTimeStamp(v: u64): void {
+  const at = S_MSR_MISC + MISC_TSC_ADJUST;
+  setSlot(at, slot(at) + v - timeStamp());
+  setTimeStamp(v);
 }
 
 export function readMsr(msr: u32): u64 {
@@ -216,6 +227,8 @@ export function readMsr(msr: u32): u64 {
   if (fixed >= 0) return slot(S_MSR_MTRR_FIXED + (<usize>fixed << 3));
   const long = longSlot(msr);
   if (long) return slot(long);
+  if (isBoardMsr(msr)) return readBoardMsr(msr);
+  if (msr == MSR_TSC_ADJUST && hasFeature(FEAT_LM)) return slot(S_MSR_MISC + MISC_TSC_ADJUST);
   raiseFaultErr(VEC_GP, 0);
   return 0;
 }
@@ -232,7 +245,7 @@ function gp(): void {
 export function writeMsr(msr: u32, v: u64): void {
   switch (msr) {
     case MSR_TSC:
-      setTimeStamp(v);
+      writeTimeStamp(v);
       return;
     case MSR_PLATFORM_ID:
     case MSR_BIOS_UPDT_TRIG:
@@ -303,6 +316,8 @@ export function writeMsr(msr: u32, v: u64): void {
   if (fixed < 0) {
     const long = longSlot(msr);
     if (long) writeLong(msr, long, v);
+    else if (isBoardMsr(msr)) writeBoardMsr(msr, v);
+    else if (msr == MSR_TSC_ADJUST && hasFeature(FEAT_LM)) writeTimeStamp(timeStamp() + v - slot(S_MSR_MISC + MISC_TSC_ADJUST));
     else gp();
     return;
   }

@@ -90,6 +90,9 @@ export const S_FEATURES = 0x2b0;
 /** u64: AND-mask for linear addresses in the slow paths of memory accesses: ~0 while EFER.LMA is set, else 0xffffffff. */
 export const S_LINEAR_MASK = 0x2b8;
 
+/** u32: nonzero when the guest is told that it is virtual, and how to make use of it (paravirt.ts). Set when the processor is made. */
+export const S_PARAVIRT = 0x2c0;
+
 /** u64 each: model-specific registers with a slot. */
 export const S_MSR_APIC_BASE = 0x300;
 export const S_MSR_SYSENTER_CS = 0x308;
