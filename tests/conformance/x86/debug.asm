@@ -147,6 +147,13 @@ main:
 .r10:
   CHECK "two breakpoints at once", [f_eip], .after10
   CHECK_DR6 "two breakpoints set two bits", 6
+  mov eax, 0x4001
+  mov dr6, eax
+  TRY .r10a
+  mov al, [cell]
+  int 0x2f
+.r10a:
+  CHECK_DR6 "B0 to B3 are of the last exception, BS stays", 0x4002
   DR7 0x400
   CLEAR_DR6
   TRY .r11

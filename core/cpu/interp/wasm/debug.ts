@@ -127,9 +127,12 @@ export function watchPort(port: u32, size: u32): void {
   if (hit) store<u32>(CPU_STATE_BASE + SY_DB_PENDING, load<u32>(CPU_STATE_BASE + SY_DB_PENDING) | hit);
 }
 
-/** Sets DR6 bits and raises #DB. */
+/** DR6.B0 to B3. */
+const DR6_TRAPS: u32 = 15;
+
+/** Sets DR6 bits and raises #DB. B0 to B3 are of this exception only, the others stay until software clears them (SDM volume 3 section 17.2.3). */
 export function raiseDebug(bits: u32): void {
-  setDr(6, dr(6) | bits | DR6_ONES);
+  setDr(6, (dr(6) & ~DR6_TRAPS) | bits | DR6_ONES);
   raiseFault(VEC_DB);
 }
 

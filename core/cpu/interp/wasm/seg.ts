@@ -410,10 +410,13 @@ export function loadData(seg: i32, selector: u32, vector: u32, level: u32): void
   setFromDescriptor(seg, selector, descLo, descHi);
 }
 
-/** After a return to an outer level: data segments that the new CPL may not use become null. SDM volume 2, RET. */
+/**
+ * After a return to an outer level: data segments that the new CPL may not use become null. SDM volume 2, RET. The base stays, as processors have it:
+ * FS and GS of 64-bit code go on from there.
+ */
 export function dropInaccessible(seg: i32): void {
   const attr = segAttr(seg);
-  if (attr & ATTR_P && !isConforming(attr) && attrDpl(attr) < cpl()) setNull(seg, 0);
+  if (attr & ATTR_P && !isConforming(attr) && attrDpl(attr) < cpl()) setSegment(seg, 0, segBase(seg), 0, 0);
 }
 
 /** Current EFLAGS.IOPL. */

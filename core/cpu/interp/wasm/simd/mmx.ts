@@ -2,11 +2,11 @@
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { enterMmx, setTw } from '../fpu/x87stack';
-import { memProbeW, memRead16, memRead32, memWrite32, memWrite64, memWrite8 } from '../mem';
+import { memProbeW, memRead16, memRead32, memRead64, memWrite32, memWrite64, memWrite8 } from '../mem';
 import { REC_ADDRESS32, REC_ADDRESS64, REC_MODRM, REC_SIZES } from '../record';
 import { S_GPR } from '../stateoffsets';
 import { groupShift, pack, packedOp, shiftPacked } from './intops';
-import { checkMmx, imm8, isMem, regGpr, regMm, rmGpr, rmMm, setMm, srcMm, undefinedOp } from './operand';
+import { checkMmx, imm8, isMem, regGpr, regMm, rmGpr, rmMm, setMm, srcMm, undefinedOp, wide64 } from './operand';
 
 // @ts-ignore: decorator
 @inline
@@ -58,7 +58,9 @@ export function mmxExec(rec: usize, op: u32): void {
       return;
     }
     case 0x6e: {
-      const v: u64 = isMem(rec) ? <u64>memRead32(recSeg(rec), recOff(rec)) : <u64>load<u32>(rmGpr(rec));
+      let v: u64;
+      if (wide64(rec)) v = isMem(rec) ? memRead64(recSeg(rec), recOff(rec)) : load<u64>(rmGpr(rec));
+      else v = isMem(rec) ? <u64>memRead32(recSeg(rec), recOff(rec)) : <u64>load<u32>(rmGpr(rec));
       setMm(regMm(rec), v);
       return;
     }
@@ -82,9 +84,12 @@ export function mmxExec(rec: usize, op: u32): void {
       setTw(0xffff);
       return;
     case 0x7e: {
-      const v = load<u32>(regMm(rec));
-      if (isMem(rec)) memWrite32(recSeg(rec), recOff(rec), v);
-      else store<u64>(rmGpr(rec), <u64>v);
+      const v = load<u64>(regMm(rec));
+      if (wide64(rec)) {
+        if (isMem(rec)) memWrite64(recSeg(rec), recOff(rec), v);
+        else store<u64>(rmGpr(rec), v);
+      } else if (isMem(rec)) memWrite32(recSeg(rec), recOff(rec), <u32>v);
+      else store<u64>(rmGpr(rec), v & 0xffffffff);
       enterMmx();
       return;
     }

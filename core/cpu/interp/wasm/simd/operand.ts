@@ -145,6 +145,10 @@ export function src32(rec: usize): usize {
   store<u32>(SCRATCH, memRead32(recSeg(rec), recOff(rec)));
   return SCRATCH;
 }
+/** REX.W: the register or memory operand of MOVD is a quadword. */
+export function wide64(rec: usize): bool {
+  return (load<u8>(rec, REC_SIZES) & 3) == 3;
+}
 /** 64-bit source: MMX register or memory. */
 export function srcMm(rec: usize): usize {
   if (!isMem(rec)) return rmMm(rec);

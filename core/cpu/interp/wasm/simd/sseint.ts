@@ -1,12 +1,12 @@
 /** Integer instructions on XMM registers: 66-prefixed integer map, and the F3 and F2 forms among it (SDM volume 2). */
 import { recOff, recSeg } from '../ea';
 import { memRead16, memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../mem';
-import { REC_MODRM, REC_SIZES } from '../record';
+import { REC_MODRM } from '../record';
 import { groupShift, pack, packedOp, shiftPacked, unpackHigh } from './intops';
 import { maskedStore } from './mmx';
 import {
   checkAligned, checkSse, checkSseMmx, imm8, isMem, P_F2, P_F3, regGpr, regMm, regXmm, rmGpr, rmMm, rmXmm, SCRATCH, setMm, src128, src64,
-  undefinedOp,
+  undefinedOp, wide64,
 } from './operand';
 import { enterMmx } from '../fpu/x87stack';
 
@@ -47,10 +47,6 @@ function shuffleHalf(d: usize, s: usize, order: u32, half: usize): void {
 function setLow(d: usize, v: u64): void {
   store<u64>(d, v);
   store<u64>(d, 0, 8);
-}
-
-function wide64(rec: usize): bool {
-  return (load<u8>(rec, REC_SIZES) & 3) == 3;
 }
 
 /** F3 and F2 forms that are neither floating point nor conversions. */
