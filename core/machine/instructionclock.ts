@@ -77,6 +77,8 @@ export class InstructionClock extends MachineClock {
     if (this.position.inside) accelerator.endAfter(instructions(this.nextDeadline()! - this.now()));
   }
 
+  deviceCalled(): void {}
+
   idle(wait: (ms: number | undefined) => void): void {
     const next = this.nextDeadline();
     if (next === undefined) {

@@ -136,10 +136,22 @@ export class Machine {
     const tsc = new Tsc(() => clock.now());
     const kvmClock = definition.paravirt ? this.add(new KvmClock({ id: 'kvmclock', memory: this.guestMemory, clock, tsc })) : undefined;
     const bus: CpuBus = {
-      portRead: (port, size) => ports.read(port, size),
-      portWrite: (port, value, size) => ports.write(port, value, size),
-      mmioRead: (gpa, size) => mmio.read(gpa, size),
-      mmioWrite: (gpa, value, size) => mmio.write(gpa, value, size),
+      portRead: (port, size) => {
+        clock.deviceCalled(this.accelerator);
+        return ports.read(port, size);
+      },
+      portWrite: (port, value, size) => {
+        clock.deviceCalled(this.accelerator);
+        ports.write(port, value, size);
+      },
+      mmioRead: (gpa, size) => {
+        clock.deviceCalled(this.accelerator);
+        return mmio.read(gpa, size);
+      },
+      mmioWrite: (gpa, value, size) => {
+        clock.deviceCalled(this.accelerator);
+        mmio.write(gpa, value, size);
+      },
       acknowledgeInterrupt: () => this.hub.acknowledge(),
       apicBaseChanged: (value) => this.lapic.setBase(value),
       readTsc: () => clock.now() * TSC_PER_NS,

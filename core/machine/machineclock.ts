@@ -28,6 +28,9 @@ export abstract class MachineClock extends TimerQueue {
   /** While guest code runs: a timer became the earliest. Makes the slice end in time for it. */
   abstract hurry(accelerator: Accelerator): void;
 
+  /** While guest code runs: it called a device, which may take as long as thousands of instructions. */
+  abstract deviceCalled(accelerator: Accelerator): void;
+
   /** The guest halts: lets time pass up to the next timer, in `wait` (milliseconds; undefined: until somebody rings) or at once. */
   abstract idle(wait: (ms: number | undefined) => void): void;
 
@@ -44,6 +47,8 @@ const TARGET_SLICE_NS = 1_000_000;
 const MIN_SLICE_NS = 5_000;
 const MIN_SLICE = 500;
 const MAX_SLICE = 0x3fff_ffff;
+/** Device accesses between looks at the host's clock: some of them take a microsecond, all of them less than ten. */
+const CALLS_PER_LOOK = 32;
 /** Waking up costs more than sleeping so short saves, nanoseconds. */
 const MIN_SLEEP_NS = 50_000;
 
@@ -58,6 +63,7 @@ export class HostMachineClock extends MachineClock {
   private readonly host: () => number;
   private sliceStart = 0;
   private sliceEnd = 0;
+  private deviceCalls = 0;
 
   /** `host` gives monotonic nanoseconds, `wall` epoch milliseconds. */
   constructor(host: () => number, wall: () => number) {
@@ -93,6 +99,10 @@ export class HostMachineClock extends MachineClock {
 
   hurry(accelerator: Accelerator): void {
     if (this.nextDeadline()! < this.sliceEnd) accelerator.requestExit();
+  }
+
+  deviceCalled(accelerator: Accelerator): void {
+    if (++this.deviceCalls % CALLS_PER_LOOK === 0 && this.now() > this.sliceEnd) accelerator.requestExit();
   }
 
   idle(wait: (ms: number | undefined) => void): void {

@@ -45,8 +45,26 @@ describe('vm.json', () => {
   });
 
   test('without the optional fields gets their defaults', () => {
-    const { description: _d, os: _o, engine: _e, machine: _m, firmware: _f, clock: _c, hpet: _h, ...least } = config;
-    expect(parseVmConfig(JSON.stringify(least), 'f')).toMatchObject({ description: '', engine: 'builtin', hpet: false, clock: 'utc' });
+    const {
+      description: _d,
+      os: _o,
+      engine: _e,
+      machine: _m,
+      firmware: _f,
+      clock: _c,
+      timekeeping: _t,
+      hpet: _h,
+      paravirt: _p,
+      ...least
+    } = config;
+    expect(parseVmConfig(JSON.stringify(least), 'f')).toMatchObject({
+      description: '',
+      engine: 'builtin',
+      hpet: false,
+      clock: 'utc',
+      timekeeping: 'host',
+      paravirt: true,
+    });
   });
 
   test('of any text or JSON is taken or refused, and never throws anything else', () => {
