@@ -19,6 +19,9 @@ export interface GuestInputOptions {
   display: { readonly width: number; readonly height: number };
 }
 
+/** Key events that wait for the guest to read those before them: a long line of text. More are not taken. */
+const BACKLOG_MAX = 512;
+
 /** Brings viewers' keys and pointer to the guest: absolute positions where the guest takes them, else as movement of the PS/2 mouse. */
 export class GuestInput implements InputSink {
   private readonly options: GuestInputOptions;
@@ -26,17 +29,33 @@ export class GuestInput implements InputSink {
   private lastY: number | undefined;
   private lastButtons = 0;
   private readonly held = new Set<number>();
+  /** Key events the keyboard has no room for yet: a machine that the host lets wait gets many keys at once, and a lost release would stick. */
+  private readonly backlog: { key: number; down: boolean }[] = [];
 
   constructor(options: GuestInputOptions) {
     this.options = options;
+    options.keyboard.onRoom = () => this.sendBacklog();
   }
 
   keyScancode(code: number, down: boolean): void {
     const key = code & 0xff;
-    if (down) this.held.add(key);
+    if (down) {
+      // Only presses are refused, so that every key which went down comes up.
+      if (this.backlog.length >= BACKLOG_MAX) return;
+      this.held.add(key);
+    }
     // A release nobody pressed is a viewer that came late.
     else if (!this.held.delete(key)) return;
-    this.options.keyboard.key(key, down);
+    this.backlog.push({ key, down });
+    this.sendBacklog();
+  }
+
+  private sendBacklog(): void {
+    const { keyboard } = this.options;
+    while (this.backlog.length > 0 && keyboard.hasRoom) {
+      const { key, down } = this.backlog.shift()!;
+      keyboard.key(key, down);
+    }
   }
 
   /** Lets go of everything that is held: for a viewer that went away with keys down. */

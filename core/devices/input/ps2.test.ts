@@ -210,6 +210,41 @@ describe('PS/2 keyboard', () => {
   });
 });
 
+describe('keys that come while the guest does not read', () => {
+  const A = 0x1e;
+  const SHIFT = 0x2a;
+
+  it('wait for the buffer to empty, in order and all released', () => {
+    const expected = [];
+    for (let i = 0; i < 40; i++) {
+      for (const [code, down] of [
+        [SHIFT, true],
+        [A, true],
+        [A, false],
+        [SHIFT, false],
+      ] as const) {
+        input.keyScancode(code, down);
+        expected.push(down ? code : code | 0x80);
+      }
+    }
+    expect([...drain(), ...drain()]).toEqual(expected);
+  });
+
+  it('are refused beyond a bound, without leaving a key down', () => {
+    for (let i = 0; i < 2000; i++) {
+      input.keyScancode(A, true);
+      input.keyScancode(A, false);
+    }
+    input.releaseAll();
+    const bytes = [];
+    for (let i = 0; i < 100; i++) bytes.push(...drain());
+    expect(bytes.length).toBeGreaterThan(400);
+    expect(bytes.length).toBeLessThan(600);
+    expect(bytes.filter((byte) => byte === A)).toHaveLength(bytes.length / 2);
+    expect(bytes.at(-1)).toBe(A | 0x80);
+  });
+});
+
 describe('PS/2 mouse', () => {
   it('resets and identifies', () => {
     expect(toMouse(0xff)).toEqual([0xfa, 0xaa, 0x00]);

@@ -36,6 +36,8 @@ const RESEND = 0xfe;
 const ID = [0xab, 0x83] as const;
 /** Buffer of a keyboard: 16 bytes, of which the last tells of an overrun. */
 const BUFFER_SIZE = 16;
+/** Pause: the longest of all key events in any scan code set. */
+const LONGEST_SEQUENCE = 8;
 /** 10.9 characters a second after 500 ms. */
 const DEFAULT_TYPEMATIC = 0x2b;
 
@@ -80,6 +82,9 @@ export class Ps2Keyboard implements Device, Ps2Device {
   /** Keys that are down, by event code: a make for one of them is a repeat. */
   private readonly down = new Uint8Array(256);
   private overrun = false;
+  /** Set by whoever presses the keys: called when `hasRoom` may have become true. */
+  onRoom: (() => void) | undefined;
+  private making = false;
 
   constructor({ id, log }: Ps2KeyboardOptions) {
     this.id = id;
@@ -94,9 +99,15 @@ export class Ps2Keyboard implements Device, Ps2Device {
     return this.queue.length > 0;
   }
 
+  /** The buffer takes any key event without an overrun. */
+  get hasRoom(): boolean {
+    return !this.overrun && this.queue.dataLength + LONGEST_SEQUENCE < BUFFER_SIZE;
+  }
+
   take(): number {
     const byte = this.queue.take();
     if (this.queue.dataLength === 0) this.overrun = false;
+    this.makeRoom();
     return byte;
   }
 
@@ -123,6 +134,7 @@ export class Ps2Keyboard implements Device, Ps2Device {
       }
     }
     this.command(value);
+    this.makeRoom();
     this.announce();
   }
 
@@ -280,7 +292,15 @@ export class Ps2Keyboard implements Device, Ps2Device {
     this.announce();
   }
 
+  /** Lets keys that wait follow. They are not announced: the controller that is taking a byte looks for the next one by itself. */
+  private makeRoom(): void {
+    if (!this.hasRoom) return;
+    this.making = true;
+    this.onRoom?.();
+    this.making = false;
+  }
+
   private announce(): void {
-    if (this.queue.length > 0) this.onData?.();
+    if (this.queue.length > 0 && !this.making) this.onData?.();
   }
 }
