@@ -58,12 +58,12 @@ export const DIRTY_SNAPSHOT = 2;
 export const CODE_MAP_BASE = 0x0090_0000;
 export const CODE_MAP_SIZE = 0x0010_0000;
 
-/** ROM images: system BIOS (up to 1 MiB), VGA BIOS and option ROMs (up to 1 MiB). */
+/** ROM images: VGA BIOS and option ROMs (up to 1 MiB), system BIOS or UEFI firmware (up to 4 MiB). */
 export const ROM_BASE = 0x00a0_0000;
-export const BIOS_ROM_BASE = 0x00a0_0000;
-export const BIOS_ROM_MAX = 0x0010_0000;
-export const OPTION_ROM_BASE = 0x00b0_0000;
+export const OPTION_ROM_BASE = 0x00a0_0000;
 export const OPTION_ROM_MAX = 0x0010_0000;
+export const BIOS_ROM_BASE = 0x00b0_0000;
+export const BIOS_ROM_MAX = 0x0040_0000;
 
 /** Decoded-record cache of the interpreter: 48 MiB, format private to it. */
 export const DECODE_CACHE_BASE = 0x0100_0000;

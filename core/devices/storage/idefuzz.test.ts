@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BLOCK_IO_ERROR } from '../../backend/asyncblock.ts';
-import { GUEST_RAM_BASE, ROM_BASE } from '../../memory/layout.ts';
+import { BIOS_ROM_MAX, GUEST_RAM_BASE, OPTION_ROM_MAX, ROM_BASE } from '../../memory/layout.ts';
 import { IdeBench, SparseDisk, sectorNumber } from '../testing/idebench.ts';
 
 const DISK_BYTES = 4 << 20;
 const DISC_BYTES = 1 << 20;
 /** Shared memory in front of the bench's RAM that no device may touch: ROMs, and the last page before it. */
 const GUARDED = [
-  [ROM_BASE, ROM_BASE + (2 << 20)],
+  [ROM_BASE, ROM_BASE + OPTION_ROM_MAX + BIOS_ROM_MAX],
   [GUEST_RAM_BASE - 4096, GUEST_RAM_BASE],
 ] as const;
 

@@ -9,11 +9,20 @@ import { built, debianPackage, findFile, newestPackage, run } from './packages.t
 export const grubCdrom = () => findFile(debianPackage('grub-rescue-pc'), /grub-rescue-cdrom\.iso$/);
 export const grubFloppy = () => findFile(debianPackage('grub-rescue-pc'), /grub-rescue-floppy\.img$/);
 export const memtestIso = () => findFile(debianPackage('memtest86+'), /memtest86\+ia32\.iso$/);
+/** The same for x86-64: its own long mode, page tables and exception handlers. */
+export const memtestIso64 = () => findFile(debianPackage('memtest86+'), /memtest86\+x64\.iso$/);
+export const memtestKernel64 = () => findFile(debianPackage('memtest86+'), /boot\/memtest86\+x64\.bin$/);
 export const memtestKernel = () => findFile(debianPackage('memtest86+'), /boot\/memtest86\+ia32\.bin$/);
 
-/** Debian's 6.1 kernel for i686 without PAE. */
-export const linux686 = () =>
-  findFile(debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686$/, 'linux-image-6.1.0', 'i386')), /boot\/vmlinuz-/);
+export type GuestArch = 'i386' | 'amd64';
+
+/** Debian's 6.1 kernel package: for i686 without PAE, or for x86-64. */
+export const kernelPackage = (arch: GuestArch) =>
+  debianPackage(
+    newestPackage(arch === 'i386' ? /^linux-image-6\.1\.0-\d+-686$/ : /^linux-image-6\.1\.0-\d+-amd64$/, 'linux-image-6.1.0', arch),
+  );
+export const linuxKernel = (arch: GuestArch) => findFile(kernelPackage(arch), /boot\/vmlinuz-/);
+export const linux686 = () => linuxKernel('i386');
 export const linux686Pae = () =>
   findFile(debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686-pae$/, 'linux-image-6.1.0', 'i386')), /boot\/vmlinuz-/);
 
@@ -70,16 +79,23 @@ menuentry "Linux" {
 `;
 
 /** Changes when what goes into an image does, so that the cache never serves an old one. */
-const recipe = (...parts: string[]) => createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 8);
+export const recipe = (...parts: string[]) => createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 8);
+
+/** Packs the folder, to which the first device nodes are added, as the kernel takes it. */
+export function packInitramfs(root: string, target: string): void {
+  run('mknod', ['-m', '600', path.join(root, 'dev/console'), 'c', '5', '1']);
+  run('mknod', ['-m', '666', path.join(root, 'dev/null'), 'c', '1', '3']);
+  run('sh', ['-c', `cd '${root}' && find . | cpio --quiet -o -H newc | gzip -9 > '${target}'`]);
+}
 
 /** A static busybox with shells on ttyS0 and tty1, and the storage modules of the given kernel; about 1 MB. */
-export function initramfs(kernelPackage: 'i386'): string {
-  return built(`initramfs-${kernelPackage}-${recipe(rc, inittab)}.gz`, (target) => {
+export function initramfs(arch: GuestArch): string {
+  return built(`initramfs-${arch}-${recipe(rc, inittab)}.gz`, (target) => {
     const root = mkdtempSync(path.join(tmpdir(), 'hypervue-initramfs-'));
     try {
       for (const folder of ['bin', 'sbin', 'dev', 'proc', 'sys', 'etc', 'tmp', 'mnt', 'modules', 'root'])
         mkdirSync(path.join(root, folder));
-      copyFileSync(findFile(debianPackage('busybox-static:i386'), /bin\/busybox$/), path.join(root, 'bin/busybox'));
+      copyFileSync(findFile(debianPackage(`busybox-static:${arch}`), /bin\/busybox$/), path.join(root, 'bin/busybox'));
       chmodSync(path.join(root, 'bin/busybox'), 0o755);
       const applets = [
         'sh',
@@ -120,7 +136,7 @@ export function initramfs(kernelPackage: 'i386'): string {
       ];
       for (const applet of applets) symlinkSync('busybox', path.join(root, 'bin', applet));
       symlinkSync('bin/busybox', path.join(root, 'init'));
-      const kernel = debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686$/, 'linux-image-6.1.0', 'i386'));
+      const kernel = kernelPackage(arch);
       for (const name of [...modules, 'evdev', 'button', 'mousedev', 'psmouse']) {
         try {
           copyFileSync(findFile(kernel, new RegExp(`/${name}\\.ko$`)), path.join(root, 'modules', `${name}.ko`));
@@ -130,9 +146,7 @@ export function initramfs(kernelPackage: 'i386'): string {
       }
       writeFileSync(path.join(root, 'etc/rc'), rc, { mode: 0o755 });
       writeFileSync(path.join(root, 'etc/inittab'), inittab);
-      run('mknod', ['-m', '600', path.join(root, 'dev/console'), 'c', '5', '1']);
-      run('mknod', ['-m', '666', path.join(root, 'dev/null'), 'c', '1', '3']);
-      run('sh', ['-c', `cd '${root}' && find . | cpio --quiet -o -H newc | gzip -9 > '${target}'`]);
+      packInitramfs(root, target);
     } finally {
       rmSync(root, { recursive: true, force: true });
     }
@@ -140,13 +154,13 @@ export function initramfs(kernelPackage: 'i386'): string {
 }
 
 /** A CD that boots the kernel and initramfs through GRUB (El Torito, no emulation). */
-export function linuxIso(): string {
-  return built(`linux-i386-${recipe(rc, inittab, grubConfig)}.iso`, (target) => {
+export function linuxIso(arch: GuestArch = 'i386'): string {
+  return built(`linux-${arch}-${recipe(rc, inittab, grubConfig)}.iso`, (target) => {
     const root = mkdtempSync(path.join(tmpdir(), 'hypervue-iso-'));
     try {
       mkdirSync(path.join(root, 'boot/grub'), { recursive: true });
-      cpSync(linux686(), path.join(root, 'boot/vmlinuz'));
-      cpSync(initramfs('i386'), path.join(root, 'boot/initrd.gz'));
+      cpSync(linuxKernel(arch), path.join(root, 'boot/vmlinuz'));
+      cpSync(initramfs(arch), path.join(root, 'boot/initrd.gz'));
       writeFileSync(path.join(root, 'boot/grub/grub.cfg'), grubConfig);
       run('grub-mkrescue', ['-d', '/usr/lib/grub/i386-pc', '-o', target, root, '--', '-volid', 'HYPERVUE_TEST']);
     } finally {

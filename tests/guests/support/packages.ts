@@ -79,6 +79,16 @@ export function newestPackage(pattern: RegExp, search: string, architecture?: st
   return name;
 }
 
+/** Where this Debian's own packages come from, as apt is set up. */
+export function debianMirror(): { url: string; codename: string } {
+  const codename = /^VERSION_CODENAME=(.*)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
+  const line = run('apt-get', ['indextargets', '--format', '$(CODENAME) $(COMPONENT) $(REPO_URI)', 'Created-By: Packages'])
+    .split('\n')
+    .find((entry) => entry.startsWith(`${codename} main `));
+  if (!codename || !line) throw new Error('apt knows no main archive of the running Debian');
+  return { codename, url: line.split(' ')[2]! };
+}
+
 /** First file under `folder` whose path matches. */
 export function findFile(folder: string, pattern: RegExp): string {
   for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort())
