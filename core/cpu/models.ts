@@ -71,6 +71,12 @@ const IMPLEMENTED: readonly number[] = [
   F.FEAT_BMI2,
   F.FEAT_LZCNT,
   F.FEAT_ADX,
+  F.FEAT_XSAVE,
+  F.FEAT_XSAVEOPT,
+  F.FEAT_AVX,
+  F.FEAT_AVX2,
+  F.FEAT_FMA,
+  F.FEAT_F16C,
 ];
 
 /** The feature word of `model`: bit n stands for FEAT_* number n. */

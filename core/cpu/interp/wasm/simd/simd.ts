@@ -7,7 +7,7 @@ import { recOff, recSeg } from '../ea';
 import { memWrite32, memWrite64 } from '../mem';
 import { OP_0F38, OP_0F3A, REC_OPCODE, REC_PFX_VEX, REC_PREFIX, REC_SIZES } from '../record';
 import { avxExec } from './avx';
-import { group15 } from './fxsave';
+import { group15 } from './group15';
 import { mmxExec } from './mmx';
 import { isMem, P_66, P_F3, P_NONE, prefixClass, regGpr, undefinedOp } from './operand';
 import { exec38 } from './simd38';
