@@ -13,10 +13,11 @@ mkdirSync(dirname(out), { recursive: true });
 
 const folder = 'core/cpu/interp/wasm/generated';
 mkdirSync(folder, { recursive: true });
-const { tables, dispatch } = generate();
+const { tables, dispatch, dispatch64 } = generate();
 for (const [name, text] of [
   ['tables.ts', tables],
   ['dispatch.ts', dispatch],
+  ['dispatch64.ts', dispatch64],
 ]) {
   const path = `${folder}/${name}`;
   if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);

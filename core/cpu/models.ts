@@ -58,6 +58,10 @@ const MODEL_FEATURES: { readonly [M in CpuModel]: readonly number[] } = {
 /** Features (FEAT_*) that the accelerators execute; a model announces no other. */
 const IMPLEMENTED: readonly number[] = [
   F.FEAT_NX,
+  F.FEAT_LM,
+  F.FEAT_SYSCALL,
+  F.FEAT_LAHF64,
+  F.FEAT_CX16,
   F.FEAT_SSE3,
   F.FEAT_SSSE3,
   F.FEAT_SSE41,

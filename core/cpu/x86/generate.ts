@@ -1,14 +1,17 @@
 /**
- * Turns the instruction table into two AssemblyScript files: decoder tables (byte strings, laid out below) and the dispatch switch.
- * Identical case bodies share one handler number.
+ * Turns the instruction table into AssemblyScript: decoder tables (byte strings, laid out below) and the dispatch switches, one for 16- and
+ * 32-bit code, one for 64-bit code. Identical case bodies share one handler number.
  *
- * Decoder tables:
+ * Decoder tables, a set for either switch (names end in 64 for the second):
  *   OPCODES   u16 [7 maps x 256]       entry number; 0 = undefined. Maps: one byte, 0F, 0F38, 0F3A, then VEX 0F, 0F38, 0F3A
  *   ENTRY     4 bytes an entry         u16 flags ENT_*, u8 immediate kind IMM_*, u8 bit number in SY_FEATURES + 1, 0 = always there
  *   HANDLERS  u16 [entry x 32]         handler by form: bits 0..1 = operand size (0 = 16, 1 = 32, 2 = 64), bits 2..4 = FORM_*
  *
  * The flat forms serve 32-bit code whose DS, ES and SS all span the whole linear space, which is nearly all 32-bit code there is: no segment
- * checks, and simpler address arithmetic. Where a form would not differ it shares the handler of the general one.
+ * checks, and simpler address arithmetic. Where a form would not differ it shares the handler of the general one. In 64-bit code they serve
+ * 64-bit addresses without FS or GS.
+ *
+ * Handlers are numbered from the hottest kind: instructions, then pairs, then the cold ones of 64-bit code, which live in a switch of their own.
  *   FUSED     u16 [handler x 16]       handler of the pair with a following Jcc, by condition; 0 = none
  *   CLASSES   u8 [handler]             class of the handler in PAIRS, 0 = none
  *   PAIRS     u16 [16 x 16 classes]    handler of two neighbours; 0 = none
@@ -18,7 +21,8 @@
  */
 import { featureBit } from './features.ts';
 import { fusedBody, PAIR_CLASSES, pairBodies, pairClass } from './fuse.ts';
-import { caseBody, type Form } from './semantics.ts';
+import { importsFor } from './imports.ts';
+import { caseBody, type Form, isCold } from './semantics.ts';
 import { CONDITIONS, INSTRUCTIONS, type Instruction } from './table.ts';
 
 export const ENT_MODRM = 1;
@@ -87,10 +91,10 @@ export const HANDLER_LEAVE = 2;
 export const HANDLER_UD = 3;
 export const HANDLER_GP = 4;
 
-const SPECIAL: string[] = [
-  'resume(rec); return;',
-  'rec = follow(rec); if (!rec) return; continue;',
-  'resume(rec); return;',
+const special = (suffix: string): string[] => [
+  `resume${suffix}(rec); return;`,
+  `rec = follow${suffix}(rec); if (!rec) return; continue;`,
+  `resume${suffix}(rec); return;`,
   'raiseFault(VEC_UD); break;',
   'raiseFaultErr(VEC_GP, 0); break;',
 ];
@@ -108,6 +112,23 @@ export interface Generated {
   tables: string;
   dispatch: string;
   handlerCount: number;
+  dispatch64: string;
+  handlerCount64: number;
+}
+
+/** Everything that one dispatch needs. */
+interface Mode {
+  entries: Entry[];
+  opcodes: number[];
+  /** Number of handlers that are one instruction each and in the main switch. */
+  singles: number;
+  fused: number[];
+  classes: number[];
+  pairs: number[];
+  bodies: string[];
+  labels: string[];
+  /** First handler of the second switch. */
+  cold: number;
 }
 
 function immediateOf(instruction: Instruction): number {
@@ -138,22 +159,46 @@ function immediateOf(instruction: Instruction): number {
   return IMM_NONE;
 }
 
-export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): Generated {
-  const bodies: string[] = [...SPECIAL];
-  const numbers = new Map<string, number>(bodies.map((text, i) => [text, i]));
-  // Equal texts among the special ones keep their own numbers.
-  const labels: string[] = ['stale', 'continue', 'leave page', 'undefined', 'too long'];
-  const handler = (instruction: Instruction, form: Form): number => {
+/** A handler before it has its number. */
+interface Handler {
+  body: string;
+  label: string;
+  cold: boolean;
+}
+
+/** Handlers by body, hot ones first in the order they were asked for. */
+class HandlerSet {
+  readonly list: Handler[] = [];
+  private readonly known = new Map<string, number>();
+
+  constructor(special: string[]) {
+    // Equal texts among the special ones keep their own numbers.
+    ['stale', 'continue', 'leave page', 'undefined', 'too long'].forEach((label, i) => {
+      this.known.set(special[i]!, i);
+      this.list.push({ body: special[i]!, label, cold: false });
+    });
+  }
+
+  add(instruction: Instruction, form: Form): number {
     const body = caseBody(instruction, form);
-    const known = numbers.get(body);
-    if (known !== undefined) return known;
-    bodies.push(body);
-    labels.push(
-      `${instruction.mnemonic} ${instruction.operands.join(',')} ${form.size}${form.memory ? ' memory' : ''}${form.flat ? ` flat ${form.flat}` : ''}`,
-    );
-    numbers.set(body, bodies.length - 1);
-    return bodies.length - 1;
-  };
+    const cold = isCold(instruction, form);
+    const known = this.known.get(body);
+    if (known !== undefined) {
+      // Hot for one is hot for all.
+      if (!cold) this.list[known]!.cold = false;
+      return known;
+    }
+    const { mnemonic, operands } = instruction;
+    const kind = `${form.memory ? ' memory' : ''}${form.flat ? ` flat ${form.flat}` : ''}`;
+    this.known.set(body, this.list.length);
+    this.list.push({ body, label: `${mnemonic} ${operands.join(',')} ${form.size}${kind}`, cold });
+    return this.list.length - 1;
+  }
+}
+
+function buildMode(instructions: readonly Instruction[], long: boolean): Mode {
+  const set = new HandlerSet(special(long ? '64' : ''));
+  const handler = (instruction: Instruction, form: Form): number => set.add(instruction, form);
 
   const undefinedEntry = (flags: number): Entry => ({
     flags,
@@ -186,8 +231,9 @@ export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): G
     for (const memory of [false, true]) {
       if (modrm && !memory && memoryOnly) continue;
       if (memory && registerOnly) continue;
-      for (const wide of [0, 1]) {
-        const form: Form = { size: byte ? 8 : wide ? 32 : 16, memory: modrm ? memory : direct };
+      for (const wide of long ? [0, 1, 2] : [0, 1]) {
+        if (long && wide !== 2 && instruction.size64 !== 'normal' && (wide === 1 || instruction.size64 === 'forced64')) continue;
+        const form: Form = { size: byte ? 8 : ([16, 32, 64] as const)[wide]!, memory: modrm ? memory : direct, long };
         if (memory) {
           handlers[FORM_MEMORY * 4 + wide] = handler(instruction, form);
           handlers[FORM_FLAT_BASE * 4 + wide] = handler(instruction, { ...form, flat: 'base' });
@@ -221,7 +267,7 @@ export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): G
   };
   const opcodes: number[] = new Array(MAPS * 256).fill(0);
   for (let slot = 0; slot < MAPS * 256; slot++) {
-    const rows = instructions.filter((i) => i.mode !== 'only64' && (i.map + (i.vex ? 3 : 0)) * 256 + i.opcode === slot);
+    const rows = instructions.filter((i) => i.mode !== (long ? 'not64' : 'only64') && (i.map + (i.vex ? 3 : 0)) * 256 + i.opcode === slot);
     if (rows.length === 0) continue;
     if (rows.every((i) => i.prefix === 'any')) {
       opcodes[slot] = addGroup(rows);
@@ -243,34 +289,118 @@ export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): G
     selector.handlers[4] = any;
   }
 
+  // Numbers: hot handlers, then pairs, then cold handlers.
+  const hot = set.list.filter((h) => !h.cold);
+  const bodies = hot.map((h) => h.body);
+  const labels = hot.map((h) => h.label);
   const singles = bodies.length;
   const fused: number[] = new Array(singles * 16).fill(0);
   for (let number = 0; number < singles; number++)
     for (let condition = 0; condition < 16; condition++) {
-      const body = fusedBody(bodies[number]!, condition);
+      const body = fusedBody(bodies[number]!, condition, long);
       if (body === undefined) continue;
       fused[number * 16 + condition] = bodies.length;
       labels.push(`${labels[number]} + j${CONDITIONS[condition]}`);
       bodies.push(body);
     }
 
-  const classes = bodies.slice(0, singles).map(pairClass);
+  const classes = bodies.slice(0, singles).map((body) => pairClass(body, long));
   const pairs: number[] = new Array(PAIR_CLASSES * PAIR_CLASSES).fill(0);
-  for (const { first, second, name, body } of pairBodies()) {
+  for (const { first, second, name, body } of pairBodies(long)) {
     if (!classes.includes(first) || !classes.includes(second)) throw new Error(`no handler is a half of the pair ${name}`);
     pairs[first * PAIR_CLASSES + second] = bodies.length;
     labels.push(name);
     bodies.push(body);
   }
+  const cold = bodies.length;
+  const coldHandlers = set.list.filter((h) => h.cold);
+  for (const count of [cold, coldHandlers.length])
+    if (count > MAX_HANDLERS) throw new Error(`${count} handlers are more than one br_table takes (${MAX_HANDLERS})`);
+  const number = new Map([...hot, ...coldHandlers].map((h, i) => [set.list.indexOf(h), i < singles ? i : cold + i - singles]));
+  for (const h of coldHandlers) {
+    bodies.push(h.body);
+    labels.push(h.label);
+  }
+  for (const entry of entries) if (!(entry.flags & ENT_PREFIX)) entry.handlers = entry.handlers.map((n) => number.get(n)!);
+  return { entries, opcodes, singles, fused, classes, pairs, bodies, labels, cold };
+}
 
-  if (bodies.length > MAX_HANDLERS) throw new Error(`${bodies.length} handlers are more than one br_table takes (${MAX_HANDLERS})`);
+function listText(numbersToPrint: number[]): string {
+  let text = '';
+  for (let at = 0; at < numbersToPrint.length; at += 24) text += `  ${numbersToPrint.slice(at, at + 24).join(', ')},\n`;
+  return text;
+}
 
-  const list = (numbersToPrint: number[]): string => {
-    let text = '';
-    for (let at = 0; at < numbersToPrint.length; at += 24) text += `  ${numbersToPrint.slice(at, at + 24).join(', ')},\n`;
-    return text;
-  };
-  const header = '// Generated by core/cpu/x86/generate.ts from table.ts. Do not edit.\n';
+function tablesText(mode: Mode, suffix: string): string {
+  return `
+export const OPCODES${suffix}: usize = memory.data<u16>([
+${listText(mode.opcodes)}]);
+export const ENTRY${suffix}: usize = memory.data<u8>([
+${listText(mode.entries.flatMap((e) => [e.flags & 0xff, e.flags >> 8, e.immediate, e.feature]))}]);
+export const HANDLERS${suffix}: usize = memory.data<u16>([
+${listText(mode.entries.flatMap((e) => e.handlers))}]);
+/** Handlers from here on are no first halves of pairs. */
+export const SINGLES${suffix}: u32 = ${mode.singles};
+export const FUSED${suffix}: usize = memory.data<u16>([
+${listText(mode.fused)}]);
+export const CLASSES${suffix}: usize = memory.data<u8>([
+${listText(mode.classes)}]);
+export const PAIRS${suffix}: usize = memory.data<u16>([
+${listText(mode.pairs)}]);
+`;
+}
+
+const HEADER = '// Generated by core/cpu/x86/generate.ts from table.ts. Do not edit.\n';
+
+function caseText(mode: Mode, first: number, end: number, change: (body: string) => string): string {
+  let text = '';
+  for (let i = first; i < end; i++) text += `      case ${i}: { // ${mode.labels[i]}\n        ${change(mode.bodies[i]!)}\n      }\n`;
+  return text;
+}
+
+function dispatchText(mode: Mode, suffix: string): string {
+  const cold = mode.cold < mode.bodies.length;
+  const main = `/**
+ * Executes records from \`first\` until something must be looked at by run(): then S_RIP holds the next instruction and Run.rec is 0.
+ * Leaves by the host's throw on a fault, with Run.rec at the faulting record.
+ */
+export function exec${suffix}(first: usize): void {
+  let rec = first;
+  while (true) {
+    Run.rec = rec;
+    switch (<i32>load<u16>(rec)) {
+${caseText(mode, 0, mode.cold, (body) => body)}      default:
+        ${cold ? 'rec = cold(rec); if (!rec) return; continue;' : 'unreachable();'}
+    }
+    rec += REC_SIZE;
+  }
+}
+`;
+  // The same bodies in a function that gives the next record, 0 to leave.
+  const rest = cold
+    ? `
+function cold(first: usize): usize {
+  let rec = first;
+  switch (<i32>load<u16>(rec) - ${mode.cold}) {
+${caseText(
+  { ...mode, labels: mode.labels.slice(mode.cold), bodies: mode.bodies.slice(mode.cold) },
+  0,
+  mode.bodies.length - mode.cold,
+  (body) => body.replaceAll('return;', 'return 0;').replaceAll('continue;', 'return rec;'),
+)}      default:
+        unreachable();
+  }
+  return rec + REC_SIZE;
+}
+`
+    : '';
+  const code = main + rest;
+  return `${HEADER}${importsFor(code)}\n${code}`;
+}
+
+export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): Generated {
+  const short = buildMode(instructions, false);
+  const long = buildMode(instructions, true);
   const constants = Object.entries({
     ENT_MODRM,
     ENT_GROUP,
@@ -311,81 +441,11 @@ export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): G
   })
     .map(([name, value]) => `export const ${name} = ${value};\n`)
     .join('');
-  const tables = `${header}${constants}
-export const OPCODES: usize = memory.data<u16>([
-${list(opcodes)}]);
-export const ENTRY: usize = memory.data<u8>([
-${list(entries.flatMap((e) => [e.flags & 0xff, e.flags >> 8, e.immediate, e.feature]))}]);
-export const HANDLERS: usize = memory.data<u16>([
-${list(entries.flatMap((e) => e.handlers))}]);
-export const FUSED: usize = memory.data<u16>([
-${list(fused)}]);
-export const CLASSES: usize = memory.data<u8>([
-${list(classes)}]);
-export const PAIRS: usize = memory.data<u16>([
-${list(pairs)}]);
-`;
-  const cases = bodies.map((body, i) => `      case ${i}: { // ${labels[i]}\n        ${body}\n      }\n`).join('');
-  const dispatch = `${header}${DISPATCH_IMPORTS}
-/**
- * Executes records from \`first\` until something must be looked at by run(): then S_RIP holds the next instruction and Run.rec is 0.
- * Leaves by the host's throw on a fault, with Run.rec at the faulting record.
- */
-export function exec(first: usize): void {
-  let rec = first;
-  while (true) {
-    Run.rec = rec;
-    switch (<i32>load<u16>(rec)) {
-${cases}      default:
-        unreachable();
-    }
-    rec += REC_SIZE;
-  }
+  return {
+    tables: `${HEADER}${constants}${tablesText(short, '')}${tablesText(long, '64')}`,
+    dispatch: dispatchText(short, ''),
+    handlerCount: short.bodies.length,
+    dispatch64: dispatchText(long, '64'),
+    handlerCount64: long.bodies.length,
+  };
 }
-`;
-  return { tables, dispatch, handlerCount: bodies.length };
-}
-
-const DISPATCH_IMPORTS = `import {
-  adc16, adc32, adc8, add16, add32, add8, and16, and32, and8, dec16, dec32, dec8, inc16, inc32, inc8, logic16, logic32, logic8,
-  neg16, neg32, neg8, or16, or32, or8, sbb16, sbb32, sbb8, sub16, sub32, sub8, xor16, xor32, xor8,
-} from '../alu';
-import { aaa, aad, aam, aas, daa, das, lahf, sahf, salc } from '../bcd';
-import {
-  BIT_COMPLEMENT, BIT_RESET, BIT_SET, BIT_TEST, bitMem16, bitMem32, bitReg, cmpxchg8b, popcount, scanFlags, scanZero,
-} from '../bit';
-import { begin, checkJump, checkTarget, countLoop, finish, follow, jump, jumpTo, loopCount, nextEip, resume, ret16, ret32, retFlat, setRip, stay, thisEip } from '../branch';
-import { baseOff, indexOff, recOff32, recSeg } from '../ea';
-import { farCall, farJump, farRet, iret } from '../far';
-import { farCallMem, farJumpMem } from '../farmem';
-import { raiseFault, raiseFaultErr } from '../fault';
-import { F_DF, getCF, getLess, getOF, getPF, getSF, getZF, rawEflags, setCF, setRawEflags } from '../flags';
-import { x87Exec } from '../fpu/fpu';
-import { int3, into, softInterrupt } from '../interrupt';
-import {
-  linReadW32, linReadW8, linWrite32, linWrite8, memReadW16, memReadW32, memReadW8, memWrite16, memWrite32, memWrite8,
-} from '../mem';
-import { div16, div32, div8, idiv16, idiv32, idiv8, imul16, imul32, imul8, imulTrunc16, imulTrunc32, mul16, mul32, mul8 } from '../muldiv';
-import {
-  a16, a32, a8, cl, dx, e16, e32, e8, g16, g32, g8, imm, b16, b32, b8, m16, m32, m8, setX32, setX8, x16, x32, x8, setA16, setA32, setA8, setB32, setB8, setE16, setE32, setE8, setG16, setG32, setG8,
-  setM16, setM32, setM8,
-} from '../operand';
-import { portIn, portOut } from '../portio';
-import { REC_IMM, REC_LENGTH, REC_SIZE } from '../record';
-import { HANDLER_STALE } from './tables';
-import { Run } from '../runstate';
-import {
-  rcl16, rcl32, rcl8, rcr16, rcr32, rcr8, rol16, rol32, rol8, ror16, ror32, ror8, sar16, sar32, sar8, shl16, shl32, shl8, shld16, shld32,
-  shr16, shr32, shr8, shrd16, shrd32,
-} from '../shift';
-import { simdExec } from '../simd/simd';
-import {
-  bound16, bound32, enter16, enter32, leave16, leave32, leaveFlat, pop16, pop32, popFlat, popMem16, popMem32, popa16, popa32, popf16, popf32, push16, push32, pushFlat,
-  pusha16, pusha32, pushf16, pushf32,
-} from '../pushpop';
-import { setGpr16, setGpr32 } from '../state';
-import { VEC_DB, VEC_GP, VEC_UD } from '../stateoffsets';
-import { cmps, ins, lods, movs, outs, scas, stos, xlat } from '../string';
-import { sysExec } from '../sysops';
-import { setIretLength } from '../task';
-`;

@@ -161,8 +161,10 @@ ${aluRows()}${conditionRows()}${shiftRows()}
 9b wait - x87
 9c pushf v r:oszapcdi d64
 9d popf v end w:oszapcdi d64
-9e sahf - w:szapc
-9f lahf - r:szapc
+9e sahf - i64 w:szapc
+9f lahf - i64 r:szapc
+9e sahf - o64 w:szapc lahf64
+9f lahf - o64 r:szapc lahf64
 a0 mov ab,Ob
 a1 mov av,Ov
 a2 mov Ob,ab

@@ -8,6 +8,7 @@ import { createVmMemory } from '../../../memory/vmmemory.ts';
 import { nullLogger } from '../../../util/logger.ts';
 import type { CpuBus } from '../../accelerator.ts';
 import type { CpuState, SegmentState } from '../../cpustate.ts';
+import type { CpuModel } from '../../../contract/cpumodels.ts';
 import { type Feature, featureBit } from '../../x86/features.ts';
 import { Interpreter } from '../interpreter.ts';
 import { S_FEATURES } from '../wasm/stateoffsets.ts';
@@ -27,6 +28,8 @@ export function cpuModule(): WebAssembly.Module {
 }
 
 export const RAM_BYTES = 4 << 20;
+/** Where TestCpu.long() maps RAM a second time. */
+export const HIGH_HALF = 0xffff_ff80_0000_0000n;
 
 /** An interpreter with 4 MiB of RAM from 0 and a bus that records port and MMIO writes. */
 export class TestCpu {
@@ -124,6 +127,49 @@ export class TestCpu {
       s.segments.ss = flatSegment(16, 0xc093);
       s.segments.ds = flatSegment(16, 0xc093);
       s.segments.es = flatSegment(16, 0xc093);
+    });
+  }
+
+  /**
+   * 64-bit mode at CPL 0. The 4 MiB of RAM are mapped at 0 and again at HIGH_HALF; GDT at 0x800, page tables from 0x9000, IDT at 0xc000 whose
+   * gates lead to HLT instructions at 0x3000 + 16 * vector. FS and GS have no base.
+   */
+  long(rip: number | bigint, gpr: (number | bigint)[] = [], model: CpuModel = 'x86-64-v3'): void {
+    const word = (at: number, low: number, high = 0): void => {
+      this.guest.write32(at, low >>> 0);
+      this.guest.write32(at + 4, high >>> 0);
+    };
+    word(0x808, 0x0000ffff, 0x00af9b00);
+    word(0x810, 0x0000ffff, 0x00cf9300);
+    // PML4, PDPT, page directory with two large pages; the last PML4 entry maps the same.
+    word(0x9000, 0xa003);
+    word(0x9ff8, 0xa003);
+    word(0xa000, 0xb003);
+    word(0xb000, 0x00083);
+    word(0xb008, 0x200083);
+    for (let vector = 0; vector < 256; vector++) {
+      const at = 0x3000 + vector * 16;
+      word(0xc000 + vector * 16, 0x00080000 | at, 0x00008e00);
+      word(0xc008 + vector * 16, 0);
+      this.guest.write8(at, 0xf4);
+    }
+    this.patch((s) => {
+      s.model = model;
+      s.gpr = Array.from({ length: 16 }, (_, i) => BigInt.asUintN(64, BigInt(gpr[i] ?? (i === 4 ? 0x8000 : 0))));
+      s.rip = BigInt.asUintN(64, BigInt(rip));
+      s.rflags = 2n;
+      s.halted = false;
+      s.cr0 = 0x80000011n;
+      s.cr3 = 0x9000n;
+      // PAE, OSFXSR, OSXMMEXCPT.
+      s.cr4 = 0x620n;
+      // SCE, LME, LMA, NXE.
+      s.efer = 0xd01n;
+      s.gdtr = { base: 0x800n, limit: 0x7f };
+      s.idtr = { base: 0xc000n, limit: 0xfff };
+      const segment = (selector: number, attributes: number): SegmentState => ({ selector, base: 0n, limit: 0xffffffff, attributes });
+      s.segments.cs = segment(8, 0xa09b);
+      for (const name of ['ss', 'ds', 'es', 'fs', 'gs'] as const) s.segments[name] = segment(16, 0xc093);
     });
   }
 

@@ -12,7 +12,8 @@ import { HANDLER_STALE } from './generated/tables';
 import { hostBreakPage } from './hostdebug';
 import { codeTranslate, linRead32, memRead16, memRead32 } from './mem';
 import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
-import { Run } from './runstate';
+import { stay64 } from './branch64';
+import { MODE_64, Run } from './runstate';
 import { gpr32, setGpr32 } from './state';
 import { HD_BREAK_COUNT, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_EXIT, S_GPR, S_RIP, S_SEG, S_STACK32, VEC_GP } from './stateoffsets';
 
@@ -51,7 +52,7 @@ export function attention(): u32 {
 /** Counts the instructions from Run.start up to, not including, `rec`. */
 // @ts-ignore: decorator
 @inline
-function countBefore(rec: usize): void {
+export function countBefore(rec: usize): void {
   Run.countdown -= <i32>((rec - Run.start) >> RECORD_SHIFT);
 }
 
@@ -87,7 +88,9 @@ export function resume(rec: usize): void {
 
 /** Instruction boundary after a fault: S_RIP gets the address of the faulting instruction. */
 export function settleFault(): void {
-  if (Run.rec) stay(Run.rec);
+  if (!Run.rec) return;
+  if (Run.mode == MODE_64) stay64(Run.rec);
+  else stay(Run.rec);
 }
 
 /** HANDLER_CONTINUE: the next instruction's record is elsewhere. */

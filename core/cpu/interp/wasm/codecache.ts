@@ -5,6 +5,7 @@
  *   INDEX      1024 slots x 4096 u32: address of the record of the instruction that starts at this byte of the page, 0 when none
  *   SLOTS      16 bytes a slot: directory key, first chunk, current chunk, next free record
  *   TARGETS    branch target cache: linear address -> record, valid while `key` matches (TLB generation, privilege, code mode)
+ *   TARGETS64  the same for 64-bit code: 32 bytes each, u64 key, u64 linear address, u32 record
  *   CHUNKS     4 KiB pieces of 128 records: record 0 links the chunks of a page, the last record is kept for a HANDLER_CONTINUE
  *
  * Dropping a page overwrites its records with HANDLER_STALE, so that a run of records that is being executed stops at the next one, and
@@ -28,7 +29,8 @@ const INDEX_SLOT_SIZE: usize = 0x4000;
 const SLOTS: usize = INDEX + <usize>SLOT_COUNT * INDEX_SLOT_SIZE;
 const TARGETS: usize = SLOTS + 0x4000;
 const TARGET_COUNT: u32 = 8192;
-const CHUNKS: usize = TARGETS + 0x2_0000;
+const TARGETS64: usize = TARGETS + 0x2_0000;
+const CHUNKS: usize = TARGETS64 + 0x4_0000;
 const CHUNKS_END: usize = DECODE_CACHE_BASE + DECODE_CACHE_SIZE - 0x1000;
 
 const SLOT_KEY: usize = 0;
@@ -89,6 +91,12 @@ export function codeGeneration(): u32 {
 @inline
 export function targetAt(lin: u32): usize {
   return TARGETS + (<usize>((lin ^ (lin >>> 11)) & (TARGET_COUNT - 1)) << 4);
+}
+
+// @ts-ignore: decorator
+@inline
+export function targetAt64(lin: u64): usize {
+  return TARGETS64 + (<usize>((<u32>lin ^ (<u32>lin >>> 11)) & (TARGET_COUNT - 1)) << 5);
 }
 
 function takeChunk(keep: u32): usize {

@@ -7,11 +7,11 @@ import { CPU_STATE_BASE } from '../../../memory/layout';
 import { newRecord, recordAt, roomFor, setRecordAt, startRun } from './codecache';
 import { raiseFaultErr } from './fault';
 import {
-  CLASSES, ENTRY, ENT_BYTE_REG, ENT_BYTE_RM, ENT_DEFAULT64, ENT_END, ENT_FORCED64, ENT_GROUP, ENT_LENGTH0, ENT_LOCK, ENT_MODRM, ENT_NO_VVVV, ENT_PLAIN, ENT_PREFIX,
+  CLASSES, CLASSES64, ENTRY, ENTRY64, ENT_BYTE_REG, ENT_BYTE_RM, ENT_DEFAULT64, ENT_END, ENT_FORCED64, ENT_GROUP, ENT_LENGTH0, ENT_LOCK, ENT_MODRM, ENT_NO_VVVV, ENT_PLAIN, ENT_PREFIX,
   ENT_REG_ONLY, ENT_VSIB, ENT_WIDE0, FORM_FLAT_BASE, FORM_FLAT_INDEX, FORM_FLAT_REGISTER,
-  FORM_MEMORY, FORM_REGISTER, FUSED, HANDLERS, HANDLER_CONTINUE, HANDLER_GP,
-  HANDLER_LEAVE, HANDLER_UD, IMM_BYTE, IMM_ENTER, IMM_FAR, IMM_FULL, IMM_MOFFS, IMM_ONE, IMM_SIZED, IMM_WORD, OPCODES, PAIRS,
-  PAIR_CLASSES,
+  FORM_MEMORY, FORM_REGISTER, FUSED, FUSED64, HANDLERS, HANDLERS64, HANDLER_CONTINUE, HANDLER_GP,
+  HANDLER_LEAVE, HANDLER_UD, IMM_BYTE, IMM_ENTER, IMM_FAR, IMM_FULL, IMM_MOFFS, IMM_ONE, IMM_SIZED, IMM_WORD, OPCODES, OPCODES64, PAIRS, PAIRS64,
+  PAIR_CLASSES, SINGLES, SINGLES64,
 } from './generated/tables';
 import { codeReadSlow8, codeTranslate } from './mem';
 import {
@@ -41,8 +41,8 @@ let short: bool = false;
 /** Fetched bytes of the instruction so far, and its first linear address and EIP, when fetching slowly. */
 let slow: bool = false;
 let fetched: u32 = 0;
-let slowLin: u32 = 0;
-let slowEip: u32 = 0;
+let slowLin: u64 = 0;
+let slowEip: u64 = 0;
 
 function fetchSlow(): u32 {
   if (!slow) {
@@ -53,9 +53,11 @@ function fetchSlow(): u32 {
     // More than 15 bytes: #GP whatever follows.
     raiseFaultErr(VEC_GP, 0);
   }
-  const eip = <u64>slowEip + fetched;
-  if (eip > load<u32>(CPU_STATE_BASE + S_SEG + SEG_CS * SEG_STRIDE + SEG_LIMIT)) raiseFaultErr(VEC_GP, 0);
-  const lin = <u64>(slowLin + fetched);
+  let lin = slowLin + fetched;
+  if (Run.mode != MODE_64) {
+    if (slowEip + fetched > load<u32>(CPU_STATE_BASE + S_SEG + SEG_CS * SEG_STRIDE + SEG_LIMIT)) raiseFaultErr(VEC_GP, 0);
+    lin &= 0xffff_ffff;
+  }
   fetched++;
   const host = codeTranslate(lin);
   return host ? load<u8>(host) : codeReadSlow8(lin) & 0xff;
@@ -85,16 +87,36 @@ function fetch64(): u64 {
   return <u64>low | ((<u64>fetch32()) << 32);
 }
 
+/** The tables of 16- and 32-bit or of 64-bit code. */
+let opcodes: usize = OPCODES;
+let entries: usize = ENTRY;
+let handlers: usize = HANDLERS;
+let fused: usize = FUSED;
+let classes: usize = CLASSES;
+let pairs: usize = PAIRS;
+let singles: u32 = SINGLES;
+
+function chooseTables(): void {
+  const long = Run.mode == MODE_64;
+  opcodes = long ? OPCODES64 : OPCODES;
+  entries = long ? ENTRY64 : ENTRY;
+  handlers = long ? HANDLERS64 : HANDLERS;
+  fused = long ? FUSED64 : FUSED;
+  classes = long ? CLASSES64 : CLASSES;
+  pairs = long ? PAIRS64 : PAIRS;
+  singles = long ? SINGLES64 : SINGLES;
+}
+
 /** Place of an entry of the tables. */
 // @ts-ignore: decorator
 @inline
 function entryAt(entry: u32): usize {
-  return ENTRY + (<usize>entry << 2);
+  return entries + (<usize>entry << 2);
 }
 // @ts-ignore: decorator
 @inline
 function handlerAt(entry: u32, column: u32): u32 {
-  return load<u16>(HANDLERS + (<usize>entry << 6) + (<usize>column << 1));
+  return load<u16>(handlers + (<usize>entry << 6) + (<usize>column << 1));
 }
 
 /** The processor has the feature that the entry depends on. */
@@ -202,9 +224,9 @@ function decodeOne(rec: usize): u32 {
       op = fetch8();
     } else known = second;
   }
-  let entry: u32 = load<u16>(OPCODES + (<usize>((map << 8) | op) << 1));
+  let entry: u32 = load<u16>(opcodes + (<usize>((map << 8) | op) << 1));
   if (bad) entry = 0;
-  else if (is64 && op == 0x90 && map == 0 && rex & 1) entry = load<u16>(OPCODES + (0x91 << 1));
+  else if (is64 && op == 0x90 && map == 0 && rex & 1) entry = load<u16>(opcodes + (0x91 << 1));
   let flags: u32 = load<u16>(entryAt(entry));
   if (flags & ENT_PREFIX) {
     entry = byPrefix(entry, prefix);
@@ -311,7 +333,7 @@ function decodeOne(rec: usize): u32 {
   }
   if (prefix & REC_PFX_VEX) imm = (imm & 0xffff_ffff) | (<i64>vvvv << 32);
   let form: u32 = memory ? FORM_MEMORY : FORM_REGISTER;
-  if (Run.mode == (MODE_32 | MODE_FLAT) && asize && (seg == SEG_DS || seg == SEG_SS || seg == SEG_ES))
+  if (is64 ? asize == 2 && seg < <u32>SEG_FS : Run.mode == (MODE_32 | MODE_FLAT) && asize && (seg == SEG_DS || seg == SEG_SS || seg == SEG_ES))
     form = memory ? (index == REC_NONE ? FORM_FLAT_BASE : FORM_FLAT_INDEX) : FORM_FLAT_REGISTER;
   let handler: u32 = handlerAt(entry, (form << 2) | osize);
   if (prefix & REC_PFX_LOCK && !(flags & ENT_LOCK && memory)) handler = HANDLER_UD;
@@ -366,21 +388,25 @@ function pseudo(rec: usize, handler: i32, offset: u32, link: usize): void {
 function fuse(rec: usize): void {
   const op = <u32>load<u16>(rec, REC_OPCODE);
   const before = rec - REC_SIZE;
+  const handler: u32 = load<u16>(before, REC_HANDLER);
+  if (handler >= singles) return;
   if ((op & ~15) != 0x70 && (op & ~15) != (OP_0F | 0x80)) {
-    const first: usize = load<u8>(CLASSES + <usize>load<u16>(before, REC_HANDLER));
-    if (!first) return;
-    const second: usize = load<u8>(CLASSES + <usize>load<u16>(rec, REC_HANDLER));
-    const pair = load<u16>(PAIRS + ((first * PAIR_CLASSES + second) << 1));
+    const first: usize = load<u8>(classes + <usize>handler);
+    const next: u32 = load<u16>(rec, REC_HANDLER);
+    if (!first || next >= singles) return;
+    const second: usize = load<u8>(classes + <usize>next);
+    const pair = load<u16>(pairs + ((first * PAIR_CLASSES + second) << 1));
     if (pair) store<u16>(before, pair, REC_HANDLER);
     return;
   }
   if (load<u16>(rec, REC_HANDLER) == HANDLER_UD) return;
-  const pair = load<u16>(FUSED + (((<usize>load<u16>(before, REC_HANDLER)) << 4) + <usize>(op & 15) << 1));
+  const pair = load<u16>(fused + (((<usize>handler << 4) + <usize>(op & 15)) << 1));
   if (pair) store<u16>(before, pair, REC_HANDLER);
 }
 
 /** Decodes the run at byte `host` of the shared memory, which lies in the page of `slot`, and gives its first record. */
 export function decodeRun(slot: u32, host: u32): usize {
+  chooseTables();
   const page: usize = host & 0xffff_f000;
   let offset = host & 0xfff;
   slow = false;
@@ -426,7 +452,8 @@ export function decodeRun(slot: u32, host: u32): usize {
  * Decodes the one instruction at `eip`, whose linear address is `lin`, byte by byte with every check of an instruction fetch, into a
  * record that nobody keeps. Positions count from the instruction: REC_NEXT is its length.
  */
-export function decodeStep(eip: u32, lin: u32): usize {
+export function decodeStep(eip: u64, lin: u64): usize {
+  chooseTables();
   slow = true;
   fetched = 0;
   slowLin = lin;

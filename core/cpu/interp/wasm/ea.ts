@@ -2,7 +2,7 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { REC_ADDRESS64, REC_BASE, REC_DISP, REC_INDEX, REC_SCALE, REC_SEG, REC_SIZES } from './record';
 import { MODE_64, Run } from './runstate';
-import { S_GPR } from './stateoffsets';
+import { S_GPR, S_SEG, SEG_BASE, SEG_FS, SEG_STRIDE } from './stateoffsets';
 
 const GPR: usize = CPU_STATE_BASE + S_GPR;
 
@@ -55,4 +55,29 @@ export function recOff64(rec: usize): u64 {
 @inline
 export function recSeg(rec: usize): i32 {
   return <i32>load<u8>(rec, REC_SEG);
+}
+
+/** Linear address of the record's memory operand in 64-bit mode: only FS and GS have a base (SDM volume 3, 3.4.4). */
+export function recLin(rec: usize): u64 {
+  const off = recOff64(rec);
+  const seg: usize = load<u8>(rec, REC_SEG);
+  return seg >= <usize>SEG_FS ? off + load<u64>(CPU_STATE_BASE + S_SEG + seg * SEG_STRIDE, SEG_BASE) : off;
+}
+
+/** The same for 64-bit addresses without an index and without FS or GS. */
+// @ts-ignore: decorator
+@inline
+export function baseLin(rec: usize): u64 {
+  return load<u64>(GPR + <usize>load<u8>(rec, REC_BASE)) + load<u64>(rec, REC_DISP);
+}
+
+/** The same for 64-bit addresses without FS or GS. */
+// @ts-ignore: decorator
+@inline
+export function indexLin(rec: usize): u64 {
+  return (
+    load<u64>(GPR + <usize>load<u8>(rec, REC_BASE)) +
+    (load<u64>(GPR + <usize>load<u8>(rec, REC_INDEX)) << load<u8>(rec, REC_SCALE)) +
+    load<u64>(rec, REC_DISP)
+  );
 }

@@ -1,7 +1,7 @@
 /** CALL and JMP through a far pointer in memory: offset first, then the selector. */
-import { recOff32, recSeg } from './ea';
+import { recLin, recOff32, recSeg } from './ea';
 import { farCall, farJump } from './far';
-import { memRead16, memRead32 } from './mem';
+import { linRead16, linRead32, linRead64, memRead16, memRead32 } from './mem';
 
 let selector: u32 = 0;
 
@@ -23,4 +23,22 @@ export function farCallMem(rec: usize, opsize: i32, nextRip: u32): void {
 export function farJumpMem(rec: usize, opsize: i32, nextRip: u32): void {
   const target = readPointer(rec, opsize);
   farJump(selector, <u64>target, opsize, <u64>nextRip);
+}
+
+/** In 64-bit mode; `opsize` 3 = 64 bits. */
+function readPointer64(rec: usize, opsize: i32): u64 {
+  const lin = recLin(rec);
+  const target: u64 = opsize == 3 ? linRead64(lin) : opsize == 2 ? <u64>linRead32(lin) : <u64>linRead16(lin);
+  selector = linRead16(lin + ((<u64>1) << opsize));
+  return target;
+}
+
+export function farCallMem64(rec: usize, opsize: i32, nextRip: u64): void {
+  const target = readPointer64(rec, opsize);
+  farCall(selector, target, opsize, nextRip);
+}
+
+export function farJumpMem64(rec: usize, opsize: i32, nextRip: u64): void {
+  const target = readPointer64(rec, opsize);
+  farJump(selector, target, opsize, nextRip);
 }

@@ -4,15 +4,17 @@
  */
 import { CPU_STATE_BASE, MAILBOX_BASE } from '../../../memory/layout';
 import { attention, enter, settleFault } from './branch';
+import { enter64, setPageRip } from './branch64';
 import { clearCache, codeGeneration, dropCodePage } from './codecache';
 import { debugAfter, debugBefore } from './debug';
 import { decodeStep } from './decode';
 import { F_IF, F_RF, F_TF, getEflags, rawEflags, setEflags } from './flags';
 import { exec } from './generated/dispatch';
+import { exec64 } from './generated/dispatch64';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
 import { hostArm, hostBreak, hostHoldsInterrupts, hostStopped, hostTakeReplay } from './hostdebug';
 import { SF_FLAT_R, SF_FLAT_W } from './mem';
-import { EXACT_SLACK, MODE_32, MODE_FLAT, Run } from './runstate';
+import { EXACT_SLACK, MODE_32, MODE_64, MODE_FLAT, Run } from './runstate';
 import {
   EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
   S_NMI_PENDING, S_RIP, S_SEG, S_STACK32, S_ZERO,
@@ -109,13 +111,15 @@ function loop(): i32 {
       step();
       continue;
     }
-    const rec = enter(<u32>load<u64>(S, S_RIP));
+    const long = Run.mode == MODE_64;
+    const rec = long ? enter64(load<u64>(S, S_RIP)) : enter(<u32>load<u64>(S, S_RIP));
     if (!rec) {
       step();
       continue;
     }
     const before = Run.countdown;
-    exec(rec);
+    if (long) exec64(rec);
+    else exec(rec);
     // Nothing ran: the instruction crosses into the next page.
     if (Run.countdown == before) step();
   }
@@ -125,7 +129,8 @@ function loop(): i32 {
 // @ts-ignore: decorator
 @inline
 function currentMode(): u32 {
-  const code = load<u32>(S, S_CODE_MODE) & MODE_32;
+  const code = load<u32>(S, S_CODE_MODE);
+  if (code == MODE_64) return code;
   const flags =
     load<u32>(S, S_SEG + SEG_DS * SEG_STRIDE + SEG_FLAGS) &
     load<u32>(S, S_SEG + SEG_ES * SEG_STRIDE + SEG_FLAGS) &
@@ -136,17 +141,26 @@ function currentMode(): u32 {
 
 /** Linear address of the next instruction. */
 function linearPc(): u64 {
+  if (Run.mode == MODE_64) return load<u64>(S, S_RIP);
   return (load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + load<u64>(S, S_RIP)) & 0xffff_ffff;
 }
 
 /** One instruction, fetched byte by byte. */
 function step(): void {
-  const eip = <u32>load<u64>(S, S_RIP);
-  const rec = decodeStep(eip, <u32>load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + eip);
-  Run.pageEip = eip;
-  Run.start = rec;
-  Run.step = true;
-  exec(rec);
+  const rip = load<u64>(S, S_RIP);
+  if (Run.mode == MODE_64) {
+    const rec = decodeStep(rip, rip);
+    setPageRip(rip);
+    Run.start = rec;
+    Run.step = true;
+    exec64(rec);
+  } else {
+    const rec = decodeStep(<u64>(<u32>rip), <u64>(<u32>(load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + rip)));
+    Run.pageEip = <u32>rip;
+    Run.start = rec;
+    Run.step = true;
+    exec(rec);
+  }
   Run.step = false;
 }
 

@@ -129,6 +129,42 @@ export function setA32(v: u32): void {
 }
 // @ts-ignore: decorator
 @inline
+export function e64(rec: usize): u64 {
+  return load<u64>(GPR + <usize>load<u8>(rec, REC_RM));
+}
+// @ts-ignore: decorator
+@inline
+export function setE64(rec: usize, v: u64): void {
+  store<u64>(GPR + <usize>load<u8>(rec, REC_RM), v);
+}
+// @ts-ignore: decorator
+@inline
+export function g64(rec: usize): u64 {
+  return load<u64>(GPR + <usize>load<u8>(rec, REC_REG));
+}
+// @ts-ignore: decorator
+@inline
+export function setG64(rec: usize, v: u64): void {
+  store<u64>(GPR + <usize>load<u8>(rec, REC_REG), v);
+}
+// @ts-ignore: decorator
+@inline
+export function a64(): u64 {
+  return load<u64>(GPR);
+}
+// @ts-ignore: decorator
+@inline
+export function setA64(v: u64): void {
+  store<u64>(GPR, v);
+}
+/** The immediate at 64 bits: sign-extended. */
+// @ts-ignore: decorator
+@inline
+export function imm64(rec: usize): u64 {
+  return load<u64>(rec, REC_IMM);
+}
+// @ts-ignore: decorator
+@inline
 export function imm(rec: usize): u32 {
   return load<u32>(rec, REC_IMM);
 }

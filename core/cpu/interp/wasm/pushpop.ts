@@ -247,7 +247,7 @@ function checkV86(): void {
 }
 
 /** What POPF may change: IOPL at CPL 0 only, IF when CPL <= IOPL. RF is cleared, VM kept (SDM volume 2 table 4-15). */
-function popFlags(value: u32, size: u32): void {
+export function popFlags(value: u32, size: u32): void {
   const flags = rawEflags();
   const cpl = load<u32>(CPU_STATE_BASE + S_CPL);
   let mask: u32 = F_ARITH | F_TF | F_DF | F_NT | F_AC | F_ID;

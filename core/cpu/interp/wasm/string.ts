@@ -26,11 +26,11 @@ const ECX = 1;
 const ESI = 6;
 const EDI = 7;
 /** Elements that count as one instruction, as shifts: those that move whole stretches, those that look at each element, those that call the host. */
-const COUNT_STRETCH: u32 = 3;
-const COUNT_ELEMENT: u32 = 2;
-const COUNT_PORT: u32 = 0;
+export const COUNT_STRETCH: u32 = 3;
+export const COUNT_ELEMENT: u32 = 2;
+export const COUNT_PORT: u32 = 0;
 /** Most elements in one stretch. */
-const STRETCH_MAX: u32 = 4096;
+export const STRETCH_MAX: u32 = 4096;
 
 // @ts-ignore: decorator
 @inline
@@ -45,7 +45,7 @@ function setMasked(r: i32, v: u32, mask: u32): void {
 }
 // @ts-ignore: decorator
 @inline
-function repeated(rec: usize): bool {
+export function repeated(rec: usize): bool {
   return (load<u8>(rec, REC_PREFIX) & (REC_PFX_F3 | REC_PFX_F2)) != 0;
 }
 // @ts-ignore: decorator
@@ -72,12 +72,12 @@ function budget(rec: usize): i32 {
  */
 // @ts-ignore: decorator
 @inline
-function interrupted(rec: usize, before: u32, after: u32, shift: u32): bool {
+export function interrupted(rec: usize, before: u32, after: u32, shift: u32): bool {
   Run.countdown -= <i32>((before >> shift) - (after >> shift));
   return budget(rec) <= 0 || attention() != 0 || single();
 }
 /** Elements that a stretch may take: no more than the slice has instructions for, one when single-stepping. */
-function stretchLimit(rec: usize, count: u32): u32 {
+export function stretchLimit(rec: usize, count: u32): u32 {
   if (single()) return 1;
   const left = budget(rec);
   if (left <= 1) return 1;
@@ -262,7 +262,7 @@ export function lods<T>(rec: usize): bool {
 /** REPE goes on while ZF, REPNE while not ZF. */
 // @ts-ignore: decorator
 @inline
-function goesOn(rec: usize): bool {
+export function goesOn(rec: usize): bool {
   return load<u8>(rec, REC_PREFIX) & REC_PFX_F3 ? getZF() != 0 : getZF() == 0;
 }
 
