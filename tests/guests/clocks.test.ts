@@ -1,0 +1,79 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { Guest } from './support/guest.ts';
+import { FAST_BOOT, initramfs, linux686 } from './support/images.ts';
+
+/** Which clock Linux chooses with and without the paravirtual help, what it measures for it, and how well it keeps time. */
+let guest: Guest | undefined;
+
+afterEach(async () => {
+  await guest?.end();
+  guest = undefined;
+});
+
+async function boot(paravirt: boolean): Promise<Guest> {
+  guest = await new Guest({
+    memoryMiB: 96,
+    paravirt,
+    kernel: { path: linux686(), initrd: initramfs('i386'), cmdline: `console=tty0 console=ttyS0,115200 ${FAST_BOOT}` },
+  }).start();
+  await guest.onSerial(/GUEST READY/, 240_000);
+  await guest.ask('', /\/ # /);
+  const init = /\[ *([\d.]+)\] Run \/init/.exec(guest.serial)?.[1];
+  console.log(`${paravirt ? 'with' : 'without'} paravirtual help: ${init} s from kernel start to init`);
+  return guest;
+}
+
+const clocksource = async (machine: Guest) =>
+  (
+    await machine.ask(
+      'cat /sys/devices/system/clocksource/clocksource0/current_clocksource',
+      /^(kvm-clock|tsc|acpi_pm|hpet|jiffies|tsc-early)\r?$/m,
+    )
+  )[1];
+
+/** Seconds by the guest's monotonic clock minus seconds by the host's. */
+async function ahead(machine: Guest): Promise<number> {
+  const [, uptime] = await machine.ask('cat /proc/uptime', /^([\d.]+) [\d.]+\r?$/m);
+  return Number(uptime) - performance.now() / 1000;
+}
+
+describe('Linux', () => {
+  test('that knows it is virtual measures nothing and keeps time, over a pause too', async () => {
+    const machine = await boot(true);
+    expect(machine.serial).toContain('Hypervisor detected: KVM');
+    expect(machine.serial).toContain('kvm-clock: Using msrs 4b564d01 and 4b564d00');
+    expect(machine.serial).toContain('tsc: Detected 1000.000 MHz processor');
+    expect(machine.serial).toContain('TSC deadline timer available');
+    expect(machine.serial).not.toMatch(/[Cc]alibrat(ing|ion) .*(PIT|PM-?[Tt]imer|HPET)|Fast TSC calibration/);
+    expect(await clocksource(machine)).toMatch(/^(tsc|kvm-clock)$/);
+    await machine.ask('dmesg | grep -ciE "unstable|skewed|time jump|clocksource.*watchdog"', /^0\r?$/m);
+
+    const start = await ahead(machine);
+    await new Promise((resolve) => setTimeout(resolve, 10_000));
+    // The answer takes its time to come, on a busy host more.
+    expect(Math.abs((await ahead(machine)) - start)).toBeLessThan(0.5);
+    await machine.vm.pause();
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await machine.vm.resume();
+    // Time stood still and goes on where it was.
+    const after = (await ahead(machine)) - start;
+    expect(after).toBeGreaterThan(-2.5);
+    expect(after).toBeLessThan(-1.5);
+    const at = Date.now();
+    await machine.ask('sleep 2; echo slept', /^slept\r?$/m);
+    expect(Date.now() - at).toBeGreaterThan(1900);
+    expect(Date.now() - at).toBeLessThan(6000);
+    const [, seconds] = await machine.ask('date +%s', /^(\d{10})\r?$/m);
+    // Behind by the pause.
+    expect(Math.abs(Date.now() / 1000 - 2 - Number(seconds))).toBeLessThan(10);
+  }, 300_000);
+
+  test('that does not know uses the counter that it measured', async () => {
+    const machine = await boot(false);
+    expect(machine.serial).not.toContain('Hypervisor detected');
+    const [, mhz] = /tsc: Detected ([\d.]+) MHz processor/.exec(machine.serial)!;
+    expect(Math.abs(Number(mhz) - 1000)).toBeLessThan(10);
+    await machine.until('a clock', () => /Switched to clocksource tsc\b/.test(machine.serial), 60_000);
+    expect(await clocksource(machine)).toBe('tsc');
+  }, 300_000);
+});
