@@ -260,6 +260,20 @@ main:
   CHECK_FAULT "ICEBP", 1, 0xeeee
   CHECK "ICEBP is a trap", [f_eip], .after19
   CHECK_DR6 "ICEBP leaves DR6 alone", 0
+  mov word [cell], ss
+  mov eax, cell
+  mov dr1, eax
+  DR7 0x40c | (0xf << 20)          ; DR1: read or write
+  TRY .r19a
+  mov ss, [cell]
+  db 0xf1
+.after19a:
+  nop
+.r19a:
+  CHECK "ICEBP after MOV SS with a watchpoint", [f_eip], .after19a
+  CHECK_DR6 "the watchpoint's trap is the same exception", 2
+  DR7 0x400
+  CLEAR_DR6
   TRY .r20
   int3
 .after20:

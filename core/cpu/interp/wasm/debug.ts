@@ -136,6 +136,13 @@ export function raiseDebug(bits: u32): void {
   raiseFault(VEC_DB);
 }
 
+/** Data breakpoints that MOV SS held back become part of the #DB that the next instruction raises by itself. */
+export function mergePending(): void {
+  const bits = load<u32>(CPU_STATE_BASE + SY_DB_PENDING);
+  store<u32>(CPU_STATE_BASE + SY_DB_PENDING, 0);
+  if (bits) setDr(6, (dr(6) & ~DR6_TRAPS) | bits | DR6_ONES);
+}
+
 /** A #DB is being delivered: general detect goes off. */
 export function debugDelivered(): void {
   setDr(7, dr(7) & ~DR7_GD);

@@ -4,7 +4,7 @@
  * SDM volume 3 chapter 6 and section 20.3; volume 2, INT n.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
-import { debugDelivered, SUPPRESS_STEP } from './debug';
+import { debugDelivered, mergePending, SUPPRESS_STEP } from './debug';
 import { raiseFaultErr } from './fault';
 import { getEflags, setEflags } from './flags';
 import { acknowledgeInterrupt } from './imports';
@@ -172,6 +172,7 @@ export function into(nextRip: u64): void {
 
 /** ICEBP (F1): a #DB trap that no gate DPL stops. */
 export function icebp(nextRip: u64): void {
+  mergePending();
   debugDelivered();
   beginDelivery(VEC_DB + 1 + DELIVER_INTERRUPT, 1);
   deliver(VEC_DB, nextRip, false, 0, false, 0);
