@@ -290,6 +290,9 @@ describe('monitor commands', () => {
     expect(await monitor('x/2xw 0x10000')).toBe('0x00010000: 0x0003e8b9 0x02a34000\n'.replace('0x02a34000', '0x00a34000'));
     expect(await monitor('xp/3db 65536')).toBe('0x00010000: -71 -24 3\n');
     expect(await monitor('x 0x3ffffe')).toContain('no memory there');
+    expect(await monitor('x/3i 0x10000')).toBe(
+      '00010000  b9 e8 03 00 00           mov    ecx,0x3e8\n00010005  40                       inc    eax\n00010006  a3 00 00 02 00           mov    ds:0x20000,eax\n',
+    );
     expect(await monitor('gva2gpa 0x1234')).toBe('gpa: 0x1234\n');
     expect(await monitor('info status')).toBe('test: stopped\n');
     expect(await monitor('info profile')).toContain('accelerator      interpreter');

@@ -1,8 +1,10 @@
+import { codeBits } from '../cpu/cpustate.ts';
+import { listing, MAX_INSTRUCTION } from '../cpu/x86/disassemble.ts';
 import type { AddressSpaceName, DebugTarget } from './debugrequest.ts';
 
 export interface DumpFormat {
   count: number;
-  letter: 'x' | 'd' | 'u' | 'o' | 'c' | 's';
+  letter: 'x' | 'd' | 'u' | 'o' | 'c' | 's' | 'i';
   /** Bytes an element. */
   size: 1 | 2 | 4 | 8;
 }
@@ -14,10 +16,10 @@ const MAX_STRING = 4096;
 
 /** `10i`, `4xw`, `s`; undefined when it is none. */
 export function parseFormat(text: string): DumpFormat | undefined {
-  const match = /^(\d{0,6})([xduocs]?)([bhwg]?)$/.exec(text) ?? /^(\d{0,6})([bhwg]?)([xduocs]?)$/.exec(text);
+  const match = /^(\d{0,6})([xduocsi]?)([bhwg]?)$/.exec(text) ?? /^(\d{0,6})([bhwg]?)([xduocsi]?)$/.exec(text);
   if (!match) return undefined;
   const words = `${match[2]}${match[3]}`;
-  const letter = (/[xduocs]/.exec(words)?.[0] ?? 'x') as DumpFormat['letter'];
+  const letter = (/[xduocsi]/.exec(words)?.[0] ?? 'x') as DumpFormat['letter'];
   const size = /[bhwg]/.exec(words)?.[0] as keyof typeof SIZES | undefined;
   return {
     count: Math.min(MAX_COUNT, Math.max(1, Number(match[1] || 1))),
@@ -30,6 +32,11 @@ export function parseFormat(text: string): DumpFormat | undefined {
 export async function dumpMemory(target: DebugTarget, space: AddressSpaceName, address: bigint, format: DumpFormat): Promise<string> {
   const read = (at: bigint, length: number) => target.request<'read'>({ op: 'read', space, address: at, length });
   if (format.letter === 's') return dumpStrings(read, address, format.count);
+  if (format.letter === 'i') {
+    const bits = codeBits(await target.request<'state'>({ op: 'state' }));
+    const lines = listing(await read(address, format.count * MAX_INSTRUCTION), address, bits, format.count);
+    return `${lines.join('\n') || `${label(address)}: no memory there`}\n`;
+  }
   const bytes = await read(address, format.count * format.size);
   const perLine = LINE_BYTES / format.size;
   const lines: string[] = [];

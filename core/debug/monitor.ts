@@ -7,7 +7,7 @@ import { dumpRegisters } from './registerdump.ts';
 const HELP = `info registers        every register
 info status           running or stopped
 info profile          where the time of the guest went
-x/FMT ADDRESS         memory at a linear address; FMT is a count, a format (x d u o c s) and a size (b h w g)
+x/FMT ADDRESS         memory at a linear address; FMT is a count, a format (x d u o c s i) and a size (b h w g)
 xp/FMT ADDRESS        the same at a guest-physical address
 gva2gpa ADDRESS       guest-physical address of a linear one
 reset                 press the reset button
