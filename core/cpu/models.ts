@@ -55,35 +55,7 @@ const MODEL_FEATURES: { readonly [M in CpuModel]: readonly number[] } = {
   'x86-64-v3': X86_64_V3,
 };
 
-/** Features (FEAT_*) that the accelerators execute; a model announces no other. */
-const IMPLEMENTED: readonly number[] = [
-  F.FEAT_NX,
-  F.FEAT_LM,
-  F.FEAT_SYSCALL,
-  F.FEAT_LAHF64,
-  F.FEAT_CX16,
-  F.FEAT_SSE3,
-  F.FEAT_SSSE3,
-  F.FEAT_SSE41,
-  F.FEAT_SSE42,
-  F.FEAT_POPCNT,
-  F.FEAT_AES,
-  F.FEAT_PCLMUL,
-  F.FEAT_PREFETCHW,
-  F.FEAT_MOVBE,
-  F.FEAT_BMI1,
-  F.FEAT_BMI2,
-  F.FEAT_LZCNT,
-  F.FEAT_ADX,
-  F.FEAT_XSAVE,
-  F.FEAT_XSAVEOPT,
-  F.FEAT_AVX,
-  F.FEAT_AVX2,
-  F.FEAT_FMA,
-  F.FEAT_F16C,
-];
-
 /** The feature word of `model`: bit n stands for FEAT_* number n. */
 export function featureWord(model: CpuModel): bigint {
-  return MODEL_FEATURES[model].filter((n) => IMPLEMENTED.includes(n)).reduce((word, n) => word | (1n << BigInt(n)), 0n);
+  return MODEL_FEATURES[model].reduce((word, n) => word | (1n << BigInt(n)), 0n);
 }

@@ -1,12 +1,23 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { CpuModel } from '../../../core/contract/cpumodels.ts';
 import { assemble, checkNames, type ImageResult, runImage } from './image.ts';
 
 /** Images that report by themselves: every check named in the source must come out "ok". */
-for (const name of ['protection', 'paging', 'tasks', 'v86', 'debug', 'real']) {
+const images: [name: string, model?: CpuModel][] = [
+  ['protection'],
+  ['paging'],
+  ['tasks'],
+  ['v86'],
+  ['debug'],
+  ['real'],
+  ['longmode', 'x86-64-v2'],
+  ['paging64', 'x86-64-v2'],
+];
+for (const [name, model] of images) {
   describe(`x86 ${name}`, () => {
     let result: ImageResult;
     beforeAll(() => {
-      result = runImage(assemble(name));
+      result = runImage(assemble(name), undefined, model);
     });
 
     it.each(checkNames(name))('%s', (check) => {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { CpuModel } from '../../../core/contract/cpumodels.ts';
 import type { CpuBus } from '../../../core/cpu/accelerator.ts';
 import { Interpreter } from '../../../core/cpu/interp/interpreter.ts';
 import { BIOS_ROM_BASE, GUEST_RAM_BASE, PM_READ, PM_WRITE } from '../../../core/memory/layout.ts';
@@ -20,6 +21,7 @@ export interface ImageResult {
 }
 
 const here = import.meta.dirname;
+const APIC_TPR = 0xfee00080;
 
 /** Assembles `name`.asm of this folder. */
 export function assemble(name: string, defines: string[] = []): Uint8Array {
@@ -45,7 +47,7 @@ export function checkNames(name: string): string[] {
 }
 
 /** Runs a 64 KiB ROM image on the interpreter with 16 MiB of RAM, the debug port and nothing else. */
-export function runImage(image: Uint8Array, maxInstructions = 20_000_000): ImageResult {
+export function runImage(image: Uint8Array, maxInstructions = 20_000_000, model: CpuModel = 'i686'): ImageResult {
   const wasm = join(here, '../../../out/wasm/cpu.wasm');
   if (!process.env.HYPERVUE_CPU_WASM && !existsSync(wasm)) throw new Error('out/wasm/cpu.wasm is not built; run npm run build:wasm');
   const memory = createVmMemory(16 << 20);
@@ -60,6 +62,8 @@ export function runImage(image: Uint8Array, maxInstructions = 20_000_000): Image
   let ended = false;
   const mmio: string[] = [];
   let tsc = 1000;
+  /** Task-priority register of the local APIC, of which there is no more. */
+  let priority = 0;
   const bus: CpuBus = {
     portRead: (port, size) => (port === 0xe9 ? 0xe9 : size === 1 ? 0xff : size === 2 ? 0xffff : 0xffffffff),
     portWrite: (port, value) => {
@@ -70,17 +74,19 @@ export function runImage(image: Uint8Array, maxInstructions = 20_000_000): Image
       }
     },
     mmioRead: (gpa, size) => {
+      if (gpa === APIC_TPR) return priority;
       mmio.push(`r${size} ${gpa.toString(16)}`);
       return size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
     },
     mmioWrite: (gpa, value, size) => {
+      if (gpa === APIC_TPR) priority = value;
       mmio.push(`w${size} ${gpa.toString(16)} ${value.toString(16)}`);
     },
     acknowledgeInterrupt: () => -1,
     apicBaseChanged: () => {},
     readTsc: () => tsc++,
   };
-  const cpu = new Interpreter({ memory, wasm: readFileSync(process.env.HYPERVUE_CPU_WASM ?? wasm), bus, log: nullLogger });
+  const cpu = new Interpreter({ memory, wasm: readFileSync(process.env.HYPERVUE_CPU_WASM ?? wasm), bus, log: nullLogger, model });
   physMap.onChange(() => cpu.flushTlb());
   let end: ImageResult['end'] = 'timeout';
   while (cpu.instructions < maxInstructions) {

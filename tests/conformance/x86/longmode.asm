@@ -104,8 +104,9 @@ main:
   mov eax, [rbp + 0]
 .a2:
   CHECK_FAULT "the same through RBP", 12, 0
+  mov byte [idt + 12 * 16 + 4], 1
   TRY .a3
-  mov rsp, rbx
+  lea rsp, [rbx + 16]
   push rax
 .a3:
   CHECK_FAULT "PUSH at an address that is not canonical", 12, 0

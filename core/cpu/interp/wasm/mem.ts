@@ -151,6 +151,7 @@ function readSlow(table: usize, address: u64, size: u32): u64 {
 }
 
 function readCross(table: usize, lin: u64, size: u32, first: u32): u64 {
+  if (!isCanonical(lin + size - 1)) nonCanonical(lin);
   const host1 = translate(table, lin, ACCESS_READ);
   const pa1 = physAddress;
   const host2 = translate(table, (lin + first) & linearMask(), ACCESS_READ);
@@ -204,6 +205,7 @@ function writeSlow(table: usize, address: u64, value: u64, size: u32): void {
 }
 
 function writeCross(table: usize, lin: u64, value: u64, size: u32, first: u32): void {
+  if (!isCanonical(lin + size - 1)) nonCanonical(lin);
   const host1 = translate(table, lin, ACCESS_WRITE);
   const pa1 = physAddress;
   const host2 = translate(table, (lin + first) & linearMask(), ACCESS_WRITE);
@@ -226,8 +228,9 @@ function writePart(host: usize, pa: u64, value: u64, size: u32): void {
 /** Raises the fault that a write of `size` (1..4096) bytes would raise; changes nothing but accessed and dirty bits. */
 export function probeWrite(table: usize, address: u64, size: u32): void {
   const lin = address & linearMask();
-  translate(table, lin, ACCESS_WRITE);
   const last = (lin + size - 1) & linearMask();
+  if (!isCanonical(last)) nonCanonical(lin);
+  translate(table, lin, ACCESS_WRITE);
   if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_WRITE);
   if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) hostWatchProbe(lin, size, true);
 }
@@ -235,8 +238,9 @@ export function probeWrite(table: usize, address: u64, size: u32): void {
 /** The same for a read. */
 export function probeRead(table: usize, address: u64, size: u32): void {
   const lin = address & linearMask();
-  translate(table, lin, ACCESS_READ);
   const last = (lin + size - 1) & linearMask();
+  if (!isCanonical(last)) nonCanonical(lin);
+  translate(table, lin, ACCESS_READ);
   if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_READ);
   if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) hostWatchProbe(lin, size, false);
 }
