@@ -8,11 +8,12 @@ const le32 = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0x
 
 /**
  * A loop over a bit of everything that is counted specially: a sled longer than a run of records, string instructions up and down, page crossings,
- * a fault in each round, calls.
+ * a fault in each round, calls. `long`: in 64-bit mode.
  */
-function mixture(): TestCpu {
+function mixture(long: boolean): TestCpu {
   const t = new TestCpu();
-  t.flat(0x10000, [0, 0, 0, 0, 0x8000, 0, 0, 0]);
+  if (long) t.long(0x10000);
+  else t.flat(0x10000, [0, 0, 0, 0, 0x8000, 0, 0, 0]);
   const code = [
     ...[0xbe, ...le32(0x20000), 0xbf, ...le32(0x30ff1), 0xb9, ...le32(0x703)], // mov esi; mov edi; mov ecx
     ...[0xf3, 0xa5], // rep movsd
@@ -23,19 +24,23 @@ function mixture(): TestCpu {
     ...[0x0f, 0x0b], // ud2, which the handler skips
     ...[0xe8, ...le32(0)], // call next
     0x58, // pop eax
-    ...new Array(300).fill(0x43), // inc ebx
-    ...[0xff, 0x05, ...le32(0x50000)], // inc dword [0x50000]
+    ...new Array(150).fill([0xff, 0xc3]).flat(), // inc ebx
+    ...(long ? [0xff, 0x04, 0x25, ...le32(0x50000)] : [0xff, 0x05, ...le32(0x50000)]), // inc dword [0x50000]
   ];
   t.put(0x10000, ...code, 0xe9, ...le32(-(code.length + 5)));
-  // Handler of #UD: add dword [esp], 2; iretd.
-  t.put(0x3000 + 6 * 16, 0x83, 0x04, 0x24, 0x02, 0xcf);
+  // Handler of #UD: add [esp], 2; iret.
+  if (long) t.put(0x3000 + 6 * 16, 0x48, 0x83, 0x04, 0x24, 0x02, 0x48, 0xcf);
+  else t.put(0x3000 + 6 * 16, 0x83, 0x04, 0x24, 0x02, 0xcf);
   for (let i = 0; i < 0x2000; i++) t.ram[0x20000 + i] = i * 7;
   return t;
 }
 
-describe('an exact run', () => {
+describe.each([
+  ['32', false],
+  ['64', true],
+])('an exact run of %s-bit code', (_bits, long) => {
   it('ends at exactly its budget, wherever that is', () => {
-    const t = mixture();
+    const t = mixture(long);
     for (let budget = 1; budget < 1500; budget = Math.ceil(budget * 1.07)) {
       const before = t.cpu.instructions;
       expect(t.cpu.run(budget, true)).toBe('budget');
@@ -45,9 +50,9 @@ describe('an exact run', () => {
   });
 
   it('leaves the same state however it is cut into pieces', () => {
-    const whole = mixture();
-    const pieces = mixture();
-    const odd = mixture();
+    const whole = mixture(long);
+    const pieces = mixture(long);
+    const odd = mixture(long);
     whole.cpu.run(40_000, true);
     for (let i = 0; i < 40; i++) pieces.cpu.run(1000, true);
     for (let left = 40_000, piece = 1; left > 0; left -= piece) {
@@ -62,8 +67,8 @@ describe('an exact run', () => {
   });
 
   it('counts and stops the same when other threads ask it to return all the time', () => {
-    const calm = mixture();
-    const disturbed = mixture();
+    const calm = mixture(long);
+    const disturbed = mixture(long);
     calm.cpu.run(40_000, true);
     const words = new Int32Array(disturbed.memory.buffer, MAILBOX_BASE, 2);
     let asked = 0;
@@ -84,7 +89,7 @@ describe('an exact run', () => {
 
   it('ends exactly where a device says in the middle of it', () => {
     for (const slice of [2000, 4000, 100_000]) {
-      const t = mixture();
+      const t = mixture(long);
       let at = 0;
       t.portValue = () => {
         if (!at) {
@@ -99,7 +104,22 @@ describe('an exact run', () => {
       expect(t.cpu.instructions).toBe(Math.min(before + slice, at + END_AFTER_MIN + 11));
     }
   });
+});
 
+it('a repetition over four thousand million elements counts on', () => {
+  const t = new TestCpu();
+  // Cut by its budget long before it leaves memory.
+  t.long(0x10000, [0, 0x1_0000_1000, 0, 0, 0x8000, 0, 0, 0x100000]);
+  t.put(0x10000, 0xf3, 0xaa, HLT); // rep stosb
+  for (let i = 0; i < 40; i++) {
+    const before = t.cpu.instructions;
+    t.cpu.run(100, true);
+    expect(t.cpu.instructions - before).toBe(100);
+  }
+  expect(t.cpu.getState().gpr[1]).toBeLessThan(0x1_0000_0000n);
+});
+
+describe('an exact run', () => {
   it('goes on counting in a guest that does nothing but fault', () => {
     const t = new TestCpu();
     t.flat(0x10000);

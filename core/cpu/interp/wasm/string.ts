@@ -72,7 +72,7 @@ function budget(rec: usize): i32 {
  */
 // @ts-ignore: decorator
 @inline
-export function interrupted(rec: usize, before: u32, after: u32, shift: u32): bool {
+export function interrupted(rec: usize, before: u64, after: u64, shift: u32): bool {
   Run.countdown -= <i32>((before >> shift) - (after >> shift));
   return budget(rec) <= 0 || attention() != 0 || single();
 }

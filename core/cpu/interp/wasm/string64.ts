@@ -146,10 +146,10 @@ export function movsLong<T>(rec: usize): bool {
     }
     setRegister(RCX, count - done, wide);
     if (count == done) {
-      Run.countdown -= <i32>(<u32>count >> COUNT_STRETCH);
+      Run.countdown -= <i32>(count >> COUNT_STRETCH);
       return true;
     }
-    if (interrupted(rec, <u32>count, <u32>count - done, COUNT_STRETCH)) return false;
+    if (interrupted(rec, count, count - done, COUNT_STRETCH)) return false;
   }
 }
 
@@ -188,10 +188,10 @@ export function stosLong<T>(rec: usize): bool {
     }
     setRegister(RCX, count - done, wide);
     if (count == done) {
-      Run.countdown -= <i32>(<u32>count >> COUNT_STRETCH);
+      Run.countdown -= <i32>(count >> COUNT_STRETCH);
       return true;
     }
-    if (interrupted(rec, <u32>count, <u32>count - done, COUNT_STRETCH)) return false;
+    if (interrupted(rec, count, count - done, COUNT_STRETCH)) return false;
   }
 }
 
@@ -210,7 +210,7 @@ export function lodsLong<T>(rec: usize): bool {
     if (!rep) return true;
     setRegister(RCX, count - 1, wide);
     if (count == 1) return true;
-    if (interrupted(rec, <u32>count, <u32>count - 1, COUNT_ELEMENT)) return false;
+    if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }
 
@@ -230,7 +230,7 @@ export function cmpsLong<T>(rec: usize): bool {
     if (!rep) return true;
     setRegister(RCX, count - 1, wide);
     if (count == 1 || !goesOn(rec)) return true;
-    if (interrupted(rec, <u32>count, <u32>count - 1, COUNT_ELEMENT)) return false;
+    if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }
 
@@ -246,7 +246,7 @@ export function scasLong<T>(rec: usize): bool {
     if (!rep) return true;
     setRegister(RCX, count - 1, wide);
     if (count == 1 || !goesOn(rec)) return true;
-    if (interrupted(rec, <u32>count, <u32>count - 1, COUNT_ELEMENT)) return false;
+    if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }
 
@@ -268,7 +268,7 @@ export function insLong<T>(rec: usize): bool {
     if (!rep) return true;
     setRegister(RCX, count - 1, wide);
     if (count == 1) return true;
-    if (interrupted(rec, <u32>count, <u32>count - 1, COUNT_PORT)) return false;
+    if (interrupted(rec, count, count - 1, COUNT_PORT)) return false;
   }
 }
 
@@ -288,7 +288,7 @@ export function outsLong<T>(rec: usize): bool {
     if (!rep) return true;
     setRegister(RCX, count - 1, wide);
     if (count == 1) return true;
-    if (interrupted(rec, <u32>count, <u32>count - 1, COUNT_PORT)) return false;
+    if (interrupted(rec, count, count - 1, COUNT_PORT)) return false;
   }
 }
 
