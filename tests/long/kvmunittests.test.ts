@@ -4,10 +4,11 @@
  * .cache/kvm-unit-tests they run; or name the folder that has those two in HYPERVUE_KVM_UNIT_TESTS. docs/conformance.md says which tests
  * don't apply and why.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { Guest } from '../guests/support/guest.ts';
 import { kvmUnitTests, type KvmUnitTest } from './support/kvmunittests.ts';
 
@@ -16,14 +17,19 @@ const MINUTE = 60_000;
 /** isa-debug-exit gives (code << 1) | 1; the tests end with 0 when every check passed. */
 const PASSED = 1;
 let guest: Guest | undefined;
+/** The tests read their environment from the first module. */
+const environment = path.join(mkdtempSync(path.join(tmpdir(), 'hypervue-kvmunittests-')), 'environment');
+writeFileSync(environment, 'TEST_DEVICE=0\n');
+afterAll(() => rmSync(path.dirname(environment), { recursive: true, force: true }));
 
 afterEach(async () => {
   await guest?.end();
   guest = undefined;
 });
 
-async function passes(file: string, { args = '', hpet = false, minutes = 2 }: KvmUnitTest): Promise<void> {
-  guest = new Guest({ memoryMiB: 256, hpet, kernel: { path: file, cmdline: args } });
+async function passes(file: string, { args = '', hpet = false, noTestDevice = false, minutes = 4 }: KvmUnitTest): Promise<void> {
+  const kernel = { path: file, cmdline: args, ...(noTestDevice ? { initrd: environment } : {}) };
+  guest = new Guest({ memoryMiB: 256, cpu: 'x86-64-v3', hpet, kernel });
   const ends: string[] = [];
   guest.vm.onDebugExit.on((code) => ends.push(code === PASSED ? 'passed' : `exit code ${code}`));
   guest.vm.onTripleFault.on(() => ends.push('triple fault'));

@@ -124,6 +124,10 @@ test('a one-shot timer fires once, after its count times the divider', () => {
   write(0xb0, 0);
   bench.clock.advance(1_000_000);
   expect(intr()).toBe(false);
+  // Periodic from now on, but there is nothing to count.
+  write(0x320, 0x20061);
+  bench.clock.advance(1000);
+  expect([read(0x380), read(0x390), intr()]).toEqual([1000, 0, false]);
 });
 
 test('a periodic timer comes again, and a count of zero stops it', () => {

@@ -52,7 +52,8 @@ export class LapicTimer {
   }
 
   get currentCount(): number {
-    if (this.initial === 0 || this.mode === 'deadline') return 0;
+    // A one-shot count that reached zero stays there, whatever mode comes next, until a new one is written.
+    if (this.initial === 0 || this.baseCount === 0 || this.mode === 'deadline') return 0;
     const passed = Math.floor((this.clock.now() - this.baseTime) / this.tickNs);
     if (passed < this.baseCount) return this.baseCount - passed;
     // Expired, and the host has not come round to say so yet.
