@@ -20,6 +20,7 @@ export default defineConfig({
           cli: at('core/cli/main.ts'),
           vmprocess: at('core/vmprocess/main.ts'),
           machinethread: at('core/vmprocess/machinethread.ts'),
+          compilethread: at('core/vmprocess/compilethread.ts'),
         },
         external: ['electron', 'koffi'],
         output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },

@@ -31,6 +31,8 @@ const { error } = await asc.main(
     '--runtime',
     'stub',
     '--importMemory',
+    // Compiled regions are functions of this table.
+    '--importTable',
     '--sharedMemory',
     '--initialMemory',
     '1552',

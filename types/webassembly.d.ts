@@ -12,4 +12,15 @@ declare namespace WebAssembly {
     // biome-ignore lint/suspicious/noExplicitAny: exports are typed by each accelerator
     readonly exports: any;
   }
+  /** Functions. */
+  class Table {
+    constructor(descriptor: { element: 'anyfunc'; initial: number; maximum?: number });
+    set(index: number, value: unknown): void;
+    get(index: number): unknown;
+    readonly length: number;
+  }
+  class Global {
+    constructor(descriptor: { value: 'i32' | 'i64'; mutable?: boolean }, value: number | bigint);
+    value: number | bigint;
+  }
 }

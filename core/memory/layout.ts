@@ -69,6 +69,10 @@ export const BIOS_ROM_MAX = 0x0040_0000;
 export const DECODE_CACHE_BASE = 0x0100_0000;
 export const DECODE_CACHE_SIZE = 0x0300_0000;
 
+/** Records that compiled regions hand to the interpreter: the last 2 MiB of the decode cache's room, format private to the recompiler. */
+export const JIT_POOL_BASE = 0x03e0_0000;
+export const JIT_POOL_SIZE = 0x0020_0000;
+
 /** Video memory: 32 MiB, of which the VGA uses what the machine gives it (16 MiB by default). */
 export const VRAM_BASE = 0x0400_0000;
 export const VRAM_MAX = 0x0200_0000;

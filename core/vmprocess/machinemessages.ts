@@ -16,6 +16,8 @@ export interface MachineThreadData {
   cpuWasm: Uint8Array;
   /** Media present at start, by drive id. */
   media: { [drive: string]: BlockInfo };
+  /** Message port to the compile thread; without it only the interpreter runs. */
+  compilePort: unknown;
   port: unknown;
   /** With a clock of instructions only: what to tell of and what to do by itself. */
   rerun?: RerunOptions;
@@ -28,6 +30,12 @@ export interface RerunOptions {
   replay?: readonly TimedInput<InputMessage>[];
   /** Pause at this machine time, nanoseconds, and report the state as `stopped`. */
   stopAt?: number;
+}
+
+/** Given to the compile thread. */
+export interface CompileThreadData {
+  memory: WebAssembly.Memory;
+  port: unknown;
 }
 
 /** Requests that the machine thread answers with `done`. */

@@ -12,6 +12,8 @@ import { TimedDrive } from '../machine/timeddrive.ts';
 import { Mailbox } from '../memory/mailbox.ts';
 import { asHypervueError } from '../util/errors.ts';
 import { createLogger } from '../util/logger.ts';
+import { CompileQueue } from './compilequeue.ts';
+import { tuneWasm } from './wasmflags.ts';
 import { BatchedCharBackend } from './batchedchar.ts';
 import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, ToMachine } from './machinemessages.ts';
 import { RemoteDrive } from './remotedrive.ts';
@@ -29,6 +31,7 @@ function hostRandom(): number {
 }
 
 function main(): void {
+  if (data.compilePort) tuneWasm();
   const log = createLogger((level, scope, message) => post({ t: 'log', level, scope, message }));
   const { definition } = data;
   const hostNow = () => performance.now() * 1e6;
@@ -59,6 +62,7 @@ function main(): void {
         paravirt: data.definition.paravirt,
         // A machine that is to run the same way twice draws the same numbers twice.
         ...(counted ? {} : { random: hostRandom }),
+        ...(data.compilePort ? { compiler: new CompileQueue(data.compilePort as MessagePort), tuning: { now: () => performance.now() } } : {}),
       }),
     drive: (id) => (counted ? new TimedDrive(drives.get(id)!, counted, waitForHost) : drives.get(id)!),
     serial: (index) => serials[index]!,

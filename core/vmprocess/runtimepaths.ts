@@ -30,3 +30,8 @@ export function runtimePaths(from: string): RuntimePaths {
     machineThread,
   };
 }
+
+/** Entry of the compile thread; it lies beside that of the machine thread, in the source tree and in a build. */
+export function compileThreadBeside(machineThread: URL): URL {
+  return new URL(machineThread.href.replace(/machinethread(\.[jt]s)$/, 'compilethread$1'));
+}

@@ -23,7 +23,8 @@ import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { createLogger, type Logger } from '../util/logger.ts';
 import { DebugAccess } from './debugaccess.ts';
 import { DriveService } from './drives.ts';
-import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, RerunOptions, ToMachine } from './machinemessages.ts';
+import type { CompileThreadData, FromMachine, InputMessage, MachineCommand, MachineThreadData, RerunOptions, ToMachine } from './machinemessages.ts';
+import { compileThreadBeside } from './runtimepaths.ts';
 import { RemoteInput } from './remoteinput.ts';
 import { scalePicture } from './scalepicture.ts';
 import { SerialHub } from './seriallog.ts';
@@ -78,6 +79,7 @@ export class VmHost {
   private memory: WebAssembly.Memory | undefined;
   private mailbox: Mailbox | undefined;
   private worker: Worker | undefined;
+  private compiler: Worker | undefined;
   private port: MessagePort | undefined;
   private scanoutSource: VgaScanout | undefined;
   private readonly commands = new Map<
@@ -165,6 +167,7 @@ export class VmHost {
         cpuWasm: new Uint8Array(cpuWasm),
         media,
         port: undefined,
+        compilePort: undefined,
         ...(rerun ? { rerun } : {}),
       });
       stillWanted();
@@ -310,7 +313,26 @@ export class VmHost {
   private async launch(data: MachineThreadData): Promise<void> {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
-    const worker = new Worker(this.options.machineThread, { workerData: { ...data, port: port2 }, transferList: [port2], name: 'machine' });
+    const transfer: MessagePort[] = [port2];
+    let compilePort: MessagePort | undefined;
+    if (this.config.cpu.accel === 'jit') {
+      const channel = new MessageChannel();
+      compilePort = channel.port1;
+      transfer.push(compilePort);
+      const compileData: CompileThreadData = { memory: data.memory, port: channel.port2 };
+      this.compiler = new Worker(compileThreadBeside(this.options.machineThread), {
+        workerData: compileData,
+        transferList: [channel.port2],
+        name: 'compile',
+      });
+      // Without it the guest goes on in the interpreter.
+      this.compiler.on('error', (error) => this.log.error(`the compile thread failed: ${error instanceof Error ? error.message : String(error)}`));
+    }
+    const worker = new Worker(this.options.machineThread, {
+      workerData: { ...data, port: port2, compilePort },
+      transferList: transfer,
+      name: 'machine',
+    });
     this.worker = worker;
     await new Promise<void>((resolve, reject) => {
       port1.on('message', (message: FromMachine) => {
@@ -486,6 +508,8 @@ export class VmHost {
       await stopped;
       await worker.terminate();
     }
+    await this.compiler?.terminate();
+    this.compiler = undefined;
     await this.drives.close();
     for (const hub of this.serial) hub.close();
     for (const { reject } of this.commands.values())

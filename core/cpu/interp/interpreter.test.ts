@@ -480,7 +480,7 @@ describe('statistics', () => {
     t.put(0x11000, 0xeb, 0xfe); // jmp $
     for (let i = 0; i < 5; i++) expect(t.cpu.run(1000)).toBe('budget');
     const statistics = t.cpu.statistics();
-    expect(statistics.accelerator).toBe('interpreter');
+    expect(statistics.accelerator).toBe(t.cpu.name);
     expect(statistics.exits).toMatchObject({ budget: 5, halt: 1 });
     expect(statistics.faults).toEqual({ '6': 1 });
     expect(statistics.instructions).toBe(t.cpu.instructions);

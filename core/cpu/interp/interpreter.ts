@@ -7,6 +7,9 @@ import { type DebugSettings, type DebugStop, MAX_BREAKPOINTS, MAX_WATCHPOINTS, t
 import { RipSampler } from '../ripsampler.ts';
 import { type AcceleratorStatistics, type CodeBits, emptyStatistics } from '../statistics.ts';
 import { seededRandom } from '../seededrandom.ts';
+import type { Helpers } from '../jit/helpers.ts';
+import { DEFAULT_TUNING, Recompiler, type Tuning } from '../jit/recompiler.ts';
+import type { CompileService } from '../jit/service.ts';
 import { StateBlock } from './stateblock.ts';
 import {
   EXIT_DEBUG,
@@ -56,6 +59,18 @@ interface InterpreterModule {
   codeGeneration(): number;
   getEflags(): number;
   setEflags(value: number, mask: number): void;
+  jitInstall: Helpers['jitInstall'];
+  jitUninstall: Helpers['jitUninstall'];
+  jitWatchPage: Helpers['jitWatchPage'];
+  jitDecode: Helpers['jitDecode'];
+  jitRead: Helpers['read'];
+  jitReadW: Helpers['read'];
+  jitWrite: Helpers['read'];
+  jitWriteV: Helpers['read'];
+  jitExec: Helpers['read'];
+  jitFlags: Helpers['read'];
+  jitCondition: Helpers['read'];
+  jitSettle: Helpers['read'];
 }
 
 /** Thrown by the import raise() to unwind the module; one object, because making an Error costs microseconds. */
@@ -90,17 +105,24 @@ export interface InterpreterOptions {
   paravirt?: boolean;
   /** 32 random bits for RDRAND and RDSEED; a fixed sequence when absent. */
   random?: () => number;
+  /** Compiles hot code; only the interpreter runs when absent. */
+  compiler?: CompileService;
+  tuning?: Partial<Tuning>;
 }
+
+/** Room for functions of compiled regions. */
+const TABLE_SIZE = 8192;
 
 /** Tier 0: the interpreter in WebAssembly, on the shared memory of its VM. One object a vCPU, machine thread only. */
 export class Interpreter implements Accelerator {
-  readonly name = 'interpreter';
+  readonly name: 'interpreter' | 'recompiler';
   private readonly module: InterpreterModule;
   private readonly state: StateBlock;
   private readonly bus: CpuBus;
   private readonly log: Logger;
   private readonly mailbox: Int32Array;
   private watchpoints: readonly Watchpoint[] = [];
+  private readonly recompiler: Recompiler | undefined;
   private readonly sampler = new RipSampler();
   private readonly exits = { budget: 0, halt: 0, shutdown: 0, debug: 0 };
   private readonly faults = new Array<number>(VECTORS).fill(0);
@@ -111,11 +133,17 @@ export class Interpreter implements Accelerator {
   constructor(options: InterpreterOptions) {
     const { bus, memory } = options;
     this.bus = bus;
+    this.name = options.compiler ? 'recompiler' : 'interpreter';
     this.log = options.log;
     const compiled = options.wasm instanceof WebAssembly.Module ? options.wasm : new WebAssembly.Module(options.wasm);
+    const table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_SIZE });
     this.module = new WebAssembly.Instance(compiled, {
       env: {
         memory,
+        table,
+        jitHot: (host: number, mode: number, user: number) => this.recompiler?.hot(host >>> 0, mode, user),
+        jitCollect: () => this.recompiler?.collect(),
+        jitWritten: (host: number, size: number) => this.recompiler?.written(host >>> 0, size),
         raise: () => {
           throw GUEST_FAULT;
         },
@@ -139,6 +167,24 @@ export class Interpreter implements Accelerator {
     this.state = new StateBlock(memory, this.module);
     this.mailbox = new Int32Array(memory.buffer, MAILBOX_BASE, 2);
     this.module.initialise();
+    if (options.compiler) {
+      const { module } = this;
+      const helpers: Helpers = {
+        jitInstall: module.jitInstall,
+        jitUninstall: module.jitUninstall,
+        jitWatchPage: module.jitWatchPage,
+        jitDecode: module.jitDecode,
+        read: module.jitRead,
+        readW: module.jitReadW,
+        write: module.jitWrite,
+        writeV: module.jitWriteV,
+        exec: module.jitExec,
+        flags: module.jitFlags,
+        condition: module.jitCondition,
+        settle: module.jitSettle,
+      };
+      this.recompiler = new Recompiler(memory, helpers, table, options.compiler, { ...DEFAULT_TUNING, ...options.tuning });
+    }
     this.state.setU32(S_A20_MASK, 0xffffffff);
     this.state.setModel(options.model ?? 'i686');
     this.state.setU32(S_PARAVIRT, options.paravirt ? 1 : 0);
@@ -299,6 +345,7 @@ export class Interpreter implements Accelerator {
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
+    this.recompiler?.dispose();
     Atomics.store(this.mailbox, 1, 1);
   }
 

@@ -90,6 +90,7 @@ export const HANDLER_CONTINUE = 1;
 export const HANDLER_LEAVE = 2;
 export const HANDLER_UD = 3;
 export const HANDLER_GP = 4;
+export const HANDLER_JIT = 5;
 
 const special = (suffix: string): string[] => [
   `resume${suffix}(rec); return;`,
@@ -97,6 +98,7 @@ const special = (suffix: string): string[] => [
   `resume${suffix}(rec); return;`,
   'raiseFault(VEC_UD); break;',
   'raiseFaultErr(VEC_GP, 0); break;',
+  `rec = enterJit${suffix}(rec); if (!rec) return; continue;`,
 ];
 
 interface Entry {
@@ -173,7 +175,7 @@ class HandlerSet {
 
   constructor(special: string[]) {
     // Equal texts among the special ones keep their own numbers.
-    ['stale', 'continue', 'leave page', 'undefined', 'too long'].forEach((label, i) => {
+    ['stale', 'continue', 'leave page', 'undefined', 'too long', 'region'].forEach((label, i) => {
       this.known.set(special[i]!, i);
       this.list.push({ body: special[i]!, label, cold: false });
     });
@@ -437,6 +439,7 @@ export function generate(instructions: readonly Instruction[] = INSTRUCTIONS): G
     HANDLER_LEAVE,
     HANDLER_UD,
     HANDLER_GP,
+    HANDLER_JIT,
     PAIR_CLASSES,
   })
     .map(([name, value]) => `export const ${name} = ${value};\n`)

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { CpuModel } from '../../../core/contract/cpumodels.ts';
 import type { CpuBus } from '../../../core/cpu/accelerator.ts';
 import { Interpreter } from '../../../core/cpu/interp/interpreter.ts';
+import { testAccelerator } from '../../../core/cpu/interp/testing/testcpu.ts';
 import { BIOS_ROM_BASE, GUEST_RAM_BASE, PM_READ, PM_WRITE } from '../../../core/memory/layout.ts';
 import { PhysMap } from '../../../core/memory/physmap.ts';
 import { createVmMemory } from '../../../core/memory/vmmemory.ts';
@@ -86,7 +87,14 @@ export function runImage(image: Uint8Array, maxInstructions = 20_000_000, model:
     apicBaseChanged: () => {},
     readTsc: () => tsc++,
   };
-  const cpu = new Interpreter({ memory, wasm: readFileSync(process.env.HYPERVUE_CPU_WASM ?? wasm), bus, log: nullLogger, model });
+  const cpu = new Interpreter({
+    memory,
+    wasm: readFileSync(process.env.HYPERVUE_CPU_WASM ?? wasm),
+    bus,
+    log: nullLogger,
+    model,
+    ...testAccelerator(),
+  });
   physMap.onChange(() => cpu.flushTlb());
   let end: ImageResult['end'] = 'timeout';
   while (cpu.instructions < maxInstructions) {

@@ -18,6 +18,7 @@ export interface GuestOptions {
   paravirt?: boolean;
   /** The 32-bit processor when absent. */
   cpu?: CpuModel;
+  accel?: 'jit' | 'interp';
   /** Counts instructions for time and sleeps no time at all; with what to record, replay, and when to stop. */
   counted?: RerunOptions;
   /** Stands before its first instruction, for a debugger. */
@@ -31,6 +32,9 @@ export const drive = (id: Drive['id'], kind: Drive['kind'], file: string, readOn
   format: 'raw',
   readOnly,
 });
+
+/** HYPERVUE_ACCEL=interp runs all guests in the interpreter. */
+const defaultAccel = (): 'jit' | 'interp' => (process.env['HYPERVUE_ACCEL'] === 'interp' ? 'interp' : 'jit');
 
 /** A real machine in this process, driven as a person would: by keys, by its serial line and by looking at its screen. */
 export class Guest {
@@ -49,7 +53,7 @@ export class Guest {
           id: '00000000-0000-4000-8000-000000000001',
           name: 'guest',
           createdAt: '2026-01-01T00:00:00Z',
-          cpu: options.cpu ? { model: options.cpu } : {},
+          cpu: { accel: options.accel ?? defaultAccel(), ...(options.cpu ? { model: options.cpu } : {}) },
           memoryMiB: options.memoryMiB ?? 64,
           boot: {
             order: options.order ?? ['cdrom', 'floppy', 'disk'],

@@ -10,7 +10,8 @@ import type { CpuBus } from '../../accelerator.ts';
 import type { CpuState, SegmentState } from '../../cpustate.ts';
 import type { CpuModel } from '../../../contract/cpumodels.ts';
 import { type Feature, featureBit } from '../../x86/features.ts';
-import { Interpreter } from '../interpreter.ts';
+import { SyncCompileService } from '../../jit/service.ts';
+import { Interpreter, type InterpreterOptions } from '../interpreter.ts';
 import { S_FEATURES } from '../wasm/stateoffsets.ts';
 
 const WASM = fileURLToPath(new URL('../../../../out/wasm/cpu.wasm', import.meta.url));
@@ -25,6 +26,11 @@ export function cpuModule(): WebAssembly.Module {
     compiled = new WebAssembly.Module(readFileSync(WASM));
   }
   return compiled;
+}
+
+/** HYPERVUE_ACCEL=jit runs the same tests with a recompiler that compiles nearly everything at once. */
+export function testAccelerator(): Pick<InterpreterOptions, 'compiler' | 'tuning'> {
+  return process.env['HYPERVUE_ACCEL'] === 'jit' ? { compiler: new SyncCompileService(), tuning: { piece: 20, threshold: 1 } } : {};
 }
 
 export const RAM_BYTES = 4 << 20;
@@ -72,7 +78,7 @@ export class TestCpu {
       readTsc: () => this.tsc,
       ...options.bus,
     };
-    this.cpu = new Interpreter({ memory: this.memory, wasm: cpuModule(), bus, log: nullLogger, paravirt: options.paravirt ?? false });
+    this.cpu = new Interpreter({ memory: this.memory, wasm: cpuModule(), bus, log: nullLogger, paravirt: options.paravirt ?? false, ...testAccelerator() });
     this.guest.onCodeWrite((offset) => this.cpu.invalidateCode(offset));
     this.map.onChange(() => this.cpu.flushTlb());
   }

@@ -10,6 +10,7 @@ import { decodeRun } from './decode';
 import { raiseFaultErr } from './fault';
 import { HANDLER_STALE } from './generated/tables';
 import { hostBreakPage } from './hostdebug';
+import { settleRegion } from './jit';
 import { codeTranslate, linRead32, memRead16, memRead32 } from './mem';
 import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
 import { stay64 } from './branch64';
@@ -88,6 +89,7 @@ export function resume(rec: usize): void {
 
 /** Instruction boundary after a fault: S_RIP gets the address of the faulting instruction. */
 export function settleFault(): void {
+  settleRegion();
   if (!Run.rec) return;
   if (Run.mode == MODE_64) stay64(Run.rec);
   else stay(Run.rec);

@@ -11,8 +11,10 @@
  * Dropping a page overwrites its records with HANDLER_STALE, so that a run of records that is being executed stops at the next one, and
  * links inside the page (they never leave it) die with it.
  */
-import { CODE_MAP_BASE, CPU_STATE_BASE, DECODE_CACHE_BASE, DECODE_CACHE_SIZE } from '../../../memory/layout';
+import { CODE_MAP_BASE, CPU_STATE_BASE, DECODE_CACHE_BASE, DECODE_CACHE_SIZE, JIT_POOL_SIZE } from '../../../memory/layout';
 import { HANDLER_STALE } from './generated/tables';
+import { jitWritten } from './imports';
+import { CODE_JIT } from './jit';
 import { REC_HANDLER, REC_LENGTH, REC_SIZE } from './record';
 import { Run } from './runstate';
 import { SY_TLB_CUR, SY_TLB_GEN } from './sysstate';
@@ -31,7 +33,7 @@ const TARGETS: usize = SLOTS + 0x4000;
 const TARGET_COUNT: u32 = 8192;
 const TARGETS64: usize = TARGETS + 0x2_0000;
 const CHUNKS: usize = TARGETS64 + 0x4_0000;
-const CHUNKS_END: usize = DECODE_CACHE_BASE + DECODE_CACHE_SIZE - 0x1000;
+const CHUNKS_END: usize = DECODE_CACHE_BASE + DECODE_CACHE_SIZE - JIT_POOL_SIZE - 0x1000;
 
 const SLOT_KEY: usize = 0;
 const SLOT_FIRST: usize = 4;
@@ -126,6 +128,12 @@ function evict(keep: u32): u32 {
   }
 }
 
+/** No decoded code of the page is left; compiled code may be. */
+function forgetCode(page: u32): void {
+  const at = CODE_MAP_BASE + page;
+  store<u8>(at, load<u8>(at) & CODE_JIT);
+}
+
 function dropSlot(slot: u32): void {
   const at = slotAt(slot);
   const key = load<u32>(at, SLOT_KEY);
@@ -141,7 +149,7 @@ function dropSlot(slot: u32): void {
   store<u16>(directoryAt(key), 0);
   store<u32>(at, NO_KEY, SLOT_KEY);
   store<u32>(at, 0, SLOT_FIRST);
-  if (load<u64>(directoryAt(key & ~3)) == 0) store<u8>(CODE_MAP_BASE + (key >>> MODE_BITS), 0);
+  if (load<u64>(directoryAt(key & ~3)) == 0) forgetCode(key >>> MODE_BITS);
   dropGeneration++;
 }
 
@@ -160,11 +168,15 @@ export function slotFor(host: u32, mode: u32): u32 {
   store<u32>(at, 0, SLOT_NEXT);
   store<u16>(directoryAt(key), <u16>(slot + 1));
   const page = host >>> 12;
-  if (!load<u8>(CODE_MAP_BASE + page)) {
-    store<u8>(CODE_MAP_BASE + page, 1);
-    tlbProtectCode(page);
-  }
+  const flags = load<u8>(CODE_MAP_BASE + page);
+  store<u8>(CODE_MAP_BASE + page, flags | 1);
+  if (!flags) tlbProtectCode(page);
   return slot;
+}
+
+/** The slot of the page that holds byte `host`, -1 when there is none. */
+export function slotIfAny(host: u32, mode: u32): i32 {
+  return <i32>load<u16>(directoryAt(((host >>> 12) << MODE_BITS) | mode)) - 1;
 }
 
 function freeSlot(): u32 {
@@ -220,7 +232,8 @@ export function dropCodePage(host: u32): void {
     const slot = load<u16>(directoryAt(key | mode));
     if (slot) dropSlot(slot - 1);
   }
-  store<u8>(CODE_MAP_BASE + (host >>> 12), 0);
+  if (load<u8>(CODE_MAP_BASE + (host >>> 12)) & CODE_JIT) jitWritten(host & 0xffff_f000, 0x1000);
+  forgetCode(host >>> 12);
 }
 
 /** True when a decoded instruction of the slot covers any of the bytes first..last of the page. */
@@ -254,4 +267,5 @@ export function codeWritten(host: u32, size: u32): void {
     const slot = load<u16>(directoryAt(key | mode));
     if (slot && covers(slot - 1, first, last)) dropSlot(slot - 1);
   }
+  if (load<u8>(CODE_MAP_BASE + (host >>> 12)) & CODE_JIT) jitWritten(host, last - first + 1);
 }

@@ -448,6 +448,23 @@ export function decodeRun(slot: u32, host: u32): usize {
   return first;
 }
 
+/** Decodes the instruction at byte `host`, which does not leave its page, for Run.mode `mode` into `rec`; the record after it leaves. */
+export function decodeInto(rec: usize, host: u32, mode: u32): void {
+  const current = Run.mode;
+  Run.mode = mode;
+  slow = false;
+  short = false;
+  at = host;
+  end = (<usize>host & 0xffff_f000) + 0x1000;
+  decodeOne(rec);
+  Run.mode = current;
+  const length = <u32>(at - host);
+  const next = (host & 0xfff) + length;
+  store<u8>(rec, <u8>length, REC_LENGTH);
+  store<u16>(rec, <u16>next, REC_NEXT);
+  pseudo(rec + REC_SIZE, HANDLER_LEAVE, next, 0);
+}
+
 /**
  * Decodes the one instruction at `eip`, whose linear address is `lin`, byte by byte with every check of an instruction fetch, into a
  * record that nobody keeps. Positions count from the instruction: REC_NEXT is its length.

@@ -49,3 +49,16 @@ export declare function readTsc(): f64;
 // @ts-ignore: decorator
 @external('env', 'randomWord')
 export declare function randomWord(): u32;
+
+/** The code at byte `host` of the shared memory is worth compiling; `mode` as Run.mode, `user` 1 at CPL 3. */
+// @ts-ignore: decorator
+@external('env', 'jitHot')
+export declare function jitHot(host: u32, mode: u32, user: u32): void;
+/** SJ_READY is set: regions compiled elsewhere want to be installed. */
+// @ts-ignore: decorator
+@external('env', 'jitCollect')
+export declare function jitCollect(): void;
+/** `size` bytes at byte `host` of a page with compiled regions were written. */
+// @ts-ignore: decorator
+@external('env', 'jitWritten')
+export declare function jitWritten(host: u32, size: u32): void;

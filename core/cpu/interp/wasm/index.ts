@@ -11,6 +11,9 @@ import { decodeStep } from './decode';
 import { F_IF, F_RF, F_TF, getEflags, rawEflags, setEflags } from './flags';
 import { exec } from './generated/dispatch';
 import { exec64 } from './generated/dispatch64';
+import { jitCollect } from './imports';
+import { sampleHot } from './jit';
+import { SJ_CUT, SJ_EXACT, SJ_LEFT, SJ_PIECE, SJ_READY } from './jitoffsets';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
 import { hostArm, hostBreak, hostHoldsInterrupts, hostStopped, hostTakeReplay } from './hostdebug';
 import { SF_FLAT_R, SF_FLAT_W } from './mem';
@@ -25,6 +28,9 @@ import { tlbFlushAll, tlbInit } from './tlb';
 export { cpuReset, refreshState } from './reset';
 export { hostDebugChanged, hostForget, hostStep } from './hostdebug';
 export { codeGeneration, getEflags, setEflags };
+export {
+  jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
+} from './jit';
 
 const S: usize = CPU_STATE_BASE;
 
@@ -34,6 +40,7 @@ const EXIT_LOOK: u32 = 2;
 
 /** Instructions retired, exact also inside a bus callback. */
 export function instructionCount(): f64 {
+  if (Run.region) return <f64>(Run.countEnd - <u64>(<i64>load<i32>(S, SJ_LEFT)));
   let count = Run.countEnd - <u64>(<i64>Run.countdown);
   if (Run.rec) count += <u64>((Run.rec - Run.start) >> 5);
   return <f64>count;
@@ -47,12 +54,25 @@ export function run(budget: i32, exact: bool): i32 {
   Run.rec = 0;
   Run.step = false;
   Run.tail = false;
+  Run.region = false;
   Run.slack = exact ? EXACT_SLACK : 0;
-  Run.countdown = budget - Run.slack;
-  Run.countEnd = load<u64>(S, S_ICOUNT) + <u64>(<i64>Run.countdown);
+  store<u32>(S, exact ? 1 : 0, SJ_EXACT);
+  Run.later = budget - Run.slack;
+  Run.countdown = 0;
+  Run.countEnd = load<u64>(S, S_ICOUNT);
+  nextPiece();
   const reason = loop();
   store<u64>(S, <u64>(<i64>Run.countEnd - <i64>Run.countdown), S_ICOUNT);
   return reason;
+}
+
+/** Moves the next piece of the budget to `countdown`: all of it, or, with a recompiler, as much as it wants between two looks at what is hot. */
+function nextPiece(): void {
+  const most = load<i32>(S, SJ_PIECE);
+  const piece = most && Run.later > most ? most : Run.later;
+  Run.later -= piece;
+  Run.countdown += piece;
+  Run.countEnd += <u64>(<i64>piece);
 }
 
 function loop(): i32 {
@@ -68,6 +88,11 @@ function loop(): i32 {
     }
     const debugged = load<u32>(S, HD_ACTIVE);
     if (debugged && hostStopped()) return EXIT_DEBUG;
+    while (Run.countdown <= 0 && Run.later > 0) {
+      nextPiece();
+      if (load<u32>(S, SJ_READY)) jitCollect();
+      if (load<u32>(S, SJ_PIECE)) sampleHot();
+    }
     if (Run.countdown <= 0) {
       if (!Run.slack) return EXIT_BUDGET;
       // The instructions kept back.
@@ -120,6 +145,12 @@ function loop(): i32 {
     const before = Run.countdown;
     if (long) exec64(rec);
     else exec(rec);
+    if (Run.mustStep) {
+      // A region went as far as it can.
+      Run.mustStep = false;
+      if (Run.countdown > 0) step();
+      continue;
+    }
     // Nothing ran: the instruction crosses into the next page.
     if (Run.countdown == before) step();
   }
@@ -190,17 +221,23 @@ export function deliverFault(): void {
 
 /** Instructions left of the budget of the last run(): what to go on with after deliverFault(). */
 export function remaining(): i32 {
-  return Run.countdown + Run.slack;
+  return Run.countdown + Run.later + Run.slack;
 }
 
 /** From inside a bus callback of an exact run: it ends `count` instructions after the one being executed, or where it would have ended before that. */
 export function endAfter(count: i32): void {
   const wanted = <u64>instructionCount() + <u64>(<i64>count);
-  const end = Run.countEnd + <u64>(<i64>Run.slack);
+  const end = Run.countEnd + <u64>(<i64>Run.later) + <u64>(<i64>Run.slack);
   if (wanted >= end) return;
-  const less = end - wanted;
-  Run.countdown -= <i32>less;
-  Run.countEnd -= less;
+  let less = <i32>(end - wanted);
+  const later = min(less, max(0, Run.later));
+  Run.later -= later;
+  less -= later;
+  Run.countEnd -= <u64>(<i64>less);
+  if (Run.region) {
+    store<i32>(S, load<i32>(S, SJ_LEFT) - less, SJ_LEFT);
+    store<i32>(S, load<i32>(S, SJ_CUT) + less, SJ_CUT);
+  } else Run.countdown -= less;
 }
 
 /** First use of the memory by this module. */

@@ -131,7 +131,7 @@ function mmioPiece(pa: u64, left: u32): u32 {
   return left >= 2 && !(pa & 1) ? 2 : 1;
 }
 
-function readSlow(table: usize, address: u64, size: u32): u64 {
+export function readSlow(table: usize, address: u64, size: u32): u64 {
   const lin = address & linearMask();
   const first: u32 = 4096 - (<u32>lin & 0xfff);
   if (first < size) return readCross(table, lin, size, first);
@@ -168,12 +168,12 @@ function readCross(table: usize, lin: u64, size: u32, first: u32): u64 {
 }
 
 /** The read half of a read-modify-write: checked, and faulting, as a write. */
-function readForWriteSlow(table: usize, address: u64, size: u32): u64 {
+export function readForWriteSlow(table: usize, address: u64, size: u32): u64 {
   probeWrite(table, address, size);
   return readSlow(table, address, size);
 }
 
-function writeSlow(table: usize, address: u64, value: u64, size: u32): void {
+export function writeSlow(table: usize, address: u64, value: u64, size: u32): void {
   const lin = address & linearMask();
   const first: u32 = 4096 - (<u32>lin & 0xfff);
   if (first < size) {

@@ -7,7 +7,7 @@ import { VEC_DE } from './stateoffsets';
 
 // @ts-ignore: decorator
 @inline
-function productFlags(low: i32, significant: bool): void {
+export function productFlags(low: i32, significant: bool): void {
   // Bit 8 keeps ZF clear and leaves SF and PF alone.
   store<i64>(LAZY_RES, <i64>(low ? low : 0x100));
   // CF and OF together: bit 31 set, bit 30 clear.

@@ -6,7 +6,7 @@ import { VEC_DE } from './stateoffsets';
 
 // @ts-ignore: decorator
 @inline
-function productFlags(low: u64, significant: bool): void {
+export function productFlags64(low: u64, significant: bool): void {
   // Bit 8 keeps ZF clear and leaves SF and PF alone.
   store<u64>(LAZY_RES, low ? low : 0x100);
   store<u64>(LAZY_AUX, <u64>((<u32>significant) << 31));
@@ -37,7 +37,7 @@ export function mul64(v: u64): void {
   const high = mulHigh(a, v);
   setGpr64(0, low);
   setGpr64(2, high);
-  productFlags(low, high != 0);
+  productFlags64(low, high != 0);
 }
 export function imul64(v: u64): void {
   const a = gpr64(0);
@@ -45,14 +45,14 @@ export function imul64(v: u64): void {
   const high = mulHighSigned(a, v);
   setGpr64(0, low);
   setGpr64(2, high);
-  productFlags(low, high != <u64>(<i64>low >> 63));
+  productFlags64(low, high != <u64>(<i64>low >> 63));
 }
 /** Two- and three-operand forms: the truncated product. */
 export function imulTrunc64(a: u64, b: u64): u64 {
   const low = a * b;
   // Factors of 32 bits are the common case and cannot overflow.
   const small = a == <u64>(<i64>(<i32>a)) && b == <u64>(<i64>(<i32>b));
-  productFlags(low, !small && mulHighSigned(a, b) != <u64>(<i64>low >> 63));
+  productFlags64(low, !small && mulHighSigned(a, b) != <u64>(<i64>low >> 63));
   return low;
 }
 

@@ -18,6 +18,14 @@ export class Run {
   static mode: u32 = 0;
   /** One instruction at a time: a taken branch returns to run(). */
   static step: bool = false;
+  /** A compiled region is running: SJ_LEFT stands for `countdown`. */
+  static region: bool = false;
+  /** Instructions of the budget beyond `countdown`. */
+  static later: i32 = 0;
+  /** A region stopped before an instruction that the interpreter has to execute. */
+  static mustStep: bool = false;
+  /** Counts dropped regions: the one that runs may be among them. */
+  static regionsDropped: u32 = 0;
 }
 
 /**

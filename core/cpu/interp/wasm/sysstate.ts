@@ -6,7 +6,7 @@
 export { S_FEATURES as SY_FEATURES, S_LINEAR_MASK as SY_LINEAR_MASK } from './stateoffsets';
 
 /** u32: base of the TLB tables for the current privilege: TLB_SUP or TLB_USER. */
-export const SY_TLB_CUR = 0x1c00;
+export { SY_TLB_CUR } from './jitoffsets';
 /** u32: counts TLB flushes and INVLPGs, so that a cached code translation can be checked with one compare. */
 export const SY_TLB_GEN = 0x1c04;
 /** u32: entries in the lists of filled TLB slots, for non-global and global pages. */

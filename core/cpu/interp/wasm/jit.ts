@@ -1,0 +1,340 @@
+/**
+ * The interpreter's side of the recompiler (core/cpu/jit): regions of hot code are functions in the shared table, entered through records
+ * whose handler is HANDLER_JIT and whose REC_OPCODE is the function's index. The rest are the out-of-line parts of region code.
+ */
+import { CODE_MAP_BASE, CPU_STATE_BASE } from '../../../memory/layout';
+import * as A from './alu';
+import * as L from './alu64';
+import { attention, countBefore, enter, nextEip, setRip, thisEip } from './branch';
+import { enter64, nextRip, pageRip, setRip64, thisRip } from './branch64';
+import { recordAt, slotIfAny, setRecordAt } from './codecache';
+import { exec } from './generated/dispatch';
+import { exec64 } from './generated/dispatch64';
+import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
+import { getCF, getLess, getOF, getPF, getSF, getZF, setArith, setCF } from './flags';
+import { jitHot } from './imports';
+import * as J from './jitoffsets';
+import { decodeInto } from './decode';
+import { probeWrite, readForWriteSlow, readSlow, tlbTable, writeSlow } from './mem';
+import { imulTrunc16, imulTrunc32, productFlags } from './muldiv';
+import { imulTrunc64, productFlags64 } from './muldiv64';
+import { REC_HANDLER, REC_LENGTH, REC_OPCODE } from './record';
+import { MODE_64, Run } from './runstate';
+import { rol64, ror64, sar64, shl64, shld64, shr64, shrd64 } from './shift64';
+import { rol16, rol32, rol8, ror16, ror32, ror8, sar16, sar32, sar8, shl16, shl32, shl8, shld16, shld32, shr16, shr32, shr8, shrd16, shrd32 } from './shift';
+import { scanFlags, scanZero } from './bit';
+import { HD_ACTIVE, SEG_BASE, SEG_CS, SEG_STRIDE, S_RIP, S_SEG } from './stateoffsets';
+import { SY_TLB_CUR } from './sysstate';
+import { PAGE_MASK, TLB_SUP, TLB_USER, TLB_X, tlbSlot } from './tlb';
+
+const S: usize = CPU_STATE_BASE;
+
+/** CODE_MAP bit: the recompiler has regions of the page, or is making one. */
+export const CODE_JIT: u8 = 2;
+
+// @ts-ignore: decorator
+@inline
+function add(counter: usize, n: i32): void {
+  store<u64>(S + counter, load<u64>(S + counter) + <u64>(<i64>n));
+}
+
+/** Runs region function `index`. False: back to run(). The new S_RIP is where to go on. */
+// @ts-ignore: decorator
+@inline
+function runRegion(index: u32, page: u64): bool {
+  Run.region = true;
+  const left = call_indirect<i32>(index, Run.countdown, page);
+  Run.region = false;
+  add(J.SJ_ENTRIES, 1);
+  add(J.SJ_INSTRUCTIONS, Run.countdown - left);
+  Run.countdown = left;
+  if (load<u32>(S, J.SJ_STEP)) {
+    add(J.SJ_STEPS, 1);
+    store<u32>(S, 0, J.SJ_STEP);
+    Run.mustStep = true;
+    return false;
+  }
+  return left > 0 && !attention();
+}
+
+/** HANDLER_JIT: runs the region and those that follow it. Gives the record to go on with, or 0 with S_RIP exact. */
+export function enterJit(first: usize): usize {
+  const eip = thisEip(first);
+  countBefore(first);
+  setRip(eip);
+  Run.rec = 0;
+  let rec = first;
+  if (Run.countdown <= 0 || attention()) return 0;
+  while (true) {
+    if (!runRegion(<u32>load<u16>(rec, REC_OPCODE), <u64>Run.pageEip)) {
+      jitSettle();
+      return 0;
+    }
+    // A fault of the fetch settles the flags by itself.
+    rec = enter(<u32>load<u64>(S, S_RIP));
+    if (!rec || load<u16>(rec, REC_HANDLER) != HANDLER_JIT) {
+      jitSettle();
+      return rec;
+    }
+  }
+}
+
+/** The same in 64-bit mode. */
+export function enterJit64(first: usize): usize {
+  const rip = thisRip(first);
+  countBefore(first);
+  setRip64(rip);
+  Run.rec = 0;
+  let rec = first;
+  if (Run.countdown <= 0 || attention()) return 0;
+  while (true) {
+    if (!runRegion(<u32>load<u16>(rec, REC_OPCODE), pageRip())) {
+      jitSettle();
+      return 0;
+    }
+    rec = enter64(load<u64>(S, S_RIP));
+    if (!rec || load<u16>(rec, REC_HANDLER) != HANDLER_JIT) {
+      jitSettle();
+      return rec;
+    }
+  }
+}
+
+/** Instructions of the slice that a fault or a bus access inside a region has left. */
+export function settleRegion(): void {
+  jitSettle();
+  if (!Run.region) return;
+  Run.region = false;
+  Run.countdown = load<i32>(S, J.SJ_LEFT);
+}
+
+// ---- Slow accesses. `left` is what the slice has left before this instruction. ------------------------------------------------------------
+
+// @ts-ignore: decorator
+@inline
+function table(user: i32): usize {
+  return user ? TLB_USER : TLB_SUP;
+}
+
+/** Before anything that may reach a device. */
+// @ts-ignore: decorator
+@inline
+function bus(left: i32): void {
+  store<i32>(S, left, J.SJ_LEFT);
+  store<i32>(S, 0, J.SJ_CUT);
+}
+
+export function jitRead(lin: u64, size: i32, user: i32, left: i32): u64 {
+  bus(left);
+  return readSlow(table(user), lin, size);
+}
+/** Read half of a read-modify-write. */
+export function jitReadW(lin: u64, size: i32, user: i32, left: i32): u64 {
+  bus(left);
+  return readForWriteSlow(table(user), lin, size);
+}
+/** Nonzero: the region must be left after this instruction, because something wants attention or its own code may have changed. */
+export function jitWrite(lin: u64, value: u64, size: i32, user: i32, left: i32): i32 {
+  bus(left);
+  const before = Run.regionsDropped;
+  writeSlow(table(user), lin, value, size);
+  return <i32>(attention() | (before ^ Run.regionsDropped));
+}
+export function jitWriteV(lin: u64, low: u64, high: u64, user: i32, left: i32): i32 {
+  bus(left);
+  const before = Run.regionsDropped;
+  probeWrite(table(user), lin, 16);
+  writeSlow(table(user), lin, low, 8);
+  writeSlow(table(user), lin + 8, high, 8);
+  return <i32>(attention() | (before ^ Run.regionsDropped));
+}
+
+/**
+ * Executes the one record at `rec` (made by jitDecode) through the interpreter. 0: go on in the region; otherwise it must be left, and S_RIP
+ * says where to go on. The state is in memory before and after.
+ */
+export function jitExec(rec: usize, left: i32): i32 {
+  Run.region = false;
+  Run.countdown = left;
+  Run.start = rec;
+  const before = Run.regionsDropped;
+  let next: u64;
+  if (Run.mode == MODE_64) {
+    next = nextRip(rec);
+    exec64(rec);
+  } else {
+    next = <u64>nextEip(rec);
+    exec(rec);
+  }
+  Run.region = true;
+  store<i32>(S, Run.countdown, J.SJ_LEFT);
+  return <i32>(load<u64>(S, S_RIP) != next) | <i32>(attention() | (before ^ Run.regionsDropped));
+}
+
+/** Decodes the instruction at byte `host` of the shared memory into the record at `rec`, followed by one that leaves. */
+export function jitDecode(rec: usize, host: u32, mode: u32): void {
+  decodeInto(rec, host, mode);
+}
+
+// ---- Flags ------------------------------------------------------------------------------------------------------------------------------
+
+/** Brings flags that the last region left in a lazy form into memory. */
+export function jitSettle(): void {
+  const kind = load<i32>(S, J.SJ_FLAG_KIND);
+  if (kind) jitFlags(kind, load<u64>(S, J.SJ_FLAG_A), load<u64>(S, J.SJ_FLAG_B), load<u64>(S, J.SJ_FLAG_C));
+}
+
+/** Brings flags of the lazy form `kind` (jitoffsets.ts) into memory. */
+export function jitFlags(kind: i32, a: u64, b: u64, c: u64): void {
+  store<i32>(S, J.FLAG_MEMORY, J.SJ_FLAG_KIND);
+  const x = <u32>a;
+  const y = <u32>b;
+  switch (kind) {
+    case J.FLAG_SUB: A.sub8(x, y); break;
+    case J.FLAG_SUB + 1: A.sub16(x, y); break;
+    case J.FLAG_SUB + 2: A.sub32(x, y); break;
+    case J.FLAG_ADD: A.add8(x, y); break;
+    case J.FLAG_ADD + 1: A.add16(x, y); break;
+    case J.FLAG_ADD + 2: A.add32(x, y); break;
+    case J.FLAG_LOGIC: A.logic8(x); break;
+    case J.FLAG_LOGIC + 1: A.logic16(x); break;
+    case J.FLAG_LOGIC + 2: A.logic32(x); break;
+    case J.FLAG_INC: setCF(y); A.inc8(x); break;
+    case J.FLAG_INC + 1: setCF(y); A.inc16(x); break;
+    case J.FLAG_INC + 2: setCF(y); A.inc32(x); break;
+    case J.FLAG_DEC: setCF(y); A.dec8(x); break;
+    case J.FLAG_DEC + 1: setCF(y); A.dec16(x); break;
+    case J.FLAG_DEC + 2: setCF(y); A.dec32(x); break;
+    case J.FLAG_ADC: setCF(<u32>c); A.adc8(x, y); break;
+    case J.FLAG_ADC + 1: setCF(<u32>c); A.adc16(x, y); break;
+    case J.FLAG_ADC + 2: setCF(<u32>c); A.adc32(x, y); break;
+    case J.FLAG_SBB: setCF(<u32>c); A.sbb8(x, y); break;
+    case J.FLAG_SBB + 1: setCF(<u32>c); A.sbb16(x, y); break;
+    case J.FLAG_SBB + 2: setCF(<u32>c); A.sbb32(x, y); break;
+    case J.FLAG_SHL: shl8(x, y); break;
+    case J.FLAG_SHL + 1: shl16(x, y); break;
+    case J.FLAG_SHL + 2: shl32(x, y); break;
+    case J.FLAG_SHR: shr8(x, y); break;
+    case J.FLAG_SHR + 1: shr16(x, y); break;
+    case J.FLAG_SHR + 2: shr32(x, y); break;
+    case J.FLAG_SAR: sar8(x, y); break;
+    case J.FLAG_SAR + 1: sar16(x, y); break;
+    case J.FLAG_SAR + 2: sar32(x, y); break;
+    case J.FLAG_IMUL + 1: imulTrunc16(x, y); break;
+    case J.FLAG_IMUL + 2: imulTrunc32(x, y); break;
+    case J.FLAG_MUL: productFlags(<i32>(<i8>x), y != 0); break;
+    case J.FLAG_MUL + 1: productFlags(<i32>(<i16>x), y != 0); break;
+    case J.FLAG_MUL + 2: productFlags(<i32>x, y != 0); break;
+    case J.FLAG_SCAN:
+    case J.FLAG_SCAN + 1:
+    case J.FLAG_SCAN + 2:
+    case J.FLAG_SCAN + 3:
+      if (y) scanZero();
+      else scanFlags(x);
+      break;
+    case J.FLAG_SHLD + 1: shld16(x, y, <u32>c); break;
+    case J.FLAG_SHLD + 2: shld32(x, y, <u32>c); break;
+    case J.FLAG_SHRD + 1: shrd16(x, y, <u32>c); break;
+    case J.FLAG_SHRD + 2: shrd32(x, y, <u32>c); break;
+    case J.FLAG_SUB + 3: L.sub64(a, b); break;
+    case J.FLAG_ADD + 3: L.add64(a, b); break;
+    case J.FLAG_LOGIC + 3: L.logic64(a); break;
+    case J.FLAG_INC + 3: setCF(y); L.inc64(a); break;
+    case J.FLAG_DEC + 3: setCF(y); L.dec64(a); break;
+    case J.FLAG_ADC + 3: setCF(<u32>c); L.adc64(a, b); break;
+    case J.FLAG_SBB + 3: setCF(<u32>c); L.sbb64(a, b); break;
+    case J.FLAG_SHL + 3: shl64(a, y); break;
+    case J.FLAG_SHR + 3: shr64(a, y); break;
+    case J.FLAG_SAR + 3: sar64(a, y); break;
+    case J.FLAG_IMUL + 3: imulTrunc64(a, b); break;
+    case J.FLAG_MUL + 3: productFlags64(a, y != 0); break;
+    case J.FLAG_SHLD + 3: shld64(a, b, <u32>c); break;
+    case J.FLAG_SHRD + 3: shrd64(a, b, <u32>c); break;
+    case J.FLAG_ROL + 3: rol64(a, y); break;
+    case J.FLAG_ROR + 3: ror64(a, y); break;
+    case J.FLAG_ARITH: setArith(x); break;
+    case J.FLAG_ROL: rol8(x, y); break;
+    case J.FLAG_ROL + 1: rol16(x, y); break;
+    case J.FLAG_ROL + 2: rol32(x, y); break;
+    case J.FLAG_ROR: ror8(x, y); break;
+    case J.FLAG_ROR + 1: ror16(x, y); break;
+    case J.FLAG_ROR + 2: ror32(x, y); break;
+    case J.FLAG_SETCF: setCF(x); break;
+    default: break;
+  }
+}
+
+/** Condition `cc` (0..15, SDM volume 1 appendix B) of the flags in memory: 0 or 1. */
+export function jitCondition(cc: i32): i32 {
+  let v: u32 = 0;
+  switch (cc >> 1) {
+    case 0: v = getOF(); break;
+    case 1: v = getCF(); break;
+    case 2: v = getZF(); break;
+    case 3: v = getCF() | getZF(); break;
+    case 4: v = getSF(); break;
+    case 5: v = getPF(); break;
+    case 6: v = getLess(); break;
+    default: v = getLess() | getZF(); break;
+  }
+  return <i32>v ^ (cc & 1);
+}
+
+// ---- Finding and installing ----------------------------------------------------------------------------------------------------------------
+
+/** Hot-place counters: key (byte of the shared memory, mode, privilege) and count, direct-mapped. */
+const COUNTERS: usize = memory.data(4096 * 8);
+
+/** A slice's piece ended at S_RIP: that place is hot. */
+export function sampleHot(): void {
+  // While the host debugs, everything is interpreted.
+  if (Run.mode < MODE_64 || load<u32>(S, HD_ACTIVE)) return;
+  // Nothing here may fault: only what is known already counts.
+  const base = Run.mode == MODE_64 ? 0 : load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
+  const lin = base + load<u64>(S, S_RIP);
+  const e = tlbSlot(tlbTable() + TLB_X, lin);
+  if (load<u64>(e) != (lin & PAGE_MASK)) return;
+  const host = <u32>lin + load<u32>(e, 8);
+  const slot = slotIfAny(host, Run.mode);
+  const rec: usize = slot < 0 ? 0 : recordAt(<u32>slot, host & 0xfff);
+  if (!rec || load<u16>(rec, REC_HANDLER) == HANDLER_JIT) return;
+  const user: u32 = load<u32>(S, SY_TLB_CUR) == TLB_USER ? 1 : 0;
+  const at = COUNTERS + (<usize>((host ^ (host >> 9)) & 4095) << 3);
+  if (load<u32>(at) != host) {
+    store<u32>(at, host);
+    store<u32>(at, 0, 4);
+  }
+  const count = load<u32>(at, 4) + 1;
+  store<u32>(at, count, 4);
+  if (count == load<u32>(S, J.SJ_THRESHOLD) || (count & 255) == 0) jitHot(host, Run.mode, user);
+}
+
+/** Makes the record of the instruction at byte `host`, when it is decoded, enter function `index`. 0 when it is not. */
+export function jitInstall(host: u32, mode: u32, index: u32): u32 {
+  if (load<u32>(S, HD_ACTIVE)) return 0;
+  const slot = slotIfAny(host, mode);
+  if (slot < 0) return 0;
+  const rec = recordAt(<u32>slot, host & 0xfff);
+  if (!rec || !load<u8>(rec, REC_LENGTH)) return 0;
+  store<u16>(rec, <u16>HANDLER_JIT, REC_HANDLER);
+  store<u16>(rec, <u16>index, REC_OPCODE);
+  return 1;
+}
+
+/** Undoes it: the record will be decoded anew. */
+export function jitUninstall(host: u32, mode: u32, index: u32): void {
+  Run.regionsDropped++;
+  const slot = slotIfAny(host, mode);
+  if (slot < 0) return;
+  const rec = recordAt(<u32>slot, host & 0xfff);
+  if (!rec || load<u16>(rec, REC_HANDLER) != HANDLER_JIT || <u32>load<u16>(rec, REC_OPCODE) != index) return;
+  store<u16>(rec, HANDLER_STALE, REC_HANDLER);
+  setRecordAt(<u32>slot, host & 0xfff, 0);
+}
+
+/** Writes to the page at byte `host` are reported to the recompiler from now on, or no longer. */
+export function jitWatchPage(host: u32, on: i32): void {
+  const at = CODE_MAP_BASE + (host >> 12);
+  const flags = load<u8>(at);
+  store<u8>(at, on ? flags | CODE_JIT : flags & ~CODE_JIT);
+}

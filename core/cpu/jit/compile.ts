@@ -1,0 +1,363 @@
+/** A region becomes a WebAssembly module with one function (left: i32, page: i64) -> i32. See docs/decisions for the design. */
+import { CPU_STATE_BASE, TLB_BASE } from '../../memory/layout.ts';
+import { SJ_EXACT, SJ_STEP, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
+import type { CodeMode, Insn, Width } from './decode.ts';
+import { Emitter, HELPERS, type FlagState } from './emitter.ts';
+import { integerTranslation } from './integer.ts';
+import { type Block, findRegion, type Region } from './region.ts';
+import { analyse, type FlowGraph } from './structure.ts';
+import { I32, I64, OP, WasmCode } from './wasmcode.ts';
+
+export interface CompiledRegion {
+  wasm: Uint8Array<ArrayBuffer>;
+  /** Offsets in the page of the instructions that the interpreter executes for the region. */
+  fallbacks: number[];
+  low: number;
+  high: number;
+  /** Guest instructions in it. */
+  instructions: number;
+}
+
+/** Instructions that an exact slice has in reserve: below EXACT_SLACK of interp/wasm/runstate.ts. */
+const EXACT_MAX = 48;
+
+const RCX = 1;
+const RSP = 4;
+
+function translatable(insn: Insn): boolean {
+  const { op } = insn;
+  if ((op >= 0x70 && op <= 0x7f) || (op >= 0x180 && op <= 0x18f) || op === 0xe8 || op === 0xe9 || op === 0xeb || op === 0xc2 || op === 0xc3)
+    return !insn.opsize && !insn.lock;
+  if (op >= 0xe0 && op <= 0xe3) return !insn.opsize && !insn.lock;
+  if (op === 0xff && ((insn.reg & 7) === 2 || (insn.reg & 7) === 4)) return !insn.opsize && !insn.lock;
+  return integerTranslation(insn) !== undefined;
+}
+
+const READS_FLAGS = new Set<number>([0xf5, 0x9f]);
+function readsFlags(insn: Insn): boolean {
+  const { op } = insn;
+  if ((op >= 0x10 && op < 0x20) || READS_FLAGS.has(op)) return true;
+  if (op >= 0x140 && op <= 0x14f) return true;
+  if (op >= 0x180 && op <= 0x19f) return true;
+  if (op === 0x80 || op === 0x81 || op === 0x83) return (insn.reg & 7) === 2 || (insn.reg & 7) === 3;
+  // Everything that keeps a part of the flags counts as a reader.
+  return !overwritesFlags(insn) && !keepsFlags(insn);
+}
+/** Writes all six flags whatever the operands. */
+function overwritesFlags(insn: Insn): boolean {
+  const { op } = insn;
+  if (op < 0x40) return (op & 7) < 6 && (op < 0x10 || op >= 0x20);
+  switch (op) {
+    case 0x80:
+    case 0x81:
+    case 0x83:
+      return (insn.reg & 7) !== 2 && (insn.reg & 7) !== 3;
+    case 0x84:
+    case 0x85:
+    case 0xa8:
+    case 0xa9:
+    case 0x69:
+    case 0x6b:
+    case 0x1af:
+      return true;
+    case 0xf6:
+    case 0xf7: {
+      const kind = insn.reg & 7;
+      return kind < 2 || kind === 3;
+    }
+  }
+  return false;
+}
+/** Neither reads nor writes flags, nor leaves the region or faults, apart from memory operands. */
+function keepsFlags(insn: Insn): boolean {
+  const { op } = insn;
+  return (
+    (op >= 0x88 && op <= 0x8b) ||
+    op === 0x8d ||
+    (op >= 0xb0 && op <= 0xbf) ||
+    op === 0x90 ||
+    op === 0x98 ||
+    op === 0x99 ||
+    (op === 0x63 && insn.hasModrm) ||
+    op === 0x1b6 ||
+    op === 0x1b7 ||
+    op === 0x1be ||
+    op === 0x1bf ||
+    (op >= 0x1c8 && op <= 0x1cf) ||
+    ((op === 0xf6 || op === 0xf7) && (insn.reg & 7) === 2)
+  );
+}
+
+/** Nobody sees the flags of instruction `k`: the next ones overwrite them before any use, possible fault or exit. */
+function flagsDeadAfter(block: Block, k: number): boolean {
+  for (let j = k + 1; j < block.insns.length; j++) {
+    const next = block.insns[j]!;
+    if (next.memory && next.op !== 0x8d) return false;
+    if (readsFlags(next)) return false;
+    if (overwritesFlags(next)) return true;
+    if (!keepsFlags(next)) return false;
+  }
+  return false;
+}
+
+class RegionCompiler {
+  private readonly region: Region;
+  private readonly graph: FlowGraph;
+  private readonly e: Emitter;
+  private readonly user: boolean;
+
+  constructor(region: Region, user: boolean) {
+    this.region = region;
+    this.user = user;
+    this.graph = analyse(region);
+    this.e = new Emitter(region.mode, user);
+  }
+
+  compile(): CompiledRegion {
+    this.emit();
+    this.e.restart();
+    this.emit();
+    const { region, e } = this;
+    return {
+      wasm: this.module(),
+      fallbacks: [...e.fallbacks],
+      low: region.low,
+      high: region.high,
+      instructions: this.graph.order.reduce((sum, block) => sum + region.blocks[block]!.insns.length, 0),
+    };
+  }
+
+  private emit(): void {
+    const { e, graph, region } = this;
+    e.frame(() => {
+      // The TLB tables are those of one privilege.
+      e.c.i32(0).memory(OP.i32Load, CPU_STATE_BASE + SY_TLB_CUR).i32(TLB_BASE + (this.user ? 0x30000 : 0)).op(OP.i32Ne);
+      // Where slices end at an exact instruction, only short ways between two looks at what is left.
+      if (Math.max(...graph.longest) > EXACT_MAX) e.c.i32(0).memory(OP.i32Load, CPU_STATE_BASE + SJ_EXACT).op(OP.i32Or);
+      e.openIf();
+      e.c.i32(0).i32(1).memory(OP.i32Store, CPU_STATE_BASE + SJ_STEP);
+      e.exitTo(region.entry);
+      e.close();
+      this.tree(0);
+    });
+  }
+
+  /** Block `x` and everything it dominates. */
+  private tree(x: number): void {
+    const { e, graph } = this;
+    const merges = graph.children[x]!.filter((child) => graph.isMerge[child]).sort((a, b) => graph.position[b]! - graph.position[a]!);
+    if (graph.isLoopHeader[x]) {
+      e.open('loop', x);
+      e.forgetFlags();
+      this.within(x, merges);
+      e.close();
+      e.c.op(OP.unreachable);
+    } else this.within(x, merges);
+  }
+
+  private within(x: number, merges: number[]): void {
+    const { e } = this;
+    const [first, ...rest] = merges;
+    if (first === undefined) {
+      this.block(x);
+      return;
+    }
+    e.open('block', first);
+    this.within(x, rest);
+    e.close();
+    e.forgetFlags();
+    this.tree(first);
+  }
+
+  private block(x: number): void {
+    const { e, region } = this;
+    const block = region.blocks[x]!;
+    const count = block.insns.length;
+    for (let k = 0; k < count; k++) {
+      const insn = block.insns[k]!;
+      e.insn = insn;
+      e.done = k;
+      e.flagsDead = flagsDeadAfter(block, k);
+      if (k === count - 1 && block.ending !== 'fall') this.ending(x, block, insn);
+      else integerTranslation(insn)!(e, insn);
+      e.freeTemps();
+    }
+    if (block.ending === 'fall') {
+      e.spend(count);
+      this.go(x, block.fallBlock, block.fall);
+    }
+  }
+
+  /** Goes to a block of the region, or out of it. The slice has been charged. */
+  private go(from: number, to: number, offset: number): void {
+    const { e, graph } = this;
+    if (to < 0) {
+      e.exitTo(offset);
+      return;
+    }
+    if (graph.position[to]! <= graph.position[from]!) {
+      e.leftBelow(1);
+      e.openIf();
+      e.exitTo(offset);
+      e.close();
+      e.branchTo('loop', to);
+    } else if (graph.isMerge[to]) e.branchTo('block', to);
+    else this.tree(to);
+  }
+
+  private ending(x: number, block: Block, insn: Insn): void {
+    const { e, region } = this;
+    const { c } = e;
+    const { op } = insn;
+    const count = block.insns.length;
+    const word: Width = region.mode === 64 ? 8 : 4;
+    switch (block.ending) {
+      case 'jump':
+        e.spend(count);
+        this.go(x, block.targetBlock, block.target);
+        return;
+      case 'branch': {
+        if (op >= 0xe0 && op <= 0xe3) this.loopCondition(op);
+        else e.condition(op & 15);
+        const condition = e.temp(I32);
+        c.set(condition);
+        e.spend(count);
+        c.get(condition);
+        const flags: FlagState = e.flags;
+        e.openIf();
+        e.freeTemps();
+        this.go(x, block.targetBlock, block.target);
+        e.close();
+        e.flags = flags;
+        this.go(x, block.fallBlock, block.fall);
+        return;
+      }
+      case 'call': {
+        const back = e.temp(e.word);
+        e.pushRip(insn.next);
+        c.set(back);
+        const top = e.below(word);
+        this.pushReturn(top, back, () => {
+          e.pushRip(block.target);
+        });
+        e.spend(count);
+        this.go(x, block.targetBlock, block.target);
+        return;
+      }
+      default:
+        break;
+    }
+    if (op === 0xc3 || op === 0xc2) {
+      e.top(word);
+      const target = e.temp(e.word);
+      c.set(target);
+      this.checkTarget(target);
+      e.drop(word + (op === 0xc2 ? insn.imm & 0xffff : 0));
+      e.spend(count);
+      c.get(target);
+      e.exitToStack();
+      return;
+    }
+    const target = e.temp(e.word);
+    if (insn.memory) e.load(e.address(insn), word);
+    else e.reg(insn.rm, word);
+    c.set(target);
+    this.checkTarget(target);
+    if ((insn.reg & 7) === 2) {
+      const back = e.temp(e.word);
+      e.pushRip(insn.next);
+      c.set(back);
+      const top = e.below(word);
+      this.pushReturn(top, back, () => c.get(target));
+    }
+    e.spend(count);
+    c.get(target);
+    e.exitToStack();
+  }
+
+  /** A branch to what is no address faults at the branch: the interpreter does it. */
+  private checkTarget(target: number): void {
+    const { e, region } = this;
+    if (region.mode !== 64) return;
+    e.c.get(target).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(target).op(OP.i64Ne);
+    e.openIf();
+    e.exitStep();
+    e.close();
+  }
+
+  /** The push of a call; when it has to leave, it leaves for the target. */
+  private pushReturn(top: number, back: number, target: () => void): void {
+    const { e, region } = this;
+    e.storeThen(top, region.mode === 64 ? 8 : 4, back, () => {
+      e.c.get(top);
+      e.setGpr(RSP);
+    }, target);
+  }
+
+  /** LOOPNZ, LOOPZ, LOOP, JCXZ. */
+  private loopCondition(op: number): void {
+    const { e } = this;
+    const { c } = e;
+    const zero = () => e.wordOp(OP.i32Eqz, OP.i64Eqz);
+    if (op === 0xe3) {
+      e.gpr(RCX);
+      zero();
+      return;
+    }
+    const count = e.temp(e.word);
+    let flag = -1;
+    if (op !== 0xe2) {
+      flag = e.temp(I32);
+      e.condition(op === 0xe1 ? 4 : 5);
+      c.set(flag);
+    }
+    e.gpr(RCX);
+    e.wordConst(1);
+    e.wordOp(OP.i32Sub, OP.i64Sub);
+    c.tee(count);
+    e.setGpr(RCX);
+    c.get(count);
+    zero();
+    c.op(OP.i32Eqz);
+    if (flag >= 0) c.get(flag).op(OP.i32And);
+  }
+
+  private module(): Uint8Array<ArrayBuffer> {
+    const { e } = this;
+    const out = new WasmCode().raw([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    const types = new WasmCode();
+    const signatures: [parameters: number[], results: number[]][] = [
+      [[I64, I32, I32, I32], [I64]],
+      [[I64, I64, I32, I32, I32], [I32]],
+      [[I64, I64, I64, I32, I32], [I32]],
+      [[I32, I32], [I32]],
+      [[I32, I64, I64, I64], []],
+      [[I32], [I32]],
+      [[], []],
+      [[I32, I64], [I32]],
+    ];
+    types.u32(signatures.length);
+    for (const [parameters, results] of signatures) {
+      types.byte(0x60).u32(parameters.length).raw(parameters).u32(results.length).raw(results);
+    }
+    out.section(1, types);
+    const imports = new WasmCode().u32(HELPERS.length + 2);
+    const typeOfHelper = { read: 0, readW: 0, write: 1, writeV: 2, exec: 3, flags: 4, condition: 5, settle: 6 };
+    for (const helper of HELPERS) imports.name('h').name(helper).byte(0).u32(typeOfHelper[helper]);
+    imports.name('e').name('m').byte(2).byte(3).u32(1).u32(65536);
+    imports.name('e').name('p').byte(3).byte(I32).byte(0);
+    out.section(2, imports);
+    out.section(3, new WasmCode().u32(1).u32(7));
+    out.section(7, new WasmCode().u32(1).name('r').byte(0).u32(HELPERS.length));
+    const locals = e.locals();
+    const body = new WasmCode().u32(locals.length + e.c.length).raw(locals.view()).raw(e.c.view());
+    out.section(10, new WasmCode().u32(1).raw(body.view()));
+    return out.view().slice();
+  }
+}
+
+/** Compiles the region at `entry` of the page `bytes`; undefined when its first instruction has no translation. */
+export function compileRegion(bytes: Uint8Array, entry: number, mode: CodeMode, user: boolean): CompiledRegion | undefined {
+  const region = findRegion(bytes, entry, mode, translatable);
+  return region && new RegionCompiler(region, user).compile();
+}

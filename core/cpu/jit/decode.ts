@@ -1,0 +1,211 @@
+/**
+ * Decoder of the recompiler (SDM volume 2, chapter 2): the same bytes that the interpreter decodes (interp/wasm/decode.ts), for flat 32-bit and
+ * for 64-bit code only. It knows lengths and operands of what the recompiler translates or hands to the interpreter one at a time; anything
+ * else ends a region. `decode.test.ts` checks it against the instruction table.
+ */
+
+export type CodeMode = 32 | 64;
+
+/** Byte widths. */
+export type Width = 1 | 2 | 4 | 8;
+
+export interface Insn {
+  /** Offset from byte 0 of the region's first page. */
+  at: number;
+  /** Offset of the byte after it. */
+  next: number;
+  /** Opcode; plus 0x100 for the 0F map, 0x200 for 0F38, 0x300 for 0F3A. */
+  op: number;
+  /** Operand size by prefixes and mode: 2, 4 or 8 (the byte forms are told by the opcode). */
+  osize: Width;
+  /** Address size: 4 or 8 (2 is not translated). */
+  asize: Width;
+  /** 0x66, 0xf2, 0xf3 or 0: the mandatory-prefix view, F2/F3 before 66. */
+  prefix: number;
+  opsize: boolean;
+  lock: boolean;
+  rex: number;
+  hasModrm: boolean;
+  mod: number;
+  /** modrm.reg with REX.R. */
+  reg: number;
+  /** modrm.rm with REX.B of a register operand, or the register in the opcode. */
+  rm: number;
+  memory: boolean;
+  /** Register numbers; -1 = none. */
+  base: number;
+  index: number;
+  /** Shift count 0..3. */
+  scale: number;
+  disp: number;
+  ripRelative: boolean;
+  /** 4 = FS, 5 = GS, -1 = flat. */
+  segment: number;
+  /** Sign-extended to 32 bits. */
+  imm: number;
+  /** MOV r64, imm64. */
+  imm64: bigint;
+  /** A second immediate: none so far has one. */
+}
+
+/** Immediate bytes of one-byte opcodes: 0 none, 1 byte, 4 word or doubleword by operand size, 2 word, -1 not decoded. */
+const IMMEDIATE = new Int8Array(256);
+/** 1 = has modrm. */
+const MODRM = new Uint8Array(256);
+for (let op = 0; op < 0x40; op += 8) {
+  for (let i = 0; i < 4; i++) MODRM[op + i] = 1;
+  IMMEDIATE[op + 4] = 1;
+  IMMEDIATE[op + 5] = 4;
+}
+for (const op of [0x62, 0x63, 0x69, 0x6b, 0x8d, 0x8f, 0xc0, 0xc1, 0xc6, 0xc7, 0xf6, 0xf7, 0xfe, 0xff]) MODRM[op] = 1;
+for (let op = 0x80; op <= 0x8b; op++) MODRM[op] = 1;
+for (let op = 0xd0; op <= 0xd3; op++) MODRM[op] = 1;
+for (let op = 0xd8; op <= 0xdf; op++) MODRM[op] = 1;
+for (let op = 0x70; op <= 0x7f; op++) IMMEDIATE[op] = 1;
+for (const op of [0x6a, 0x6b, 0x80, 0x82, 0x83, 0xa8, 0xc0, 0xc1, 0xc6, 0xeb, 0xe0, 0xe1, 0xe2, 0xe3]) IMMEDIATE[op] = 1;
+for (const op of [0x68, 0x69, 0x81, 0xa9, 0xc7, 0xe8, 0xe9]) IMMEDIATE[op] = 4;
+for (let op = 0xb0; op <= 0xb7; op++) IMMEDIATE[op] = 1;
+for (let op = 0xb8; op <= 0xbf; op++) IMMEDIATE[op] = 4;
+IMMEDIATE[0xc2] = 2;
+/** Opcodes that are not decoded here: far transfers, I/O, system instructions, prefixes handled elsewhere, 16-bit relics. */
+const REFUSED = new Set([
+  0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x62, 0x63, 0x6c, 0x6d, 0x6e, 0x6f, 0x82, 0x8c, 0x8e, 0x9a, 0x9b, 0x9c, 0x9d, 0xa0,
+  0xa1, 0xa2, 0xa3, 0xc4, 0xc5, 0xc8, 0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd4, 0xd5, 0xd6, 0xe4, 0xe5, 0xe6, 0xe7, 0xea, 0xec, 0xed, 0xee, 0xef, 0xf1, 0xf4,
+  0xfa, 0xfb,
+]);
+
+/** 0F-map opcodes that are decoded: with modrm unless listed in NO_MODRM; immediates in IMMEDIATE_0F. */
+const ACCEPTED_0F = new Set<number>([0x0d, 0x18, 0xa3, 0xa4, 0xa5, 0xab, 0xac, 0xad, 0xaf, 0xb0, 0xb1, 0xb3, 0xb6, 0xb7, 0xb8, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf, 0xc0, 0xc1]);
+for (let op = 0x10; op <= 0x17; op++) ACCEPTED_0F.add(op);
+for (let op = 0x19; op <= 0x1f; op++) ACCEPTED_0F.add(op);
+for (let op = 0x28; op <= 0x2f; op++) ACCEPTED_0F.add(op);
+for (let op = 0x40; op <= 0x76; op++) ACCEPTED_0F.add(op);
+for (let op = 0x7e; op <= 0x9f; op++) ACCEPTED_0F.add(op);
+for (let op = 0xc2; op <= 0xcf; op++) if (op !== 0xc7) ACCEPTED_0F.add(op);
+for (let op = 0xd1; op <= 0xfe; op++) if (op !== 0xf0) ACCEPTED_0F.add(op);
+const IMMEDIATE_0F = new Map<number, number>([
+  [0x70, 1], [0x71, 1], [0x72, 1], [0x73, 1], [0xa4, 1], [0xac, 1], [0xba, 1], [0xc2, 1], [0xc4, 1], [0xc5, 1], [0xc6, 1],
+]);
+for (let op = 0x80; op <= 0x8f; op++) IMMEDIATE_0F.set(op, 4);
+
+/**
+ * Decodes the instruction at `at` of `bytes` (one or more whole pages of code); undefined when it is none that may be in a region, or
+ * reaches beyond the bytes.
+ */
+export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn | undefined {
+  let p = at;
+  const end = Math.min(bytes.length, at + 15);
+  let opsize = false;
+  let rep = 0;
+  let lock = false;
+  let rex = 0;
+  let segment = -1;
+  let op = 0;
+  for (; ; p++) {
+    if (p >= end) return undefined;
+    op = bytes[p]!;
+    if (op === 0x66) opsize = true;
+    else if (op === 0xf2 || op === 0xf3) rep = op;
+    else if (op === 0xf0) lock = true;
+    else if (op === 0x64) segment = 4;
+    else if (op === 0x65) segment = 5;
+    else if (op === 0x2e || op === 0x36 || op === 0x3e || op === 0x26) {
+      // Flat segments; in 64-bit mode they are ignored, and so do not undo FS or GS.
+      if (mode === 32) segment = -1;
+    } else if (op === 0x67) return undefined;
+    else if (mode === 64 && (op & 0xf0) === 0x40) {
+      // REX counts only directly before the opcode.
+      rex = op;
+      p++;
+      if (p >= end) return undefined;
+      op = bytes[p]!;
+      if (op === 0x66 || op === 0x67 || op === 0xf2 || op === 0xf3 || op === 0xf0 || (op & 0xf0) === 0x40 || (op & 0xfc) === 0x64 || (op & 0xe7) === 0x26) return undefined;
+      break;
+    } else break;
+  }
+  p++;
+  let modrmPresent: boolean;
+  let immediate: number;
+  if (op === 0x0f) {
+    if (p >= end) return undefined;
+    const second = bytes[p++]!;
+    if (!ACCEPTED_0F.has(second)) return undefined;
+    op = 0x100 | second;
+    modrmPresent = !((second >= 0x80 && second <= 0x8f) || (second >= 0xc8 && second <= 0xcf));
+    immediate = IMMEDIATE_0F.get(second) ?? 0;
+  } else {
+    if (REFUSED.has(op) && !(op === 0x63 && mode === 64)) return undefined;
+    modrmPresent = MODRM[op] === 1;
+    immediate = IMMEDIATE[op]!;
+  }
+  let osize: Width = rex & 8 ? 8 : opsize ? 2 : 4;
+  const insn: Insn = {
+    at, next: 0, op, osize, asize: mode === 64 ? 8 : 4, prefix: rep || (opsize ? 0x66 : 0), opsize, lock, rex, hasModrm: modrmPresent, mod: 3, reg: 0, rm: op & 7,
+    memory: false, base: -1, index: -1, scale: 0, disp: 0, ripRelative: false, segment, imm: 0, imm64: 0n,
+  };
+  if (modrmPresent) {
+    if (p >= end) return undefined;
+    const modrm = bytes[p++]!;
+    insn.mod = modrm >> 6;
+    insn.reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
+    let rm = modrm & 7;
+    if (insn.mod === 3) insn.rm = rm | ((rex & 1) << 3);
+    else {
+      insn.memory = true;
+      let sib = false;
+      if (rm === 4) {
+        if (p >= end) return undefined;
+        const byte = bytes[p++]!;
+        sib = true;
+        const index = ((byte >> 3) & 7) | ((rex & 2) << 2);
+        if (index !== 4) {
+          insn.index = index;
+          insn.scale = byte >> 6;
+        }
+        rm = byte & 7;
+      }
+      let dispSize = insn.mod === 1 ? 1 : insn.mod === 2 ? 4 : 0;
+      if (rm === 5 && insn.mod === 0) {
+        dispSize = 4;
+        insn.ripRelative = mode === 64 && !sib;
+      } else insn.base = rm | ((rex & 1) << 3);
+      if (p + dispSize > end) return undefined;
+      if (dispSize === 1) insn.disp = (bytes[p]! << 24) >> 24;
+      else if (dispSize === 4) insn.disp = bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24);
+      p += dispSize;
+    }
+    if ((op === 0xf6 || op === 0xf7) && (insn.reg & 7) < 2) immediate = op === 0xf6 ? 1 : 4;
+  } else {
+    insn.rm = (op & 7) | ((rex & 1) << 3);
+  }
+  if (mode === 64 && (op === 0xe8 || op === 0xe9 || (op >= 0x180 && op <= 0x18f))) {
+    // Near branches are 64 bits wide; the displacement stays four bytes.
+    if (opsize) return undefined;
+    osize = 8;
+  }
+  insn.osize = osize;
+  if (immediate === 1) {
+    if (p >= end) return undefined;
+    insn.imm = (bytes[p++]! << 24) >> 24;
+  } else if (immediate === 2) {
+    if (p + 2 > end) return undefined;
+    insn.imm = bytes[p]! | (bytes[p + 1]! << 8);
+    p += 2;
+  } else if (immediate === 4) {
+    if (osize === 2) {
+      if (p + 2 > end) return undefined;
+      insn.imm = ((bytes[p]! | (bytes[p + 1]! << 8)) << 16) >> 16;
+      p += 2;
+    } else if (rex & 8 && op >= 0xb8 && op <= 0xbf) {
+      if (p + 8 > end) return undefined;
+      for (let i = 7; i >= 0; i--) insn.imm64 = (insn.imm64 << 8n) | BigInt(bytes[p + i]!);
+      p += 8;
+    } else {
+      if (p + 4 > end) return undefined;
+      insn.imm = bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24);
+      p += 4;
+    }
+  }
+  insn.next = p;
+  return insn;
+}

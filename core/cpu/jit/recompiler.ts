@@ -1,0 +1,296 @@
+/**
+ * Machine-thread side of the recompiler: which places are hot, what is compiled, where it is installed, when it is thrown away. The code it
+ * manages is found by place in memory (byte of the shared memory), code mode and privilege, never by linear address, so no remapping touches it.
+ */
+import { CPU_STATE_BASE, JIT_POOL_BASE, JIT_POOL_SIZE } from '../../memory/layout.ts';
+import { SJ_PIECE, SJ_READY, SJ_THRESHOLD } from '../interp/wasm/jitoffsets.ts';
+import { HELPERS } from './emitter.ts';
+import type { Helpers, WasmFunction } from './helpers.ts';
+import type { CompileResult, CompileService } from './service.ts';
+
+/** Run.mode values that are compiled (runstate.ts). */
+const MODE_64 = 2;
+const MODE_FLAT = 3;
+const PAGE = 4096;
+/** Bytes of the pool for each instruction that the interpreter executes: its record and one that leaves. */
+const FALLBACK_BYTES = 64;
+
+/** Limits of the code cache. */
+export const MAX_REGIONS = 6000;
+const MAX_WASM_BYTES = 24 << 20;
+/** Writes into a page that are remembered while something of it is being compiled. */
+const MAX_WRITES = 32;
+
+export interface Tuning {
+  /** Instructions between two samples. */
+  piece: number;
+  /** Samples that make a place hot. */
+  threshold: number;
+  /** Milliseconds, for statistics. */
+  now: () => number;
+}
+export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 3, now: () => 0 };
+
+interface Region {
+  key: number;
+  /** Byte of the shared memory where it begins. */
+  host: number;
+  mode: number;
+  /** Function in the table. */
+  index: number;
+  low: number;
+  high: number;
+  pool: number;
+  fallbacks: number;
+  instructions: number;
+  wasmBytes: number;
+}
+
+interface Page {
+  regions: Set<Region>;
+  pending: number;
+  /** Places that can't be compiled as long as the page stays as it is. */
+  refused: Set<number>;
+  /** Byte ranges written while something was pending; undefined: too many. */
+  writes: [first: number, last: number][] | undefined;
+}
+
+export interface RecompilerCounts {
+  compiled: number;
+  alive: number;
+  evicted: number;
+  invalidated: number;
+  modules: number;
+  totalMs: number;
+  maxMs: number;
+  offThreadMs: number;
+  wasmBytes: number;
+  wasmBytesAlive: number;
+}
+
+export class Recompiler {
+  private readonly memory: WebAssembly.Memory;
+  private readonly bytes: Uint8Array;
+  private readonly words: Int32Array;
+  private readonly helpers: Helpers;
+  private readonly imports: Record<string, WasmFunction>;
+  private readonly table: WebAssembly.Table;
+  private readonly service: CompileService;
+  private readonly now: () => number;
+  private readonly regions = new Map<number, Region>();
+  private readonly pages = new Map<number, Page>();
+  private readonly jobs = new Map<number, { key: number; host: number; mode: number; page: Page }>();
+  private readonly pending = new Set<number>();
+  private nextJob = 1;
+  private readonly freeIndices: number[] = [];
+  private nextIndex = 1;
+  private poolTop = JIT_POOL_BASE;
+  private readonly freePools = new Map<number, number[]>();
+  readonly counts: RecompilerCounts = {
+    compiled: 0,
+    alive: 0,
+    evicted: 0,
+    invalidated: 0,
+    modules: 0,
+    totalMs: 0,
+    maxMs: 0,
+    offThreadMs: 0,
+    wasmBytes: 0,
+    wasmBytesAlive: 0,
+  };
+
+  constructor(memory: WebAssembly.Memory, helpers: Helpers, table: WebAssembly.Table, service: CompileService, tuning: Tuning) {
+    this.memory = memory;
+    this.bytes = new Uint8Array(memory.buffer);
+    this.words = new Int32Array(memory.buffer);
+    this.helpers = helpers;
+    this.imports = Object.fromEntries(HELPERS.map((name) => [name, helpers[name]]));
+    this.table = table;
+    this.service = service;
+    this.now = tuning.now;
+    this.words[(CPU_STATE_BASE + SJ_PIECE) >> 2] = tuning.piece;
+    this.words[(CPU_STATE_BASE + SJ_THRESHOLD) >> 2] = tuning.threshold;
+  }
+
+  /** The place is hot (import jitHot). */
+  hot(host: number, mode: number, user: number): void {
+    if (mode !== MODE_64 && mode !== MODE_FLAT) return;
+    const key = (host * 4 + mode) * 2 + user;
+    const known = this.regions.get(key);
+    if (known) {
+      // Its records were decoded anew.
+      this.helpers.jitInstall(host, mode, known.index);
+      return;
+    }
+    if (this.pending.has(key)) return;
+    const number = Math.floor(host / PAGE);
+    const page = this.pageOf(number);
+    if (page.refused.has(key)) return;
+    const id = this.nextJob++;
+    page.pending++;
+    if (page.pending === 1) page.writes = [];
+    this.pending.add(key);
+    this.jobs.set(id, { key, host, mode, page });
+    this.helpers.jitWatchPage(host, 1);
+    const start = number * PAGE;
+    this.service.request({
+      id,
+      bytes: this.bytes.slice(start, start + PAGE),
+      entry: host - start,
+      mode: mode === MODE_64 ? 64 : 32,
+      user: user === 1,
+    });
+    this.collect();
+  }
+
+  /** Installs what is finished (import jitCollect). */
+  collect(): void {
+    Atomics.store(this.words, (CPU_STATE_BASE + SJ_READY) >> 2, 0);
+    for (const result of this.service.collect()) this.finished(result);
+  }
+
+  /** `size` bytes at `host` were written (import jitWritten). */
+  written(host: number, size: number): void {
+    const number = Math.floor(host / PAGE);
+    const page = this.pages.get(number);
+    if (!page) return;
+    const first = host - number * PAGE;
+    const last = first + size - 1;
+    page.refused.clear();
+    for (const region of [...page.regions])
+      if (region.low <= last && region.high > first) {
+        this.counts.invalidated++;
+        this.drop(region);
+      }
+    if (page.pending && page.writes) {
+      if (page.writes.length < MAX_WRITES) page.writes.push([first, last]);
+      else page.writes = undefined;
+    }
+    this.tidy(number, page);
+  }
+
+  /** Throws everything away. */
+  clear(): void {
+    for (const region of [...this.regions.values()]) this.drop(region);
+    for (const page of this.pages.values()) page.writes = undefined;
+  }
+
+  dispose(): void {
+    this.words[(CPU_STATE_BASE + SJ_PIECE) >> 2] = 0;
+    this.service.dispose();
+  }
+
+  private pageOf(number: number): Page {
+    let page = this.pages.get(number);
+    if (!page) {
+      page = { regions: new Set(), pending: 0, refused: new Set(), writes: undefined };
+      this.pages.set(number, page);
+    }
+    return page;
+  }
+
+  private tidy(number: number, page: Page): void {
+    if (page.regions.size || page.pending) return;
+    this.helpers.jitWatchPage(number * PAGE, 0);
+    if (!page.refused.size) this.pages.delete(number);
+  }
+
+  private finished(result: CompileResult): void {
+    const job = this.jobs.get(result.id);
+    if (!job) return;
+    const start = this.now();
+    this.jobs.delete(result.id);
+    this.pending.delete(job.key);
+    const { page, key, host, mode } = job;
+    page.pending--;
+    const number = Math.floor(host / PAGE);
+    this.counts.offThreadMs += result.ms;
+    const made = result.region;
+    if (!made) page.refused.add(key);
+    else if (page.writes && !page.writes.some(([first, last]) => made.low <= last && made.high > first)) {
+      this.makeRoom(made.wasmBytes, made.fallbacks.length);
+      const pool = this.takePool(made.fallbacks.length);
+      made.fallbacks.forEach((offset, i) => {
+        this.helpers.jitDecode(pool + i * FALLBACK_BYTES, number * PAGE + offset, mode);
+      });
+      const instance = new WebAssembly.Instance(made.module, {
+        h: this.imports,
+        e: { m: this.memory, p: new WebAssembly.Global({ value: 'i32' }, pool) },
+      });
+      const index = this.freeIndices.pop() ?? this.nextIndex++;
+      this.table.set(index, instance.exports['r'] as () => void);
+      const region: Region = {
+        key,
+        host,
+        mode,
+        index,
+        low: made.low,
+        high: made.high,
+        pool,
+        fallbacks: made.fallbacks.length,
+        instructions: made.instructions,
+        wasmBytes: made.wasmBytes,
+      };
+      this.regions.set(key, region);
+      page.regions.add(region);
+      this.helpers.jitInstall(host, mode, index);
+      this.counts.compiled++;
+      this.counts.modules++;
+      this.counts.alive++;
+      this.counts.wasmBytes += made.wasmBytes;
+      this.counts.wasmBytesAlive += made.wasmBytes;
+    }
+    this.tidy(number, page);
+    const ms = this.now() - start;
+    this.counts.totalMs += ms;
+    this.counts.maxMs = Math.max(this.counts.maxMs, ms, result.ms);
+  }
+
+  /** Evicts the oldest regions until another one fits. */
+  private makeRoom(wasmBytes: number, fallbacks: number): void {
+    const full = () =>
+      this.regions.size >= MAX_REGIONS ||
+      this.counts.wasmBytesAlive + wasmBytes > MAX_WASM_BYTES ||
+      (this.poolTop + fallbacks * FALLBACK_BYTES > JIT_POOL_BASE + JIT_POOL_SIZE && !this.freePools.get(fallbacks)?.length);
+    if (!full()) return;
+    const oldest = [...this.regions.values()].slice(0, Math.max(1, this.regions.size >> 2));
+    for (const region of oldest) {
+      this.counts.evicted++;
+      this.drop(region);
+      const number = Math.floor(region.host / PAGE);
+      const page = this.pages.get(number);
+      if (page) this.tidy(number, page);
+    }
+    if (full()) {
+      // The pool is in pieces: start over.
+      this.counts.evicted += this.regions.size;
+      this.clear();
+      this.freePools.clear();
+      this.poolTop = JIT_POOL_BASE;
+    }
+  }
+
+  private takePool(fallbacks: number): number {
+    if (!fallbacks) return 0;
+    const free = this.freePools.get(fallbacks)?.pop();
+    if (free !== undefined) return free;
+    const pool = this.poolTop;
+    this.poolTop += fallbacks * FALLBACK_BYTES;
+    return pool;
+  }
+
+  private drop(region: Region): void {
+    this.helpers.jitUninstall(region.host, region.mode, region.index);
+    this.regions.delete(region.key);
+    this.pages.get(Math.floor(region.host / PAGE))?.regions.delete(region);
+    this.table.set(region.index, null);
+    this.freeIndices.push(region.index);
+    if (region.fallbacks) {
+      const list = this.freePools.get(region.fallbacks) ?? [];
+      list.push(region.pool);
+      this.freePools.set(region.fallbacks, list);
+    }
+    this.counts.alive--;
+    this.counts.wasmBytesAlive -= region.wasmBytes;
+  }
+}

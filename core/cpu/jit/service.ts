@@ -1,0 +1,56 @@
+import { compileRegion } from './compile.ts';
+import type { CodeMode } from './decode.ts';
+
+/** A region to compile. */
+export interface CompileJob {
+  id: number;
+  /** A copy of the 4 KiB page. */
+  bytes: Uint8Array;
+  entry: number;
+  mode: CodeMode;
+  /** Runs at CPL 3. */
+  user: boolean;
+}
+
+export interface CompileResult {
+  id: number;
+  /** Absent when the first instruction can't be translated. */
+  region?: { module: WebAssembly.Module; fallbacks: number[]; low: number; high: number; instructions: number; wasmBytes: number };
+  ms: number;
+}
+
+/** Where regions are compiled: in place, or on another thread. */
+export interface CompileService {
+  request(job: CompileJob): void;
+  /** Finished jobs, each once. */
+  collect(): CompileResult[];
+  dispose(): void;
+}
+
+/** Compiles one job. `now` gives milliseconds. */
+export function runJob(job: CompileJob, now: () => number): CompileResult {
+  const start = now();
+  const compiled = compileRegion(job.bytes, job.entry, job.mode, job.user);
+  if (!compiled) return { id: job.id, ms: now() - start };
+  const module = new WebAssembly.Module(compiled.wasm);
+  const { fallbacks, low, high, instructions } = compiled;
+  return { id: job.id, region: { module, fallbacks, low, high, instructions, wasmBytes: compiled.wasm.length }, ms: now() - start };
+}
+
+/** Compiles at once on the calling thread: for tests, and where there is no other thread. */
+export class SyncCompileService implements CompileService {
+  private done: CompileResult[] = [];
+  private readonly now: () => number;
+
+  constructor(now: () => number = () => 0) {
+    this.now = now;
+  }
+
+  request(job: CompileJob): void {
+    this.done.push(runJob(job, this.now));
+  }
+  collect(): CompileResult[] {
+    return this.done.splice(0);
+  }
+  dispose(): void {}
+}

@@ -1,0 +1,309 @@
+/** Opcodes of WebAssembly used by the recompiler (WebAssembly core specification 2.0, section 5.4) and a growing buffer to write them into. */
+
+export const I32 = 0x7f;
+export const I64 = 0x7e;
+export const F32 = 0x7d;
+export const F64 = 0x7c;
+export const V128 = 0x7b;
+/** Block type of a block without a result. */
+export const VOID = 0x40;
+
+export const OP = {
+  unreachable: 0x00,
+  block: 0x02,
+  loop: 0x03,
+  if: 0x04,
+  else: 0x05,
+  try: 0x06,
+  rethrow: 0x09,
+  end: 0x0b,
+  br: 0x0c,
+  brIf: 0x0d,
+  brTable: 0x0e,
+  return: 0x0f,
+  call: 0x10,
+  callIndirect: 0x11,
+  catchAll: 0x19,
+  drop: 0x1a,
+  select: 0x1b,
+  localGet: 0x20,
+  localSet: 0x21,
+  localTee: 0x22,
+  globalGet: 0x23,
+  i32Load: 0x28,
+  i64Load: 0x29,
+  f32Load: 0x2a,
+  f64Load: 0x2b,
+  i32Load8S: 0x2c,
+  i32Load8U: 0x2d,
+  i32Load16S: 0x2e,
+  i32Load16U: 0x2f,
+  i64Load8U: 0x31,
+  i64Load16U: 0x33,
+  i64Load32S: 0x34,
+  i64Load32U: 0x35,
+  i32Store: 0x36,
+  i64Store: 0x37,
+  f32Store: 0x38,
+  f64Store: 0x39,
+  i32Store8: 0x3a,
+  i32Store16: 0x3b,
+  i64Store8: 0x3c,
+  i64Store16: 0x3d,
+  i64Store32: 0x3e,
+  i32Const: 0x41,
+  i64Const: 0x42,
+  f32Const: 0x43,
+  f64Const: 0x44,
+  i32Eqz: 0x45,
+  i32Eq: 0x46,
+  i32Ne: 0x47,
+  i32LtS: 0x48,
+  i32LtU: 0x49,
+  i32GtS: 0x4a,
+  i32GtU: 0x4b,
+  i32LeS: 0x4c,
+  i32LeU: 0x4d,
+  i32GeS: 0x4e,
+  i32GeU: 0x4f,
+  i64Eqz: 0x50,
+  i64Eq: 0x51,
+  i64Ne: 0x52,
+  i64LtS: 0x53,
+  i64LtU: 0x54,
+  i64GtS: 0x55,
+  i64GtU: 0x56,
+  i64LeS: 0x57,
+  i64LeU: 0x58,
+  i64GeS: 0x59,
+  i64GeU: 0x5a,
+  f32Eq: 0x5b,
+  f32Ne: 0x5c,
+  f32Lt: 0x5d,
+  f32Gt: 0x5e,
+  f64Eq: 0x61,
+  f64Ne: 0x62,
+  f64Lt: 0x63,
+  f64Gt: 0x64,
+  f64Le: 0x65,
+  f64Ge: 0x66,
+  i32Clz: 0x67,
+  i32Ctz: 0x68,
+  i32Popcnt: 0x69,
+  i32Add: 0x6a,
+  i32Sub: 0x6b,
+  i32Mul: 0x6c,
+  i32DivU: 0x6e,
+  i32RemU: 0x70,
+  i32And: 0x71,
+  i32Or: 0x72,
+  i32Xor: 0x73,
+  i32Shl: 0x74,
+  i32ShrS: 0x75,
+  i32ShrU: 0x76,
+  i32Rotl: 0x77,
+  i32Rotr: 0x78,
+  i64Clz: 0x79,
+  i64Ctz: 0x7a,
+  i64Popcnt: 0x7b,
+  i64Add: 0x7c,
+  i64Sub: 0x7d,
+  i64Mul: 0x7e,
+  i64DivS: 0x7f,
+  i64DivU: 0x80,
+  i64RemS: 0x81,
+  i64RemU: 0x82,
+  i64And: 0x83,
+  i64Or: 0x84,
+  i64Xor: 0x85,
+  i64Shl: 0x86,
+  i64ShrS: 0x87,
+  i64ShrU: 0x88,
+  i64Rotl: 0x89,
+  i64Rotr: 0x8a,
+  f32Sqrt: 0x91,
+  f32Add: 0x92,
+  f32Sub: 0x93,
+  f32Mul: 0x94,
+  f32Div: 0x95,
+  f64Abs: 0x99,
+  f64Sqrt: 0x9f,
+  f64Add: 0xa0,
+  f64Sub: 0xa1,
+  f64Mul: 0xa2,
+  f64Div: 0xa3,
+  i32WrapI64: 0xa7,
+  i64ExtendI32S: 0xac,
+  i64ExtendI32U: 0xad,
+  f32ConvertI32S: 0xb2,
+  f32DemoteF64: 0xb6,
+  f64ConvertI32S: 0xb7,
+  f64PromoteF32: 0xbb,
+  i32ReinterpretF32: 0xbc,
+  i64ReinterpretF64: 0xbd,
+  f32ReinterpretI32: 0xbe,
+  f64ReinterpretI64: 0xbf,
+  i32Extend8S: 0xc0,
+  i32Extend16S: 0xc1,
+  i64Extend8S: 0xc2,
+  i64Extend16S: 0xc3,
+  i64Extend32S: 0xc4,
+  simd: 0xfd,
+} as const;
+
+/** Sub-opcodes after the 0xfd prefix. */
+export const SIMD = {
+  load: 0,
+  load32Zero: 92,
+  load64Zero: 93,
+  store: 11,
+  const: 12,
+  shuffle: 13,
+  i32x4Splat: 17,
+  i64x2Splat: 18,
+  i32x4ExtractLane: 27,
+  i32x4ReplaceLane: 28,
+  i64x2ExtractLane: 29,
+  i64x2ReplaceLane: 30,
+  f32x4ExtractLane: 31,
+  f32x4ReplaceLane: 32,
+  f64x2ExtractLane: 33,
+  f64x2ReplaceLane: 34,
+} as const;
+
+/** Bytes of a function body or section, written front to back. */
+export class WasmCode {
+  private bytes = new Uint8Array(1 << 14);
+  length = 0;
+
+  private room(n: number): void {
+    if (this.length + n <= this.bytes.length) return;
+    const larger = new Uint8Array(Math.max(this.bytes.length * 2, this.length + n));
+    larger.set(this.bytes.subarray(0, this.length));
+    this.bytes = larger;
+  }
+
+  byte(value: number): this {
+    this.room(1);
+    this.bytes[this.length++] = value;
+    return this;
+  }
+
+  /** Plain instructions without immediates. */
+  op(...codes: number[]): this {
+    this.room(codes.length);
+    for (const code of codes) this.bytes[this.length++] = code;
+    return this;
+  }
+
+  /** Unsigned LEB128 of a whole number below 2^32. */
+  u32(value: number): this {
+    this.room(5);
+    let v = value >>> 0;
+    while (v > 0x7f) {
+      this.bytes[this.length++] = (v & 0x7f) | 0x80;
+      v >>>= 7;
+    }
+    this.bytes[this.length++] = v;
+    return this;
+  }
+
+  /** Signed LEB128 of an i32. */
+  s32(value: number): this {
+    this.room(5);
+    let v = value | 0;
+    for (;;) {
+      const low = v & 0x7f;
+      v >>= 7;
+      if ((v === 0 && !(low & 0x40)) || (v === -1 && low & 0x40)) {
+        this.bytes[this.length++] = low;
+        return this;
+      }
+      this.bytes[this.length++] = low | 0x80;
+    }
+  }
+
+  /** Signed LEB128 of an i64 given as a bigint. */
+  s64(value: bigint): this {
+    this.room(10);
+    let v = BigInt.asIntN(64, value);
+    for (;;) {
+      const low = Number(v & 0x7fn);
+      v >>= 7n;
+      if ((v === 0n && !(low & 0x40)) || (v === -1n && low & 0x40)) {
+        this.bytes[this.length++] = low;
+        return this;
+      }
+      this.bytes[this.length++] = low | 0x80;
+    }
+  }
+
+  raw(bytes: Uint8Array | readonly number[]): this {
+    this.room(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
+    return this;
+  }
+
+  name(text: string): this {
+    this.u32(text.length);
+    for (let i = 0; i < text.length; i++) this.byte(text.charCodeAt(i));
+    return this;
+  }
+
+  /** A section: id, size, contents. */
+  section(id: number, contents: WasmCode): this {
+    return this.byte(id).u32(contents.length).raw(contents.view());
+  }
+
+  // Frequent instructions.
+
+  get(local: number): this {
+    return this.byte(OP.localGet).u32(local);
+  }
+  set(local: number): this {
+    return this.byte(OP.localSet).u32(local);
+  }
+  tee(local: number): this {
+    return this.byte(OP.localTee).u32(local);
+  }
+  i32(value: number): this {
+    return this.byte(OP.i32Const).s32(value);
+  }
+  i64(value: bigint | number): this {
+    this.byte(OP.i64Const);
+    return typeof value === 'number' ? (value === (value | 0) ? this.s32(value) : this.s64(BigInt(value))) : this.s64(value);
+  }
+  call(func: number): this {
+    return this.byte(OP.call).u32(func);
+  }
+  br(depth: number): this {
+    return this.byte(OP.br).u32(depth);
+  }
+  brIf(depth: number): this {
+    return this.byte(OP.brIf).u32(depth);
+  }
+  /** A load or store; alignment hints are only hints, so none is given. */
+  memory(op: number, offset: number): this {
+    return this.byte(op).byte(0).u32(offset);
+  }
+  simd(op: number): this {
+    return this.byte(OP.simd).u32(op);
+  }
+  simdMemory(op: number, offset: number): this {
+    return this.simd(op).byte(0).u32(offset);
+  }
+  if(type: number = VOID): this {
+    return this.op(OP.if, type);
+  }
+  else(): this {
+    return this.byte(OP.else);
+  }
+  end(): this {
+    return this.byte(OP.end);
+  }
+
+  view(): Uint8Array<ArrayBuffer> {
+    return this.bytes.subarray(0, this.length);
+  }
+}

@@ -1,0 +1,26 @@
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import type { CompileJob, CompileResult, CompileService } from '../cpu/jit/service.ts';
+
+/** The machine thread's end of the compile thread. */
+export class CompileQueue implements CompileService {
+  private readonly port: MessagePort;
+
+  constructor(port: MessagePort) {
+    this.port = port;
+  }
+
+  request(job: CompileJob): void {
+    this.port.postMessage(job);
+  }
+
+  collect(): CompileResult[] {
+    const results: CompileResult[] = [];
+    for (let received = receiveMessageOnPort(this.port); received; received = receiveMessageOnPort(this.port))
+      results.push(received.message as CompileResult);
+    return results;
+  }
+
+  dispose(): void {
+    this.port.close();
+  }
+}
