@@ -60,7 +60,11 @@ export const vmConfigSchema = z.object({
   engine: z.enum(['builtin']).default('builtin'),
   machine: z.enum(['pc']).default('pc'),
   /** A file that names no model comes from when there was only this one. */
-  cpu: z.object({ model: z.enum(cpuModels).default('i686'), count: z.literal(1).default(1), accel: z.enum(['jit', 'interp']).default('jit') }),
+  cpu: z.object({
+    model: z.enum(cpuModels).default('i686'),
+    count: z.literal(1).default(1),
+    accel: z.enum(['jit', 'interp']).default('jit'),
+  }),
   /** MiB of guest RAM. */
   memoryMiB: z.number().int().min(1).max(3072),
   firmware: z.enum(['bios']).default('bios'),

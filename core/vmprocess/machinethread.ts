@@ -62,7 +62,9 @@ function main(): void {
         paravirt: data.definition.paravirt,
         // A machine that is to run the same way twice draws the same numbers twice.
         ...(counted ? {} : { random: hostRandom }),
-        ...(data.compilePort ? { compiler: new CompileQueue(data.compilePort as MessagePort), tuning: { now: () => performance.now() } } : {}),
+        ...(data.compilePort
+          ? { compiler: new CompileQueue(data.compilePort as MessagePort), tuning: { now: () => performance.now() } }
+          : {}),
       }),
     drive: (id) => (counted ? new TimedDrive(drives.get(id)!, counted, waitForHost) : drives.get(id)!),
     serial: (index) => serials[index]!,

@@ -23,7 +23,15 @@ import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { createLogger, type Logger } from '../util/logger.ts';
 import { DebugAccess } from './debugaccess.ts';
 import { DriveService } from './drives.ts';
-import type { CompileThreadData, FromMachine, InputMessage, MachineCommand, MachineThreadData, RerunOptions, ToMachine } from './machinemessages.ts';
+import type {
+  CompileThreadData,
+  FromMachine,
+  InputMessage,
+  MachineCommand,
+  MachineThreadData,
+  RerunOptions,
+  ToMachine,
+} from './machinemessages.ts';
 import { compileThreadBeside } from './runtimepaths.ts';
 import { RemoteInput } from './remoteinput.ts';
 import { scalePicture } from './scalepicture.ts';
@@ -326,7 +334,9 @@ export class VmHost {
         name: 'compile',
       });
       // Without it the guest goes on in the interpreter.
-      this.compiler.on('error', (error) => this.log.error(`the compile thread failed: ${error instanceof Error ? error.message : String(error)}`));
+      this.compiler.on('error', (error) =>
+        this.log.error(`the compile thread failed: ${error instanceof Error ? error.message : String(error)}`),
+      );
     }
     const worker = new Worker(this.options.machineThread, {
       workerData: { ...data, port: port2, compilePort },

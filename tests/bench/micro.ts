@@ -19,7 +19,12 @@ type Results = Map<string, Measured>;
 
 /** On the real machine in this process. `accel` is passed on as the machine takes it. */
 async function ours(accel: string, width: Width, names: string, percent: number): Promise<Results> {
-  const options = { memoryMiB: MEMORY_MIB, cpu: OUR_MODEL, kernel: { path: bareImage(width), cmdline: `${names} ${percent}` }, accel };
+  const options = {
+    memoryMiB: MEMORY_MIB,
+    cpu: OUR_MODEL,
+    kernel: { path: bareImage(width), cmdline: `${names} ${percent}` },
+    accel: accel as 'jit' | 'interp',
+  };
   const guest = new Guest(options);
   let done = false;
   const markers = new Markers(process.pid, (line) => {

@@ -131,11 +131,22 @@ class RegionCompiler {
     const { e, graph, region } = this;
     e.frame(() => {
       // The TLB tables are those of one privilege.
-      e.c.i32(0).memory(OP.i32Load, CPU_STATE_BASE + SY_TLB_CUR).i32(TLB_BASE + (this.user ? 0x30000 : 0)).op(OP.i32Ne);
+      e.c
+        .i32(0)
+        .memory(OP.i32Load, CPU_STATE_BASE + SY_TLB_CUR)
+        .i32(TLB_BASE + (this.user ? 0x30000 : 0))
+        .op(OP.i32Ne);
       // Where slices end at an exact instruction, only short ways between two looks at what is left.
-      if (Math.max(...graph.longest) > EXACT_MAX) e.c.i32(0).memory(OP.i32Load, CPU_STATE_BASE + SJ_EXACT).op(OP.i32Or);
+      if (Math.max(...graph.longest) > EXACT_MAX)
+        e.c
+          .i32(0)
+          .memory(OP.i32Load, CPU_STATE_BASE + SJ_EXACT)
+          .op(OP.i32Or);
       e.openIf();
-      e.c.i32(0).i32(1).memory(OP.i32Store, CPU_STATE_BASE + SJ_STEP);
+      e.c
+        .i32(0)
+        .i32(1)
+        .memory(OP.i32Store, CPU_STATE_BASE + SJ_STEP);
       e.exitTo(region.entry);
       e.close();
       this.tree(0);
@@ -288,10 +299,16 @@ class RegionCompiler {
   /** The push of a call; when it has to leave, it leaves for the target. */
   private pushReturn(top: number, back: number, target: () => void): void {
     const { e, region } = this;
-    e.storeThen(top, region.mode === 64 ? 8 : 4, back, () => {
-      e.c.get(top);
-      e.setGpr(RSP);
-    }, target);
+    e.storeThen(
+      top,
+      region.mode === 64 ? 8 : 4,
+      back,
+      () => {
+        e.c.get(top);
+        e.setGpr(RSP);
+      },
+      target,
+    );
   }
 
   /** LOOPNZ, LOOPZ, LOOP, JCXZ. */
@@ -350,7 +367,10 @@ class RegionCompiler {
     out.section(3, new WasmCode().u32(1).u32(7));
     out.section(7, new WasmCode().u32(1).name('r').byte(0).u32(HELPERS.length));
     const locals = e.locals();
-    const body = new WasmCode().u32(locals.length + e.c.length).raw(locals.view()).raw(e.c.view());
+    const body = new WasmCode()
+      .u32(locals.length + e.c.length)
+      .raw(locals.view())
+      .raw(e.c.view());
     out.section(10, new WasmCode().u32(1).raw(body.view()));
     return out.view().slice();
   }

@@ -2,11 +2,7 @@
  * What every translated instruction needs: guest registers in locals, lazy flags, guest memory through the TLB, ways out of the region. One
  * object emits one region; it is run twice, because what to load at the entry is known only at the end.
  */
-import {
-  CPU_STATE_BASE,
-  DIRTY_MAP_BASE,
-  TLB_BASE,
-} from '../../memory/layout.ts';
+import { CPU_STATE_BASE, DIRTY_MAP_BASE, TLB_BASE } from '../../memory/layout.ts';
 import {
   FLAG_ADC,
   FLAG_ADD,
@@ -129,7 +125,14 @@ export class Emitter {
   /** Declarations of all locals but the parameters, as wasm wants them. */
   locals(): WasmCode {
     const code = new WasmCode();
-    const groups: [count: number, type: number][] = [[2, this.word], [1, I32], [3, this.word], [1, I32], [16, this.word], [16, V128]];
+    const groups: [count: number, type: number][] = [
+      [2, this.word],
+      [1, I32],
+      [3, this.word],
+      [1, I32],
+      [16, this.word],
+      [16, V128],
+    ];
     for (const { type } of this.temps) groups.push([1, type]);
     code.u32(groups.length);
     for (const [count, type] of groups) code.u32(count).byte(type);
@@ -190,7 +193,10 @@ export class Emitter {
   /** Zero-extended value of a register; i64 when 8 bytes wide. */
   reg(n: number, width: Width): void {
     const { c } = this;
-    if (width === 8) return this.gpr(n);
+    if (width === 8) {
+      this.gpr(n);
+      return;
+    }
     if (width === 1) {
       const [r, high] = this.byteRegister(n);
       this.gpr(r);
@@ -207,10 +213,14 @@ export class Emitter {
   /** Value on the stack goes to a register. The upper bits of narrow values do not matter. */
   setReg(n: number, width: Width): void {
     const { c } = this;
-    if (width === 8) return this.setGpr(n);
+    if (width === 8) {
+      this.setGpr(n);
+      return;
+    }
     if (width === 4) {
       this.toWord();
-      return this.setGpr(n);
+      this.setGpr(n);
+      return;
     }
     const [r, high] = width === 1 ? this.byteRegister(n) : [n, false];
     const mask = width === 2 ? 0xffff : 0xff;
@@ -237,8 +247,17 @@ export class Emitter {
 
   private loadRegisters(gprs: number, xmms: number): void {
     for (let n = 0; n < 16; n++)
-      if (gprs & (1 << n)) this.c.i32(0).memory(this.mode === 64 ? OP.i64Load : OP.i32Load, S + S_GPR + n * 8).set(GPR + n);
-    for (let n = 0; n < 16; n++) if (xmms & (1 << n)) this.c.i32(0).simdMemory(SIMD.load, S + S_XMM + n * XMM_STRIDE).set(XMM + n);
+      if (gprs & (1 << n))
+        this.c
+          .i32(0)
+          .memory(this.mode === 64 ? OP.i64Load : OP.i32Load, S + S_GPR + n * 8)
+          .set(GPR + n);
+    for (let n = 0; n < 16; n++)
+      if (xmms & (1 << n))
+        this.c
+          .i32(0)
+          .simdMemory(SIMD.load, S + S_XMM + n * XMM_STRIDE)
+          .set(XMM + n);
   }
 
   private storeRegisters(gprs: number, xmms: number): void {
@@ -248,7 +267,12 @@ export class Emitter {
       if (this.mode === 32) this.c.op(OP.i64ExtendI32U);
       this.c.memory(OP.i64Store, S + S_GPR + n * 8);
     }
-    for (let n = 0; n < 16; n++) if (xmms & (1 << n)) this.c.i32(0).get(XMM + n).simdMemory(SIMD.store, S + S_XMM + n * XMM_STRIDE);
+    for (let n = 0; n < 16; n++)
+      if (xmms & (1 << n))
+        this.c
+          .i32(0)
+          .get(XMM + n)
+          .simdMemory(SIMD.store, S + S_XMM + n * XMM_STRIDE);
   }
 
   /** Changed registers and flags to memory, in whatever lazy form they are. */
@@ -257,10 +281,18 @@ export class Emitter {
     this.storeRegisters(this.changedGpr, this.changedXmm);
     const store = this.mode === 64 ? OP.i64Store : OP.i32Store;
     c.get(KIND).i32(FLAG_PENDING).op(OP.i32Ne).if();
-    c.i32(0).get(KIND).memory(OP.i32Store, S + SJ_FLAG_KIND);
-    c.i32(0).get(FA).memory(store, S + SJ_FLAG_A);
-    c.i32(0).get(FB).memory(store, S + SJ_FLAG_B);
-    c.i32(0).get(FC).memory(store, S + SJ_FLAG_C);
+    c.i32(0)
+      .get(KIND)
+      .memory(OP.i32Store, S + SJ_FLAG_KIND);
+    c.i32(0)
+      .get(FA)
+      .memory(store, S + SJ_FLAG_A);
+    c.i32(0)
+      .get(FB)
+      .memory(store, S + SJ_FLAG_B);
+    c.i32(0)
+      .get(FC)
+      .memory(store, S + SJ_FLAG_C);
     c.end();
   }
 
@@ -634,7 +666,10 @@ export class Emitter {
   /** Leaves before the current instruction, which the interpreter must execute. */
   exitStep(): void {
     this.spend(this.done);
-    this.c.i32(0).i32(1).memory(OP.i32Store, S + SJ_STEP);
+    this.c
+      .i32(0)
+      .i32(1)
+      .memory(OP.i32Store, S + SJ_STEP);
     this.exitTo(this.insn.at);
   }
   /** Leaves after the current instruction, for the next one or for the word that `target` pushes. */
@@ -693,8 +728,16 @@ export class Emitter {
       const at = S + S_SEG + insn.segment * SEG_STRIDE;
       if (this.mode === 32) {
         // Thread-local storage: a base, but no limit. Anything else is the interpreter's.
-        c.i32(0).memory(OP.i32Load, at + SEG_LIMIT).i32(-1).op(OP.i32Ne);
-        c.i32(0).memory(OP.i32Load, at + SEG_FLAGS).i32(7).op(OP.i32And).i32(3).op(OP.i32Ne, OP.i32Or);
+        c.i32(0)
+          .memory(OP.i32Load, at + SEG_LIMIT)
+          .i32(-1)
+          .op(OP.i32Ne);
+        c.i32(0)
+          .memory(OP.i32Load, at + SEG_FLAGS)
+          .i32(7)
+          .op(OP.i32And)
+          .i32(3)
+          .op(OP.i32Ne, OP.i32Or);
         this.openIf();
         this.exitStep();
         this.close();
@@ -731,7 +774,10 @@ export class Emitter {
   private host(ea: number, entry: number, table: number): void {
     this.c.get(ea);
     this.fromWord();
-    this.c.get(entry).memory(OP.i32Load, table + 8).op(OP.i32Add);
+    this.c
+      .get(entry)
+      .memory(OP.i32Load, table + 8)
+      .op(OP.i32Add);
   }
 
   private ea64(ea: number): void {
@@ -750,7 +796,12 @@ export class Emitter {
 
   /** After a call that may have reached a device: it may have moved the end of the slice. */
   private cut(): void {
-    this.c.get(LEFT).i32(0).memory(OP.i32Load, S + SJ_CUT).op(OP.i32Sub).set(LEFT);
+    this.c
+      .get(LEFT)
+      .i32(0)
+      .memory(OP.i32Load, S + SJ_CUT)
+      .op(OP.i32Sub)
+      .set(LEFT);
   }
 
   private plainLoad(width: Width): void {
@@ -937,11 +988,17 @@ export class Emitter {
     c.i32(1).set(INMEMORY);
     this.callExec();
     c.if();
-    c.i32(0).memory(OP.i32Load, S + SJ_LEFT).byte(OP.return);
+    c.i32(0)
+      .memory(OP.i32Load, S + SJ_LEFT)
+      .byte(OP.return);
     c.end();
     c.i32(0).set(INMEMORY);
     // A repeated instruction counts every element.
-    c.i32(0).memory(OP.i32Load, S + SJ_LEFT).i32(this.done + 1).op(OP.i32Add).set(LEFT);
+    c.i32(0)
+      .memory(OP.i32Load, S + SJ_LEFT)
+      .i32(this.done + 1)
+      .op(OP.i32Add)
+      .set(LEFT);
     this.loadRegisters(this.usedGpr, this.usedXmm);
     this.flags = IN_MEMORY;
   }
@@ -962,7 +1019,10 @@ export class Emitter {
   private callExec(): void {
     const { c } = this;
     const index = this.fallbacks.push(this.insn.at) - 1;
-    c.byte(OP.globalGet).u32(0).i32(index * 64).op(OP.i32Add);
+    c.byte(OP.globalGet)
+      .u32(0)
+      .i32(index * 64)
+      .op(OP.i32Add);
     this.leftNow();
     c.call(HELPER.exec);
   }

@@ -99,7 +99,9 @@ function arithmetic(e: Emitter, kind: number, width: Width, a: number, b: number
   switch (kind) {
     case ADD:
     case SUB:
-      c.get(a).get(b).op(kind === ADD ? pick(width, OP.i32Add, OP.i64Add) : pick(width, OP.i32Sub, OP.i64Sub));
+      c.get(a)
+        .get(b)
+        .op(kind === ADD ? pick(width, OP.i32Add, OP.i64Add) : pick(width, OP.i32Sub, OP.i64Sub));
       narrow(e, width);
       c.set(result);
       e.setFlags(kind === ADD ? FLAG_ADD : FLAG_SUB, width, a, b);
@@ -112,7 +114,9 @@ function arithmetic(e: Emitter, kind: number, width: Width, a: number, b: number
       const carry = e.temp(I32);
       e.carry();
       c.set(carry);
-      c.get(a).get(b).op(kind === ADC ? pick(width, OP.i32Add, OP.i64Add) : pick(width, OP.i32Sub, OP.i64Sub));
+      c.get(a)
+        .get(b)
+        .op(kind === ADC ? pick(width, OP.i32Add, OP.i64Add) : pick(width, OP.i32Sub, OP.i64Sub));
       c.get(carry);
       if (isWide(width)) c.op(OP.i64ExtendI32U);
       c.op(kind === ADC ? pick(width, OP.i32Add, OP.i64Add) : pick(width, OP.i32Sub, OP.i64Sub));
@@ -127,7 +131,12 @@ function arithmetic(e: Emitter, kind: number, width: Width, a: number, b: number
       return result;
     }
     default: {
-      const op = kind === OR ? pick(width, OP.i32Or, OP.i64Or) : kind === AND ? pick(width, OP.i32And, OP.i64And) : pick(width, OP.i32Xor, OP.i64Xor);
+      const op =
+        kind === OR
+          ? pick(width, OP.i32Or, OP.i64Or)
+          : kind === AND
+            ? pick(width, OP.i32And, OP.i64And)
+            : pick(width, OP.i32Xor, OP.i64Xor);
       c.get(a).get(b).op(op).set(result);
       e.setFlags(FLAG_LOGIC, width, result);
       return result;
@@ -193,11 +202,21 @@ function testFlags(e: Emitter, width: Width, a: () => void, b: () => void): void
 
 const test: Translation = (e, insn) => {
   const width = widthOf(insn);
-  testFlags(e, width, () => readModrm(e, insn, width), () => e.reg(insn.reg, width));
+  testFlags(
+    e,
+    width,
+    () => readModrm(e, insn, width),
+    () => e.reg(insn.reg, width),
+  );
 };
 const testAccumulator: Translation = (e, insn) => {
   const width = widthOf(insn);
-  testFlags(e, width, () => e.reg(RAX, width), () => e.const(width, insn.imm));
+  testFlags(
+    e,
+    width,
+    () => e.reg(RAX, width),
+    () => e.const(width, insn.imm),
+  );
 };
 
 const xchg: Translation = (e, insn) => {
@@ -300,7 +319,10 @@ const stackWidth = (e: Emitter, insn: Insn): Width => (insn.opsize ? 2 : e.mode 
 
 const pushRegister: Translation = (e, insn) => {
   const width = stackWidth(e, insn);
-  e.push(toTemp(e, width, () => e.reg(insn.rm, width)), width);
+  e.push(
+    toTemp(e, width, () => e.reg(insn.rm, width)),
+    width,
+  );
 };
 const popRegister: Translation = (e, insn) => {
   const width = stackWidth(e, insn);
@@ -314,7 +336,10 @@ const popRegister: Translation = (e, insn) => {
 };
 const pushImmediate: Translation = (e, insn) => {
   const width = stackWidth(e, insn);
-  e.push(toTemp(e, width, () => e.const(width, insn.imm)), width);
+  e.push(
+    toTemp(e, width, () => e.const(width, insn.imm)),
+    width,
+  );
 };
 const leave: Translation = (e, insn) => {
   const width = stackWidth(e, insn);
@@ -368,7 +393,10 @@ const group5: Translation = (e, insn) => {
   else {
     // PUSH.
     const size = stackWidth(e, insn);
-    e.push(toTemp(e, size, () => readModrm(e, insn, size)), size);
+    e.push(
+      toTemp(e, size, () => readModrm(e, insn, size)),
+      size,
+    );
   }
 };
 
@@ -396,8 +424,12 @@ function multiplyHigh(e: Emitter, a: number, b: number, signed: boolean): void {
   half(a, true, signed);
   half(b, true, signed);
   c.op(OP.i64Mul);
-  c.get(t).i64(32).op(signed ? OP.i64ShrS : OP.i64ShrU, OP.i64Add);
-  c.get(w).i64(32).op(signed ? OP.i64ShrS : OP.i64ShrU, OP.i64Add);
+  c.get(t)
+    .i64(32)
+    .op(signed ? OP.i64ShrS : OP.i64ShrU, OP.i64Add);
+  c.get(w)
+    .i64(32)
+    .op(signed ? OP.i64ShrS : OP.i64ShrU, OP.i64Add);
 }
 
 /** One-operand MUL and IMUL. */
@@ -446,7 +478,9 @@ function multiply(e: Emitter, insn: Insn, width: Width, signed: boolean): void {
   } else {
     c.get(low);
     e.setReg(RAX, width);
-    c.get(product).i64(width * 8).op(OP.i64ShrU, OP.i32WrapI64);
+    c.get(product)
+      .i64(width * 8)
+      .op(OP.i64ShrU, OP.i32WrapI64);
     e.setReg(RDX, width);
   }
   c.get(product);
@@ -454,7 +488,11 @@ function multiply(e: Emitter, insn: Insn, width: Width, signed: boolean): void {
     c.get(low);
     signExtend(e, width);
     c.op(OP.i64ExtendI32S, OP.i64Ne);
-  } else c.i64(width * 8).op(OP.i64ShrU).i64(0).op(OP.i64Ne);
+  } else
+    c.i64(width * 8)
+      .op(OP.i64ShrU)
+      .i64(0)
+      .op(OP.i64Ne);
   c.set(significant);
   e.setFlags32(FLAG_MUL, width, low, significant);
 }
@@ -489,7 +527,9 @@ function divide(e: Emitter, insn: Insn, width: Width, signed: boolean): void {
     } else c.op(OP.i64ExtendI32U);
     c.set(d);
     e.reg(RDX, width);
-    c.op(OP.i64ExtendI32U).i64(width * 8).op(OP.i64Shl);
+    c.op(OP.i64ExtendI32U)
+      .i64(width * 8)
+      .op(OP.i64Shl);
     e.reg(RAX, width);
     c.op(OP.i64ExtendI32U, OP.i64Or);
     if (signed && width === 2) c.op(OP.i32WrapI64, OP.i64ExtendI32S);
@@ -501,19 +541,28 @@ function divide(e: Emitter, insn: Insn, width: Width, signed: boolean): void {
   e.openIf();
   e.exitStep();
   e.close();
-  c.get(n).get(d).op(signed ? OP.i64DivS : OP.i64DivU).set(q);
+  c.get(n)
+    .get(d)
+    .op(signed ? OP.i64DivS : OP.i64DivU)
+    .set(q);
   if (width !== 8) {
     c.get(q);
     if (signed) {
       c.op(OP.i32WrapI64);
       signExtend(e, width);
       c.op(OP.i64ExtendI32S).get(q).op(OP.i64Ne);
-    } else c.i64(width * 8).op(OP.i64ShrU).i64(0).op(OP.i64Ne);
+    } else
+      c.i64(width * 8)
+        .op(OP.i64ShrU)
+        .i64(0)
+        .op(OP.i64Ne);
     e.openIf();
     e.exitStep();
     e.close();
   }
-  c.get(n).get(d).op(signed ? OP.i64RemS : OP.i64RemU);
+  c.get(n)
+    .get(d)
+    .op(signed ? OP.i64RemS : OP.i64RemU);
   if (width !== 8) c.op(OP.i32WrapI64);
   e.setReg(RDX, width);
   c.get(q);
@@ -526,7 +575,12 @@ const group3: Translation = (e, insn) => {
   switch (insn.reg & 7) {
     case 0:
     case 1:
-      testFlags(e, width, () => readModrm(e, insn, width), () => e.const(width, insn.imm));
+      testFlags(
+        e,
+        width,
+        () => readModrm(e, insn, width),
+        () => e.const(width, insn.imm),
+      );
       return;
     case 2:
       modifyModrm(e, insn, width, (old) => {
@@ -538,7 +592,15 @@ const group3: Translation = (e, insn) => {
       });
       return;
     case 3:
-      modifyModrm(e, insn, width, (old) => arithmetic(e, SUB, width, toTemp(e, width, () => e.const(width, 0)), old));
+      modifyModrm(e, insn, width, (old) =>
+        arithmetic(
+          e,
+          SUB,
+          width,
+          toTemp(e, width, () => e.const(width, 0)),
+          old,
+        ),
+      );
       return;
     case 4:
       multiply(e, insn, width, false);
@@ -560,7 +622,9 @@ const imul: Translation = (e, insn) => {
   const a = toTemp(e, width, () => readModrm(e, insn, width));
   const b = toTemp(e, width, () => (insn.op === 0x1af ? e.reg(insn.reg, width) : e.const(width, insn.imm)));
   const result = e.temp(e.typeOf(width));
-  c.get(a).get(b).op(pick(width, OP.i32Mul, OP.i64Mul));
+  c.get(a)
+    .get(b)
+    .op(pick(width, OP.i32Mul, OP.i64Mul));
   narrow(e, width);
   c.set(result);
   e.setFlags(FLAG_IMUL, width, a, b);
@@ -617,7 +681,13 @@ const shift: Translation = (e, insn) => {
       shiftBy(e, kind, width, old, () => e.const(width, count));
       c.set(result);
       if (rotate) e.changeFlags(kind === 0 ? FLAG_ROL : FLAG_ROR, width, old, () => e.c.i32(count));
-      else e.setFlags(kind === 7 ? FLAG_SAR : kind === 5 ? FLAG_SHR : FLAG_SHL, width, old, toTemp(e, width, () => e.const(width, count)));
+      else
+        e.setFlags(
+          kind === 7 ? FLAG_SAR : kind === 5 ? FLAG_SHR : FLAG_SHL,
+          width,
+          old,
+          toTemp(e, width, () => e.const(width, count)),
+        );
       return result;
     });
     return;
@@ -627,16 +697,10 @@ const shift: Translation = (e, insn) => {
   c.i32(mask).op(OP.i32And).set(count);
   modifyModrm(e, insn, width, (old) => {
     const result = e.temp(e.typeOf(width));
-    shiftBy(
-      e,
-      kind,
-      width,
-      old,
-      () => {
-        c.get(count);
-        if (width === 8) c.op(OP.i64ExtendI32U);
-      },
-    );
+    shiftBy(e, kind, width, old, () => {
+      c.get(count);
+      if (width === 8) c.op(OP.i64ExtendI32U);
+    });
     c.set(result);
     if (e.flagsDead) return result;
     // A count of zero leaves the flags alone.
@@ -710,7 +774,13 @@ const doubleShift: Translation = (e, insn) => {
     e.const(width, width * 8 - count);
     c.op(left ? pick(width, OP.i32ShrU, OP.i64ShrU) : pick(width, OP.i32Shl, OP.i64Shl));
     c.op(pick(width, OP.i32Or, OP.i64Or)).set(result);
-    e.setFlags(left ? FLAG_SHLD : FLAG_SHRD, width, old, b, toTemp(e, width, () => e.const(width, count)));
+    e.setFlags(
+      left ? FLAG_SHLD : FLAG_SHRD,
+      width,
+      old,
+      b,
+      toTemp(e, width, () => e.const(width, count)),
+    );
     return result;
   });
 };
@@ -736,7 +806,9 @@ const bitTest: Translation = (e, insn) => {
   });
   const flag = (old: number) => {
     const carry = e.temp(I32);
-    c.get(old).get(bit).op(pick(width, OP.i32ShrU, OP.i64ShrU));
+    c.get(old)
+      .get(bit)
+      .op(pick(width, OP.i32ShrU, OP.i64ShrU));
     if (width === 8) c.op(OP.i32WrapI64);
     c.i32(1).op(OP.i32And).set(carry);
     e.setCarry(carry);
@@ -773,7 +845,9 @@ const bitScan: Translation = (e, insn) => {
   const source = toTemp(e, width, () => readModrm(e, insn, width));
   const index = e.temp(I32);
   const zero = e.temp(I32);
-  c.get(source).op(pick(width, OP.i32Eqz, OP.i64Eqz)).set(zero);
+  c.get(source)
+    .op(pick(width, OP.i32Eqz, OP.i64Eqz))
+    .set(zero);
   if (reverse) e.const(width, width * 8 - 1);
   c.get(source).op(reverse ? pick(width, OP.i32Clz, OP.i64Clz) : pick(width, OP.i32Ctz, OP.i64Ctz));
   if (reverse) c.op(pick(width, OP.i32Sub, OP.i64Sub));
@@ -824,7 +898,10 @@ const compareExchange: Translation = (e, insn) => {
   const choose = (old: number): number => {
     before = old;
     const result = e.temp(e.typeOf(width));
-    c.get(accumulator).get(old).op(pick(width, OP.i32Eq, OP.i64Eq)).set(equal);
+    c.get(accumulator)
+      .get(old)
+      .op(pick(width, OP.i32Eq, OP.i64Eq))
+      .set(equal);
     c.get(replacement).get(old).get(equal).op(OP.select).set(result);
     e.setFlags(FLAG_SUB, width, accumulator, old);
     return result;
@@ -859,7 +936,11 @@ const byteSwap: Translation = (e, insn) => {
   const v = toTemp(e, width, () => e.reg(insn.rm, width));
   if (width === 4) {
     c.get(v).i32(8).op(OP.i32Rotl).i32(0x00ff00ff).op(OP.i32And);
-    c.get(v).i32(8).op(OP.i32Rotr).i32(0xff00ff00 | 0).op(OP.i32And, OP.i32Or);
+    c.get(v)
+      .i32(8)
+      .op(OP.i32Rotr)
+      .i32(0xff00ff00 | 0)
+      .op(OP.i32And, OP.i32Or);
   } else {
     const swapped = (shift: number) => {
       c.get(v);
@@ -870,7 +951,10 @@ const byteSwap: Translation = (e, insn) => {
       swapped(shift);
       c.i32(8).op(OP.i32Rotl).i32(0x00ff00ff).op(OP.i32And);
       swapped(shift);
-      c.i32(8).op(OP.i32Rotr).i32(0xff00ff00 | 0).op(OP.i32And, OP.i32Or, OP.i64ExtendI32U);
+      c.i32(8)
+        .op(OP.i32Rotr)
+        .i32(0xff00ff00 | 0)
+        .op(OP.i32And, OP.i32Or, OP.i64ExtendI32U);
     };
     half(0);
     c.i64(32).op(OP.i64Shl);
@@ -900,7 +984,9 @@ const moveCondition: Translation = (e, insn) => {
 
 const direction: Translation = (e, insn) => {
   const { c } = e;
-  c.i32(0).i32(0).memory(OP.i32Load, CPU_STATE_BASE + S_EFLAGS);
+  c.i32(0)
+    .i32(0)
+    .memory(OP.i32Load, CPU_STATE_BASE + S_EFLAGS);
   if (insn.op === 0xfd) c.i32(DIRECTION).op(OP.i32Or);
   else c.i32(~DIRECTION).op(OP.i32And);
   c.memory(OP.i32Store, CPU_STATE_BASE + S_EFLAGS);

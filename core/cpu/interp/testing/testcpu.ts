@@ -78,7 +78,14 @@ export class TestCpu {
       readTsc: () => this.tsc,
       ...options.bus,
     };
-    this.cpu = new Interpreter({ memory: this.memory, wasm: cpuModule(), bus, log: nullLogger, paravirt: options.paravirt ?? false, ...testAccelerator() });
+    this.cpu = new Interpreter({
+      memory: this.memory,
+      wasm: cpuModule(),
+      bus,
+      log: nullLogger,
+      paravirt: options.paravirt ?? false,
+      ...testAccelerator(),
+    });
     this.guest.onCodeWrite((offset) => this.cpu.invalidateCode(offset));
     this.map.onChange(() => this.cpu.flushTlb());
   }
