@@ -1,5 +1,6 @@
 /** Every instruction of the extensions after SSE2, in the notation of encode.ts. */
 import { AVX_LINES } from './avxcases.ts';
+import { BASE_LINES } from './basecases.ts';
 import { type Case, parse } from './encode.ts';
 
 const LEGACY = `
@@ -105,3 +106,6 @@ const lines = (text: string): Case[] =>
     .map(parse);
 
 export const CASES: readonly Case[] = [...lines(LEGACY), ...lines(listed()), ...lines(AVX_LINES)];
+
+/** What 32-bit mode has as well, and tests/conformance/fp covers there. */
+export const BASE_CASES: readonly Case[] = lines(BASE_LINES);

@@ -65,7 +65,8 @@ function runOnInterpreter(records: Uint8Array, mode: 32 | 64): Uint8Array {
     machine.features(...FEATURES);
   }
   const t = machine;
-  t.flat(CODE);
+  if (mode === 64) t.long(CODE);
+  else t.flat(CODE);
   const template = t.cpu.getState();
   template.cr0 |= CR0;
   template.cr4 |= CR4;

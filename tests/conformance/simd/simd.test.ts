@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { CASES } from './cases.ts';
+import { BASE_CASES, CASES } from './cases.ts';
 import { caseCount, disagreements, dispose, unavailable } from './harness.ts';
 
 const reason = unavailable();
@@ -10,5 +10,8 @@ describe.skipIf(reason)('the interpreter agrees with the host processor', () => 
   afterAll(dispose);
   it.each(CASES)('$name, 32-bit', (c) => {
     expect(disagreements(c, 32, caseCount(c.data === 'int' ? 150 : 400))).toEqual([]);
+  });
+  it.each([...BASE_CASES, ...CASES])('$name, 64-bit', (c) => {
+    expect(disagreements(c, 64, caseCount(c.data === 'int' ? 100 : 300))).toEqual([]);
   });
 });

@@ -120,8 +120,9 @@ export function dotProduct(p: u32, a: usize, b: usize, out: usize, select: u32, 
     return;
   }
   for (let i: usize = 0; i < bytes << 1; i += 32) {
-    const low = softBinary(OP_ADD, load<u64>(PAD + i), load<u64>(PAD + i, 8), 24);
-    store<u64>(PAD + i, softBinary(OP_ADD, load<u64>(PAD + i, 16), load<u64>(PAD + i, 24), 24), 8);
+    // Which of two NaNs is passed on tells the order of the operands: the odd product comes first.
+    const low = softBinary(OP_ADD, load<u64>(PAD + i, 8), load<u64>(PAD + i), 24);
+    store<u64>(PAD + i, softBinary(OP_ADD, load<u64>(PAD + i, 24), load<u64>(PAD + i, 16), 24), 8);
     store<u64>(PAD + i, low);
   }
   endSse();
