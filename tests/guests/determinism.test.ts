@@ -7,7 +7,7 @@ import type { TimedInput } from '../../core/machine/inputschedule.ts';
 import type { InputMessage } from '../../core/vmprocess/machinemessages.ts';
 import type { StateHash } from '../../core/vmprocess/statehash.ts';
 import { drive, Guest, type GuestOptions } from './support/guest.ts';
-import { FAST_BOOT, grubFloppy, initramfs, linux686 } from './support/images.ts';
+import { FAST_BOOT, grubFloppy, initramfs, linux686, linuxKernel } from './support/images.ts';
 
 /**
  * Machines whose time is made of instructions: two runs of the same machine with the same input are the same to the last bit of processor, memory
@@ -117,4 +117,15 @@ test('Linux does the same again: disk, keyboard and serial line, from a recordin
   expect(again.serial).toContain(sum);
   expectSame(state, again.state);
   expect(Buffer.compare(readFileSync(secondDisk), readFileSync(firstDisk))).toBe(0);
+}, 600_000);
+
+test('64-bit Linux comes to the same state', async () => {
+  const options: GuestOptions = {
+    memoryMiB: 192,
+    cpu: 'x86-64-v2',
+    kernel: { path: linuxKernel('amd64'), initrd: initramfs('amd64'), cmdline: `console=ttyS0,115200 ${FAST_BOOT}` },
+  };
+  const calm = await runTo(50e9, options, false);
+  expect(calm.serial).toContain('clocksource: Switched to clocksource tsc');
+  expectSame(calm.state, (await runTo(50e9, options, true)).state);
 }, 600_000);
