@@ -17,12 +17,17 @@ for (const [name, model] of images) {
   describe(`x86 ${name}`, () => {
     let result: ImageResult;
     beforeAll(() => {
-      result = runImage(assemble(name), undefined, model);
+      result = runImage(assemble(name), model ? { model } : {});
     });
 
     it.each(checkNames(name))('%s', (check) => {
       const line = result.lines.find((l) => l === `ok ${check}` || l.startsWith(`FAIL ${check} got`));
       expect(line ?? `not reached; last line: ${result.lines.at(-1)}`).toBe(`ok ${check}`);
+    });
+
+    it('goes the same way when the processor is reset and restored all the time', () => {
+      const restored = runImage(assemble(name), { restoreEvery: 101, ...(model ? { model } : {}) });
+      expect(restored.lines).toEqual(result.lines);
     });
 
     it('runs to its end', () => {

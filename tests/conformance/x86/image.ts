@@ -47,8 +47,16 @@ export function checkNames(name: string): string[] {
   return names;
 }
 
+export interface ImageOptions {
+  maxInstructions?: number;
+  model?: CpuModel;
+  /** Every so many instructions the processor is reset and gets its state back. */
+  restoreEvery?: number;
+}
+
 /** Runs a 64 KiB ROM image on the interpreter with 16 MiB of RAM, the debug port and nothing else. */
-export function runImage(image: Uint8Array, maxInstructions = 20_000_000, model: CpuModel = 'i686'): ImageResult {
+export function runImage(image: Uint8Array, options: ImageOptions = {}): ImageResult {
+  const { maxInstructions = 20_000_000, model = 'i686', restoreEvery } = options;
   const wasm = join(here, '../../../out/wasm/cpu.wasm');
   if (!process.env.HYPERVUE_CPU_WASM && !existsSync(wasm)) throw new Error('out/wasm/cpu.wasm is not built; run npm run build:wasm');
   const memory = createVmMemory(16 << 20);
@@ -97,8 +105,15 @@ export function runImage(image: Uint8Array, maxInstructions = 20_000_000, model:
   });
   physMap.onChange(() => cpu.flushTlb());
   let end: ImageResult['end'] = 'timeout';
-  while (cpu.instructions < maxInstructions) {
-    const exit = cpu.run(100_000);
+  for (let left = maxInstructions; left > 0; ) {
+    const slice = restoreEvery ?? 100_000;
+    const exit = cpu.run(slice);
+    left -= slice;
+    if (restoreEvery && exit === 'budget' && !ended) {
+      const state = cpu.getState();
+      cpu.reset('hard');
+      cpu.setState(state);
+    }
     if (ended) end = 'done';
     else if (exit === 'shutdown' || exit === 'halt') end = exit;
     else continue;
