@@ -82,3 +82,48 @@ describe('what a guest is told about being virtual', () => {
     expect(told.at(-1)).toBe(0x1_0000000cn);
   });
 });
+
+describe('the time stamp counter of 64-bit models', () => {
+  /** In 64-bit mode, with the counter at `tsc`. */
+  function make(): TestCpu {
+    const t = new TestCpu();
+    t.patch((s) => {
+      s.model = 'x86-64-v2';
+    });
+    return t;
+  }
+
+  it('has a frequency that CPUID tells, and never stops', () => {
+    const t = make();
+    expect(cpuid(t, 0)[0]).toBe(0x16);
+    expect(cpuid(t, 0x15)).toEqual([1, 1, 1_000_000_000, 0]);
+    expect(cpuid(t, 0x16)).toEqual([1000, 1000, 100, 0]);
+    expect(cpuid(t, 0x80000007)).toEqual([0, 0, 0, 0x100]);
+    expect(cpuid(t, 6)[0]! & 4).toBe(4);
+    expect(cpuid(t, 7)[1]! & 2).toBe(2);
+  });
+
+  it('is moved by IA32_TSC_ADJUST, which sums up what was written to the counter', () => {
+    const t = make();
+    t.tsc = 1000;
+    const now = msr(t, 0x10) as bigint;
+    expect(msr(t, 0x3b)).toBe(0n);
+    msr(t, 0x10, now + 500n);
+    expect(msr(t, 0x3b)).toBe(500n);
+    msr(t, 0x3b, 200n);
+    expect(msr(t, 0x10)).toBe(now + 200n);
+    msr(t, 0x3b, 0xffffffff_ffffff9cn);
+    expect(msr(t, 0x10)).toBe(now - 100n);
+    // Part of the processor's state.
+    const other = make();
+    other.tsc = 1000;
+    other.cpu.setState(t.cpu.getState());
+    expect(msr(other, 0x3b)).toBe(0xffffffff_ffffff9cn);
+    expect(msr(other, 0x10)).toBe(now - 100n);
+  });
+
+  it('has no adjustment on the 32-bit model', () => {
+    expect(msr(new TestCpu(), 0x3b)).toBe(GP);
+    expect(msr(new TestCpu(), 0x3b, 1n)).toBe(GP);
+  });
+});
