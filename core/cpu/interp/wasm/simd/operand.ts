@@ -17,7 +17,7 @@ const CR4_OSFXSR: u32 = 0x200;
 
 /**
  * Work space in the state block: +0 16-byte copy of a memory operand, +16 48 bytes of one instruction, +64 block of AES, +128 32-byte copy of
- * a memory operand, +160 32 bytes of results (VOUT), +256 64 bytes of SSE4.1.
+ * a memory operand, +160 32 bytes of results (VOUT), +256 96 bytes of SSE4.1.
  */
 export const SCRATCH: usize = CPU_STATE_BASE + S_SCRATCH_FPU;
 

@@ -4,8 +4,9 @@ import { beginSse, endSse, M } from './mxcsr';
 import { SCRATCH } from './operand';
 import { flushInput, isSnan, OP_ADD, OP_MUL, quietBit, softBinary } from './softfloat';
 
-/** Work space: 64 bytes. */
+/** Work space: 64 bytes, and 32 more. */
 const PAD: usize = SCRATCH + 256;
+const SUMS: usize = SCRATCH + 320;
 
 /** All ones in the lanes whose bit is set in `bits`. */
 // @ts-ignore: decorator
@@ -113,22 +114,19 @@ export function dotProduct(p: u32, a: usize, b: usize, out: usize, select: u32, 
     store<u64>(PAD + (i << 1), r);
   }
   endSse();
+  // Each lane of the sum adds in an order of its own, which shows in the NaN that is passed on: neighbours first, lane by lane.
   if (p == 53) {
-    const sum = softBinary(OP_ADD, load<u64>(PAD), load<u64>(PAD, 16), 53);
+    const low = softBinary(OP_ADD, load<u64>(PAD), load<u64>(PAD, 16), 53);
+    const high = softBinary(OP_ADD, load<u64>(PAD, 16), load<u64>(PAD), 53);
     endSse();
-    v128.store(out, v128.and(i64x2.splat(sum), laneMask64(select)));
+    v128.store(out, v128.and(i64x2.replace_lane(i64x2.splat(low), 1, high), laneMask64(select)));
     return;
   }
-  for (let i: usize = 0; i < bytes << 1; i += 32) {
-    // Which of two NaNs is passed on tells the order of the operands: the odd product comes first.
-    const low = softBinary(OP_ADD, load<u64>(PAD + i, 8), load<u64>(PAD + i), 24);
-    store<u64>(PAD + i, softBinary(OP_ADD, load<u64>(PAD + i, 24), load<u64>(PAD + i, 16), 24), 8);
-    store<u64>(PAD + i, low);
-  }
+  for (let i: usize = 0; i < bytes; i += 4)
+    store<u32>(SUMS + i, <u32>softBinary(OP_ADD, load<u64>(PAD + ((i ^ 4) << 1)), load<u64>(PAD + (i << 1)), 24));
   endSse();
-  for (let i: usize = 0; i < bytes; i += 16) {
-    const sum = softBinary(OP_ADD, load<u64>(PAD + (i << 1)), load<u64>(PAD + (i << 1), 8), 24);
-    v128.store(out + i, v128.and(i32x4.splat(<u32>sum), laneMask32(select)));
-  }
+  for (let i: usize = 0; i < bytes; i += 4)
+    store<u32>(out + i, <u32>softBinary(OP_ADD, <u64>load<u32>(SUMS + i), <u64>load<u32>(SUMS + (i ^ 8)), 24));
   endSse();
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, v128.and(v128.load(out + i), laneMask32(select)));
 }
