@@ -46,6 +46,17 @@ describe('what a guest is told about being virtual', () => {
     }
   });
 
+  it('no hypercall exists: KVM answers so, a processor without a hypervisor faults', () => {
+    const vmcall = (paravirt: boolean) => {
+      const t = new TestCpu({ paravirt });
+      t.flat(0x10000, []);
+      t.put(0x10000, 0xb8, ...le32(10), 0x0f, 0x01, 0xc1, 0xf4);
+      const s = t.untilHalt();
+      return TestCpu.vectorOf(s) < 0 ? t.reg(s, 0) | 0 : `vector ${TestCpu.vectorOf(s)}`;
+    };
+    expect([vmcall(true), vmcall(false)]).toEqual([-1000, 'vector 6']);
+  });
+
   it('the board answers the registers, all 64 bits of them', () => {
     const written: [number, bigint][] = [];
     const t = new TestCpu({

@@ -5,7 +5,8 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { raiseFaultErr } from './fault';
 import { msrRead, msrWrite } from './imports';
-import { setGpr32 } from './state';
+import { code64, cpl } from './seg';
+import { setGpr32, setGpr64 } from './state';
 import { S_PARAVIRT, VEC_GP } from './stateoffsets';
 
 const MSR_TSC_DEADLINE: u32 = 0x6e0;
@@ -14,6 +15,10 @@ const MSR_KVM_WALL_CLOCK: u32 = 0x11;
 const MSR_KVM_SYSTEM_TIME: u32 = 0x12;
 const MSR_KVM_WALL_CLOCK_NEW: u32 = 0x4b564d00;
 const MSR_KVM_SYSTEM_TIME_NEW: u32 = 0x4b564d01;
+
+/** Errors of hypercalls, kvm_para.h. */
+const KVM_ENOSYS: i64 = 1000;
+const KVM_EPERM: i64 = 1;
 
 // Features in EAX of leaf 40000001h.
 const KVM_FEATURE_CLOCKSOURCE: u32 = 1 << 0;
@@ -60,6 +65,16 @@ export function paravirtLeaf(leaf: u32): void {
       result(0, 0, 0, 0);
       break;
   }
+}
+
+/**
+ * VMCALL, which guests of KVM may use whatever features it offers (Documentation/virt/kvm/x86/hypercalls.rst). No call exists here, and user code
+ * may make none.
+ */
+export function hypercall(): void {
+  const answer: i64 = cpl() != 0 ? -KVM_EPERM : -KVM_ENOSYS;
+  if (code64()) setGpr64(0, <u64>answer);
+  else setGpr32(0, <u32>answer);
 }
 
 /** True for MSRs that the board answers. */

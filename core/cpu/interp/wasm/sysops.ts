@@ -45,6 +45,7 @@ import {
   setSegment,
   systemBase,
 } from './seg';
+import { hypercall, paravirtual } from './paravirt';
 import { invpcid, random, rdtscp, segmentBase, swapgs, xgetbv, xsetbv } from './sys64';
 import { frameCommit, frameCurrent, frameDrop, frameRead, push } from './stack';
 import { gpr16, gpr32, gpr64, setGpr16, setGpr32, setGpr64 } from './state';
@@ -551,6 +552,10 @@ function group7(rec: usize): void {
 /** 0F 01 with a register, by the modrm byte. */
 function group7Register(modrm: u32): void {
   switch (modrm) {
+    case 0xc1:
+      if (!paravirtual()) ud();
+      hypercall();
+      break;
     case 0xd0:
       xgetbv();
       break;
