@@ -41,6 +41,8 @@ export const kvmUnitTests: readonly KvmUnitTest[] = [
   { file: 'taskswitch', on: i386 },
   { file: 'taskswitch2', on: i386 },
   { file: 'tsc', on: both },
+  { file: 'tsc_adjust', on: both },
+  { file: 'tscdeadline_latency', on: x64 },
   { file: 'umip', on: both },
   { file: 'vmexit', args: 'cpuid', on: both },
   { file: 'vmexit', args: 'inl_from_pmtimer', on: both },

@@ -174,11 +174,12 @@ export function setTimeStamp(v: u64): void {
   tscWritten(v);
 }
 
-/** Sets the counter to `v`; IA32_TSC_ADJUST tells how far it was moved in all (SDM volume 3 section 18.17.3). */
-function writeTimeStamp(v: u64): void {
+/** Moves the counter; IA32_TSC_ADJUST tells how far it was moved in all (SDM volume 3 section 18.17.3). */
+function moveTimeStamp(by: u64): void {
   const at = S_MSR_MISC + MISC_TSC_ADJUST;
-  setSlot(at, slot(at) + v - timeStamp());
-  setTimeStamp(v);
+  setSlot(at, slot(at) + by);
+  setSlot(S_MSR_TSC_OFFSET, slot(S_MSR_TSC_OFFSET) + by);
+  tscWritten(timeStamp());
 }
 
 export function readMsr(msr: u32): u64 {
@@ -245,7 +246,7 @@ function gp(): void {
 export function writeMsr(msr: u32, v: u64): void {
   switch (msr) {
     case MSR_TSC:
-      writeTimeStamp(v);
+      moveTimeStamp(v - timeStamp());
       return;
     case MSR_PLATFORM_ID:
     case MSR_BIOS_UPDT_TRIG:
@@ -317,7 +318,7 @@ export function writeMsr(msr: u32, v: u64): void {
     const long = longSlot(msr);
     if (long) writeLong(msr, long, v);
     else if (isBoardMsr(msr)) writeBoardMsr(msr, v);
-    else if (msr == MSR_TSC_ADJUST && hasFeature(FEAT_LM)) writeTimeStamp(timeStamp() + v - slot(S_MSR_MISC + MISC_TSC_ADJUST));
+    else if (msr == MSR_TSC_ADJUST && hasFeature(FEAT_LM)) moveTimeStamp(v - slot(S_MSR_MISC + MISC_TSC_ADJUST));
     else gp();
     return;
   }
