@@ -5,6 +5,7 @@ import type { CodeMode, Insn, Width } from './decode.ts';
 import { Emitter, HELPERS, type FlagState } from './emitter.ts';
 import { integerTranslation } from './integer.ts';
 import { type Block, findRegion, type Region } from './region.ts';
+import { sseTranslation } from './sse.ts';
 import { analyse, type FlowGraph } from './structure.ts';
 import { I32, I64, OP, WasmCode } from './wasmcode.ts';
 
@@ -24,13 +25,15 @@ const EXACT_MAX = 48;
 const RCX = 1;
 const RSP = 4;
 
+const translationOf = (insn: Insn) => integerTranslation(insn) ?? sseTranslation(insn);
+
 function translatable(insn: Insn): boolean {
   const { op } = insn;
   if ((op >= 0x70 && op <= 0x7f) || (op >= 0x180 && op <= 0x18f) || op === 0xe8 || op === 0xe9 || op === 0xeb || op === 0xc2 || op === 0xc3)
     return !insn.opsize && !insn.lock;
   if (op >= 0xe0 && op <= 0xe3) return !insn.opsize && !insn.lock;
   if (op === 0xff && ((insn.reg & 7) === 2 || (insn.reg & 7) === 4)) return !insn.opsize && !insn.lock;
-  return integerTranslation(insn) !== undefined;
+  return translationOf(insn) !== undefined;
 }
 
 const READS_FLAGS = new Set<number>([0xf5, 0x9f]);
@@ -142,6 +145,7 @@ class RegionCompiler {
           .i32(0)
           .memory(OP.i32Load, CPU_STATE_BASE + SJ_EXACT)
           .op(OP.i32Or);
+      e.vectorConditions();
       e.openIf();
       e.c
         .i32(0)
@@ -190,7 +194,7 @@ class RegionCompiler {
       e.done = k;
       e.flagsDead = flagsDeadAfter(block, k);
       if (k === count - 1 && block.ending !== 'fall') this.ending(x, block, insn);
-      else integerTranslation(insn)!(e, insn);
+      else translationOf(insn)!(e, insn);
       e.freeTemps();
     }
     if (block.ending === 'fall') {

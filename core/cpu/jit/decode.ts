@@ -81,10 +81,11 @@ const ACCEPTED_0F = new Set<number>([
 for (let op = 0x10; op <= 0x17; op++) ACCEPTED_0F.add(op);
 for (let op = 0x19; op <= 0x1f; op++) ACCEPTED_0F.add(op);
 for (let op = 0x28; op <= 0x2f; op++) ACCEPTED_0F.add(op);
-for (let op = 0x40; op <= 0x76; op++) ACCEPTED_0F.add(op);
-for (let op = 0x7e; op <= 0x9f; op++) ACCEPTED_0F.add(op);
-for (let op = 0xc2; op <= 0xcf; op++) if (op !== 0xc7) ACCEPTED_0F.add(op);
-for (let op = 0xd1; op <= 0xfe; op++) if (op !== 0xf0) ACCEPTED_0F.add(op);
+for (let op = 0x40; op <= 0x77; op++) ACCEPTED_0F.add(op);
+for (let op = 0x7c; op <= 0x9f; op++) ACCEPTED_0F.add(op);
+ACCEPTED_0F.add(0xae);
+for (let op = 0xc2; op <= 0xcf; op++) ACCEPTED_0F.add(op);
+for (let op = 0xd0; op <= 0xfe; op++) ACCEPTED_0F.add(op);
 const IMMEDIATE_0F = new Map<number, number>([
   [0x70, 1],
   [0x71, 1],
@@ -151,10 +152,18 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
   if (op === 0x0f) {
     if (p >= end) return undefined;
     const second = bytes[p++]!;
-    if (!ACCEPTED_0F.has(second)) return undefined;
-    op = 0x100 | second;
-    modrmPresent = !((second >= 0x80 && second <= 0x8f) || (second >= 0xc8 && second <= 0xcf));
-    immediate = IMMEDIATE_0F.get(second) ?? 0;
+    if (second === 0x38 || second === 0x3a) {
+      // Everything in these two maps has a modrm; in 0F 3A an immediate byte too.
+      if (p >= end) return undefined;
+      op = (second === 0x38 ? 0x200 : 0x300) | bytes[p++]!;
+      modrmPresent = true;
+      immediate = second === 0x38 ? 0 : 1;
+    } else {
+      if (!ACCEPTED_0F.has(second)) return undefined;
+      op = 0x100 | second;
+      modrmPresent = !((second >= 0x80 && second <= 0x8f) || (second >= 0xc8 && second <= 0xcf) || second === 0x77);
+      immediate = IMMEDIATE_0F.get(second) ?? 0;
+    }
   } else {
     if (REFUSED.has(op) && !(op === 0x63 && mode === 64)) return undefined;
     modrmPresent = MODRM[op] === 1;

@@ -26,7 +26,21 @@ import {
   SJ_LEFT,
   SJ_STEP,
 } from '../interp/wasm/jitoffsets.ts';
-import { S_GPR, S_RIP, S_SEG, S_XMM, SEG_BASE, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, XMM_STRIDE } from '../interp/wasm/stateoffsets.ts';
+import {
+  S_CR0,
+  S_CR4,
+  S_FEATURES,
+  S_GPR,
+  S_MXCSR,
+  S_RIP,
+  S_SEG,
+  S_XMM,
+  SEG_BASE,
+  SEG_FLAGS,
+  SEG_LIMIT,
+  SEG_STRIDE,
+  XMM_STRIDE,
+} from '../interp/wasm/stateoffsets.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
 import { I32, I64, OP, SIMD, V128, VOID, WasmCode } from './wasmcode.ts';
 
@@ -52,7 +66,16 @@ const FC = 7;
 const INMEMORY = 8;
 const GPR = 9;
 const XMM = 25;
-const TEMPS = 41;
+/** MXCSR is such that ordinary floating-point operations change nothing in it (FLOAT_FIELDS). */
+const FLOAT = 41;
+const TEMPS = 42;
+
+/** CR0.EM and CR0.TS; CR4.OSFXSR: when SSE instructions fault. */
+const CR0_EM_TS = 0xc;
+const CR4_OSFXSR = 0x200;
+/** MXCSR: RC, FTZ, DAZ, the masks and PE; and the only value with which the host's arithmetic is used (interp/wasm/simd/mxcsr.ts). */
+const FLOAT_FIELDS = 0xffe0;
+const FLOAT_VALUE = 0x1fa0;
 
 /** What is known of the flags while emitting. */
 export interface FlagState {
@@ -84,6 +107,10 @@ export class Emitter {
   changedGpr = 0;
   usedXmm = 0;
   changedXmm = 0;
+  /** Vector instructions are translated: the entry checks that they don't fault. `features` are bits FEAT_* that they need beyond SSE2. */
+  usesSse = false;
+  features = 0;
+  private usesFloat = false;
   flags: FlagState = UNKNOWN;
   /** Nobody will see the flags of the current instruction: they are overwritten before any use, exit or fault. */
   flagsDead = false;
@@ -132,6 +159,7 @@ export class Emitter {
       [1, I32],
       [16, this.word],
       [16, V128],
+      [1, I32],
     ];
     for (const { type } of this.temps) groups.push([1, type]);
     code.u32(groups.length);
@@ -1014,6 +1042,75 @@ export class Emitter {
     this.openIf();
     this.exitAfter(() => {});
     this.close();
+  }
+
+  /**
+   * The same for a vector instruction that neither changes general registers nor touches flags. It may change the vector registers of its modrm,
+   * and MXCSR; `implicit` are more that it reads, as bits.
+   */
+  interpretVector(implicit = 0): void {
+    const { c, insn } = this;
+    let gprs = 0;
+    if (insn.base >= 0) gprs |= 1 << insn.base;
+    if (insn.index >= 0) gprs |= 1 << insn.index;
+    let xmms = 1 << insn.reg;
+    if (!insn.memory) xmms |= 1 << insn.rm;
+    this.storeRegisters(this.changedGpr & gprs, this.changedXmm & (xmms | implicit));
+    this.setRip(insn.at);
+    this.callExec();
+    this.loadRegisters(0, xmms & this.usedXmm);
+    if (insn.memory)
+      // A device may have moved the end of the slice.
+      c.i32(0)
+        .memory(OP.i32Load, S + SJ_LEFT)
+        .i32(this.done + 1)
+        .op(OP.i32Add)
+        .set(LEFT);
+    this.floatRefresh();
+    this.openIf();
+    this.exitAfter(() => {});
+    this.close();
+  }
+
+  /** On the stack: MXCSR allows the host's arithmetic on ordinary values. */
+  floatAllowed(): void {
+    this.usesFloat = true;
+    this.c.get(FLOAT);
+  }
+
+  /** At the entry, and after everything that may change MXCSR. */
+  floatRefresh(): void {
+    if (this.usesFloat)
+      this.c
+        .i32(0)
+        .memory(OP.i32Load, S + S_MXCSR)
+        .i32(FLOAT_FIELDS)
+        .op(OP.i32And)
+        .i32(FLOAT_VALUE)
+        .op(OP.i32Eq)
+        .set(FLOAT);
+  }
+
+  /** At the entry: the i32 on the stack, or vector instructions fault here. */
+  vectorConditions(): void {
+    const { c } = this;
+    this.floatRefresh();
+    if (!this.usesSse) return;
+    c.i32(0)
+      .memory(OP.i32Load, S + S_CR0)
+      .i32(CR0_EM_TS)
+      .op(OP.i32And, OP.i32Or);
+    c.i32(0)
+      .memory(OP.i32Load, S + S_CR4)
+      .i32(CR4_OSFXSR)
+      .op(OP.i32And, OP.i32Eqz, OP.i32Or);
+    if (this.features)
+      c.i32(0)
+        .memory(OP.i32Load, S + S_FEATURES)
+        .i32(this.features)
+        .op(OP.i32And)
+        .i32(this.features)
+        .op(OP.i32Ne, OP.i32Or);
   }
 
   private callExec(): void {
