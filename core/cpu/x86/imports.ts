@@ -22,6 +22,8 @@ const MODULES: Record<string, string> = {
     'linRead16 linRead32 linRead64 linRead8 linReadW16 linReadW32 linReadW64 linReadW8 linWrite16 linWrite32 linWrite64 linWrite8 memReadW16 ' +
     'memReadW32 memReadW8 memWrite16 memWrite32 memWrite8',
   '../jit': 'enterJit enterJit64',
+  '../memcold':
+    'coldRead16 coldRead32 coldRead64 coldRead8 coldReadW16 coldReadW32 coldReadW64 coldReadW8 coldWrite16 coldWrite32 coldWrite64 coldWrite8',
   '../muldiv': 'div16 div32 div8 idiv16 idiv32 idiv8 imul16 imul32 imul8 imulTrunc16 imulTrunc32 mul16 mul32 mul8',
   '../muldiv64': 'div64 idiv64 imul64 imulTrunc64 mul64',
   '../operand':
