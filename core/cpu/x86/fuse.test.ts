@@ -175,3 +175,57 @@ describe('neighbours that share a handler', () => {
     expect(t.guest.read32(t.reg(s, 4) + 4)).toBe(CODE + 2);
   });
 });
+
+describe('neighbours that share a handler in 64-bit mode', () => {
+  // rsi is DATA; r9 and r8 stand for registers that need REX bits.
+  const halves: Record<string, number[]> = {
+    push: [0x41, 0x51],
+    pop: [0x41, 0x58],
+    load: [0x4c, 0x8b, 0x4e, 0x08],
+    load32: [0x44, 0x8b, 0x46, 0x04],
+    store: [0x48, 0x89, 0x5e, 0x10],
+    store32: [0x89, 0x5e, 0x18],
+    move: [0x49, 0x89, 0xd8],
+    move32: [0x41, 0x89, 0xd8],
+    moveImmediate: [0xbf, 0x21, 0x43, 0x65, 0x87],
+    lea: [0x48, 0x8d, 0x4b, 0xf0],
+    add: [0x48, 0x83, 0xc2, 0x7f],
+    sub: [0x48, 0x81, 0xeb, 0x11, 0x22, 0x33, 0xf4],
+    xor: [0x31, 0xc8],
+    call: [0xe8, 0, 0, 0, 0],
+    ret: [0xc3],
+  };
+  const setUp = (t: TestCpu, code: number[]): void => {
+    const gpr = Array.from({ length: 16 }, (_, i) => 0x1111_2222_3333_4444n * BigInt(i + 1));
+    gpr[4] = 0x8000n;
+    gpr[6] = BigInt(DATA);
+    t.long(CODE, gpr);
+    t.ram.set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], DATA);
+    t.guest.write32(0x8000, CODE + code.length);
+    t.guest.write32(0x8008, CODE + code.length);
+    t.put(CODE, ...code, 0xf4);
+  };
+  for (const [a, b] of pairBodies(true).map(({ name }) => name.split(' + ') as [string, string]))
+    it(`${a} and ${b} do what they do one by one`, () => {
+      const code = [...halves[a]!, ...halves[b]!];
+      const together = new TestCpu();
+      setUp(together, code);
+      const one = together.untilHalt();
+      const apart = new TestCpu();
+      setUp(apart, code);
+      apart.patch((s) => {
+        s.rflags |= 0x100n;
+      });
+      apart.guest.write32(COUNTER, 2);
+      // dec dword [COUNTER]; jz to the halt; iretq; hlt
+      apart.put(0x3010, 0xff, 0x0c, 0x25, 0, 0, 3, 0, 0x74, 0x02, 0x48, 0xcf, 0xf4);
+      const other = apart.untilHalt();
+      // RIP, CS, RFLAGS, RSP and SS are on the stack.
+      const frame = apart.reg(other, 4);
+      other.gpr[4] = BigInt(apart.guest.read32(frame + 24));
+      expect(one.gpr).toEqual(other.gpr);
+      expect(Number(one.rip) - 1).toBe(apart.guest.read32(frame));
+      expect(Number(one.rflags) & 0x8d5).toBe(apart.guest.read32(frame + 16) & 0x8d5);
+      expect([...together.ram.subarray(DATA, DATA + 32)]).toEqual([...apart.ram.subarray(DATA, DATA + 32)]);
+    });
+});

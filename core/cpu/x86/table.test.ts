@@ -91,6 +91,21 @@ describe('the instruction table', () => {
     expect([...wrong]).toEqual([]);
   });
 
+  it('raises #UD in 64-bit mode for every opcode it does not name there', () => {
+    const prefixes = new Set([0x0f, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xc4, 0xc5, 0xf0, 0xf2, 0xf3]);
+    const escapes = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
+    const t = new TestCpu();
+    for (const map of [0, 1, 2, 3])
+      for (let opcode = 0; opcode < 256; opcode++) {
+        if (map === 0 && (prefixes.has(opcode) || (opcode & 0xf0) === 0x40)) continue;
+        if (map === 1 && (opcode === 0x38 || opcode === 0x3a)) continue;
+        if (INSTRUCTIONS.some((i) => !i.vex && i.mode !== 'not64' && i.map === map && i.opcode === opcode)) continue;
+        t.long(CODE);
+        t.put(CODE, ...escapes[map]!, opcode, 0xc0, 0xf4, 0xf4);
+        expect([map, opcode, TestCpu.vectorOf(t.untilHalt())]).toEqual([map, opcode, 6]);
+      }
+  });
+
   it('raises #UD for every opcode it does not name', () => {
     const t = new TestCpu();
     t.flat(CODE);
