@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TestCpu } from './testing/testcpu.ts';
+import { HIGH_HALF, TestCpu } from './testing/testcpu.ts';
 
 const HLT = 0xf4;
 const EAX = 0;
@@ -270,5 +270,79 @@ describe('watchpoints of the host', () => {
     expect(go(t)).toBe('halt');
     expect(TestCpu.vectorOf(t.cpu.getState())).toBe(1);
     expect(t.cpu.getState().dr[4]! & 1n).toBe(1n);
+  });
+});
+
+describe('in 64-bit code', () => {
+  const at = HIGH_HALF + 0x10000n;
+  /** mov ecx,50; l: adc qword [rbx],rdx; dec rcx; jnz l; hlt */
+  const CODE = [0xb9, ...le32(50), 0x48, 0x11, 0x13, 0x48, 0xff, 0xc9, 0x75, 0xf8, HLT];
+
+  function start(rip: bigint): TestCpu {
+    const t = new TestCpu();
+    t.long(rip, [0, 0, 0x7fff_ffff_ffff_fff1n, HIGH_HALF + 0x20000n]);
+    t.put(0x10000, ...CODE);
+    return t;
+  }
+
+  it('breakpoints stop at the whole address and not at its alias', () => {
+    const t = start(at);
+    expect(t.cpu.run(20)).toBe('budget');
+    t.cpu.setDebug({ breakpoints: [at + 8n], watchpoints: [] });
+    expect(go(t)).toBe('debug');
+    expect(t.cpu.takeDebugStop()).toEqual({ cause: 'breakpoint', address: at + 8n, rip: at + 8n });
+    const low = start(0x10000n);
+    low.cpu.setDebug({ breakpoints: [at + 8n], watchpoints: [] });
+    expect(go(low)).toBe('halt');
+  });
+
+  it('steps go instruction by instruction, and into the handler of a fault', () => {
+    const t = start(at);
+    for (const next of [5n, 8n, 11n, 5n]) {
+      t.cpu.armStep();
+      expect(go(t)).toBe('debug');
+      t.cpu.takeDebugStop();
+      expect(t.cpu.getState().rip).toBe(at + next);
+    }
+    t.put(0x10005, 0x0f, 0x0b);
+    t.cpu.armStep();
+    expect(go(t)).toBe('debug');
+    expect(t.cpu.getState().rip).not.toBe(at + 7n);
+    expect(t.cpu.statistics().faults['6']).toBe(1);
+  });
+
+  it('watchpoints stop after the instruction, with the flags as without them', () => {
+    const run = (watch: boolean) => {
+      const t = start(at);
+      if (watch) t.cpu.setDebug({ breakpoints: [], watchpoints: [{ address: HIGH_HALF + 0x20004n, length: 2, kind: 'write' }] });
+      let stops = 0;
+      for (let exit = go(t); exit !== 'halt'; exit = go(t)) {
+        expect(exit).toBe('debug');
+        expect(t.cpu.takeDebugStop()).toMatchObject({ cause: 'watchpoint', address: HIGH_HALF + 0x20004n });
+        expect(t.cpu.getState().rip).toBe(at + 8n);
+        stops++;
+      }
+      return { stops, value: t.guest.read32(0x20004), flags: t.cpu.getState().rflags };
+    };
+    expect(run(true)).toEqual({ ...run(false), stops: 50 });
+  });
+
+  it('a repeated store stops at the element that touches a watchpoint', () => {
+    const t = start(at);
+    t.put(0x10000, 0xf3, 0x48, 0xab, HLT); // rep stosq
+    t.patch((s) => {
+      s.gpr[EAX] = 0x1122334455667788n;
+      s.gpr[ECX] = 0x400n;
+      s.gpr[EDI] = HIGH_HALF + 0x20000n;
+    });
+    t.cpu.setDebug({ breakpoints: [], watchpoints: [{ address: HIGH_HALF + 0x21003n, length: 1, kind: 'write' }] });
+    expect(go(t)).toBe('debug');
+    expect([t.cpu.getState().gpr[EDI], t.cpu.getState().gpr[ECX]]).toEqual([HIGH_HALF + 0x21008n, 0x400n - 0x201n]);
+    t.cpu.takeDebugStop();
+    t.cpu.armStep();
+    expect(go(t)).toBe('debug');
+    t.cpu.takeDebugStop();
+    expect(t.cpu.getState().gpr[EDI]).toBe(HIGH_HALF + 0x21010n);
+    expect(go(t)).toBe('halt');
   });
 });
