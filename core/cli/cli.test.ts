@@ -122,6 +122,13 @@ describe('with a server', () => {
     const png = path.join(home, 'screen.png');
     expect(await json('screenshot', 'Life', png)).toMatchObject({ width: 720 });
     expect(statSync(png).size).toBeGreaterThan(100);
+    expect((await run('gdb', 'Life', '4321')).out).toBe('target remote 127.0.0.1:4321\n');
+    expect(await json('gdb', 'Life', '/tmp/x.sock', '--gdb-arch', 'i386')).toEqual({ command: 'target remote /tmp/x.sock' });
+    expect((await run('gdb', 'Life', '--close')).code).toBe(0);
+    expect((await run('gdb', 'Life', '70000')).code).toBe(2);
+    expect((await run('profile', 'Life')).out).toMatch(/accelerator +fake[\s\S]*ports[\s\S]*0080 +0 +3/);
+    expect(await json('profile', 'Life', '--seconds', '0.1')).toMatchObject({ ports: [], seconds: 0, statistics: { accelerator: 'fake' } });
+    expect(await failure('profile', 'Life', '--symbols', '/nowhere/System.map')).toMatchObject({ kind: 'not-found' });
     expect(await json('reset', 'Life')).toMatchObject({ state: 'running' });
     expect(await failure('delete', 'Life')).toMatchObject({ kind: 'invalid-state' });
     expect(await json('shutdown', 'Life', '--wait', '--timeout', '20')).toMatchObject({ state: 'off' });

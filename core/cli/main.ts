@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { appVersion } from '../server/appversion.ts';
 import { addConsoleCommand } from './console.ts';
+import { addDebugVerbs } from './debugverbs.ts';
 import { addCreateCommand } from './create.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
@@ -36,6 +37,7 @@ const program = new Command('hypervue')
 const run = sessionRunner(program, entry);
 addServeCommand(program, entry);
 addVerbs(program, run);
+addDebugVerbs(program, run);
 addCreateCommand(program, run);
 addConsoleCommand(program, run);
 addRunCommand(program);

@@ -4,14 +4,18 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
+import type { GdbListen } from '../contract/debug.ts';
 import { vmConfigSchema, type Drive, type VmConfig } from '../contract/vm.ts';
-import { type GdbArchitecture, gdbArchitecture, gdbArchitectures } from '../debug/registers.ts';
+import type { DebugTarget } from '../debug/debugrequest.ts';
+import { type GdbArchitecture, gdbArchitecture } from '../debug/registers.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
-import type { GdbAddress, GdbListener } from '../vmprocess/gdblistener.ts';
+import type { GdbListener } from '../vmprocess/gdblistener.ts';
 import type { InputMessage } from '../vmprocess/machinemessages.ts';
 import { runtimePaths } from '../vmprocess/runtimepaths.ts';
 import type { StateHash } from '../vmprocess/statehash.ts';
+import { gdbAddress, gdbArchOption } from './debugverbs.ts';
+import { writeProfile } from './profilereport.ts';
 import { readRecording, writeRecording } from './recording.ts';
 
 export interface RunOptions {
@@ -43,14 +47,27 @@ export interface RunOptions {
   firmware?: string;
   wasm?: string;
   /** True without a value. */
-  gdb?: GdbAddress | true;
+  gdb?: GdbListen | true;
   gdbWait?: boolean;
   gdbArch?: GdbArchitecture;
+  /** True without a file. */
+  profile?: string | true;
+  profileTop: number;
+  symbols?: string;
+  disassemble?: DisassembleRange;
+}
+
+export interface DisassembleRange {
+  /** Linear. */
+  address: bigint;
+  count: number;
 }
 
 /** Port of `--gdb` without a value, as QEMU's -s. */
 const GDB_PORT = 1234;
 const DEFAULT_TIMEOUT = 60;
+/** Instructions listed, and places of a profile, when no number is given. */
+const DEFAULT_LISTING = 20;
 
 /** Exit codes of the runner besides the guest's own from isa-debug-exit. */
 export const EXIT_TIMEOUT = 124;
@@ -195,6 +212,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
       gdb = await GdbListener.open(address, vm.debug, options.gdbArch ?? gdbArchitecture(vm.config.cpu.model));
       process.stderr.write(`${options.gdbWait ? 'waiting for gdb' : 'gdb can attach'}: ${gdb.command}\n`);
     }
+    if (options.profile !== undefined) await vm.debug.request({ op: 'profile' });
     vm.serial[0]!.onOutput = (bytes) => {
       process.stdout.write(bytes);
       serial = (serial + Buffer.from(bytes).toString('latin1')).slice(-65_536);
@@ -224,6 +242,16 @@ export async function runMachine(options: RunOptions): Promise<number> {
         }\n`,
       );
     if (options.screenshot) writeFileSync(options.screenshot, vm.screenshot().png);
+    if (options.disassemble && alive) process.stdout.write(await disassembleGuest(vm.debug, options.disassemble));
+    if (options.profile !== undefined) {
+      const { readProfile } = await import('../debug/readprofile.ts');
+      if (alive)
+        await writeProfile(options.profile, await readProfile(vm.debug, { top: options.profileTop, lines: 4 }), {
+          top: options.profileTop,
+          symbols: options.symbols,
+        });
+      else process.stderr.write('the machine turned itself off before its profile could be read\n');
+    }
     if (options.cpuState && alive) process.stdout.write(`${json(await vm.cpuState())}\n`);
     if (alive) await vm.forceOff();
     return code;
@@ -239,11 +267,16 @@ export async function runMachine(options: RunOptions): Promise<number> {
   }
 }
 
-/** A port number, or the path of a Unix socket. */
-export function gdbAddress(text: string): GdbAddress {
-  if (!/^\d+$/.test(text)) return { type: 'unix', path: path.resolve(text) };
-  if (Number(text) > 65535) throw new InvalidArgumentError('must be a port number below 65536 or a path');
-  return { type: 'tcp', port: Number(text) };
+async function disassembleGuest(target: DebugTarget, { address, count }: DisassembleRange): Promise<string> {
+  const { dumpMemory } = await import('../debug/memorydump.ts');
+  return dumpMemory(target, 'linear', address, { count, letter: 'i', size: 1 });
+}
+
+/** `0xc0100000` or `0xc0100000,40`. */
+function disassembleRange(text: string): DisassembleRange {
+  const match = /^(0x[0-9a-fA-F]{1,16}|\d{1,19})(?:,(\d{1,4}))?$/.exec(text);
+  if (!match) throw new InvalidArgumentError('must be an address, or an address and a count: 0xc0100000,40');
+  return { address: BigInt(match[1]!), count: Number(match[2] ?? DEFAULT_LISTING) };
 }
 
 /** Adds `hypervue run` to the command line. */
@@ -292,11 +325,14 @@ export function addRunCommand(program: Command): void {
       gdbAddress,
     )
     .option('-S, --gdb-wait', 'stop before the first instruction until gdb continues; with --gdb')
-    .addOption(
-      new Option('--gdb-arch <name>', 'registers that gdb sees and code it shows; x86-64 when the CPU model can run 64-bit code').choices([
-        ...gdbArchitectures,
-      ]),
+    .addOption(gdbArchOption())
+    .option(
+      '--profile [file]',
+      'at the end, where the time of the guest went: on standard error or into a file, as JSON when that ends in .json',
     )
+    .option('--profile-top <count>', 'places and ports of a profile', number, DEFAULT_LISTING)
+    .option('--symbols <file>', 'System.map or ELF file that names the addresses of a profile')
+    .option('--disassemble <address,count>', 'at the end, list guest code at a linear address', disassembleRange)
     .option('--quiet', 'no log on standard error')
     .option('--firmware <folder>', 'folder with bios-256k.bin and vgabios-stdvga.bin')
     .option('--wasm <file>', 'compiled interpreter')

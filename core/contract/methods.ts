@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsPatchSchema, settingsSchema, taskSchema } from './host.ts';
 import {
   checkSchema,
@@ -70,6 +71,18 @@ export const methods = {
   'vm.changeMedium': {
     params: vm.extend({ drive: driveSchema.shape.id, path: z.string().min(1).max(4096).nullable() }),
     result: vmSummarySchema,
+  },
+  /** Lets gdb attach to a running machine; `command` is the line to type in gdb. Replaces a listener that is open. */
+  'vm.openGdb': {
+    params: vm.extend({ address: gdbListenSchema, architecture: z.enum(gdbArchitectures).optional() }),
+    result: z.object({ command: z.string() }),
+  },
+  /** Ends the debugger's session, if there is one, and lets the guest go on. */
+  'vm.closeGdb': { params: vm, result: nothing },
+  /** Where the time of the guest goes; `lines` of disassembly for each of the `top` hottest places. */
+  'vm.profile': {
+    params: vm.extend({ top: z.number().int().min(0).max(256).default(20), lines: z.number().int().min(0).max(32).default(0) }),
+    result: guestProfileSchema,
   },
 
   'task.list': { params: none, result: z.array(taskSchema) },

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { cpuModels } from './cpumodels.ts';
+import { vmDebugSchema } from './debug.ts';
 import { errorSchema } from './errors.ts';
 
 /**
@@ -85,6 +86,7 @@ export const vmConfigSchema = z.object({
   /** Where time comes from: the host's clock, or the instructions executed, which makes every run the same. */
   timekeeping: z.enum(['host', 'instructions']).default('host'),
   hpet: z.boolean().default(false),
+  debug: vmDebugSchema.default({ gdb: null, wait: false }),
   /** Offers what guests under KVM make use of: its clock, known frequencies, the APIC timer's deadline mode. */
   paravirt: z.boolean().default(true),
 });
@@ -137,6 +139,7 @@ export const vmPatchSchema = z
     clock: z.enum(['utc', 'localtime']),
     timekeeping: z.enum(['host', 'instructions']),
     hpet: z.boolean(),
+    debug: vmDebugSchema,
     paravirt: z.boolean(),
   })
   .partial();

@@ -21,6 +21,8 @@ export interface HotRegion {
   bytes: number;
   /** True when the numbers come from sampling the instruction pointer. */
   sampled: boolean;
+  /** Disassembly of its first instructions, where somebody added it. */
+  code?: string[];
   /** `interpreter` or the recompiler's tier. */
   tier: 'interpreter' | 'compiled';
 }
@@ -64,6 +66,24 @@ export interface AcceleratorStatistics {
   codePagesDropped: number;
   /** The hottest first. */
   hottest: HotRegion[];
+}
+
+/** Accesses to one port, or to the device registers at one guest-physical doubleword. */
+export interface AccessCount {
+  address: number;
+  reads: number;
+  writes: number;
+}
+
+/** Where the time of a guest goes: the processor's numbers and the machine's. */
+export interface GuestProfile {
+  statistics: AcceleratorStatistics;
+  /** The busiest first. Counted from the first profile that anybody asked for. */
+  ports: AccessCount[];
+  mmio: AccessCount[];
+  /** Seconds the machine ran, by its own clock, and of those how long it slept in HLT. */
+  seconds: number;
+  haltedSeconds: number;
 }
 
 export function emptyStatistics(accelerator: string): AcceleratorStatistics {

@@ -1,6 +1,6 @@
 import type { CpuState } from '../cpu/cpustate.ts';
 import type { DebugSettings, DebugStop } from '../cpu/debugcontrol.ts';
-import type { AcceleratorStatistics } from '../cpu/statistics.ts';
+import type { GuestProfile } from '../cpu/statistics.ts';
 
 /** Linear addresses go through the page tables that are current. */
 export type AddressSpaceName = 'linear' | 'physical';
@@ -20,7 +20,8 @@ export type DebugRequest =
   | { op: 'go'; step: boolean }
   /** Stops the guest; the answer comes when it stands. */
   | { op: 'halt' }
-  | { op: 'statistics' };
+  /** From the first one on, accesses to device registers are counted. */
+  | { op: 'profile' };
 
 /** Answers by `op`. */
 export interface DebugAnswers {
@@ -37,7 +38,7 @@ export interface DebugAnswers {
   settings: null;
   go: null;
   halt: null;
-  statistics: AcceleratorStatistics;
+  profile: GuestProfile;
 }
 
 /** A debugger's view of a machine, from another thread than the guest's. */

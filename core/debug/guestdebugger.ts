@@ -1,6 +1,7 @@
 import type { Accelerator } from '../cpu/accelerator.ts';
 import { codeLinear } from '../cpu/cpustate.ts';
 import type { DebugSettings, DebugStop } from '../cpu/debugcontrol.ts';
+import type { GuestProfile } from '../cpu/statistics.ts';
 import type { GuestMemory } from '../memory/guestmemory.ts';
 import { PM_READ, PM_WRITE } from '../memory/layout.ts';
 import type { DebugAnswers, DebugRequest } from './debugrequest.ts';
@@ -17,6 +18,8 @@ export interface GuestDebuggerOptions {
   /** The machine thread's loop. */
   pause(): void;
   resume(): void;
+  /** What the machine adds to a profile. */
+  profile(): Omit<GuestProfile, 'statistics'>;
   /** The guest stopped at something the debugger set. */
   onStop(stop: DebugStop): void;
 }
@@ -67,8 +70,8 @@ export class GuestDebugger {
         this.options.pause();
         this.forget();
         return null;
-      case 'statistics':
-        return accelerator.statistics();
+      case 'profile':
+        return { statistics: accelerator.statistics(), ...this.options.profile() };
     }
   }
 

@@ -2,6 +2,7 @@
 import { formatProfile } from '../cpu/profile.ts';
 import type { DebugTarget } from './debugrequest.ts';
 import { dumpMemory, parseFormat } from './memorydump.ts';
+import { readProfile } from './readprofile.ts';
 import { dumpRegisters } from './registerdump.ts';
 
 const HELP = `info registers        every register
@@ -53,7 +54,7 @@ async function info(what: string, target: DebugTarget): Promise<string> {
     case 'status':
       return `${target.name}: ${target.running ? 'running' : 'stopped'}\n`;
     case 'profile':
-      return formatProfile(await target.request<'statistics'>({ op: 'statistics' }));
+      return formatProfile(await readProfile(target, { top: 10, lines: 4 }), { top: 10 });
     default:
       return 'info registers, info status or info profile\n';
   }

@@ -2,11 +2,11 @@
  * The register file that gdb sees: numbering, sizes and target description for i386 and x86-64 (GDB manual, appendix G.5.6 "i386
  * Features"; the control registers with the names QEMU gives them), and their place in CpuState.
  */
+import type { gdbArchitectures } from '../contract/debug.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
 
 /** i8086 has the registers of i386; gdb disassembles 16-bit code with it. */
-export type GdbArchitecture = 'i8086' | 'i386' | 'x86-64';
-export const gdbArchitectures = ['i8086', 'i386', 'x86-64'] as const satisfies readonly GdbArchitecture[];
+export type GdbArchitecture = (typeof gdbArchitectures)[number];
 
 /** What gdb is told of a CPU model: the widest registers it has. Code of other widths is there as well, as on the real processor. */
 export function gdbArchitecture(cpuModel: string): GdbArchitecture {

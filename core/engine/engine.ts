@@ -1,5 +1,8 @@
+import type { GdbListen } from '../contract/debug.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
+import type { GuestProfile } from '../cpu/statistics.ts';
+import type { GdbArchitecture } from '../debug/registers.ts';
 import type { Disposable } from '../util/disposable.ts';
 import type { HypervueError } from '../util/errors.ts';
 
@@ -55,5 +58,9 @@ export interface RunningVm {
   cancelTyping(): Promise<void>;
   sendKeys(keys: readonly string[]): Promise<void>;
   changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void>;
+  /** Lets gdb attach; gives the line to type in gdb. */
+  openGdb(address: GdbListen, architecture?: GdbArchitecture): Promise<{ command: string }>;
+  closeGdb(): Promise<void>;
+  profile(options: { top: number; lines: number }): Promise<GuestProfile>;
   openChannel(kind: 'rfb' | 'serial0' | 'serial1'): Promise<ByteChannel>;
 }

@@ -7,6 +7,7 @@ import { MmioBus } from '../bus/mmiobus.ts';
 import { PciBus } from '../bus/pci/pcibus.ts';
 import { PortBus } from '../bus/portbus.ts';
 import type { Accelerator, CpuBus } from '../cpu/accelerator.ts';
+import { AccessCounter } from '../cpu/accesscounter.ts';
 import { S_GPR } from '../cpu/interp/wasm/stateoffsets.ts';
 import { COM_PORTS, Uart16550 } from '../devices/char/uart16550.ts';
 import { Vga } from '../devices/display/vga.ts';
@@ -94,6 +95,7 @@ export class Machine {
   private readonly pic: Pic;
   private readonly hub: InterruptHub;
   private readonly lapic: Lapic;
+  private accesses: { ports: AccessCounter; mmio: AccessCounter } | undefined;
   private resetRequested = false;
   private initRequested = false;
   private readonly nmi: Deferred;
@@ -138,18 +140,22 @@ export class Machine {
     const bus: CpuBus = {
       portRead: (port, size) => {
         clock.deviceCalled(this.accelerator);
+        this.accesses?.ports.read(port);
         return ports.read(port, size);
       },
       portWrite: (port, value, size) => {
         clock.deviceCalled(this.accelerator);
+        this.accesses?.ports.write(port);
         ports.write(port, value, size);
       },
       mmioRead: (gpa, size) => {
         clock.deviceCalled(this.accelerator);
+        this.accesses?.mmio.read(gpa - (gpa % 4));
         return mmio.read(gpa, size);
       },
       mmioWrite: (gpa, value, size) => {
         clock.deviceCalled(this.accelerator);
+        this.accesses?.mmio.write(gpa - (gpa % 4));
         mmio.write(gpa, value, size);
       },
       acknowledgeInterrupt: () => this.hub.acknowledge(),
@@ -336,6 +342,12 @@ export class Machine {
       this.add(new DebugExit({ id: 'debugexit', ports, exit: options.onDebugExit }));
       this.add(new TestDevice({ id: 'testdevice', ports, mmio, lines: isaLines.map((line) => line.source()) }));
     }
+  }
+
+  /** Accesses to device registers by address since the first call of this. */
+  countAccesses(): { ports: AccessCounter; mmio: AccessCounter } {
+    this.accesses ??= { ports: new AccessCounter(), mmio: new AccessCounter() };
+    return this.accesses;
   }
 
   /** Presses the ACPI power button. */

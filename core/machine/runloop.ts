@@ -24,6 +24,8 @@ export class RunLoop {
   private stopped = false;
   private pausedFlag = true;
   private inside = false;
+  /** Machine time that passed while the guest was halted, for profiles. */
+  haltedNs = 0;
 
   constructor(options: RunLoopOptions) {
     this.options = options;
@@ -85,7 +87,9 @@ export class RunLoop {
     else if (exit === 'debug') this.options.onDebug?.();
     else if (exit === 'halt') {
       if (done > 0 && !accelerator.interruptsEnabled) this.options.onHalted?.();
+      const from = clock.now();
       clock.idle((ms) => mailbox.wait(ms));
+      this.haltedNs += clock.now() - from;
     }
   }
 }

@@ -257,6 +257,18 @@ export class Machine {
     return this.alive('send keys').sendKeys(keys);
   }
 
+  openGdb(...wanted: Parameters<RunningVm['openGdb']>): ReturnType<RunningVm['openGdb']> {
+    return this.alive('open a debugger').openGdb(...wanted);
+  }
+
+  closeGdb(): Promise<void> {
+    return this.alive('close a debugger').closeGdb();
+  }
+
+  async profile(options: Parameters<RunningVm['profile']>[0]): ReturnType<RunningVm['profile']> {
+    return this.alive('profile').profile(options);
+  }
+
   openChannel(kind: ChannelKind): Promise<ByteChannel> {
     return this.alive(`open ${kind}`).openChannel(kind);
   }

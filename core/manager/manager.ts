@@ -393,6 +393,12 @@ export class Manager {
         await machine.changeMedium(drive, file);
         return machine.summary();
       },
+      'vm.openGdb': async ({ id, address, architecture }) => this.machine(id).openGdb(address, architecture),
+      'vm.closeGdb': async ({ id }) => {
+        await this.machine(id).closeGdb();
+        return null;
+      },
+      'vm.profile': ({ id, top, lines }) => this.machine(id).profile({ top, lines }),
       'task.list': async () => this.tasks.list(),
       'task.cancel': async ({ id }) => {
         this.tasks.cancel(id);

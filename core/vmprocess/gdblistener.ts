@@ -1,5 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { GdbListen } from '../contract/debug.ts';
 import type { DebugTarget } from '../debug/debugrequest.ts';
 import { GdbSession } from '../debug/gdbsession.ts';
 import type { GdbArchitecture } from '../debug/registers.ts';
@@ -10,19 +11,17 @@ import { HypervueError } from '../util/errors.ts';
 /** Loopback only: whoever reaches the stub owns the guest. */
 const HOST = '127.0.0.1';
 
-export type GdbAddress = { type: 'tcp'; port: number } | { type: 'unix'; path: string };
-
 /** Lets one gdb at a time at a machine, by TCP on this computer alone or by a Unix socket of its owner. */
 export class GdbListener {
   private readonly server: Server;
   private readonly target: DebugTarget;
   private readonly architecture: GdbArchitecture;
-  private address: GdbAddress;
+  private address: GdbListen;
   private session: GdbSession | undefined;
   private socket: Socket | undefined;
   private readonly ending: { dispose(): void };
 
-  private constructor(address: GdbAddress, target: DebugTarget, architecture: GdbArchitecture) {
+  private constructor(address: GdbListen, target: DebugTarget, architecture: GdbArchitecture) {
     this.address = address;
     this.target = target;
     this.architecture = architecture;
@@ -31,7 +30,7 @@ export class GdbListener {
   }
 
   /** `port` 0 takes a free one. Rejects with 'in-use', 'permission-denied' or 'io-error' naming the address. */
-  static async open(address: GdbAddress, target: DebugTarget, architecture: GdbArchitecture): Promise<GdbListener> {
+  static async open(address: GdbListen, target: DebugTarget, architecture: GdbArchitecture): Promise<GdbListener> {
     if (address.type === 'unix') await removeAbandonedSocket(address.path);
     const listener = new GdbListener(address, target, architecture);
     await listener.bind();

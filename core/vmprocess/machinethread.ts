@@ -116,6 +116,10 @@ function main(): void {
     memory: machine.guestMemory,
     pause: () => loop.pause(),
     resume: () => loop.resume(),
+    profile: () => {
+      const { ports, mmio } = machine.countAccesses();
+      return { ports: ports.busiest(), mmio: mmio.busiest(), seconds: clock.now() / 1e9, haltedSeconds: loop.haltedNs / 1e9 };
+    },
     onStop: (stop) => post({ t: 'debugStop', stop }),
   });
 

@@ -1,5 +1,5 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -173,3 +173,64 @@ test('a missing disk or kernel fails the start with its own error, and the proce
   expect(pids.filter(alive)).toEqual([]);
   expect(existsSync(path.join(folder, 'run'))).toBe(true);
 });
+
+/** Sends one packet of the remote serial protocol and resolves with the answer's data. */
+function askGdb(socket: Socket, data: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const take = (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      const answer = /\$([^#]*)#../.exec(text);
+      if (!answer) return;
+      socket.off('data', take);
+      resolve(answer[1]!);
+    };
+    socket.on('data', take);
+    socket.on('error', reject);
+    const sum = [...data].reduce((total, character) => total + character.charCodeAt(0), 0) & 255;
+    socket.write(`+$${data}#${sum.toString(16).padStart(2, '0')}`);
+  });
+}
+
+test('a machine that is to wait for gdb stands before its first instruction, and goes on when gdb leaves', async () => {
+  const { vm } = await start({ debug: { gdb: { type: 'unix', path: 'gdb.sock' }, wait: true }, cpu: { model: 'i686', count: 1 } });
+  expect(vm.state).toBe('paused');
+  const socket = connect(path.join(folder, 'gdb.sock'));
+  expect(await askGdb(socket, '?')).toBe('T02thread:1;');
+  expect(await askGdb(socket, 'p8')).toBe('f0ff0000');
+  expect(await askGdb(socket, 's')).toBe('T05thread:1;');
+  expect(await askGdb(socket, 'p8')).toBe('5be00000');
+  await expect(vm.resume()).rejects.toThrow('a debugger holds');
+  expect(await askGdb(socket, 'D')).toBe('OK');
+  await expect.poll(() => vm.state, soon).toBe('running');
+  socket.destroy();
+  await vm.forceOff();
+  expect(existsSync(path.join(folder, 'gdb.sock'))).toBe(false);
+}, 60_000);
+
+test('nothing listens for gdb until somebody asks; a profile tells where the time goes', async () => {
+  const { vm } = await start();
+  const first = await vm.openGdb({ type: 'tcp', port: 0 });
+  const port = Number(/^target remote 127\.0\.0\.1:(\d+)$/.exec(first.command)?.[1]);
+  const socket = connect(port, '127.0.0.1');
+  expect(await askGdb(socket, 'qAttached')).toBe('1');
+  expect(vm.state).toBe('paused');
+  // Only one at a time.
+  const second = connect(port, '127.0.0.1');
+  await new Promise((resolve) => second.once('close', resolve));
+  const ended = new Promise((resolve) => socket.once('close', resolve));
+  await vm.closeGdb();
+  await ended;
+  await expect.poll(() => vm.state, soon).toBe('running');
+  await new Promise<void>((resolve) => connect(port, '127.0.0.1').once('error', () => resolve()));
+  await vm.profile({ top: 0, lines: 0 });
+  await vm.reset();
+  await expect
+    .poll(async () => (await vm.profile({ top: 5, lines: 2 })).ports.some(({ address, writes }) => address === 0x3f8 && writes > 1), soon)
+    .toBe(true);
+  const { statistics, seconds } = await vm.profile({ top: 5, lines: 2 });
+  expect(statistics.instructions).toBeGreaterThan(100_000);
+  expect(statistics.hottest[0]!.code).toHaveLength(2);
+  expect(seconds).toBeGreaterThan(0);
+  await vm.forceOff();
+}, 60_000);

@@ -1,9 +1,14 @@
+import path from 'node:path';
+import type { GdbListen } from '../contract/debug.ts';
 import type { FromVmProcess, ToVmProcess, VmCalls, VmProcessStart } from '../engine/builtin/protocol.ts';
+import { readProfile } from '../debug/readprofile.ts';
+import { type GdbArchitecture, gdbArchitecture } from '../debug/registers.ts';
 import { createRfbPlatform } from '../platform/rfbplatform.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { nullLogger } from '../util/logger.ts';
 import { RfbServer } from '../vnc/rfbserver.ts';
 import { ChannelServer } from './channelserver.ts';
+import { GdbListener } from './gdblistener.ts';
 import { connectParent } from './parentport.ts';
 import { runtimePaths } from './runtimepaths.ts';
 import { VmHost } from './vmhost.ts';
@@ -12,14 +17,18 @@ import { VncListener } from './vnclistener.ts';
 /** Entry point of a VM process: serves the calls of engine/builtin/protocol.ts for one machine, then exits. */
 const parent = connectParent();
 let host: VmHost | undefined;
+/** The machine's folder, which relative paths start from. */
+let folder = '';
 let rfb: RfbServer | undefined;
 let channels: ChannelServer | undefined;
 let listener: VncListener | undefined;
+let gdb: GdbListener | undefined;
 
 function closeAll(): void {
   rfb?.close();
   listener?.close();
   channels?.close();
+  void gdb?.close();
 }
 
 /** Lets queued messages reach the manager, then ends the process. */
@@ -30,8 +39,14 @@ function exitSoon(): void {
 
 async function start(params: VmProcessStart): Promise<null> {
   if (host) throw new HypervueError('invalid-state', 'this VM process already runs a machine');
+  folder = params.folder;
   process.title = `hypervue-vm ${params.config.name}`;
-  const vm = new VmHost({ start: params, machineThread: runtimePaths(import.meta.url).machineThread });
+  const { debug } = params.config;
+  const vm = new VmHost({
+    start: params,
+    machineThread: runtimePaths(import.meta.url).machineThread,
+    startPaused: debug.gdb !== null && debug.wait,
+  });
   host = vm;
   vm.onLog.on((entry) => parent.send({ type: 'log', entry }));
   vm.onStats.on((stats) => parent.send({ type: 'stats', stats }));
@@ -62,7 +77,25 @@ async function start(params: VmProcessStart): Promise<null> {
   const listen = params.config.display.listen;
   if (listen)
     listener = await VncListener.open(listen, (channel) => server.accept(channel, listen.password ? { password: listen.password } : {}));
+  if (debug.gdb) {
+    const { command } = await openGdb(debug.gdb);
+    vm.onLog.emit({
+      time: new Date().toISOString(),
+      level: 'info',
+      scope: 'gdb',
+      message: `${command}${debug.wait ? '; the machine waits for it' : ''}`,
+    });
+  }
   return null;
+}
+
+async function openGdb(address: GdbListen, architecture?: GdbArchitecture): Promise<{ command: string }> {
+  const vm = running();
+  await gdb?.close();
+  gdb = undefined;
+  const place = address.type === 'unix' ? { ...address, path: path.resolve(folder, address.path) } : address;
+  gdb = await GdbListener.open(place, vm.debug, architecture ?? gdbArchitecture(vm.config.cpu.model));
+  return { command: gdb.command };
 }
 
 function running(): VmHost {
@@ -100,6 +133,13 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     return null;
   },
   sendKeys: ({ keys }) => done(running().sendKeys(keys)),
+  openGdb: ({ address, architecture }) => openGdb(address, architecture),
+  closeGdb: async () => {
+    await gdb?.close();
+    gdb = undefined;
+    return null;
+  },
+  profile: (options) => readProfile(running().debug, options),
   changeMedium: ({ drive, path, readOnly }) => done(running().changeMedium(drive, path, readOnly)),
 };
 

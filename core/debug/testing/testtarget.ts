@@ -29,6 +29,7 @@ export class TestTarget implements DebugTarget {
         this.pausedLoop = false;
         setImmediate(() => this.slice());
       },
+      profile: () => ({ ports: [], mmio: [], seconds: 1, haltedSeconds: 0 }),
       onStop: (stop) => this.stopped(stop),
     });
   }

@@ -1,7 +1,9 @@
 import { connect } from 'node:net';
+import type { GdbListen } from '../../contract/debug.ts';
 import type { ChannelKind } from '../../contract/methods.ts';
 import type { ByteChannel } from '../../contract/transport.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
+import type { GdbArchitecture } from '../../debug/registers.ts';
 import { socketPath } from '../../platform/folders.ts';
 import { socketChannel } from '../../platform/socketchannel.ts';
 import type { Disposable } from '../../util/disposable.ts';
@@ -240,6 +242,18 @@ class BuiltinVm implements RunningVm {
 
   async changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void> {
     await this.call('changeMedium', { drive, path, readOnly });
+  }
+
+  openGdb(address: GdbListen, architecture?: GdbArchitecture): Promise<VmCalls['openGdb']['result']> {
+    return this.call('openGdb', architecture === undefined ? { address } : { address, architecture });
+  }
+
+  async closeGdb(): Promise<void> {
+    await this.call('closeGdb', null);
+  }
+
+  profile(options: VmCalls['profile']['params']): Promise<VmCalls['profile']['result']> {
+    return this.call('profile', options);
   }
 
   openChannel(kind: ChannelKind): Promise<ByteChannel> {

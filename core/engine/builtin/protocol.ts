@@ -1,5 +1,8 @@
+import type { GdbListen } from '../../contract/debug.ts';
 import type { ErrorDto } from '../../contract/errors.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
+import type { GuestProfile } from '../../cpu/statistics.ts';
+import type { GdbArchitecture } from '../../debug/registers.ts';
 import type { DisplayMode } from '../engine.ts';
 
 /**
@@ -30,6 +33,9 @@ export interface VmCalls {
   typeText: { params: { text: string; delayMs: number }; result: null };
   cancelTyping: { params: null; result: null };
   sendKeys: { params: { keys: string[] }; result: null };
+  openGdb: { params: { address: GdbListen; architecture?: GdbArchitecture }; result: { command: string } };
+  closeGdb: { params: null; result: null };
+  profile: { params: { top: number; lines: number }; result: GuestProfile };
   changeMedium: { params: { drive: string; path: string | null; readOnly: boolean }; result: null };
 }
 export type VmCallName = keyof VmCalls;

@@ -108,6 +108,7 @@ export class MockManager {
           display: { vramMiB: 16, listen: null },
           serial: [{ type: 'console' }, { type: 'none' }],
           clock: 'utc',
+          debug: { gdb: null, wait: false },
           timekeeping: 'host',
           hpet: false,
           paravirt: true,
@@ -336,6 +337,13 @@ export class MockManager {
     'vm.typeText': async () => new Promise((done) => setTimeout(() => done(null), 2000)),
     'vm.cancelTyping': async () => null,
     'vm.sendKeys': async () => null,
+    'vm.openGdb': async ({ address }) => ({
+      command: `target remote ${address.type === 'tcp' ? `127.0.0.1:${address.port}` : address.path}`,
+    }),
+    'vm.closeGdb': async () => null,
+    'vm.profile': async () => {
+      throw new MockError({ kind: 'unsupported', message: 'the mock runs no guest', context: {} });
+    },
     'vm.changeMedium': async ({ id, drive, path }) => {
       const vm = this.get(id);
       return this.put({

@@ -1,3 +1,4 @@
+import { emptyStatistics } from '../../../cpu/statistics.ts';
 import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { performance } from 'node:perf_hooks';
@@ -151,6 +152,17 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     typed += `<${keys.join('+')}>`;
     return null;
   },
+  async openGdb({ address }) {
+    return { command: `target remote ${address.type === 'tcp' ? `127.0.0.1:${address.port}` : address.path}` };
+  },
+  closeGdb: async () => null,
+  profile: async () => ({
+    statistics: emptyStatistics('fake'),
+    ports: [{ address: 0x80, reads: 0, writes: 3 }],
+    mmio: [],
+    seconds: 1,
+    haltedSeconds: 0.5,
+  }),
   async changeMedium({ drive, path }) {
     log(`${drive}: ${path ?? 'ejected'}`);
     return null;
