@@ -193,7 +193,10 @@ function askGdb(socket: Socket, data: string): Promise<string> {
 }
 
 test('a machine that is to wait for gdb stands before its first instruction, and goes on when gdb leaves', async () => {
-  const { vm } = await start({ debug: { gdb: { type: 'unix', path: 'gdb.sock' }, wait: true }, cpu: { model: 'i686', count: 1, accel: 'jit' } });
+  const { vm } = await start({
+    debug: { gdb: { type: 'unix', path: 'gdb.sock' }, wait: true },
+    cpu: { model: 'i686', count: 1, accel: 'jit' },
+  });
   expect(vm.state).toBe('paused');
   const socket = connect(path.join(folder, 'gdb.sock'));
   expect(await askGdb(socket, '?')).toBe('T02thread:1;');
