@@ -236,6 +236,24 @@ test('hardware changes are sent as a patch of what changed only, and media chang
   expect(get('drive-ide2').textContent).toContain('Empty');
 });
 
+test('how time passes is set under Advanced, which stands open when it is unusual', async () => {
+  await open('/machines/00000000-0000-4000-8000-000000000000/hardware');
+  const advanced = () => get('timekeeping').closest('details')!;
+  expect(advanced().open).toBe(false);
+  const time = get('timekeeping') as HTMLSelectElement;
+  expect(time.value).toBe('host');
+  time.value = 'instructions';
+  time.dispatchEvent(new Event('change'));
+  await press(get('paravirt'));
+  expect(advanced().open).toBe(true);
+  get('hardware-form').dispatchEvent(new Event('submit', { cancelable: true }));
+  await settle();
+  expect((calls.find((each) => each.method === 'vm.update')!.params as { patch: object }).patch).toEqual({
+    timekeeping: 'instructions',
+    paravirt: false,
+  });
+});
+
 test('the log filters by level and text', async () => {
   await open('/machines/00000000-0000-4000-8000-000000000000/log');
   const rows = () => [...document.querySelectorAll('[data-testid="log-row"]')];
