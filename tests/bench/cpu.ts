@@ -142,7 +142,7 @@ export async function cpu(args: readonly string[]): Promise<string> {
     args: [...args],
     options: {
       quick: { type: 'boolean', default: false },
-      accel: { type: 'string', default: 'interp' },
+      accel: { type: 'string', default: 'jit' },
       bits: { type: 'string' },
       on: { type: 'string' },
       percent: { type: 'string' },

@@ -459,10 +459,8 @@ export function decodeInto(rec: usize, host: u32, mode: u32): void {
   decodeOne(rec);
   Run.mode = current;
   const length = <u32>(at - host);
-  const next = (host & 0xfff) + length;
-  store<u8>(rec, <u8>length, REC_LENGTH);
-  store<u16>(rec, <u16>next, REC_NEXT);
-  pseudo(rec + REC_SIZE, HANDLER_LEAVE, next, 0);
+  place(rec, host & 0xfff, length);
+  pseudo(rec + REC_SIZE, HANDLER_LEAVE, (host & 0xfff) + length, 0);
 }
 
 /**
