@@ -11,20 +11,21 @@ interface Place {
   /** Linear address, 48 bits and so exact; negative addresses stand for the upper canonical half. */
   linear: number;
   bits: CodeBits;
+  tier: HotRegion['tier'];
   instructions: number;
   samples: number;
 }
 
 /**
- * Where an interpreter spends its instructions: the place where each slice of guest code ends gets what was executed since the last one.
+ * Where a processor spends its instructions: the place where each slice of guest code ends gets what was executed since the last one.
  * Slices end at taken branches, so a place is the head of a loop or a function.
  */
 export class RipSampler {
-  private readonly places = new Map<number, Place>();
+  private readonly places = new Map<string, Place>();
 
-  sample(linear: number, bits: CodeBits, instructions: number): void {
-    // The three modes of one address are three places.
-    const key = linear * 4 + (bits >> 5);
+  sample(linear: number, bits: CodeBits, instructions: number, tier: HotRegion['tier'] = 'interpreter'): void {
+    // The three modes of one address are three places, each in two tiers.
+    const key = `${linear} ${bits} ${tier}`;
     const known = this.places.get(key);
     if (known) {
       known.instructions += instructions;
@@ -32,21 +33,21 @@ export class RipSampler {
       return;
     }
     if (this.places.size >= MAX_PLACES) this.forgetColdest();
-    this.places.set(key, { linear, bits, instructions, samples: 1 });
+    this.places.set(key, { linear, bits, tier, instructions, samples: 1 });
   }
 
   hottest(): HotRegion[] {
     return [...this.places.values()]
       .sort((a, b) => b.instructions - a.instructions)
       .slice(0, HOTTEST)
-      .map(({ linear, bits, instructions, samples }) => ({
+      .map(({ linear, bits, tier, instructions, samples }) => ({
         address: `0x${BigInt.asUintN(64, BigInt(linear)).toString(16)}`,
         bits,
         instructions,
         entries: samples,
         bytes: PLACE_BYTES,
         sampled: true,
-        tier: 'interpreter',
+        tier,
       }));
   }
 

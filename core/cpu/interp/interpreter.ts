@@ -11,6 +11,7 @@ import type { Helpers } from '../jit/helpers.ts';
 import { DEFAULT_TUNING, Recompiler, type Tuning } from '../jit/recompiler.ts';
 import type { CompileService } from '../jit/service.ts';
 import { StateBlock } from './stateblock.ts';
+import { SJ_ENTRIES, SJ_INSTRUCTIONS, SJ_STEPS } from './wasm/jitoffsets.ts';
 import {
   EXIT_DEBUG,
   EXIT_HALT,
@@ -193,9 +194,14 @@ export class Interpreter implements Accelerator {
 
   run(budget: number, exact = false): CpuExit {
     const before = this.instructions;
+    const compiledBefore = this.compiledInstructions;
     const exit = this.runModule(budget, exact);
     this.exits[exit]++;
-    if (exit === 'budget') this.sampler.sample(this.linearPc(), CODE_BITS[this.state.u32(S_CODE_MODE)] ?? 32, this.instructions - before);
+    if (exit === 'budget') {
+      const done = this.instructions - before;
+      const tier = (this.compiledInstructions - compiledBefore) * 2 > done ? 'compiled' : 'interpreter';
+      this.sampler.sample(this.linearPc(), CODE_BITS[this.state.u32(S_CODE_MODE)] ?? 32, done, tier);
+    }
     return exit;
   }
 
@@ -321,13 +327,32 @@ export class Interpreter implements Accelerator {
     return undefined;
   }
 
+  /** Of `instructions`, those that compiled regions executed. */
+  private get compiledInstructions(): number {
+    return this.recompiler ? Number(this.state.u64(SJ_INSTRUCTIONS)) : 0;
+  }
+
   statistics(): AcceleratorStatistics {
     const { instructions } = this;
+    const counts = this.recompiler?.counts;
     return {
       ...emptyStatistics(this.name),
       instructions,
-      interpretedInstructions: instructions,
-      exits: { ...this.exits },
+      interpretedInstructions: Math.max(0, instructions - this.compiledInstructions),
+      ...(counts
+        ? {
+            regions: { compiled: counts.compiled, alive: counts.alive, evicted: counts.evicted, invalidated: counts.invalidated },
+            compile: { modules: counts.modules, totalMs: counts.totalMs, maxMs: counts.maxMs, offThreadMs: counts.offThreadMs },
+            generatedBytes: counts.wasmBytes,
+            generatedBytesAlive: counts.wasmBytesAlive,
+          }
+        : {}),
+      exits: {
+        ...this.exits,
+        ...(counts
+          ? { 'entered compiled code': Number(this.state.u64(SJ_ENTRIES)), 'instruction not compiled': Number(this.state.u64(SJ_STEPS)) }
+          : {}),
+      },
       faults: Object.fromEntries(this.faults.flatMap((count, vector) => (count ? [[`${vector}`, count]] : []))),
       tlb: {
         readMisses: Number(this.state.u64(STAT_TLB_MISS)),
