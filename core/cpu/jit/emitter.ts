@@ -462,6 +462,11 @@ export class Emitter {
     this.c.i32(cc).call(HELPER.condition);
   }
 
+  /** The same of the flags that the interpreter has in memory. */
+  storedCondition(cc: number): void {
+    this.c.i32(cc).call(HELPER.condition);
+  }
+
   private fastCondition(cc: number): boolean {
     const { c } = this;
     const { kind, size } = this.flags;
@@ -869,6 +874,19 @@ export class Emitter {
     c.end();
   }
 
+  /** 4 or 8 bytes at `ea` as the low part of a vector that is zero otherwise. */
+  loadLow(ea: number, width: 4 | 8): void {
+    const { c } = this;
+    const entry = this.probe(ea, width, this.tables);
+    c.if(V128);
+    this.host(ea, entry, this.tables);
+    c.simdMemory(width === 4 ? SIMD.load32Zero : SIMD.load64Zero, 0);
+    c.else().simd64(0n);
+    this.slowRead(HELPER.read, ea, width);
+    c.simd(SIMD.i64x2ReplaceLane).byte(0);
+    c.end();
+  }
+
   private markDirty(host: number): void {
     this.c.get(host).i32(12).op(OP.i32ShrU).i32(0xff).memory(OP.i32Store8, DIRTY_MAP_BASE);
   }
@@ -1045,20 +1063,22 @@ export class Emitter {
   }
 
   /**
-   * The same for a vector instruction that neither changes general registers nor touches flags. It may change the vector registers of its modrm,
-   * and MXCSR; `implicit` are more that it reads, as bits.
+   * The same for a vector instruction. It may change the vector registers of its modrm, and MXCSR; what else it touches is told: general
+   * registers that it reads and writes, further vector registers that it reads, as bits. When it changes flags, `after` must set them anew.
    */
-  interpretVector(implicit = 0): void {
+  interpretVector(also: { reads?: number; writes?: number; xmms?: number; after?: () => void } = {}): void {
     const { c, insn } = this;
-    let gprs = 0;
-    if (insn.base >= 0) gprs |= 1 << insn.base;
-    if (insn.index >= 0) gprs |= 1 << insn.index;
+    let reads = also.reads ?? 0;
+    if (insn.base >= 0) reads |= 1 << insn.base;
+    if (insn.index >= 0) reads |= 1 << insn.index;
     let xmms = 1 << insn.reg;
     if (!insn.memory) xmms |= 1 << insn.rm;
-    this.storeRegisters(this.changedGpr & gprs, this.changedXmm & (xmms | implicit));
+    this.storeRegisters(this.changedGpr & reads, this.changedXmm & (xmms | (also.xmms ?? 0)));
     this.setRip(insn.at);
     this.callExec();
-    this.loadRegisters(0, xmms & this.usedXmm);
+    this.loadRegisters(also.writes ?? 0, xmms & this.usedXmm);
+    this.usedGpr |= also.writes ?? 0;
+    this.changedGpr |= also.writes ?? 0;
     if (insn.memory)
       // A device may have moved the end of the slice.
       c.i32(0)
@@ -1067,6 +1087,7 @@ export class Emitter {
         .op(OP.i32Add)
         .set(LEFT);
     this.floatRefresh();
+    also.after?.();
     this.openIf();
     this.exitAfter(() => {});
     this.close();

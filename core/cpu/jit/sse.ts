@@ -3,9 +3,10 @@
  * inside the region, so that loops stay in it.
  */
 import type { Insn } from './decode.ts';
-import type { Emitter } from './emitter.ts';
-
-export type Translation = (e: Emitter, insn: Insn) => void;
+import { floatTranslation } from './ssefloat.ts';
+import { integerVectorTranslation } from './sseint.ts';
+import { moveTranslation } from './ssemove.ts';
+import type { Translation } from './sseoperand.ts';
 
 /** BLENDVPS, BLENDVPD and PBLENDVB read XMM0. */
 const READS_XMM0 = new Set([0x210, 0x214, 0x215]);
@@ -42,7 +43,7 @@ const interpret: Translation = (e, insn) => {
   if (usesCore(insn)) {
     e.interpret();
     e.floatRefresh();
-  } else e.interpretVector(READS_XMM0.has(insn.op) ? 1 : 0);
+  } else e.interpretVector({ xmms: READS_XMM0.has(insn.op) ? 1 : 0 });
 };
 
 const stateAccess: Translation = (e) => {
@@ -81,5 +82,11 @@ export function sseTranslation(insn: Insn): Translation | undefined {
   if (op === 0x1c7) return insn.memory && (insn.reg & 7) === 1 ? stateAccess : undefined;
   if (op < 0x100 || insn.lock) return undefined;
   if (op === 0x1ae) return group15(insn);
+  const own = moveTranslation(insn) ?? integerVectorTranslation(insn) ?? floatTranslation(insn);
+  if (own)
+    return (e, i) => {
+      e.usesSse = true;
+      own(e, i);
+    };
   return decoded(op) ? interpret : undefined;
 }

@@ -60,13 +60,23 @@ const XCR0 = 7n;
 
 let machine: TestCpu | undefined;
 function runOnInterpreter(records: Uint8Array, mode: 32 | 64): Uint8Array {
-  if (!machine) {
-    machine = new TestCpu();
-    machine.features(...FEATURES);
-  }
-  const t = machine;
-  if (mode === 64) t.long(CODE);
-  else t.flat(CODE);
+  machine ??= allFeatures();
+  return runRecords(machine, records, mode);
+}
+
+/** A machine whose processor has every feature. */
+export function allFeatures(): TestCpu {
+  const t = new TestCpu();
+  t.features(...FEATURES);
+  return t;
+}
+
+/** Runs every record, after `sled` NOPs. The code of a record is written only where it differs from the one before. */
+export function runRecords(t: TestCpu, records: Uint8Array, mode: 32 | 64, sled = 0): Uint8Array {
+  if (mode === 64) t.long(CODE - sled);
+  else t.flat(CODE - sled);
+  t.ram.fill(0x90, CODE - sled, CODE);
+  let code = '';
   const template = t.cpu.getState();
   template.cr0 |= CR0;
   template.cr4 |= CR4;
@@ -78,7 +88,11 @@ function runOnInterpreter(records: Uint8Array, mode: 32 | 64): Uint8Array {
   for (let at = 0; at < out.length; at += RECORD_SIZE) {
     const view = new DataView(out.buffer, at, RECORD_SIZE);
     const length = view.getUint8(R_LENGTH);
-    t.put(CODE, ...out.subarray(at, at + length), 0xf4);
+    const bytes = [...out.subarray(at, at + length), 0xf4];
+    if (bytes.join() !== code) {
+      t.put(CODE, ...bytes);
+      code = bytes.join();
+    }
     t.ram.set(out.subarray(at + R_MEMORY, at + R_MEMORY + MEMORY_SIZE), MEMORY);
     const state = { ...template, gpr: [...template.gpr], rflags: (view.getBigUint64(R_FLAGS, true) & 0x8d5n) | 2n };
     for (let i = 0; i < 16; i++) if (i !== 4) state.gpr[i] = view.getBigUint64(R_GPR + i * 8, true) & (mode === 32 ? 0xffffffffn : -1n);
@@ -149,7 +163,8 @@ function drawVector(random: Random, view: DataView, at: number, data: Case['data
   }
 }
 
-function makeRecord(random: Random, c: Case, mode: 32 | 64): Uint8Array {
+/** One test of the instruction: its bytes and a start state. */
+export function makeRecord(random: Random, c: Case, mode: 32 | 64): Uint8Array {
   const record = new Uint8Array(RECORD_SIZE);
   const view = new DataView(record.buffer);
   const { bytes } = encode(random, c, mode);
@@ -188,7 +203,8 @@ function makeRecord(random: Random, c: Case, mode: 32 | 64): Uint8Array {
 
 const hex = (v: number | bigint): string => v.toString(16);
 
-function differences(c: Case, mode: 32 | 64, got: DataView, want: DataView): string[] {
+/** What differs between two records after the instruction. */
+export function differences(c: Case, mode: 32 | 64, got: DataView, want: DataView): string[] {
   const out: string[] = [];
   const check = (name: string, a: number | bigint, b: number | bigint): void => {
     if (a !== b) out.push(`${name}: got ${hex(a)}, want ${hex(b)}`);
