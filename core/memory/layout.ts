@@ -73,6 +73,10 @@ export const DECODE_CACHE_SIZE = 0x0300_0000;
 export const JIT_POOL_BASE = 0x03e0_0000;
 export const JIT_POOL_SIZE = 0x0020_0000;
 
+/** Where compiled regions find each other: below the pool, format private to the recompiler (jitoffsets.ts). */
+export const JIT_LINKS_BASE = 0x03dc_0000;
+export const JIT_LINKS_SIZE = 0x0004_0000;
+
 /** Video memory: 32 MiB, of which the VGA uses what the machine gives it (16 MiB by default). */
 export const VRAM_BASE = 0x0400_0000;
 export const VRAM_MAX = 0x0200_0000;

@@ -9,4 +9,6 @@ const TIERING_BUDGET = 200_000;
 /** Sets V8's flags for a process that runs compiled regions; any thread of it may call it. */
 export function tuneWasm(): void {
   setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
+  // Slow paths of memory accesses are marked unlikely; engines that do not know the marks ignore them.
+  setFlagsFromString('--experimental-wasm-branch-hinting');
 }

@@ -2,12 +2,12 @@
 import { CPU_STATE_BASE, TLB_BASE } from '../../memory/layout.ts';
 import { SJ_EXACT, SJ_STEP, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
-import { Emitter, HELPERS, type FlagState } from './emitter.ts';
+import { Emitter, HELPERS, REGION_TYPE, type FlagState } from './emitter.ts';
 import { integerTranslation } from './integer.ts';
 import { type Block, findRegion, type Region } from './region.ts';
 import { sseTranslation } from './sse.ts';
 import { analyse, type FlowGraph } from './structure.ts';
-import { I32, I64, OP, WasmCode } from './wasmcode.ts';
+import { FUNCREF, I32, I64, OP, WasmCode } from './wasmcode.ts';
 
 export interface CompiledRegion {
   wasm: Uint8Array<ArrayBuffer>;
@@ -212,7 +212,7 @@ class RegionCompiler {
     }
     if (graph.position[to]! <= graph.position[from]!) {
       e.leftBelow(1);
-      e.openIf();
+      e.openRare();
       e.exitTo(offset);
       e.close();
       e.branchTo('loop', to);
@@ -269,6 +269,18 @@ class RegionCompiler {
       this.checkTarget(target);
       e.drop(word + (op === 0xc2 ? insn.imm & 0xffff : 0));
       e.spend(count);
+      if (block.ending === 'return' && block.fallBlock >= 0) {
+        c.get(target);
+        e.pushRip(block.fall);
+        e.wordOp(OP.i32Ne, OP.i64Ne);
+        e.openRare();
+        c.get(target);
+        e.exitToStack();
+        e.close();
+        e.freeTemps();
+        this.go(x, block.fallBlock, block.fall);
+        return;
+      }
       c.get(target);
       e.exitToStack();
       return;
@@ -295,7 +307,7 @@ class RegionCompiler {
     const { e, region } = this;
     if (region.mode !== 64) return;
     e.c.get(target).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(target).op(OP.i64Ne);
-    e.openIf();
+    e.openRare();
     e.exitStep();
     e.close();
   }
@@ -351,7 +363,7 @@ class RegionCompiler {
       [[I64, I32, I32, I32], [I64]],
       [[I64, I64, I32, I32, I32], [I32]],
       [[I64, I64, I64, I32, I32], [I32]],
-      [[I32, I32], [I32]],
+      [[I32, I32, I64], [I32]],
       [[I32, I64, I64, I64], []],
       [[I32], [I32]],
       [[], []],
@@ -362,15 +374,27 @@ class RegionCompiler {
       types.byte(0x60).u32(parameters.length).raw(parameters).u32(results.length).raw(results);
     }
     out.section(1, types);
-    const imports = new WasmCode().u32(HELPERS.length + 2);
+    const imports = new WasmCode().u32(HELPERS.length + 3);
     const typeOfHelper = { read: 0, readW: 0, write: 1, writeV: 2, exec: 3, flags: 4, condition: 5, settle: 6 };
     for (const helper of HELPERS) imports.name('h').name(helper).byte(0).u32(typeOfHelper[helper]);
     imports.name('e').name('m').byte(2).byte(3).u32(1).u32(65536);
     imports.name('e').name('p').byte(3).byte(I32).byte(0);
+    // The table of regions.
+    imports.name('e').name('t').byte(1).byte(FUNCREF).byte(0).u32(1);
     out.section(2, imports);
-    out.section(3, new WasmCode().u32(1).u32(7));
+    out.section(3, new WasmCode().u32(1).u32(REGION_TYPE));
     out.section(7, new WasmCode().u32(1).name('r').byte(0).u32(HELPERS.length));
     const locals = e.locals();
+    if (e.c.hints.length) {
+      // Before the code section; offsets count from the function's local declarations.
+      const hints = new WasmCode().name('metadata.code.branch_hint').u32(1).u32(HELPERS.length).u32(e.c.hints.length);
+      for (const [offset, likely] of e.c.hints)
+        hints
+          .u32(locals.length + offset)
+          .u32(1)
+          .byte(likely);
+      out.section(0, hints);
+    }
     const body = new WasmCode()
       .u32(locals.length + e.c.length)
       .raw(locals.view())

@@ -2,7 +2,7 @@
  * What every translated instruction needs: guest registers in locals, lazy flags, guest memory through the TLB, ways out of the region. One
  * object emits one region; it is run twice, because what to load at the entry is known only at the end.
  */
-import { CPU_STATE_BASE, DIRTY_MAP_BASE, TLB_BASE } from '../../memory/layout.ts';
+import { CPU_STATE_BASE, DIRTY_MAP_BASE, JIT_LINKS_BASE, MAILBOX_BASE, TLB_BASE } from '../../memory/layout.ts';
 import {
   FLAG_ADC,
   FLAG_ADD,
@@ -18,7 +18,10 @@ import {
   FLAG_SHL,
   FLAG_SHR,
   FLAG_SUB,
+  LINK_COUNT,
+  LINK_TABLE_SIZE,
   SJ_CUT,
+  SJ_EPOCH,
   SJ_FLAG_A,
   SJ_FLAG_B,
   SJ_FLAG_C,
@@ -29,6 +32,7 @@ import {
 import {
   S_CR0,
   S_CR4,
+  S_EXIT,
   S_FEATURES,
   S_GPR,
   S_MXCSR,
@@ -49,6 +53,10 @@ export const HELPER = { read: 0, readW: 1, write: 2, writeV: 3, exec: 4, flags: 
 export const HELPERS = Object.keys(HELPER) as (keyof typeof HELPER)[];
 
 const S = CPU_STATE_BASE;
+/** MB_EXIT_REQUEST of core/memory/mailbox.ts: another thread wants run() to return. */
+const EXIT_REQUEST = MAILBOX_BASE + 4;
+/** Index of the type of region functions in a region module. */
+export const REGION_TYPE = 7;
 const USER_TABLES = 0x30000;
 const WRITE_TABLE = 0x10000;
 const RSP = 4;
@@ -130,6 +138,7 @@ export class Emitter {
   /** Before the second run. */
   restart(): void {
     this.c.length = 0;
+    this.c.hints.length = 0;
     this.temps = [];
     this.fallbacks.length = 0;
     this.flags = UNKNOWN;
@@ -654,9 +663,14 @@ export class Emitter {
     else if (kind !== 'other') this.c.op(OP.block, VOID);
   }
   /** An `if` whose condition is on the stack. */
-  openIf(type: number = VOID): void {
+  openIf(type: number = VOID, likely?: boolean): void {
     this.labels.push({ kind: 'other', block: -1 });
-    this.c.if(type);
+    if (likely === undefined) this.c.if(type);
+    else this.c.hintedIf(likely, type);
+  }
+  /** An `if` for what hardly ever happens. */
+  openRare(): void {
+    this.openIf(VOID, false);
   }
   close(): void {
     this.labels.pop();
@@ -771,7 +785,7 @@ export class Emitter {
           .op(OP.i32And)
           .i32(3)
           .op(OP.i32Ne, OP.i32Or);
-        this.openIf();
+        this.openRare();
         this.exitStep();
         this.close();
       }
@@ -845,7 +859,7 @@ export class Emitter {
   load(ea: number, width: Width): void {
     const { c } = this;
     const entry = this.probe(ea, width, this.tables);
-    c.if(this.typeOf(width));
+    c.hintedIf(true, this.typeOf(width));
     this.host(ea, entry, this.tables);
     this.plainLoad(width);
     c.else();
@@ -858,7 +872,7 @@ export class Emitter {
   loadV(ea: number): void {
     const { c } = this;
     const entry = this.probe(ea, 16, this.tables);
-    c.if(V128);
+    c.hintedIf(true, V128);
     this.host(ea, entry, this.tables);
     c.simdMemory(SIMD.load, 0);
     c.else();
@@ -905,7 +919,7 @@ export class Emitter {
     this.leftNow();
     c.call(HELPER.write);
     this.cut();
-    this.openIf();
+    this.openRare();
     this.exitAfter(after, target);
     this.close();
   }
@@ -921,7 +935,7 @@ export class Emitter {
     const table = this.tables + WRITE_TABLE;
     const entry = this.probe(ea, width, table);
     const host = this.temp(I32);
-    this.openIf();
+    this.openIf(VOID, true);
     this.host(ea, entry, table);
     c.tee(host).get(value);
     this.plainStore(width);
@@ -938,7 +952,7 @@ export class Emitter {
     const table = this.tables + WRITE_TABLE;
     const entry = this.probe(ea, 16, table);
     const host = this.temp(I32);
-    this.openIf();
+    this.openIf(VOID, true);
     this.host(ea, entry, table);
     c.tee(host).get(value).simdMemory(SIMD.store, 0);
     this.markDirty(host);
@@ -950,7 +964,7 @@ export class Emitter {
     this.leftNow();
     c.call(HELPER.writeV);
     this.cut();
-    this.openIf();
+    this.openRare();
     this.exitAfter(() => {});
     this.close();
     this.close();
@@ -966,7 +980,7 @@ export class Emitter {
     const host = this.temp(I32);
     const old = this.temp(this.typeOf(width));
     const entry = this.probe(ea, width, table);
-    c.if();
+    c.hintedIf(true);
     this.host(ea, entry, table);
     c.tee(host);
     this.plainLoad(width);
@@ -977,7 +991,7 @@ export class Emitter {
     c.set(old).end();
     const value = compute(old);
     c.get(host);
-    this.openIf();
+    this.openIf(VOID, true);
     c.get(host).get(value);
     this.plainStore(width);
     this.markDirty(host);
@@ -1057,7 +1071,7 @@ export class Emitter {
     this.storeRegisters(this.changedGpr & needed, 0);
     this.setRip(this.insn.at);
     this.callExec();
-    this.openIf();
+    this.openRare();
     this.exitAfter(() => {});
     this.close();
   }
@@ -1142,7 +1156,7 @@ export class Emitter {
       .i32(index * 64)
       .op(OP.i32Add);
     this.leftNow();
-    c.call(HELPER.exec);
+    c.get(PAGE64).call(HELPER.exec);
   }
 
   // ---- Frame ----------------------------------------------------------------------------------------------------------------------------------
@@ -1170,7 +1184,52 @@ export class Emitter {
     this.close();
     this.spill();
     this.storeRip();
+    this.followLink();
     c.get(LEFT).end();
+  }
+
+  /** At the very end: goes straight on to the region at the new address when it is known, and nothing wants attention. */
+  private followLink(): void {
+    const { c } = this;
+    const table = JIT_LINKS_BASE + ((this.mode === 64 ? 2 : 0) + this.user) * LINK_TABLE_SIZE;
+    const entry = this.temp(I32);
+    c.get(LEFT).i32(0).op(OP.i32GtS);
+    c.i32(0)
+      .memory(OP.i32Load, S + S_EXIT)
+      .i32(0)
+      .memory(OP.i32Load, EXIT_REQUEST)
+      .op(OP.i32Or);
+    c.i32(0)
+      .memory(OP.i32Load, S + SJ_STEP)
+      .op(OP.i32Or, OP.i32Eqz, OP.i32And)
+      .if();
+    c.get(RIP);
+    c.get(RIP);
+    this.wordConst(12);
+    this.wordOp(OP.i32ShrU, OP.i64ShrU);
+    this.wordOp(OP.i32Xor, OP.i64Xor);
+    this.fromWord();
+    c.i32(LINK_COUNT - 1)
+      .op(OP.i32And)
+      .i32(4)
+      .op(OP.i32Shl)
+      .tee(entry);
+    c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, table).get(RIP);
+    this.wordOp(OP.i32Eq, OP.i64Eq);
+    c.get(entry)
+      .memory(OP.i32Load, table + 8)
+      .i32(0)
+      .memory(OP.i32Load, S + SJ_EPOCH)
+      .op(OP.i32Eq, OP.i32And)
+      .if();
+    c.get(LEFT).get(RIP);
+    this.wordConst(-4096);
+    this.wordOp(OP.i32And, OP.i64And);
+    if (this.mode === 32) c.op(OP.i64ExtendI32U);
+    c.get(entry).memory(OP.i32Load, table + 12);
+    c.byte(OP.returnCallIndirect).u32(REGION_TYPE).u32(0);
+    c.end();
+    c.end();
   }
 
   private storeRip(): void {

@@ -538,7 +538,7 @@ function divide(e: Emitter, insn: Insn, width: Width, signed: boolean): void {
     if (signed && width === 4) c.get(d).i64(-1).op(OP.i64Eq).op(OP.i32Or);
   }
   // Divisors with a special case (0, and -1 whose quotient may overflow) and wide dividends are the interpreter's.
-  e.openIf();
+  e.openRare();
   e.exitStep();
   e.close();
   c.get(n)
@@ -556,7 +556,7 @@ function divide(e: Emitter, insn: Insn, width: Width, signed: boolean): void {
         .op(OP.i64ShrU)
         .i64(0)
         .op(OP.i64Ne);
-    e.openIf();
+    e.openRare();
     e.exitStep();
     e.close();
   }

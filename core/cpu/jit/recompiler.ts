@@ -215,7 +215,7 @@ export class Recompiler {
       });
       const instance = new WebAssembly.Instance(made.module, {
         h: this.imports,
-        e: { m: this.memory, p: new WebAssembly.Global({ value: 'i32' }, pool) },
+        e: { m: this.memory, t: this.table, p: new WebAssembly.Global({ value: 'i32' }, pool) },
       });
       const index = this.freeIndices.pop() ?? this.nextIndex++;
       this.table.set(index, instance.exports['r'] as () => void);

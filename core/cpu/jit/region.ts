@@ -1,11 +1,14 @@
 /**
- * Regions: the instructions reachable from one entry by direct jumps inside its page, as basic blocks with one entry. What can't be
- * decoded here, and every way out of the page, is an exit.
+ * Regions: the instructions reachable from one entry by direct jumps inside its page, as basic blocks with one entry, and small functions of the
+ * page that they call, copied in at each call. What can't be decoded here, and every way out of the page, is an exit.
  */
 import { type CodeMode, decodeInsn, type Insn } from './decode.ts';
 
 /** Most instructions of one region; a compile costs tens of microseconds each. */
 const MAX_INSTRUCTIONS = 400;
+/** Called functions are copied into the region of the caller: how deep, and while it has fewer instructions than this. */
+const MAX_INLINE_DEPTH = 3;
+const MAX_BEFORE_INLINE = 200;
 
 export type Ending =
   /** Control goes on at `fall` (another block, or an exit when there is none). */
@@ -14,8 +17,11 @@ export type Ending =
   | 'jump'
   /** Conditional jump: `target` or `fall`. */
   | 'branch'
-  /** Direct or indirect call, return, indirect jump: leaves the region unless the target of a direct call is in it. */
+  /** Direct call: goes to `target`, in the region when the called function is copied into it. */
   | 'call'
+  /** Return of a copied function: goes to `fall` when the address popped is the one that its call pushed, else out. */
+  | 'return'
+  /** Return, indirect call or jump: leaves the region. */
   | 'leave';
 
 export interface Block {
@@ -60,6 +66,27 @@ function endingOf(insn: Insn): Ending | undefined {
   return undefined;
 }
 
+/** One copy of a function in the region. */
+interface Frame {
+  depth: number;
+  /** Who called it and where it returns to; none for the region's own code. */
+  caller: Frame | undefined;
+  back: number;
+  leaders: Set<number>;
+  seen: Set<number>;
+  /** Copies made for its calls, by offset of the call. */
+  calls: Map<number, Frame>;
+}
+
+const newFrame = (caller: Frame | undefined, back: number): Frame => ({
+  depth: caller ? caller.depth + 1 : 0,
+  caller,
+  back,
+  leaders: new Set(),
+  seen: new Set(),
+  calls: new Map(),
+});
+
 /**
  * The region that starts at `entry` of `bytes` (one page), undefined when not even its first instruction can be translated. `translatable` says
  * which decoded instructions can.
@@ -74,64 +101,96 @@ export function findRegion(bytes: Uint8Array, entry: number, mode: CodeMode, tra
     return insn;
   };
   if (!at(entry)) return undefined;
-  const leaders = new Set<number>([entry]);
-  const seen = new Set<number>();
-  const work: number[] = [entry];
+  const root = newFrame(undefined, -1);
+  const frames: Frame[] = [root];
   let count = 0;
   const inside = (offset: number): boolean => offset >= 0 && offset < bytes.length;
-  for (let next = 0; next < work.length; next++) {
-    let offset = work[next]!;
-    while (!seen.has(offset)) {
+  // Callers before what they call, so that copies never crowd out the code itself.
+  const work: { frame: Frame; offset: number }[][] = Array.from({ length: MAX_INLINE_DEPTH + 1 }, () => []);
+  const begin = (frame: Frame, offset: number): void => {
+    frame.leaders.add(offset);
+    work[frame.depth]!.push({ frame, offset });
+  };
+  begin(root, entry);
+  for (;;) {
+    const item = work.find((list) => list.length > 0)?.shift();
+    if (!item) break;
+    const { frame } = item;
+    let { offset } = item;
+    while (!frame.seen.has(offset)) {
       const insn = at(offset);
       if (!insn || count >= MAX_INSTRUCTIONS) break;
-      seen.add(offset);
+      frame.seen.add(offset);
       count++;
       const ending = endingOf(insn);
-      if (ending === 'branch' || ending === 'jump' || ending === 'call') {
-        const target = insn.next + insn.imm;
-        // A call goes on here only when it is to the region's own entry: recursion.
-        if (inside(target) && (ending !== 'call' || target === entry) && at(target)) {
-          leaders.add(target);
-          work.push(target);
-        }
+      const target = insn.next + insn.imm;
+      if ((ending === 'branch' || ending === 'jump') && inside(target) && at(target)) begin(frame, target);
+      else if (
+        ending === 'call' &&
+        frame.depth < MAX_INLINE_DEPTH &&
+        count < MAX_BEFORE_INLINE &&
+        inside(target) &&
+        at(target) &&
+        inside(insn.next)
+      ) {
+        const copy = newFrame(frame, insn.next);
+        frames.push(copy);
+        frame.calls.set(offset, copy);
+        begin(copy, target);
+        if (at(insn.next)) begin(frame, insn.next);
       }
-      if (ending === 'branch') leaders.add(insn.next);
+      if (ending === 'branch') frame.leaders.add(insn.next);
       else if (ending) break;
       offset = insn.next;
       if (!inside(offset)) break;
     }
     // A walk that runs into known code splits it there.
-    if (seen.has(offset)) leaders.add(offset);
+    if (frame.seen.has(offset)) frame.leaders.add(offset);
   }
   const blocks: Block[] = [];
-  const numbers = new Map<number, number>();
-  for (const start of [entry, ...[...leaders].filter((l) => l !== entry).sort((a, b) => a - b)]) {
-    if (!seen.has(start)) continue;
-    const block: Block = { start, insns: [], ending: 'fall', fall: start, target: -1, fallBlock: -1, targetBlock: -1 };
-    let offset = start;
-    for (;;) {
-      const insn = seen.has(offset) ? insns.get(offset) : undefined;
-      if (!insn || (offset !== start && leaders.has(offset))) break;
-      block.insns.push(insn);
-      offset = insn.next;
-      const ending = endingOf(insn);
-      if (ending) {
-        block.ending = ending;
-        if (ending !== 'leave') block.target = insn.next + insn.imm;
-        break;
+  const numbers = new Map<Frame, Map<number, number>>();
+  const links: { block: Block; frame: Frame; call: Frame | undefined }[] = [];
+  for (const frame of frames) {
+    const own = new Map<number, number>();
+    numbers.set(frame, own);
+    const first = frame === root ? [entry] : [];
+    for (const start of [...first, ...[...frame.leaders].filter((l) => l !== first[0]).sort((a, b) => a - b)]) {
+      if (!frame.seen.has(start)) continue;
+      const block: Block = { start, insns: [], ending: 'fall', fall: start, target: NaN, fallBlock: -1, targetBlock: -1 };
+      let offset = start;
+      let call: Frame | undefined;
+      for (;;) {
+        const insn = frame.seen.has(offset) ? insns.get(offset) : undefined;
+        if (!insn || (offset !== start && frame.leaders.has(offset))) break;
+        block.insns.push(insn);
+        const ending = endingOf(insn);
+        if (ending) {
+          block.ending = ending;
+          if (ending === 'call') call = frame.calls.get(offset);
+          if (ending !== 'leave') block.target = insn.next + insn.imm;
+          else if (frame.caller && (insn.op === 0xc2 || insn.op === 0xc3)) block.ending = 'return';
+        }
+        offset = insn.next;
+        if (ending) break;
       }
+      block.fall = block.ending === 'return' ? frame.back : offset;
+      own.set(start, blocks.length);
+      blocks.push(block);
+      links.push({ block, frame, call });
     }
-    block.fall = offset;
-    numbers.set(start, blocks.length);
-    blocks.push(block);
   }
   let low = bytes.length;
   let high = 0;
-  for (const block of blocks) {
-    block.fallBlock = block.ending === 'fall' || block.ending === 'branch' ? (numbers.get(block.fall) ?? -1) : -1;
-    block.targetBlock = block.target >= 0 ? (numbers.get(block.target) ?? -1) : -1;
-    low = Math.min(low, block.start);
-    high = Math.max(high, block.fall);
+  for (const { block, frame, call } of links) {
+    const own = numbers.get(frame)!;
+    if (block.ending === 'fall' || block.ending === 'branch') block.fallBlock = own.get(block.fall) ?? -1;
+    else if (block.ending === 'return') block.fallBlock = numbers.get(frame.caller!)!.get(block.fall) ?? -1;
+    if (block.ending === 'branch' || block.ending === 'jump') block.targetBlock = own.get(block.target) ?? -1;
+    else if (block.ending === 'call' && call) block.targetBlock = numbers.get(call)!.get(block.target) ?? -1;
+    for (const insn of block.insns) {
+      low = Math.min(low, insn.at);
+      high = Math.max(high, insn.next);
+    }
   }
   return { mode, bytes, entry, blocks, low, high };
 }

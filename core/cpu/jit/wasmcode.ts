@@ -5,6 +5,7 @@ export const I64 = 0x7e;
 export const F32 = 0x7d;
 export const F64 = 0x7c;
 export const V128 = 0x7b;
+export const FUNCREF = 0x70;
 /** Block type of a block without a result. */
 export const VOID = 0x40;
 
@@ -23,6 +24,7 @@ export const OP = {
   return: 0x0f,
   call: 0x10,
   callIndirect: 0x11,
+  returnCallIndirect: 0x13,
   catchAll: 0x19,
   drop: 0x1a,
   select: 0x1b,
@@ -323,6 +325,8 @@ export const SIMD = {
 export class WasmCode {
   private bytes = new Uint8Array(1 << 14);
   length = 0;
+  /** Offsets of branch instructions and whether they are likely (WebAssembly branch hinting proposal). */
+  readonly hints: [offset: number, likely: number][] = [];
 
   private room(n: number): void {
     if (this.length + n <= this.bytes.length) return;
@@ -458,6 +462,11 @@ export class WasmCode {
   }
   if(type: number = VOID): this {
     return this.op(OP.if, type);
+  }
+  /** An `if` that is nearly always, or hardly ever, taken. */
+  hintedIf(likely: boolean, type: number = VOID): this {
+    this.hints.push([this.length, likely ? 1 : 0]);
+    return this.if(type);
   }
   else(): this {
     return this.byte(OP.else);

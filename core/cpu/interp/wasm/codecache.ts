@@ -11,12 +11,13 @@
  * Dropping a page overwrites its records with HANDLER_STALE, so that a run of records that is being executed stops at the next one, and
  * links inside the page (they never leave it) die with it.
  */
-import { CODE_MAP_BASE, CPU_STATE_BASE, DECODE_CACHE_BASE, DECODE_CACHE_SIZE, JIT_POOL_SIZE } from '../../../memory/layout';
+import { CODE_MAP_BASE, CPU_STATE_BASE, DECODE_CACHE_BASE, DECODE_CACHE_SIZE, JIT_LINKS_SIZE, JIT_POOL_SIZE } from '../../../memory/layout';
 import { HANDLER_STALE } from './generated/tables';
 import { jitWritten } from './imports';
 import { CODE_JIT } from './jit';
 import { REC_HANDLER, REC_LENGTH, REC_SIZE } from './record';
 import { Run } from './runstate';
+import { jitUnlink } from './jitlinks';
 import { SY_TLB_CUR, SY_TLB_GEN } from './sysstate';
 import { TLB_USER, tlbProtectCode } from './tlb';
 
@@ -33,7 +34,7 @@ const TARGETS: usize = SLOTS + 0x4000;
 const TARGET_COUNT: u32 = 8192;
 const TARGETS64: usize = TARGETS + 0x2_0000;
 const CHUNKS: usize = TARGETS64 + 0x4_0000;
-const CHUNKS_END: usize = DECODE_CACHE_BASE + DECODE_CACHE_SIZE - JIT_POOL_SIZE - 0x1000;
+const CHUNKS_END: usize = DECODE_CACHE_BASE + DECODE_CACHE_SIZE - JIT_POOL_SIZE - JIT_LINKS_SIZE - 0x1000;
 
 const SLOT_KEY: usize = 0;
 const SLOT_FIRST: usize = 4;
@@ -69,6 +70,7 @@ function indexAt(slot: u32, offset: u32): usize {
 export function clearCache(): void {
   for (let slot: u32 = 0; slot < usedSlots; slot++) if (load<u32>(slotAt(slot)) != NO_KEY) dropSlot(slot);
   dropGeneration++;
+  jitUnlink();
 }
 
 /** Value that a branch target entry must carry to be valid now. */
@@ -151,6 +153,7 @@ function dropSlot(slot: u32): void {
   store<u32>(at, 0, SLOT_FIRST);
   if (load<u64>(directoryAt(key & ~3)) == 0) forgetCode(key >>> MODE_BITS);
   dropGeneration++;
+  jitUnlink();
 }
 
 /** Slot of the page that holds byte `host`, made when there is none. */

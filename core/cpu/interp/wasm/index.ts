@@ -13,13 +13,14 @@ import { exec } from './generated/dispatch';
 import { exec64 } from './generated/dispatch64';
 import { jitCollect } from './imports';
 import { sampleHot } from './jit';
+import { jitUnlink } from './jitlinks';
 import { SJ_CUT, SJ_EXACT, SJ_LEFT, SJ_PIECE, SJ_READY } from './jitoffsets';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
 import { hostArm, hostBreak, hostHoldsInterrupts, hostStopped, hostTakeReplay } from './hostdebug';
 import { SF_FLAT_R, SF_FLAT_W } from './mem';
 import { EXACT_SLACK, MODE_32, MODE_64, MODE_FLAT, Run } from './runstate';
 import {
-  EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
+  EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
   S_NMI_PENDING, S_RIP, S_SEG, S_STACK32, S_ZERO,
 } from './stateoffsets';
 import { SY_DEBUG_ACTIVE } from './sysstate';
@@ -162,6 +163,14 @@ function loop(): i32 {
 function currentMode(): u32 {
   const code = load<u32>(S, S_CODE_MODE);
   if (code == MODE_64) return code;
+  const base = load<u32>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
+  const limit = load<u32>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_LIMIT);
+  if (base != Run.codeBase || limit != Run.codeLimit) {
+    // Links between regions know addresses without segment and limit.
+    Run.codeBase = base;
+    Run.codeLimit = limit;
+    jitUnlink();
+  }
   const flags =
     load<u32>(S, S_SEG + SEG_DS * SEG_STRIDE + SEG_FLAGS) &
     load<u32>(S, S_SEG + SEG_ES * SEG_STRIDE + SEG_FLAGS) &

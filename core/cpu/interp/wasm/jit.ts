@@ -6,13 +6,14 @@ import { CODE_MAP_BASE, CPU_STATE_BASE } from '../../../memory/layout';
 import * as A from './alu';
 import * as L from './alu64';
 import { attention, countBefore, enter, nextEip, setRip, thisEip } from './branch';
-import { enter64, nextRip, pageRip, setRip64, thisRip } from './branch64';
+import { enter64, nextRip, pageRip, setPageRip, setRip64, thisRip } from './branch64';
 import { recordAt, slotIfAny, setRecordAt } from './codecache';
 import { exec } from './generated/dispatch';
 import { exec64 } from './generated/dispatch64';
 import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
 import { getCF, getLess, getOF, getPF, getSF, getZF, setArith, setCF } from './flags';
 import { jitHot } from './imports';
+import { jitLink, jitUnlink } from './jitlinks';
 import * as J from './jitoffsets';
 import { decodeInto } from './decode';
 import { probeWrite, readForWriteSlow, readSlow, tlbTable, writeSlow } from './mem';
@@ -65,17 +66,21 @@ export function enterJit(first: usize): usize {
   Run.rec = 0;
   let rec = first;
   if (Run.countdown <= 0 || attention()) return 0;
+  const user: u32 = tlbTable() == TLB_USER ? 1 : 0;
   while (true) {
     if (!runRegion(<u32>load<u16>(rec, REC_OPCODE), <u64>Run.pageEip)) {
       jitSettle();
       return 0;
     }
     // A fault of the fetch settles the flags by itself.
-    rec = enter(<u32>load<u64>(S, S_RIP));
+    const eip = load<u64>(S, S_RIP);
+    rec = enter(<u32>eip);
     if (!rec || load<u16>(rec, REC_HANDLER) != HANDLER_JIT) {
       jitSettle();
       return rec;
     }
+    // A region takes its page for aligned.
+    if (!(Run.pageEip & 0xfff)) jitLink(eip, 0, user, <u32>load<u16>(rec, REC_OPCODE));
   }
 }
 
@@ -87,16 +92,19 @@ export function enterJit64(first: usize): usize {
   Run.rec = 0;
   let rec = first;
   if (Run.countdown <= 0 || attention()) return 0;
+  const user: u32 = tlbTable() == TLB_USER ? 1 : 0;
   while (true) {
     if (!runRegion(<u32>load<u16>(rec, REC_OPCODE), pageRip())) {
       jitSettle();
       return 0;
     }
-    rec = enter64(load<u64>(S, S_RIP));
+    const rip64 = load<u64>(S, S_RIP);
+    rec = enter64(rip64);
     if (!rec || load<u16>(rec, REC_HANDLER) != HANDLER_JIT) {
       jitSettle();
       return rec;
     }
+    jitLink(rip64, 1, user, <u32>load<u16>(rec, REC_OPCODE));
   }
 }
 
@@ -153,16 +161,18 @@ export function jitWriteV(lin: u64, low: u64, high: u64, user: i32, left: i32): 
  * Executes the one record at `rec` (made by jitDecode) through the interpreter. 0: go on in the region; otherwise it must be left, and S_RIP
  * says where to go on. The state is in memory before and after.
  */
-export function jitExec(rec: usize, left: i32): i32 {
+export function jitExec(rec: usize, left: i32, page: u64): i32 {
   Run.region = false;
   Run.countdown = left;
   Run.start = rec;
   const before = Run.regionsDropped;
   let next: u64;
   if (Run.mode == MODE_64) {
+    setPageRip(page);
     next = nextRip(rec);
     exec64(rec);
   } else {
+    Run.pageEip = <u32>page;
     next = <u64>nextEip(rec);
     exec(rec);
   }
@@ -324,6 +334,7 @@ export function jitInstall(host: u32, mode: u32, index: u32): u32 {
 /** Undoes it: the record will be decoded anew. */
 export function jitUninstall(host: u32, mode: u32, index: u32): void {
   Run.regionsDropped++;
+  jitUnlink();
   const slot = slotIfAny(host, mode);
   if (slot < 0) return;
   const rec = recordAt(<u32>slot, host & 0xfff);

@@ -24,6 +24,15 @@ export const SJ_ENTRIES = 0x1440;
 export const SJ_INSTRUCTIONS = 0x1448;
 export const SJ_STEPS = 0x1450;
 
+/** u32: counts everything that may change which code an address means; links made before are not followed. */
+export const SJ_EPOCH = 0x143c;
+/**
+ * Links: for each of (mode, privilege) a direct-mapped table in JIT_LINKS_BASE of LINK_COUNT entries of 16 bytes,
+ *   +0 u64 instruction pointer, +8 u32 SJ_EPOCH when it was made, +12 u32 function of the region there.
+ */
+export const LINK_COUNT = 4096;
+export const LINK_TABLE_SIZE = 0x10000;
+
 /** Lazy flag forms: FLAG_* + log2 of the operand size in bytes. `a`, `b`, `c` as below, zero-extended. */
 /** The canonical form of flags.ts, in memory. */
 export const FLAG_MEMORY = 0;

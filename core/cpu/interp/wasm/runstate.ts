@@ -24,6 +24,9 @@ export class Run {
   static later: i32 = 0;
   /** A region stopped before an instruction that the interpreter has to execute. */
   static mustStep: bool = false;
+  /** Base and limit of the 32-bit code segment that ran last. */
+  static codeBase: u32 = 0;
+  static codeLimit: u32 = 0;
   /** Counts dropped regions: the one that runs may be among them. */
   static regionsDropped: u32 = 0;
 }
