@@ -8,8 +8,10 @@ import { INSTRUCTIONS, type Instruction } from '../../../core/cpu/x86/table.ts';
 export const DATA = 0x208000;
 export const CODE = 0x210000;
 export const GS_BASE = 0x206000;
+/** Memory ends here: the page above faults. */
+export const EDGE = 0x400000;
 export const CODE_SIZE = 96;
-/** Bytes of data around DATA that start out random and are compared. */
+/** Half of the bytes of data that start out random and are compared. */
 export const WINDOW = 256;
 
 const CF = 1;
@@ -37,6 +39,8 @@ export interface LongCase {
   ends: number[];
   gpr: bigint[];
   flags: number;
+  /** First address of `data`. */
+  window: number;
   data: Uint8Array;
   /** Flags that mean nothing at the end. */
   undefinedFlags: number;
@@ -128,7 +132,7 @@ function implicit(row: Instruction): number[] {
  * Encodes `row`. Registers in `reserved` are neither operands nor parts of an address, except that an address may be made of `base` alone when
  * it is given.
  */
-function encode(row: Instruction, next: Next, reserved: number[], base?: number): Encoded | undefined {
+function encode(row: Instruction, next: Next, reserved: number[], base?: number, center = DATA): Encoded | undefined {
   const operands = row.operands;
   const byte = operands.some((o) => /^(Eb|Gb|ab|Ob|Zb|b)$/.test(o)) && !/^mov[zs]x$/.test(row.mnemonic);
   const wide = (next() & 3) < 2 || row.mnemonic === 'movsxd';
@@ -168,13 +172,13 @@ function encode(row: Instruction, next: Next, reserved: number[], base?: number)
       const busy = [...implicit(row), ...forbidden, ...(row.extension < 0 && !regByte ? [reg] : []), ...(regByte ? [reg, reg & 3] : [])];
       const free = [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14].filter((r) => !busy.includes(r));
       const segment = (next() & 7) === 0;
-      const origin = BigInt(segment ? DATA - GS_BASE : DATA);
+      const origin = BigInt(segment ? center - GS_BASE : center);
       if (segment) prefixes.push(0x65);
       const shortAddress = (next() & 15) === 0;
       if (shortAddress) prefixes.push(0x67);
       const junk = shortAddress ? BigInt(next() & 3) << 32n : 0n;
       // Aligned for CMPXCHG16B.
-      const spot = ((BigInt(next()) & 31n) * BigInt(align)) % 96n;
+      const spot = ((BigInt(next()) & 31n) * BigInt(align)) % (center === DATA ? 96n : 16n);
       const kind = base === undefined ? next() % 6 : 0;
       if (locked) prefixes.push(0xf0);
       const field = (reg & 7) << 3;
@@ -249,7 +253,7 @@ function encode(row: Instruction, next: Next, reserved: number[], base?: number)
     else if (operand === 'Iv') bytes = size / 8;
     else if (/^O/.test(operand)) {
       memory = true;
-      tail.push(...bytesOf(BigInt(DATA + (next() & 63)), 8));
+      tail.push(...bytesOf(BigInt(center + (next() & (center === DATA ? 63 : 15))), 8));
     }
     if (bytes) {
       immediate = value(next);
@@ -262,12 +266,12 @@ function encode(row: Instruction, next: Next, reserved: number[], base?: number)
 }
 
 /** RIP-relative displacements, known only where the instruction lies. */
-function place(e: Encoded, row: Instruction, offset: number): void {
+function place(e: Encoded, row: Instruction, offset: number, center = DATA): void {
   const spot = e.fixed.get(-1);
   if (spot === undefined) return;
   e.fixed.delete(-1);
   const modrm = e.code.length - 5 - immediateBytes(row, e.size);
-  const displacement = BigInt(DATA) + spot - BigInt(CODE + offset + e.code.length);
+  const displacement = BigInt(center) + spot - BigInt(CODE + offset + e.code.length);
   bytesOf(BigInt.asUintN(32, displacement), 4).forEach((b, i) => {
     e.code[modrm + 1 + i] = b;
   });
@@ -334,12 +338,13 @@ function randomData(next: Next): Uint8Array {
   return Uint8Array.from({ length: 2 * WINDOW }, () => (next() & 1 ? next() & 255 : [0, 255, 128, 127][next() & 3]!));
 }
 
-/** One instruction. */
-export function singleCase(rows: readonly Instruction[], next: Next): LongCase | undefined {
+/** One instruction; `edge`: with a memory operand where memory ends. */
+export function singleCase(rows: readonly Instruction[], next: Next, edge = false): LongCase | undefined {
   const row = rows[next() % rows.length]!;
-  const e = encode(row, next, []);
-  if (!e) return undefined;
-  place(e, row, 0);
+  const center = edge ? EDGE - 16 : DATA;
+  const e = encode(row, next, [], undefined, center);
+  if (!e || (edge && !e.memory)) return undefined;
+  place(e, row, 0, center);
   const gpr = Array.from({ length: 16 }, () => value(next));
   gpr[RSP] = BigInt(DATA + 0x40);
   // Let some divisions succeed, and some bit offsets hit.
@@ -361,6 +366,7 @@ export function singleCase(rows: readonly Instruction[], next: Next): LongCase |
     ends: [e.code.length],
     gpr,
     flags: 0x202 | (next() & ARITHMETIC),
+    window: edge ? EDGE - 2 * WINDOW : DATA - WINDOW,
     data: randomData(next),
     undefinedFlags: undefinedFlags(row, e.size, count),
     undefinedResult: (/^sh[lr]d$/.test(row.mnemonic) && e.size === 16 && masked > 16) || (scansZero && e.size === 32),
@@ -417,6 +423,7 @@ export function runCase(rows: readonly Instruction[], next: Next): LongCase {
     ends,
     gpr,
     flags: 0x202 | (next() & ARITHMETIC),
+    window: DATA - WINDOW,
     data: randomData(next),
     undefinedFlags: unknown,
     undefinedResult: false,
@@ -424,9 +431,11 @@ export function runCase(rows: readonly Instruction[], next: Next): LongCase {
 }
 
 /** Stack instructions, branches and string instructions: what needs memory or targets set up. */
-export function specialCase(next: Next): LongCase {
+export function specialCase(next: Next, edge = false): LongCase {
   const gpr = Array.from({ length: 16 }, () => value(next));
-  gpr[RSP] = BigInt(DATA + 0x40 + (next() & 15));
+  // The stack, and the strings, end where memory ends.
+  gpr[RSP] = BigInt(edge ? EDGE - 12 + (next() & 31) : DATA + 0x40 + (next() & 15));
+  const window = edge ? EDGE - 2 * WINDOW : DATA - WINDOW;
   const data = randomData(next);
   const flags = 0x202 | (next() & ARITHMETIC);
   const done = (what: string, code: number[], ends: number[] = [code.length], set: LongCase | object = {}): LongCase => ({
@@ -435,6 +444,7 @@ export function specialCase(next: Next): LongCase {
     ends,
     gpr,
     flags,
+    window,
     data,
     undefinedFlags: 0,
     undefinedResult: false,
@@ -443,9 +453,12 @@ export function specialCase(next: Next): LongCase {
   const narrow = (next() & 3) === 0 ? [0x66] : [];
   const r = next() & 15;
   const rex = [0x40 | (next() & 8) | (r >> 3)];
-  const store64 = (at: number, v: bigint): void => data.set(bytesOf(BigInt.asUintN(64, v), 8), at - DATA + WINDOW);
+  const store64 = (at: number, v: bigint): void => data.set(bytesOf(BigInt.asUintN(64, v), 8), at - window);
   const sp = Number(gpr[RSP]);
-  switch (next() % 14) {
+  const kind = next() % 14;
+  // These keep what they need in DATA.
+  if (edge && [5, 8, 9, 12].includes(kind)) return specialCase(next, edge);
+  switch (kind) {
     case 0:
       return done('push r', [...narrow, ...rex, 0x50 | (r & 7)]);
     case 1:
@@ -466,15 +479,15 @@ export function specialCase(next: Next): LongCase {
     case 5: {
       // POPF: arithmetic flags and DF only.
       const image = (next() & (ARITHMETIC | DF)) | 0x202;
-      data.set(bytesOf(BigInt(image), 8), sp - DATA + WINDOW);
+      store64(sp, BigInt(image));
       return done('popf', [...narrow, 0x9d]);
     }
     case 6: {
-      gpr[5] = BigInt(DATA + 0x80 + (next() & 31));
+      gpr[5] = BigInt(edge ? EDGE - 8 + (next() & 31) : DATA + 0x80 + (next() & 31));
       return done('enter', [...narrow, 0xc8, next() & 31, 0, next() % 5]);
     }
     case 7:
-      gpr[5] = BigInt(DATA + (next() & 63));
+      gpr[5] = BigInt(edge ? EDGE - 12 + (next() & 15) : DATA + (next() & 63));
       return done('leave', [...narrow, 0xc9]);
     case 8: {
       // call over the end and back: the return address is used.
@@ -540,10 +553,12 @@ export function specialCase(next: Next): LongCase {
       const opcode = [0xa4, 0xa6, 0xaa, 0xac, 0xae][next() % 5]! | (next() & 1);
       const repeat = next() & 1 ? [next() & 1 ? 0xf3 : 0xf2] : [];
       const short = (next() & 7) === 0 ? [0x67] : [];
-      const junk = short.length ? BigInt(next() & 1) << 40n : 0n;
+      // Processors differ in whether a fault at the first element clears the upper halves.
+      const junk = short.length && !edge ? BigInt(next() & 1) << 40n : 0n;
       const segment = (next() & 7) === 0;
-      gpr[RSI] = BigInt(DATA + (next() & 63)) - (segment ? BigInt(GS_BASE) : 0n) + junk;
-      gpr[RDI] = BigInt(DATA + (next() & 63)) + junk;
+      const low = edge ? EDGE - 48 : DATA;
+      gpr[RSI] = BigInt(low + (next() & 63)) - (segment ? BigInt(GS_BASE) : 0n) + junk;
+      gpr[RDI] = BigInt(low + (next() & 63)) + junk;
       gpr[RCX] = BigInt(next() % 12);
       // Processors differ in whether a count of 0 clears the upper half.
       if (gpr[RCX]) gpr[RCX] = gpr[RCX]! + junk;

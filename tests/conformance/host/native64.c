@@ -1,9 +1,10 @@
 /*
  * Executes short pieces of code on the host processor with every general register set, RSP too: reads `struct record`s on standard input, writes
- * them back with the state at the end (long.ts has the other side). x86-64 Linux with gcc only, not position-independent.
+ * them back with the state at the end (long.ts has the other side). x86-64 Linux with gcc only, not position-independent,
+ * and linked away from the pages used here: the one below EDGE is there, the one above is not.
  *
- * The code ends where one of `ends` lies, offsets at which a jump to the end is put. Its operands must lie in the DATA page, or be reached with
- * the base of GS, which is GS_BASE.
+ * The code ends where one of `ends` lies, offsets at which a jump to the end is put. Its operands must lie near `window`, or be reached with the
+ * base of GS, which is GS_BASE.
  */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 #define DATA_PAGES 0x200000
-#define DATA 0x208000
+#define EDGE 0x400000
 #define CODE 0x210000
 #define GS_BASE 0x206000
 #define WORK "0x218000"
@@ -28,8 +29,9 @@ struct record {
   uint8_t ends[4]; /* 0: none */
   uint32_t end;    /* result: number of the end reached, 255 after a fault */
   uint64_t flags;
+  uint64_t window;
   uint64_t gpr[16];
-  uint8_t data[512]; /* from DATA - 256 */
+  uint8_t data[512]; /* from `window` on */
 };
 
 /* At WORK: u64 gpr[16], flags, rsp of the host, end; then the addresses of the stubs. */
@@ -73,6 +75,8 @@ static void handler(int number, siginfo_t *info, void *context) {
 int main(void) {
   uint8_t *pages = mmap((void *)DATA_PAGES, 0x20000, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
   if (pages != (void *)DATA_PAGES) return 2;
+  uint8_t *last = mmap((void *)(EDGE - 4096), 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (last != (void *)(EDGE - 4096)) return 2;
   stack_t alternate = {.ss_sp = mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), .ss_size = 65536};
   sigaltstack(&alternate, 0);
   struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_ONSTACK | SA_NODEFER | SA_SIGINFO};
@@ -86,9 +90,10 @@ int main(void) {
   while (fread(&r, sizeof r, 1, stdin) == 1) {
     uint8_t *code = (uint8_t *)CODE;
     memset(pages, 0, 0x10000);
+    memset(last, 0, 4096);
     memset(code, 0xcc, 512);
     memcpy(code, r.code, sizeof r.code);
-    memcpy((uint8_t *)DATA - 256, r.data, sizeof r.data);
+    memcpy((uint8_t *)r.window, r.data, sizeof r.data);
     for (int i = 0; i < 4; i++) {
       if (!r.ends[i]) continue;
       /* jmp [stub] */
@@ -105,7 +110,7 @@ int main(void) {
     memcpy(r.gpr, work, sizeof r.gpr);
     r.flags = work[16];
     r.end = number ? 255 : (uint8_t)work[18];
-    memcpy(r.data, (uint8_t *)DATA - 256, sizeof r.data);
+    memcpy(r.data, (uint8_t *)r.window, sizeof r.data);
     fwrite(&r, sizeof r, 1, stdout);
   }
   return 0;

@@ -497,3 +497,43 @@ describe('instructions that 64-bit mode lacks or changed', () => {
     expect(run([0xc7, 0x05, 1, 0, 0, 0, ...le(7, 4), 0xb8, 1, 0, 0, 0]).s.gpr[RAX]).toBe(7n);
   });
 });
+
+describe('alignment checks', () => {
+  const AC = 17;
+  /** CPL 3 with CR0.AM and EFLAGS.AC; the pages are the user's. */
+  const user = (code: number[], registers: Registers, flags = 0x40002n): number => {
+    const t = prepare(registers);
+    for (const entry of [0x9000, 0xa000, 0xb000, 0xb008]) t.ram[entry]! |= 4;
+    t.patch((s) => {
+      s.rflags = flags;
+      s.cr0 |= 0x40000n;
+      s.segments.cs = { ...s.segments.cs, selector: 0x1b, attributes: 0xa0fb };
+      for (const name of ['ss', 'ds', 'es'] as const) s.segments[name] = { ...s.segments[name], selector: 0x23, attributes: 0xc0f3 };
+      s.segments.tr = { selector: 0x28, base: 0x1000n, limit: 0x67, attributes: 0x8b };
+    });
+    t.put(0x1004, ...le(0x7000, 8));
+    // HLT faults at CPL 3: UD2 ends the code.
+    t.put(CODE, ...code, 0x0f, 0x0b);
+    return TestCpu.vectorOf(t.untilHalt());
+  };
+
+  it('raise #AC for misaligned accesses of the user, after aligned ones too', () => {
+    // mov eax, [rbx]; mov eax, [rbx + 1]
+    expect(user([0x8b, 0x03], { [RBX]: DATA })).toBe(UD);
+    expect(user([0x8b, 0x03, 0x8b, 0x43, 1], { [RBX]: DATA })).toBe(AC);
+    expect(user([0x48, 0x89, 0x43, 4], { [RBX]: DATA })).toBe(AC);
+    expect(user([0x8a, 0x43, 1], { [RBX]: DATA })).toBe(UD);
+    // push; rep movsq
+    expect(user([0x50], { [RSP]: 0x7ffc })).toBe(AC);
+    expect(user([0xf3, 0x48, 0xa5], { [RSI]: DATA + 4, [RDI]: DATA + 0x100, [RCX]: 3 })).toBe(AC);
+  });
+
+  it('stay away without EFLAGS.AC', () => {
+    expect(user([0x8b, 0x43, 1], { [RBX]: DATA }, 2n)).toBe(UD);
+  });
+
+  it('begin when POPF sets AC, whatever was in the TLB', () => {
+    // mov eax, [rbx + 1]; push 0x40002; popf; mov eax, [rbx + 1]
+    expect(user([0x8b, 0x43, 1, 0x68, ...le(0x40002, 4), 0x9d, 0x8b, 0x43, 1], { [RBX]: DATA }, 2n)).toBe(AC);
+  });
+});

@@ -54,6 +54,16 @@ function nonCanonical(lin: u64): void {
   raiseFaultErr(stack || operand ? VEC_SS : VEC_GP, 0);
 }
 
+/**
+ * Accesses through the tables are checked for alignment in 64-bit mode: the user's, while #AC is on. Nothing is entered in the user tables then
+ * (updateAlignCheck() has emptied them), so that each access comes by. Other modes check in segLinear().
+ */
+// @ts-ignore: decorator
+@inline
+function aligns(table: usize): bool {
+  return load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK) != 0 && table == TLB_USER && load<u32>(CPU_STATE_BASE + S_CODE_MODE) == 2;
+}
+
 /** translate() result for a write to ROM. */
 const HOST_DROPPED: usize = 1;
 
@@ -77,7 +87,7 @@ function translate(table: usize, lin: u64, access: u32): usize {
   const entry = physEntry(pa);
   physAddress = pa;
   const host: usize = (entry & 0xfffff000) | (<usize>pa & 0xfff);
-  const watched = load<u32>(CPU_STATE_BASE + SY_WATCH) != 0 && watchPage(lin);
+  const watched = (load<u32>(CPU_STATE_BASE + SY_WATCH) != 0 && watchPage(lin)) || aligns(table);
   const writable = walkWritable && (entry & PM_WRITE) != 0 && !load<u8>(CODE_MAP_BASE + (host >> 12));
   if (access == ACCESS_WRITE) {
     if (!(entry & PM_WRITE)) return entry & PM_ROM ? HOST_DROPPED : 0;
@@ -133,6 +143,7 @@ function mmioPiece(pa: u64, left: u32): u32 {
 
 export function readSlow(table: usize, address: u64, size: u32): u64 {
   const lin = address & linearMask();
+  if (aligns(table) && lin & (size - 1)) alignmentFault(lin);
   const first: u32 = 4096 - (<u32>lin & 0xfff);
   if (first < size) return readCross(table, lin, size, first);
   const host = translate(table, lin, ACCESS_READ);
@@ -175,6 +186,7 @@ export function readForWriteSlow(table: usize, address: u64, size: u32): u64 {
 
 export function writeSlow(table: usize, address: u64, value: u64, size: u32): void {
   const lin = address & linearMask();
+  if (aligns(table) && lin & (size - 1)) alignmentFault(lin);
   const first: u32 = 4096 - (<u32>lin & 0xfff);
   if (first < size) {
     writeCross(table, lin, value, size, first);

@@ -34,7 +34,7 @@ import {
   VEC_SS,
 } from './stateoffsets';
 import { CR0_AM, CR0_PE, EFER_LMA, FL_AC, FL_VM, SY_ALIGN_CHECK, SY_LINEAR_MASK, SY_TLB_CUR } from './sysstate';
-import { TLB_SUP, TLB_USER } from './tlb';
+import { TLB_SUP, TLB_USER, tlbFlushAll } from './tlb';
 
 /** Attribute bits (descriptor bits 40..47 in 0..7, 52..55 in 12..15). */
 export const ATTR_ACCESSED: u32 = 1;
@@ -271,6 +271,8 @@ export function updateAlignCheck(): void {
   if (on != load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) {
     store<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK, on);
     updateAllSegFlags();
+    // 64-bit mode checks what misses the TLB (mem.ts).
+    if (on && longMode()) tlbFlushAll();
   }
 }
 

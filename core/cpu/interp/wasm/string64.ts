@@ -15,6 +15,7 @@ import { REC_ADDRESS64, REC_SEG, REC_SIZES } from './record';
 import { Run } from './runstate';
 import { gpr16, gpr32, gpr64, setGpr32, setGpr64 } from './state';
 import { SEG_BASE, SEG_FS, SEG_STRIDE, S_GPR, S_SEG } from './stateoffsets';
+import { SY_ALIGN_CHECK } from './sysstate';
 import { COUNT_ELEMENT, COUNT_PORT, COUNT_STRETCH, goesOn, interrupted, repeated, STRETCH_MAX, stretchLimit } from './string';
 
 const RCX = 1;
@@ -88,6 +89,8 @@ function step(r: i32, by: u64, wide: bool): void {
 // @ts-ignore: decorator
 @inline
 function limit(rec: usize, count: u64): u32 {
+  // Each element is checked.
+  if (load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) return 1;
   return stretchLimit(rec, <u32>min<u64>(count, STRETCH_MAX));
 }
 
