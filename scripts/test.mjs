@@ -21,8 +21,9 @@ function check(name, command, args) {
   console.log(`${ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - at) / 1000).toFixed(1)} s)`);
 }
 
-function vitest(projects) {
-  const report = path.join(root, 'out', `vitest-${projects[0]}.json`);
+/** Runs projects, or only `paths` of them, with more environment. */
+function vitest(projects, { name = projects[0], paths = [], env = {} } = {}) {
+  const report = path.join(root, 'out', `vitest-${name}.json`);
   mkdirSync(path.dirname(report), { recursive: true });
   rmSync(report, { force: true });
   spawnSync(
@@ -30,12 +31,13 @@ function vitest(projects) {
     [
       bin('vitest', 'vitest.mjs'),
       'run',
+      ...paths,
       ...projects.flatMap((project) => ['--project', project]),
       '--reporter=default',
       '--reporter=json',
       `--outputFile.json=${report}`,
     ],
-    { cwd: root, stdio: 'inherit', env: childEnv({ CI: 'true' }) },
+    { cwd: root, stdio: 'inherit', env: childEnv({ CI: 'true', ...env }) },
   );
   if (!existsSync(report)) {
     counts.failed++;
@@ -68,6 +70,9 @@ const stages = {
   },
   unit: () => vitest(['core', 'renderer']),
   conformance: () => vitest(['conformance']),
+  /** The same on the recompiler, which compiles everything as soon as it runs. */
+  recompiler: () =>
+    vitest(['conformance', 'core'], { name: 'recompiler', paths: ['tests/conformance', 'core/cpu'], env: { HYPERVUE_ACCEL: 'jit' } }),
   guests: () => vitest(['guests']),
   e2e: () => vitest(['e2e']),
 };

@@ -42,6 +42,7 @@ export interface RunOptions {
   screen?: boolean;
   screenshot?: string;
   cpu: CpuModel;
+  accel: 'jit' | 'interp';
   cpuState?: boolean;
   quiet?: boolean;
   firmware?: string;
@@ -97,7 +98,7 @@ function runConfig(options: RunOptions): VmConfig {
     id: '00000000-0000-4000-8000-000000000001',
     name: 'run',
     createdAt: new Date().toISOString(),
-    cpu: { model: options.cpu },
+    cpu: { model: options.cpu, accel: options.accel },
     memoryMiB: options.memory,
     boot: {
       order: options.floppy ? ['floppy', 'cdrom', 'disk'] : options.cdrom ? ['cdrom', 'disk', 'floppy'] : ['disk', 'cdrom', 'floppy'],
@@ -292,6 +293,7 @@ export function addRunCommand(program: Command): void {
     .description('boot one machine without a library: serial output on standard output, for tests and scripts')
     .option('-m, --memory <MiB>', 'guest RAM', number, 256)
     .addOption(new Option('--cpu <model>', 'processor').choices(cpuModels).default(defaultCpuModel))
+    .addOption(new Option('--accel <kind>', 'jit compiles hot code, interp only interprets').choices(['jit', 'interp']).default('jit'))
     .option('--cdrom <iso>', 'CD image')
     .option('--floppy <image>', 'floppy image')
     .option('--disk <image>', 'raw disk image; may be repeated', collect, [])
