@@ -6,4 +6,4 @@ export const cpuModels = ['i686', 'x86-64', 'x86-64-v2', 'x86-64-v3'] as const;
 export type CpuModel = (typeof cpuModels)[number];
 
 /** What new machines get. */
-export const defaultCpuModel: CpuModel = 'x86-64-v2';
+export const defaultCpuModel: CpuModel = 'x86-64-v3';
