@@ -28,6 +28,8 @@ export interface RerunOptions {
   record?: boolean;
   /** Inputs of a recording; others are ignored. */
   replay?: readonly TimedInput<InputMessage>[];
+  /** Recompile all the same; for comparing with the interpreter. */
+  recompile?: boolean;
   /** Pause at this machine time, nanoseconds, and report the state as `stopped`. */
   stopAt?: number;
 }

@@ -323,7 +323,8 @@ export class VmHost {
     this.port = port1;
     const transfer: MessagePort[] = [port2];
     let compilePort: MessagePort | undefined;
-    if (this.config.cpu.accel === 'jit') {
+    // Exact slices leave the recompiler so little to do at a time that the interpreter is quicker, with the very same results.
+    if (this.config.cpu.accel === 'jit' && (data.definition.time.source === 'host' || data.rerun?.recompile)) {
       const channel = new MessageChannel();
       compilePort = channel.port1;
       transfer.push(compilePort);

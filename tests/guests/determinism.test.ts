@@ -72,6 +72,12 @@ test('GRUB from a floppy comes to the same state, with the host in the way and w
   expectSame(calm.state, (await runTo(8e9, options(), true)).state);
 }, 180_000);
 
+test('interpreter and recompiler come to the same state', async () => {
+  const run = (recompile: boolean) =>
+    runTo(0.5e9, { drives: [drive('fd0', 'floppy', fresh(grubFloppy()), true)], order: ['floppy'], counted: { recompile } }, false);
+  expectSame((await run(false)).state, (await run(true)).state);
+}, 240_000);
+
 const check = fileURLToPath(new URL('../../out/sample/hypervue-check.img', import.meta.url));
 test('the check image comes to the same state', async () => {
   if (!existsSync(check)) throw new Error('the check image was not built: install nasm and run `node scripts/build.mjs`');
