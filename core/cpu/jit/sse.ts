@@ -3,6 +3,7 @@
  * inside the region, so that loops stay in it.
  */
 import type { Insn } from './decode.ts';
+import { convertTranslation } from './ssecvt.ts';
 import { floatTranslation } from './ssefloat.ts';
 import { integerVectorTranslation } from './sseint.ts';
 import { moveTranslation } from './ssemove.ts';
@@ -82,7 +83,7 @@ export function sseTranslation(insn: Insn): Translation | undefined {
   if (op === 0x1c7) return insn.memory && (insn.reg & 7) === 1 ? stateAccess : undefined;
   if (op < 0x100 || insn.lock) return undefined;
   if (op === 0x1ae) return group15(insn);
-  const own = moveTranslation(insn) ?? integerVectorTranslation(insn) ?? floatTranslation(insn);
+  const own = moveTranslation(insn) ?? integerVectorTranslation(insn) ?? floatTranslation(insn) ?? convertTranslation(insn);
   if (own)
     return (e, i) => {
       e.usesSse = true;

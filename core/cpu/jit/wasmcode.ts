@@ -133,6 +133,7 @@ export const OP = {
   f32Abs: 0x8b,
   f64Abs: 0x99,
   f64Trunc: 0x9d,
+  f64Nearest: 0x9e,
   f64Sqrt: 0x9f,
   f64Add: 0xa0,
   f64Sub: 0xa1,
