@@ -300,6 +300,18 @@ function sseRegisters(count: number): Register[] {
   ];
 }
 
+/** Upper halves: gdb puts YMM registers together from these and XMM. */
+function avxRegisters(count: number): Register[] {
+  return Array.from({ length: count }, (_, i) => ({
+    name: `ymm${i}h`,
+    size: 16,
+    type: 'uint128',
+    group: 'vector',
+    get: (s) => fromBytes(s.ymmHigh, i * 16, 16),
+    set: (s, value) => toBytes(s.ymmHigh, i * 16, 16, value),
+  }));
+}
+
 /** MSR numbers. */
 const KERNEL_GS_BASE = '3221225730';
 
@@ -407,6 +419,7 @@ function features(architecture: GdbArchitecture): Feature[] {
   return [
     { name: 'org.gnu.gdb.i386.core', types: flagsType('i386_eflags', 4, EFLAGS_BITS), registers: coreRegisters(wide) },
     { name: 'org.gnu.gdb.i386.sse', types: VECTOR_TYPES, registers: sseRegisters(wide ? 16 : 8) },
+    { name: 'org.gnu.gdb.i386.avx', types: '', registers: avxRegisters(wide ? 16 : 8) },
     // gdb gives up on a 32-bit description with this feature, so there the two are system registers.
     ...(wide ? [{ name: 'org.gnu.gdb.i386.segments', types: '', registers: segmentBases(wide) }] : []),
     {

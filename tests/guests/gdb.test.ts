@@ -13,23 +13,33 @@ import { run } from './support/packages.ts';
 /** The GDB stub against the real gdb: batch scripts on a boot sector that goes from 16-bit to paged 32-bit code. */
 const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-gdb-'));
 const image = path.join(folder, 'debug.img');
+const image64 = path.join(folder, 'debug64.img');
 /** Addresses of the labels, from the assembler's map. */
-const at: { [label: string]: number } = {};
+let at: { [label: string]: number };
+let at64: { [label: string]: number };
 let guest: Guest | undefined;
 let listener: GdbListener | undefined;
 
-beforeAll(() => {
-  const source = readFileSync(fileURLToPath(new URL('support/asm/debug.asm', import.meta.url)), 'latin1');
-  const file = path.join(folder, 'debug.asm');
-  const map = path.join(folder, 'debug.map');
+/** Makes a floppy of a boot sector. */
+function assemble(name: string, floppy: string): { [label: string]: number } {
+  const source = readFileSync(fileURLToPath(new URL(`support/asm/${name}.asm`, import.meta.url)), 'latin1');
+  const file = path.join(folder, `${name}.asm`);
+  const map = path.join(folder, `${name}.map`);
   writeFileSync(file, `[map symbols ${map}]\n${source}`);
-  const sector = path.join(folder, 'debug.bin');
+  const sector = path.join(folder, `${name}.bin`);
   run('nasm', ['-f', 'bin', '-o', sector, file]);
   const disk = Buffer.alloc(1_474_560);
   disk.set(readFileSync(sector));
-  writeFileSync(image, disk);
+  writeFileSync(floppy, disk);
+  const labels: { [label: string]: number } = {};
   for (const [, address, label] of readFileSync(map, 'latin1').matchAll(/^\s*([0-9A-F]+)\s+[0-9A-F]+\s+(\w+)$/gm))
-    at[label!] = Number.parseInt(address!, 16);
+    labels[label!] = Number.parseInt(address!, 16);
+  return labels;
+}
+
+beforeAll(() => {
+  at = assemble('debug', image);
+  at64 = assemble('debug64', image64);
 });
 afterEach(async () => {
   await listener?.close();
@@ -39,8 +49,14 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function machine(architecture: GdbArchitecture = 'i386', startPaused = true, socket = false): Promise<Guest> {
-  guest = await new Guest({ memoryMiB: 16, drives: [drive('fd0', 'floppy', image)], order: ['floppy'], startPaused }).start();
+async function machine(architecture: GdbArchitecture = 'i386', startPaused = true, socket = false, floppy = image): Promise<Guest> {
+  guest = await new Guest({
+    memoryMiB: 16,
+    drives: [drive('fd0', 'floppy', floppy)],
+    order: ['floppy'],
+    cpu: 'x86-64-v2',
+    startPaused,
+  }).start();
   const address = socket ? { type: 'unix' as const, path: path.join(folder, 'gdb.sock') } : { type: 'tcp' as const, port: 0 };
   listener = await GdbListener.open(address, guest.vm.debug, architecture);
   return guest;
@@ -112,6 +128,8 @@ describe('gdb', () => {
       'set $edx = 0xcafe0001',
       'set $xmm3.uint128 = 5',
       'set var *(int*)0x40004 = 1000',
+      'set $ymm2.v8_int32[6] = 77',
+      'print $ymm2.v8_int32',
       'print/x $edx',
       'print $xmm3.uint128',
       'maint packet Qqemu.PhyMemMode:1',
@@ -128,6 +146,7 @@ describe('gdb', () => {
     expect(output).toContain('esi 2 edi 4\n');
     expect(output).toContain(`back at ${(at.double! - 2).toString(16)}`);
     expect(output).toContain('Hardware read watchpoint');
+    expect(output).toContain('= {0, 0, 0, 0, 0, 0, 77, 0}');
     expect(output).toContain('= 0xcafe0001');
     expect(output).toContain('physical 12345678 1000');
     expect(output).toContain('gpa: 0x2004');
@@ -146,6 +165,55 @@ describe('gdb', () => {
     expect(output).toContain('[ PE ET ]');
     expect(output).toContain('= 0');
     await guest!.until('the machine off', () => guest!.vm.state === 'off', 10_000);
+  }, 90_000);
+
+  test('breaks, watches and steps in long mode, in the upper half of the address space', async () => {
+    const { vm } = await machine('x86-64', true, false, image64);
+    const high = (address: number) => `0x${(0xffff_ffff_8000_0000n + BigInt(address)).toString(16)}`;
+    const output = await gdb([
+      `break *${high(at64.again!)}`,
+      'continue',
+      'printf "rip %lx r12 %lx rsp %lx\\n", (long)$rip, $r12, (long)$rsp',
+      'print $cr0',
+      'print $efer',
+      'x/2i $pc',
+      'delete',
+      `watch *(long*)${high(0x20000)}`,
+      'continue',
+      'printf "at %lx is %ld\\n", (long)$rip, *(long*)$rbx',
+      'continue',
+      'printf "at %lx is %ld\\n", (long)$rip, *(long*)$rbx',
+      'delete',
+      `hbreak *${high(at64.double!)}`,
+      'continue',
+      'stepi',
+      'printf "r13 %ld r14 %ld\\n", $r13, $r14',
+      'delete',
+      'set $r15 = 0x123456789abcdef0',
+      `set var *(long*)${high(0x20000)} = 5000000000`,
+      'stepi',
+      'print/x $r15',
+      `monitor gva2gpa ${high(0x20000)}`,
+      `monitor x/1i ${high(at64.again!)}`,
+      'monitor info registers',
+      'detach',
+    ]);
+    const hex = (address: number) => high(address).slice(2);
+    expect(output).toContain(`rip ${hex(at64.again!)} r12 1122334455667788 rsp ${hex(0x9000)}`);
+    expect(output).toMatch(/\[ PE ET PG \]/);
+    expect(output).toMatch(/\[ LME LMA \]/);
+    expect(output).toMatch(/incq\s+\(%rbx\)/);
+    expect(output).toContain(`at ${hex(at64.again! + 3)} is 1\n`);
+    expect(output).toContain(`at ${hex(at64.again! + 3)} is 2\n`);
+    expect(output).toContain('r13 2 r14 4\n');
+    expect(output).toContain('= 0x123456789abcdef0');
+    expect(output).toContain('gpa: 0x20000');
+    expect(output).toMatch(/inc +QWORD PTR \[rbx\]/);
+    expect(output).toContain('64-bit code');
+    expect(vm.state).toBe('running');
+    const state = await vm.cpuState();
+    expect(state.gpr[15]).toBe(0x123456789abcdef0n);
+    expect(state.gpr[13]).toBeGreaterThan(5_000_000_000n);
   }, 90_000);
 
   test('interrupts a running guest with Ctrl+C, and finds it on a Unix socket', async () => {
@@ -193,7 +261,7 @@ test('hypervue run --gdb -S waits for gdb, which may end it', async () => {
   for (let i = 0; i < 300 && !output.includes('\n'); i++) await new Promise((resolve) => setTimeout(resolve, 100));
   const command = /waiting for gdb: (target remote 127\.0\.0\.1:\d+)/.exec(output)?.[1];
   expect(command).toBeDefined();
-  const said = execFileSync('gdb', ['-nx', '-batch', '-ex', command!, '-ex', 'printf "at %x\\n", $eip', '-ex', 'monitor quit'], {
+  const said = execFileSync('gdb', ['-nx', '-batch', '-ex', command!, '-ex', 'printf "at %lx\\n", (long)$pc', '-ex', 'monitor quit'], {
     encoding: 'latin1',
     timeout: 60_000,
     stdio: ['ignore', 'pipe', 'ignore'],
