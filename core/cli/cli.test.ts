@@ -46,8 +46,20 @@ async function failure(...args: string[]): Promise<{ kind: string; message: stri
 describe('without a server', () => {
   test('the library opens in the command itself', async () => {
     expect((await run('list')).out).toContain('hypervue create');
-    const created = await json('create', '--blank', '--name', 'Café "one"', '--memory', '64M', '--cpu', 'x86-64-v2', '--new-disk', '1.5G');
-    expect(created).toMatchObject({ name: 'Café "one"', state: 'off', config: { cpu: { model: 'x86-64-v2' } } });
+    const created = await json(
+      'create',
+      '--blank',
+      '--name',
+      'Café "one"',
+      '--memory',
+      '64M',
+      '--cpu',
+      'x86-64-v2',
+      '--uefi',
+      '--new-disk',
+      '1.5G',
+    );
+    expect(created).toMatchObject({ name: 'Café "one"', state: 'off', config: { cpu: { model: 'x86-64-v2' }, firmware: 'uefi' } });
     const folder = path.join(library, readdirSync(library).find((name) => !name.startsWith('.'))!);
     // Sparse: its full size, and next to nothing on the disk.
     expect(statSync(path.join(folder, 'disk.img')).size).toBe(1.5 * 1024 ** 3);

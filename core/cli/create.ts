@@ -10,6 +10,7 @@ interface CreateOptions {
   name?: string;
   memory?: string;
   cpu?: CpuModel;
+  uefi?: boolean;
   iso?: string;
   floppy?: string;
   disk?: string;
@@ -84,6 +85,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
     .option('--name <name>', 'its name; a free one is made up otherwise')
     .option('--memory <size>', 'guest RAM, for example 512M; plain numbers are MiB')
     .addOption(new Option('--cpu <model>', `processor; ${defaultCpuModel} otherwise`).choices(cpuModels))
+    .option('--uefi', 'UEFI for x86-64 (OVMF) instead of BIOS')
     .option('--iso <file>', 'boot from a CD image')
     .option('--floppy <file>', 'boot from a floppy image')
     .option('--disk <file>', 'boot from an existing raw disk, used where it is')
@@ -108,7 +110,15 @@ export function addCreateCommand(program: Command, run: RunSession): void {
         if (options.memory !== undefined)
           memoryMiB = /^\d+$/.test(options.memory) ? Number(options.memory) : Math.round(bytes(options.memory, '--memory') / 1024 ** 2);
         const newDisk = options.newDisk === undefined ? null : { sizeBytes: bytes(options.newDisk, '--new-disk') };
-        const create: VmCreate = { name, cpuModel: options.cpu, memoryMiB, source: from, newDisk, listen: listen(options) };
+        const create: VmCreate = {
+          name,
+          cpuModel: options.cpu,
+          ...(options.uefi ? { firmware: 'uefi' as const } : {}),
+          memoryMiB,
+          source: from,
+          newDisk,
+          listen: listen(options),
+        };
         for (const check of await session.client.call('vm.preflight', create))
           if (!check.ok && check.severity === 'warning')
             process.stderr.write(`warning: ${check.message}${check.fix ? ` ${check.fix}` : ''}\n`);

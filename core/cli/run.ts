@@ -8,6 +8,7 @@ import type { GdbListen } from '../contract/debug.ts';
 import { vmConfigSchema, type Drive, type VmConfig } from '../contract/vm.ts';
 import type { DebugTarget } from '../debug/debugrequest.ts';
 import { type GdbArchitecture, gdbArchitecture } from '../debug/registers.ts';
+import { checkConfig } from '../manager/configrules.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { GdbListener } from '../vmprocess/gdblistener.ts';
@@ -46,6 +47,8 @@ export interface RunOptions {
   cpuState?: boolean;
   quiet?: boolean;
   firmware?: string;
+  /** True without a value. */
+  uefi?: string | true;
   wasm?: string;
   /** True without a value. */
   gdb?: GdbListen | true;
@@ -93,12 +96,13 @@ function runConfig(options: RunOptions): VmConfig {
   });
   if (options.cdrom) drives.push({ id: 'ide2', kind: 'cdrom', path: path.resolve(options.cdrom), format: 'raw', readOnly: true });
   if (options.floppy) drives.push({ id: 'fd0', kind: 'floppy', path: path.resolve(options.floppy), format: 'raw', readOnly });
-  return vmConfigSchema.parse({
+  const config = vmConfigSchema.parse({
     schema: 1,
     id: '00000000-0000-4000-8000-000000000001',
     name: 'run',
     createdAt: new Date().toISOString(),
     cpu: { model: options.cpu, accel: options.accel },
+    firmware: options.uefi ? 'uefi' : 'bios',
     memoryMiB: options.memory,
     boot: {
       order: options.floppy ? ['floppy', 'cdrom', 'disk'] : options.cdrom ? ['cdrom', 'disk', 'floppy'] : ['disk', 'cdrom', 'floppy'],
@@ -113,6 +117,8 @@ function runConfig(options: RunOptions): VmConfig {
     timekeeping: countsInstructions(options) ? 'instructions' : 'host',
     serial: [{ type: 'console' }, { type: 'none' }],
   });
+  checkConfig(config);
+  return config;
 }
 
 const json = (value: unknown) =>
@@ -143,6 +149,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
       config: runConfig(options),
       folder,
       firmwareFolder: options.firmware ?? paths.firmwareFolder,
+      ...(typeof options.uefi === 'string' ? { uefiImage: path.resolve(options.uefi) } : {}),
       cpuWasmPath: options.wasm ?? paths.cpuWasm,
       channelSocket: '',
     },
@@ -336,6 +343,7 @@ export function addRunCommand(program: Command): void {
     .option('--symbols <file>', 'System.map or ELF file that names the addresses of a profile')
     .option('--disassemble <address,count>', 'at the end, list guest code at a linear address', disassembleRange)
     .option('--quiet', 'no log on standard error')
+    .option('--uefi [image]', 'UEFI for x86-64 (OVMF) instead of BIOS: this image, or the one that is installed')
     .option('--firmware <folder>', 'folder with bios-256k.bin and vgabios-stdvga.bin')
     .option('--wasm <file>', 'compiled interpreter')
     .addHelpText(

@@ -25,6 +25,8 @@ export const hostInfoSchema = z.object({
   /** How this client reaches the manager. */
   mode: z.enum(['desktop', 'headless']),
   firmware: z.object({ available: z.boolean(), reason: z.string(), fix: z.string().optional() }),
+  /** Firmware for machines with UEFI. */
+  uefi: z.object({ available: z.boolean(), reason: z.string(), fix: z.string().optional() }),
   sample: z.object({ available: z.boolean(), reason: z.string(), fix: z.string().optional() }),
 });
 export type HostInfo = z.infer<typeof hostInfoSchema>;

@@ -10,6 +10,10 @@ import { errorSchema } from './errors.ts';
 export const vmStates = ['off', 'starting', 'running', 'paused', 'stopping', 'crashed'] as const;
 export type VmStateName = (typeof vmStates)[number];
 
+/** SeaBIOS, or UEFI for x86-64 (OVMF). */
+export const firmwareKinds = ['bios', 'uefi'] as const;
+export type FirmwareKind = (typeof firmwareKinds)[number];
+
 export const vmIdSchema = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/);
 
 /** Shown to people, so any characters except control ones; 1-128 of them after trimming. */
@@ -68,7 +72,7 @@ export const vmConfigSchema = z.object({
   }),
   /** MiB of guest RAM. */
   memoryMiB: z.number().int().min(1).max(3072),
-  firmware: z.enum(['bios']).default('bios'),
+  firmware: z.enum(firmwareKinds).default('bios'),
   boot: z.object({
     order: z.array(z.enum(['cdrom', 'disk', 'floppy'])).max(3),
     menu: z.boolean().default(false),
@@ -99,6 +103,8 @@ export const vmCreateSchema = z.object({
   os: z.string().max(128).optional(),
   /** The default model when absent. */
   cpuModel: z.enum(cpuModels).optional(),
+  /** `bios` when absent. */
+  firmware: z.enum(firmwareKinds).optional(),
   memoryMiB: z.number().int().min(1).max(3072),
   source: z.discriminatedUnion('type', [
     z.object({ type: z.literal('iso'), path: pathSchema }),
@@ -131,6 +137,7 @@ export const vmPatchSchema = z
     name: vmNameSchema,
     description: z.string().max(10_000),
     cpu: vmConfigSchema.shape.cpu,
+    firmware: z.enum(firmwareKinds),
     memoryMiB: z.number().int().min(1).max(3072),
     boot: vmConfigSchema.shape.boot,
     drives: z.array(driveSchema).max(6),

@@ -3,7 +3,11 @@ import type { VmConfig } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 
 /** Rules between fields that the schema can't say. Throws 'invalid-argument'. */
-export function checkConfig(config: Pick<VmConfig, 'drives' | 'serial'>): void {
+export function checkConfig(config: Pick<VmConfig, 'drives' | 'serial' | 'firmware' | 'cpu' | 'boot'>): void {
+  if (config.firmware === 'uefi') {
+    if (config.boot.kernel) throw invalid('a kernel is booted directly by the BIOS, not by UEFI', 'firmware');
+    if (config.cpu.model === 'i686') throw invalid('UEFI needs a 64-bit processor', 'firmware');
+  }
   const seen = new Set<string>();
   for (const drive of config.drives) {
     if (seen.has(drive.id)) throw invalid(`there are two drives at ${drive.id}`, drive.id);

@@ -33,6 +33,19 @@ describe('a new machine', () => {
     expect(h.names()).toEqual(['Debian']);
   });
 
+  test('has the firmware that was asked for, if its processor and what it boots allow it', async () => {
+    const vm = await h.create('New', { source: { type: 'blank' }, cpuModel: 'x86-64', firmware: 'uefi' });
+    expect(vm.config).toMatchObject({ firmware: 'uefi' });
+    expect(await h.call('vm.hardware', { id: vm.id })).toContainEqual(expect.objectContaining({ id: 'firmware', label: 'UEFI (OVMF)' }));
+    const kernel = h.medium('vmlinuz', bzImage());
+    for (const create of [
+      { source: { type: 'blank' as const }, cpuModel: 'i686' as const },
+      { source: { type: 'kernel' as const, path: kernel, initrd: null, cmdline: '' } },
+    ])
+      expect(await failureOf(h.create('Never', { ...create, firmware: 'uefi' }))).toMatchObject({ kind: 'invalid-argument' });
+    expect(h.names()).toEqual(['New']);
+  });
+
   test('from a floppy does not let the guest change it', async () => {
     const vm = await h.create('DOS', { source: { type: 'floppy', path: h.medium('dos.img', rawImage()) } });
     expect(vm.config!.drives[0]).toMatchObject({ id: 'fd0', kind: 'floppy', readOnly: true });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { defaultCpuModel } from '../contract/cpumodels.ts';
+import { checkConfig } from './configrules.ts';
 import { type Drive, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
 import { copyImage, createRawDisk } from '../platform/diskfile.ts';
@@ -90,11 +91,13 @@ export async function createVm<T>(
     os: create.os ?? parts.os,
     cpu: { model: create.cpuModel ?? defaultCpuModel },
     memoryMiB: create.memoryMiB,
+    firmware: create.firmware ?? 'bios',
     boot: { order, menu: create.bootMenu ?? false, kernel },
     drives,
     display: { vramMiB: create.vramMiB ?? 16, listen: create.listen ?? null },
     serial: [{ type: 'console' }, { type: 'none' }],
   });
+  checkConfig(config);
   const building = path.join(library, `${UNFINISHED}${config.id}`);
   const cancelled = () => {
     if (control.signal.aborted)

@@ -26,7 +26,7 @@ export function hardwareList(config: VmConfig): HardwareItem[] {
     {
       id: 'firmware',
       kind: 'firmware',
-      label: 'BIOS (SeaBIOS)',
+      label: config.firmware === 'uefi' ? 'UEFI (OVMF)' : 'BIOS (SeaBIOS)',
       detail: config.boot.kernel ? `starts ${config.boot.kernel.path}` : `boots ${config.boot.order.join(', ') || 'nothing'}`,
     },
     { id: 'display', kind: 'display', label: 'VGA with Bochs VBE', detail: `${config.display.vramMiB} MiB video memory` },

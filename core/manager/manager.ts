@@ -36,6 +36,8 @@ export interface ManagerOptions {
   engine: Engine;
   /** Looked up at every use, so that firmware installed meanwhile counts. */
   firmware: () => Firmware;
+  /** The same for machines with UEFI. */
+  uefi: () => Firmware;
   /** Path of the check image, whether it exists or not. */
   sampleImage: string;
   version: string;
@@ -66,6 +68,7 @@ export class Manager {
     this.parts = {
       engine: options.engine,
       firmware: options.firmware,
+      uefi: options.uefi,
       locks: new ImageLocks(options.lockFolder),
       library: options.library,
       sampleImage: options.sampleImage,
@@ -298,6 +301,7 @@ export class Manager {
     const { engine, library, version, mode, sampleImage } = this.options;
     const { available, reason, maxMemoryMiB, maxVcpus } = await engine.capabilities();
     const firmware = this.options.firmware();
+    const uefi = this.options.uefi();
     const sample = await inspectMedia(sampleImage).then(
       ({ sizeBytes }) => sizeBytes > 0,
       () => false,
@@ -311,6 +315,7 @@ export class Manager {
       limits: { maxMemoryMiB, maxVcpus },
       mode,
       firmware: { available: firmware.available, reason: firmware.reason, ...(firmware.fix ? { fix: firmware.fix } : {}) },
+      uefi: { available: uefi.available, reason: uefi.reason, ...(uefi.fix ? { fix: uefi.fix } : {}) },
       sample: sample
         ? { available: true, reason: sampleImage }
         : {

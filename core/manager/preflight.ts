@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { ErrorKind } from '../contract/errors.ts';
 import type { MediaInfo } from '../contract/host.ts';
-import type { Check, Drive, VmConfig, VmCreate } from '../contract/vm.ts';
+import type { Check, Drive, FirmwareKind, VmConfig, VmCreate } from '../contract/vm.ts';
 import type { Engine } from '../engine/engine.ts';
 import { allocatedBytes } from '../platform/diskfile.ts';
 import type { Firmware } from '../platform/firmware.ts';
@@ -21,6 +21,7 @@ export interface PreflightCheck extends Check {
 export interface PreflightParts {
   engine: Engine;
   firmware: () => Firmware;
+  uefi: () => Firmware;
   locks: ImageLocks;
   library: string;
   /** Path of the check image, whether it exists or not. */
@@ -35,6 +36,8 @@ const OVERHEAD_MIB = 96;
 const SLACK_BYTES = 1 * MIB;
 /** SeaBIOS needs about this much. */
 const MIN_BIOS_MIB = 2;
+/** OVMF's first stages have fixed places below 48 MiB, and its later ones want room. */
+const MIN_UEFI_MIB = 64;
 
 const good = (id: string, message: string): PreflightCheck => ({ id, ok: true, severity: 'info', message, kind: 'internal' });
 const bad = (id: string, severity: 'error' | 'warning', kind: ErrorKind, message: string, fix?: string, file?: string): PreflightCheck => ({
@@ -65,7 +68,7 @@ export function throwFirst(checks: readonly PreflightCheck[], object: string, op
     );
 }
 
-async function checkHost(parts: PreflightParts, memoryMiB: number): Promise<PreflightCheck[]> {
+async function checkHost(parts: PreflightParts, memoryMiB: number, firmwareKind: FirmwareKind): Promise<PreflightCheck[]> {
   const checks: PreflightCheck[] = [];
   const { maxMemoryMiB, available, reason } = await parts.engine.capabilities();
   checks.push(available ? good('engine', parts.engine.name) : bad('engine', 'error', 'unsupported', `${parts.engine.name}: ${reason}`));
@@ -75,6 +78,15 @@ async function checkHost(parts: PreflightParts, memoryMiB: number): Promise<Pref
       ? good('firmware', firmware.reason)
       : bad('firmware', 'error', 'not-found', `Firmware was not found: ${firmware.reason}`, firmware.fix),
   );
+  if (firmwareKind === 'uefi') {
+    const uefi = parts.uefi();
+    checks.push(
+      uefi.available
+        ? good('uefi', uefi.reason)
+        : bad('uefi', 'error', 'not-found', `UEFI firmware was not found: ${uefi.reason}`, uefi.fix),
+    );
+  }
+  const minimum = firmwareKind === 'uefi' ? MIN_UEFI_MIB : MIN_BIOS_MIB;
   const { memoryBytes, freeMemoryBytes } = hostFacts();
   const total = Math.floor(memoryBytes / MIB);
   const free = Math.floor(freeMemoryBytes / MIB);
@@ -108,15 +120,9 @@ async function checkHost(parts: PreflightParts, memoryMiB: number): Promise<Pref
         'Close programs, stop other machines, or choose less.',
       ),
     );
-  else if (memoryMiB < MIN_BIOS_MIB)
+  else if (memoryMiB < minimum)
     checks.push(
-      bad(
-        'memory',
-        'warning',
-        'invalid-argument',
-        `${memoryMiB} MiB is less than the firmware needs`,
-        `Choose at least ${MIN_BIOS_MIB} MiB.`,
-      ),
+      bad('memory', 'warning', 'invalid-argument', `${memoryMiB} MiB is less than the firmware needs`, `Choose at least ${minimum} MiB.`),
     );
   else checks.push(good('memory', `${memoryMiB} MiB of ${readableBytes(total * MIB)}`));
   return checks;
@@ -210,7 +216,7 @@ async function checkFile(id: string, file: string, readOnly = true): Promise<Pre
 
 /** Everything that could go wrong with a machine that does not exist yet. */
 export async function preflightCreate(parts: PreflightParts, create: VmCreate): Promise<PreflightCheck[]> {
-  const checks = await checkHost(parts, create.memoryMiB);
+  const checks = await checkHost(parts, create.memoryMiB, create.firmware ?? 'bios');
   if (parts.nameTaken(create.name))
     checks.push(bad('name', 'error', 'already-exists', `There is a machine named ${create.name} already`, 'Choose another name.'));
   else checks.push(good('name', create.name));
@@ -292,7 +298,7 @@ const driveUse: Record<Drive['kind'], Use> = { cdrom: 'iso', floppy: 'floppy', d
 
 /** Everything that could keep an existing machine from starting. Media that merely look odd don't block: they worked, or their owner knows. */
 export async function preflightStart(parts: PreflightParts, config: VmConfig, folder: string): Promise<PreflightCheck[]> {
-  const checks = await checkHost(parts, config.memoryMiB);
+  const checks = await checkHost(parts, config.memoryMiB, config.firmware);
   /** What is said of media that merely can't boot: worth saying when nothing else can either. */
   const unbootable: PreflightCheck[] = [];
   let boots = config.boot.kernel !== null;

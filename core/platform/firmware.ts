@@ -33,6 +33,34 @@ export function findFirmware(own: string): Firmware {
   };
 }
 
+/**
+ * UEFI for x86-64 as one image of code and variables, under the names that Debian, Arch, openSUSE and QEMU give it. The machine has no flash
+ * memory: OVMF notices and keeps its variables in RAM until power-off. The builds that ask for system management mode do not run.
+ */
+const UEFI_FILES = [
+  '/usr/share/ovmf/OVMF.fd',
+  '/usr/share/edk2/x64/OVMF.4m.fd',
+  '/usr/share/edk2-ovmf/x64/OVMF.fd',
+  '/usr/share/qemu/ovmf-x86_64.bin',
+  '/usr/share/qemu/OVMF.fd',
+  '/usr/local/share/qemu/OVMF.fd',
+];
+
+/** Looks for `OVMF.fd` in `own` and then where distributions put it; `folder` holds `file`. */
+export function findUefi(own: string): Firmware & { file: string } {
+  const files = [path.join(own, 'OVMF.fd'), ...UEFI_FILES];
+  for (const file of files) if (usable(file)) return { available: true, folder: path.dirname(file), file, reason: file };
+  return {
+    available: false,
+    folder: own,
+    file: '',
+    reason: `none of ${files.join(', ')} is there`,
+    fix: UEFI_FIX,
+  };
+}
+
+export const UEFI_FIX = 'Install OVMF (Debian, Ubuntu: apt-get install ovmf), or choose BIOS.';
+
 function usable(file: string): boolean {
   try {
     accessSync(file, constants.R_OK);

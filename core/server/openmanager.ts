@@ -6,7 +6,7 @@ import { BuiltinEngine } from '../engine/builtin/builtinengine.ts';
 import type { ProcessLauncher } from '../engine/builtin/protocol.ts';
 import { Manager } from '../manager/manager.ts';
 import { ChildProcessLauncher, vmProcessEntry } from '../platform/childlauncher.ts';
-import { findFirmware } from '../platform/firmware.ts';
+import { findFirmware, findUefi } from '../platform/firmware.ts';
 import { type AppFolders, ensurePrivateFolder } from '../platform/folders.ts';
 import type { Logger } from '../util/logger.ts';
 import { runtimePaths } from '../vmprocess/runtimepaths.ts';
@@ -52,6 +52,7 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
       runtimeFolder: folders.runtime,
     }),
     firmware,
+    uefi: () => findUefi(paths.firmwareFolder),
     sampleImage: appResources(entry).sampleImage,
     version: options.version,
     mode: options.mode,

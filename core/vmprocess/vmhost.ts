@@ -16,6 +16,7 @@ import { type LifecycleEvent, transition } from '../machine/lifecycle.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
 import { createVmMemory } from '../memory/vmmemory.ts';
+import { findUefi, UEFI_FIX } from '../platform/firmware.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { encodePng } from '../platform/png.ts';
 import { Emitter } from '../util/emitter.ts';
@@ -284,7 +285,9 @@ export class VmHost {
     const { config } = this;
     const { folder, firmwareFolder } = this.options.start;
     const [bios, vgaBios] = await Promise.all([
-      readFirmware(firmwareFolder, 'bios-256k.bin'),
+      config.firmware === 'uefi'
+        ? readUefi(this.options.start.uefiImage ?? findUefi(firmwareFolder).file)
+        : readFirmware(firmwareFolder, 'bios-256k.bin'),
       readFirmware(firmwareFolder, 'vgabios-stdvga.bin'),
     ]);
     const direct = config.boot.kernel;
@@ -598,6 +601,21 @@ async function readFirmware(folder: string, name: string): Promise<Uint8Array> {
       `the firmware image ${name} is missing`,
       { path: path.join(folder, name), operation: 'start' },
       'Install SeaBIOS (Debian: apt-get install seabios) and start Hypervue again.',
+      cause,
+    );
+  }
+}
+
+async function readUefi(file: string): Promise<Uint8Array> {
+  try {
+    if (file === '') throw new Error('no image was found');
+    return new Uint8Array(await readFile(file));
+  } catch (cause) {
+    throw new HypervueError(
+      'not-found',
+      'the UEFI firmware is missing',
+      { ...(file ? { path: file } : {}), operation: 'start' },
+      UEFI_FIX,
       cause,
     );
   }

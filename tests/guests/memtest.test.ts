@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { drive, Guest } from './support/guest.ts';
-import { memtestIso, memtestKernel } from './support/images.ts';
+import { memtestIso, memtestIso64, memtestKernel, memtestKernel64 } from './support/images.ts';
 
 /** memtest86+ (Debian package memtest86+): 32-bit code with paging, its own timing and SMP detection, and all of memory. */
 let guest: Guest | undefined;
@@ -26,5 +26,16 @@ test('from its ISO, the first pass runs without errors', async () => {
 
 test('booted directly as a Linux kernel image', async () => {
   guest = await new Guest({ memoryMiB: 16, kernel: { path: memtestKernel() } }).start();
+  await firstPassRuns(guest);
+}, 300_000);
+
+test('the 64-bit one from its ISO, in long mode', async () => {
+  guest = await new Guest({ memoryMiB: 16, cpu: 'x86-64', drives: [drive('ide2', 'cdrom', memtestIso64())] }).start();
+  await firstPassRuns(guest);
+  expect(guest.screen()).toMatch(/\.x64$/m);
+}, 300_000);
+
+test('the 64-bit one booted directly', async () => {
+  guest = await new Guest({ memoryMiB: 16, cpu: 'x86-64-v2', kernel: { path: memtestKernel64() } }).start();
   await firstPassRuns(guest);
 }, 300_000);

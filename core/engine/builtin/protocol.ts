@@ -15,6 +15,8 @@ export interface VmProcessStart {
   folder: string;
   /** Folder with bios-256k.bin and vgabios-stdvga.bin. */
   firmwareFolder: string;
+  /** UEFI image for a machine with that firmware; looked for when absent. */
+  uefiImage?: string;
   /** Compiled interpreter. */
   cpuWasmPath: string;
   /** Where the VM process listens (Unix socket, or named pipe on Windows) for byte channels: the first line sent is `kind\n`. */

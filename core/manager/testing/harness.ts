@@ -90,7 +90,13 @@ export interface HarnessOptions {
 /** A manager over the folders below `root`, whose machines are fake VM processes. */
 export function openTestManager(
   root: string,
-  options: { library: string; limits?: Partial<EngineLimits>; firmware?: () => Firmware; log?: (line: string) => void },
+  options: {
+    library: string;
+    limits?: Partial<EngineLimits>;
+    firmware?: () => Firmware;
+    uefi?: () => Firmware;
+    log?: (line: string) => void;
+  },
 ): Promise<Manager> {
   const firmware = options.firmware ?? (() => ({ available: true, folder: '/firmware', reason: 'there' }));
   return Manager.open({
@@ -105,6 +111,7 @@ export function openTestManager(
       limits: options.limits ?? {},
     }),
     firmware,
+    uefi: options.uefi ?? (() => ({ available: true, folder: '/firmware', reason: 'there' })),
     sampleImage: path.join(root, 'check.img'),
     version: '0.0.0',
     mode: 'headless',
@@ -120,6 +127,7 @@ export class Harness {
   readonly sampleImage = path.join(this.root, 'check.img');
   readonly logged: string[] = [];
   firmware: Firmware = { available: true, folder: '/firmware', reason: 'there' };
+  uefi: Firmware = { available: true, folder: '/firmware', reason: 'there' };
   manager!: Manager;
   client!: TestClient;
   private readonly limits: Partial<EngineLimits>;
@@ -144,6 +152,7 @@ export class Harness {
       library: this.library,
       limits: this.limits,
       firmware: () => this.firmware,
+      uefi: () => this.uefi,
       log: (line) => this.logged.push(line),
     });
     this.others.push(manager);

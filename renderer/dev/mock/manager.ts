@@ -202,6 +202,7 @@ export class MockManager {
       limits: { maxMemoryMiB: 3072, maxVcpus: 1 },
       mode: 'headless',
       firmware: { available: true, reason: 'SeaBIOS 1.16.2 from the system’s packages.' },
+      uefi: { available: true, reason: 'OVMF from the system’s packages.' },
       sample: { available: true, reason: 'Built with this version.' },
     }),
     'host.browse': async ({ path }) => ({

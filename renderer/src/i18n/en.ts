@@ -110,7 +110,6 @@ export const en = {
     machine: 'Machine',
     machineValue: 'PC (i440FX, PIIX3), 1 CPU',
     firmware: 'Firmware',
-    firmwareValue: 'BIOS',
     firmwareDirect: 'BIOS, kernel loaded directly',
   },
   stats: {
@@ -289,6 +288,7 @@ export const en = {
     name: 'Name',
     memory: 'Memory',
     cpu: 'Processor',
+    firmware: 'Firmware',
     disk: 'Disk',
     editOf: 'Edit {what}',
   },
@@ -320,6 +320,16 @@ export const en = {
     },
     bootable: 'bootable',
     notBootable: 'not bootable',
+  },
+  firmware: {
+    label: 'Firmware',
+    kind: { bios: 'BIOS', uefi: 'UEFI' },
+    text: {
+      bios: 'SeaBIOS: for systems of every age',
+      uefi: 'OVMF, 64-bit: for systems installed for UEFI; its settings last until the machine is turned off',
+    },
+    cpu: 'UEFI needs a 64-bit processor',
+    missing: 'UEFI needs OVMF, which is not installed (Debian, Ubuntu: apt-get install ovmf)',
   },
   cpu: {
     label: 'Processor',

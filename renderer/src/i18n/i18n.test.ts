@@ -47,7 +47,8 @@ test('no message is empty, and no Chinese message was left in English by acciden
     'drive.fd0',
     'drive.fd1',
     'facts.cpuValue',
-    'facts.firmwareValue',
+    'firmware.kind.bios',
+    'firmware.kind.uefi',
     'settings.language.en',
     'settings.language.zh-CN',
   ];

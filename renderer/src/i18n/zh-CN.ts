@@ -112,7 +112,6 @@ export const zhCN: Messages = {
     machine: '机型',
     machineValue: 'PC（i440FX、PIIX3），1 个 CPU',
     firmware: '固件',
-    firmwareValue: 'BIOS',
     firmwareDirect: 'BIOS，直接加载内核',
   },
   stats: {
@@ -291,6 +290,7 @@ export const zhCN: Messages = {
     name: '名称',
     memory: '内存',
     cpu: '处理器',
+    firmware: '固件',
     disk: '磁盘',
     editOf: '编辑{what}',
   },
@@ -318,6 +318,16 @@ export const zhCN: Messages = {
     },
     bootable: '可启动',
     notBootable: '不可启动',
+  },
+  firmware: {
+    label: '固件',
+    kind: { bios: 'BIOS', uefi: 'UEFI' },
+    text: {
+      bios: 'SeaBIOS：适合各个年代的系统',
+      uefi: 'OVMF，64 位：适合为 UEFI 安装的系统；其设置在关机前有效',
+    },
+    cpu: 'UEFI 需要 64 位处理器',
+    missing: 'UEFI 需要 OVMF，但尚未安装（Debian、Ubuntu：apt-get install ovmf）',
   },
   cpu: {
     label: '处理器',

@@ -2,7 +2,7 @@ import { defineStore } from 'pinia';
 import { computed, ref } from 'vue';
 import { type CpuModel, defaultCpuModel } from '../../../core/contract/cpumodels.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
-import type { VmCreate } from '../../../core/contract/vm.ts';
+import type { FirmwareKind, VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
 import { useSettings } from './settings.ts';
 
@@ -23,6 +23,7 @@ export interface WizardDraft {
   os: string;
   memoryMiB: number;
   cpuModel: CpuModel;
+  firmware: FirmwareKind;
   memoryTouched: boolean;
   disk: 'none' | 'new';
   diskTouched: boolean;
@@ -52,6 +53,7 @@ export const useWizard = defineStore('wizard', () => {
       os: '',
       memoryMiB: settings.current.defaultMemoryMiB,
       cpuModel: defaultCpuModel,
+      firmware: 'bios',
       memoryTouched: false,
       disk: 'new',
       diskTouched: false,
@@ -99,6 +101,8 @@ export const useWizard = defineStore('wizard', () => {
       ...(d.os ? { os: d.os } : {}),
       memoryMiB: d.memoryMiB,
       cpuModel: d.cpuModel,
+      // A kernel is booted by the BIOS.
+      ...(d.firmware === 'uefi' && d.source !== 'kernel' ? { firmware: d.firmware } : {}),
       source,
       newDisk: d.disk === 'new' ? { sizeBytes: Math.round((d.diskGiB * 1024 ** 3) / 512) * 512 } : null,
     };

@@ -164,8 +164,18 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
   await press(get('wizard-go-system'));
   await fill('vm-name', 'Fits');
   const cpu = get('cpu-model') as HTMLSelectElement;
+  const firmware = get('firmware') as HTMLSelectElement;
+  cpu.value = 'i686';
+  cpu.dispatchEvent(new Event('change'));
+  await settle();
+  expect(get('firmware-text').textContent).toContain('64-bit processor');
+  expect(firmware.options[1]!.disabled).toBe(true);
   cpu.value = 'x86-64-v2';
   cpu.dispatchEvent(new Event('change'));
+  await settle();
+  expect(firmware.options[1]!.disabled).toBe(false);
+  firmware.value = 'uefi';
+  firmware.dispatchEvent(new Event('change'));
   await press(get('wizard-go-summary'));
   await press(get('wizard-create'));
   await arrive(router, 'machine');
@@ -174,6 +184,7 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
     os: 'Debian GNU/Linux 12',
     memoryMiB: 512,
     cpuModel: 'x86-64-v2',
+    firmware: 'uefi',
     source: { type: 'iso', path: '/srv/images/debian.iso' },
     newDisk: { sizeBytes: 20 * 1024 ** 3 },
   });

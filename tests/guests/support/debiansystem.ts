@@ -67,6 +67,8 @@ echo 'root:${ROOT_PASSWORD}' | chpasswd
 echo ${HOSTNAME} > /etc/hostname
 echo '127.0.0.1 localhost ${HOSTNAME}' > /etc/hosts
 echo '/dev/sda1 / ext4 errors=remount-ro 0 1' > /etc/fstab
+# A host with much else to do must not run into the time that login gives.
+sed -i 's/^LOGIN_TIMEOUT.*/LOGIN_TIMEOUT 900/' /etc/login.defs
 apt-get clean
 rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/locale/* /usr/share/man/*
 `;

@@ -15,6 +15,8 @@ export interface GuestOptions {
   kernel?: { path: string; initrd?: string; cmdline?: string };
   order?: VmConfig['boot']['order'];
   hpet?: boolean;
+  /** UEFI image instead of SeaBIOS. */
+  uefi?: string;
   paravirt?: boolean;
   /** The 32-bit processor when absent. */
   cpu?: CpuModel;
@@ -55,6 +57,7 @@ export class Guest {
           createdAt: '2026-01-01T00:00:00Z',
           cpu: { accel: options.accel ?? defaultAccel(), ...(options.cpu ? { model: options.cpu } : {}) },
           memoryMiB: options.memoryMiB ?? 64,
+          firmware: options.uefi ? 'uefi' : 'bios',
           boot: {
             order: options.order ?? ['cdrom', 'floppy', 'disk'],
             kernel: options.kernel
@@ -72,6 +75,7 @@ export class Guest {
         firmwareFolder: path.join(root, 'resources/firmware'),
         cpuWasmPath: path.join(root, 'out/wasm/cpu.wasm'),
         channelSocket: '',
+        ...(options.uefi ? { uefiImage: options.uefi } : {}),
       },
       machineThread: new URL('../../../core/vmprocess/machinethread.ts', import.meta.url),
       debugExit: true,

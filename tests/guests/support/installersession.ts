@@ -11,6 +11,7 @@ export async function textInstaller(arch: GuestArch): Promise<void> {
   // Without mode setting the kernel stays on the text screen, which can be read.
   const guest = await new Guest({
     memoryMiB: 512,
+    ...(arch === 'amd64' ? { cpu: 'x86-64-v2' as const } : {}),
     kernel: { ...installer(arch, 'text'), cmdline: `console=ttyS0 console=tty0 nomodeset ${FAST_BOOT}` },
   }).start();
   try {
@@ -75,6 +76,7 @@ function isLanguagePage(shown: Picture): boolean {
 export async function graphicalInstaller(arch: GuestArch): Promise<void> {
   const guest = await new Guest({
     memoryMiB: 768,
+    ...(arch === 'amd64' ? { cpu: 'x86-64-v2' as const } : {}),
     kernel: { ...installer(arch, 'gtk'), cmdline: `console=ttyS0 console=tty0 ${FAST_BOOT}` },
   }).start();
   try {
