@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { grubEfiIso, ovmf } from './support/efi.ts';
 import { drive, Guest } from './support/guest.ts';
+import { FAST_BOOT } from './support/images.ts';
 
 /** 64-bit UEFI (OVMF), which boots GRUB's EFI build from a CD, which boots Debian's amd64 kernel. */
 const MINUTE = 60_000;
@@ -17,12 +18,16 @@ test('OVMF boots GRUB in 64-bit EFI, which answers and starts Linux; it turns th
   expect(guest.vm.screenshot().width).toBeGreaterThanOrEqual(800);
   await guest.vm.sendKeys(['c']);
   await guest.onSerial(/grub> /, 2 * MINUTE);
-  await guest.vm.typeText('echo is-$grub_cpu-$grub_platform\n', 60);
-  await guest.onSerial(/is-x86_64-efi/, 2 * MINUTE);
-  await guest.vm.typeText('configfile $prefix/grub.cfg\n', 60);
-  const from = guest.serial.length;
-  await guest.until('the menu again', () => /Linux over UEFI/.test(guest!.serial.slice(from)), 2 * MINUTE);
-  await guest.vm.sendKeys(['enter']);
+  /** Types a command at GRUB's prompt and waits for what comes. */
+  const grub = async (command: string, pattern: RegExp, timeoutMs = 2 * MINUTE) => {
+    const from = guest!.serial.length;
+    await guest!.vm.typeText(`${command}\n`, 60);
+    await guest!.until(`${pattern} after ${command}`, () => pattern.test(guest!.serial.slice(from)), timeoutMs);
+  };
+  await grub('echo is-$grub_cpu-$grub_platform', /is-x86_64-efi(.|\n)*grub> /);
+  await grub(`linux /boot/vmlinuz console=ttyS0,115200 ${FAST_BOOT}`, /vmlinuz(.|\n)*\n(.|\n)*grub> /);
+  await grub('initrd /boot/initrd.gz', /initrd\.gz(.|\n)*\n(.|\n)*grub> /, 4 * MINUTE);
+  await guest.vm.typeText('boot\n', 60);
   await guest.onSerial(/GUEST READY 6\.1\.\S+ x86_64/, 8 * MINUTE);
   await guest.ask('ls /sys/firmware/efi', /\bruntime\b/, 2 * MINUTE);
   await guest.ask('dmesg | grep -ciE "call trace|bug:|oops|nobody cared|lost interrupt|bad page|segfault"', /^0\r?$/m, 2 * MINUTE);
