@@ -451,7 +451,9 @@ export class WasmCode {
   /** i64 bit pattern in both halves of a vector constant. */
   simd64(value: bigint): this {
     this.simd(SIMD.const);
-    for (let half = 0; half < 2; half++) for (let i = 0n; i < 64n; i += 8n) this.byte(Number((value >> i) & 0xffn));
+    const low = Number(BigInt.asUintN(32, value));
+    const high = Number(BigInt.asUintN(32, value >> 32n));
+    for (const word of [low, high, low, high]) this.op(word & 0xff, (word >>> 8) & 0xff, (word >>> 16) & 0xff, word >>> 24);
     return this;
   }
   /** A byte shuffle; `lanes` are numbers of bytes of the two vectors. */
