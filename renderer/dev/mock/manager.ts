@@ -91,7 +91,7 @@ export class MockManager {
           os,
           engine: 'builtin',
           machine: 'pc',
-          cpu: { model: 'i686', count: 1 },
+          cpu: { model: 'i686', count: 1, accel: 'jit' },
           memoryMiB,
           firmware: 'bios',
           boot: { order: ['cdrom', 'disk'], menu: false, kernel: null },

@@ -44,10 +44,11 @@ function add(counter: usize, n: i32): void {
 @inline
 function runRegion(index: u32, page: u64): bool {
   Run.region = true;
-  const left = call_indirect<i32>(index, Run.countdown, page);
+  const before = Run.countdown;
+  const left = call_indirect<i32>(index, before, page);
   Run.region = false;
   add(J.SJ_ENTRIES, 1);
-  add(J.SJ_INSTRUCTIONS, Run.countdown - left);
+  add(J.SJ_INSTRUCTIONS, before - left);
   Run.countdown = left;
   if (load<u32>(S, J.SJ_STEP)) {
     add(J.SJ_STEPS, 1);
