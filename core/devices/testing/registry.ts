@@ -22,6 +22,7 @@ import { Piix3 } from '../platform/piix3.ts';
 import { Piix4Pm } from '../platform/piix4pm.ts';
 import { Port92 } from '../platform/port92.ts';
 import { PostPort } from '../platform/post.ts';
+import { TestDevice } from '../platform/testdevice.ts';
 import { Fdc } from '../storage/fdc.ts';
 import { Ide } from '../storage/ide.ts';
 import { Hpet } from '../timer/hpet.ts';
@@ -97,6 +98,20 @@ export const deviceRegistry: DeviceEntry[] = [
     stateless: true,
     create: (bench) => new DebugExit({ id: 'debugexit', ports: bench.ports, exit: () => {} }),
     mutate: (_, bench) => bench.out8(0xf4, 0x21),
+  }),
+  entry({
+    name: 'TestDevice',
+    create: (bench) =>
+      new TestDevice({
+        id: 'testdevice',
+        ports: bench.ports,
+        mmio: bench.mmio,
+        lines: Array.from({ length: 16 }, (_, irq) => bench.wire(`irq${irq}`)),
+      }),
+    mutate(_, bench) {
+      bench.out8(0xe0, 0x21);
+      bench.out8(0x2005, 1);
+    },
   }),
   entry({
     name: 'PostPort',
