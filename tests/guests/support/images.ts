@@ -52,11 +52,11 @@ for m in scsi_common scsi_mod libata ata_piix crc64 crct10dif_common crc-t10dif 
   [ -f /modules/$m.ko ] && insmod /modules/$m.ko 2>/dev/null
 done
 for m in button evdev; do [ -f /modules/$m.ko ] && insmod /modules/$m.ko; done
-# No acpid: the first event of the power button's input device turns the machine off.
+# No acpid: the first event of the power button's input device turns the machine off. An event has 16 bytes on i386 and 24 on amd64.
 event=$(grep -l 'Power Button' /sys/class/input/event*/device/name | head -1)
 if [ -n "$event" ]; then
   event=\${event%/device/name}
-  (dd if=/dev/input/\${event##*/} of=/dev/null bs=16 count=1 2>/dev/null && echo POWER BUTTON >/dev/console && poweroff -f) &
+  (dd if=/dev/input/\${event##*/} of=/dev/null bs=24 count=1 2>/dev/null && echo POWER BUTTON >/dev/console && poweroff -f) &
 fi
 echo "GUEST READY $(uname -r) $(uname -m)"
 `;
