@@ -1,12 +1,15 @@
 /** A region becomes a WebAssembly module with one function (left: i32, page: i64) -> i32. See docs/decisions for the design. */
-import { CPU_STATE_BASE, TLB_BASE } from '../../memory/layout.ts';
+import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_EXACT, SJ_STEP, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
-import { Emitter, HELPERS, REGION_TYPE, type FlagState } from './emitter.ts';
+import { Emitter, REGION_TYPE } from './emitter.ts';
+import type { FlagState } from './flagemitter.ts';
+import { HELPERS } from './helpers.ts';
 import { integerTranslation } from './integer.ts';
 import { type Block, findRegion, type Region } from './region.ts';
 import { sseTranslation } from './sse.ts';
 import { analyse, type FlowGraph } from './structure.ts';
+import { tlbTables } from './tlbtables.ts';
 import { FUNCREF, I32, I64, OP, WasmCode } from './wasmcode.ts';
 
 export interface CompiledRegion {
@@ -15,8 +18,6 @@ export interface CompiledRegion {
   fallbacks: number[];
   low: number;
   high: number;
-  /** Guest instructions in it. */
-  instructions: number;
 }
 
 /** Instructions that an exact slice has in reserve: below EXACT_SLACK of interp/wasm/runstate.ts. */
@@ -126,7 +127,6 @@ class RegionCompiler {
       fallbacks: [...e.fallbacks],
       low: region.low,
       high: region.high,
-      instructions: this.graph.order.reduce((sum, block) => sum + region.blocks[block]!.insns.length, 0),
     };
   }
 
@@ -137,7 +137,7 @@ class RegionCompiler {
       e.c
         .i32(0)
         .memory(OP.i32Load, CPU_STATE_BASE + SY_TLB_CUR)
-        .i32(TLB_BASE + (this.user ? 0x30000 : 0))
+        .i32(tlbTables(this.user))
         .op(OP.i32Ne);
       // Where slices end at an exact instruction, only short ways between two looks at what is left.
       if (Math.max(...graph.longest) > EXACT_MAX)

@@ -9,7 +9,7 @@ export interface InstallHelpers {
   jitDecode(record: number, host: number, mode: number): void;
 }
 
-/** By the names of emitter.ts HELPERS. */
+/** By the names of HELPERS. */
 export interface RegionHelpers {
   read: WasmFunction;
   readW: WasmFunction;
@@ -22,3 +22,7 @@ export interface RegionHelpers {
 }
 
 export type Helpers = InstallHelpers & RegionHelpers;
+
+/** Indices of the imported functions of a region module, in the order of its import section. */
+export const HELPER = { read: 0, readW: 1, write: 2, writeV: 3, exec: 4, flags: 5, condition: 6, settle: 7 } as const;
+export const HELPERS = Object.keys(HELPER) as (keyof typeof HELPER)[];

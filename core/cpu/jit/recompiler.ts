@@ -4,8 +4,7 @@
  */
 import { CPU_STATE_BASE, JIT_POOL_BASE, JIT_POOL_SIZE } from '../../memory/layout.ts';
 import { SJ_PIECE, SJ_READY, SJ_THRESHOLD } from '../interp/wasm/jitoffsets.ts';
-import { HELPERS } from './emitter.ts';
-import type { Helpers, WasmFunction } from './helpers.ts';
+import { type Helpers, HELPERS, type WasmFunction } from './helpers.ts';
 import type { CompileResult, CompileService } from './service.ts';
 
 /** Run.mode values that are compiled (runstate.ts). */
@@ -16,7 +15,7 @@ const PAGE = 4096;
 const FALLBACK_BYTES = 64;
 
 /** Limits of the code cache. */
-export const MAX_REGIONS = 6000;
+const MAX_REGIONS = 6000;
 const MAX_WASM_BYTES = 24 << 20;
 /** Writes into a page that are remembered while something of it is being compiled. */
 const MAX_WRITES = 32;
@@ -42,7 +41,6 @@ interface Region {
   high: number;
   pool: number;
   fallbacks: number;
-  instructions: number;
   wasmBytes: number;
 }
 
@@ -228,7 +226,6 @@ export class Recompiler {
         high: made.high,
         pool,
         fallbacks: made.fallbacks.length,
-        instructions: made.instructions,
         wasmBytes: made.wasmBytes,
       };
       this.regions.set(key, region);

@@ -15,7 +15,7 @@ export interface CompileJob {
 export interface CompileResult {
   id: number;
   /** Absent when the first instruction can't be translated. */
-  region?: { module: WebAssembly.Module; fallbacks: number[]; low: number; high: number; instructions: number; wasmBytes: number };
+  region?: { module: WebAssembly.Module; fallbacks: number[]; low: number; high: number; wasmBytes: number };
   ms: number;
 }
 
@@ -33,8 +33,8 @@ export function runJob(job: CompileJob, now: () => number): CompileResult {
   const compiled = compileRegion(job.bytes, job.entry, job.mode, job.user);
   if (!compiled) return { id: job.id, ms: now() - start };
   const module = new WebAssembly.Module(compiled.wasm);
-  const { fallbacks, low, high, instructions } = compiled;
-  return { id: job.id, region: { module, fallbacks, low, high, instructions, wasmBytes: compiled.wasm.length }, ms: now() - start };
+  const { fallbacks, low, high } = compiled;
+  return { id: job.id, region: { module, fallbacks, low, high, wasmBytes: compiled.wasm.length }, ms: now() - start };
 }
 
 /** Compiles at once on the calling thread: for tests, and where there is no other thread. */

@@ -1,0 +1,105 @@
+/** Ways through and out of a region: labels, the slice's count of instructions, exits. */
+import { CPU_STATE_BASE } from '../../memory/layout.ts';
+import { SJ_STEP } from '../interp/wasm/jitoffsets.ts';
+import { FlagEmitter } from './flagemitter.ts';
+import { LEFT, PAGE, RIP } from './locals.ts';
+import { OP, VOID } from './wasmcode.ts';
+
+const S = CPU_STATE_BASE;
+
+interface Label {
+  kind: 'exit' | 'block' | 'loop' | 'other';
+  block: number;
+}
+
+export class ExitEmitter extends FlagEmitter {
+  protected readonly labels: Label[] = [];
+  /** Instructions of the block before the current one. */
+  done = 0;
+
+  protected depthOf(kind: Label['kind'], block: number): number {
+    for (let i = this.labels.length - 1; i >= 0; i--) {
+      const label = this.labels[i]!;
+      if (label.kind === kind && label.block === block) return this.labels.length - 1 - i;
+    }
+    throw new Error(`no label for ${kind} ${block}`);
+  }
+
+  open(kind: Label['kind'], block = -1): void {
+    this.labels.push({ kind, block });
+    if (kind === 'loop') this.c.op(OP.loop, VOID);
+    else if (kind !== 'other') this.c.op(OP.block, VOID);
+  }
+  /** An `if` whose condition is on the stack. */
+  openIf(type: number = VOID, likely?: boolean): void {
+    this.labels.push({ kind: 'other', block: -1 });
+    if (likely === undefined) this.c.if(type);
+    else this.c.hintedIf(likely, type);
+  }
+  /** An `if` for what hardly ever happens. */
+  openRare(): void {
+    this.openIf(VOID, false);
+  }
+  close(): void {
+    this.labels.pop();
+    this.c.end();
+  }
+  branchTo(kind: 'block' | 'loop', block: number): void {
+    this.c.br(this.depthOf(kind, block));
+  }
+
+  /** Sets the instruction pointer to an offset of the page. */
+  protected setRip(offset: number): void {
+    this.c.get(PAGE);
+    this.wordConst(offset);
+    this.wordAdd();
+    this.c.set(RIP);
+  }
+  pushRip(offset: number): void {
+    this.c.get(PAGE);
+    this.wordConst(offset);
+    this.wordAdd();
+  }
+
+  /** Leaves for the word on the stack. */
+  exitToStack(): void {
+    this.c.set(RIP);
+    this.c.br(this.depthOf('exit', -1));
+  }
+  exitTo(offset: number): void {
+    this.setRip(offset);
+    this.c.br(this.depthOf('exit', -1));
+  }
+  /** Takes `count` instructions off the slice. */
+  spend(count: number): void {
+    if (count) this.c.get(LEFT).i32(count).op(OP.i32Sub).set(LEFT);
+  }
+  /** 1 on the stack when fewer than `count` instructions are left. */
+  leftBelow(count: number): void {
+    this.c.get(LEFT).i32(count).op(OP.i32LtS);
+  }
+  /** Leaves before the current instruction, which the interpreter must execute. */
+  exitStep(): void {
+    this.spend(this.done);
+    this.c
+      .i32(0)
+      .i32(1)
+      .memory(OP.i32Store, S + SJ_STEP);
+    this.exitTo(this.insn.at);
+  }
+  /** Leaves after the current instruction, for the next one or for the word that `target` pushes. */
+  protected exitAfter(after: () => void, target?: () => void): void {
+    after();
+    this.spend(this.done + 1);
+    if (target) {
+      target();
+      this.exitToStack();
+    } else this.exitTo(this.insn.next);
+  }
+
+  /** What the slice has left before the current instruction. */
+  protected leftNow(): void {
+    this.c.get(LEFT);
+    if (this.done) this.c.i32(this.done).op(OP.i32Sub);
+  }
+}

@@ -1,0 +1,324 @@
+/** Guest memory through the TLB (interp/wasm/tlb.ts), with the interpreter's functions for everything that misses it; and the stack. */
+import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../memory/layout.ts';
+import { SJ_CUT } from '../interp/wasm/jitoffsets.ts';
+import { SEG_BASE, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, S_SEG } from '../interp/wasm/stateoffsets.ts';
+import type { CodeMode, Insn, Width } from './decode.ts';
+import { ExitEmitter } from './exitemitter.ts';
+import { HELPER } from './helpers.ts';
+import { LEFT, PAGE } from './locals.ts';
+import { WRITE_TABLE, tlbTables } from './tlbtables.ts';
+import { I32, OP, SIMD, V128, VOID } from './wasmcode.ts';
+
+const S = CPU_STATE_BASE;
+const RSP = 4;
+
+export class MemoryEmitter extends ExitEmitter {
+  /** The TLB's read tables of the region's privilege. */
+  protected readonly tables: number;
+  protected readonly user: number;
+
+  constructor(mode: CodeMode, user: boolean) {
+    super(mode);
+    this.user = user ? 1 : 0;
+    this.tables = tlbTables(user);
+  }
+
+  /** Effective offset of the memory operand, without segment base, as a word on the stack. */
+  offset(insn: Insn): void {
+    const { c } = this;
+    if (insn.ripRelative) {
+      c.get(PAGE);
+      this.wordConst(insn.next + insn.disp);
+      this.wordAdd();
+      return;
+    }
+    let some = false;
+    if (insn.base >= 0) {
+      this.gpr(insn.base);
+      some = true;
+    }
+    if (insn.index >= 0) {
+      this.gpr(insn.index);
+      if (insn.scale) {
+        this.wordConst(insn.scale);
+        this.wordOp(OP.i32Shl, OP.i64Shl);
+      }
+      if (some) this.wordAdd();
+      some = true;
+    }
+    if (!some) this.wordConst(insn.disp);
+    else if (insn.disp) {
+      this.wordConst(insn.disp);
+      this.wordAdd();
+    }
+  }
+
+  /** Linear address of the memory operand in a temporary. */
+  address(insn: Insn): number {
+    const { c } = this;
+    const ea = this.temp(this.word);
+    if (insn.segment >= 0) {
+      const at = S + S_SEG + insn.segment * SEG_STRIDE;
+      if (this.mode === 32) {
+        // Thread-local storage: a base, but no limit. Anything else is the interpreter's.
+        c.i32(0)
+          .memory(OP.i32Load, at + SEG_LIMIT)
+          .i32(-1)
+          .op(OP.i32Ne);
+        c.i32(0)
+          .memory(OP.i32Load, at + SEG_FLAGS)
+          .i32(7)
+          .op(OP.i32And)
+          .i32(3)
+          .op(OP.i32Ne, OP.i32Or);
+        this.openRare();
+        this.exitStep();
+        this.close();
+      }
+      c.i32(0).memory(this.mode === 64 ? OP.i64Load : OP.i32Load, at + SEG_BASE);
+      this.offset(insn);
+      this.wordAdd();
+    } else this.offset(insn);
+    c.set(ea);
+    return ea;
+  }
+
+  /** Address of the TLB entry of `ea` in the read or write tables, and whether it hits (i32 on the stack). */
+  private probe(ea: number, size: number, table: number): number {
+    const { c } = this;
+    const entry = this.temp(I32);
+    c.get(ea);
+    if (this.mode === 64) c.i64(8).op(OP.i64ShrU, OP.i32WrapI64);
+    else c.i32(8).op(OP.i32ShrU);
+    c.i32(0xfff0).op(OP.i32And).tee(entry);
+    c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, table);
+    c.get(ea);
+    if (size > 1) {
+      this.wordConst(size - 1);
+      this.wordAdd();
+    }
+    this.wordConst(-4096);
+    this.wordOp(OP.i32And, OP.i64And);
+    this.wordOp(OP.i32Eq, OP.i64Eq);
+    return entry;
+  }
+
+  /** Host address after a hit. */
+  private host(ea: number, entry: number, table: number): void {
+    this.c.get(ea);
+    this.fromWord();
+    this.c
+      .get(entry)
+      .memory(OP.i32Load, table + 8)
+      .op(OP.i32Add);
+  }
+
+  private ea64(ea: number): void {
+    this.c.get(ea);
+    if (this.mode === 32) this.c.op(OP.i64ExtendI32U);
+  }
+
+  private slowRead(helper: number, ea: number, size: number): void {
+    this.setRip(this.insn.at);
+    this.ea64(ea);
+    this.c.i32(size).i32(this.user);
+    this.leftNow();
+    this.c.call(helper);
+    this.cut();
+  }
+
+  /** After a call that may have reached a device: it may have moved the end of the slice. */
+  private cut(): void {
+    this.c
+      .get(LEFT)
+      .i32(0)
+      .memory(OP.i32Load, S + SJ_CUT)
+      .op(OP.i32Sub)
+      .set(LEFT);
+  }
+
+  private plainLoad(width: Width): void {
+    this.c.memory(width === 1 ? OP.i32Load8U : width === 2 ? OP.i32Load16U : width === 4 ? OP.i32Load : OP.i64Load, 0);
+  }
+
+  /** Zero-extended value at `ea`. */
+  load(ea: number, width: Width): void {
+    const { c } = this;
+    const entry = this.probe(ea, width, this.tables);
+    c.hintedIf(true, this.typeOf(width));
+    this.host(ea, entry, this.tables);
+    this.plainLoad(width);
+    c.else();
+    this.slowRead(HELPER.read, ea, width);
+    if (width !== 8) c.op(OP.i32WrapI64);
+    c.end();
+  }
+
+  /** 16 bytes at `ea`. */
+  loadV(ea: number): void {
+    const { c } = this;
+    const entry = this.probe(ea, 16, this.tables);
+    c.hintedIf(true, V128);
+    this.host(ea, entry, this.tables);
+    c.simdMemory(SIMD.load, 0);
+    c.else();
+    this.slowRead(HELPER.read, ea, 8);
+    c.simd(SIMD.i64x2Splat);
+    const high = this.temp(this.word);
+    c.get(ea);
+    this.wordConst(8);
+    this.wordAdd();
+    c.set(high);
+    this.slowRead(HELPER.read, high, 8);
+    c.simd(SIMD.i64x2ReplaceLane).byte(1);
+    c.end();
+  }
+
+  /** 4 or 8 bytes at `ea` as the low part of a vector that is zero otherwise. */
+  loadLow(ea: number, width: 4 | 8): void {
+    const { c } = this;
+    const entry = this.probe(ea, width, this.tables);
+    c.if(V128);
+    this.host(ea, entry, this.tables);
+    c.simdMemory(width === 4 ? SIMD.load32Zero : SIMD.load64Zero, 0);
+    c.else().simd64(0n);
+    this.slowRead(HELPER.read, ea, width);
+    c.simd(SIMD.i64x2ReplaceLane).byte(0);
+    c.end();
+  }
+
+  private markDirty(host: number): void {
+    this.c.get(host).i32(12).op(OP.i32ShrU).i32(0xff).memory(OP.i32Store8, DIRTY_MAP_BASE);
+  }
+
+  private plainStore(width: Width): void {
+    this.c.memory(width === 1 ? OP.i32Store8 : width === 2 ? OP.i32Store16 : width === 4 ? OP.i32Store : OP.i64Store, 0);
+  }
+
+  private slowWrite(ea: number, width: Width, value: number, after: () => void, target?: () => void): void {
+    const { c } = this;
+    this.setRip(this.insn.at);
+    this.ea64(ea);
+    c.get(value);
+    if (width !== 8) c.op(OP.i64ExtendI32U);
+    c.i32(width).i32(this.user);
+    this.leftNow();
+    c.call(HELPER.write);
+    this.cut();
+    this.openRare();
+    this.exitAfter(after, target);
+    this.close();
+  }
+
+  /** Stores the temporary `value`. `after` emits what else the instruction changes; it must not fault. */
+  store(ea: number, width: Width, value: number, after: () => void = () => {}): void {
+    this.storeThen(ea, width, value, after);
+  }
+
+  /** The same for an instruction after which control goes elsewhere: `target` pushes the address. */
+  storeThen(ea: number, width: Width, value: number, after: () => void, target?: () => void): void {
+    const { c } = this;
+    const table = this.tables + WRITE_TABLE;
+    const entry = this.probe(ea, width, table);
+    const host = this.temp(I32);
+    this.openIf(VOID, true);
+    this.host(ea, entry, table);
+    c.tee(host).get(value);
+    this.plainStore(width);
+    this.markDirty(host);
+    c.else();
+    this.slowWrite(ea, width, value, after, target);
+    this.close();
+    after();
+  }
+
+  /** Stores 16 bytes. */
+  storeV(ea: number, value: number): void {
+    const { c } = this;
+    const table = this.tables + WRITE_TABLE;
+    const entry = this.probe(ea, 16, table);
+    const host = this.temp(I32);
+    this.openIf(VOID, true);
+    this.host(ea, entry, table);
+    c.tee(host).get(value).simdMemory(SIMD.store, 0);
+    this.markDirty(host);
+    c.else();
+    this.setRip(this.insn.at);
+    this.ea64(ea);
+    c.get(value).simd(SIMD.i64x2ExtractLane).byte(0).get(value).simd(SIMD.i64x2ExtractLane).byte(1);
+    c.i32(this.user);
+    this.leftNow();
+    c.call(HELPER.writeV);
+    this.cut();
+    this.openRare();
+    this.exitAfter(() => {});
+    this.close();
+    this.close();
+  }
+
+  /**
+   * Read-modify-write. `compute` finds the old value in the temporary it is given and gives back the temporary with the new one; nothing in it
+   * may fault. `after` as for store().
+   */
+  modify(ea: number, width: Width, compute: (old: number) => number, after: () => void = () => {}): void {
+    const { c } = this;
+    const table = this.tables + WRITE_TABLE;
+    const host = this.temp(I32);
+    const old = this.temp(this.typeOf(width));
+    const entry = this.probe(ea, width, table);
+    c.hintedIf(true);
+    this.host(ea, entry, table);
+    c.tee(host);
+    this.plainLoad(width);
+    c.set(old).else();
+    c.i32(0).set(host);
+    this.slowRead(HELPER.readW, ea, width);
+    if (width !== 8) c.op(OP.i32WrapI64);
+    c.set(old).end();
+    const value = compute(old);
+    c.get(host);
+    this.openIf(VOID, true);
+    c.get(host).get(value);
+    this.plainStore(width);
+    this.markDirty(host);
+    c.else();
+    this.slowWrite(ea, width, value, after);
+    this.close();
+    after();
+  }
+
+  /** Stack pointer less `size`, in a temporary. */
+  below(size: number): number {
+    const top = this.temp(this.word);
+    this.gpr(RSP);
+    this.wordConst(size);
+    this.wordOp(OP.i32Sub, OP.i64Sub);
+    this.c.set(top);
+    return top;
+  }
+
+  /** Pushes the temporary `value`. */
+  push(value: number, width: Width): void {
+    const top = this.below(width);
+    this.store(top, width, value, () => {
+      this.c.get(top);
+      this.setGpr(RSP);
+    });
+  }
+
+  /** Loads the top of the stack; does not move the pointer. */
+  top(width: Width): void {
+    const at = this.temp(this.word);
+    this.gpr(RSP);
+    this.c.set(at);
+    this.load(at, width);
+  }
+
+  /** Moves the stack pointer up. */
+  drop(bytes: number): void {
+    this.gpr(RSP);
+    this.wordConst(bytes);
+    this.wordAdd();
+    this.setGpr(RSP);
+  }
+}

@@ -1,0 +1,196 @@
+/** Guest registers in locals, temporaries, and arithmetic in words of the code's mode. */
+import { CPU_STATE_BASE } from '../../memory/layout.ts';
+import { S_GPR, S_XMM, XMM_STRIDE } from '../interp/wasm/stateoffsets.ts';
+import type { CodeMode, Insn, Width } from './decode.ts';
+import { GPR, TEMPS, XMM } from './locals.ts';
+import { I32, I64, OP, SIMD, V128, WasmCode } from './wasmcode.ts';
+
+const S = CPU_STATE_BASE;
+
+export class RegisterEmitter {
+  readonly c = new WasmCode();
+  readonly mode: CodeMode;
+  /** Word type of the mode. */
+  readonly word: number;
+  private temps: { type: number; busy: boolean }[] = [];
+  /** Bit masks of registers; filled by the first run, complete in the second. */
+  usedGpr = 0;
+  changedGpr = 0;
+  usedXmm = 0;
+  changedXmm = 0;
+  insn!: Insn;
+
+  constructor(mode: CodeMode) {
+    this.mode = mode;
+    this.word = mode === 64 ? I64 : I32;
+  }
+
+  /** Before the second run. */
+  restart(): void {
+    this.c.length = 0;
+    this.c.hints.length = 0;
+    this.temps = [];
+  }
+
+  temp(type: number): number {
+    let i = this.temps.findIndex((t) => !t.busy && t.type === type);
+    if (i < 0) i = this.temps.push({ type, busy: false }) - 1;
+    this.temps[i]!.busy = true;
+    return TEMPS + i;
+  }
+
+  /** After each instruction. */
+  freeTemps(): void {
+    for (const temp of this.temps) temp.busy = false;
+  }
+
+  /** Declarations of all locals but the parameters, as wasm wants them. */
+  locals(): WasmCode {
+    const code = new WasmCode();
+    const groups: [count: number, type: number][] = [
+      [2, this.word],
+      [1, I32],
+      [3, this.word],
+      [1, I32],
+      [16, this.word],
+      [16, V128],
+      [1, I32],
+    ];
+    for (const { type } of this.temps) groups.push([1, type]);
+    code.u32(groups.length);
+    for (const [count, type] of groups) code.u32(count).byte(type);
+    return code;
+  }
+
+  wordConst(value: number): void {
+    if (this.mode === 64) this.c.i64(value);
+    else this.c.i32(value);
+  }
+  wordOp(op32: number, op64: number): void {
+    this.c.op(this.mode === 64 ? op64 : op32);
+  }
+  wordAdd(): void {
+    this.wordOp(OP.i32Add, OP.i64Add);
+  }
+  /** i32 on the stack becomes a zero-extended word. */
+  toWord(): void {
+    if (this.mode === 64) this.c.op(OP.i64ExtendI32U);
+  }
+  /** Word on the stack becomes an i32. */
+  fromWord(): void {
+    if (this.mode === 64) this.c.op(OP.i32WrapI64);
+  }
+  /** Value of `width` on the stack (i64 when 8 bytes, else i32) becomes a word. */
+  widthToWord(width: Width): void {
+    if (width !== 8) this.toWord();
+  }
+  typeOf(width: Width): number {
+    return width === 8 ? I64 : I32;
+  }
+  const(width: Width, value: number): void {
+    if (width === 8) this.c.i64(value);
+    else this.c.i32(width === 1 ? value & 0xff : width === 2 ? value & 0xffff : value);
+  }
+
+  /** Word of a register. */
+  gpr(n: number): void {
+    this.usedGpr |= 1 << n;
+    this.c.get(GPR + n);
+  }
+  /** Word on the stack becomes the register. */
+  setGpr(n: number): void {
+    this.usedGpr |= 1 << n;
+    this.changedGpr |= 1 << n;
+    this.c.set(GPR + n);
+  }
+
+  /** Number and shift of a byte register: AH CH DH BH without REX. */
+  private byteRegister(n: number): [register: number, high: boolean] {
+    return n >= 4 && n < 8 && !this.insn.rex ? [n - 4, true] : [n, false];
+  }
+
+  /** Zero-extended value of a register; i64 when 8 bytes wide. */
+  reg(n: number, width: Width): void {
+    const { c } = this;
+    if (width === 8) {
+      this.gpr(n);
+      return;
+    }
+    if (width === 1) {
+      const [r, high] = this.byteRegister(n);
+      this.gpr(r);
+      this.fromWord();
+      if (high) c.i32(8).op(OP.i32ShrU);
+      c.i32(0xff).op(OP.i32And);
+      return;
+    }
+    this.gpr(n);
+    this.fromWord();
+    if (width === 2) c.i32(0xffff).op(OP.i32And);
+  }
+
+  /** Value on the stack goes to a register. The upper bits of narrow values do not matter. */
+  setReg(n: number, width: Width): void {
+    const { c } = this;
+    if (width === 8) {
+      this.setGpr(n);
+      return;
+    }
+    if (width === 4) {
+      this.toWord();
+      this.setGpr(n);
+      return;
+    }
+    const [r, high] = width === 1 ? this.byteRegister(n) : [n, false];
+    const mask = width === 2 ? 0xffff : 0xff;
+    c.i32(mask).op(OP.i32And);
+    if (high) c.i32(8).op(OP.i32Shl);
+    this.toWord();
+    this.gpr(r);
+    const keep = ~(high ? 0xff00 : mask);
+    this.wordConst(keep);
+    this.wordOp(OP.i32And, OP.i64And);
+    this.wordOp(OP.i32Or, OP.i64Or);
+    this.setGpr(r);
+  }
+
+  xmm(n: number): void {
+    this.usedXmm |= 1 << n;
+    this.c.get(XMM + n);
+  }
+  setXmm(n: number): void {
+    this.usedXmm |= 1 << n;
+    this.changedXmm |= 1 << n;
+    this.c.set(XMM + n);
+  }
+
+  protected loadRegisters(gprs: number, xmms: number): void {
+    for (let n = 0; n < 16; n++)
+      if (gprs & (1 << n))
+        this.c
+          .i32(0)
+          .memory(this.mode === 64 ? OP.i64Load : OP.i32Load, S + S_GPR + n * 8)
+          .set(GPR + n);
+    for (let n = 0; n < 16; n++)
+      if (xmms & (1 << n))
+        this.c
+          .i32(0)
+          .simdMemory(SIMD.load, S + S_XMM + n * XMM_STRIDE)
+          .set(XMM + n);
+  }
+
+  protected storeRegisters(gprs: number, xmms: number): void {
+    for (let n = 0; n < 16; n++) {
+      if (!(gprs & (1 << n))) continue;
+      this.c.i32(0).get(GPR + n);
+      if (this.mode === 32) this.c.op(OP.i64ExtendI32U);
+      this.c.memory(OP.i64Store, S + S_GPR + n * 8);
+    }
+    for (let n = 0; n < 16; n++)
+      if (xmms & (1 << n))
+        this.c
+          .i32(0)
+          .get(XMM + n)
+          .simdMemory(SIMD.store, S + S_XMM + n * XMM_STRIDE);
+  }
+}
