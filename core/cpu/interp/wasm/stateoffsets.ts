@@ -59,7 +59,7 @@ export const S_IDTR_LIMIT = 0x258;
 
 /** u32 0..3. Kept equal to CS.RPL rules; 3 in virtual-8086 mode, 0 in real mode. */
 export const S_CPL = 0x260;
-/** u32: 0 = 16-bit code segment, 1 = 32-bit, 2 = 64-bit (next issue). Part of the decode-cache key. */
+/** u32: 0 = 16-bit code segment, 1 = 32-bit, 2 = 64-bit. Part of the decode-cache key. */
 export const S_CODE_MODE = 0x264;
 /** u32: 1 when the stack segment is 32-bit (SS.B). */
 export const S_STACK32 = 0x268;
@@ -126,7 +126,7 @@ export const S_FPU_FDP = 0x818;
 /** 8 x 16 bytes in physical order R0..R7: u64 significand, u16 sign and exponent. MMX registers alias the significands. */
 export const S_FPU_ST = 0x820;
 export const S_MXCSR = 0x8a0;
-/** 16 x 32 bytes: XMM (later YMM) registers. */
+/** 16 x 32 bytes: YMM registers, XMM in the low halves. */
 export const S_XMM = 0x8c0;
 export const XMM_STRIDE = 32;
 
