@@ -58,9 +58,11 @@ function npmPackages() {
     run(isWindows ? 'npm.cmd' : 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { shell: isWindows });
     writeFileSync(stamp, lock);
   }
-  if (node24() === process.execPath && Number(process.versions.node.split('.')[0]) < 24) {
+  // `npm run` may have started us with the very Node 24 that npm has just taken away with the old packages.
+  const runner = existsSync(process.execPath) ? process.execPath : 'node';
+  if (node24() === process.execPath && (runner === 'node' || Number(process.versions.node.split('.')[0]) < 24)) {
     say('installing Node 24');
-    run(process.execPath, ['installArchSpecificPackage.js'], { cwd: path.join(root, 'node_modules', 'node') });
+    run(runner, ['installArchSpecificPackage.js'], { cwd: path.join(root, 'node_modules', 'node') });
     if (node24() === process.execPath)
       throw new Error('the Node 24 binary of the npm package "node" did not install; install Node 24 yourself and run this again');
   }
