@@ -10,6 +10,7 @@ import { type Block, findRegion, type Region } from './region.ts';
 import { sseTranslation } from './sse.ts';
 import { analyse, type FlowGraph } from './structure.ts';
 import { tlbTables } from './tlbtables.ts';
+import { vexTranslation } from './vex.ts';
 import { FUNCREF, I32, I64, OP, WasmCode } from './wasmcode.ts';
 
 export interface CompiledRegion {
@@ -26,7 +27,7 @@ const EXACT_MAX = 48;
 const RCX = 1;
 const RSP = 4;
 
-const translationOf = (insn: Insn) => integerTranslation(insn) ?? sseTranslation(insn);
+const translationOf = (insn: Insn) => (insn.vex ? vexTranslation(insn) : (integerTranslation(insn) ?? sseTranslation(insn)));
 
 function translatable(insn: Insn): boolean {
   const { op } = insn;

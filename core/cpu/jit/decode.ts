@@ -6,6 +6,9 @@
 
 export type CodeMode = 32 | 64;
 
+/** Added to the opcode of a VEX-encoded instruction. */
+export const VEX_OP = 0x400;
+
 /** Byte widths. */
 export type Width = 1 | 2 | 4 | 8;
 
@@ -14,7 +17,7 @@ export interface Insn {
   at: number;
   /** Offset of the byte after it. */
   next: number;
-  /** Opcode; plus 0x100 for the 0F map, 0x200 for 0F38, 0x300 for 0F3A. */
+  /** Opcode; plus 0x100 for the 0F map, 0x200 for 0F38, 0x300 for 0F3A; plus VEX_OP when it is VEX-encoded. */
   op: number;
   /** Operand size by prefixes and mode: 2, 4 or 8 (the byte forms are told by the opcode). */
   osize: Width;
@@ -24,7 +27,15 @@ export interface Insn {
   prefix: number;
   opsize: boolean;
   lock: boolean;
+  /** REX prefix; of VEX its W, R, X and B in the same places. */
   rex: number;
+  vex: boolean;
+  /** VEX.L: 256 bits. */
+  wide: boolean;
+  /** VEX.W. */
+  w: boolean;
+  /** Register of VEX.vvvv; without VEX the one of modrm.reg, which is the first source then. */
+  vvvv: number;
   hasModrm: boolean;
   mod: number;
   /** modrm.reg with REX.R. */
@@ -101,6 +112,36 @@ const IMMEDIATE_0F = new Map<number, number>([
 ]);
 for (let op = 0x80; op <= 0x8f; op++) IMMEDIATE_0F.set(op, 4);
 
+/** Those of the VEX-encoded 0F map: shuffles, shifts, comparisons, VPINSRW, VPEXTRW. */
+const IMMEDIATE_VEX = new Set([0x70, 0x71, 0x72, 0x73, 0xc2, 0xc4, 0xc5, 0xc6]);
+
+interface Vex {
+  map: number;
+  /** As REX: 0x48 for W, 4, 2, 1 for R, X, B. */
+  rex: number;
+  prefix: number;
+  wide: boolean;
+  w: boolean;
+  vvvv: number;
+}
+/** The bytes after C4 (`three`) or C5 (SDM volume 2, 2.3.5). */
+function decodeVex(bytes: Uint8Array, p: number, three: boolean, mode: CodeMode): Vex {
+  const first = bytes[p]!;
+  const last = three ? bytes[p + 1]! : first;
+  const w = three && (last & 0x80) !== 0;
+  const long = mode === 64;
+  // R, X and B are stored inverted.
+  const high = three ? (first >> 5) ^ 7 : ((first >> 5) & 4) ^ 4;
+  return {
+    map: three ? first & 31 : 1,
+    rex: long ? high | (w ? 0x48 : 0) : 0,
+    prefix: [0, 0x66, 0xf3, 0xf2][last & 3]!,
+    wide: (last & 4) !== 0,
+    w,
+    vvvv: (((last >> 3) & 15) ^ 15) & (long ? 15 : 7),
+  };
+}
+
 /**
  * Decodes the instruction at `at` of `bytes` (one or more whole pages of code); undefined when it is none that may be in a region, or
  * reaches beyond the bytes.
@@ -149,7 +190,22 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
   p++;
   let modrmPresent: boolean;
   let immediate: number;
-  if (op === 0x0f) {
+  let vex: Vex | undefined;
+  if ((op === 0xc4 || op === 0xc5) && p < end && (mode === 64 || bytes[p]! >= 0xc0)) {
+    // 66, F2, F3, LOCK and REX before VEX are undefined.
+    if (opsize || rep || lock || rex) return undefined;
+    const prefixEnd = op === 0xc5 ? p + 1 : p + 2;
+    if (prefixEnd >= end) return undefined;
+    vex = decodeVex(bytes, p, op === 0xc4, mode);
+    if (vex.map < 1 || vex.map > 3) return undefined;
+    const second = bytes[prefixEnd]!;
+    p = prefixEnd + 1;
+    op = VEX_OP | (vex.map << 8) | second;
+    rex = vex.rex;
+    rep = vex.prefix;
+    modrmPresent = op !== VEX_OP + 0x177;
+    immediate = vex.map === 3 ? 1 : vex.map === 1 ? (IMMEDIATE_VEX.has(second) ? 1 : 0) : 0;
+  } else if (op === 0x0f) {
     if (p >= end) return undefined;
     const second = bytes[p++]!;
     if (second === 0x38 || second === 0x3a) {
@@ -180,6 +236,10 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
     opsize,
     lock,
     rex,
+    vex: vex !== undefined,
+    wide: vex?.wide ?? false,
+    w: vex?.w ?? false,
+    vvvv: vex?.vvvv ?? 0,
     hasModrm: modrmPresent,
     mod: 3,
     reg: 0,
@@ -199,6 +259,7 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
     const modrm = bytes[p++]!;
     insn.mod = modrm >> 6;
     insn.reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
+    if (!vex) insn.vvvv = insn.reg;
     let rm = modrm & 7;
     if (insn.mod === 3) insn.rm = rm | ((rex & 1) << 3);
     else {

@@ -76,6 +76,7 @@ export class Emitter extends MemoryEmitter {
     this.storeRegisters(this.changedGpr & needed, 0);
     this.setRip(this.insn.at);
     this.callExec();
+    if (this.insn.memory) this.takeLeft();
     this.openRare();
     this.exitAfter(() => {});
     this.close();
