@@ -16,7 +16,7 @@ import {
   SJ_LEFT,
   SJ_STEP,
 } from '../interp/wasm/jitoffsets.ts';
-import { S_CR0, S_CR4, S_EXIT, S_FEATURES, S_MXCSR, S_RIP } from '../interp/wasm/stateoffsets.ts';
+import { S_CR0, S_CR4, S_EXIT, S_FEATURES, S_MXCSR, S_RIP, S_XCR0 } from '../interp/wasm/stateoffsets.ts';
 import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
 import { FA, FB, FC, FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64, RIP } from './locals.ts';
@@ -32,14 +32,24 @@ export const REGION_TYPE = 7;
 /** CR0.EM and CR0.TS; CR4.OSFXSR: when SSE instructions fault. */
 const CR0_EM_TS = 0xc;
 const CR4_OSFXSR = 0x200;
+/** When VEX-encoded vector instructions do (interp/wasm/simd/vex.ts). */
+const CR0_PE = 1;
+const CR0_PE_TS = 9;
+const CR4_OSXSAVE = 0x40000;
+const XCR0_AVX = 6;
 /** MXCSR: RC, FTZ, DAZ, the masks and PE; and the only value with which the host's arithmetic is used (interp/wasm/simd/mxcsr.ts). */
 const FLOAT_FIELDS = 0xffe0;
 const FLOAT_VALUE = 0x1fa0;
 
 export class Emitter extends MemoryEmitter {
-  /** Vector instructions are translated: the entry checks that they don't fault. `features` are bits FEAT_* that they need beyond SSE2. */
+  /**
+   * Vector instructions are translated, legacy or VEX-encoded: the entry checks that they don't fault. `features` are bits FEAT_* that the
+   * region's instructions need beyond SSE2, `absent` those that the processor must not have.
+   */
   usesSse = false;
+  usesAvx = false;
   features = 0;
+  absent = 0;
   private usesFloat = false;
   /** Instructions handed to the interpreter, by offset in the page; their index is the record's place in the pool. */
   readonly fallbacks: number[] = [];
@@ -52,7 +62,7 @@ export class Emitter extends MemoryEmitter {
   /** Executes the current instruction in the interpreter, with everything in memory. */
   interpret(): void {
     const { c } = this;
-    this.storeRegisters(this.changedGpr, this.changedXmm);
+    this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
     this.flagsToMemory();
     c.i32(1).set(INMEMORY);
     this.callExec();
@@ -64,7 +74,7 @@ export class Emitter extends MemoryEmitter {
     c.i32(0).set(INMEMORY);
     // A repeated instruction counts every element.
     this.takeLeft();
-    this.loadRegisters(this.usedGpr, this.usedXmm);
+    this.loadRegisters(this.usedGpr, this.usedXmm, this.usedUpper);
     this.flags = IN_MEMORY;
   }
 
@@ -73,7 +83,7 @@ export class Emitter extends MemoryEmitter {
     let needed = 0;
     if (this.insn.base >= 0) needed |= 1 << this.insn.base;
     if (this.insn.index >= 0) needed |= 1 << this.insn.index;
-    this.storeRegisters(this.changedGpr & needed, 0);
+    this.storeRegisters(this.changedGpr & needed, 0, 0);
     this.setRip(this.insn.at);
     this.callExec();
     if (this.insn.memory) this.takeLeft();
@@ -83,7 +93,7 @@ export class Emitter extends MemoryEmitter {
   }
 
   /**
-   * The same for a vector instruction. It may change the vector registers of its modrm, and MXCSR; what else it touches is told: general
+   * The same for a vector instruction. It may change the vector registers of its modrm and VEX.vvvv, and MXCSR; what else it touches is told: general
    * registers that it reads and writes, further vector registers that it reads, as bits. When it changes flags, `after` must set them anew.
    */
   interpretVector(also: { reads?: number; writes?: number; xmms?: number; after?: () => void } = {}): void {
@@ -93,10 +103,13 @@ export class Emitter extends MemoryEmitter {
     if (insn.index >= 0) reads |= 1 << insn.index;
     let xmms = 1 << insn.reg;
     if (!insn.memory) xmms |= 1 << insn.rm;
-    this.storeRegisters(this.changedGpr & reads, this.changedXmm & (xmms | (also.xmms ?? 0)));
+    // VEX.128 clears upper halves; legacy instructions leave them alone.
+    if (insn.vex) xmms |= 1 << insn.vvvv;
+    const uppers = insn.vex ? xmms | (also.xmms ?? 0) : 0;
+    this.storeRegisters(this.changedGpr & reads, this.changedXmm & (xmms | (also.xmms ?? 0)), this.changedUpper & uppers);
     this.setRip(insn.at);
     this.callExec();
-    this.loadRegisters(also.writes ?? 0, xmms & this.usedXmm);
+    this.loadRegisters(also.writes ?? 0, xmms & this.usedXmm, uppers & this.usedUpper);
     this.usedGpr |= also.writes ?? 0;
     this.changedGpr |= also.writes ?? 0;
     if (insn.memory)
@@ -128,26 +141,29 @@ export class Emitter extends MemoryEmitter {
         .set(FLOAT);
   }
 
-  /** At the entry: the i32 on the stack, or vector instructions fault here. */
+  /** At the entry: the i32 on the stack, or instructions of the region fault, or mean something else, here. */
   vectorConditions(): void {
     const { c } = this;
     this.floatRefresh();
-    if (!this.usesSse) return;
-    c.i32(0)
-      .memory(OP.i32Load, S + S_CR0)
-      .i32(CR0_EM_TS)
-      .op(OP.i32And, OP.i32Or);
-    c.i32(0)
-      .memory(OP.i32Load, S + S_CR4)
-      .i32(CR4_OSFXSR)
-      .op(OP.i32And, OP.i32Eqz, OP.i32Or);
-    if (this.features)
-      c.i32(0)
-        .memory(OP.i32Load, S + S_FEATURES)
-        .i32(this.features)
+    const differs = (at: number, mask: number, value: number) =>
+      c
+        .i32(0)
+        .memory(OP.i32Load, S + at)
+        .i32(mask)
         .op(OP.i32And)
-        .i32(this.features)
+        .i32(value)
         .op(OP.i32Ne, OP.i32Or);
+    if (this.usesSse) {
+      differs(S_CR0, CR0_EM_TS, 0);
+      differs(S_CR4, CR4_OSFXSR, CR4_OSFXSR);
+    }
+    if (this.usesAvx) {
+      differs(S_CR0, CR0_PE_TS, CR0_PE);
+      differs(S_CR4, CR4_OSXSAVE, CR4_OSXSAVE);
+      differs(S_XCR0, XCR0_AVX, XCR0_AVX);
+    }
+    const features = this.features | this.absent;
+    if (features) differs(S_FEATURES, features, this.features);
   }
 
   /** Takes over what the interpreter left of the slice; the block will be charged for the instruction once more. */
@@ -178,7 +194,7 @@ export class Emitter extends MemoryEmitter {
     if (this.mode === 32) c.op(OP.i32WrapI64);
     c.set(PAGE);
     c.i32(FLAG_PENDING).set(KIND);
-    this.loadRegisters(this.usedGpr, this.usedXmm);
+    this.loadRegisters(this.usedGpr, this.usedXmm, this.usedUpper);
     c.op(OP.try, VOID);
     this.labels.push({ kind: 'other', block: -1 });
     this.open('exit');
@@ -245,7 +261,7 @@ export class Emitter extends MemoryEmitter {
   /** Changed registers and flags to memory, in whatever lazy form they are. */
   private spill(): void {
     const { c } = this;
-    this.storeRegisters(this.changedGpr, this.changedXmm);
+    this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
     const store = this.mode === 64 ? OP.i64Store : OP.i32Store;
     c.get(KIND).i32(FLAG_PENDING).op(OP.i32Ne).if();
     c.i32(0)

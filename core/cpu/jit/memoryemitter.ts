@@ -154,36 +154,89 @@ export class MemoryEmitter extends ExitEmitter {
     c.end();
   }
 
-  /** 16 bytes at `ea`. */
-  loadV(ea: number): void {
+  /** 16 bytes at `ea`, one quadword after the other. */
+  private slowReadV(ea: number, offset: number): void {
+    const { c } = this;
+    const at = this.temp(this.word);
+    const moved = (by: number): number => {
+      if (!by) return ea;
+      c.get(ea);
+      this.wordConst(by);
+      this.wordAdd();
+      c.set(at);
+      return at;
+    };
+    this.slowRead(HELPER.read, moved(offset), 8);
+    c.simd(SIMD.i64x2Splat);
+    this.slowRead(HELPER.read, moved(offset + 8), 8);
+    c.simd(SIMD.i64x2ReplaceLane).byte(1);
+  }
+
+  /**
+   * 16 bytes at `ea`. With `once` what is not at hand is not read, and the result is made of NaNs: for instructions that the interpreter
+   * executes when they have such operands, and a device must see one read only.
+   */
+  loadV(ea: number, once = false): void {
     const { c } = this;
     const entry = this.probe(ea, 16, this.tables);
     c.hintedIf(true, V128);
     this.host(ea, entry, this.tables);
     c.simdMemory(SIMD.load, 0);
     c.else();
-    this.slowRead(HELPER.read, ea, 8);
-    c.simd(SIMD.i64x2Splat);
-    const high = this.temp(this.word);
-    c.get(ea);
-    this.wordConst(8);
-    this.wordAdd();
-    c.set(high);
-    this.slowRead(HELPER.read, high, 8);
-    c.simd(SIMD.i64x2ReplaceLane).byte(1);
+    if (once) c.simd64(-1n);
+    else this.slowReadV(ea, 0);
     c.end();
   }
 
-  /** 4 or 8 bytes at `ea` as the low part of a vector that is zero otherwise. */
-  loadLow(ea: number, width: 4 | 8): void {
+  /** 32 bytes at `ea` as two temporaries; `once` as for loadV. */
+  loadWide(ea: number, once = false): [low: number, high: number] {
+    const { c } = this;
+    const low = this.temp(V128);
+    const high = this.temp(V128);
+    const entry = this.probe(ea, 32, this.tables);
+    const host = this.temp(I32);
+    c.hintedIf(true);
+    this.host(ea, entry, this.tables);
+    c.tee(host).simdMemory(SIMD.load, 0).set(low).get(host).simdMemory(SIMD.load, 16).set(high);
+    c.else();
+    if (once) c.simd64(-1n).tee(low).set(high);
+    else {
+      this.slowReadV(ea, 0);
+      c.set(low);
+      this.slowReadV(ea, 16);
+      c.set(high);
+    }
+    c.end();
+    return [low, high];
+  }
+
+  /** `quick` with the host address of `size` bytes at `ea` where the TLB has them readable, else `slow`. */
+  whereReadable(ea: number, size: number, quick: (host: number) => void, slow: () => void): void {
+    const entry = this.probe(ea, size, this.tables);
+    const host = this.temp(I32);
+    this.openIf(VOID, true);
+    this.host(ea, entry, this.tables);
+    this.c.set(host);
+    quick(host);
+    this.c.else();
+    slow();
+    this.close();
+  }
+
+  /** 4 or 8 bytes at `ea` as the low part of a vector that is zero otherwise; `once` as for loadV. */
+  loadLow(ea: number, width: 4 | 8, once = false): void {
     const { c } = this;
     const entry = this.probe(ea, width, this.tables);
-    c.if(V128);
+    c.hintedIf(true, V128);
     this.host(ea, entry, this.tables);
     c.simdMemory(width === 4 ? SIMD.load32Zero : SIMD.load64Zero, 0);
-    c.else().simd64(0n);
-    this.slowRead(HELPER.read, ea, width);
-    c.simd(SIMD.i64x2ReplaceLane).byte(0);
+    c.else();
+    if (once) c.simd64(-1n);
+    else {
+      c.simd64(0n);
+      this.slowRead(HELPER.read, ea, width);
+      c.simd(SIMD.i64x2ReplaceLane).byte(0);
+    }
     c.end();
   }
 
@@ -253,6 +306,21 @@ export class MemoryEmitter extends ExitEmitter {
     this.openRare();
     this.exitAfter(() => {});
     this.close();
+    this.close();
+  }
+
+  /** Stores 32 bytes where the TLB has them writable; `slow` emits what is done otherwise, and stores all of them or none. */
+  storeWide(ea: number, low: number, high: number, slow: () => void): void {
+    const { c } = this;
+    const table = this.tables + WRITE_TABLE;
+    const entry = this.probe(ea, 32, table);
+    const host = this.temp(I32);
+    this.openIf(VOID, true);
+    this.host(ea, entry, table);
+    c.tee(host).get(low).simdMemory(SIMD.store, 0).get(host).get(high).simdMemory(SIMD.store, 16);
+    this.markDirty(host);
+    c.else();
+    slow();
     this.close();
   }
 

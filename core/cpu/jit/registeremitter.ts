@@ -6,18 +6,24 @@ import { GPR, TEMPS, XMM } from './locals.ts';
 import { I32, I64, OP, SIMD, V128, WasmCode } from './wasmcode.ts';
 
 const S = CPU_STATE_BASE;
+/** Bits 255..128 of a vector register, from its XMM half. */
+const UPPER = XMM_STRIDE / 2;
 
 export class RegisterEmitter {
   readonly c = new WasmCode();
   readonly mode: CodeMode;
   /** Word type of the mode. */
   readonly word: number;
-  private temps: { type: number; busy: boolean }[] = [];
+  private temps: { type: number; busy: boolean; held: boolean }[] = [];
+  /** Locals of the upper halves of vector registers (YMM), by register; -1 = none so far. Few regions need any. */
+  private uppers: number[] = [];
   /** Bit masks of registers; filled by the first run, complete in the second. */
   usedGpr = 0;
   changedGpr = 0;
   usedXmm = 0;
   changedXmm = 0;
+  usedUpper = 0;
+  changedUpper = 0;
   insn!: Insn;
 
   constructor(mode: CodeMode) {
@@ -30,18 +36,19 @@ export class RegisterEmitter {
     this.c.length = 0;
     this.c.hints.length = 0;
     this.temps = [];
+    this.uppers = [];
   }
 
   temp(type: number): number {
     let i = this.temps.findIndex((t) => !t.busy && t.type === type);
-    if (i < 0) i = this.temps.push({ type, busy: false }) - 1;
+    if (i < 0) i = this.temps.push({ type, busy: false, held: false }) - 1;
     this.temps[i]!.busy = true;
     return TEMPS + i;
   }
 
   /** After each instruction. */
   freeTemps(): void {
-    for (const temp of this.temps) temp.busy = false;
+    for (const temp of this.temps) temp.busy = temp.held;
   }
 
   /** Declarations of all locals but the parameters, as wasm wants them. */
@@ -164,7 +171,46 @@ export class RegisterEmitter {
     this.c.set(XMM + n);
   }
 
-  protected loadRegisters(gprs: number, xmms: number): void {
+  /** The local of half 0 or 1 of a vector register. */
+  vectorLocal(n: number, half: number): number {
+    if (half) {
+      this.usedUpper |= 1 << n;
+      return this.upper(n);
+    }
+    this.usedXmm |= 1 << n;
+    return XMM + n;
+  }
+  /** Vector on the stack becomes a half of the register. */
+  setVector(n: number, half: number): void {
+    this.c.set(this.vectorLocal(n, half));
+    if (half) this.changedUpper |= 1 << n;
+    else this.changedXmm |= 1 << n;
+  }
+  private upper(n: number): number {
+    let local = this.uppers[n];
+    if (local === undefined) {
+      local = TEMPS + this.temps.push({ type: V128, busy: true, held: true }) - 1;
+      this.uppers[n] = local;
+    }
+    return local;
+  }
+
+  /** VZEROUPPER, or with `all` VZEROALL, of the first `count` registers. What the region keeps in no local is cleared in memory. */
+  clearVectors(count: number, all: boolean): void {
+    for (let n = 0; n < count; n++)
+      for (const half of all ? [0, 1] : [1]) {
+        if ((half ? this.usedUpper : this.usedXmm) & (1 << n)) {
+          this.c.simd64(0n);
+          this.setVector(n, half);
+        } else
+          this.c
+            .i32(0)
+            .simd64(0n)
+            .simdMemory(SIMD.store, S + S_XMM + n * XMM_STRIDE + half * UPPER);
+      }
+  }
+
+  protected loadRegisters(gprs: number, xmms: number, uppers: number): void {
     for (let n = 0; n < 16; n++)
       if (gprs & (1 << n))
         this.c
@@ -177,9 +223,15 @@ export class RegisterEmitter {
           .i32(0)
           .simdMemory(SIMD.load, S + S_XMM + n * XMM_STRIDE)
           .set(XMM + n);
+    for (let n = 0; n < 16; n++)
+      if (uppers & (1 << n))
+        this.c
+          .i32(0)
+          .simdMemory(SIMD.load, S + S_XMM + n * XMM_STRIDE + UPPER)
+          .set(this.upper(n));
   }
 
-  protected storeRegisters(gprs: number, xmms: number): void {
+  protected storeRegisters(gprs: number, xmms: number, uppers: number): void {
     for (let n = 0; n < 16; n++) {
       if (!(gprs & (1 << n))) continue;
       this.c.i32(0).get(GPR + n);
@@ -192,5 +244,11 @@ export class RegisterEmitter {
           .i32(0)
           .get(XMM + n)
           .simdMemory(SIMD.store, S + S_XMM + n * XMM_STRIDE);
+    for (let n = 0; n < 16; n++)
+      if (uppers & (1 << n))
+        this.c
+          .i32(0)
+          .get(this.upper(n))
+          .simdMemory(SIMD.store, S + S_XMM + n * XMM_STRIDE + UPPER);
   }
 }

@@ -11,10 +11,23 @@
  *     rounded up from a tiny one). Zero is right when a factor, or the dividend, is zero. Tiny sums are exact and underflow nothing.
  * Comparisons, minimum and maximum don't round: with operands that are zero or normal (or infinite) they change nothing whatever MXCSR says.
  */
+import { FEAT_SSE3, FEAT_SSE41 } from '../interp/wasm/features.ts';
 import { FLAG_ARITH } from '../interp/wasm/jitoffsets.ts';
 import type { Insn } from './decode.ts';
 import type { Emitter } from './emitter.ts';
-import { bytes, source128, sourceLow, type Translation, vectorTemp } from './sseoperand.ts';
+import {
+  bytes,
+  first,
+  halvesOf,
+  lanes,
+  needing,
+  setHalves,
+  setLow,
+  source,
+  sourceLow,
+  type Translation,
+  vectorTemp,
+} from './sseoperand.ts';
 import { I32, OP, SIMD } from './wasmcode.ts';
 
 /** Opcodes and constants of one of the two formats. */
@@ -42,6 +55,8 @@ interface Format {
   allTrue: number;
   pmin: number;
   pmax: number;
+  /** To the nearest, down, up, toward zero. */
+  round: readonly number[];
   /** Splats: smallest normal number, largest finite one. */
   least: bigint;
   most: bigint;
@@ -75,6 +90,7 @@ const DOUBLE: Format = {
   allTrue: SIMD.i64x2AllTrue,
   pmin: SIMD.f64x2Pmin,
   pmax: SIMD.f64x2Pmax,
+  round: [SIMD.f64x2Nearest, SIMD.f64x2Floor, SIMD.f64x2Ceil, SIMD.f64x2Trunc],
   least: 0x0010_0000_0000_0000n,
   most: 0x7fef_ffff_ffff_ffffn,
 };
@@ -100,6 +116,7 @@ const SINGLE: Format = {
   allTrue: SIMD.i32x4AllTrue,
   pmin: SIMD.f32x4Pmin,
   pmax: SIMD.f32x4Pmax,
+  round: [SIMD.f32x4Nearest, SIMD.f32x4Floor, SIMD.f32x4Ceil, SIMD.f32x4Trunc],
   least: 0x0080_0000_0080_0000n,
   most: 0x7f7f_ffff_7f7f_ffffn,
 };
@@ -160,12 +177,10 @@ function either(e: Emitter, quick: () => void, slow: () => void = () => e.interp
   e.close();
 }
 
-/** Operands in temporaries. */
+/** Locals of the operands. What of memory is not at hand is a NaN, so that the interpreter executes the instruction, and reads it once. */
 function scalarOperands(e: Emitter, insn: Insn, f: Format): [a: number, b: number] {
-  sourceLow(e, insn, f.size)();
-  const b = vectorTemp(e);
-  e.xmm(insn.reg);
-  return [vectorTemp(e), b];
+  const b = sourceLow(e, insn, f.size, true);
+  return [first(e, insn), b];
 }
 function lane(e: Emitter, f: Format, vector: number): void {
   e.c.get(vector).simd(f.extract).byte(0);
@@ -206,7 +221,7 @@ const scalarArithmetic: Translation = (e, insn) => {
   c.op(OP.i32And);
   either(e, () => {
     c.get(r);
-    e.setXmm(insn.reg);
+    setLow(e, insn);
   });
 };
 
@@ -227,7 +242,7 @@ const scalarRoot: Translation = (e, insn) => {
     c.get(a);
     lane(e, f, b);
     c.op(f.sqrt).simd(f.replace).byte(0);
-    e.setXmm(insn.reg);
+    setLow(e, insn);
   });
 };
 
@@ -258,7 +273,7 @@ const scalarExtreme: Translation = (e, insn) => {
     lane(e, f, b);
     c.op(insn.op === 0x15d ? f.lt : f.gt, OP.select);
     c.simd(f.replace).byte(0);
-    e.setXmm(insn.reg);
+    setLow(e, insn);
   });
 };
 
@@ -266,7 +281,8 @@ const scalarExtreme: Translation = (e, insn) => {
 const compareFlags: Translation = (e, insn) => {
   const f = insn.prefix === 0x66 ? DOUBLE : SINGLE;
   const { c } = e;
-  const [a, b] = scalarOperands(e, insn, f);
+  const b = sourceLow(e, insn, f.size, true);
+  const a = e.vectorLocal(insn.reg, 0);
   const flags = e.temp(I32);
   const set = () => e.setFlags32(FLAG_ARITH, 1, flags);
   comparable(e, f, a, b);
@@ -311,76 +327,129 @@ function finiteLanes(e: Emitter, f: Format, v: number): void {
   e.c.get(v).simd(f.abs).simd64(f.most).simd(f.vectorLe);
 }
 
-function vectorOperands(e: Emitter, insn: Insn): [a: number, b: number] {
-  source128(e, insn)();
-  const b = vectorTemp(e);
-  e.xmm(insn.reg);
-  return [vectorTemp(e), b];
+/** Locals of the halves of both operands; memory as for scalars. */
+function vectorOperands(e: Emitter, insn: Insn): { a: number[]; b: number[] } {
+  const b = source(e, insn, true);
+  return { a: halvesOf(insn).map((half) => first(e, insn, half)), b };
+}
+/** On the stack: all lanes of all halves are true in the masks that `test` pushes. */
+function allLanes(e: Emitter, insn: Insn, f: Format, test: (half: number) => void): void {
+  for (const half of halvesOf(insn)) {
+    test(half);
+    if (half) e.c.simd(SIMD.and);
+  }
+  e.c.simd(f.allTrue);
 }
 
-const packedArithmetic: Translation = (e, insn) => {
-  const f = formatOf(insn);
+/** The result of `op` in a temporary, and on the stack the mask of lanes where it may be used. */
+function quickLanes(e: Emitter, f: Format, op: number, a: number, b: number): number {
   const { c } = e;
-  const [a, b] = vectorOperands(e, insn);
-  c.get(a).get(b).simd(f.packed[insn.op]!);
+  c.get(a).get(b).simd(f.packed[op]!);
   const r = vectorTemp(e);
   plainLanes(e, f, a);
   plainLanes(e, f, b);
   finiteLanes(e, f, r);
   c.simds(SIMD.and, SIMD.and);
-  if (insn.op === MUL || insn.op === DIV) {
+  if (op === MUL || op === DIV) {
     c.get(r).simd(f.abs).simd64(f.least).simd(f.vectorGt);
     zeroLanes(e, f, a);
     c.simd(SIMD.or);
-    if (insn.op === MUL) {
+    if (op === MUL) {
       zeroLanes(e, f, b);
       c.simd(SIMD.or);
     }
     c.simd(SIMD.and);
   }
-  c.simd(f.allTrue);
+  return r;
+}
+
+/** Results made by `quick`, which leaves the mask on the stack, where they may be used; else the interpreter. */
+function vectorEither(e: Emitter, insn: Insn, f: Format, quick: (half: number) => number): void {
+  const results: number[] = [];
+  allLanes(e, insn, f, (half) => {
+    results[half] = quick(half);
+  });
   e.floatAllowed();
-  c.op(OP.i32And);
-  either(e, () => {
-    c.get(r);
-    e.setXmm(insn.reg);
+  e.c.op(OP.i32And);
+  either(e, () => setHalves(e, insn, (half) => e.c.get(results[half]!)));
+}
+
+const packedArithmetic: Translation = (e, insn) => {
+  const f = formatOf(insn);
+  const { a, b } = vectorOperands(e, insn);
+  vectorEither(e, insn, f, (half) => quickLanes(e, f, insn.op, a[half]!, b[half]!));
+};
+
+/** HADDPx, HSUBPx: neighbours of the first source, then of the source. Singles have prefix F2 here. */
+const horizontal: Translation = (e, insn) => {
+  const f = insn.prefix === 0x66 ? DOUBLE : SINGLE;
+  const even = f.double ? [0, 2] : [0, 2, 4, 6];
+  const { a, b } = vectorOperands(e, insn);
+  vectorEither(e, insn, f, (half) => {
+    const operands = [0, 1].map((odd) => {
+      e.c
+        .get(a[half]!)
+        .get(b[half]!)
+        .shuffle(lanes(f.size, ...even.map((n) => n + odd)));
+      return vectorTemp(e);
+    });
+    return quickLanes(e, f, insn.op === 0x17c ? ADD : SUB, operands[0]!, operands[1]!);
+  });
+};
+/** ADDSUBPx: even lanes are subtracted, odd ones added. */
+const addSubtract: Translation = (e, insn) => {
+  const f = insn.prefix === 0x66 ? DOUBLE : SINGLE;
+  const { a, b } = vectorOperands(e, insn);
+  vectorEither(e, insn, f, (half) => {
+    const difference = quickLanes(e, f, SUB, a[half]!, b[half]!);
+    const sum = quickLanes(e, f, ADD, a[half]!, b[half]!);
+    const order = f.double ? lanes(8, 0, 3) : lanes(4, 0, 5, 2, 7);
+    // The masks of the two, then the results.
+    e.c.shuffle(order);
+    e.c.get(difference).get(sum).shuffle(order);
+    return vectorTemp(e);
   });
 };
 
 const packedRoot: Translation = (e, insn) => {
   const f = formatOf(insn);
-  const { c } = e;
-  const [, b] = vectorOperands(e, insn);
-  c.get(b).simd64(f.least).simd(f.vectorGe);
-  zeroLanes(e, f, b);
-  c.simd(SIMD.or);
-  finiteLanes(e, f, b);
-  c.simds(SIMD.and, f.allTrue);
-  e.floatAllowed();
-  c.op(OP.i32And);
-  either(e, () => {
-    c.get(b).simd(f.packed[SQRT]!);
-    e.setXmm(insn.reg);
+  const b = source(e, insn, true);
+  vectorEither(e, insn, f, (half) => {
+    const from = b[half]!;
+    e.c.get(from).simd(f.packed[SQRT]!);
+    const r = vectorTemp(e);
+    e.c.get(from).simd64(f.least).simd(f.vectorGe);
+    zeroLanes(e, f, from);
+    e.c.simd(SIMD.or);
+    finiteLanes(e, f, from);
+    e.c.simd(SIMD.and);
+    return r;
   });
 };
+
+/** For what changes nothing in MXCSR when all operands are plain. */
+function plainOnly(e: Emitter, insn: Insn, f: Format, a: number[], b: number[], compute: (half: number) => void): void {
+  allLanes(e, insn, f, (half) => {
+    plainLanes(e, f, a[half]!);
+    plainLanes(e, f, b[half]!);
+    e.c.simd(SIMD.and);
+  });
+  either(e, () => setHalves(e, insn, compute));
+}
 
 const packedExtreme: Translation = (e, insn) => {
   const f = formatOf(insn);
-  const { c } = e;
-  const [a, b] = vectorOperands(e, insn);
-  plainLanes(e, f, a);
-  plainLanes(e, f, b);
-  c.simds(SIMD.and, f.allTrue);
-  either(e, () => {
+  const { a, b } = vectorOperands(e, insn);
+  plainOnly(e, insn, f, a, b, (half) => {
     // pmin(x, y) is y < x ? y : x.
-    c.get(b)
-      .get(a)
+    e.c
+      .get(b[half]!)
+      .get(a[half]!)
       .simd(insn.op === 0x15d ? f.pmin : f.pmax);
-    e.setXmm(insn.reg);
   });
 };
 
-/** The mask of predicate `kind` (SDM volume 2, CMPPD, the first eight) of ordered operands in every lane, on the stack. */
+/** The mask of predicate `kind` (SDM volume 2, CMPPD; of all 32 each eight are the same where nothing is a NaN) of ordered operands in every lane, on the stack. */
 function predicate(e: Emitter, f: Format, kind: number, a: number, b: number): void {
   const op = [f.vectorEq, f.vectorLt, f.vectorLe, 0, f.vectorNe, f.vectorGe, f.vectorGt, 0][kind]!;
   if (op) e.c.get(a).get(b).simd(op);
@@ -397,17 +466,42 @@ const compareMask: Translation = (e, insn) => {
       c.get(a);
       predicate(e, f, kind, a, b);
       c.shuffle([...bytes(16, f.size), ...bytes(f.size, 16 - f.size)]);
-      e.setXmm(insn.reg);
+      setLow(e, insn);
     });
     return;
   }
-  const [a, b] = vectorOperands(e, insn);
-  plainLanes(e, f, a);
-  plainLanes(e, f, b);
-  c.simds(SIMD.and, f.allTrue);
+  const { a, b } = vectorOperands(e, insn);
+  plainOnly(e, insn, f, a, b, (half) => predicate(e, f, kind, a[half]!, b[half]!));
+};
+
+/** ROUNDxx: immediate bits 0..1 the direction, bit 2 = MXCSR's, bit 3 = inexact results are not reported. */
+const rounding: Translation = (e, insn) => {
+  const { c } = e;
+  const f = insn.op & 1 ? DOUBLE : SINGLE;
+  const scalar = insn.op >= 0x30a;
+  // Where the host's arithmetic is allowed MXCSR says to the nearest, and that inexact results change nothing.
+  const op = f.round[insn.imm & 4 ? 0 : insn.imm & 3]!;
+  const needsMode = (insn.imm & 12) !== 8;
+  const b = scalar ? [sourceLow(e, insn, f.size, true)] : source(e, insn, true);
+  if (scalar) {
+    lane(e, f, b[0]!);
+    lane(e, f, b[0]!);
+    c.op(f.eq);
+    notDenormal(e, f, b[0]!);
+    c.op(OP.i32And);
+  } else allLanes(e, insn, f, (half) => plainLanes(e, f, b[half]!));
+  if (needsMode) {
+    e.floatAllowed();
+    c.op(OP.i32And);
+  }
   either(e, () => {
-    predicate(e, f, kind, a, b);
-    e.setXmm(insn.reg);
+    if (!scalar) {
+      setHalves(e, insn, (half) => c.get(b[half]!).simd(op));
+      return;
+    }
+    c.get(first(e, insn)).get(b[0]!).simd(op);
+    c.shuffle([...bytes(16, f.size), ...bytes(f.size, 16 - f.size)]);
+    setLow(e, insn);
   });
 };
 
@@ -429,6 +523,16 @@ export function floatTranslation(insn: Insn): Translation | undefined {
       return scalar ? scalarExtreme : packedExtreme;
     case 0x1c2:
       return compareMask;
+    case 0x17c:
+    case 0x17d:
+      return insn.prefix === 0x66 || insn.prefix === 0xf2 ? needing(FEAT_SSE3, horizontal) : undefined;
+    case 0x1d0:
+      return insn.prefix === 0x66 || insn.prefix === 0xf2 ? needing(FEAT_SSE3, addSubtract) : undefined;
+    case 0x308:
+    case 0x309:
+    case 0x30a:
+    case 0x30b:
+      return insn.prefix === 0x66 ? needing(FEAT_SSE41, rounding) : undefined;
   }
   return undefined;
 }

@@ -3,21 +3,24 @@ import { FEAT_SSE41, FEAT_SSE42, FEAT_SSSE3 } from '../interp/wasm/features.ts';
 import { FLAG_ARITH } from '../interp/wasm/jitoffsets.ts';
 import type { Insn, Width } from './decode.ts';
 import type { Emitter } from './emitter.ts';
-import { bytes, lanes, source128, sourceLow, type Translation, vectorTemp } from './sseoperand.ts';
+import {
+  binary,
+  bytes,
+  first,
+  halvesOf,
+  lanes,
+  needing,
+  setHalves,
+  setLow,
+  source,
+  source128,
+  sourceLow,
+  type Translation,
+  unary,
+  vectorTemp,
+} from './sseoperand.ts';
 import { I32, I64, OP, SIMD } from './wasmcode.ts';
 
-/** Register = f(register, source), where `compute` finds both in the temporaries it is given and leaves the result on the stack. */
-function binary(compute: (e: Emitter, a: number, b: number) => void): Translation {
-  return (e, insn) => {
-    const from = source128(e, insn);
-    from();
-    const b = vectorTemp(e);
-    e.xmm(insn.reg);
-    const a = vectorTemp(e);
-    compute(e, a, b);
-    e.setXmm(insn.reg);
-  };
-}
 /** The host has the instruction, possibly with its operands the other way round. */
 const direct = (op: number): Translation => binary((e, a, b) => e.c.get(a).get(b).simd(op));
 const reversed = (op: number): Translation => binary((e, a, b) => e.c.get(b).get(a).simd(op));
@@ -164,9 +167,9 @@ const BINARY_38 = new Map<number, Translation>([
   [0x209, sign(SIMD.i16x8Neg, SIMD.i16x8ShrS, 15, SIMD.i16x8Eq)],
   [0x20a, sign(SIMD.i32x4Neg, SIMD.i32x4ShrS, 31, SIMD.i32x4Eq)],
   [0x20b, multiplyRound],
-  [0x21c, binary((e, _a, b) => e.c.get(b).simd(SIMD.i8x16Abs))],
-  [0x21d, binary((e, _a, b) => e.c.get(b).simd(SIMD.i16x8Abs))],
-  [0x21e, binary((e, _a, b) => e.c.get(b).simd(SIMD.i32x4Abs))],
+  [0x21c, unary((e, b) => e.c.get(b).simd(SIMD.i8x16Abs))],
+  [0x21d, unary((e, b) => e.c.get(b).simd(SIMD.i16x8Abs))],
+  [0x21e, unary((e, b) => e.c.get(b).simd(SIMD.i32x4Abs))],
   [0x228, multiplyEven(SIMD.i64x2ExtmulLowI32x4S)],
   [0x229, direct(SIMD.i64x2Eq)],
   [0x22b, direct(SIMD.i16x8NarrowI32x4U)],
@@ -202,12 +205,27 @@ function widen(insn: Insn): Translation | undefined {
   const kind = WIDENING[(insn.op & 7) + (insn.op >= 0x230 ? 6 : 0)];
   if (!kind || (insn.op & 15) > 5) return undefined;
   const [size, steps] = kind;
-  if (size === 2 && insn.memory) return undefined;
   return (e) => {
-    e.features |= 1 << FEAT_SSE41;
-    sourceLow(e, insn, size === 4 ? 4 : 8)();
-    e.c.simds(...steps);
-    e.setXmm(insn.reg);
+    const { c } = e;
+    const step = insn.wide ? size * 2 : size;
+    let from: number;
+    if (step === 16) from = source128(e, insn);
+    else if (step > 2) from = sourceLow(e, insn, step === 4 ? 4 : 8);
+    else if (insn.memory) {
+      e.load(e.address(insn), 2);
+      c.simd(SIMD.i16x8Splat);
+      from = vectorTemp(e);
+    } else from = e.vectorLocal(insn.rm, 0);
+    if (insn.wide && !insn.memory) {
+      // It may be the destination.
+      c.get(from);
+      from = vectorTemp(e);
+    }
+    setHalves(e, insn, (half) => {
+      c.get(from);
+      if (half) c.get(from).shuffle(bytes(size));
+      c.simds(...steps);
+    });
   };
 }
 
@@ -224,77 +242,95 @@ const SHIFTS = new Map<number, [op: number, bits: number]>([
 ]);
 const arithmetic = (op: number): boolean => op === 0x1e1 || op === 0x1e2;
 
-/** Count in the low quadword of the source. The host takes it modulo the lane. */
+/** Count in the low quadword of the source, for both halves. The host takes it modulo the lane. */
 const shiftByRegister: Translation = (e, insn) => {
   const { c } = e;
   const [op, bits] = SHIFTS.get(insn.op)!;
   const count = e.temp(I64);
-  source128(e, insn)();
-  c.simd(SIMD.i64x2ExtractLane).byte(0).set(count);
+  c.get(source128(e, insn)).simd(SIMD.i64x2ExtractLane).byte(0).set(count);
   const most = () => c.i64(bits - 1);
-  e.xmm(insn.reg);
-  if (arithmetic(insn.op)) {
-    c.get(count);
-    most();
-    c.get(count);
-    most();
-    c.op(OP.i64LtU, OP.select, OP.i32WrapI64).simd(op);
-  } else {
-    c.get(count).op(OP.i32WrapI64).simd(op);
-    c.i32(0).get(count);
-    most();
-    c.op(OP.i64LeU, OP.i32Sub).simds(SIMD.i32x4Splat, SIMD.and);
-  }
-  e.setXmm(insn.reg);
+  setHalves(e, insn, (half) => {
+    c.get(first(e, insn, half));
+    if (arithmetic(insn.op)) {
+      c.get(count);
+      most();
+      c.get(count);
+      most();
+      c.op(OP.i64LtU, OP.select, OP.i32WrapI64).simd(op);
+    } else {
+      c.get(count).op(OP.i32WrapI64).simd(op);
+      c.i32(0).get(count);
+      most();
+      c.op(OP.i64LeU, OP.i32Sub).simds(SIMD.i32x4Splat, SIMD.and);
+    }
+  });
 };
 
-/** 71, 72, 73. */
+/** 71, 72, 73. The destination is the register shifted, or that of VEX.vvvv. */
 function shiftByImmediate(insn: Insn): Translation | undefined {
   const kind = insn.reg & 7;
   const count = insn.imm & 0xff;
   if (insn.memory) return undefined;
+  const shifted = (compute: (e: Emitter, from: number) => void): Translation => {
+    return (e) => setHalves(e, insn, (half) => compute(e, e.vectorLocal(insn.rm, half)), insn.vex ? insn.vvvv : insn.rm);
+  };
   if (insn.op === 0x173 && (kind === 3 || kind === 7)) {
     const n = Math.min(count, 16);
-    return (e) => {
+    return shifted((e, from) => {
       // Bytes of zeroes:register or register:zeroes.
       if (kind === 7) e.c.simd64(0n);
-      e.xmm(insn.rm);
+      e.c.get(from);
       if (kind === 3) e.c.simd64(0n);
       e.c.shuffle(bytes(kind === 3 ? n : 16 - n));
-      e.setXmm(insn.rm);
-    };
+    });
   }
   if ((kind !== 2 && kind !== 4 && kind !== 6) || (kind === 4 && insn.op === 0x173)) return undefined;
   const register = (kind === 2 ? 0x1d0 : kind === 4 ? 0x1e0 : 0x1f0) + insn.op - 0x170;
   const [op, bits] = SHIFTS.get(register)!;
-  return (e) => {
+  return shifted((e, from) => {
     if (count >= bits && !arithmetic(register)) e.c.simd64(0n);
-    else {
-      e.xmm(insn.rm);
-      e.c.i32(Math.min(count, bits - 1)).simd(op);
-    }
-    e.setXmm(insn.rm);
-  };
+    else
+      e.c
+        .get(from)
+        .i32(Math.min(count, bits - 1))
+        .simd(op);
+  });
 }
 
 /** Numbers 0..3 in the pairs of bits of an immediate. */
 const quarters = (imm: number): [number, number, number, number] => [imm & 3, (imm >> 2) & 3, (imm >> 4) & 3, (imm >> 6) & 3];
 
 /** PSHUFD, PSHUFHW, PSHUFLW. */
-const shuffleWords: Translation = (e, insn) => {
+function shuffleWords(insn: Insn): Translation {
   const order = quarters(insn.imm);
-  const from = source128(e, insn);
-  from();
-  from();
-  if (insn.prefix === 0x66) e.c.shuffle(lanes(4, ...order));
-  else if (insn.prefix === 0xf3) e.c.shuffle([...bytes(0, 8), ...lanes(2, ...order.map((n) => n + 4))]);
-  else e.c.shuffle([...lanes(2, ...order), ...bytes(8, 8)]);
-  e.setXmm(insn.reg);
-};
-/** SHUFPS, SHUFPD. */
+  const shuffle =
+    insn.prefix === 0x66
+      ? lanes(4, ...order)
+      : insn.prefix === 0xf3
+        ? [...bytes(0, 8), ...lanes(2, ...order.map((n) => n + 4))]
+        : [...lanes(2, ...order), ...bytes(8, 8)];
+  return unary((e, b) => e.c.get(b).get(b).shuffle(shuffle));
+}
+/** A shuffle of its own for each half. */
+function shuffledHalves(order: (half: number) => number[]): Translation {
+  return (e, insn) => {
+    const b = source(e, insn);
+    setHalves(e, insn, (half) =>
+      e.c
+        .get(first(e, insn, half))
+        .get(b[half]!)
+        .shuffle(order(half)),
+    );
+  };
+}
+/** SHUFPS; SHUFPD, which has two bits of the immediate for each half. */
 function shuffleFloats(insn: Insn): Translation {
   const [a, b, c, d] = quarters(insn.imm);
-  return shuffled(insn.prefix ? lanes(8, insn.imm & 1, ((insn.imm >> 1) & 1) + 2) : lanes(4, a, b, c + 4, d + 4));
+  if (!insn.prefix) return shuffled(lanes(4, a, b, c + 4, d + 4));
+  return shuffledHalves((half) => {
+    const bits = insn.imm >> (half * 2);
+    return lanes(8, bits & 1, ((bits >> 1) & 1) + 2);
+  });
 }
 
 /** PINSRB, PINSRW, PINSRD, PINSRQ, and their opposites. */
@@ -305,20 +341,20 @@ const insert =
     if (insn.memory) e.load(e.address(insn), size);
     else e.reg(insn.rm, size === 8 ? 8 : 4);
     e.c.set(value);
-    e.xmm(insn.reg);
     e.c
+      .get(first(e, insn))
       .get(value)
       .simd(op)
       .byte(insn.imm & (16 / size - 1));
-    e.setXmm(insn.reg);
+    setLow(e, insn);
   };
 const extract =
   (size: Width, op: number): Translation =>
   (e, insn) => {
     const value = e.temp(size === 8 ? I64 : I32);
     const ea = insn.memory ? e.address(insn) : -1;
-    e.xmm(insn.reg);
     e.c
+      .get(e.vectorLocal(insn.reg, 0))
       .simd(op)
       .byte(insn.imm & (16 / size - 1))
       .set(value);
@@ -330,124 +366,148 @@ const extract =
   };
 /** PEXTRW r, xmm, imm8. */
 const extractWord: Translation = (e, insn) => {
-  e.xmm(insn.rm);
-  e.c.simd(SIMD.i16x8ExtractLaneU).byte(insn.imm & 7);
+  e.c
+    .get(e.vectorLocal(insn.rm, 0))
+    .simd(SIMD.i16x8ExtractLaneU)
+    .byte(insn.imm & 7);
   e.setReg(insn.reg, 4);
 };
+/** INSERTPS: an element of the source to any place, then zeroes by the low bits of the immediate. */
+const insertSingle: Translation = (e, insn) => {
+  const { c } = e;
+  const from = sourceLow(e, insn, 4);
+  const to = (insn.imm >> 4) & 3;
+  const element = insn.memory ? 0 : (insn.imm >> 6) & 3;
+  c.get(first(e, insn))
+    .get(from)
+    .shuffle(lanes(4, ...[0, 1, 2, 3].map((n) => (n === to ? 4 + element : n))));
+  if (insn.imm & 15) c.simd64(0n).shuffle(lanes(4, ...[0, 1, 2, 3].map((n) => (insn.imm & (1 << n) ? 4 : n))));
+  setLow(e, insn);
+};
 
-/** PALIGNR: bytes of register:source from `imm` on. */
+/** PALIGNR: bytes of first source:source from `imm` on. */
 function alignRight(insn: Insn): Translation {
   const n = insn.imm & 0xff;
-  return (e) => {
-    e.features |= 1 << FEAT_SSSE3;
-    const from = source128(e, insn);
+  return binary((e, a, b) => {
     if (n > 31) e.c.simd64(0n);
-    else if (n > 16) {
-      e.xmm(insn.reg);
-      e.c.simd64(0n).shuffle(bytes(n - 16));
-    } else {
-      from();
-      e.xmm(insn.reg);
-      e.c.shuffle(bytes(n));
-    }
-    e.setXmm(insn.reg);
-  };
+    else if (n > 16)
+      e.c
+        .get(a)
+        .simd64(0n)
+        .shuffle(bytes(n - 16));
+    else e.c.get(b).get(a).shuffle(bytes(n));
+  });
 }
 
-/** Blends by immediate: lanes of `size` bytes. */
-function blend(insn: Insn, size: 2 | 4 | 8): Translation {
-  const order = Array.from({ length: 16 / size }, (_, i) => (insn.imm & (1 << i) ? 16 / size + i : i));
-  return shuffled(lanes(size, ...order));
+/** Blends by immediate: lanes of `size` bytes, a bit each; PBLENDW has the same eight for both halves. */
+export function blend(insn: Insn, size: 2 | 4 | 8): Translation {
+  const count = 16 / size;
+  return shuffledHalves((half) => {
+    const bits = size === 2 ? insn.imm : insn.imm >> (half * count);
+    return lanes(size, ...Array.from({ length: count }, (_, i) => (bits & (1 << i) ? count + i : i)));
+  });
 }
-/** Blends by the top bits of XMM0. */
+/** Blends by the top bits of XMM0, or with VEX of the register in the immediate. */
 const blendVariable =
   (shift: number, bits: number): Translation =>
   (e, insn) => {
-    const from = source128(e, insn);
-    from();
-    e.xmm(insn.reg);
-    e.xmm(0);
-    e.c.i32(bits).simds(shift, SIMD.bitselect);
-    e.setXmm(insn.reg);
+    const b = source(e, insn);
+    const mask = insn.vex ? (insn.imm >> 4) & (e.mode === 64 ? 15 : 7) : 0;
+    setHalves(e, insn, (half) => {
+      e.c
+        .get(b[half]!)
+        .get(first(e, insn, half))
+        .get(e.vectorLocal(mask, half));
+      e.c.i32(bits).simds(shift, SIMD.bitselect);
+    });
   };
 
-/** PTEST: ZF when source & register is zero, CF when source & ~register is. */
-const testBits: Translation = (e, insn) => {
-  const { c } = e;
-  const from = source128(e, insn);
-  const flags = e.temp(I32);
-  from();
-  e.xmm(insn.reg);
-  c.simds(SIMD.and, SIMD.anyTrue).op(OP.i32Eqz).i32(6).op(OP.i32Shl);
-  from();
-  e.xmm(insn.reg);
-  c.simds(SIMD.andnot, SIMD.anyTrue).op(OP.i32Eqz, OP.i32Or).set(flags);
-  e.setFlags32(FLAG_ARITH, 1, flags);
-};
-
-const needing =
-  (feature: number, translation: Translation): Translation =>
+/**
+ * PTEST: ZF when source & register is zero, CF when source & ~register is. VTESTPS and VTESTPD look at sign bits (`mask`) only.
+ */
+const testBits =
+  (mask = -1n): Translation =>
   (e, insn) => {
-    e.features |= 1 << feature;
-    translation(e, insn);
+    const { c } = e;
+    const b = source(e, insn);
+    const flags = e.temp(I32);
+    const any = (op: number) => {
+      for (const half of halvesOf(insn)) {
+        c.get(b[half]!).get(e.vectorLocal(insn.reg, half)).simd(op);
+        if (half) c.simd(SIMD.or);
+      }
+      if (mask !== -1n) c.simd64(mask).simd(SIMD.and);
+      c.simd(SIMD.anyTrue).op(OP.i32Eqz);
+    };
+    any(SIMD.and);
+    c.i32(6).op(OP.i32Shl);
+    any(SIMD.andnot);
+    c.op(OP.i32Or).set(flags);
+    e.setFlags32(FLAG_ARITH, 1, flags);
   };
 
 function map38(insn: Insn): Translation | undefined {
   const { op } = insn;
   const simple = BINARY_38.get(op);
   if (simple) return needing(feature38(op), simple);
-  if ((op >= 0x220 && op <= 0x225) || (op >= 0x230 && op <= 0x235)) return widen(insn);
+  if ((op >= 0x220 && op <= 0x225) || (op >= 0x230 && op <= 0x235)) {
+    const extend = widen(insn);
+    return extend && needing(FEAT_SSE41, extend);
+  }
   switch (op) {
     case 0x210:
-      return needing(FEAT_SSE41, blendVariable(SIMD.i8x16ShrS, 7));
+      return needing(FEAT_SSE41, BLEND_BYTES);
     case 0x214:
-      return needing(FEAT_SSE41, blendVariable(SIMD.i32x4ShrS, 31));
+      return needing(FEAT_SSE41, BLEND_SINGLES);
     case 0x215:
-      return needing(FEAT_SSE41, blendVariable(SIMD.i64x2ShrS, 63));
+      return needing(FEAT_SSE41, BLEND_DOUBLES);
     case 0x217:
-      return needing(FEAT_SSE41, testBits);
+      return needing(FEAT_SSE41, testBits());
   }
   return undefined;
 }
+const BLEND_BYTES = blendVariable(SIMD.i8x16ShrS, 7);
+const BLEND_SINGLES = blendVariable(SIMD.i32x4ShrS, 31);
+const BLEND_DOUBLES = blendVariable(SIMD.i64x2ShrS, 63);
 
 function map3a(insn: Insn): Translation | undefined {
   const wide = insn.osize === 8;
   switch (insn.op) {
     case 0x30c:
-      return needing(FEAT_SSE41, blend(insn, 4));
+      return blend(insn, 4);
     case 0x30d:
-      return needing(FEAT_SSE41, blend(insn, 8));
+      return blend(insn, 8);
     case 0x30e:
-      return needing(FEAT_SSE41, blend(insn, 2));
+      return blend(insn, 2);
     case 0x30f:
       return alignRight(insn);
     case 0x314:
-      return needing(FEAT_SSE41, extract(1, SIMD.i8x16ExtractLaneU));
+      return extract(1, SIMD.i8x16ExtractLaneU);
     case 0x315:
-      return needing(FEAT_SSE41, extract(2, SIMD.i16x8ExtractLaneU));
+      return extract(2, SIMD.i16x8ExtractLaneU);
     case 0x316:
-      return needing(FEAT_SSE41, wide ? extract(8, SIMD.i64x2ExtractLane) : extract(4, SIMD.i32x4ExtractLane));
+      return wide ? extract(8, SIMD.i64x2ExtractLane) : extract(4, SIMD.i32x4ExtractLane);
     case 0x317:
-      return needing(FEAT_SSE41, extract(4, SIMD.i32x4ExtractLane));
+      return extract(4, SIMD.i32x4ExtractLane);
     case 0x320:
-      return needing(FEAT_SSE41, insert(1, SIMD.i8x16ReplaceLane));
+      return insert(1, SIMD.i8x16ReplaceLane);
+    case 0x321:
+      return insertSingle;
     case 0x322:
-      return needing(FEAT_SSE41, wide ? insert(8, SIMD.i64x2ReplaceLane) : insert(4, SIMD.i32x4ReplaceLane));
+      return wide ? insert(8, SIMD.i64x2ReplaceLane) : insert(4, SIMD.i32x4ReplaceLane);
   }
   return undefined;
 }
 
-export function integerVectorTranslation(insn: Insn): Translation | undefined {
+function map0f(insn: Insn): Translation | undefined {
   const { op, prefix } = insn;
   const packed = prefix === 0 || prefix === 0x66;
-  if (op === 0x170) return prefix ? shuffleWords : undefined;
+  if (op === 0x170) return prefix ? shuffleWords(insn) : undefined;
   if (op === 0x1c6) return packed ? shuffleFloats(insn) : undefined;
   if (op === 0x114) return packed ? shuffled(unpackLow(prefix ? 8 : 4)) : undefined;
   if (op === 0x115) return packed ? shuffled(unpackHigh(prefix ? 8 : 4)) : undefined;
   if (op >= 0x154 && op <= 0x157) return packed ? MAP_0F.get(op) : undefined;
   if (prefix !== 0x66) return undefined;
-  if (op >= 0x300) return map3a(insn);
-  if (op >= 0x200) return map38(insn);
   if (SHIFTS.has(op)) return shiftByRegister;
   switch (op) {
     case 0x171:
@@ -460,4 +520,42 @@ export function integerVectorTranslation(insn: Insn): Translation | undefined {
       return insn.memory ? undefined : extractWord;
   }
   return MAP_0F.get(op);
+}
+
+/** Legacy encodings. */
+export function integerVectorTranslation(insn: Insn): Translation | undefined {
+  if (insn.op < 0x200) return map0f(insn);
+  if (insn.prefix !== 0x66) return undefined;
+  if (insn.op < 0x300) return map38(insn);
+  const own = map3a(insn);
+  return own && needing(insn.op === 0x30f ? FEAT_SSSE3 : FEAT_SSE41, own);
+}
+
+/** The same of a VEX-encoded instruction, its opcode without VEX_OP. It has been looked up in the table, with what it depends on. */
+export function integerVexTranslation(insn: Insn): Translation | undefined {
+  const { op } = insn;
+  if (op < 0x200) return map0f(insn);
+  if (op >= 0x300) {
+    switch (op) {
+      case 0x302:
+        return blend(insn, 4);
+      case 0x34a:
+        return BLEND_SINGLES;
+      case 0x34b:
+        return BLEND_DOUBLES;
+      case 0x34c:
+        return BLEND_BYTES;
+    }
+    return map3a(insn);
+  }
+  if ((op >= 0x220 && op <= 0x225) || (op >= 0x230 && op <= 0x235)) return widen(insn);
+  switch (op) {
+    case 0x20e:
+      return testBits(0x8000_0000_8000_0000n);
+    case 0x20f:
+      return testBits(0x8000_0000_0000_0000n);
+    case 0x217:
+      return testBits();
+  }
+  return BINARY_38.get(op);
 }

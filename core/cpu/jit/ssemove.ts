@@ -17,7 +17,7 @@ const load: Translation = (e, insn) => {
   e.setXmm(insn.reg);
 };
 const loadAligned: Translation = (e, insn) => {
-  source128(e, insn)();
+  e.c.get(source128(e, insn));
   e.setXmm(insn.reg);
 };
 
@@ -73,8 +73,7 @@ function half(high: boolean): Translation {
   return (e, insn) => {
     const from = sourceLow(e, insn, 8);
     e.xmm(insn.reg);
-    from();
-    e.c.shuffle(high ? LOW_TO_HIGH : insn.memory ? LOW_8 : HIGH_TO_LOW);
+    e.c.get(from).shuffle(high ? LOW_TO_HIGH : insn.memory ? LOW_8 : HIGH_TO_LOW);
     e.setXmm(insn.reg);
   };
 }
@@ -83,9 +82,7 @@ function duplicate(order: number[], whole: boolean): Translation {
   return (e, insn) => {
     e.features |= 1 << FEAT_SSE3;
     const from = whole ? source128(e, insn) : sourceLow(e, insn, 8);
-    from();
-    from();
-    e.c.shuffle(order);
+    e.c.get(from).get(from).shuffle(order);
     e.setXmm(insn.reg);
   };
 }
