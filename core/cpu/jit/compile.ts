@@ -1,13 +1,16 @@
 /** A region becomes a WebAssembly module with one function (left: i32, page: i64) -> i32. See docs/decisions for the design. */
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_EXACT, SJ_STEP, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
+import { bitTranslation } from './bits.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
 import { Emitter, REGION_TYPE } from './emitter.ts';
 import type { FlagState } from './flagemitter.ts';
 import { HELPERS } from './helpers.ts';
 import { integerTranslation } from './integer.ts';
+import { legacyFeature } from './rows.ts';
 import { type Block, findRegion, type Region } from './region.ts';
 import { sseTranslation } from './sse.ts';
+import type { Translation } from './sseoperand.ts';
 import { analyse, type FlowGraph } from './structure.ts';
 import { tlbTables } from './tlbtables.ts';
 import { vexTranslation } from './vex.ts';
@@ -27,15 +30,39 @@ const EXACT_MAX = 48;
 const RCX = 1;
 const RSP = 4;
 
-const translationOf = (insn: Insn) => (insn.vex ? vexTranslation(insn) : (integerTranslation(insn) ?? sseTranslation(insn)));
+/** The translation for a processor with `has` in SY_FEATURES; undefined when there is none, or it has no such instruction. */
+function translationOf(insn: Insn, has: number): Translation | undefined {
+  if (insn.vex) return vexTranslation(insn, has);
+  const feature = legacyFeature(insn);
+  const general = integerTranslation(insn);
+  if (!feature) return general ?? sseTranslation(insn);
+  if (has & feature) {
+    const own = bitTranslation(insn) ?? sseTranslation(insn);
+    return (
+      own &&
+      ((e, i) => {
+        e.features |= feature;
+        own(e, i);
+      })
+    );
+  }
+  // TZCNT and LZCNT are BSF and BSR there.
+  return (
+    general &&
+    ((e, i) => {
+      e.absent |= feature;
+      general(e, i);
+    })
+  );
+}
 
-function translatable(insn: Insn): boolean {
+function translatable(insn: Insn, has: number): boolean {
   const { op } = insn;
   if ((op >= 0x70 && op <= 0x7f) || (op >= 0x180 && op <= 0x18f) || op === 0xe8 || op === 0xe9 || op === 0xeb || op === 0xc2 || op === 0xc3)
     return !insn.opsize && !insn.lock;
   if (op >= 0xe0 && op <= 0xe3) return !insn.opsize && !insn.lock;
   if (op === 0xff && ((insn.reg & 7) === 2 || (insn.reg & 7) === 4)) return !insn.opsize && !insn.lock;
-  return translationOf(insn) !== undefined;
+  return translationOf(insn, has) !== undefined;
 }
 
 const READS_FLAGS = new Set<number>([0xf5, 0x9f]);
@@ -110,10 +137,12 @@ class RegionCompiler {
   private readonly graph: FlowGraph;
   private readonly e: Emitter;
   private readonly user: boolean;
+  private readonly has: number;
 
-  constructor(region: Region, user: boolean) {
+  constructor(region: Region, user: boolean, has: number) {
     this.region = region;
     this.user = user;
+    this.has = has;
     this.graph = analyse(region);
     this.e = new Emitter(region.mode, user);
   }
@@ -195,7 +224,7 @@ class RegionCompiler {
       e.done = k;
       e.flagsDead = flagsDeadAfter(block, k);
       if (k === count - 1 && block.ending !== 'fall') this.ending(x, block, insn);
-      else translationOf(insn)!(e, insn);
+      else translationOf(insn, this.has)!(e, insn);
       e.freeTemps();
     }
     if (block.ending === 'fall') {
@@ -405,8 +434,11 @@ class RegionCompiler {
   }
 }
 
-/** Compiles the region at `entry` of the page `bytes`; undefined when its first instruction has no translation. */
-export function compileRegion(bytes: Uint8Array, entry: number, mode: CodeMode, user: boolean): CompiledRegion | undefined {
-  const region = findRegion(bytes, entry, mode, translatable);
-  return region && new RegionCompiler(region, user).compile();
+/**
+ * Compiles the region at `entry` of the page `bytes` for a processor with `has` in the low word of SY_FEATURES; undefined when its first
+ * instruction has no translation.
+ */
+export function compileRegion(bytes: Uint8Array, entry: number, mode: CodeMode, user: boolean, has: number): CompiledRegion | undefined {
+  const region = findRegion(bytes, entry, mode, (insn) => translatable(insn, has));
+  return region && new RegionCompiler(region, user, has).compile();
 }

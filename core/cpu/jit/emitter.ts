@@ -48,6 +48,8 @@ export class Emitter extends MemoryEmitter {
    */
   usesSse = false;
   usesAvx = false;
+  /** VEX-encoded instructions of general registers: they need protected mode only. */
+  usesVex = false;
   features = 0;
   absent = 0;
   private usesFloat = false;
@@ -162,6 +164,7 @@ export class Emitter extends MemoryEmitter {
       differs(S_CR4, CR4_OSXSAVE, CR4_OSXSAVE);
       differs(S_XCR0, XCR0_AVX, XCR0_AVX);
     }
+    if (this.usesVex) differs(S_CR0, CR0_PE, CR0_PE);
     const features = this.features | this.absent;
     if (features) differs(S_FEATURES, features, this.features);
   }

@@ -401,7 +401,7 @@ const group5: Translation = (e, insn) => {
 };
 
 /** High half of the product of two i64 temporaries; `signed` as IMUL. The result is on the stack. */
-function multiplyHigh(e: Emitter, a: number, b: number, signed: boolean): void {
+export function multiplyHigh(e: Emitter, a: number, b: number, signed: boolean): void {
   const { c } = e;
   // Schoolbook over 32-bit halves (Hacker's Delight, 8-2).
   const half = (v: number, high: boolean, extend: boolean) => {
@@ -836,8 +836,7 @@ const bitTest: Translation = (e, insn) => {
 const bitScan: Translation = (e, insn) => {
   const { c } = e;
   const width = insn.osize;
-  if (insn.prefix === 0xf3 || width === 2) {
-    // TZCNT and LZCNT, where the processor has them.
+  if (width === 2) {
     e.interpret();
     return;
   }
@@ -926,14 +925,13 @@ const compareExchange: Translation = (e, insn) => {
   loadAccumulator();
 };
 
-const byteSwap: Translation = (e, insn) => {
+/** Pushes the temporary with its bytes in reverse order. */
+export function swapBytes(e: Emitter, width: Width, v: number): void {
   const { c } = e;
-  const width = insn.osize;
   if (width === 2) {
-    e.interpret();
+    c.get(v).i32(8).op(OP.i32ShrU).get(v).i32(8).op(OP.i32Shl, OP.i32Or).i32(0xffff).op(OP.i32And);
     return;
   }
-  const v = toTemp(e, width, () => e.reg(insn.rm, width));
   if (width === 4) {
     c.get(v).i32(8).op(OP.i32Rotl).i32(0x00ff00ff).op(OP.i32And);
     c.get(v)
@@ -941,26 +939,39 @@ const byteSwap: Translation = (e, insn) => {
       .op(OP.i32Rotr)
       .i32(0xff00ff00 | 0)
       .op(OP.i32And, OP.i32Or);
-  } else {
-    const swapped = (shift: number) => {
-      c.get(v);
-      if (shift) c.i64(32).op(OP.i64ShrU);
-      c.op(OP.i32WrapI64);
-    };
-    const half = (shift: number) => {
-      swapped(shift);
-      c.i32(8).op(OP.i32Rotl).i32(0x00ff00ff).op(OP.i32And);
-      swapped(shift);
-      c.i32(8)
-        .op(OP.i32Rotr)
-        .i32(0xff00ff00 | 0)
-        .op(OP.i32And, OP.i32Or, OP.i64ExtendI32U);
-    };
-    half(0);
-    c.i64(32).op(OP.i64Shl);
-    half(32);
-    c.op(OP.i64Or);
+    return;
   }
+  const word = (shift: number) => {
+    c.get(v);
+    if (shift) c.i64(32).op(OP.i64ShrU);
+    c.op(OP.i32WrapI64);
+  };
+  const half = (shift: number) => {
+    word(shift);
+    c.i32(8).op(OP.i32Rotl).i32(0x00ff00ff).op(OP.i32And);
+    word(shift);
+    c.i32(8)
+      .op(OP.i32Rotr)
+      .i32(0xff00ff00 | 0)
+      .op(OP.i32And, OP.i32Or, OP.i64ExtendI32U);
+  };
+  half(0);
+  c.i64(32).op(OP.i64Shl);
+  half(32);
+  c.op(OP.i64Or);
+}
+
+const byteSwap: Translation = (e, insn) => {
+  const width = insn.osize;
+  if (width === 2) {
+    e.interpret();
+    return;
+  }
+  swapBytes(
+    e,
+    width,
+    toTemp(e, width, () => e.reg(insn.rm, width)),
+  );
   e.setReg(insn.rm, width);
 };
 

@@ -4,6 +4,7 @@
  */
 import { CPU_STATE_BASE, JIT_POOL_BASE, JIT_POOL_SIZE } from '../../memory/layout.ts';
 import { SJ_PIECE, SJ_READY, SJ_THRESHOLD } from '../interp/wasm/jitoffsets.ts';
+import { S_FEATURES } from '../interp/wasm/stateoffsets.ts';
 import { type Helpers, HELPERS, type WasmFunction } from './helpers.ts';
 import type { CompileResult, CompileService } from './service.ts';
 
@@ -137,6 +138,7 @@ export class Recompiler {
       entry: host - start,
       mode: mode === MODE_64 ? 64 : 32,
       user: user === 1,
+      features: this.words[(CPU_STATE_BASE + S_FEATURES) >> 2]!,
     });
     this.collect();
   }

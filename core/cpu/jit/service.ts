@@ -10,6 +10,8 @@ export interface CompileJob {
   mode: CodeMode;
   /** Runs at CPL 3. */
   user: boolean;
+  /** Low word of SY_FEATURES. */
+  features: number;
 }
 
 export interface CompileResult {
@@ -30,7 +32,7 @@ export interface CompileService {
 /** Compiles one job. `now` gives milliseconds. */
 export function runJob(job: CompileJob, now: () => number): CompileResult {
   const start = now();
-  const compiled = compileRegion(job.bytes, job.entry, job.mode, job.user);
+  const compiled = compileRegion(job.bytes, job.entry, job.mode, job.user, job.features);
   if (!compiled) return { id: job.id, ms: now() - start };
   const module = new WebAssembly.Module(compiled.wasm);
   const { fallbacks, low, high } = compiled;

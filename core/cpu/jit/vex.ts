@@ -4,6 +4,7 @@
  */
 import { FEAT_AVX2 } from '../interp/wasm/features.ts';
 import type { Instruction } from '../x86/table.ts';
+import { bitVexTranslation } from './bits.ts';
 import { type Insn, VEX_OP } from './decode.ts';
 import { convertTranslation } from './ssecvt.ts';
 import { floatTranslation } from './ssefloat.ts';
@@ -11,7 +12,7 @@ import { integerVexTranslation } from './sseint.ts';
 import type { Translation } from './sseoperand.ts';
 import { moveVexTranslation } from './vexmove.ts';
 import { permuteVexTranslation } from './vexpermute.ts';
-import { rowFeature, vexRow } from './vexrows.ts';
+import { rowFeature, vexRow } from './rows.ts';
 
 /** 256-bit forms that came with AVX2, though the 128-bit ones are AVX: integer arithmetic. */
 function integerForm(op: number): boolean {
@@ -51,14 +52,21 @@ const interpret: Translation = (e) => {
   e.floatRefresh();
 };
 
-/** The translation of a VEX-encoded instruction; undefined when it faults. */
-export function vexTranslation(insn: Insn): Translation | undefined {
+/** The translation of a VEX-encoded instruction on a processor with `has` in SY_FEATURES; undefined when it faults. */
+export function vexTranslation(insn: Insn, has: number): Translation | undefined {
   const row = vexRow(insn);
   if (!row) return undefined;
   const op = insn.op & ~VEX_OP;
   const features = needs(insn, op, row);
-  if (features < 0) return undefined;
+  if (features < 0 || features & ~has) return undefined;
   const plain: Insn = { ...insn, op };
+  const bits = bitVexTranslation(plain);
+  if (bits)
+    return (e) => {
+      e.usesVex = true;
+      e.features |= features;
+      bits(e, plain);
+    };
   const own =
     moveVexTranslation(plain) ??
     permuteVexTranslation(plain) ??
