@@ -59,18 +59,30 @@ export function run(budget: i32, exact: bool): i32 {
   Run.slack = exact ? EXACT_SLACK : 0;
   store<u32>(S, exact ? 1 : 0, SJ_EXACT);
   Run.later = budget - Run.slack;
+  // What the last run left of its piece: one that faults or is interrupted all the time is sampled like any other.
+  if (Run.countdown > 0) Run.untilSample += Run.countdown;
   Run.countdown = 0;
   Run.countEnd = load<u64>(S, S_ICOUNT);
-  nextPiece();
+  takePiece();
   const reason = loop();
   store<u64>(S, <u64>(<i64>Run.countEnd - <i64>Run.countdown), S_ICOUNT);
   return reason;
 }
 
-/** Moves the next piece of the budget to `countdown`: all of it, or, with a recompiler, as much as it wants between two looks at what is hot. */
+/** The next piece, with a look at what is hot when the last one ended where the next look was due. */
+function takePiece(): void {
+  const due = Run.untilSample <= 0;
+  nextPiece();
+  if (load<u32>(S, SJ_READY)) jitCollect();
+  if (due && load<u32>(S, SJ_PIECE)) sampleHot();
+}
+
+/** Moves the next piece of the budget to `countdown`: all of it, or, with a recompiler, no more than up to its next look at what is hot. */
 function nextPiece(): void {
   const most = load<i32>(S, SJ_PIECE);
-  const piece = most && Run.later > most ? most : Run.later;
+  if (Run.untilSample <= 0 || Run.untilSample > most) Run.untilSample = most;
+  const piece = most && Run.later > Run.untilSample ? Run.untilSample : Run.later;
+  Run.untilSample -= piece;
   Run.later -= piece;
   Run.countdown += piece;
   Run.countEnd += <u64>(<i64>piece);
@@ -89,11 +101,7 @@ function loop(): i32 {
     }
     const debugged = load<u32>(S, HD_ACTIVE);
     if (debugged && hostStopped()) return EXIT_DEBUG;
-    while (Run.countdown <= 0 && Run.later > 0) {
-      nextPiece();
-      if (load<u32>(S, SJ_READY)) jitCollect();
-      if (load<u32>(S, SJ_PIECE)) sampleHot();
-    }
+    while (Run.countdown <= 0 && Run.later > 0) takePiece();
     if (Run.countdown <= 0) {
       if (!Run.slack) return EXIT_BUDGET;
       // The instructions kept back.

@@ -22,6 +22,8 @@ export class Run {
   static region: bool = false;
   /** Instructions of the budget beyond `countdown`. */
   static later: i32 = 0;
+  /** Instructions up to the next look at what is hot, beyond `countdown`. */
+  static untilSample: i32 = 0;
   /** A region stopped before an instruction that the interpreter has to execute. */
   static mustStep: bool = false;
   /** Base and limit of the 32-bit code segment that ran last. */
