@@ -64,6 +64,7 @@ interface InterpreterModule {
   jitUninstall: Helpers['jitUninstall'];
   jitWatchPage: Helpers['jitWatchPage'];
   jitDecode: Helpers['jitDecode'];
+  jitPageBeside: Helpers['jitPageBeside'];
   jitRead: Helpers['read'];
   jitReadW: Helpers['read'];
   jitWrite: Helpers['read'];
@@ -175,6 +176,7 @@ export class Interpreter implements Accelerator {
         jitUninstall: module.jitUninstall,
         jitWatchPage: module.jitWatchPage,
         jitDecode: module.jitDecode,
+        jitPageBeside: module.jitPageBeside,
         read: module.jitRead,
         readW: module.jitReadW,
         write: module.jitWrite,

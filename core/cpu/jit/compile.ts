@@ -2,13 +2,14 @@
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_EXACT, SJ_STEP, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
 import { bitTranslation } from './bits.ts';
+import { type CodePage, CodePages } from './codepages.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
 import { Emitter, REGION_TYPE } from './emitter.ts';
 import type { FlagState } from './flagemitter.ts';
 import { HELPERS } from './helpers.ts';
 import { integerTranslation } from './integer.ts';
 import { legacyFeature } from './rows.ts';
-import { type Block, findRegion, type Region } from './region.ts';
+import { type Block, findRegion, type Region, type RegionPart } from './region.ts';
 import { sseTranslation } from './sse.ts';
 import type { Translation } from './sseoperand.ts';
 import { analyse, type FlowGraph } from './structure.ts';
@@ -18,10 +19,9 @@ import { FUNCREF, I32, I64, OP, WasmCode } from './wasmcode.ts';
 
 export interface CompiledRegion {
   wasm: Uint8Array<ArrayBuffer>;
-  /** Offsets in the page of the instructions that the interpreter executes for the region. */
+  /** Bytes of the shared memory where the instructions begin that the interpreter executes for the region. */
   fallbacks: number[];
-  low: number;
-  high: number;
+  parts: RegionPart[];
 }
 
 /** Instructions that an exact slice has in reserve: below EXACT_SLACK of interp/wasm/runstate.ts. */
@@ -138,6 +138,8 @@ class RegionCompiler {
   private readonly e: Emitter;
   private readonly user: boolean;
   private readonly has: number;
+  /** Pages beside the entry's that are known to be where they were compiled from, by block, as bits of their numbers. */
+  private readonly known: Int32Array;
 
   constructor(region: Region, user: boolean, has: number) {
     this.region = region;
@@ -145,6 +147,7 @@ class RegionCompiler {
     this.has = has;
     this.graph = analyse(region);
     this.e = new Emitter(region.mode, user);
+    this.known = Int32Array.from(region.blocks, (block) => block.pages);
   }
 
   compile(): CompiledRegion {
@@ -154,9 +157,11 @@ class RegionCompiler {
     const { region, e } = this;
     return {
       wasm: this.module(),
-      fallbacks: [...e.fallbacks],
-      low: region.low,
-      high: region.high,
+      fallbacks: e.fallbacks.map((offset) => {
+        const page = region.pages.list[region.pages.numberOf(offset)]!;
+        return page.host + (offset & 0xfff);
+      }),
+      parts: region.parts,
     };
   }
 
@@ -183,13 +188,20 @@ class RegionCompiler {
         .memory(OP.i32Store, CPU_STATE_BASE + SJ_STEP);
       e.exitTo(region.entry);
       e.close();
+      e.checkPages(
+        region.parts.flatMap(({ page }) => {
+          const { delta, host } = region.pages.list[page]!;
+          return page ? [{ page, delta, host }] : [];
+        }),
+      );
       this.tree(0);
     });
   }
 
   /** Block `x` and everything it dominates. */
   private tree(x: number): void {
-    const { e, graph } = this;
+    const { e, graph, known } = this;
+    for (const child of graph.children[x]!) known[child]! |= known[x]!;
     const merges = graph.children[x]!.filter((child) => graph.isMerge[child]).sort((a, b) => graph.position[b]! - graph.position[a]!);
     if (graph.isLoopHeader[x]) {
       e.open('loop', x);
@@ -239,6 +251,13 @@ class RegionCompiler {
     if (to < 0) {
       e.exitTo(offset);
       return;
+    }
+    const pages = this.region.blocks[to]!.pages & ~this.known[from]!;
+    if (pages) {
+      e.pagesDiffer(pages);
+      e.openRare();
+      e.exitTo(offset);
+      e.close();
     }
     if (graph.position[to]! <= graph.position[from]!) {
       e.leftBelow(1);
@@ -435,10 +454,16 @@ class RegionCompiler {
 }
 
 /**
- * Compiles the region at `entry` of the page `bytes` for a processor with `has` in the low word of SY_FEATURES; undefined when its first
+ * Compiles the region at `entry` of the first of `pages` for a processor with `has` in the low word of SY_FEATURES; undefined when its first
  * instruction has no translation.
  */
-export function compileRegion(bytes: Uint8Array, entry: number, mode: CodeMode, user: boolean, has: number): CompiledRegion | undefined {
-  const region = findRegion(bytes, entry, mode, (insn) => translatable(insn, has));
+export function compileRegion(
+  pages: readonly CodePage[],
+  entry: number,
+  mode: CodeMode,
+  user: boolean,
+  has: number,
+): CompiledRegion | undefined {
+  const region = findRegion(new CodePages(pages), entry, mode, (insn) => translatable(insn, has));
   return region && new RegionCompiler(region, user, has).compile();
 }

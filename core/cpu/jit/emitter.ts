@@ -17,6 +17,7 @@ import {
   SJ_STEP,
 } from '../interp/wasm/jitoffsets.ts';
 import { S_CR0, S_CR4, S_EXIT, S_FEATURES, S_MXCSR, S_RIP, S_XCR0 } from '../interp/wasm/stateoffsets.ts';
+import { crosses } from './codepages.ts';
 import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
 import { FA, FB, FC, FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64, RIP } from './locals.ts';
@@ -61,9 +62,17 @@ export class Emitter extends MemoryEmitter {
     this.fallbacks.length = 0;
   }
 
+  /** A record holds an instruction of one page only: the run loop takes the others. */
+  private leftBefore(): boolean {
+    if (!crosses(this.insn)) return false;
+    this.exitStep();
+    return true;
+  }
+
   /** Executes the current instruction in the interpreter, with everything in memory. */
   interpret(): void {
     const { c } = this;
+    if (this.leftBefore()) return;
     this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
     this.flagsToMemory();
     c.i32(1).set(INMEMORY);
@@ -82,6 +91,7 @@ export class Emitter extends MemoryEmitter {
 
   /** The same for one that neither changes general registers nor touches flags, and reads only the registers of its memory operand. */
   interpretLight(): void {
+    if (this.leftBefore()) return;
     let needed = 0;
     if (this.insn.base >= 0) needed |= 1 << this.insn.base;
     if (this.insn.index >= 0) needed |= 1 << this.insn.index;
@@ -100,6 +110,7 @@ export class Emitter extends MemoryEmitter {
    */
   interpretVector(also: { reads?: number; writes?: number; xmms?: number; after?: () => void } = {}): void {
     const { insn } = this;
+    if (this.leftBefore()) return;
     let reads = also.reads ?? 0;
     if (insn.base >= 0) reads |= 1 << insn.base;
     if (insn.index >= 0) reads |= 1 << insn.index;
@@ -180,14 +191,16 @@ export class Emitter extends MemoryEmitter {
   }
 
   private callExec(): void {
-    const { c } = this;
-    const index = this.fallbacks.push(this.insn.at) - 1;
+    const { c, insn } = this;
+    const index = this.fallbacks.push(insn.at) - 1;
     c.byte(OP.globalGet)
       .u32(0)
       .i32(index * 64)
       .op(OP.i32Add);
     this.leftNow();
-    c.get(PAGE64).call(HELPER.exec);
+    c.get(PAGE64);
+    if (insn.at >> 12) c.i64((insn.at >> 12) * 4096).op(OP.i64Add);
+    c.call(HELPER.exec);
   }
 
   /** Everything around `body`: registers in at the front, out at the back and at a fault. */

@@ -6,6 +6,8 @@ export interface InstallHelpers {
   jitInstall(host: number, mode: number, index: number): number;
   jitUninstall(host: number, mode: number, index: number): void;
   jitWatchPage(host: number, on: number): void;
+  /** Byte of the shared memory where the page `delta` pages from that of the instruction at S_RIP begins, which is at byte `host`; 0: unknown. */
+  jitPageBeside(host: number, delta: number): number;
   jitDecode(record: number, host: number, mode: number): void;
 }
 

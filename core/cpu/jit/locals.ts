@@ -17,4 +17,6 @@ export const GPR = 9;
 export const XMM = 25;
 /** MXCSR is such that ordinary floating-point operations change nothing in it (FLOAT_FIELDS). */
 export const FLOAT = 41;
-export const TEMPS = 42;
+/** Pages beside the entry's that are where they were compiled from, as bits of their numbers. */
+export const PAGES = 42;
+export const TEMPS = 43;

@@ -1,12 +1,12 @@
 /** Guest memory through the TLB (interp/wasm/tlb.ts), with the interpreter's functions for everything that misses it; and the stack. */
 import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../memory/layout.ts';
 import { SJ_CUT } from '../interp/wasm/jitoffsets.ts';
-import { SEG_BASE, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, S_SEG } from '../interp/wasm/stateoffsets.ts';
+import { SEG_BASE, SEG_CS, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, S_SEG } from '../interp/wasm/stateoffsets.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
 import { ExitEmitter } from './exitemitter.ts';
 import { HELPER } from './helpers.ts';
-import { LEFT, PAGE } from './locals.ts';
-import { WRITE_TABLE, tlbTables } from './tlbtables.ts';
+import { LEFT, PAGE, PAGES } from './locals.ts';
+import { EXECUTE_TABLE, WRITE_TABLE, tlbTables } from './tlbtables.ts';
 import { I32, OP, SIMD, V128, VOID } from './wasmcode.ts';
 
 const S = CPU_STATE_BASE;
@@ -111,6 +111,44 @@ export class MemoryEmitter extends ExitEmitter {
       .get(entry)
       .memory(OP.i32Load, table + 8)
       .op(OP.i32Add);
+  }
+
+  /** At the entry: notes which of the pages beside the entry's are now where they were compiled from. What is unknown to the TLB is not. */
+  checkPages(pages: readonly { page: number; delta: number; host: number }[]): void {
+    if (!pages.length) return;
+    const { c } = this;
+    const table = this.tables + EXECUTE_TABLE;
+    const cs = S + S_SEG + SEG_CS * SEG_STRIDE;
+    const ea = this.temp(this.word);
+    c.i32(0).set(PAGES);
+    if (this.mode === 32) {
+      c.i32(0)
+        .memory(OP.i32Load, cs + SEG_LIMIT)
+        .i32(-1)
+        .op(OP.i32Eq);
+      this.openIf();
+    }
+    for (const { page, delta, host } of pages) {
+      c.get(PAGE);
+      this.wordConst(delta * 4096);
+      this.wordAdd();
+      if (this.mode === 32)
+        c.i32(0)
+          .memory(OP.i32Load, cs + SEG_BASE)
+          .op(OP.i32Add);
+      c.set(ea);
+      const entry = this.probe(ea, 1, table);
+      this.host(ea, entry, table);
+      c.i32(host | 0).op(OP.i32Eq, OP.i32And);
+      c.i32(page).op(OP.i32Shl).get(PAGES).op(OP.i32Or).set(PAGES);
+    }
+    if (this.mode === 32) this.close();
+    this.freeTemps();
+  }
+
+  /** On the stack: not all of these pages (bits) are where they were compiled from. */
+  pagesDiffer(pages: number): void {
+    this.c.get(PAGES).i32(pages).op(OP.i32And).i32(pages).op(OP.i32Ne);
   }
 
   private ea64(ea: number): void {

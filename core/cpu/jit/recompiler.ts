@@ -5,6 +5,7 @@
 import { CPU_STATE_BASE, JIT_POOL_BASE, JIT_POOL_SIZE } from '../../memory/layout.ts';
 import { SJ_PIECE, SJ_READY, SJ_THRESHOLD } from '../interp/wasm/jitoffsets.ts';
 import { S_FEATURES } from '../interp/wasm/stateoffsets.ts';
+import type { CodePage } from './codepages.ts';
 import { type Helpers, HELPERS, type WasmFunction } from './helpers.ts';
 import type { CompileResult, CompileService } from './service.ts';
 
@@ -12,6 +13,8 @@ import type { CompileResult, CompileService } from './service.ts';
 const MODE_64 = 2;
 const MODE_FLAT = 3;
 const PAGE = 4096;
+/** Pages beside the hot one, as distances in linear space, that its regions may take in. */
+const BESIDE = [1, -1];
 /** Bytes of the pool for each instruction that the interpreter executes: its record and one that leaves. */
 const FALLBACK_BYTES = 64;
 
@@ -38,8 +41,8 @@ interface Region {
   mode: number;
   /** Function in the table. */
   index: number;
-  low: number;
-  high: number;
+  /** What it was made from. */
+  parts: { page: number; low: number; high: number }[];
   pool: number;
   fallbacks: number;
   wasmBytes: number;
@@ -52,6 +55,14 @@ interface Page {
   refused: Set<number>;
   /** Byte ranges written while something was pending; undefined: too many. */
   writes: [first: number, last: number][] | undefined;
+}
+
+interface Job {
+  key: number;
+  host: number;
+  mode: number;
+  /** Numbers of the pages given to the compiler, the entry's first. */
+  pages: number[];
 }
 
 export interface RecompilerCounts {
@@ -78,7 +89,7 @@ export class Recompiler {
   private readonly now: () => number;
   private readonly regions = new Map<number, Region>();
   private readonly pages = new Map<number, Page>();
-  private readonly jobs = new Map<number, { key: number; host: number; mode: number; page: Page }>();
+  private readonly jobs = new Map<number, Job>();
   private readonly pending = new Set<number>();
   private nextJob = 1;
   private readonly freeIndices: number[] = [];
@@ -123,19 +134,21 @@ export class Recompiler {
     }
     if (this.pending.has(key)) return;
     const number = Math.floor(host / PAGE);
-    const page = this.pageOf(number);
-    if (page.refused.has(key)) return;
+    if (this.pageOf(number).refused.has(key)) return;
     const id = this.nextJob++;
-    page.pending++;
-    if (page.pending === 1) page.writes = [];
+    const pages: CodePage[] = [this.copyOf(0, number)];
+    for (const delta of BESIDE) {
+      const beside = this.helpers.jitPageBeside(host, delta) >>> 0;
+      if (beside) pages.push(this.copyOf(delta, beside / PAGE));
+    }
+    const numbers = pages.map((page) => page.host / PAGE);
+    for (const each of numbers) this.expect(each);
     this.pending.add(key);
-    this.jobs.set(id, { key, host, mode, page });
-    this.helpers.jitWatchPage(host, 1);
-    const start = number * PAGE;
+    this.jobs.set(id, { key, host, mode, pages: numbers });
     this.service.request({
       id,
-      bytes: this.bytes.slice(start, start + PAGE),
-      entry: host - start,
+      pages,
+      entry: host % PAGE,
       mode: mode === MODE_64 ? 64 : 32,
       user: user === 1,
       features: this.words[(CPU_STATE_BASE + S_FEATURES) >> 2]!,
@@ -158,7 +171,7 @@ export class Recompiler {
     const last = first + size - 1;
     page.refused.clear();
     for (const region of [...page.regions])
-      if (region.low <= last && region.high > first) {
+      if (region.parts.some((part) => part.page === number && part.low <= last && part.high > first)) {
         this.counts.invalidated++;
         this.drop(region);
       }
@@ -189,6 +202,25 @@ export class Recompiler {
     return page;
   }
 
+  private copyOf(delta: number, number: number): CodePage {
+    const host = number * PAGE;
+    return { delta, host, bytes: this.bytes.slice(host, host + PAGE) };
+  }
+
+  /** Something of the page is being compiled: writes into it are noted from now on. */
+  private expect(number: number): void {
+    const page = this.pageOf(number);
+    page.pending++;
+    if (page.pending === 1) page.writes = [];
+    this.helpers.jitWatchPage(number * PAGE, 1);
+  }
+
+  /** Something of these bytes may have changed since they were given to the compiler. */
+  private stale(part: { page: number; low: number; high: number }): boolean {
+    const { writes } = this.pageOf(part.page);
+    return !writes || writes.some(([first, last]) => part.low <= last && part.high > first);
+  }
+
   private tidy(number: number, page: Page): void {
     if (page.regions.size || page.pending) return;
     this.helpers.jitWatchPage(number * PAGE, 0);
@@ -201,17 +233,16 @@ export class Recompiler {
     const start = this.now();
     this.jobs.delete(result.id);
     this.pending.delete(job.key);
-    const { page, key, host, mode } = job;
-    page.pending--;
-    const number = Math.floor(host / PAGE);
+    const { key, host, mode } = job;
     this.counts.offThreadMs += result.ms;
     const made = result.region;
-    if (!made) page.refused.add(key);
-    else if (page.writes && !page.writes.some(([first, last]) => made.low <= last && made.high > first)) {
+    const parts = made?.parts.map(({ page, low, high }) => ({ page: job.pages[page]!, low, high })) ?? [];
+    if (!made) this.pageOf(job.pages[0]!).refused.add(key);
+    else if (!parts.some((part) => this.stale(part))) {
       this.makeRoom(made.wasmBytes, made.fallbacks.length);
       const pool = this.takePool(made.fallbacks.length);
-      made.fallbacks.forEach((offset, i) => {
-        this.helpers.jitDecode(pool + i * FALLBACK_BYTES, number * PAGE + offset, mode);
+      made.fallbacks.forEach((at, i) => {
+        this.helpers.jitDecode(pool + i * FALLBACK_BYTES, at, mode);
       });
       const instance = new WebAssembly.Instance(made.module, {
         h: this.imports,
@@ -224,14 +255,13 @@ export class Recompiler {
         host,
         mode,
         index,
-        low: made.low,
-        high: made.high,
+        parts,
         pool,
         fallbacks: made.fallbacks.length,
         wasmBytes: made.wasmBytes,
       };
       this.regions.set(key, region);
-      page.regions.add(region);
+      for (const { page } of parts) this.pageOf(page).regions.add(region);
       this.helpers.jitInstall(host, mode, index);
       this.counts.compiled++;
       this.counts.modules++;
@@ -239,7 +269,11 @@ export class Recompiler {
       this.counts.wasmBytes += made.wasmBytes;
       this.counts.wasmBytesAlive += made.wasmBytes;
     }
-    this.tidy(number, page);
+    for (const number of job.pages) {
+      const page = this.pageOf(number);
+      page.pending--;
+      this.tidy(number, page);
+    }
     const ms = this.now() - start;
     this.counts.totalMs += ms;
     this.counts.maxMs = Math.max(this.counts.maxMs, ms, result.ms);
@@ -256,9 +290,6 @@ export class Recompiler {
     for (const region of oldest) {
       this.counts.evicted++;
       this.drop(region);
-      const number = Math.floor(region.host / PAGE);
-      const page = this.pages.get(number);
-      if (page) this.tidy(number, page);
     }
     if (full()) {
       // The pool is in pieces: start over.
@@ -281,7 +312,11 @@ export class Recompiler {
   private drop(region: Region): void {
     this.helpers.jitUninstall(region.host, region.mode, region.index);
     this.regions.delete(region.key);
-    this.pages.get(Math.floor(region.host / PAGE))?.regions.delete(region);
+    for (const { page: number } of region.parts) {
+      const page = this.pages.get(number);
+      page?.regions.delete(region);
+      if (page) this.tidy(number, page);
+    }
     this.table.set(region.index, null);
     this.freeIndices.push(region.index);
     if (region.fallbacks) {

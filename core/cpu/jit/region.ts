@@ -1,8 +1,9 @@
 /**
- * Regions: the instructions reachable from one entry by direct jumps inside its page, as basic blocks with one entry, and small functions of the
- * page that they call, copied in at each call. What can't be decoded here, and every way out of the page, is an exit.
+ * Regions: the instructions reachable from one entry by direct jumps inside its page and those known beside it, as basic blocks with one entry, and
+ * small functions of these pages that they call, copied in at each call. What can't be decoded here, and every way out of the pages, is an exit.
  */
-import { type CodeMode, decodeInsn, type Insn } from './decode.ts';
+import type { CodePages } from './codepages.ts';
+import type { CodeMode, Insn } from './decode.ts';
 
 /** Most instructions of one region; a compile costs tens of microseconds each. */
 const MAX_INSTRUCTIONS = 400;
@@ -31,8 +32,10 @@ export interface Block {
   ending: Ending;
   /** Offset where control goes when the last instruction does not jump; the exit address of a block that ends for want of a translation. */
   fall: number;
-  /** Offset of the jump target; it may lie outside the page. */
+  /** Offset of the jump target; it may lie outside the pages. */
   target: number;
+  /** Pages beside the entry's that its instructions lie in, as bits of their numbers in `region.pages`. */
+  pages: number;
   /** Numbers of the blocks in `region.blocks` at these offsets, -1 when there is none. */
   fallBlock: number;
   targetBlock: number;
@@ -40,12 +43,17 @@ export interface Block {
 
 export interface Region {
   mode: CodeMode;
-  /** The page. */
-  bytes: Uint8Array;
+  pages: CodePages;
   entry: number;
   /** blocks[0] is the entry. */
   blocks: Block[];
-  /** Bytes from `low` up to, not including, `high` are what the region was made from. */
+  parts: RegionPart[];
+}
+
+/** What a region was made from: bytes from `low` up to, not including, `high` of one of its pages. */
+export interface RegionPart {
+  /** Number of the page in `region.pages`. */
+  page: number;
   low: number;
   high: number;
 }
@@ -87,24 +95,42 @@ const newFrame = (caller: Frame | undefined, back: number): Frame => ({
   calls: new Map(),
 });
 
+/** The parts of the pages that these instructions take. */
+function partsOf(pages: CodePages, insns: Iterable<Insn>): RegionPart[] {
+  const parts = new Map<number, RegionPart>();
+  for (const insn of insns)
+    for (let at = insn.at; at < insn.next; at = (at | 0xfff) + 1) {
+      const page = pages.numberOf(at);
+      const low = at & 0xfff;
+      const high = Math.min(low + insn.next - at, 0x1000);
+      const part = parts.get(page);
+      if (part) {
+        part.low = Math.min(part.low, low);
+        part.high = Math.max(part.high, high);
+      } else parts.set(page, { page, low, high });
+    }
+  return [...parts.values()];
+}
+
 /**
- * The region that starts at `entry` of `bytes` (one page), undefined when not even its first instruction can be translated. `translatable` says
+ * The region that starts at `entry` of the first of `pages`, undefined when not even its first instruction can be translated. `translatable` says
  * which decoded instructions can.
  */
-export function findRegion(bytes: Uint8Array, entry: number, mode: CodeMode, translatable: (insn: Insn) => boolean): Region | undefined {
+export function findRegion(pages: CodePages, entry: number, mode: CodeMode, translatable: (insn: Insn) => boolean): Region | undefined {
   const insns = new Map<number, Insn | undefined>();
   const at = (offset: number): Insn | undefined => {
     if (insns.has(offset)) return insns.get(offset);
-    let insn = decodeInsn(bytes, offset, mode);
+    let insn = pages.decode(offset, mode);
     if (insn && !translatable(insn)) insn = undefined;
     insns.set(offset, insn);
     return insn;
   };
-  if (!at(entry)) return undefined;
+  const first = at(entry);
+  if (!first || pages.beside(first)) return undefined;
   const root = newFrame(undefined, -1);
   const frames: Frame[] = [root];
   let count = 0;
-  const inside = (offset: number): boolean => offset >= 0 && offset < bytes.length;
+  const inside = (offset: number): boolean => pages.has(offset);
   // Callers before what they call, so that copies never crowd out the code itself.
   const work: { frame: Frame; offset: number }[][] = Array.from({ length: MAX_INLINE_DEPTH + 1 }, () => []);
   const begin = (frame: Frame, offset: number): void => {
@@ -117,9 +143,13 @@ export function findRegion(bytes: Uint8Array, entry: number, mode: CodeMode, tra
     if (!item) break;
     const { frame } = item;
     let { offset } = item;
+    let beside = -1;
     while (!frame.seen.has(offset)) {
       const insn = at(offset);
       if (!insn || count >= MAX_INSTRUCTIONS) break;
+      // A block lies in the same pages from its first instruction to its last.
+      if (pages.beside(insn) !== beside) frame.leaders.add(offset);
+      beside = pages.beside(insn);
       frame.seen.add(offset);
       count++;
       const ending = endingOf(insn);
@@ -142,7 +172,6 @@ export function findRegion(bytes: Uint8Array, entry: number, mode: CodeMode, tra
       if (ending === 'branch') frame.leaders.add(insn.next);
       else if (ending) break;
       offset = insn.next;
-      if (!inside(offset)) break;
     }
     // A walk that runs into known code splits it there.
     if (frame.seen.has(offset)) frame.leaders.add(offset);
@@ -153,11 +182,12 @@ export function findRegion(bytes: Uint8Array, entry: number, mode: CodeMode, tra
   for (const frame of frames) {
     const own = new Map<number, number>();
     numbers.set(frame, own);
-    const first = frame === root ? [entry] : [];
-    for (const start of [...first, ...[...frame.leaders].filter((l) => l !== first[0]).sort((a, b) => a - b)]) {
+    const front = frame === root ? [entry] : [];
+    for (const start of [...front, ...[...frame.leaders].filter((l) => l !== front[0]).sort((a, b) => a - b)]) {
       if (!frame.seen.has(start)) continue;
-      const block: Block = { start, insns: [], ending: 'fall', fall: start, target: NaN, fallBlock: -1, targetBlock: -1 };
+      const block: Block = { start, insns: [], ending: 'fall', fall: start, target: NaN, pages: 0, fallBlock: -1, targetBlock: -1 };
       let offset = start;
+      block.pages = pages.beside(insns.get(start)!);
       let call: Frame | undefined;
       for (;;) {
         const insn = frame.seen.has(offset) ? insns.get(offset) : undefined;
@@ -179,18 +209,21 @@ export function findRegion(bytes: Uint8Array, entry: number, mode: CodeMode, tra
       links.push({ block, frame, call });
     }
   }
-  let low = bytes.length;
-  let high = 0;
   for (const { block, frame, call } of links) {
     const own = numbers.get(frame)!;
     if (block.ending === 'fall' || block.ending === 'branch') block.fallBlock = own.get(block.fall) ?? -1;
     else if (block.ending === 'return') block.fallBlock = numbers.get(frame.caller!)!.get(block.fall) ?? -1;
     if (block.ending === 'branch' || block.ending === 'jump') block.targetBlock = own.get(block.target) ?? -1;
     else if (block.ending === 'call' && call) block.targetBlock = numbers.get(call)!.get(block.target) ?? -1;
-    for (const insn of block.insns) {
-      low = Math.min(low, insn.at);
-      high = Math.max(high, insn.next);
-    }
   }
-  return { mode, bytes, entry, blocks, low, high };
+  return {
+    mode,
+    pages,
+    entry,
+    blocks,
+    parts: partsOf(
+      pages,
+      blocks.flatMap((block) => block.insns),
+    ),
+  };
 }

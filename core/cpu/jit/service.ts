@@ -1,11 +1,13 @@
 import { compileRegion } from './compile.ts';
+import type { CodePage } from './codepages.ts';
 import type { CodeMode } from './decode.ts';
+import type { RegionPart } from './region.ts';
 
 /** A region to compile. */
 export interface CompileJob {
   id: number;
-  /** A copy of the 4 KiB page. */
-  bytes: Uint8Array;
+  /** The page of the entry, and those beside it that are known. */
+  pages: CodePage[];
   entry: number;
   mode: CodeMode;
   /** Runs at CPL 3. */
@@ -17,7 +19,7 @@ export interface CompileJob {
 export interface CompileResult {
   id: number;
   /** Absent when the first instruction can't be translated. */
-  region?: { module: WebAssembly.Module; fallbacks: number[]; low: number; high: number; wasmBytes: number };
+  region?: { module: WebAssembly.Module; fallbacks: number[]; parts: RegionPart[]; wasmBytes: number };
   ms: number;
 }
 
@@ -32,11 +34,11 @@ export interface CompileService {
 /** Compiles one job. `now` gives milliseconds. */
 export function runJob(job: CompileJob, now: () => number): CompileResult {
   const start = now();
-  const compiled = compileRegion(job.bytes, job.entry, job.mode, job.user, job.features);
+  const compiled = compileRegion(job.pages, job.entry, job.mode, job.user, job.features);
   if (!compiled) return { id: job.id, ms: now() - start };
   const module = new WebAssembly.Module(compiled.wasm);
-  const { fallbacks, low, high } = compiled;
-  return { id: job.id, region: { module, fallbacks, low, high, wasmBytes: compiled.wasm.length }, ms: now() - start };
+  const { fallbacks, parts } = compiled;
+  return { id: job.id, region: { module, fallbacks, parts, wasmBytes: compiled.wasm.length }, ms: now() - start };
 }
 
 /** Compiles at once on the calling thread: for tests, and where there is no other thread. */

@@ -26,7 +26,7 @@ import { rol16, rol32, rol8, ror16, ror32, ror8, sar16, sar32, sar8, shl16, shl3
 import { scanFlags, scanZero } from './bit';
 import { HD_ACTIVE, SEG_BASE, SEG_CS, SEG_STRIDE, S_RIP, S_SEG } from './stateoffsets';
 import { SY_TLB_CUR } from './sysstate';
-import { PAGE_MASK, TLB_SUP, TLB_USER, TLB_X, tlbSlot } from './tlb';
+import { PAGE_MASK, TLB_SUP, TLB_USER, TLB_X, tlbProtectCode, tlbSlot } from './tlb';
 
 const S: usize = CPU_STATE_BASE;
 
@@ -303,9 +303,8 @@ export function sampleHot(): void {
   // Nothing here may fault: only what is known already counts.
   const base = Run.mode == MODE_64 ? 0 : load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
   const lin = base + load<u64>(S, S_RIP);
-  const e = tlbSlot(tlbTable() + TLB_X, lin);
-  if (load<u64>(e) != (lin & PAGE_MASK)) return;
-  const host = <u32>lin + load<u32>(e, 8);
+  const host = codeAt(lin);
+  if (!host) return;
   const slot = slotIfAny(host, Run.mode);
   const rec: usize = slot < 0 ? 0 : recordAt(<u32>slot, host & 0xfff);
   if (!rec || load<u16>(rec, REC_HANDLER) == HANDLER_JIT) return;
@@ -349,4 +348,21 @@ export function jitWatchPage(host: u32, on: i32): void {
   const at = CODE_MAP_BASE + (host >> 12);
   const flags = load<u8>(at);
   store<u8>(at, on ? flags | CODE_JIT : flags & ~CODE_JIT);
+  if (on && !flags) tlbProtectCode(host >> 12);
+}
+
+/** Byte of the shared memory where code at linear address `lin` is, when the TLB knows; else 0. */
+function codeAt(lin: u64): u32 {
+  const e = tlbSlot(tlbTable() + TLB_X, lin);
+  return load<u64>(e) == (lin & PAGE_MASK) ? <u32>lin + load<u32>(e, 8) : 0;
+}
+
+/** Page `delta` pages from that of the instruction at S_RIP, when that one is at byte `host`: byte where it begins; 0 when the TLB does not know. */
+export function jitPageBeside(host: u32, delta: i32): u32 {
+  const long = Run.mode == MODE_64;
+  const base = long ? 0 : load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
+  const lin = base + load<u64>(S, S_RIP);
+  if (codeAt(lin) != host) return 0;
+  const beside = (lin & PAGE_MASK) + (<u64>(<i64>delta) << 12);
+  return codeAt(long ? beside : beside & 0xffff_ffff);
 }

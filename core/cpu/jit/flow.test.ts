@@ -1,0 +1,135 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { CPU_STATE_BASE } from '../../memory/layout.ts';
+import { TestCpu } from '../interp/testing/testcpu.ts';
+import { SJ_ENTRIES, SJ_INSTRUCTIONS } from '../interp/wasm/jitoffsets.ts';
+
+const PAGE_TABLE = 0xd000;
+const PAGES = 512;
+const TURNS = 400;
+
+/** Little-endian bytes of 32 bits. */
+const dword = (value: number): number[] => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >>> 24) & 0xff];
+/** Displacement from the end of an instruction at `at` of `length` bytes. */
+const to = (target: number, at: number, length: number): number[] => dword(target - at - length);
+const HLT = 0xf4;
+
+/** 64-bit mode with the first 2 MiB in pages of 4 KiB, each at its own address. */
+function paged(t: TestCpu, rip: number, gpr: number[]): void {
+  t.long(rip, gpr);
+  t.guest.write32(0xb000, PAGE_TABLE | 3);
+  t.guest.write32(0xb004, 0);
+  for (let page = 0; page < PAGES; page++) {
+    t.guest.write32(PAGE_TABLE + page * 8, (page << 12) | 3);
+    t.guest.write32(PAGE_TABLE + page * 8 + 4, 0);
+  }
+  // Every translation anew.
+  t.patch((s) => {
+    s.cr3 = 0x9000n;
+  });
+}
+
+/** All that can be seen after the runs, on the interpreter alone and with the recompiler: the same, and the recompiler compiled. */
+function expectSame(runs: (t: TestCpu) => unknown[]) {
+  const outcome = (accelerator: string) => {
+    vi.stubEnv('HYPERVUE_ACCEL', accelerator);
+    const t = new TestCpu();
+    const seen = runs(t);
+    const counter = (at: number) => Number(new DataView(t.memory.buffer).getBigUint64(CPU_STATE_BASE + at, true));
+    return { seen, ram: t.ram.slice(), inRegions: counter(SJ_INSTRUCTIONS), entries: counter(SJ_ENTRIES) };
+  };
+  const want = outcome('');
+  const got = outcome('jit');
+  expect(got.seen).toEqual(want.seen);
+  expect(Buffer.compare(got.ram, want.ram)).toBe(0);
+  expect(want.inRegions).toBe(0);
+  expect(got.inRegions).toBeGreaterThan(TURNS);
+  return got;
+}
+
+/** ADD RDX, `step`; JMP `back`. */
+const stepAndBack = (at: number, step: number, back: number) => [0x48, 0x83, 0xc2, step, 0xe9, ...to(back, at + 4, 5)];
+
+describe('regions over two pages', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  /** MOV ECX, turns; loop: DEC ECX; JZ out; JMP next page, an instruction that lies in both. */
+  const LOOP = 0x11000 - 8;
+  const twoPages = (t: TestCpu) => {
+    t.put(0x10f00, 0xb9, ...dword(TURNS), 0xe9, ...to(LOOP, 0x10f05, 5));
+    t.put(LOOP, 0xff, 0xc9, 0x74, 0x02, 0xeb, 0x01, HLT, 0xe9, ...to(0x11100, LOOP + 7, 5));
+    t.put(0x11100, ...stepAndBack(0x11100, 1, LOOP));
+  };
+
+  it('go on in the next page through an instruction that lies in both, and back', () => {
+    const { seen, inRegions, entries } = expectSame((t) => {
+      twoPages(t);
+      paged(t, 0x10f00, []);
+      return [t.untilHalt().gpr[2]];
+    });
+    expect(seen).toEqual([BigInt(TURNS - 1)]);
+    // Slices of twenty instructions end them, not the boundary.
+    expect(inRegions / entries).toBeGreaterThan(10);
+  });
+
+  it('notice that the next page is another one, and that it is not there', () => {
+    expectSame((t) => {
+      twoPages(t);
+      // The page that comes instead: the same but for the step.
+      t.put(0x13000, ...t.ram.slice(0x11000, 0x12000));
+      t.put(0x13100, ...stepAndBack(0x11100, 3, LOOP));
+      const seen: unknown[] = [];
+      const run = () => {
+        t.patch((s) => {
+          s.rip = 0x10f00n;
+          s.halted = false;
+          s.cr3 = 0x9000n;
+        });
+        const state = t.untilHalt();
+        seen.push(state, TestCpu.vectorOf(state));
+      };
+      paged(t, 0x10f00, []);
+      run();
+      t.guest.write32(PAGE_TABLE + 0x11 * 8, 0x13003);
+      run();
+      t.guest.write32(PAGE_TABLE + 0x11 * 8, 0x11003);
+      run();
+      t.guest.write32(PAGE_TABLE + 0x11 * 8, 0);
+      run();
+      return seen;
+    });
+  });
+
+  it('are dropped when the next page is written, by themselves or from outside', () => {
+    expectSame((t) => {
+      twoPages(t);
+      // In the next page, each time: MOV [step], CL with a step that changes; then as before.
+      const body = [0x88, 0x0c, 0x25, ...dword(0x1110f), 0x48, 0x83, 0xc6, 0x01];
+      t.put(0x11100, ...body, 0x48, 0x81, 0xc2, 0x07, 0, 0, 0);
+      t.put(0x11112, 0xe9, ...to(LOOP, 0x11112, 5));
+      paged(t, 0x10f00, []);
+      const first = t.untilHalt();
+      t.put(0x11100, ...stepAndBack(0x11100, 2, LOOP));
+      t.patch((s) => {
+        s.rip = 0x10f00n;
+        s.halted = false;
+      });
+      const second = t.untilHalt();
+      t.put(0x11103, 5);
+      t.patch((s) => {
+        s.rip = 0x10f00n;
+        s.halted = false;
+      });
+      return [first, second, t.untilHalt()];
+    });
+  });
+
+  it('leave an instruction in both pages that the interpreter executes to the run loop', () => {
+    expectSame((t) => {
+      t.put(0x10f00, 0xb9, ...dword(TURNS), 0xe9, ...to(0x10ffd, 0x10f05, 5));
+      // INC EBX; RCL EDX, 3 in both pages; three NOPs; DEC ECX; JNZ; HLT.
+      t.put(0x10ffd, 0xff, 0xc3, 0xc1, 0xd2, 0x03, 0x90, 0x90, 0x90, 0xff, 0xc9, 0x75, 0xf4, HLT);
+      paged(t, 0x10f00, [0, 0, 0x12345]);
+      return [t.untilHalt()];
+    });
+  });
+});
