@@ -10,6 +10,7 @@ import { convertTranslation } from './ssecvt.ts';
 import { floatTranslation } from './ssefloat.ts';
 import { integerVexTranslation } from './sseint.ts';
 import type { Translation } from './sseoperand.ts';
+import { fusedVexTranslation } from './vexfma.ts';
 import { moveVexTranslation } from './vexmove.ts';
 import { permuteVexTranslation } from './vexpermute.ts';
 import { rowFeature, vexRow } from './rows.ts';
@@ -72,7 +73,8 @@ export function vexTranslation(insn: Insn, has: number): Translation | undefined
     permuteVexTranslation(plain) ??
     integerVexTranslation(plain) ??
     floatTranslation(plain) ??
-    convertTranslation(plain);
+    convertTranslation(plain) ??
+    fusedVexTranslation(plain);
   if (!own) return interpret;
   return (e) => {
     e.usesAvx = true;
