@@ -8,13 +8,13 @@ import {
   FLAG_PENDING,
   LINK_COUNT,
   LINK_TABLE_SIZE,
-  SJ_EPOCH,
   SJ_FLAG_A,
   SJ_FLAG_B,
   SJ_FLAG_C,
   SJ_FLAG_KIND,
   SJ_LEFT,
   SJ_STEP,
+  SJ_UNLINKED,
 } from '../interp/wasm/jitoffsets.ts';
 import { S_CR0, S_CR4, S_EXIT, S_FEATURES, S_MXCSR, S_RIP, S_XCR0 } from '../interp/wasm/stateoffsets.ts';
 import { crosses } from './codepages.ts';
@@ -22,6 +22,7 @@ import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
 import { FA, FB, FC, FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64, RIP } from './locals.ts';
 import { MemoryEmitter } from './memoryemitter.ts';
+import { EXECUTE_TABLE } from './tlbtables.ts';
 import { I32, OP, VOID } from './wasmcode.ts';
 
 const S = CPU_STATE_BASE;
@@ -233,45 +234,61 @@ export class Emitter extends MemoryEmitter {
   /** At the very end: goes straight on to the region at the new address when it is known, and nothing wants attention. */
   private followLink(): void {
     const { c } = this;
-    const table = JIT_LINKS_BASE + ((this.mode === 64 ? 2 : 0) + this.user) * LINK_TABLE_SIZE;
+    const code = this.tables + EXECUTE_TABLE;
+    const links = JIT_LINKS_BASE + ((this.mode === 64 ? 2 : 0) + this.user) * LINK_TABLE_SIZE;
     const entry = this.temp(I32);
+    const host = this.temp(I32);
     c.get(LEFT).i32(0).op(OP.i32GtS);
     c.i32(0)
       .memory(OP.i32Load, S + S_EXIT)
       .i32(0)
       .memory(OP.i32Load, EXIT_REQUEST)
       .op(OP.i32Or);
+    if (this.mode === 32)
+      c.i32(0)
+        .memory(OP.i32Load, S + SJ_UNLINKED)
+        .op(OP.i32Or);
     c.i32(0)
       .memory(OP.i32Load, S + SJ_STEP)
-      .op(OP.i32Or, OP.i32Eqz, OP.i32And)
-      .if();
+      .op(OP.i32Or, OP.i32Eqz, OP.i32And);
+    this.codeEntry(entry);
+    c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, code).get(RIP);
+    this.wordConst(-4096);
+    this.wordOp(OP.i32And, OP.i64And);
+    this.wordOp(OP.i32Eq, OP.i64Eq);
+    c.op(OP.i32And).if();
     c.get(RIP);
-    c.get(RIP);
-    this.wordConst(12);
-    this.wordOp(OP.i32ShrU, OP.i64ShrU);
-    this.wordOp(OP.i32Xor, OP.i64Xor);
     this.fromWord();
-    c.i32(LINK_COUNT - 1)
+    c.get(entry)
+      .memory(OP.i32Load, code + 8)
+      .op(OP.i32Add)
+      .tee(host);
+    c.get(host)
+      .i32(12)
+      .op(OP.i32ShrU, OP.i32Xor)
+      .i32(LINK_COUNT - 1)
       .op(OP.i32And)
-      .i32(4)
+      .i32(3)
       .op(OP.i32Shl)
       .tee(entry);
-    c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, table).get(RIP);
-    this.wordOp(OP.i32Eq, OP.i64Eq);
-    c.get(entry)
-      .memory(OP.i32Load, table + 8)
-      .i32(0)
-      .memory(OP.i32Load, S + SJ_EPOCH)
-      .op(OP.i32Eq, OP.i32And)
-      .if();
+    c.memory(OP.i32Load, links).get(host).op(OP.i32Eq).if();
     c.get(LEFT).get(RIP);
     this.wordConst(-4096);
     this.wordOp(OP.i32And, OP.i64And);
     if (this.mode === 32) c.op(OP.i64ExtendI32U);
-    c.get(entry).memory(OP.i32Load, table + 12);
+    c.get(entry).memory(OP.i32Load, links + 4);
     c.byte(OP.returnCallIndirect).u32(REGION_TYPE).u32(0);
     c.end();
     c.end();
+  }
+
+  /** Offset of the TLB entry of the instruction pointer, in `entry` and on the stack. */
+  private codeEntry(entry: number): void {
+    const { c } = this;
+    c.get(RIP);
+    if (this.mode === 64) c.i64(8).op(OP.i64ShrU, OP.i32WrapI64);
+    else c.i32(8).op(OP.i32ShrU);
+    c.i32(0xfff0).op(OP.i32And).tee(entry);
   }
 
   /** Changed registers and flags to memory, in whatever lazy form they are. */

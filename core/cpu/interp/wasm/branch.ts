@@ -11,7 +11,7 @@ import { raiseFaultErr } from './fault';
 import { HANDLER_STALE } from './generated/tables';
 import { hostBreakPage } from './hostdebug';
 import { settleRegion } from './jit';
-import { codeTranslate, linRead32, memRead16, memRead32 } from './mem';
+import { codeHost, codeTranslate, linRead32, memRead16, memRead32 } from './mem';
 import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
 import { stay64 } from './branch64';
 import { MODE_64, Run } from './runstate';
@@ -110,9 +110,9 @@ export function follow(rec: usize): usize {
   const page = Run.pageEip;
   const generation = codeGeneration();
   const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;
-  const target = enter(eip);
-  if (target && live && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>target, REC_DISP);
-  return target;
+  const next = enter(eip);
+  if (next && live && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>next, REC_DISP);
+  return next;
 }
 
 /** Target of the direct branch `rec`. */
@@ -163,9 +163,9 @@ function jumpSlow(rec: usize): usize {
   const page = Run.pageEip;
   const generation = codeGeneration();
   const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;
-  const target = enter(eip);
-  if (target && live && eip == unmasked && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>target, REC_DISP);
-  return target;
+  const next = enter(eip);
+  if (next && live && eip == unmasked && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>next, REC_DISP);
+  return next;
 }
 
 /** Takes an indirect branch. */
@@ -187,27 +187,34 @@ export function enter(eip: u32): usize {
   const lin = <u32>load<u64>(CS, SEG_BASE) + eip;
   const offset = lin & 0xfff;
   if (<u64>eip + (0xfff - offset) > load<u32>(CS, SEG_LIMIT)) return 0;
-  const entry = targetAt(lin);
-  const key = targetKey();
-  let rec: usize = 0;
-  if (load<u64>(entry) == key && load<u32>(entry, 8) == lin) rec = load<u32>(entry, 12);
-  else rec = find(entry, lin);
+  const rec = target(<u64>lin);
   Run.pageEip = eip - offset;
   Run.start = rec;
   return rec;
 }
 
-function find(entry: usize, lin: u32): usize {
+/** Record of the code at linear address `lin`, 0 when it must be stepped through. */
+// @ts-ignore: decorator
+@inline
+export function target(lin: u64): usize {
+  const host = codeHost(lin);
+  const entry = targetAt(host);
+  if (host != 0 && load<u64>(entry) == targetKey() && load<u32>(entry, 8) == host && !load<u32>(CPU_STATE_BASE + HD_BREAK_COUNT)) return load<u32>(entry, 12);
+  return find(lin);
+}
+
+function find(lin: u64): usize {
   // Stepped through, so that no breakpoint of the host is passed over.
-  if (load<u32>(CPU_STATE_BASE + HD_BREAK_COUNT) && hostBreakPage(<u64>lin)) return 0;
-  const host = codeTranslate(<u64>lin);
+  if (load<u32>(CPU_STATE_BASE + HD_BREAK_COUNT) && hostBreakPage(lin)) return 0;
+  const host = codeTranslate(lin);
   if (!host) return 0;
   const slot = slotFor(host, Run.mode);
   let rec = recordAt(slot, host & 0xfff);
   if (!rec) rec = decodeRun(slot, host);
-  // The key is taken now: making room may have dropped pages, and the walk may have flushed.
+  // The key is taken now: making room may have dropped pages.
+  const entry = targetAt(host);
   store<u64>(entry, targetKey());
-  store<u32>(entry, lin, 8);
+  store<u32>(entry, host, 8);
   store<u32>(entry, <u32>rec, 12);
   return rec;
 }

@@ -3,17 +3,15 @@
  * Addresses of instructions count from the state word S_PAGE_RIP.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
-import { attention, countBefore } from './branch';
-import { codeGeneration, recordAt, slotFor, targetAt64, targetKey } from './codecache';
-import { decodeRun } from './decode';
+import { attention, countBefore, target } from './branch';
+import { codeGeneration } from './codecache';
 import { raiseFaultErr } from './fault';
 import { HANDLER_STALE } from './generated/tables';
-import { hostBreakPage } from './hostdebug';
-import { codeTranslate, isCanonical, linRead64 } from './mem';
+import { isCanonical, linRead64 } from './mem';
 import { REC_ADDRESS64, REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
 import { Run } from './runstate';
 import { gpr32, gpr64, setGpr32, setGpr64 } from './state';
-import { HD_BREAK_COUNT, S_PAGE_RIP, S_RIP, VEC_GP } from './stateoffsets';
+import { S_PAGE_RIP, S_RIP, VEC_GP } from './stateoffsets';
 
 const RECORD_SHIFT = 5;
 const RCX = 1;
@@ -89,9 +87,9 @@ function enterFrom(rec: usize, rip: u64): usize {
   const page = pageRip();
   const generation = codeGeneration();
   const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;
-  const target = enter64(rip);
-  if (target && live && page == pageRip() && generation == codeGeneration()) store<u32>(rec, <u32>target, REC_DISP);
-  return target;
+  const next = enter64(rip);
+  if (next && live && page == pageRip() && generation == codeGeneration()) store<u32>(rec, <u32>next, REC_DISP);
+  return next;
 }
 
 /** #GP(0) for a branch target that is no address. */
@@ -146,27 +144,9 @@ export function jumpTo64(rec: usize, rip: u64): usize {
 
 /** First record of the code at `rip` = S_RIP, 0 when it must be stepped through: enter() of branch.ts. */
 export function enter64(rip: u64): usize {
-  const entry = targetAt64(rip);
-  let rec: usize = 0;
-  if (load<u64>(entry) == targetKey() && load<u64>(entry, 8) == rip) rec = load<u32>(entry, 16);
-  else rec = find(entry, rip);
+  const rec = target(rip);
   setPageRip(rip & ~(<u64>0xfff));
   Run.start = rec;
-  return rec;
-}
-
-function find(entry: usize, rip: u64): usize {
-  // Stepped through, so that no breakpoint of the host is passed over.
-  if (load<u32>(CPU_STATE_BASE + HD_BREAK_COUNT) && hostBreakPage(rip)) return 0;
-  const host = codeTranslate(rip);
-  if (!host) return 0;
-  const slot = slotFor(host, Run.mode);
-  let rec = recordAt(slot, host & 0xfff);
-  if (!rec) rec = decodeRun(slot, host);
-  // The key is taken now: making room may have dropped pages, and the walk may have flushed.
-  store<u64>(entry, targetKey());
-  store<u64>(entry, rip, 8);
-  store<u32>(entry, <u32>rec, 16);
   return rec;
 }
 

@@ -4,8 +4,8 @@
  *   DIRECTORY  u16 for each (host page, Run.mode): slot number + 1
  *   INDEX      1024 slots x 4096 u32: address of the record of the instruction that starts at this byte of the page, 0 when none
  *   SLOTS      16 bytes a slot: directory key, first chunk, current chunk, next free record
- *   TARGETS    branch target cache: linear address -> record, valid while `key` matches (TLB generation, privilege, code mode)
- *   TARGETS64  the same for 64-bit code: 32 bytes each, u64 key, u64 linear address, u32 record
+ *   TARGETS    branch target cache: byte of the memory -> record, valid while `key` matches (pages dropped, privilege, code mode); 16 bytes
+ *              each: u64 key, u32 byte, u32 record
  *   CHUNKS     4 KiB pieces of 128 records: record 0 links the chunks of a page, the last record is kept for a HANDLER_CONTINUE
  *
  * Dropping a page overwrites its records with HANDLER_STALE, so that a run of records that is being executed stops at the next one, and
@@ -17,8 +17,7 @@ import { jitWritten } from './imports';
 import { CODE_JIT } from './jit';
 import { REC_HANDLER, REC_LENGTH, REC_SIZE } from './record';
 import { Run } from './runstate';
-import { jitUnlink } from './jitlinks';
-import { SY_TLB_CUR, SY_TLB_GEN } from './sysstate';
+import { SY_TLB_CUR } from './sysstate';
 import { TLB_USER, tlbProtectCode } from './tlb';
 
 const SLOT_COUNT: u32 = 1024;
@@ -31,9 +30,8 @@ const INDEX: usize = DIRECTORY + DIRECTORY_SIZE;
 const INDEX_SLOT_SIZE: usize = 0x4000;
 const SLOTS: usize = INDEX + <usize>SLOT_COUNT * INDEX_SLOT_SIZE;
 const TARGETS: usize = SLOTS + 0x4000;
-const TARGET_COUNT: u32 = 8192;
-const TARGETS64: usize = TARGETS + 0x2_0000;
-const CHUNKS: usize = TARGETS64 + 0x4_0000;
+const TARGET_COUNT: u32 = 16384;
+const CHUNKS: usize = TARGETS + 0x4_0000;
 const CHUNKS_END: usize = DECODE_CACHE_BASE + DECODE_CACHE_SIZE - JIT_POOL_SIZE - JIT_LINKS_SIZE - 0x1000;
 
 const SLOT_KEY: usize = 0;
@@ -70,18 +68,13 @@ function indexAt(slot: u32, offset: u32): usize {
 export function clearCache(): void {
   for (let slot: u32 = 0; slot < usedSlots; slot++) if (load<u32>(slotAt(slot)) != NO_KEY) dropSlot(slot);
   dropGeneration++;
-  jitUnlink();
 }
 
 /** Value that a branch target entry must carry to be valid now. */
 // @ts-ignore: decorator
 @inline
 export function targetKey(): u64 {
-  return (
-    (<u64>dropGeneration << 40) |
-    (<u64>(load<u32>(CPU_STATE_BASE + SY_TLB_GEN)) << 8 & 0xff_ffff_ff00) |
-    ((load<u32>(CPU_STATE_BASE + SY_TLB_CUR) == TLB_USER ? 4 : 0) | Run.mode)
-  );
+  return (<u64>dropGeneration << 8) | <u64>((load<u32>(CPU_STATE_BASE + SY_TLB_CUR) == TLB_USER ? 4 : 0) | Run.mode);
 }
 
 /** Changes whenever a page is dropped. */
@@ -93,14 +86,8 @@ export function codeGeneration(): u32 {
 
 // @ts-ignore: decorator
 @inline
-export function targetAt(lin: u32): usize {
-  return TARGETS + (<usize>((lin ^ (lin >>> 11)) & (TARGET_COUNT - 1)) << 4);
-}
-
-// @ts-ignore: decorator
-@inline
-export function targetAt64(lin: u64): usize {
-  return TARGETS64 + (<usize>((<u32>lin ^ (<u32>lin >>> 11)) & (TARGET_COUNT - 1)) << 5);
+export function targetAt(host: u32): usize {
+  return TARGETS + (<usize>((host ^ (host >>> 12)) & (TARGET_COUNT - 1)) << 4);
 }
 
 function takeChunk(keep: u32): usize {
@@ -153,7 +140,6 @@ function dropSlot(slot: u32): void {
   store<u32>(at, 0, SLOT_FIRST);
   if (load<u64>(directoryAt(key & ~3)) == 0) forgetCode(key >>> MODE_BITS);
   dropGeneration++;
-  jitUnlink();
 }
 
 /** Slot of the page that holds byte `host`, made when there is none. */

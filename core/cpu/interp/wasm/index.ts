@@ -13,8 +13,8 @@ import { exec } from './generated/dispatch';
 import { exec64 } from './generated/dispatch64';
 import { jitCollect } from './imports';
 import { sampleHot } from './jit';
-import { jitUnlink } from './jitlinks';
-import { SJ_CUT, SJ_EXACT, SJ_LEFT, SJ_PIECE, SJ_READY } from './jitoffsets';
+import { clearLinks } from './jitlinks';
+import { SJ_CUT, SJ_EXACT, SJ_LEFT, SJ_PIECE, SJ_READY, SJ_UNLINKED } from './jitoffsets';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
 import { hostArm, hostBreak, hostHoldsInterrupts, hostStopped, hostTakeReplay } from './hostdebug';
 import { SF_FLAT_R, SF_FLAT_W } from './mem';
@@ -174,10 +174,10 @@ function currentMode(): u32 {
   const base = load<u32>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
   const limit = load<u32>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_LIMIT);
   if (base != Run.codeBase || limit != Run.codeLimit) {
-    // Links between regions know addresses without segment and limit.
+    // Links between regions take instruction pointers for linear addresses.
     Run.codeBase = base;
     Run.codeLimit = limit;
-    jitUnlink();
+    store<u32>(S, base != 0 || limit != 0xffff_ffff ? 1 : 0, SJ_UNLINKED);
   }
   const flags =
     load<u32>(S, S_SEG + SEG_DS * SEG_STRIDE + SEG_FLAGS) &
@@ -262,6 +262,7 @@ export function initialise(): void {
   store<u64>(S, 0, S_ZERO);
   memory.fill(S + HD_ACTIVE, 0, HD_END - HD_ACTIVE);
   tlbInit();
+  clearLinks();
   clearCache();
 }
 

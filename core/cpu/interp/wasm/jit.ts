@@ -16,7 +16,7 @@ import { jitHot } from './imports';
 import { jitLink, jitUnlink } from './jitlinks';
 import * as J from './jitoffsets';
 import { decodeInto } from './decode';
-import { probeWrite, readForWriteSlow, readSlow, tlbTable, writeSlow } from './mem';
+import { codeHost, probeWrite, readForWriteSlow, readSlow, tlbTable, writeSlow } from './mem';
 import { imulTrunc16, imulTrunc32, productFlags } from './muldiv';
 import { imulTrunc64, productFlags64 } from './muldiv64';
 import { REC_HANDLER, REC_LENGTH, REC_OPCODE } from './record';
@@ -59,6 +59,14 @@ function runRegion(index: u32, page: u64): bool {
   return left > 0 && !attention();
 }
 
+/** The region that `rec` enters begins at `lin`. */
+// @ts-ignore: decorator
+@inline
+function link(lin: u64, long: u32, user: u32, rec: usize): void {
+  const host = codeHost(lin);
+  if (host) jitLink(host, long, user, <u32>load<u16>(rec, REC_OPCODE));
+}
+
 /** HANDLER_JIT: runs the region and those that follow it. Gives the record to go on with, or 0 with S_RIP exact. */
 export function enterJit(first: usize): usize {
   const eip = thisEip(first);
@@ -81,7 +89,7 @@ export function enterJit(first: usize): usize {
       return rec;
     }
     // A region takes its page for aligned.
-    if (!(Run.pageEip & 0xfff)) jitLink(eip, 0, user, <u32>load<u16>(rec, REC_OPCODE));
+    if (!(Run.pageEip & 0xfff)) link(<u64>(<u32>(load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + eip)), 0, user, rec);
   }
 }
 
@@ -105,7 +113,7 @@ export function enterJit64(first: usize): usize {
       jitSettle();
       return rec;
     }
-    jitLink(rip64, 1, user, <u32>load<u16>(rec, REC_OPCODE));
+    link(rip64, 1, user, rec);
   }
 }
 
@@ -334,7 +342,7 @@ export function jitInstall(host: u32, mode: u32, index: u32): u32 {
 /** Undoes it: the record will be decoded anew. */
 export function jitUninstall(host: u32, mode: u32, index: u32): void {
   Run.regionsDropped++;
-  jitUnlink();
+  jitUnlink(host, mode == MODE_64 ? 1 : 0);
   const slot = slotIfAny(host, mode);
   if (slot < 0) return;
   const rec = recordAt(<u32>slot, host & 0xfff);

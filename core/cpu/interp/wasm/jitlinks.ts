@@ -1,21 +1,34 @@
-/** Links between compiled regions (jitoffsets.ts): made by the dispatcher, followed by region code without it. */
-import { CPU_STATE_BASE, JIT_LINKS_BASE } from '../../../memory/layout';
-import { LINK_COUNT, LINK_TABLE_SIZE, SJ_EPOCH } from './jitoffsets';
+/**
+ * Links between compiled regions (jitoffsets.ts): made by the dispatcher, followed by region code without it. They say what begins at a byte of
+ * the memory, and region code looks its way there up in the TLB, so that no remapping and no process switch undoes them.
+ */
+import { JIT_LINKS_BASE, JIT_LINKS_SIZE } from '../../../memory/layout';
+import { LINK_COUNT, LINK_TABLE_SIZE } from './jitoffsets';
 
-/** No link made so far counts any longer. */
 // @ts-ignore: decorator
 @inline
-export function jitUnlink(): void {
-  store<u32>(CPU_STATE_BASE + SJ_EPOCH, load<u32>(CPU_STATE_BASE + SJ_EPOCH) + 1);
+function linkAt(host: u32, long: u32, user: u32): usize {
+  return JIT_LINKS_BASE + <usize>(long * 2 + user) * LINK_TABLE_SIZE + (<usize>((host ^ (host >>> 12)) & (LINK_COUNT - 1)) << 3);
 }
 
-/** Code at `rip` is function `index` of the table. */
+/** Code at byte `host` is function `index` of the table. */
 // @ts-ignore: decorator
 @inline
-export function jitLink(rip: u64, long: u32, user: u32, index: u32): void {
-  const slot = (<u32>rip ^ (<u32>rip >>> 12)) & (LINK_COUNT - 1);
-  const at = JIT_LINKS_BASE + <usize>(long * 2 + user) * LINK_TABLE_SIZE + (<usize>slot << 4);
-  store<u64>(at, rip);
-  store<u32>(at, load<u32>(CPU_STATE_BASE + SJ_EPOCH), 8);
-  store<u32>(at, index, 12);
+export function jitLink(host: u32, long: u32, user: u32, index: u32): void {
+  const at = linkAt(host, long, user);
+  store<u32>(at, host);
+  store<u32>(at, index, 4);
+}
+
+/** The region at byte `host` goes. */
+export function jitUnlink(host: u32, long: u32): void {
+  for (let user: u32 = 0; user < 2; user++) {
+    const at = linkAt(host, long, user);
+    if (load<u32>(at) == host) store<u32>(at, 0);
+  }
+}
+
+/** First use of the memory. */
+export function clearLinks(): void {
+  memory.fill(JIT_LINKS_BASE, 0, JIT_LINKS_SIZE);
 }

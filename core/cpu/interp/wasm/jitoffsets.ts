@@ -24,13 +24,13 @@ export const SJ_ENTRIES = 0x1440;
 export const SJ_INSTRUCTIONS = 0x1448;
 export const SJ_STEPS = 0x1450;
 
-/** u32: counts everything that may change which code an address means; links made before are not followed. */
-export const SJ_EPOCH = 0x143c;
+/** u32: instruction pointers are not linear addresses (a 32-bit code segment with a base or a limit), so links are not followed. */
+export const SJ_UNLINKED = 0x143c;
 /**
- * Links: for each of (mode, privilege) a direct-mapped table in JIT_LINKS_BASE of LINK_COUNT entries of 16 bytes,
- *   +0 u64 instruction pointer, +8 u32 SJ_EPOCH when it was made, +12 u32 function of the region there.
+ * Links: for each of (mode, privilege) a direct-mapped table in JIT_LINKS_BASE of LINK_COUNT entries of 8 bytes,
+ *   +0 u32 byte of the shared memory, 0 when empty, +4 u32 function of the region that begins there.
  */
-export const LINK_COUNT = 4096;
+export const LINK_COUNT = 8192;
 export const LINK_TABLE_SIZE = 0x10000;
 
 /** Lazy flag forms: FLAG_* + log2 of the operand size in bytes. `a`, `b`, `c` as below, zero-extended. */

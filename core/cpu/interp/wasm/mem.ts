@@ -617,6 +617,14 @@ export function memLinear(seg: i32, off: u64, size: u32, write: bool): u64 {
 
 // ---- Code ---------------------------------------------------------------------------------------------------------------------------
 
+/** Host offset of the instruction byte at linear address `lin` when the TLB has it, else 0. */
+// @ts-ignore: decorator
+@inline
+export function codeHost(lin: u64): u32 {
+  const e = tlbSlot(tlbTable() + TLB_X, lin);
+  return load<u64>(e) == (lin & PAGE_MASK) ? <u32>lin + load<u32>(e, 8) : 0;
+}
+
 /** Host offset of the instruction byte at linear address `lin`, or 0 when it is not plain memory. Raises #PF. */
 export function codeTranslate(lin: u64): u32 {
   const table = tlbTable();

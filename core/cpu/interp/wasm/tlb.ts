@@ -12,7 +12,6 @@
  * since the last one and not the whole table.
  */
 import { CPU_STATE_BASE, TLB_BASE } from '../../../memory/layout';
-import { jitUnlink } from './jitlinks';
 import { SY_GLOBAL_COUNT, SY_LARGE_ANY, SY_LOCAL_COUNT, SY_TLB_GEN } from './sysstate';
 
 export const TLB_SUP: usize = TLB_BASE;
@@ -44,7 +43,6 @@ export function tlbSlot(table: usize, lin: u64): usize {
 @inline
 function bumpGeneration(): void {
   store<u32>(CPU_STATE_BASE + SY_TLB_GEN, load<u32>(CPU_STATE_BASE + SY_TLB_GEN) + 1);
-  jitUnlink();
 }
 
 /** Enters one page into `table`; `host` is any byte of the host page. */
