@@ -10,5 +10,11 @@ export interface RandomAccessFile {
   write(offset: number, source: Uint8Array): Promise<void>;
   /** Data and metadata on stable storage. */
   sync(): Promise<void>;
+  /** Makes the file this long; what is added reads as zeros. */
+  truncate(bytes: number): Promise<void>;
+  /** The range is not needed any more and may read as zeros from now on, or as before. Never rejects. */
+  discard?(offset: number, length: number): Promise<void>;
+  /** Puts room aside for the range, which keeps its bytes. Rejects with 'no-space'. Absent or without effect where the system can't. */
+  allocate?(offset: number, length: number): Promise<void>;
   close(): Promise<void>;
 }

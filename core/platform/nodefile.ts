@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { RandomAccessFile } from '../backend/file.ts';
 import { type ErrorKind, HypervueError } from '../util/errors.ts';
+import { allocateRoom, punchHole } from './fallocate.ts';
 
 /** A host file or block device behind RandomAccessFile. */
 export class NodeFile implements RandomAccessFile {
@@ -70,6 +71,23 @@ export class NodeFile implements RandomAccessFile {
     } catch (error) {
       throw fileError(error, this.path, 'flush');
     }
+  }
+
+  async truncate(bytes: number): Promise<void> {
+    try {
+      await this.handle.truncate(bytes);
+    } catch (error) {
+      throw fileError(error, this.path, 'resize');
+    }
+  }
+
+  async discard(offset: number, length: number): Promise<void> {
+    punchHole(this.handle.fd, offset, length);
+  }
+
+  async allocate(offset: number, length: number): Promise<void> {
+    if (allocateRoom(this.handle.fd, offset, length) === 'no-room')
+      throw fileError(Object.assign(new Error('no room'), { code: 'ENOSPC' }), this.path, 'allocate');
   }
 
   async close(): Promise<void> {

@@ -132,6 +132,7 @@ describe('a raw image', () => {
       size: () => Promise.resolve(512),
       read: (_, target) => Promise.resolve(target.length),
       write: () => Promise.resolve(),
+      truncate: () => Promise.resolve(),
       sync: () => Promise.reject(new HypervueError('io-error', 'broken.img could not be used', {})),
       close: () => {
         closed++;

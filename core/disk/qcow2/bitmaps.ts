@@ -1,0 +1,185 @@
+/**
+ * Persistent dirty bitmaps (QEMU's docs/interop/qcow2.txt, "Bitmaps extension"): backup programs keep in them what changed. Those that track
+ * ("auto") are brought into memory, follow every write, and go back to the file at close; in between they are marked as in use, so that a crash
+ * shows as "inconsistent" instead of as "nothing changed".
+ */
+import { getU64, roundUp, setU64, viewOf } from '../bigendian.ts';
+import { corrupt } from './errors.ts';
+import { AUTOCLEAR_BITMAPS, MAX_OFFSET } from './header.ts';
+import type { Metadata } from './metadata.ts';
+
+const FLAG_IN_USE = 1;
+const FLAG_AUTO = 2;
+const ENTRY_BYTES = 24;
+const MAX_BITMAPS = 65535;
+const MAX_DIRECTORY = MAX_BITMAPS * 1024;
+/** As QEMU. */
+const MAX_BITMAP_BYTES = 64 << 20;
+
+interface Bitmap {
+  /** Byte of its entry in the directory. */
+  at: number;
+  tableOffset: number;
+  tableEntries: number;
+  flags: number;
+  granularityBits: number;
+  /** Content of those that track. */
+  bits: Uint8Array | undefined;
+}
+
+export class Bitmaps {
+  private readonly meta: Metadata;
+  private readonly directory: Uint8Array;
+  private readonly bitmaps: Bitmap[];
+  private inUse = false;
+
+  private constructor(meta: Metadata, directory: Uint8Array, bitmaps: Bitmap[]) {
+    this.meta = meta;
+    this.directory = directory;
+    this.bitmaps = bitmaps;
+  }
+
+  /** The image's bitmaps, or undefined when it has none that are valid. Throws 'corrupt'. */
+  static async open(meta: Metadata): Promise<Bitmaps | undefined> {
+    const { header, file } = meta;
+    const extension = header.bitmaps;
+    if (!extension || !(header.autoclear & AUTOCLEAR_BITMAPS)) return undefined;
+    if (extension.count > MAX_BITMAPS || extension.directorySize > MAX_DIRECTORY || extension.directoryOffset > MAX_OFFSET)
+      throw corrupt(file.path, `a bitmap directory of ${extension.directorySize} bytes`);
+    const directory = new Uint8Array(extension.directorySize);
+    await file.read(extension.directoryOffset, directory);
+    const view = viewOf(directory);
+    const bitmaps: Bitmap[] = [];
+    let at = 0;
+    for (let i = 0; i < extension.count; i++) {
+      if (at + ENTRY_BYTES > directory.length) throw corrupt(file.path, 'the bitmap directory is cut off');
+      const bitmap: Bitmap = {
+        at,
+        tableOffset: getU64(view, at),
+        tableEntries: view.getUint32(at + 8),
+        flags: view.getUint32(at + 12),
+        granularityBits: view.getUint8(at + 17),
+        bits: undefined,
+      };
+      const type = view.getUint8(at + 16);
+      if (type !== 1 || bitmap.granularityBits > 31 || bitmap.tableEntries * meta.clusterSize > 2 * MAX_BITMAP_BYTES)
+        throw corrupt(file.path, `bitmap ${i} of the directory`);
+      bitmaps.push(bitmap);
+      at += roundUp(ENTRY_BYTES + view.getUint16(at + 18) + view.getUint32(at + 20), 8);
+    }
+    const result = new Bitmaps(meta, directory, bitmaps);
+    for (const bitmap of bitmaps) if (bitmap.flags & FLAG_AUTO && !(bitmap.flags & FLAG_IN_USE)) await result.load(bitmap);
+    return result;
+  }
+
+  private async readTable(bitmap: Bitmap): Promise<DataView> {
+    const table = new Uint8Array(bitmap.tableEntries * 8);
+    await this.meta.file.read(bitmap.tableOffset, table);
+    return viewOf(table);
+  }
+
+  private async load(bitmap: Bitmap): Promise<void> {
+    const { meta } = this;
+    const bytes = this.bytesFor(bitmap, meta.header.sizeBytes);
+    const table = await this.readTable(bitmap);
+    bitmap.bits = new Uint8Array(Math.max(bytes, bitmap.tableEntries * meta.clusterSize));
+    for (let i = 0; i < bitmap.tableEntries; i++) {
+      const entry = getU64(table, i * 8);
+      const target = bitmap.bits.subarray(i * meta.clusterSize, (i + 1) * meta.clusterSize);
+      const offset = entry - (entry % 512);
+      if (offset % meta.clusterSize || offset > MAX_OFFSET) throw corrupt(meta.file.path, `bitmap table entry ${i}`);
+      if (offset) await meta.file.read(offset, target);
+      else if (entry & 1) target.fill(0xff);
+    }
+  }
+
+  private bytesFor(bitmap: Bitmap, sizeBytes: number): number {
+    return Math.ceil(Math.ceil(sizeBytes / 2 ** bitmap.granularityBits) / 8);
+  }
+
+  /** The range changes. */
+  touch(offset: number, length: number): void {
+    for (const { bits, granularityBits } of this.bitmaps) {
+      if (!bits || !length) continue;
+      const last = Math.floor((offset + length - 1) / 2 ** granularityBits);
+      for (let bit = Math.floor(offset / 2 ** granularityBits); bit <= last; bit++) bits[bit >> 3]! |= 1 << (bit & 7);
+    }
+  }
+
+  async resize(sizeBytes: number): Promise<void> {
+    for (const bitmap of this.bitmaps) {
+      if (!bitmap.bits) continue;
+      const bits = new Uint8Array(Math.max(this.bytesFor(bitmap, sizeBytes), 1));
+      bits.set(bitmap.bits.subarray(0, bits.length));
+      bitmap.bits = bits;
+    }
+  }
+
+  /** Tracking bitmaps in the file are out of date from now on. */
+  async markInUse(): Promise<void> {
+    if (this.inUse || !this.bitmaps.some((bitmap) => bitmap.bits)) return;
+    for (const bitmap of this.bitmaps) if (bitmap.bits) this.setFlags(bitmap, bitmap.flags | FLAG_IN_USE);
+    await this.writeDirectory();
+    this.inUse = true;
+  }
+
+  /** Writes what is in memory back and takes the mark away. True when something was written; commit again after it. */
+  async store(): Promise<boolean> {
+    if (!this.inUse) return false;
+    const { meta } = this;
+    for (const bitmap of this.bitmaps) {
+      if (!bitmap.bits) continue;
+      await meta.lock.run(() => this.storeOne(bitmap));
+    }
+    await meta.lock.run(() => meta.writeRefcounts(true));
+    await meta.file.sync();
+    for (const bitmap of this.bitmaps) if (bitmap.bits) this.setFlags(bitmap, bitmap.flags & ~FLAG_IN_USE);
+    await this.writeDirectory();
+    this.inUse = false;
+    return true;
+  }
+
+  private async storeOne(bitmap: Bitmap): Promise<void> {
+    const { meta } = this;
+    const { clusterSize } = meta;
+    const old = await this.readTable(bitmap);
+    const oldPlace = { first: bitmap.tableOffset / clusterSize, count: Math.ceil((bitmap.tableEntries * 8) / clusterSize) };
+    const bits = bitmap.bits!.subarray(0, this.bytesFor(bitmap, meta.header.sizeBytes));
+    const entries = Math.ceil(bits.length / clusterSize);
+    const table = new Uint8Array(entries * 8);
+    for (let i = 0; i < entries; i++) {
+      const part = bits.subarray(i * clusterSize, (i + 1) * clusterSize);
+      if (part.every((byte) => byte === 0)) continue;
+      const { first } = await meta.refcounts.allocate(1, true);
+      const padded = new Uint8Array(clusterSize);
+      padded.set(part);
+      await meta.file.write(first * clusterSize, padded);
+      setU64(viewOf(table), i * 8, first * clusterSize);
+    }
+    const clusters = Math.max(1, Math.ceil(table.length / clusterSize));
+    const { first } = await meta.refcounts.allocate(clusters, true);
+    const padded = new Uint8Array(clusters * clusterSize);
+    padded.set(table);
+    await meta.file.write(first * clusterSize, padded);
+    bitmap.tableOffset = first * clusterSize;
+    bitmap.tableEntries = entries;
+    setU64(viewOf(this.directory), bitmap.at, bitmap.tableOffset);
+    viewOf(this.directory).setUint32(bitmap.at + 8, entries);
+    for (let at = 0; at < old.byteLength; at += 8) {
+      const offset = getU64(old, at) - (getU64(old, at) % 512);
+      if (offset) meta.free(offset / clusterSize, 1);
+    }
+    if (oldPlace.count) meta.free(oldPlace.first, oldPlace.count);
+  }
+
+  private setFlags(bitmap: Bitmap, flags: number): void {
+    bitmap.flags = flags;
+    viewOf(this.directory).setUint32(bitmap.at + 12, flags);
+  }
+
+  /** In place: entries keep their length, and the in-use mark is one byte. */
+  private async writeDirectory(): Promise<void> {
+    await this.meta.file.write(this.meta.header.bitmaps!.directoryOffset, this.directory);
+    await this.meta.file.sync();
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Refcounts of host clusters and the search for free ones. Counts change in memory; commit.ts writes them, increments before what refers to the cluster,
+ * decrements after nothing refers to it any more (the caller's duty). Call everything under the image's metadata lock.
+ */
+import type { RandomAccessFile } from '../../backend/file.ts';
+import { HypervueError } from '../../util/errors.ts';
+import { getU64, setU64, viewOf } from '../bigendian.ts';
+import { corrupt } from './errors.ts';
+import { type Header, MAX_OFFSET } from './header.ts';
+import { readRefcount, refcountLimit, writeRefcount } from './refcountblock.ts';
+import { type Table, TableCache } from './tablecache.ts';
+
+const CACHE_BYTES = 16 << 20;
+
+export class Refcounts {
+  readonly cache: TableCache;
+  private readonly path: string;
+  private readonly clusterBits: number;
+  private readonly clusterSize: number;
+  private readonly order: number;
+  /** Counts in one block. */
+  readonly perBlock: number;
+  /** Offsets of the blocks; 0: none, all its clusters are free. */
+  private table: number[];
+  /** Entries that the table in the file has room for. */
+  private tableRoom: number;
+  /** Entries of the table that differ from the file. */
+  readonly dirtyEntries = new Set<number>();
+  /** No cluster before this one is free. */
+  private firstFree = 0;
+  /** Clusters from this one on have never been used for anything. */
+  private untouched: number;
+  /** Where packed (compressed) data go on, within a cluster that has some; 0: in a new one. */
+  packedEnd = 0;
+
+  private constructor(file: RandomAccessFile, header: Header, table: number[], fileBytes: number) {
+    this.path = file.path;
+    this.clusterBits = header.clusterBits;
+    this.clusterSize = 2 ** header.clusterBits;
+    this.order = header.refcountOrder;
+    this.perBlock = (this.clusterSize * 8) / 2 ** header.refcountOrder;
+    this.cache = new TableCache(file, this.clusterSize, CACHE_BYTES);
+    this.table = table;
+    this.tableRoom = table.length;
+    this.untouched = Math.ceil(fileBytes / this.clusterSize);
+  }
+
+  static async open(file: RandomAccessFile, header: Header): Promise<Refcounts> {
+    const clusterSize = 2 ** header.clusterBits;
+    const bytes = new Uint8Array(header.refcountTableClusters * clusterSize);
+    await file.read(header.refcountTableOffset, bytes);
+    const view = viewOf(bytes);
+    const table: number[] = [];
+    for (let at = 0; at < bytes.length; at += 8) {
+      const offset = getU64(view, at);
+      if (offset % clusterSize || offset > MAX_OFFSET)
+        throw corrupt(file.path, `refcount table entry ${at / 8} points to byte ${offset}, which is no cluster`);
+      table.push(offset);
+    }
+    return new Refcounts(file, header, table, await file.size());
+  }
+
+  /** Offsets of all refcount blocks, by number. */
+  get blockOffsets(): readonly number[] {
+    return this.table;
+  }
+
+  /** True when the table has outgrown its place in the file (growTable). */
+  get outgrown(): boolean {
+    return this.table.length > this.tableRoom;
+  }
+
+  async get(cluster: number): Promise<number> {
+    const block = await this.blockOf(cluster);
+    return block ? readRefcount(block.view, this.order, cluster % this.perBlock) : 0;
+  }
+
+  /** Adds `by` to the counts of `count` clusters from `first`. Throws 'corrupt' when one would go below zero, 'resource-limit' when above its width. */
+  async add(first: number, count: number, by: number): Promise<void> {
+    for (let cluster = first; cluster < first + count; cluster++) {
+      const block = (await this.blockOf(cluster)) ?? (await this.makeBlock(cluster));
+      const index = cluster % this.perBlock;
+      const value = readRefcount(block.view, this.order, index) + by;
+      if (value < 0) throw corrupt(this.path, `cluster ${cluster} is freed more often than it is used`);
+      if (value > refcountLimit(this.order))
+        throw new HypervueError(
+          'resource-limit',
+          `${this.path} cannot count more than ${refcountLimit(this.order)} references to a cluster`,
+          { path: this.path, operation: 'count references' },
+          'Delete a snapshot, or convert the image to one with wider refcounts.',
+        );
+      writeRefcount(block.view, this.order, index, value);
+      this.cache.markDirty(block);
+      if (value > 0) continue;
+      if (cluster < this.firstFree) this.firstFree = cluster;
+      if (cluster === Math.floor(this.packedEnd / this.clusterSize)) this.packedEnd = 0;
+    }
+  }
+
+  /**
+   * Takes up to `wanted` free clusters in a row (at least one, exactly `wanted` when `exact`), with a refcount of one each.
+   * Returns the first one's number, how many, and whether they have never been used for anything, so that the file has zeros there.
+   */
+  async allocate(wanted: number, exact: boolean): Promise<{ first: number; count: number; fresh: boolean }> {
+    let first = -1;
+    let count = 0;
+    let cluster = this.firstFree;
+    let lowestFree = -1;
+    while (count < wanted) {
+      if (cluster * this.clusterSize > MAX_OFFSET) throw corrupt(this.path, 'no cluster is free');
+      const block = await this.blockOf(cluster);
+      if (!block) {
+        await this.makeBlock(cluster);
+        continue;
+      }
+      if (readRefcount(block.view, this.order, cluster % this.perBlock) === 0) {
+        if (lowestFree < 0) lowestFree = cluster;
+        if (count === 0) first = cluster;
+        count++;
+      } else if (count && !exact) break;
+      else count = 0;
+      cluster++;
+    }
+    // Making blocks may have taken clusters of the row: they would have been seen as used, as the search goes upwards.
+    await this.add(first, count, 1);
+    this.firstFree = lowestFree === first ? first + count : lowestFree;
+    const fresh = first >= this.untouched;
+    this.untouched = Math.max(this.untouched, first + count);
+    return { first, count, fresh };
+  }
+
+  /** Number of the cluster after the last one that has a count. */
+  async end(): Promise<number> {
+    for (let i = this.table.length - 1; i >= 0; i--) {
+      if (!this.table[i]) continue;
+      const block = await this.cache.get(this.table[i]!);
+      for (let index = this.perBlock - 1; index >= 0; index--)
+        if (readRefcount(block.view, this.order, index)) return i * this.perBlock + index + 1;
+    }
+    return 0;
+  }
+
+  /** The table as it is to be in the file. `room` is in entries. */
+  encodeTable(room: number): Uint8Array {
+    const bytes = new Uint8Array(room * 8);
+    const view = viewOf(bytes);
+    this.table.forEach((offset, i) => {
+      setU64(view, i * 8, offset);
+    });
+    return bytes;
+  }
+
+  /** Clusters that a table for all blocks, and half as many again, takes. */
+  get tableClustersWanted(): number {
+    return Math.ceil((this.table.length * 1.5 * 8) / this.clusterSize);
+  }
+
+  /** The table has a new place with room for `entries`. */
+  tableMoved(entries: number): void {
+    this.tableRoom = entries;
+    this.dirtyEntries.clear();
+  }
+
+  private async blockOf(cluster: number): Promise<Table | undefined> {
+    const offset = this.table[Math.floor(cluster / this.perBlock)];
+    return offset ? (this.cache.peek(offset) ?? this.cache.get(offset)) : undefined;
+  }
+
+  /** A block for the counts around `cluster`. All clusters it counts are free, so it lies in the first of them. */
+  private async makeBlock(cluster: number): Promise<Table> {
+    const number = Math.floor(cluster / this.perBlock);
+    const first = number * this.perBlock;
+    const block = this.cache.create(first * 2 ** this.clusterBits);
+    writeRefcount(block.view, this.order, 0, 1);
+    while (this.table.length <= number) this.table.push(0);
+    this.table[number] = block.offset;
+    this.dirtyEntries.add(number);
+    this.untouched = Math.max(this.untouched, first + 1);
+    return block;
+  }
+}

@@ -1,0 +1,122 @@
+/** Opens disk images of every format with the images below them, over the host's files. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { BlockBackend } from '../backend/block.ts';
+import { INCOMPAT_DATA_FILE, isQcow2 } from '../disk/qcow2/header.ts';
+import { Qcow2Image, readHeader } from '../disk/qcow2/image.ts';
+import { RawDisk } from '../disk/raw.ts';
+import { HypervueError } from '../util/errors.ts';
+import { nodeCodec } from './diskcodec.ts';
+import { NodeFile } from './nodefile.ts';
+
+export type ImageFormat = 'raw' | 'qcow2';
+
+/** More images on top of each other are a mistake or an attack. */
+const MAX_DEPTH = 200;
+
+export interface OpenImageOptions {
+  readOnly: boolean;
+  /** What the image is said to be; found out by its first bytes when absent. */
+  format?: ImageFormat | undefined;
+  /** For raw images: 2048 for discs. */
+  sectorBytes?: number;
+  /** Opens an image that is marked as dirty or damaged, to repair it. */
+  forRepair?: boolean;
+}
+
+/** The format by the first bytes. Anything unknown is raw. */
+export async function probeFormat(file: NodeFile): Promise<ImageFormat> {
+  const start = new Uint8Array(8);
+  const got = await file.read(0, start);
+  return isQcow2(start.subarray(0, got)) ? 'qcow2' : 'raw';
+}
+
+/** Opens the image and what lies below it. Rejects with 'not-found', 'corrupt', 'unsupported', ... naming the file that is to blame. */
+export function openImage(image: string, options: OpenImageOptions): Promise<BlockBackend> {
+  return openAt(path.resolve(image), options, []);
+}
+
+async function openAt(image: string, options: OpenImageOptions, above: string[]): Promise<BlockBackend> {
+  const file = await NodeFile.open(image, options.readOnly);
+  try {
+    const format = options.format ?? (await probeFormat(file));
+    if (format === 'raw') return await RawDisk.open(file, { readOnly: options.readOnly, sectorBytes: options.sectorBytes ?? 512 });
+    return await openQcow2(file, options, above);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Opens a qcow2 image with the images below it; on failure `file` is still open. */
+async function openQcow2(file: NodeFile, options: OpenImageOptions, above: string[]): Promise<Qcow2Image> {
+  const header = await readHeader(file);
+  const folder = path.dirname(file.path);
+  let dataFile: NodeFile | undefined;
+  let backing: BlockBackend | undefined;
+  try {
+    if (header.incompatible & INCOMPAT_DATA_FILE) {
+      if (!header.dataFile)
+        throw new HypervueError('corrupt', `${file.path} keeps its data in another file and does not say in which`, { path: file.path });
+      dataFile = await NodeFile.open(path.resolve(folder, header.dataFile), options.readOnly);
+    }
+    if (header.backingFile !== undefined) backing = await openBacking(file, header.backingFile, header.backingFormat, above);
+    return await Qcow2Image.open(file, header, {
+      readOnly: options.readOnly,
+      codec: nodeCodec,
+      ...(options.forRepair ? { forRepair: true } : {}),
+      ...(dataFile ? { dataFile } : {}),
+      ...(backing ? { backing } : {}),
+    });
+  } catch (error) {
+    await dataFile?.close();
+    await backing?.close();
+    throw error;
+  }
+}
+
+async function openBacking(file: NodeFile, name: string, format: string | undefined, above: string[]): Promise<BlockBackend> {
+  if (/^[a-z][a-z0-9+.-]*:/i.test(name) && !/^[a-z]:[\\/]/i.test(name) && !name.startsWith('file:'))
+    throw new HypervueError(
+      'unsupported',
+      `${file.path} lies on top of "${name}", which is no file`,
+      { path: file.path, operation: 'open' },
+      'Convert it with the program that made it.',
+    );
+  if (format !== undefined && format !== 'raw' && format !== 'qcow2')
+    throw new HypervueError('unsupported', `${file.path} lies on top of an image of format "${format}"`, {
+      path: file.path,
+      operation: 'open',
+    });
+  const below = path.resolve(path.dirname(file.path), name.replace(/^file:/, ''));
+  const chain = [...above, await identity(file.path)];
+  if (chain.length > MAX_DEPTH)
+    throw new HypervueError('unsupported', `more than ${MAX_DEPTH} images lie on top of each other below ${file.path}`, {
+      path: file.path,
+    });
+  let id: string;
+  try {
+    id = await identity(below);
+  } catch (error) {
+    throw new HypervueError(
+      'not-found',
+      `${file.path} lies on top of ${below}, which can't be opened`,
+      { path: below, operation: 'open backing file' },
+      'Put the file back, or point the image to where it is now (hypervue disk rebase).',
+      error,
+    );
+  }
+  if (chain.includes(id))
+    throw new HypervueError(
+      'corrupt',
+      `${below} lies on top of itself`,
+      { path: below, operation: 'open' },
+      'Point it to the right image.',
+    );
+  return openAt(below, { readOnly: true, format: format as ImageFormat | undefined }, chain);
+}
+
+async function identity(file: string): Promise<string> {
+  const { dev, ino } = await stat(file, { bigint: true });
+  return `${dev}:${ino}`;
+}
