@@ -99,7 +99,7 @@ export class Qcow2Image implements BlockBackend {
         { path: file.path, operation: 'open' },
         'Give the passphrase of the image.',
       );
-    const meta = await Metadata.open(file, header);
+    const meta = await Metadata.open(file, header, parts.forRepair === true);
     const data = parts.dataFile ?? file;
     const layers = new Layers({
       data,
@@ -286,6 +286,11 @@ export class Qcow2Image implements BlockBackend {
       await this.meta.writeHeader();
       this.current = { ...this.current, sizeBytes };
     });
+  }
+
+  /** The header has another size than before. */
+  sizeChanged(): void {
+    this.current = { ...this.current, sizeBytes: roundUp(this.header.sizeBytes, SECTOR) };
   }
 
   private async change(offset: number, length: number, work: () => Promise<void>): Promise<void> {

@@ -13,6 +13,7 @@ import { encodeHeader, extendedL2, type Header, INCOMPAT_CORRUPT, INCOMPAT_DATA_
 import { IoCounter } from './iocounter.ts';
 import { entryBytes, type L2Shape } from './l2entry.ts';
 import { Refcounts } from './refcounts.ts';
+import { l1TableOffset } from './l1entry.ts';
 import { type Table, TableCache } from './tablecache.ts';
 
 const L2_CACHE_BYTES = 32 << 20;
@@ -21,8 +22,6 @@ const MANY_DIRTY = 64;
 const TOO_MANY_DIRTY = 256;
 
 const L1_COPIED = 0x8000_0000;
-const L1_OFFSET_HIGH = 0x00ff_ffff;
-const TWO32 = 0x1_0000_0000;
 
 interface Freed {
   first: number;
@@ -37,7 +36,7 @@ export class Metadata {
   readonly clusterSize: number;
   /** Entries of one L2 table. */
   readonly perL2: number;
-  readonly refcounts: Refcounts;
+  refcounts: Refcounts;
   readonly l2: TableCache;
   /** Held by everything that changes tables. Never while asking for a commit. */
   readonly lock = new Mutex();
@@ -69,8 +68,9 @@ export class Metadata {
     this.l1 = viewOf(l1);
   }
 
-  static async open(file: RandomAccessFile, header: Header): Promise<Metadata> {
-    const refcounts = await Refcounts.open(file, header);
+  /** `tolerant`: refcount structures that can't be are noted instead of refused, for the repair. */
+  static async open(file: RandomAccessFile, header: Header, tolerant: boolean): Promise<Metadata> {
+    const refcounts = await Refcounts.open(file, header, tolerant);
     const l1 = new Uint8Array(header.l1Entries * 8);
     if ((await file.read(header.l1Offset, l1)) < l1.length) throw corrupt(file.path, 'the L1 table is cut off');
     return new Metadata(file, header, refcounts, l1);
@@ -80,7 +80,7 @@ export class Metadata {
 
   /** Offset of L2 table number `index`, 0 when there is none. Throws 'corrupt' for one that can't be. */
   l2Offset(index: number): number {
-    const offset = (this.l1.getUint32(index * 8) & L1_OFFSET_HIGH) * TWO32 + ((this.l1.getUint32(index * 8 + 4) & 0xffff_fe00) >>> 0);
+    const offset = l1TableOffset(this.l1, index);
     if (offset % this.clusterSize || offset > MAX_OFFSET)
       throw corrupt(this.file.path, `L1 entry ${index} points to byte ${offset}, which is no cluster`);
     return offset;
@@ -89,6 +89,12 @@ export class Metadata {
   /** True when no snapshot shares L2 table number `index`. */
   l1Copied(index: number): boolean {
     return (this.l1.getUint32(index * 8) & L1_COPIED) !== 0;
+  }
+
+  setL1Copied(index: number, copied: boolean): void {
+    const high = this.l1.getUint32(index * 8);
+    this.l1.setUint32(index * 8, (copied ? high | L1_COPIED : high & ~L1_COPIED) >>> 0);
+    this.dirtyL1.add(index);
   }
 
   /**
@@ -142,6 +148,11 @@ export class Metadata {
     return (await this.lock.run(() => this.refcounts.end())) * this.clusterSize;
   }
 
+  /** Clusters that the file has or that are allocated: nothing may point behind them. */
+  async clusters(): Promise<number> {
+    return Math.max(Math.ceil((await this.file.size()) / this.clusterSize), this.refcounts.usedEnd);
+  }
+
   /** Makes the file at least this long. */
   async growTo(bytes: number): Promise<void> {
     if ((await this.file.size()) < bytes) await this.file.truncate(bytes);
@@ -152,6 +163,11 @@ export class Metadata {
     const last = this.freed.at(-1);
     if (last && last.first + last.count === first && last.epoch === this.io.now) last.count += count;
     else this.freed.push({ first, count, epoch: this.io.now });
+  }
+
+  /** The refcounts in the file are others than before. */
+  async reloadRefcounts(): Promise<void> {
+    this.refcounts = await Refcounts.open(this.file, this.header, false);
   }
 
   // ---- Commit ------------------------------------------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ export class Refcounts {
   private untouched: number;
   /** Where packed (compressed) data go on, within a cluster that has some; 0: in a new one. */
   packedEnd = 0;
+  /** What is wrong with the table in the file. */
+  readonly badEntries: string[] = [];
 
   private constructor(file: RandomAccessFile, header: Header, table: number[], fileBytes: number) {
     this.path = file.path;
@@ -45,19 +47,26 @@ export class Refcounts {
     this.untouched = Math.ceil(fileBytes / this.clusterSize);
   }
 
-  static async open(file: RandomAccessFile, header: Header): Promise<Refcounts> {
+  /** Throws 'corrupt' for a table that can't be; `tolerant`: notes it in `badEntries`. */
+  static async open(file: RandomAccessFile, header: Header, tolerant: boolean): Promise<Refcounts> {
     const clusterSize = 2 ** header.clusterBits;
     const bytes = new Uint8Array(header.refcountTableClusters * clusterSize);
     await file.read(header.refcountTableOffset, bytes);
     const view = viewOf(bytes);
     const table: number[] = [];
+    const bad: string[] = [];
     for (let at = 0; at < bytes.length; at += 8) {
       const offset = getU64(view, at);
-      if (offset % clusterSize || offset > MAX_OFFSET)
-        throw corrupt(file.path, `refcount table entry ${at / 8} points to byte ${offset}, which is no cluster`);
-      table.push(offset);
+      if (offset % clusterSize || offset > MAX_OFFSET) {
+        const what = `refcount table entry ${at / 8} points to byte ${offset}, which is no cluster`;
+        if (!tolerant) throw corrupt(file.path, what);
+        bad.push(what);
+        table.push(0);
+      } else table.push(offset);
     }
-    return new Refcounts(file, header, table, await file.size());
+    const refcounts = new Refcounts(file, header, table, await file.size());
+    refcounts.badEntries.push(...bad);
+    return refcounts;
   }
 
   /** Offsets of all refcount blocks, by number. */
@@ -127,6 +136,11 @@ export class Refcounts {
     const fresh = first >= this.untouched;
     this.untouched = Math.max(this.untouched, first + count);
     return { first, count, fresh };
+  }
+
+  /** Clusters from this one on have never been used since the image was opened, and the file did not have them. */
+  get usedEnd(): number {
+    return this.untouched;
   }
 
   /** Number of the cluster after the last one that has a count. */

@@ -1,25 +1,14 @@
 import { truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createQcow2, type Qcow2Options } from '../../../core/disk/qcow2/create.ts';
-import type { Qcow2Image } from '../../../core/disk/qcow2/image.ts';
-import { NodeFile } from '../../../core/platform/nodefile.ts';
-import { openImage } from '../../../core/platform/openimage.ts';
+import type { Qcow2Options } from '../../../core/disk/qcow2/create.ts';
+import { createImage, openQcow2 } from './support/images.ts';
 import { qemuCheck, qemuImg, scratch } from './support/qemu.ts';
 import { DiskModel, randomNumbers } from './support/randomdisk.ts';
 
 const MIB = 1 << 20;
 /** `test:long` runs more of them. */
 const SEEDS = Number(process.env.HYPERVUE_DISK_SEEDS ?? 1);
-
-async function create(file: string, options: Qcow2Options): Promise<void> {
-  writeFileSync(file, '', { flag: 'wx' });
-  const target = await NodeFile.open(file, false);
-  await createQcow2(target, options);
-  await target.close();
-}
-
-const open = async (file: string): Promise<Qcow2Image> => (await openImage(file, { readOnly: false, format: 'qcow2' })) as Qcow2Image;
 
 const variants: [name: string, options: Partial<Qcow2Options>][] = [
   ['defaults', {}],
@@ -57,11 +46,11 @@ describe('qcow2 images that we make, beside qemu-img', () => {
             bytes.fill(0, Math.floor((size * 0.7) / 512) * 512);
           }
           // A flag of one bit can't count the two references of a packed cluster.
-          await create(file, { sizeBytes: size, ...options, ...(backing ? { backingFile: 'base.raw', backingFormat: 'raw' } : {}) });
+          await createImage(file, { sizeBytes: size, ...options, ...(backing ? { backingFile: 'base.raw', backingFormat: 'raw' } : {}) });
           expect(qemuCheck(file)).toMatchObject({ errors: 0, corruptions: 0, leaks: 0 });
           const model = new DiskModel(bytes, random);
           for (let round = 0; round < 3; round++) {
-            const image = await open(file);
+            const image = await openQcow2(file);
             try {
               for (let i = 0; i < 60; i++)
                 if (random(6) === 0) await model.burst(image);
@@ -88,7 +77,7 @@ describe('qcow2 images that we make, beside qemu-img', () => {
       const folder = scratch();
       const file = path.join(folder, 'q.qcow2');
       qemuImg('create', '-f', 'qcow2', '-o', `preallocation=${how}`, file, '8M');
-      const image = await open(file);
+      const image = await openQcow2(file);
       const model = new DiskModel(new Uint8Array(8 * MIB), randomNumbers(5));
       for (let i = 0; i < 40; i++) await model.step(image);
       await model.compare(image, 0, 8 * MIB);
@@ -107,7 +96,7 @@ describe('qcow2 images that we make, beside qemu-img', () => {
     for (const type of ['zlib', 'zstd']) {
       const file = path.join(folder, `${type}.qcow2`);
       qemuImg('convert', '-f', 'raw', '-O', 'qcow2', '-c', '-o', `compression_type=${type}`, raw, file);
-      const image = await open(file);
+      const image = await openQcow2(file);
       await new DiskModel(bytes, randomNumbers(1)).compare(image, 0, bytes.length);
       await image.close();
     }
@@ -116,14 +105,14 @@ describe('qcow2 images that we make, beside qemu-img', () => {
   it('grows and shrinks', async () => {
     const folder = scratch();
     const file = path.join(folder, 'a.qcow2');
-    await create(file, { sizeBytes: 4 * MIB, clusterSize: 4096 });
-    let image = await open(file);
+    await createImage(file, { sizeBytes: 4 * MIB, clusterSize: 4096 });
+    let image = await openQcow2(file);
     await image.write(0, new Uint8Array(4 * MIB).fill(1));
     await image.resize(64 * MIB);
     await image.write(60 * MIB, new Uint8Array(MIB).fill(2));
     await image.close();
     expect(qemuCheck(file)).toMatchObject({ errors: 0, corruptions: 0, leaks: 0 });
-    image = await open(file);
+    image = await openQcow2(file);
     expect(image.info.sizeBytes).toBe(64 * MIB);
     await image.resize(2 * MIB);
     await image.resize(8 * MIB);
@@ -140,8 +129,8 @@ describe('qcow2 images that we make, beside qemu-img', () => {
     const folder = scratch();
     const file = path.join(folder, 'a.qcow2');
     // 64 blocks of 64 counts in one cluster of table: 2 MiB.
-    await create(file, { sizeBytes: 12 * MIB, clusterSize: 512, refcountBits: 64 });
-    const image = await open(file);
+    await createImage(file, { sizeBytes: 12 * MIB, clusterSize: 512, refcountBits: 64 });
+    const image = await openQcow2(file);
     const model = new DiskModel(new Uint8Array(12 * MIB), randomNumbers(9));
     for (let at = 0; at < 12 * MIB; at += 3 << 18) {
       const source = model.pattern(3 << 18);
@@ -159,12 +148,12 @@ describe('qcow2 images that we make, beside qemu-img', () => {
   it('reads a file that was cut off as zeros, and does not write to one marked as damaged', async () => {
     const folder = scratch();
     const file = path.join(folder, 'a.qcow2');
-    await create(file, { sizeBytes: MIB });
-    const image = await open(file);
+    await createImage(file, { sizeBytes: MIB });
+    const image = await openQcow2(file);
     await image.write(0, new Uint8Array(MIB).fill(9));
     await image.meta.markCorrupt();
     await image.close();
     truncateSync(file, 6 * 65536);
-    await expect(open(file)).rejects.toMatchObject({ kind: 'corrupt' });
+    await expect(openQcow2(file)).rejects.toMatchObject({ kind: 'corrupt' });
   });
 });

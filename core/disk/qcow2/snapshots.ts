@@ -1,0 +1,256 @@
+/**
+ * Internal snapshots: copies of the L1 table that share everything below it. Each change is made so that the header's pointers, which lie in one
+ * sector, switch from the old state to the new one in one write; before it new references are counted, after it old ones are counted down.
+ */
+import { HypervueError } from '../../util/errors.ts';
+import { setU64, viewOf } from '../bigendian.ts';
+import { unsupported } from './errors.ts';
+import { INCOMPAT_DATA_FILE } from './header.ts';
+import type { Qcow2Image } from './image.ts';
+import { entryBytes, hasHost, hostOffset, isCompressed, isCopied, setCopied } from './l2entry.ts';
+import { refcountLimit } from './refcountblock.ts';
+import { encodeSnapshots, parseSnapshots, type SnapshotEntry, snapshotTableLimit } from './snapshottable.ts';
+import { l1TableOffset } from './l1entry.ts';
+import { clustersOf, walk } from './tree.ts';
+
+const L1_COPIED = 0x8000_0000;
+
+/** The snapshots of the image, oldest first. Throws 'corrupt'. */
+export async function readSnapshots(image: Qcow2Image): Promise<{ entries: SnapshotEntry[]; used: number }> {
+  const { header, file, clusterSize } = image.meta;
+  if (!header.snapshotCount) return { entries: [], used: 0 };
+  const bytes = new Uint8Array(
+    Math.min(snapshotTableLimit(header.snapshotCount), Math.max(0, (await file.size()) - header.snapshotsOffset)),
+  );
+  await file.read(header.snapshotsOffset, bytes);
+  return parseSnapshots(bytes, header.snapshotCount, header.sizeBytes, clusterSize, file.path);
+}
+
+function find(entries: readonly SnapshotEntry[], idOrName: string, image: Qcow2Image): SnapshotEntry {
+  const entry = entries.find(({ id }) => id === idOrName) ?? entries.find(({ name }) => name === idOrName);
+  if (entry) return entry;
+  throw new HypervueError(
+    'not-found',
+    `${image.info.label} has no snapshot "${idOrName}"`,
+    { path: image.info.label, object: idOrName },
+    entries.length ? `It has: ${entries.map(({ name }) => name).join(', ')}.` : 'It has no snapshots.',
+  );
+}
+
+/** Takes a snapshot of the disk as it is now and returns its id. */
+export function createSnapshot(image: Qcow2Image, name: string, date: { seconds: number; nanoseconds: number }): Promise<string> {
+  return image.exclusive(async () => {
+    const { meta } = image;
+    const { header, clusterSize } = meta;
+    if (header.incompatible & INCOMPAT_DATA_FILE) throw unsupported(image.info.label, 'external data, of which no snapshot can be taken');
+    const { entries, used } = await readSnapshots(image);
+    if (entries.length >= 65535) throw new HypervueError('resource-limit', `${image.info.label} has 65535 snapshots`);
+    const id = String(entries.reduce((highest, entry) => Math.max(highest, Number(entry.id) || 0), 0) + 1);
+    const entry: SnapshotEntry = {
+      l1Offset: 0,
+      l1Entries: header.l1Entries,
+      id,
+      name,
+      dateSeconds: date.seconds,
+      dateNanoseconds: date.nanoseconds,
+      vmClock: 0n,
+      vmStateBytes: 0,
+      diskBytes: header.sizeBytes,
+      extra: new Uint8Array(0),
+    };
+    await count(image, meta.l1, 1);
+    try {
+      const l1 = clean(meta.l1);
+      const clusters = Math.max(1, Math.ceil(l1.length / clusterSize));
+      const { first } = await meta.lock.run(() => meta.refcounts.allocate(clusters, true));
+      const padded = new Uint8Array(clusters * clusterSize);
+      padded.set(l1);
+      await meta.file.write(first * clusterSize, padded);
+      entry.l1Offset = first * clusterSize;
+      await updateCopied(image);
+      await meta.commit();
+    } catch (error) {
+      await count(image, meta.l1, -1);
+      await updateCopied(image);
+      throw error;
+    }
+    await writeTable(image, [...entries, entry], used);
+    return id;
+  });
+}
+
+/** The disk is as it was when the snapshot was taken. What it held since then, and no snapshot has, is lost. */
+export function revertToSnapshot(image: Qcow2Image, idOrName: string): Promise<void> {
+  return image.exclusive(async () => {
+    const { meta } = image;
+    const { header, clusterSize, file } = meta;
+    const entry = find((await readSnapshots(image)).entries, idOrName, image);
+    const l1 = await readL1(image, entry);
+    await count(image, viewOf(l1), 1);
+    const clusters = Math.max(1, Math.ceil(l1.length / clusterSize));
+    const { first } = await meta.lock.run(() => meta.refcounts.allocate(clusters, true));
+    const padded = new Uint8Array(clusters * clusterSize);
+    padded.set(l1);
+    await file.write(first * clusterSize, padded);
+    await meta.commit();
+    const old = { l1: meta.l1, offset: header.l1Offset, clusters: Math.max(1, Math.ceil((header.l1Entries * 8) / clusterSize)) };
+    // Size (24), encryption method (32), L1 entries (36) and offset (40): one write within one sector.
+    const fields = new Uint8Array(24);
+    const view = viewOf(fields);
+    setU64(view, 0, entry.diskBytes);
+    view.setUint32(8, { none: 0, aes: 1, luks: 2 }[header.encryption]);
+    view.setUint32(12, l1.length / 8);
+    setU64(view, 16, first * clusterSize);
+    await file.write(24, fields);
+    await file.sync();
+    header.sizeBytes = entry.diskBytes;
+    header.l1Entries = l1.length / 8;
+    header.l1Offset = first * clusterSize;
+    meta.l1 = viewOf(l1);
+    image.sizeChanged();
+    await count(image, old.l1, -1);
+    await meta.lock.run(async () => meta.free(old.offset / clusterSize, old.clusters));
+    await meta.commit();
+    await meta.commit();
+    await updateCopied(image);
+  });
+}
+
+/** The snapshot is gone; room that only it used is given back. */
+export function deleteSnapshot(image: Qcow2Image, idOrName: string): Promise<void> {
+  return image.exclusive(async () => {
+    const { meta } = image;
+    const { entries, used } = await readSnapshots(image);
+    const entry = find(entries, idOrName, image);
+    const l1 = await readL1(image, entry);
+    await writeTable(
+      image,
+      entries.filter((other) => other !== entry),
+      used,
+    );
+    await count(image, viewOf(l1), -1);
+    await meta.lock.run(async () =>
+      meta.free(entry.l1Offset / meta.clusterSize, Math.max(1, Math.ceil((entry.l1Entries * 8) / meta.clusterSize))),
+    );
+    // The counts must be down in the file before anything says that it is the only one.
+    await meta.commit();
+    await meta.commit();
+    await updateCopied(image);
+  });
+}
+
+/** Another name for the snapshot. */
+export function renameSnapshot(image: Qcow2Image, idOrName: string, name: string): Promise<void> {
+  return image.exclusive(async () => {
+    const { entries, used } = await readSnapshots(image);
+    const entry = find(entries, idOrName, image);
+    await writeTable(
+      image,
+      entries.map((other) => (other === entry ? { ...entry, name } : other)),
+      used,
+    );
+  });
+}
+
+async function readL1(image: Qcow2Image, entry: SnapshotEntry): Promise<Uint8Array> {
+  const l1 = new Uint8Array(entry.l1Entries * 8);
+  await image.meta.file.read(entry.l1Offset, l1);
+  return clean(viewOf(l1));
+}
+
+/** A copy of an L1 table in which nothing is marked as ours alone. */
+function clean(l1: DataView): Uint8Array {
+  const copy = new Uint8Array(l1.buffer, l1.byteOffset, l1.byteLength).slice();
+  const view = viewOf(copy);
+  for (let at = 0; at < copy.length; at += 8) view.setUint32(at, (view.getUint32(at) & ~L1_COPIED) >>> 0);
+  return copy;
+}
+
+/** Everything below the L1 table is referred to once more, or once less (from the next commit on). */
+async function count(image: Qcow2Image, l1: DataView, by: 1 | -1): Promise<void> {
+  const { meta } = image;
+  await meta.lock.run(async () => {
+    if (by > 0) await refuseOverflow(image, l1);
+    const change = (first: number, clusters: number) => (by > 0 ? meta.refcounts.add(first, clusters, 1) : meta.free(first, clusters));
+    await walk(meta, l1, {
+      onTable: (_, cluster) => change(cluster, 1),
+      onClusters: (first, clusters) => change(first, clusters),
+    });
+  });
+}
+
+/** Throws 'resource-limit' when narrow refcounts have no room for one more reference to everything below the L1 table. */
+async function refuseOverflow(image: Qcow2Image, l1: DataView): Promise<void> {
+  const { meta } = image;
+  if (meta.header.refcountOrder > 3) return;
+  const limit = refcountLimit(meta.header.refcountOrder);
+  const more = new Map<number, number>();
+  const note = (first: number, clusters: number) => {
+    for (let cluster = first; cluster < first + clusters; cluster++) more.set(cluster, (more.get(cluster) ?? 0) + 1);
+  };
+  await walk(meta, l1, { onTable: (_, cluster) => note(cluster, 1), onClusters: note });
+  for (const [cluster, by] of more)
+    if ((await meta.refcounts.get(cluster)) + by > limit)
+      throw new HypervueError(
+        'resource-limit',
+        `${image.info.label} counts references in ${2 ** meta.header.refcountOrder} bits, which is not enough for another snapshot`,
+        { path: image.info.label, operation: 'snapshot' },
+        'Delete a snapshot, or convert the image to one with wider refcounts.',
+      );
+}
+
+/** Brings the marks "ours alone" of the active tables in line with the refcounts. */
+export async function updateCopied(image: Qcow2Image): Promise<number> {
+  const { meta } = image;
+  let changed = 0;
+  await meta.lock.run(async () => {
+    const step = entryBytes(meta.shape);
+    for (let index = 0; index < meta.l1.byteLength / 8; index++) {
+      const offset = l1TableOffset(meta.l1, index);
+      if (!offset) continue;
+      const own = (await meta.refcounts.get(offset / meta.clusterSize)) === 1;
+      if (own !== meta.l1Copied(index)) {
+        meta.setL1Copied(index, own);
+        changed++;
+      }
+      const table = await meta.l2.get(offset);
+      let dirty = false;
+      for (let at = 0; at < table.bytes.length; at += step) {
+        if (isCompressed(table.view, at) || !hasHost(meta.shape, table.view, at) || !clustersOf(meta, table, at).count) continue;
+        const alone = (await meta.refcounts.get(hostOffset(table.view, at) / meta.clusterSize)) === 1;
+        if (alone === isCopied(table.view, at)) continue;
+        setCopied(table.view, at, alone);
+        dirty = true;
+        changed++;
+      }
+      if (dirty) meta.l2.markDirty(table);
+    }
+  });
+  return changed;
+}
+
+/** Writes a new table and switches the header to it. */
+async function writeTable(image: Qcow2Image, entries: readonly SnapshotEntry[], oldBytes: number): Promise<void> {
+  const { meta } = image;
+  const { header, clusterSize, file } = meta;
+  const bytes = encodeSnapshots(entries);
+  let offset = 0;
+  if (bytes.length) {
+    const clusters = Math.ceil(bytes.length / clusterSize);
+    const { first } = await meta.lock.run(() => meta.refcounts.allocate(clusters, true));
+    const padded = new Uint8Array(clusters * clusterSize);
+    padded.set(bytes);
+    offset = first * clusterSize;
+    await file.write(offset, padded);
+    await meta.commit();
+  }
+  const pointer = new Uint8Array(12);
+  viewOf(pointer).setUint32(0, entries.length);
+  setU64(viewOf(pointer), 4, offset);
+  await file.write(60, pointer);
+  await file.sync();
+  const old = { offset: header.snapshotsOffset, clusters: Math.ceil(oldBytes / clusterSize) };
+  header.snapshotCount = entries.length;
+  header.snapshotsOffset = offset;
+  if (old.offset && old.clusters) await meta.lock.run(async () => meta.free(old.offset / clusterSize, old.clusters));
+}
