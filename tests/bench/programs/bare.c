@@ -32,6 +32,7 @@ void bare_main(const char *line) {
   run_programs(memory_programs, names, percent);
   run_programs(x87_programs, names, percent);
   run_programs(sse_programs, names, percent);
+  run_programs(string_programs, names, percent);
   put_text("done\n");
   outb(DEBUG_EXIT, 0);
 }

@@ -1,12 +1,16 @@
 /*
  * Multiboot 1 entry for 64 bits: the loader leaves 32-bit protected mode; this goes on to long mode with pages of 4 KiB (linear is physical,
- * 32 MiB), x87 and SSE on, no interrupts. The linked file is relabelled as a 32-bit ELF, because multiboot loaders take no other.
+ * 32 MiB), x87, SSE and, where there is, AVX on, no interrupts. The linked file is relabelled as a 32-bit ELF, because multiboot loaders take no other.
  */
 #define PRESENT_WRITABLE 3
 #define CR0_PG_WP 0x80010000
 #define CR0_MP_NE 0x22
 #define CR0_EM 4
 #define CR4_PAE_OSFXSR_OSXMMEXCPT 0x620
+#define CR4_OSXSAVE 0x40000
+#define CPUID_1_ECX_XSAVE 26
+#define CPUID_XSTATE 13
+#define XCR0_X87_SSE_AVX 7
 #define MSR_EFER 0xc0000080
 #define EFER_LME 0x100
 #define PAGE_TABLES 16
@@ -63,11 +67,26 @@ start:
         mov     %eax, %ss
         mov     $stack_top, %rsp
         fninit
-        mov     %ebx, %edi
+        mov     %ebx, %r8d
+        mov     $1, %eax
+        cpuid
+        bt      $CPUID_1_ECX_XSAVE, %ecx
+        jnc     4f
+        mov     %cr4, %rax
+        or      $CR4_OSXSAVE, %eax
+        mov     %rax, %cr4
+        mov     $CPUID_XSTATE, %eax
+        xor     %ecx, %ecx
+        cpuid
+        and     $XCR0_X87_SSE_AVX, %eax
+        xor     %ecx, %ecx
+        xor     %edx, %edx
+        xsetbv
+4:      mov     %r8d, %edi
         call    bare_main
-4:      cli
+5:      cli
         hlt
-        jmp     4b
+        jmp     5b
 
         .data
         .align 8

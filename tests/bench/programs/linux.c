@@ -54,6 +54,7 @@ int linux_main(int count, char **arguments, char **environment) {
   run_programs(memory_programs, names, percent);
   run_programs(x87_programs, names, percent);
   run_programs(sse_programs, names, percent);
+  run_programs(string_programs, names, percent);
   run_programs(system_programs, names, percent);
   put_text("done\n");
   if (!native) call4(SYS_reboot, REBOOT_MAGIC, REBOOT_MAGIC_2, REBOOT_POWER_OFF, 0);

@@ -15,7 +15,7 @@ struct program {
 };
 
 /* Ends with a name of 0. */
-extern const struct program compute_programs[], memory_programs[], x87_programs[], sse_programs[];
+extern const struct program compute_programs[], memory_programs[], x87_programs[], sse_programs[], string_programs[];
 
 #define NOINLINE __attribute__((noinline))
 

@@ -6,6 +6,9 @@ import { run } from '../../guests/support/packages.ts';
 /** The benchmark's programs (tests/bench/programs), compiled when their sources are newer. Needs a gcc that makes 32-bit code; no C library. */
 export type Width = 32 | 64;
 
+/** Which processor the programs are compiled for: the baseline, or x86-64-v3 (AVX2, FMA, BMI). */
+export type Level = 'base' | 'v3';
+
 const source = fileURLToPath(new URL('../programs', import.meta.url));
 const target = fileURLToPath(new URL('../../../out/bench', import.meta.url));
 
@@ -28,17 +31,22 @@ const objects: [string, string, string[]][] = [
   ['memory', 'memory.c', ['-msse2']],
   ['x87', 'floating.c', ['-DUSE_X87', '-mfpmath=387', '-fno-tree-vectorize']],
   ['sse', 'floating.c', ['-O3', '-msse2', '-mfpmath=sse']],
+  ['strings', 'strings.c', []],
 ];
 
 const newestSource = () => Math.max(...readdirSync(source).map((file) => statSync(path.join(source, file)).mtimeMs));
 
-function compiled(name: string, width: Width, main: string[], link: string[], finish: (partial: string) => void): string {
+/** The fused multiplications of v3 round differently, so that checksums of its floating point are its own. */
+const V3 = ['-march=x86-64-v3', '-O3'];
+
+function compiled(base: string, width: Width, level: Level, main: string[], link: string[], finish: (partial: string) => void): string {
+  const name = level === 'v3' ? `v3-${base}` : base;
   const file = path.join(target, name);
   if (existsSync(file) && statSync(file).mtimeMs > newestSource()) return file;
   mkdirSync(target, { recursive: true });
-  const gcc = (args: string[]) => run('gcc', [...COMMON, ...TARGETS[width], ...args], { cwd: source });
+  const gcc = (args: string[]) => run('gcc', [...COMMON, ...TARGETS[width], ...args, ...(level === 'v3' ? V3 : [])], { cwd: source });
   const made = objects.map(([object, from, options]) => {
-    const output = path.join(target, `${object}${width}.o`);
+    const output = path.join(target, `${level === 'v3' ? 'v3-' : ''}${object}${width}.o`);
     gcc([...options, '-c', '-o', output, from]);
     return output;
   });
@@ -50,12 +58,12 @@ function compiled(name: string, width: Width, main: string[], link: string[], fi
 }
 
 /** A multiboot image that runs the programs with no system; its command line is `NAMES PERCENT`. */
-export const bareImage = (width: Width): string =>
-  compiled(`bare${width}.elf`, width, [`bare${width}.S`, 'bare.c'], ['-Wl,-T,bare.ld'], (partial) => {
+export const bareImage = (width: Width, level: Level = 'base'): string =>
+  compiled(`bare${width}.elf`, width, level, [`bare${width}.S`, 'bare.c'], ['-Wl,-T,bare.ld'], (partial) => {
     // Multiboot loaders take 32-bit files only; the code stays what it is.
     if (width === 64) run('objcopy', ['-O', 'elf32-i386', partial]);
   });
 
 /** A static Linux program: init of a guest that runs the programs and turns itself off, and with the argument `native` a program of the host. */
-export const linuxProgram = (width: Width): string =>
-  compiled(`linux${width}`, width, [`linux${width}.S`, 'linux.c', 'system.c'], [], () => {});
+export const linuxProgram = (width: Width, level: Level = 'base'): string =>
+  compiled(`linux${width}`, width, level, [`linux${width}.S`, 'linux.c', 'system.c'], [], () => {});
