@@ -2,9 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmProcessHandle } from '../engine/builtin/protocol.ts';
-
-/** Environment that a VM process needs; everything else stays with the manager. */
-const KEPT = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LC_ALL', 'SystemRoot', 'XDG_RUNTIME_DIR'];
+import { vmEnvironment } from './vmenvironment.ts';
 
 /** The VM process's entry: in the source tree when `from` (an import.meta.url below core/) is a source, else beside the bundle. */
 export function vmProcessEntry(from: string): string {
@@ -31,7 +29,7 @@ export class ChildProcessLauncher implements ProcessLauncher {
   }
 
   launch(_name: string): VmProcessHandle {
-    const env = Object.fromEntries(KEPT.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]!]])));
+    const env = vmEnvironment();
     // A terminal's Ctrl+C must reach the manager, which then ends its machines in order; so machines get a group of their own.
     const child = fork(this.entry, [], {
       serialization: 'advanced',

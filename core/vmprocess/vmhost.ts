@@ -40,6 +40,9 @@ import { SerialHub } from './seriallog.ts';
 import { machineFingerprint, type StateHash } from './statehash.ts';
 import { Typist } from './typing.ts';
 
+/** Neither thread keeps many young objects; V8's usual 48 MiB for them would only fill up with garbage before it is collected. */
+const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
+
 /** What a caller may ask beyond the VM's own configuration. */
 export interface VmHostOptions {
   start: VmProcessStart;
@@ -336,6 +339,7 @@ export class VmHost {
         workerData: compileData,
         transferList: [channel.port2],
         name: 'compile',
+        resourceLimits: THREAD_LIMITS,
       });
       // Without it the guest goes on in the interpreter.
       this.compiler.on('error', (error) =>
@@ -346,6 +350,7 @@ export class VmHost {
       workerData: { ...data, port: port2, compilePort },
       transferList: transfer,
       name: 'machine',
+      resourceLimits: THREAD_LIMITS,
     });
     this.worker = worker;
     await new Promise<void>((resolve, reject) => {

@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { UtilityProcess, utilityProcess as UtilityProcessModule } from 'electron';
 import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmProcessHandle } from '../../core/engine/builtin/protocol.ts';
-
-/** Environment that a VM process needs; everything else stays with the main process. */
-const KEPT = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LC_ALL', 'SystemRoot', 'XDG_RUNTIME_DIR'];
+import { vmEnvironment } from '../../core/platform/vmenvironment.ts';
 
 /** How long a process that ended may still be heard. */
 const OUTPUT_MS = 250;
@@ -20,7 +18,7 @@ export class UtilityProcessLauncher implements ProcessLauncher {
   }
 
   launch(name: string): VmProcessHandle {
-    const env = Object.fromEntries(KEPT.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]!]])));
+    const env = vmEnvironment();
     const child = this.utilityProcess.fork(this.entry, [], { serviceName: `Hypervue machine: ${name}`, stdio: 'pipe', env });
     return new UtilityHandle(child);
   }

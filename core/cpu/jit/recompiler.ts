@@ -19,8 +19,8 @@ const BESIDE = [1, -1];
 const FALLBACK_BYTES = 64;
 
 /** Limits of the code cache. */
-const MAX_REGIONS = 6000;
-const MAX_WASM_BYTES = 24 << 20;
+export const MAX_REGIONS = 6000;
+export const MAX_WASM_BYTES = 24 << 20;
 /** Writes into a page that are remembered while something of it is being compiled. */
 const MAX_WRITES = 32;
 
