@@ -22,6 +22,8 @@ export interface CompiledRegion {
   /** Bytes of the shared memory where the instructions begin that the interpreter executes for the region. */
   fallbacks: number[];
   parts: RegionPart[];
+  /** Where in the code of the function each guest instruction begins, by its offset from the entry's page; copies of one occur several times. */
+  marks: [code: number, offset: number][];
 }
 
 /** Instructions that an exact slice has in reserve: below EXACT_SLACK of interp/wasm/runstate.ts. */
@@ -140,6 +142,7 @@ class RegionCompiler {
   private readonly has: number;
   /** Pages beside the entry's that are known to be where they were compiled from, by block, as bits of their numbers. */
   private readonly known: Int32Array;
+  private marks: [code: number, offset: number][] = [];
 
   constructor(region: Region, user: boolean, has: number) {
     this.region = region;
@@ -153,6 +156,7 @@ class RegionCompiler {
   compile(): CompiledRegion {
     this.emit();
     this.e.restart();
+    this.marks = [];
     this.emit();
     const { region, e } = this;
     return {
@@ -162,6 +166,7 @@ class RegionCompiler {
         return page.host + (offset & 0xfff);
       }),
       parts: region.parts,
+      marks: this.marks,
     };
   }
 
@@ -232,6 +237,7 @@ class RegionCompiler {
     const count = block.insns.length;
     for (let k = 0; k < count; k++) {
       const insn = block.insns[k]!;
+      this.marks.push([e.c.length, insn.at]);
       e.insn = insn;
       e.done = k;
       e.flagsDead = flagsDeadAfter(block, k);
