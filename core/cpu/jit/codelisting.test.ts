@@ -105,7 +105,8 @@ describe('reading back', () => {
       const lines = wasmText(compiled.wasm, mode);
       expect(lines.at(-1)!.text).toMatch(/^\(return /);
       expect(lines.filter(({ text }) => /undefined|NaN/.test(text))).toEqual([]);
-      expect(WebAssembly.validate(compiled.wasm)).toBe(true);
+      // Throws where it is not valid.
+      new WebAssembly.Module(compiled.wasm);
     }
     expect(regions).toBeGreaterThan(80);
   });
