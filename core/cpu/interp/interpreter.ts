@@ -36,7 +36,9 @@ import {
   SEG_BASE,
   SEG_CS,
   SEG_STRIDE,
+  STAT_REGION_FAULTS,
   STAT_TLB_MISS,
+  VEC_PF,
 } from './wasm/stateoffsets.ts';
 
 /** u32 that counts TLB flushes (wasm/sysstate.ts, which only AssemblyScript can read). */
@@ -355,7 +357,7 @@ export class Interpreter implements Accelerator {
           ? { 'entered compiled code': Number(this.state.u64(SJ_ENTRIES)), 'instruction not compiled': Number(this.state.u64(SJ_STEPS)) }
           : {}),
       },
-      faults: Object.fromEntries(this.faults.flatMap((count, vector) => (count ? [[`${vector}`, count]] : []))),
+      faults: this.faultCounts(),
       tlb: {
         readMisses: Number(this.state.u64(STAT_TLB_MISS)),
         writeMisses: Number(this.state.u64(STAT_TLB_MISS + 8)),
@@ -367,6 +369,13 @@ export class Interpreter implements Accelerator {
       nmis: this.nmis,
       hottest: this.sampler.hottest(),
     };
+  }
+
+  /** By vector. */
+  private faultCounts(): Record<string, number> {
+    const counts = [...this.faults];
+    counts[VEC_PF]! += Number(this.state.u64(STAT_REGION_FAULTS));
+    return Object.fromEntries(counts.flatMap((count, vector) => (count ? [[`${vector}`, count]] : [])));
   }
 
   dispose(): void {

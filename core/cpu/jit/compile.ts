@@ -1,6 +1,6 @@
 /** A region becomes a WebAssembly module with one function (left: i32, page: i64) -> i32. See docs/decisions for the design. */
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
-import { SJ_EXACT, SJ_STEP, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
+import { SJ_EXACT, SJ_STEP, STEP_INTERPRET, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
 import { bitTranslation } from './bits.ts';
 import { type CodePage, CodePages } from './codepages.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
@@ -189,7 +189,7 @@ class RegionCompiler {
       e.openIf();
       e.c
         .i32(0)
-        .i32(1)
+        .i32(STEP_INTERPRET)
         .memory(OP.i32Store, CPU_STATE_BASE + SJ_STEP);
       e.exitTo(region.entry);
       e.close();

@@ -1,6 +1,6 @@
 /** Ways through and out of a region: labels, the slice's count of instructions, exits. */
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
-import { SJ_STEP } from '../interp/wasm/jitoffsets.ts';
+import { SJ_STEP, STEP_INTERPRET } from '../interp/wasm/jitoffsets.ts';
 import { FlagEmitter } from './flagemitter.ts';
 import { LEFT, PAGE, RIP } from './locals.ts';
 import { OP, VOID } from './wasmcode.ts';
@@ -70,6 +70,10 @@ export class ExitEmitter extends FlagEmitter {
     this.setRip(offset);
     this.c.br(this.depthOf('exit', -1));
   }
+  /** Leaves for the instruction pointer as it is when the i32 on the stack is not zero. */
+  protected exitIf(): void {
+    this.c.brIf(this.depthOf('exit', -1));
+  }
   /** Takes `count` instructions off the slice. */
   spend(count: number): void {
     if (count) this.c.get(LEFT).i32(count).op(OP.i32Sub).set(LEFT);
@@ -83,7 +87,7 @@ export class ExitEmitter extends FlagEmitter {
     this.spend(this.done);
     this.c
       .i32(0)
-      .i32(1)
+      .i32(STEP_INTERPRET)
       .memory(OP.i32Store, S + SJ_STEP);
     this.exitTo(this.insn.at);
   }

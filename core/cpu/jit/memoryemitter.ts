@@ -1,6 +1,6 @@
 /** Guest memory through the TLB (interp/wasm/tlb.ts), with the interpreter's functions for everything that misses it; and the stack. */
 import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../memory/layout.ts';
-import { SJ_CUT } from '../interp/wasm/jitoffsets.ts';
+import { SJ_CUT, SJ_STEP } from '../interp/wasm/jitoffsets.ts';
 import { SEG_BASE, SEG_CS, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, S_SEG } from '../interp/wasm/stateoffsets.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
 import { ExitEmitter } from './exitemitter.ts';
@@ -162,7 +162,14 @@ export class MemoryEmitter extends ExitEmitter {
     this.c.i32(size).i32(this.user);
     this.leftNow();
     this.c.call(helper);
+    this.leaveIfFaulted();
     this.cut();
+  }
+
+  /** After a slow access: the region stops before an instruction that faulted. Nothing of it has happened. */
+  private leaveIfFaulted(): void {
+    this.c.i32(0).memory(OP.i32Load, S + SJ_STEP);
+    this.exitIf();
   }
 
   /** After a call that may have reached a device: it may have moved the end of the slice. */
@@ -183,13 +190,13 @@ export class MemoryEmitter extends ExitEmitter {
   load(ea: number, width: Width): void {
     const { c } = this;
     const entry = this.probe(ea, width, this.tables);
-    c.hintedIf(true, this.typeOf(width));
+    this.openIf(this.typeOf(width), true);
     this.host(ea, entry, this.tables);
     this.plainLoad(width);
     c.else();
     this.slowRead(HELPER.read, ea, width);
     if (width !== 8) c.op(OP.i32WrapI64);
-    c.end();
+    this.close();
   }
 
   /** 16 bytes at `ea`, one quadword after the other. */
@@ -217,13 +224,13 @@ export class MemoryEmitter extends ExitEmitter {
   loadV(ea: number, once = false): void {
     const { c } = this;
     const entry = this.probe(ea, 16, this.tables);
-    c.hintedIf(true, V128);
+    this.openIf(V128, true);
     this.host(ea, entry, this.tables);
     c.simdMemory(SIMD.load, 0);
     c.else();
     if (once) c.simd64(-1n);
     else this.slowReadV(ea, 0);
-    c.end();
+    this.close();
   }
 
   /** 32 bytes at `ea` as two temporaries; `once` as for loadV. */
@@ -233,7 +240,7 @@ export class MemoryEmitter extends ExitEmitter {
     const high = this.temp(V128);
     const entry = this.probe(ea, 32, this.tables);
     const host = this.temp(I32);
-    c.hintedIf(true);
+    this.openIf(VOID, true);
     this.host(ea, entry, this.tables);
     c.tee(host).simdMemory(SIMD.load, 0).set(low).get(host).simdMemory(SIMD.load, 16).set(high);
     c.else();
@@ -244,7 +251,7 @@ export class MemoryEmitter extends ExitEmitter {
       this.slowReadV(ea, 16);
       c.set(high);
     }
-    c.end();
+    this.close();
     return [low, high];
   }
 
@@ -265,7 +272,7 @@ export class MemoryEmitter extends ExitEmitter {
   loadLow(ea: number, width: 4 | 8, once = false): void {
     const { c } = this;
     const entry = this.probe(ea, width, this.tables);
-    c.hintedIf(true, V128);
+    this.openIf(V128, true);
     this.host(ea, entry, this.tables);
     c.simdMemory(width === 4 ? SIMD.load32Zero : SIMD.load64Zero, 0);
     c.else();
@@ -275,7 +282,7 @@ export class MemoryEmitter extends ExitEmitter {
       this.slowRead(HELPER.read, ea, width);
       c.simd(SIMD.i64x2ReplaceLane).byte(0);
     }
-    c.end();
+    this.close();
   }
 
   private markDirty(host: number): void {
@@ -295,6 +302,7 @@ export class MemoryEmitter extends ExitEmitter {
     c.i32(width).i32(this.user);
     this.leftNow();
     c.call(HELPER.write);
+    this.leaveIfFaulted();
     this.cut();
     this.openRare();
     this.exitAfter(after, target);
@@ -340,6 +348,7 @@ export class MemoryEmitter extends ExitEmitter {
     c.i32(this.user);
     this.leftNow();
     c.call(HELPER.writeV);
+    this.leaveIfFaulted();
     this.cut();
     this.openRare();
     this.exitAfter(() => {});
@@ -372,7 +381,7 @@ export class MemoryEmitter extends ExitEmitter {
     const host = this.temp(I32);
     const old = this.temp(this.typeOf(width));
     const entry = this.probe(ea, width, table);
-    c.hintedIf(true);
+    this.openIf(VOID, true);
     this.host(ea, entry, table);
     c.tee(host);
     this.plainLoad(width);
@@ -380,7 +389,8 @@ export class MemoryEmitter extends ExitEmitter {
     c.i32(0).set(host);
     this.slowRead(HELPER.readW, ea, width);
     if (width !== 8) c.op(OP.i32WrapI64);
-    c.set(old).end();
+    c.set(old);
+    this.close();
     const value = compute(old);
     c.get(host);
     this.openIf(VOID, true);

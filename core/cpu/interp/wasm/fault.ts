@@ -1,6 +1,6 @@
 /**
  * Raising exceptions. Every function here stores the pending exception and leaves WebAssembly through the host's throw, so that no caller
- * sees it return; deliverFault() (interrupt.ts) then delivers it. SDM volume 3 chapter 6.
+ * sees it return (notePageFault() apart); deliverFault() (interrupt.ts) then delivers it. SDM volume 3 chapter 6.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { raise } from './imports';
@@ -25,12 +25,16 @@ export function raiseFaultErr(vector: u32, error: u32): void {
   unreachable();
 }
 
-/** Page fault at linear address `lin`; `error` is the whole error code (SDM volume 3 section 4.7). */
-export function raisePageFault(lin: u64, error: u32): void {
+/** A page fault at linear address `lin` is to be raised; `error` is the whole error code (SDM volume 3 section 4.7). */
+export function notePageFault(lin: u64, error: u32): void {
   store<u64>(CPU_STATE_BASE + S_FAULT_CR2, lin);
   store<u32>(CPU_STATE_BASE + S_FAULT_VECTOR, VEC_PF);
   store<u32>(CPU_STATE_BASE + S_FAULT_ERROR, error);
   store<u32>(CPU_STATE_BASE + S_FAULT_HAS_ERROR, 1);
+}
+
+/** Raises what notePageFault() noted. */
+export function raiseNoted(): void {
   raise();
   unreachable();
 }

@@ -21,7 +21,7 @@ import { SF_FLAT_R, SF_FLAT_W } from './mem';
 import { EXACT_SLACK, MODE_32, MODE_64, MODE_FLAT, Run } from './runstate';
 import {
   EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
-  S_NMI_PENDING, S_RIP, S_SEG, S_STACK32, S_ZERO,
+  S_NMI_PENDING, S_RIP, S_SEG, S_STACK32, S_ZERO, STAT_REGION_FAULTS,
 } from './stateoffsets';
 import { SY_DEBUG_ACTIVE } from './sysstate';
 import { tlbFlushAll, tlbInit } from './tlb';
@@ -154,6 +154,13 @@ function loop(): i32 {
     const before = Run.countdown;
     if (long) exec64(rec);
     else exec(rec);
+    if (Run.faulted) {
+      Run.faulted = false;
+      count(STAT_REGION_FAULTS);
+      faultTaken();
+      deliverPending();
+      continue;
+    }
     if (Run.mustStep) {
       // A region went as far as it can.
       Run.mustStep = false;
@@ -229,11 +236,21 @@ export function deliverFault(): void {
   Run.step = false;
   settleFault();
   const replay = hostTakeReplay();
-  // A guest that does nothing but fault must not stop its clock.
-  if (!replay && remaining() > 0) Run.countdown--;
+  if (!replay) faultTaken();
   store<u64>(S, <u64>(<i64>Run.countEnd - <i64>Run.countdown), S_ICOUNT);
   if (replay) return;
   deliverPending();
+}
+
+/** A guest that does nothing but fault must not stop its clock. */
+function faultTaken(): void {
+  if (remaining() > 0) Run.countdown--;
+}
+
+// @ts-ignore: decorator
+@inline
+function count(statistic: usize): void {
+  store<u64>(S + statistic, load<u64>(S + statistic) + 1);
 }
 
 /** Instructions left of the budget of the last run(): what to go on with after deliverFault(). */

@@ -16,7 +16,7 @@ import { jitHot } from './imports';
 import { jitLink, jitUnlink } from './jitlinks';
 import * as J from './jitoffsets';
 import { decodeInto } from './decode';
-import { codeHost, probeWrite, readForWriteSlow, readSlow, tlbTable, writeSlow } from './mem';
+import { codeHost, faulted, probeWrite, tlbTable, tryRead, tryReadForWrite, tryWrite, writeSlow } from './mem';
 import { imulTrunc16, imulTrunc32, productFlags } from './muldiv';
 import { imulTrunc64, productFlags64 } from './muldiv64';
 import { REC_HANDLER, REC_LENGTH, REC_OPCODE } from './record';
@@ -48,15 +48,26 @@ function runRegion(index: u32, page: u64): bool {
   const left = call_indirect<i32>(index, before, page);
   Run.region = false;
   add(J.SJ_ENTRIES, 1);
-  add(J.SJ_INSTRUCTIONS, before - left);
-  Run.countdown = left;
   if (load<u32>(S, J.SJ_STEP)) {
-    add(J.SJ_STEPS, 1);
-    store<u32>(S, 0, J.SJ_STEP);
-    Run.mustStep = true;
+    stopped(before, left);
     return false;
   }
+  add(J.SJ_INSTRUCTIONS, before - left);
+  Run.countdown = left;
   return left > 0 && !attention();
+}
+
+/** The region that was entered with `before` instructions left stopped before an instruction. */
+function stopped(before: i32, left: i32): void {
+  const fault = load<u32>(S, J.SJ_STEP) == J.STEP_FAULT;
+  store<u32>(S, 0, J.SJ_STEP);
+  if (fault) Run.faulted = true;
+  else {
+    add(J.SJ_STEPS, 1);
+    Run.mustStep = true;
+  }
+  Run.countdown = fault ? load<i32>(S, J.SJ_LEFT) : left;
+  add(J.SJ_INSTRUCTIONS, before - Run.countdown);
 }
 
 /** The region that `rec` enters begins at `lin`. */
@@ -126,6 +137,7 @@ export function settleRegion(): void {
 }
 
 // ---- Slow accesses. `left` is what the slice has left before this instruction. ------------------------------------------------------------
+// A page fault sets SJ_STEP to STEP_FAULT, upon which the region leaves; everything else that is raised passes through it as a throw.
 
 // @ts-ignore: decorator
 @inline
@@ -141,28 +153,42 @@ function bus(left: i32): void {
   store<i32>(S, 0, J.SJ_CUT);
 }
 
+// @ts-ignore: decorator
+@inline
+function tellFault(): void {
+  if (faulted) store<u32>(S, J.STEP_FAULT, J.SJ_STEP);
+}
+
 export function jitRead(lin: u64, size: i32, user: i32, left: i32): u64 {
   bus(left);
-  return readSlow(table(user), lin, size);
+  const value = tryRead(table(user), lin, size);
+  tellFault();
+  return value;
 }
 /** Read half of a read-modify-write. */
 export function jitReadW(lin: u64, size: i32, user: i32, left: i32): u64 {
   bus(left);
-  return readForWriteSlow(table(user), lin, size);
+  const value = tryReadForWrite(table(user), lin, size);
+  tellFault();
+  return value;
 }
 /** Nonzero: the region must be left after this instruction, because something wants attention or its own code may have changed. */
 export function jitWrite(lin: u64, value: u64, size: i32, user: i32, left: i32): i32 {
   bus(left);
   const before = Run.regionsDropped;
-  writeSlow(table(user), lin, value, size);
+  tryWrite(table(user), lin, value, size);
+  tellFault();
   return <i32>(attention() | (before ^ Run.regionsDropped));
 }
 export function jitWriteV(lin: u64, low: u64, high: u64, user: i32, left: i32): i32 {
   bus(left);
   const before = Run.regionsDropped;
-  probeWrite(table(user), lin, 16);
-  writeSlow(table(user), lin, low, 8);
-  writeSlow(table(user), lin + 8, high, 8);
+  const at = table(user);
+  if ((<u32>lin & 0xfff) > 4096 - 16) probeWrite(at, lin, 16);
+  tryWrite(at, lin, low, 8);
+  tellFault();
+  if (faulted) return 1;
+  writeSlow(at, lin + 8, high, 8);
   return <i32>(attention() | (before ^ Run.regionsDropped));
 }
 

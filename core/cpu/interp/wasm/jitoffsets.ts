@@ -5,8 +5,12 @@
 
 /** u32: instructions left of the slice at the last point where a region could be left; exact at every fault and bus access. */
 export const SJ_LEFT = 0x1400;
-/** u32: the region stopped before an instruction that it can't do: the interpreter must execute that one. */
+/** u32: why the region stopped before an instruction: 0 not, STEP_INTERPRET, STEP_FAULT. */
 export const SJ_STEP = 0x1404;
+/** It can't do that one: the interpreter must execute it. */
+export const STEP_INTERPRET = 1;
+/** It page-faults; the fault is noted in S_FAULT_*. */
+export const STEP_FAULT = 2;
 /** u32: another thread has compiled regions to hand over. */
 export const SJ_READY = 0x1408;
 /** u32: instructions between looks at what is hot; 0 without a recompiler. */

@@ -8,10 +8,10 @@
 import { CODE_MAP_BASE, CPU_STATE_BASE, DIRTY_MAP_BASE, PM_READ, PM_ROM, PM_WRITE } from '../../../memory/layout';
 import { watchHit, watchPage } from './debug';
 import { invalidateCodePage } from './codecache';
-import { raiseFaultErr } from './fault';
+import { raiseFaultErr, raiseNoted } from './fault';
 import { hostWatchProbe } from './hostdebug';
 import { mmioRead, mmioWrite } from './imports';
-import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, maskA20, physEntry, walk, walkGlobal, walkWritable } from './paging';
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, maskA20, NO_PAGE, physEntry, walk, walkGlobal, walkWritable } from './paging';
 import { REC_MEM, REC_RM, REC_SEG } from './record';
 import { Run } from './runstate';
 import {
@@ -64,8 +64,9 @@ function aligns(table: usize): bool {
   return load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK) != 0 && table == TLB_USER && load<u32>(CPU_STATE_BASE + S_CODE_MODE) == 2;
 }
 
-/** translate() result for a write to ROM. */
+/** translate() results for a write to ROM, and, from tryTranslate(), for a page fault, which is noted in S_FAULT_*. */
 const HOST_DROPPED: usize = 1;
+const HOST_FAULT: usize = 2;
 
 let physAddress: u64 = 0;
 
@@ -81,9 +82,18 @@ function countMiss(access: u32): void {
  * for MMIO (physAddress then says where), HOST_DROPPED for a write to ROM. Raises #PF. Fills the TLB where that is allowed.
  */
 function translate(table: usize, lin: u64, access: u32): usize {
+  const host = tryTranslate(table, lin, access);
+  if (host == HOST_FAULT) raiseNoted();
+  return host;
+}
+
+/** The same, but a page fault is only noted: HOST_FAULT. */
+function tryTranslate(table: usize, lin: u64, access: u32): usize {
   countMiss(access);
   if (!isCanonical(lin)) nonCanonical(lin);
-  const pa = maskA20(walk(lin, access, table == TLB_USER) | (lin & 0xfff));
+  const page = walk(lin, access, table == TLB_USER);
+  if (page == NO_PAGE) return HOST_FAULT;
+  const pa = maskA20(page | (lin & 0xfff));
   const entry = physEntry(pa);
   physAddress = pa;
   const host: usize = (entry & 0xfffff000) | (<usize>pa & 0xfff);
@@ -146,7 +156,11 @@ export function readSlow(table: usize, address: u64, size: u32): u64 {
   if (aligns(table) && lin & (size - 1)) alignmentFault(lin);
   const first: u32 = 4096 - (<u32>lin & 0xfff);
   if (first < size) return readCross(table, lin, size, first);
-  const host = translate(table, lin, ACCESS_READ);
+  return readAt(lin, translate(table, lin, ACCESS_READ), size);
+}
+
+/** Reads inside a page that was just translated to `host`. */
+function readAt(lin: u64, host: usize, size: u32): u64 {
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, false);
   if (!host) return mmioReadAny(physAddress, size);
   switch (size) {
@@ -192,7 +206,11 @@ export function writeSlow(table: usize, address: u64, value: u64, size: u32): vo
     writeCross(table, lin, value, size, first);
     return;
   }
-  const host = translate(table, lin, ACCESS_WRITE);
+  writeAt(lin, translate(table, lin, ACCESS_WRITE), value, size);
+}
+
+/** Writes inside a page that was just translated to `host`. */
+function writeAt(lin: u64, host: usize, value: u64, size: u32): void {
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, true);
   if (host == HOST_DROPPED) return;
   if (!host) {
@@ -237,8 +255,59 @@ function writePart(host: usize, pa: u64, value: u64, size: u32): void {
   stored(host);
 }
 
+/** Not inside one page, or to be checked for alignment. */
+// @ts-ignore: decorator
+@inline
+function difficult(table: usize, lin: u64, size: u32): bool {
+  return (<u32>lin & 0xfff) + size > 4096 || aligns(table);
+}
+
+/** The last of tryRead(), tryReadForWrite(), tryWrite() did nothing but note a page fault. */
+export let faulted: bool = false;
+
+/** readSlow() that notes most page faults instead of raising them. */
+export function tryRead(table: usize, address: u64, size: u32): u64 {
+  faulted = false;
+  const lin = address & linearMask();
+  if (difficult(table, lin, size)) return readSlow(table, address, size);
+  const host = tryTranslate(table, lin, ACCESS_READ);
+  if (host != HOST_FAULT) return readAt(lin, host, size);
+  faulted = true;
+  return 0;
+}
+
+/** readForWriteSlow() likewise. */
+export function tryReadForWrite(table: usize, address: u64, size: u32): u64 {
+  faulted = false;
+  const lin = address & linearMask();
+  if (difficult(table, lin, size)) return readForWriteSlow(table, address, size);
+  const host = tryTranslate(table, lin, ACCESS_WRITE);
+  if (host == HOST_FAULT) {
+    faulted = true;
+    return 0;
+  }
+  if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) hostWatchProbe(lin, size, true);
+  // What is not plain memory may be read otherwise than it is written.
+  return host <= HOST_FAULT ? readSlow(table, address, size) : readAt(lin, host, size);
+}
+
+/** writeSlow() likewise. */
+export function tryWrite(table: usize, address: u64, value: u64, size: u32): void {
+  faulted = false;
+  const lin = address & linearMask();
+  if (difficult(table, lin, size)) {
+    writeSlow(table, address, value, size);
+    return;
+  }
+  const host = tryTranslate(table, lin, ACCESS_WRITE);
+  if (host == HOST_FAULT) faulted = true;
+  else writeAt(lin, host, value, size);
+}
+
 /** Raises the fault that a write of `size` (1..4096) bytes would raise; changes nothing but accessed and dirty bits. */
 export function probeWrite(table: usize, address: u64, size: u32): void {
+  const e = tlbSlot(table + TLB_W, address);
+  if (load<u64>(e) == ((address + size - 1) & PAGE_MASK)) return;
   const lin = address & linearMask();
   const last = (lin + size - 1) & linearMask();
   if (!isCanonical(last)) nonCanonical(lin);
@@ -632,7 +701,9 @@ export function codeTranslate(lin: u64): u32 {
   if (load<u64>(e) == (lin & PAGE_MASK)) return <u32>lin + load<u32>(e, 8);
   countMiss(ACCESS_FETCH);
   if (!isCanonical(lin)) raiseFaultErr(VEC_GP, 0);
-  const pa = maskA20(walk(lin & linearMask(), ACCESS_FETCH, table == TLB_USER) | (lin & 0xfff));
+  const page = walk(lin & linearMask(), ACCESS_FETCH, table == TLB_USER);
+  if (page == NO_PAGE) raiseNoted();
+  const pa = maskA20(page | (lin & 0xfff));
   const entry = physEntry(pa);
   physAddress = pa;
   if (!(entry & PM_READ)) return 0;

@@ -2,11 +2,13 @@
  * Linear to physical translation by page tables: none, 32-bit (with PSE and PSE-36), PAE and 4-level (both with execute-disable).
  * SDM volume 3 chapter 4. walk() is the only entrance.
  *
+ * An access that is not allowed notes the page fault and gives NO_PAGE; the caller raises it.
+ *
  * Accessed and dirty bits are written only once the whole translation is known to succeed, so a faulting access changes no memory.
  */
 import { CODE_MAP_BASE, CPU_STATE_BASE, DIRTY_MAP_BASE, PHYS_MAP_BASE, PM_READ, PM_ROM, PM_WRITE } from '../../../memory/layout';
 import { invalidateCodePage } from './codecache';
-import { raiseFaultErr, raisePageFault } from './fault';
+import { notePageFault, raiseFaultErr } from './fault';
 import { FEAT_PDPE1GB } from './features';
 import { mmioRead, mmioWrite } from './imports';
 import { hasFeature, physReserved } from './model';
@@ -38,6 +40,14 @@ const PTE_NX: u64 = 0x8000000000000000;
 const FRAME: u64 = 0x000ffffffffff000;
 /** Bits 62..52 of a 64-bit entry: reserved in PAE paging, ignored in 4-level paging. */
 const IGNORED: u64 = 0x7ff0000000000000;
+
+/** walk() result: the page fault is in S_FAULT_*. No physical address has all bits set. */
+export const NO_PAGE: u64 = 0xffff_ffff_ffff_ffff;
+
+function noPage(lin: u64, error: u32): u64 {
+  notePageFault(lin, error);
+  return NO_PAGE;
+}
 
 /** Results of the last walk(): the page may be written at this privilege and is already dirty; it survives CR3 writes. */
 export let walkWritable: bool = false;
@@ -99,7 +109,7 @@ function noExecute(): bool {
 
 /**
  * Physical address of the 4 KiB page that holds `lin`, for an access of kind ACCESS_* at user or supervisor privilege.
- * Raises the page fault. Sets walkWritable and walkGlobal.
+ * NO_PAGE when it faults. Sets walkWritable and walkGlobal.
  */
 export function walk(lin: u64, access: u32, user: bool): u64 {
   if (!(cr0() & CR0_PG)) {
@@ -137,12 +147,12 @@ function walk32(lin: u64, access: u32, user: bool): u64 {
   const control = cr4();
   const pdeAddress = (load<u64>(CPU_STATE_BASE + S_CR3) & 0xfffff000) | (((lin >> 22) & 0x3ff) << 2);
   const pde = physRead32(pdeAddress);
-  if (!(pde & PTE_P)) raisePageFault(lin, error);
+  if (!(pde & PTE_P)) return noPage(lin, error);
 
   if (pde & PTE_PS && control & CR4_PSE) {
     // PSE-36: bits 16..13 are physical bits 35..32, bits 21..17 are reserved (SDM volume 3 table 4-4).
-    if (pde & 0x003e0000) raisePageFault(lin, error | PF_P | PF_RSVD);
-    if (!allowed(pde, access, user)) raisePageFault(lin, error | PF_P);
+    if (pde & 0x003e0000) return noPage(lin, error | PF_P | PF_RSVD);
+    if (!allowed(pde, access, user)) return noPage(lin, error | PF_P);
     const next = pde | PTE_A | (access == ACCESS_WRITE ? PTE_D : 0);
     if (next != pde) physWrite32(pdeAddress, next);
     walkWritable = (next & PTE_D) != 0 && writeAllowed(pde, user);
@@ -154,9 +164,9 @@ function walk32(lin: u64, access: u32, user: bool): u64 {
 
   const pteAddress = <u64>(pde & 0xfffff000) | (((lin >> 12) & 0x3ff) << 2);
   const pte = physRead32(pteAddress);
-  if (!(pte & PTE_P)) raisePageFault(lin, error);
+  if (!(pte & PTE_P)) return noPage(lin, error);
   const rights = pde & pte;
-  if (!allowed(rights, access, user)) raisePageFault(lin, error | PF_P);
+  if (!allowed(rights, access, user)) return noPage(lin, error | PF_P);
   if (!(pde & PTE_A)) physWrite32(pdeAddress, pde | PTE_A);
   const next = pte | PTE_A | (access == ACCESS_WRITE ? PTE_D : 0);
   if (next != pte) physWrite32(pteAddress, next);
@@ -170,17 +180,17 @@ function walkPae(lin: u64, access: u32, user: bool): u64 {
   const error = errorCode(access, user, nx);
   const reserved = (physReserved() & ~PTE_NX) | (nx ? 0 : PTE_NX);
   const pdpte = load<u64>(CPU_STATE_BASE + SY_PDPTE + ((<usize>(lin >> 30) & 3) << 3));
-  if (!(<u32>pdpte & PTE_P)) raisePageFault(lin, error);
+  if (!(<u32>pdpte & PTE_P)) return noPage(lin, error);
 
   const pdeAddress = (pdpte & FRAME) | (((lin >> 21) & 0x1ff) << 3);
   const pde = physRead64(pdeAddress);
-  if (!(<u32>pde & PTE_P)) raisePageFault(lin, error);
-  if (pde & reserved) raisePageFault(lin, error | PF_P | PF_RSVD);
+  if (!(<u32>pde & PTE_P)) return noPage(lin, error);
+  if (pde & reserved) return noPage(lin, error | PF_P | PF_RSVD);
 
   if (<u32>pde & PTE_PS) {
-    if (pde & 0x1fe000) raisePageFault(lin, error | PF_P | PF_RSVD);
-    if (!allowed(<u32>pde, access, user)) raisePageFault(lin, error | PF_P);
-    if (access == ACCESS_FETCH && pde & PTE_NX) raisePageFault(lin, error | PF_P);
+    if (pde & 0x1fe000) return noPage(lin, error | PF_P | PF_RSVD);
+    if (!allowed(<u32>pde, access, user)) return noPage(lin, error | PF_P);
+    if (access == ACCESS_FETCH && pde & PTE_NX) return noPage(lin, error | PF_P);
     const next = <u32>pde | PTE_A | (access == ACCESS_WRITE ? PTE_D : 0);
     if (next != <u32>pde) physWrite32(pdeAddress, next);
     walkWritable = (next & PTE_D) != 0 && writeAllowed(<u32>pde, user);
@@ -191,11 +201,11 @@ function walkPae(lin: u64, access: u32, user: bool): u64 {
 
   const pteAddress = (pde & FRAME) | (((lin >> 12) & 0x1ff) << 3);
   const pte = physRead64(pteAddress);
-  if (!(<u32>pte & PTE_P)) raisePageFault(lin, error);
-  if (pte & reserved) raisePageFault(lin, error | PF_P | PF_RSVD);
+  if (!(<u32>pte & PTE_P)) return noPage(lin, error);
+  if (pte & reserved) return noPage(lin, error | PF_P | PF_RSVD);
   const rights = <u32>(pde & pte);
-  if (!allowed(rights, access, user)) raisePageFault(lin, error | PF_P);
-  if (access == ACCESS_FETCH && (pde | pte) & PTE_NX) raisePageFault(lin, error | PF_P);
+  if (!allowed(rights, access, user)) return noPage(lin, error | PF_P);
+  if (access == ACCESS_FETCH && (pde | pte) & PTE_NX) return noPage(lin, error | PF_P);
   if (!(<u32>pde & PTE_A)) physWrite32(pdeAddress, <u32>pde | PTE_A);
   const next = <u32>pte | PTE_A | (access == ACCESS_WRITE ? PTE_D : 0);
   if (next != <u32>pte) physWrite32(pteAddress, next);
@@ -222,8 +232,8 @@ function walk4(lin: u64, access: u32, user: bool): u64 {
   for (let shift: u32 = 39; ; shift -= 9) {
     at = table + (((lin >> shift) & 0x1ff) << 3);
     entry = physRead64(at);
-    if (!(<u32>entry & PTE_P)) raisePageFault(lin, error);
-    if (entry & reserved) raisePageFault(lin, error | PF_P | PF_RSVD);
+    if (!(<u32>entry & PTE_P)) return noPage(lin, error);
+    if (entry & reserved) return noPage(lin, error | PF_P | PF_RSVD);
     rights &= <u32>entry;
     noFetch |= entry & PTE_NX;
     if (shift == 12) break;
@@ -231,7 +241,7 @@ function walk4(lin: u64, access: u32, user: bool): u64 {
       offsetMask = ((<u64>1) << shift) - 1;
       // A large page: bits between the PAT bit and the frame are reserved; there are none of 512 GiB.
       if (shift == 39 || (shift == 30 && !hasFeature(FEAT_PDPE1GB)) || entry & offsetMask & 0x3fffe000)
-        raisePageFault(lin, error | PF_P | PF_RSVD);
+        return noPage(lin, error | PF_P | PF_RSVD);
       break;
     }
     store<u64>(pathAt + (depth << 3), at);
@@ -239,7 +249,7 @@ function walk4(lin: u64, access: u32, user: bool): u64 {
     depth++;
     table = entry & FRAME;
   }
-  if (!allowed(rights, access, user) || (access == ACCESS_FETCH && noFetch)) raisePageFault(lin, error | PF_P);
+  if (!allowed(rights, access, user) || (access == ACCESS_FETCH && noFetch)) return noPage(lin, error | PF_P);
   for (let i: usize = 0; i < depth; i++) {
     const upper = load<u32>(pathEntry + (i << 3));
     if (!(upper & PTE_A)) physWrite32(load<u64>(pathAt + (i << 3)), upper | PTE_A);

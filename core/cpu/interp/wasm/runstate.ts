@@ -26,6 +26,8 @@ export class Run {
   static untilSample: i32 = 0;
   /** A region stopped before an instruction that the interpreter has to execute. */
   static mustStep: bool = false;
+  /** A region stopped before an instruction whose page fault is noted. */
+  static faulted: bool = false;
   /** Base and limit of the 32-bit code segment that ran last. */
   static codeBase: u32 = 0;
   static codeLimit: u32 = 0;

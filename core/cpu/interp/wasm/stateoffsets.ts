@@ -139,6 +139,8 @@ export const S_SCRATCH_SYSTEM = 0x1c00;
 export const S_STATS = 0x2000;
 /** Accesses that missed the TLB, by ACCESS_* (read, write, fetch). */
 export const STAT_TLB_MISS = 0x2000;
+/** Page faults of compiled regions, which the host does not see. */
+export const STAT_REGION_FAULTS = 0x2018;
 
 /**
  * Host debugger (hostdebug.ts): 0x3000..0x5fff. HD_ACTIVE is nonzero while there are breakpoints, watchpoints, a step or an unreported hit:
