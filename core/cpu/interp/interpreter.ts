@@ -75,6 +75,10 @@ interface InterpreterModule {
   jitFlags: Helpers['read'];
   jitCondition: Helpers['read'];
   jitSettle: Helpers['read'];
+  jitX87Arith: Helpers['read'];
+  jitX87Widen: Helpers['read'];
+  jitX87Narrow: Helpers['read'];
+  jitX87Integer: Helpers['read'];
 }
 
 /** Thrown by the import raise() to unwind the module; one object, because making an Error costs microseconds. */
@@ -187,6 +191,10 @@ export class Interpreter implements Accelerator {
         flags: module.jitFlags,
         condition: module.jitCondition,
         settle: module.jitSettle,
+        x87Arith: module.jitX87Arith,
+        x87Widen: module.jitX87Widen,
+        x87Narrow: module.jitX87Narrow,
+        x87Integer: module.jitX87Integer,
       };
       this.recompiler = new Recompiler(memory, helpers, table, options.compiler, { ...DEFAULT_TUNING, ...options.tuning });
     }

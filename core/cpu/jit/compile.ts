@@ -6,7 +6,7 @@ import { type CodePage, CodePages } from './codepages.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
 import { Emitter, REGION_TYPE } from './emitter.ts';
 import type { FlagState } from './flagemitter.ts';
-import { HELPERS } from './helpers.ts';
+import { HELPERS, X87_HELPERS } from './helpers.ts';
 import { integerTranslation } from './integer.ts';
 import { legacyFeature } from './rows.ts';
 import { type Block, findRegion, type Region, type RegionPart } from './region.ts';
@@ -16,6 +16,9 @@ import { analyse, type FlowGraph } from './structure.ts';
 import { tlbTables } from './tlbtables.ts';
 import { vexTranslation } from './vex.ts';
 import { FUNCREF, I32, I64, OP, WasmCode } from './wasmcode.ts';
+import { x87Translation } from './x87.ts';
+import { x87Flow } from './x87flow.ts';
+import { X87_FUNCTION_COUNT, X87_FUNCTION_TYPE, x87Bodies } from './x87functions.ts';
 
 export interface CompiledRegion {
   wasm: Uint8Array<ArrayBuffer>;
@@ -29,6 +32,9 @@ export interface CompiledRegion {
 /** Instructions that an exact slice has in reserve: below EXACT_SLACK of interp/wasm/runstate.ts. */
 const EXACT_MAX = 48;
 
+/** Index of X87_FUNCTION_TYPE, after the other types of a region module. */
+const X87_TYPE = REGION_TYPE + 1;
+
 const RCX = 1;
 const RSP = 4;
 
@@ -36,7 +42,7 @@ const RSP = 4;
 function translationOf(insn: Insn, has: number): Translation | undefined {
   if (insn.vex) return vexTranslation(insn, has);
   const feature = legacyFeature(insn);
-  const general = integerTranslation(insn);
+  const general = integerTranslation(insn) ?? x87Translation(insn);
   if (!feature) return general ?? sseTranslation(insn);
   if (has & feature) {
     const own = bitTranslation(insn) ?? sseTranslation(insn);
@@ -148,8 +154,10 @@ class RegionCompiler {
     this.region = region;
     this.user = user;
     this.has = has;
+    const flow = x87Flow(region);
     this.graph = analyse(region);
     this.e = new Emitter(region.mode, user);
+    this.e.useX87(flow);
     this.known = Int32Array.from(region.blocks, (block) => block.pages);
   }
 
@@ -235,6 +243,7 @@ class RegionCompiler {
     const { e, region } = this;
     const block = region.blocks[x]!;
     const count = block.insns.length;
+    e.enterBlock(x);
     for (let k = 0; k < count; k++) {
       const insn = block.insns[k]!;
       this.marks.push([e.c.length, insn.at]);
@@ -294,11 +303,13 @@ class RegionCompiler {
         e.spend(count);
         c.get(condition);
         const flags: FlagState = e.flags;
+        const { stack } = e;
         e.openIf();
         e.freeTemps();
         this.go(x, block.targetBlock, block.target);
         e.close();
         e.flags = flags;
+        e.stack = stack;
         this.go(x, block.fallBlock, block.fall);
         return;
       }
@@ -423,26 +434,46 @@ class RegionCompiler {
       [[I32], [I32]],
       [[], []],
       [[I32, I64], [I32]],
+      X87_FUNCTION_TYPE,
+      [[I32, I32, I64, I32, I64], [I64]],
+      [[I64, I32], [I64]],
+      [[I32, I64, I32], [I64]],
     ];
     types.u32(signatures.length);
     for (const [parameters, results] of signatures) {
       types.byte(0x60).u32(parameters.length).raw(parameters).u32(results.length).raw(results);
     }
     out.section(1, types);
-    const imports = new WasmCode().u32(HELPERS.length + 3);
-    const typeOfHelper = { read: 0, readW: 0, write: 1, writeV: 2, exec: 3, flags: 4, condition: 5, settle: 6 };
-    for (const helper of HELPERS) imports.name('h').name(helper).byte(0).u32(typeOfHelper[helper]);
+    const helpers = e.flow ? [...HELPERS, ...X87_HELPERS] : HELPERS;
+    const imports = new WasmCode().u32(helpers.length + 3);
+    const typeOfHelper = {
+      read: 0,
+      readW: 0,
+      write: 1,
+      writeV: 2,
+      exec: 3,
+      flags: 4,
+      condition: 5,
+      settle: 6,
+      x87Arith: X87_TYPE + 1,
+      x87Widen: X87_TYPE + 2,
+      x87Narrow: X87_TYPE + 3,
+      x87Integer: X87_TYPE + 3,
+    };
+    for (const helper of helpers) imports.name('h').name(helper).byte(0).u32(typeOfHelper[helper]);
     imports.name('e').name('m').byte(2).byte(3).u32(1).u32(65536);
     imports.name('e').name('p').byte(3).byte(I32).byte(0);
     // The table of regions.
     imports.name('e').name('t').byte(1).byte(FUNCREF).byte(0).u32(1);
     out.section(2, imports);
-    out.section(3, new WasmCode().u32(1).u32(REGION_TYPE));
-    out.section(7, new WasmCode().u32(1).name('r').byte(0).u32(HELPERS.length));
+    const functions = new WasmCode().u32(1 + (e.flow ? X87_FUNCTION_COUNT : 0)).u32(REGION_TYPE);
+    if (e.flow) for (let i = 0; i < X87_FUNCTION_COUNT; i++) functions.u32(X87_TYPE);
+    out.section(3, functions);
+    out.section(7, new WasmCode().u32(1).name('r').byte(0).u32(helpers.length));
     const locals = e.locals();
     if (e.c.hints.length) {
       // Before the code section; offsets count from the function's local declarations.
-      const hints = new WasmCode().name('metadata.code.branch_hint').u32(1).u32(HELPERS.length).u32(e.c.hints.length);
+      const hints = new WasmCode().name('metadata.code.branch_hint').u32(1).u32(helpers.length).u32(e.c.hints.length);
       for (const [offset, likely] of e.c.hints)
         hints
           .u32(locals.length + offset)
@@ -454,7 +485,9 @@ class RegionCompiler {
       .u32(locals.length + e.c.length)
       .raw(locals.view())
       .raw(e.c.view());
-    out.section(10, new WasmCode().u32(1).raw(body.view()));
+    const code = new WasmCode().u32(1 + (e.flow ? X87_FUNCTION_COUNT : 0)).raw(body.view());
+    if (e.flow) x87Bodies(code);
+    out.section(10, code);
     return out.view().slice();
   }
 }

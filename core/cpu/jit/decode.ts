@@ -37,6 +37,8 @@ export interface Insn {
   /** Register of VEX.vvvv; without VEX the one of modrm.reg, which is the first source then. */
   vvvv: number;
   hasModrm: boolean;
+  /** The byte itself. */
+  modrm: number;
   mod: number;
   /** modrm.reg with REX.R. */
   reg: number;
@@ -52,6 +54,8 @@ export interface Insn {
   ripRelative: boolean;
   /** 4 = FS, 5 = GS, -1 = flat. */
   segment: number;
+  /** Number of the segment register by prefix, -1 = the default one. */
+  override: number;
   /** Sign-extended to 32 bits. */
   imm: number;
   /** MOV r64, imm64. */
@@ -81,8 +85,8 @@ IMMEDIATE[0xc2] = 2;
 /** Opcodes that are not decoded here: far transfers, I/O, system instructions, prefixes handled elsewhere, 16-bit relics. */
 const REFUSED = new Set([
   0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x62, 0x63, 0x6c, 0x6d, 0x6e, 0x6f, 0x82, 0x8c, 0x8e, 0x9a,
-  0x9b, 0x9c, 0x9d, 0xa0, 0xa1, 0xa2, 0xa3, 0xc4, 0xc5, 0xc8, 0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd4, 0xd5, 0xd6, 0xe4, 0xe5, 0xe6, 0xe7,
-  0xea, 0xec, 0xed, 0xee, 0xef, 0xf1, 0xf4, 0xfa, 0xfb,
+  0x9c, 0x9d, 0xa0, 0xa1, 0xa2, 0xa3, 0xc4, 0xc5, 0xc8, 0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd4, 0xd5, 0xd6, 0xe4, 0xe5, 0xe6, 0xe7, 0xea,
+  0xec, 0xed, 0xee, 0xef, 0xf1, 0xf4, 0xfa, 0xfb,
 ]);
 
 /** 0F-map opcodes that are decoded: with modrm unless listed in NO_MODRM; immediates in IMMEDIATE_0F. */
@@ -154,6 +158,7 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
   let lock = false;
   let rex = 0;
   let segment = -1;
+  let override = -1;
   let op = 0;
   for (; ; p++) {
     if (p >= end) return undefined;
@@ -161,11 +166,13 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
     if (op === 0x66) opsize = true;
     else if (op === 0xf2 || op === 0xf3) rep = op;
     else if (op === 0xf0) lock = true;
-    else if (op === 0x64) segment = 4;
-    else if (op === 0x65) segment = 5;
+    else if (op === 0x64 || op === 0x65) segment = override = op - 0x60;
     else if (op === 0x2e || op === 0x36 || op === 0x3e || op === 0x26) {
       // Flat segments; in 64-bit mode they are ignored, and so do not undo FS or GS.
-      if (mode === 32) segment = -1;
+      if (mode === 32) {
+        segment = -1;
+        override = (op >>> 3) & 3;
+      }
     } else if (op === 0x67) return undefined;
     else if (mode === 64 && (op & 0xf0) === 0x40) {
       // REX counts only directly before the opcode.
@@ -241,6 +248,7 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
     w: vex?.w ?? false,
     vvvv: vex?.vvvv ?? 0,
     hasModrm: modrmPresent,
+    modrm: 0,
     mod: 3,
     reg: 0,
     rm: op & 7,
@@ -251,12 +259,14 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
     disp: 0,
     ripRelative: false,
     segment,
+    override,
     imm: 0,
     imm64: 0n,
   };
   if (modrmPresent) {
     if (p >= end) return undefined;
     const modrm = bytes[p++]!;
+    insn.modrm = modrm;
     insn.mod = modrm >> 6;
     insn.reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
     if (!vex) insn.vvvv = insn.reg;

@@ -21,9 +21,10 @@ import { crosses } from './codepages.ts';
 import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
 import { FA, FB, FC, FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64, RIP } from './locals.ts';
-import { MemoryEmitter } from './memoryemitter.ts';
 import { EXECUTE_TABLE } from './tlbtables.ts';
 import { I32, OP, VOID } from './wasmcode.ts';
+import { X87Emitter } from './x87emitter.ts';
+import type { StackState } from './x87flow.ts';
 
 const S = CPU_STATE_BASE;
 /** MB_EXIT_REQUEST of core/memory/mailbox.ts: another thread wants run() to return. */
@@ -43,7 +44,7 @@ const XCR0_AVX = 6;
 const FLOAT_FIELDS = 0xffe0;
 const FLOAT_VALUE = 0x1fa0;
 
-export class Emitter extends MemoryEmitter {
+export class Emitter extends X87Emitter {
   /**
    * Vector instructions are translated, legacy or VEX-encoded: the entry checks that they don't fault. `features` are bits FEAT_* that the
    * region's instructions need beyond SSE2, `absent` those that the processor must not have.
@@ -70,11 +71,12 @@ export class Emitter extends MemoryEmitter {
     return true;
   }
 
-  /** Executes the current instruction in the interpreter, with everything in memory. */
-  interpret(): void {
+  /** Executes the current instruction in the interpreter, with everything in memory. `stack`: what becomes of the x87 stack. */
+  interpret(stack: StackState = this.stack): void {
     const { c } = this;
     if (this.leftBefore()) return;
     this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
+    this.flushX87();
     this.flagsToMemory();
     c.i32(1).set(INMEMORY);
     this.callExec();
@@ -87,22 +89,9 @@ export class Emitter extends MemoryEmitter {
     // A repeated instruction counts every element.
     this.takeLeft();
     this.loadRegisters(this.usedGpr, this.usedXmm, this.usedUpper);
+    this.stack = stack;
+    this.loadX87();
     this.flags = IN_MEMORY;
-  }
-
-  /** The same for one that neither changes general registers nor touches flags, and reads only the registers of its memory operand. */
-  interpretLight(): void {
-    if (this.leftBefore()) return;
-    let needed = 0;
-    if (this.insn.base >= 0) needed |= 1 << this.insn.base;
-    if (this.insn.index >= 0) needed |= 1 << this.insn.index;
-    this.storeRegisters(this.changedGpr & needed, 0, 0);
-    this.setRip(this.insn.at);
-    this.callExec();
-    if (this.insn.memory) this.takeLeft();
-    this.openRare();
-    this.exitAfter(() => {});
-    this.close();
   }
 
   /**
@@ -122,7 +111,10 @@ export class Emitter extends MemoryEmitter {
     const uppers = insn.vex ? xmms | (also.xmms ?? 0) : 0;
     this.storeRegisters(this.changedGpr & reads, this.changedXmm & (xmms | (also.xmms ?? 0)), this.changedUpper & uppers);
     this.setRip(insn.at);
+    // MMX instructions change the x87 state.
+    this.flushX87();
     this.callExec();
+    this.loadX87();
     this.loadRegisters(also.writes ?? 0, xmms & this.usedXmm, uppers & this.usedUpper);
     this.usedGpr |= also.writes ?? 0;
     this.changedGpr |= also.writes ?? 0;
@@ -212,6 +204,7 @@ export class Emitter extends MemoryEmitter {
     c.set(PAGE);
     c.i32(FLAG_PENDING).set(KIND);
     this.loadRegisters(this.usedGpr, this.usedXmm, this.usedUpper);
+    this.loadX87();
     c.op(OP.try, VOID);
     this.labels.push({ kind: 'other', block: -1 });
     this.open('exit');
@@ -295,6 +288,7 @@ export class Emitter extends MemoryEmitter {
   private spill(): void {
     const { c } = this;
     this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
+    this.storeX87();
     const store = this.mode === 64 ? OP.i64Store : OP.i32Store;
     c.get(KIND).i32(FLAG_PENDING).op(OP.i32Ne).if();
     c.i32(0)

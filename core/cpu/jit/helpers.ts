@@ -21,6 +21,10 @@ export interface RegionHelpers {
   flags: WasmFunction;
   condition: WasmFunction;
   settle: WasmFunction;
+  x87Arith: WasmFunction;
+  x87Widen: WasmFunction;
+  x87Narrow: WasmFunction;
+  x87Integer: WasmFunction;
 }
 
 export type Helpers = InstallHelpers & RegionHelpers;
@@ -28,3 +32,12 @@ export type Helpers = InstallHelpers & RegionHelpers;
 /** Indices of the imported functions of a region module, in the order of its import section. */
 export const HELPER = { read: 0, readW: 1, write: 2, writeV: 3, exec: 4, flags: 5, condition: 6, settle: 7 } as const;
 export const HELPERS = Object.keys(HELPER) as (keyof typeof HELPER)[];
+
+/** Those that only regions with x87 instructions import, after the others. */
+export const X87_HELPER = {
+  x87Arith: HELPERS.length,
+  x87Widen: HELPERS.length + 1,
+  x87Narrow: HELPERS.length + 2,
+  x87Integer: HELPERS.length + 3,
+} as const;
+export const X87_HELPERS = Object.keys(X87_HELPER) as (keyof typeof X87_HELPER)[];

@@ -1015,22 +1015,6 @@ const changeCarry: Translation = (e, insn) => {
 
 const nothing: Translation = () => {};
 const interpret: Translation = (e) => e.interpret();
-const interpretLight: Translation = (e) => e.interpretLight();
-
-/** FCMOV, FCOMI, FNSTSW AX and the like touch flags or general registers. */
-function usesFlags(insn: Insn): boolean {
-  if (insn.memory) return false;
-  const reg = insn.reg & 7;
-  switch (insn.op) {
-    case 0xda:
-      return reg < 4;
-    case 0xdb:
-      return reg < 4 || reg === 5 || reg === 6;
-    case 0xdf:
-      return reg >= 4;
-  }
-  return false;
-}
 
 /** The translation of a decoded instruction that does not end a block; undefined when it has none. */
 export function integerTranslation(insn: Insn): Translation | undefined {
@@ -1045,7 +1029,6 @@ export function integerTranslation(insn: Insn): Translation | undefined {
   if (op < 0x60) return popRegister;
   if (op >= 0xb0 && op <= 0xbf) return movRegisterImmediate;
   if (op >= 0x91 && op <= 0x97) return xchgAccumulator;
-  if (op >= 0xd8 && op <= 0xdf) return usesFlags(insn) ? interpret : interpretLight;
   if (op >= 0x140 && op <= 0x14f) return moveCondition;
   if (op >= 0x190 && op <= 0x19f) return setCondition;
   if (op >= 0x1c8 && op <= 0x1cf) return byteSwap;

@@ -371,6 +371,22 @@ export class MemoryEmitter extends ExitEmitter {
     this.close();
   }
 
+  /** Stores 8 and then 2 bytes, or leaves the instruction to the interpreter, which may have to undo what it cannot finish. */
+  store80(ea: number, low: number, high: number): void {
+    const { c } = this;
+    const table = this.tables + WRITE_TABLE;
+    const entry = this.probe(ea, 10, table);
+    const host = this.temp(I32);
+    this.openIf(VOID, true);
+    this.host(ea, entry, table);
+    c.tee(host).get(low).memory(OP.i64Store, 0);
+    c.get(host).get(high).memory(OP.i32Store16, 8);
+    this.markDirty(host);
+    c.else();
+    this.exitStep();
+    this.close();
+  }
+
   /**
    * Read-modify-write. `compute` finds the old value in the temporary it is given and gives back the temporary with the new one; nothing in it
    * may fault. `after` as for store().

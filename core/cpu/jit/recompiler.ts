@@ -6,7 +6,7 @@ import { CPU_STATE_BASE, JIT_POOL_BASE, JIT_POOL_SIZE } from '../../memory/layou
 import { SJ_PIECE, SJ_READY, SJ_THRESHOLD } from '../interp/wasm/jitoffsets.ts';
 import { S_FEATURES } from '../interp/wasm/stateoffsets.ts';
 import type { CodePage } from './codepages.ts';
-import { type Helpers, HELPERS, type WasmFunction } from './helpers.ts';
+import { type Helpers, HELPERS, type WasmFunction, X87_HELPERS } from './helpers.ts';
 import type { CompileResult, CompileService } from './service.ts';
 
 /** Run.mode values that are compiled (runstate.ts). */
@@ -114,7 +114,7 @@ export class Recompiler {
     this.bytes = new Uint8Array(memory.buffer);
     this.words = new Int32Array(memory.buffer);
     this.helpers = helpers;
-    this.imports = Object.fromEntries(HELPERS.map((name) => [name, helpers[name]]));
+    this.imports = Object.fromEntries([...HELPERS, ...X87_HELPERS].map((name) => [name, helpers[name]]));
     this.table = table;
     this.service = service;
     this.now = tuning.now;

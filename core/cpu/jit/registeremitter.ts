@@ -46,6 +46,11 @@ export class RegisterEmitter {
     return TEMPS + i;
   }
 
+  /** A local for the whole of this run. */
+  protected keep(type: number): number {
+    return TEMPS + this.temps.push({ type, busy: true, held: true }) - 1;
+  }
+
   /** After each instruction. */
   freeTemps(): void {
     for (const temp of this.temps) temp.busy = temp.held;
@@ -189,7 +194,7 @@ export class RegisterEmitter {
   private upper(n: number): number {
     let local = this.uppers[n];
     if (local === undefined) {
-      local = TEMPS + this.temps.push({ type: V128, busy: true, held: true }) - 1;
+      local = this.keep(V128);
       this.uppers[n] = local;
     }
     return local;

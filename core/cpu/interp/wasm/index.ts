@@ -26,6 +26,7 @@ import {
 import { SY_DEBUG_ACTIVE } from './sysstate';
 import { tlbFlushAll, tlbInit } from './tlb';
 
+export { jitX87Arith, jitX87Integer, jitX87Narrow, jitX87Widen } from './fpu/x87jit';
 export { cpuReset, refreshState } from './reset';
 export { hostDebugChanged, hostForget, hostStep } from './hostdebug';
 export { codeGeneration, getEflags, setEflags };

@@ -30,6 +30,9 @@ export const SJ_STEPS = 0x1450;
 
 /** u32: instruction pointers are not linear addresses (a 32-bit code segment with a base or a limit), so links are not followed. */
 export const SJ_UNLINKED = 0x143c;
+/** u32: second word of what an x87 operation of a region gives (fpu/x87jit.ts). */
+export const SJ_X87 = 0x1458;
+
 /**
  * Links: for each of (mode, privilege) a direct-mapped table in JIT_LINKS_BASE of LINK_COUNT entries of 8 bytes,
  *   +0 u32 byte of the shared memory, 0 when empty, +4 u32 function of the region that begins there.
