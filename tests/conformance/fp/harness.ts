@@ -3,6 +3,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SJ_INSTRUCTIONS } from '../../../core/cpu/interp/wasm/jitoffsets.ts';
+import { CPU_STATE_BASE } from '../../../core/memory/layout.ts';
 import { TestCpu } from '../../../core/cpu/interp/testing/testcpu.ts';
 import { differences, type Tolerance } from './compare.ts';
 import { NO_TRAP, R_EFLAGS, R_LENGTH, R_TRAP, Random, RECORD_SIZE } from './record.ts';
@@ -50,22 +52,49 @@ export function runOnHost(records: Uint8Array): Uint8Array {
   return result.stdout;
 }
 
-let image: Uint8Array | undefined;
-function guestImage(): Uint8Array {
-  image ??= withFolder((folder) => {
-    const path = join(folder, 'guestloop.bin');
-    execFileSync('nasm', ['-f', 'bin', '-o', path, 'guestloop.asm'], { cwd: here });
-    return readFileSync(path);
-  });
+const images = new Map<boolean, Uint8Array>();
+/** `fixed`: all records have the same instruction, written to SLOT beforehand. */
+function guestImage(fixed: boolean): Uint8Array {
+  let image = images.get(fixed);
+  if (!image) {
+    image = withFolder((folder) => {
+      const path = join(folder, 'guestloop.bin');
+      execFileSync('nasm', ['-f', 'bin', ...(fixed ? ['-dFIXED'] : []), '-o', path, 'guestloop.asm'], { cwd: here });
+      return readFileSync(path);
+    });
+    images.set(fixed, image);
+  }
   return image;
 }
+/** Where the instruction is executed. */
+const SLOT = 0x11000 + 120;
+const SLOT_BYTES = 15;
 
 /** One interpreter for all tests: the state every record starts from is loaded in full. */
-let machine: TestCpu | undefined;
-
+let interpreter: TestCpu | undefined;
 export function runOnInterpreter(records: Uint8Array): Uint8Array {
-  machine ??= new TestCpu();
-  const t = machine;
+  interpreter ??= new TestCpu();
+  return run(interpreter, records, false);
+}
+
+/** One machine with a recompiler, whatever HYPERVUE_ACCEL says. The records have one instruction, so that its place becomes a region. */
+let recompiler: TestCpu | undefined;
+export function runInRegions(records: Uint8Array): Uint8Array {
+  if (!recompiler) {
+    const before = process.env.HYPERVUE_ACCEL;
+    process.env.HYPERVUE_ACCEL = 'jit';
+    recompiler = new TestCpu();
+    if (before === undefined) delete process.env.HYPERVUE_ACCEL;
+    else process.env.HYPERVUE_ACCEL = before;
+  }
+  return run(recompiler, records, true);
+}
+/** Guest instructions executed in regions so far. */
+export function instructionsInRegions(): number {
+  return recompiler ? Number(new DataView(recompiler.memory.buffer).getBigUint64(CPU_STATE_BASE + SJ_INSTRUCTIONS, true)) : 0;
+}
+
+function run(t: TestCpu, records: Uint8Array, fixed: boolean): Uint8Array {
   const out = records.slice();
   for (let from = 0; from < records.length; from += BATCH * RECORD_SIZE) {
     const part = out.subarray(from, Math.min(from + BATCH * RECORD_SIZE, out.length));
@@ -74,7 +103,8 @@ export function runOnInterpreter(records: Uint8Array): Uint8Array {
       part.fill(0x90, at + part[at + R_LENGTH]!, at + R_LENGTH);
       view.setUint32(at + R_TRAP, NO_TRAP, true);
     }
-    t.guest.write(0x10000, guestImage());
+    t.guest.write(0x10000, guestImage(fixed));
+    if (fixed) t.guest.write(SLOT, part.slice(0, SLOT_BYTES));
     t.guest.write(RECORDS, part);
     t.flat(0x10000, [0, 0, RECORDS + part.length, 0, 0x2fff0, RECORDS]);
     t.patch((s) => {
@@ -98,12 +128,13 @@ export function disagreements<I extends Tolerance & { name: string; bytes: reado
   instruction: I,
   make: (random: Random, instruction: I, index: number) => DataView,
   count: number,
+  run: (records: Uint8Array) => Uint8Array = runOnInterpreter,
 ): string[] {
   const random = new Random(instruction.bytes.reduce((h, b) => Math.imul(h, 31) + b + 1, 17));
   const records = new Uint8Array(count * RECORD_SIZE);
   for (let i = 0; i < count; i++) records.set(new Uint8Array(make(random, instruction, i).buffer), i * RECORD_SIZE);
   const want = runOnHost(records);
-  const got = runOnInterpreter(records);
+  const got = run(records);
   const found: string[] = [];
   for (let i = 0; i < count && found.length < 3; i++) {
     const at = i * RECORD_SIZE;
