@@ -34,7 +34,7 @@ class Random {
   }
 }
 
-const DOUBLES = [0, -0, 1, -1.5, 0.1, 3.14159265358979, -2e10, 1e-300, 5e-324, 1e300, -7, 12345.678, 0.5, 1e-5, Infinity, NaN];
+const DOUBLES = [0, -0, 1, -1.5, 0.1, Math.PI, -2e10, 1e-300, 5e-324, 1e300, -7, 12345.678, 0.5, 1e-5, Infinity, NaN];
 
 interface Run {
   control: number;
