@@ -21,7 +21,7 @@ export interface Insn {
   op: number;
   /** Operand size by prefixes and mode: 2, 4 or 8 (the byte forms are told by the opcode). */
   osize: Width;
-  /** Address size: 4 or 8 (2 is not translated). */
+  /** Address size: 4 or 8; what another one would apply to is not decoded. */
   asize: Width;
   /** 0x66, 0xf2, 0xf3 or 0: the mandatory-prefix view, F2/F3 before 66. */
   prefix: number;
@@ -146,6 +146,37 @@ function decodeVex(bytes: Uint8Array, p: number, three: boolean, mode: CodeMode)
   };
 }
 
+/** Address-size prefixes mean something without a modrm operand: string instructions, XLAT, LOOP and JCXZ, MASKMOVx. */
+const IMPLIED_ADDRESS = new Set([
+  0xa4,
+  0xa5,
+  0xa6,
+  0xa7,
+  0xaa,
+  0xab,
+  0xac,
+  0xad,
+  0xae,
+  0xaf,
+  0xd7,
+  0xe0,
+  0xe1,
+  0xe2,
+  0xe3,
+  0x1f7,
+  VEX_OP + 0x1f7,
+]);
+
+const isNearBranch = ({ op, reg }: Insn): boolean =>
+  op === 0xe8 ||
+  op === 0xe9 ||
+  op === 0xeb ||
+  op === 0xc2 ||
+  op === 0xc3 ||
+  (op >= 0x70 && op <= 0x7f) ||
+  (op >= 0x180 && op <= 0x18f) ||
+  (op === 0xff && ((reg & 7) === 2 || (reg & 7) === 4));
+
 /**
  * Decodes the instruction at `at` of `bytes` (one or more whole pages of code); undefined when it is none that may be in a region, or
  * reaches beyond the bytes.
@@ -154,6 +185,7 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
   let p = at;
   const end = Math.min(bytes.length, at + 15);
   let opsize = false;
+  let addressSize = false;
   let rep = 0;
   let lock = false;
   let rex = 0;
@@ -173,7 +205,7 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
         segment = -1;
         override = (op >>> 3) & 3;
       }
-    } else if (op === 0x67) return undefined;
+    } else if (op === 0x67) addressSize = true;
     else if (mode === 64 && (op & 0xf0) === 0x40) {
       // REX counts only directly before the opcode.
       rex = op;
@@ -300,9 +332,10 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
   } else {
     insn.rm = (op & 7) | ((rex & 1) << 3);
   }
-  if (mode === 64 && (op === 0xe8 || op === 0xe9 || (op >= 0x180 && op <= 0x18f))) {
-    // Near branches are 64 bits wide; the displacement stays four bytes.
-    if (opsize) return undefined;
+  if (addressSize && (insn.memory || IMPLIED_ADDRESS.has(op))) return undefined;
+  if (mode === 64 && isNearBranch(insn)) {
+    // Near branches are 64 bits wide whatever the prefixes, with which compilers and linkers pad them; the displacement stays four bytes.
+    insn.opsize = false;
     osize = 8;
   }
   insn.osize = osize;

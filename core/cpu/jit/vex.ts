@@ -52,6 +52,14 @@ const interpret: Translation = (e) => {
   e.interpret();
   e.floatRefresh();
 };
+/**
+ * The same of what touches nothing but vector registers and MXCSR: VRCPx, VRSQRTx, VPHMINPOSUW, AES, F16C, masked stores, VDPPx, VMPSADBW,
+ * VPCLMULQDQ. Gathers are none of them: stopped by a fault they have changed registers.
+ */
+const VECTOR_ONLY = new Set([
+  0x152, 0x153, 0x213, 0x22e, 0x22f, 0x241, 0x28e, 0x2db, 0x2dc, 0x2dd, 0x2de, 0x2df, 0x31d, 0x340, 0x341, 0x342, 0x344, 0x3df,
+]);
+const interpretVector: Translation = (e) => e.interpretVector();
 
 /** The translation of a VEX-encoded instruction on a processor with `has` in SY_FEATURES; undefined when it faults. */
 export function vexTranslation(insn: Insn, has: number): Translation | undefined {
@@ -75,7 +83,7 @@ export function vexTranslation(insn: Insn, has: number): Translation | undefined
     floatTranslation(plain) ??
     convertTranslation(plain) ??
     fusedVexTranslation(plain);
-  if (!own) return interpret;
+  if (!own) return VECTOR_ONLY.has(op) ? interpretVector : interpret;
   return (e) => {
     e.usesAvx = true;
     e.features |= features;
