@@ -147,13 +147,13 @@ function add(c: WasmCode): void {
   ordinary(c);
   c.hintedIf(true);
   c.get(BE).get(OPERATION).i32(13).op(OP.i32Shl, OP.i32Xor).set(BE);
-  // The larger one first.
-  c.get(AE).i32(0x7fff).op(OP.i32And).tee(E).get(BE).i32(0x7fff).op(OP.i32And, OP.i32Sub).tee(SHIFT);
-  c.i32(0).op(OP.i32LtS);
-  c.get(SHIFT).op(OP.i32Eqz).get(A).get(B).op(OP.i64LtU, OP.i32And, OP.i32Or).set(CARRY);
+  // The larger exponent first, and how far apart they are.
+  c.get(AE).i32(0x7fff).op(OP.i32And).tee(E).get(BE).i32(0x7fff).op(OP.i32And).tee(SHIFT).op(OP.i32LtU).set(CARRY);
+  c.get(SHIFT).get(E).op(OP.i32Sub).get(E).get(SHIFT).op(OP.i32Sub).get(CARRY).op(OP.select);
+  c.get(SHIFT).get(E).get(CARRY).op(OP.select).set(E);
+  c.tee(SHIFT);
   swap(AE, BE);
   swap(A, B);
-  c.get(AE).i32(0x7fff).op(OP.i32And).tee(E).get(BE).i32(0x7fff).op(OP.i32And, OP.i32Sub).tee(SHIFT);
   // B becomes B:LO, shifted right. Below 2^-64 only whether there is something counts.
   c.i32(64).op(OP.i32GeU);
   c.hintedIf(false);
@@ -168,6 +168,11 @@ function add(c: WasmCode): void {
   c.if();
   c.get(A).get(B).op(OP.i64Sub).get(LO).i64(0).op(OP.i64Ne, OP.i64ExtendI32U, OP.i64Sub).set(HI);
   c.i64(0).get(LO).op(OP.i64Sub).set(LO);
+  c.get(SHIFT).op(OP.i32Eqz).get(A).get(B).op(OP.i64LtU, OP.i32And);
+  c.hintedIf(false);
+  c.i64(0).get(HI).op(OP.i64Sub).set(HI);
+  c.get(AE).i32(SIGN).op(OP.i32Xor).set(AE);
+  c.end();
   c.get(HI).op(OP.i64Eqz);
   c.hintedIf(false);
   c.get(LO).tee(HI).op(OP.i64Eqz).if();
