@@ -39,13 +39,13 @@ const SW_C1 = 0x200;
 const SW_ES = 0x80;
 const SW_REST = 0x80ff;
 const EXCEPTIONS = 0x3f;
-/** Rounding to nearest with PE masked; extended precision: fields of the control word and their values. */
+/** Rounding to nearest with PE masked: fields of the control word and their values. */
 const CW_ROUNDING = 0xc20;
 const CW_NEAREST = 0x20;
-const CW_PRECISION = 0x300;
-/** Bits of the local `control`: the first or the second is not so. */
+/** How many significand bits are rounded away in the four precisions, in bytes by PC: 24 bits, reserved (as 64), 53 bits, 64 bits. */
+const PC_BITS = 0x000b_0028;
+/** In the local `control`, whose low byte has these bits, when that is not so. */
 export const NOT_NEAREST = 0x10000;
-export const NOT_EXTENDED = 0x20000;
 
 /** Two bits for every bit of a mask of eight. */
 function spread(bits: number): number {
@@ -63,7 +63,7 @@ interface Locals {
   tags: number;
   /** x87 instructions don't fault, and the stack is as the code needs it. */
   ready: number;
-  /** NOT_NEAREST, NOT_EXTENDED. */
+  /** NOT_NEAREST, and bits to round away (PC_BITS). */
   control: number;
   /** The last SJ_X87 word, for C1; and all of them, for the exception flags. */
   last: number;
@@ -210,7 +210,7 @@ export class X87Emitter extends MemoryEmitter {
       .op(OP.i32Ne)
       .i32(16)
       .op(OP.i32Shl);
-    c.get(word).i32(CW_PRECISION).op(OP.i32And).i32(CW_PRECISION).op(OP.i32Ne).i32(17).op(OP.i32Shl, OP.i32Or).set(own.control);
+    c.i32(PC_BITS).get(word).i32(5).op(OP.i32ShrU).i32(0x18).op(OP.i32And, OP.i32ShrU).i32(0xff).op(OP.i32And, OP.i32Or).set(own.control);
   }
 
   /** The status word, but for ES and B, on the stack; `top` pushes TOP. */

@@ -1,6 +1,6 @@
 /**
  * Functions that a region module with x87 instructions has beside the region: sums, products and comparisons of ordinary 80-bit numbers, rounded
- * to nearest with 64 bits (SDM volume 1, 4.8). They give what interp/wasm/fpu would give, and call that for everything else: zeros, denormals,
+ * to nearest (SDM volume 1, 4.8). They give what interp/wasm/fpu would give, and call that for everything else: zeros, denormals,
  * infinities, NaNs, exponents far from 0, other settings of the control word.
  *
  *   (sign and exponent, significand) x 2, control, operation -> significand, SJ_X87 word (interp/wasm/fpu/x87jit.ts)
@@ -9,6 +9,7 @@ import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_X87 } from '../interp/wasm/jitoffsets.ts';
 import { X87_HELPER } from './helpers.ts';
 import { I32, I64, OP, WasmCode } from './wasmcode.ts';
+import { NOT_NEAREST } from './x87emitter.ts';
 
 /** Operations of jitX87Arith. */
 export const X87_ADD = 0;
@@ -56,7 +57,7 @@ const LOCALS: [count: number, type: number][] = [
 function ordinary(c: WasmCode): void {
   c.get(AE).i32(EXPONENT).op(OP.i32And).i32(LOWEST).op(OP.i32Sub);
   c.get(BE).i32(EXPONENT).op(OP.i32And).i32(LOWEST).op(OP.i32Sub, OP.i32Or);
-  c.get(CONTROL).op(OP.i32Or).i32(RANGE).op(OP.i32LtU);
+  c.get(CONTROL).i32(NOT_NEAREST).op(OP.i32And, OP.i32Or).i32(RANGE).op(OP.i32LtU);
   c.get(A).get(B).op(OP.i64And).i64(0).op(OP.i64LtS, OP.i32And);
 }
 
@@ -70,9 +71,19 @@ function otherwise(c: WasmCode): void {
 
 /** HI:LO, normalised, with exponent E and the sign on the stack (in place), becomes the result. */
 function round(c: WasmCode): void {
+  // Less precision: the bits to round away go to LO, and what was there makes it no tie.
+  c.get(CONTROL).if();
+  c.get(CONTROL).op(OP.i64ExtendI32U).set(T);
+  c.get(HI).i64(0).get(T).op(OP.i64Sub, OP.i64Shl).get(LO).i64(0).op(OP.i64Ne, OP.i64ExtendI32U, OP.i64Or).set(LO);
+  c.get(HI).get(T).op(OP.i64ShrU).set(HI);
+  c.end();
   // To even: the addition carries when LO is more than half, or half and HI odd.
   c.get(LO).i64(0x7fff_ffff_ffff_ffffn).get(HI).i64(1).op(OP.i64And, OP.i64Add, OP.i64Add).get(LO).op(OP.i64LtU).set(CARRY);
-  c.get(HI).get(CARRY).op(OP.i64ExtendI32U, OP.i64Add).tee(HI).op(OP.i64Eqz);
+  c.get(HI).get(CARRY).op(OP.i64ExtendI32U, OP.i64Add).set(HI);
+  c.get(CONTROL).if();
+  c.get(HI).get(T).op(OP.i64Shl).set(HI);
+  c.end();
+  c.get(HI).op(OP.i64Eqz);
   c.hintedIf(false);
   c.i64(-0x8000_0000_0000_0000n).set(HI);
   c.get(E).i32(1).op(OP.i32Add).set(E);
