@@ -59,19 +59,26 @@ export function addDebugVerbs(program: Command, run: RunSession): void {
     .option('--seconds <count>', 'watch for this long; without it, everything since the machine started', positive)
     .option('--top <count>', 'places and ports listed', positive, 20)
     .option('--lines <count>', 'instructions shown of each place', positive, 4)
+    .option('--code <count>', 'show the WebAssembly made of so many of the hottest compiled places, beside its guest code', positive, 0)
     .option('--symbols <file>', 'System.map or ELF file that names addresses')
-    .action((machine: string, options: { seconds?: number; top: number; lines: number; symbols?: string }) =>
+    .action((machine: string, options: { seconds?: number; top: number; lines: number; code: number; symbols?: string }) =>
       run(false, async (session) => {
         const { id } = await session.machine(machine);
-        const read = (top: number): Promise<GuestProfile> =>
-          session.client.call('vm.profile', { id, top, lines: Math.min(32, Math.floor(options.lines)) }) as Promise<GuestProfile>;
+        const read = (top: number, count?: boolean): Promise<GuestProfile> =>
+          session.client.call('vm.profile', {
+            id,
+            top,
+            lines: Math.min(32, Math.floor(options.lines)),
+            ...(count === undefined ? {} : { count }),
+            generated: top ? Math.min(16, Math.floor(options.code)) : 0,
+          }) as Promise<GuestProfile>;
         const top = Math.min(256, Math.floor(options.top));
         let profile: GuestProfile;
         if (options.seconds === undefined) profile = await read(top);
         else {
-          const before = await read(0);
+          const before = await read(0, true);
           await new Promise((resolve) => setTimeout(resolve, options.seconds! * 1000));
-          profile = profileBetween(before, await read(top));
+          profile = profileBetween(before, await read(top, false));
         }
         process.stdout.write(await profileReport(profile, { top, symbols: options.symbols, json: session.json }));
       }),

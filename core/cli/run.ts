@@ -59,6 +59,8 @@ export interface RunOptions {
   profileTop: number;
   symbols?: string;
   disassemble?: DisassembleRange;
+  /** Linear address. */
+  dumpCode?: bigint;
 }
 
 export interface DisassembleRange {
@@ -220,7 +222,10 @@ export async function runMachine(options: RunOptions): Promise<number> {
       gdb = await GdbListener.open(address, vm.debug, options.gdbArch ?? gdbArchitecture(vm.config.cpu.model));
       process.stderr.write(`${options.gdbWait ? 'waiting for gdb' : 'gdb can attach'}: ${gdb.command}\n`);
     }
-    if (options.profile !== undefined) await vm.debug.request({ op: 'profile' });
+    if (options.profile !== undefined) {
+      await vm.debug.request({ op: 'countRegions', on: true });
+      await vm.debug.request({ op: 'profile' });
+    }
     vm.serial[0]!.onOutput = (bytes) => {
       process.stdout.write(bytes);
       serial = (serial + Buffer.from(bytes).toString('latin1')).slice(-65_536);
@@ -251,6 +256,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
       );
     if (options.screenshot) writeFileSync(options.screenshot, vm.screenshot().png);
     if (options.disassemble && alive) process.stdout.write(await disassembleGuest(vm.debug, options.disassemble));
+    if (options.dumpCode !== undefined && alive) process.stdout.write(await generatedCode(vm.debug, options.dumpCode));
     if (options.profile !== undefined) {
       const { readProfile } = await import('../debug/readprofile.ts');
       if (alive)
@@ -278,6 +284,11 @@ export async function runMachine(options: RunOptions): Promise<number> {
 async function disassembleGuest(target: DebugTarget, { address, count }: DisassembleRange): Promise<string> {
   const { dumpMemory } = await import('../debug/memorydump.ts');
   return dumpMemory(target, 'linear', address, { count, letter: 'i', size: 1 });
+}
+
+async function generatedCode(target: DebugTarget, address: bigint): Promise<string> {
+  const { readGenerated } = await import('../debug/readgenerated.ts');
+  return `${(await readGenerated(target, address)).join('\n') || `nothing compiled at 0x${address.toString(16)}`}\n`;
 }
 
 /** `0xc0100000` or `0xc0100000,40`. */
@@ -342,6 +353,11 @@ export function addRunCommand(program: Command): void {
     .option('--profile-top <count>', 'places and ports of a profile', number, DEFAULT_LISTING)
     .option('--symbols <file>', 'System.map or ELF file that names the addresses of a profile')
     .option('--disassemble <address,count>', 'at the end, list guest code at a linear address', disassembleRange)
+    .option(
+      '--dump-code <address>',
+      'at the end, list what the recompiler made of the code at a linear address',
+      (text) => disassembleRange(text).address,
+    )
     .option('--quiet', 'no log on standard error')
     .option('--uefi [image]', 'UEFI for x86-64 (OVMF) instead of BIOS: this image, or the one that is installed')
     .option('--firmware <folder>', 'folder with bios-256k.bin and vgabios-stdvga.bin')

@@ -79,9 +79,18 @@ export const methods = {
   },
   /** Ends the debugger's session, if there is one, and lets the guest go on. */
   'vm.closeGdb': { params: vm, result: nothing },
-  /** Where the time of the guest goes; `lines` of disassembly for each of the `top` hottest places. */
+  /**
+   * Where the time of the guest goes; `lines` of disassembly for each of the `top` hottest places, and for the `generated` hottest that are compiled the
+   * WebAssembly made of them. With `count` true every compiled region counts its entries and exits from this profile on, which costs a little speed;
+   * with false no longer, after this one.
+   */
   'vm.profile': {
-    params: vm.extend({ top: z.number().int().min(0).max(256).default(20), lines: z.number().int().min(0).max(32).default(0) }),
+    params: vm.extend({
+      top: z.number().int().min(0).max(256).default(20),
+      lines: z.number().int().min(0).max(32).default(0),
+      generated: z.number().int().min(0).max(16).default(0),
+      count: z.boolean().optional(),
+    }),
     result: guestProfileSchema,
   },
 

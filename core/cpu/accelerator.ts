@@ -1,5 +1,6 @@
 import type { CpuState, CpuStateV1 } from './cpustate.ts';
 import type { DebugSettings, DebugStop } from './debugcontrol.ts';
+import type { RegionSource } from './jit/codelisting.ts';
 import type { AcceleratorStatistics } from './statistics.ts';
 
 /** Why `run` came back. */
@@ -85,6 +86,10 @@ export interface Accelerator {
   armStep(): void;
   /** Why `run` gave 'debug', once; undefined when it did not. Disarms a step. */
   takeDebugStop(): DebugStop | undefined;
+  /** Every compiled region counts for itself from now on, which costs some speed; or none does, as at first. */
+  countRegions?(on: boolean): void;
+  /** What the compiled regions were made of that hold the byte `host` of the shared memory; `delta`: pages from the entry's page to that byte's. */
+  compiledAt?(host: number): { source: RegionSource; delta: number }[];
   /** What it counted since its creation. Cheap enough to be asked for several times a second. */
   statistics(): AcceleratorStatistics;
   dispose(): void;

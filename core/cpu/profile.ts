@@ -1,3 +1,4 @@
+import type { RegionExits } from './jit/regioncounters.ts';
 import type { AccessCount, AcceleratorStatistics, GuestProfile, HotRegion } from './statistics.ts';
 
 const VECTOR_NAMES: { readonly [vector: string]: string } = {
@@ -88,20 +89,35 @@ function hottest(statistics: AcceleratorStatistics, top: number, symbol?: (addre
     statistics.instructions,
     regions.reduce((sum, region) => sum + region.instructions, 0),
   );
-  const sampled = regions.some((region) => region.sampled);
   const lines = [
     '',
-    `hottest ${sampled ? 'places (sampled where slices of guest code end)' : 'regions'}`,
+    `hottest ${regions.some(({ exits }) => exits) ? 'regions (compiled ones counted; interpreted places sampled where slices end)' : 'places (sampled where slices of guest code end)'}`,
     '       share     instructions    entries  address',
   ];
   for (const region of regions.slice(0, top)) {
     const name = symbol?.(BigInt(region.address));
     lines.push(
       `  ${percent(region.instructions, total).padStart(10)} ${whole(region.instructions).padStart(16)} ${whole(region.entries).padStart(10)}  ${region.address} ${name ? `${name} ` : ''}(${region.bits}-bit, ${region.tier})`,
+      ...exitLines(region),
       ...(region.code ?? []).map((line) => `      ${line}`),
+      ...(region.generated ? ['', ...region.generated.map((line) => `      ${line}`), ''] : []),
     );
   }
   return lines;
+}
+
+function exitLines({ exits, entries, instructions }: HotRegion): string[] {
+  if (!exits) return [];
+  const causes = [
+    [exits.linked, 'by a link'],
+    [exits.unlinked, 'with no link'],
+    [exits.slice, 'at the end of a slice'],
+    [exits.step, 'before an instruction not compiled'],
+    [exits.interpreter, 'by an instruction interpreted'],
+    [exits.faults, 'by a fault'],
+  ] as const;
+  const left = causes.filter(([count]) => count > 0).map(([count, cause]) => `${whole(count)} ${cause}`);
+  return [`      ${(instructions / Math.max(1, entries)).toFixed(1)} instructions an entry; left ${left.join(', ') || 'not yet'}`];
 }
 
 /** What happened between two profiles of one machine. */
@@ -121,6 +137,7 @@ export function profileBetween(before: GuestProfile, after: GuestProfile): Guest
           ...region,
           instructions: region.instructions - (earlier.get(key(region))?.instructions ?? 0),
           entries: region.entries - (earlier.get(key(region))?.entries ?? 0),
+          ...(region.exits ? { exits: difference(earlier.get(key(region))?.exits, region.exits) as RegionExits } : {}),
         }))
         .filter(({ instructions }) => instructions > 0)
         .sort((a, b) => b.instructions - a.instructions),

@@ -3,6 +3,8 @@
  * counts from the creation of the accelerator; the profiler subtracts one sample from the other. Plain data: it crosses threads as it is.
  */
 
+import type { RegionExits } from './jit/regioncounters.ts';
+
 /** Code mode of a region: 16-bit, 32-bit or 64-bit code segment. */
 export type CodeBits = 16 | 32 | 64;
 
@@ -17,12 +19,16 @@ export interface HotRegion {
   instructions: number;
   /** Times it was entered, or samples that found the CPU in it. */
   entries: number;
+  /** Why control left it, where each region counts for itself. */
+  exits?: RegionExits;
   /** Bytes of guest code. */
   bytes: number;
   /** True when the numbers come from sampling the instruction pointer. */
   sampled: boolean;
   /** Disassembly of its first instructions, where somebody added it. */
   code?: string[];
+  /** The WebAssembly made of it beside its guest code, where somebody asked for it. */
+  generated?: string[];
   /** `interpreter` or the recompiler's tier. */
   tier: 'interpreter' | 'compiled';
 }

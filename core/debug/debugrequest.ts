@@ -1,5 +1,6 @@
 import type { CpuState } from '../cpu/cpustate.ts';
 import type { DebugSettings, DebugStop } from '../cpu/debugcontrol.ts';
+import type { RegionSource } from '../cpu/jit/codelisting.ts';
 import type { GuestProfile } from '../cpu/statistics.ts';
 
 /** Linear addresses go through the page tables that are current. */
@@ -20,6 +21,10 @@ export type DebugRequest =
   | { op: 'go'; step: boolean }
   /** Stops the guest; the answer comes when it stands. */
   | { op: 'halt' }
+  /** Compiled regions that hold the instruction at a linear address. */
+  | { op: 'compiled'; address: bigint }
+  /** Compiled regions count their entries and exits from now on, or no longer. */
+  | { op: 'countRegions'; on: boolean }
   /** From the first one on, accesses to device registers are counted. */
   | { op: 'profile' };
 
@@ -38,6 +43,9 @@ export interface DebugAnswers {
   settings: null;
   go: null;
   halt: null;
+  /** With the linear address of each entry's page. */
+  compiled: { source: RegionSource; linear: bigint }[];
+  countRegions: null;
   profile: GuestProfile;
 }
 

@@ -70,6 +70,11 @@ export class GuestDebugger {
         this.options.pause();
         this.forget();
         return null;
+      case 'compiled':
+        return this.compiled(request.address);
+      case 'countRegions':
+        accelerator.countRegions?.(request.on);
+        return null;
       case 'profile':
         return { statistics: accelerator.statistics(), ...this.options.profile() };
     }
@@ -85,6 +90,17 @@ export class GuestDebugger {
     this.options.pause();
     if (stop.cause === 'breakpoint') this.standsAt = stop.address;
     this.options.onStop(stop);
+  }
+
+  private compiled(address: bigint): DebugAnswers['compiled'] {
+    const physical = this.translate(address);
+    if (physical === undefined || !this.isMemory(physical, PM_READ)) return [];
+    const page = address - (address % PAGE);
+    const host = (this.options.memory.physMap.entry(Number(physical)) & ~0xfff) >>> 0;
+    return (this.options.accelerator.compiledAt?.(host + Number(address % PAGE)) ?? []).map(({ source, delta }) => ({
+      source,
+      linear: BigInt.asUintN(64, page - BigInt(delta) * PAGE),
+    }));
   }
 
   private set(settings: DebugSettings): void {

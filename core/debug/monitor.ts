@@ -2,6 +2,7 @@
 import { formatProfile } from '../cpu/profile.ts';
 import type { DebugTarget } from './debugrequest.ts';
 import { dumpMemory, parseFormat } from './memorydump.ts';
+import { readGenerated } from './readgenerated.ts';
 import { readProfile } from './readprofile.ts';
 import { dumpRegisters } from './registerdump.ts';
 
@@ -10,6 +11,7 @@ info status           running or stopped
 info profile          where the time of the guest went
 x/FMT ADDRESS         memory at a linear address; FMT is a count, a format (x d u o c s i) and a size (b h w g)
 xp/FMT ADDRESS        the same at a guest-physical address
+code ADDRESS          what the recompiler made of the code at a linear address
 gva2gpa ADDRESS       guest-physical address of a linear one
 reset                 press the reset button
 quit                  turn the machine off
@@ -29,6 +31,11 @@ export async function runMonitorCommand(text: string, target: DebugTarget): Prom
     case 'system_reset':
       await target.reset();
       return 'The machine was reset. gdb learns the new registers with `maintenance flush register-cache`.\n';
+    case 'code': {
+      const address = parseAddress(words.join(' '));
+      if (address === undefined) return 'code needs an address\n';
+      return `${(await readGenerated(target, address)).join('\n') || 'nothing compiled there'}\n`;
+    }
     case 'gva2gpa': {
       const address = parseAddress(words.join(' '));
       if (address === undefined) return 'gva2gpa needs a number\n';

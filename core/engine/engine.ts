@@ -1,6 +1,7 @@
 import type { GdbListen } from '../contract/debug.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
+import type { ProfileRequest } from '../debug/readprofile.ts';
 import type { GuestProfile } from '../cpu/statistics.ts';
 import type { GdbArchitecture } from '../debug/registers.ts';
 import type { Disposable } from '../util/disposable.ts';
@@ -61,6 +62,6 @@ export interface RunningVm {
   /** Lets gdb attach; gives the line to type in gdb. */
   openGdb(address: GdbListen, architecture?: GdbArchitecture): Promise<{ command: string }>;
   closeGdb(): Promise<void>;
-  profile(options: { top: number; lines: number }): Promise<GuestProfile>;
+  profile(options: ProfileRequest): Promise<GuestProfile>;
   openChannel(kind: 'rfb' | 'serial0' | 'serial1'): Promise<ByteChannel>;
 }

@@ -403,7 +403,7 @@ export class Manager {
         await this.machine(id).closeGdb();
         return null;
       },
-      'vm.profile': ({ id, top, lines }) => this.machine(id).profile({ top, lines }),
+      'vm.profile': ({ id, ...options }) => this.machine(id).profile(options),
       'task.list': async () => this.tasks.list(),
       'task.cancel': async ({ id }) => {
         this.tasks.cancel(id);

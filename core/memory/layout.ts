@@ -24,6 +24,10 @@ export const DISPLAY_REGS_SIZE = 0x0001_0000;
 export const IO_SCRATCH_BASE = 0x0013_0000;
 export const IO_SCRATCH_SIZE = 0x0001_0000;
 
+/** Counters of compiled regions while somebody profiles them (core/cpu/jit/regioncounters.ts): 512 KiB. */
+export const JIT_COUNTERS_BASE = 0x0014_0000;
+export const JIT_COUNTERS_SIZE = 0x0008_0000;
+
 /** Software TLB of vCPU 0: 2 MiB, format private to the accelerators. */
 export const TLB_BASE = 0x0020_0000;
 export const TLB_SIZE = 0x0020_0000;

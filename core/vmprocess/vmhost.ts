@@ -43,6 +43,11 @@ import { Typist } from './typing.ts';
 /** Neither thread keeps many young objects; V8's usual 48 MiB for them would only fill up with garbage before it is collected. */
 const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
 
+/** The whole memory behind an image, where nothing else lies in it. */
+function ownBuffer(image: Uint8Array | undefined): ArrayBuffer | undefined {
+  return image?.buffer instanceof ArrayBuffer && image.byteLength === image.buffer.byteLength ? image.buffer : undefined;
+}
+
 /** What a caller may ask beyond the VM's own configuration. */
 export interface VmHostOptions {
   start: VmProcessStart;
@@ -327,7 +332,10 @@ export class VmHost {
   private async launch(data: MachineThreadData): Promise<void> {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
-    const transfer: MessagePort[] = [port2];
+    const { bios, vgaBios, directBoot } = data.definition;
+    // The machine thread alone needs the images from here on; a kernel and its initrd are large.
+    const images = [data.cpuWasm, bios, vgaBios, directBoot?.kernel, directBoot?.initrd].flatMap((image) => ownBuffer(image) ?? []);
+    const transfer: (MessagePort | ArrayBuffer)[] = [port2, ...new Set(images)];
     let compilePort: MessagePort | undefined;
     // Exact slices leave the recompiler so little to do at a time that the interpreter is quicker, with the very same results.
     if (this.config.cpu.accel === 'jit' && (data.definition.time.source === 'host' || data.rerun?.recompile)) {

@@ -5,10 +5,11 @@ import type { Accelerator, CpuBus, CpuExit } from '../accelerator.ts';
 import type { CpuState, CpuStateV1 } from '../cpustate.ts';
 import { type DebugSettings, type DebugStop, MAX_BREAKPOINTS, MAX_WATCHPOINTS, type Watchpoint } from '../debugcontrol.ts';
 import { RipSampler } from '../ripsampler.ts';
-import { type AcceleratorStatistics, type CodeBits, emptyStatistics } from '../statistics.ts';
+import { type AcceleratorStatistics, type CodeBits, emptyStatistics, type HotRegion } from '../statistics.ts';
 import { seededRandom } from '../seededrandom.ts';
 import type { Helpers } from '../jit/helpers.ts';
 import { DEFAULT_TUNING, Recompiler, type Tuning } from '../jit/recompiler.ts';
+import type { RegionSource } from '../jit/codelisting.ts';
 import type { CompileService } from '../jit/service.ts';
 import { StateBlock } from './stateblock.ts';
 import { SJ_ENTRIES, SJ_INSTRUCTIONS, SJ_STEPS } from './wasm/jitoffsets.ts';
@@ -347,6 +348,7 @@ export class Interpreter implements Accelerator {
   statistics(): AcceleratorStatistics {
     const { instructions } = this;
     const counts = this.recompiler?.counts;
+    const regionExits = this.recompiler?.exits();
     return {
       ...emptyStatistics(this.name),
       instructions,
@@ -364,6 +366,15 @@ export class Interpreter implements Accelerator {
         ...(counts
           ? { 'entered compiled code': Number(this.state.u64(SJ_ENTRIES)), 'instruction not compiled': Number(this.state.u64(SJ_STEPS)) }
           : {}),
+        ...(regionExits
+          ? {
+              'region to region by a link': regionExits.linked,
+              'region with no link on': regionExits.unlinked,
+              'region at the end of a slice': regionExits.slice,
+              'region by a fault': regionExits.faults,
+              'region by an interpreted instruction': regionExits.interpreter,
+            }
+          : {}),
       },
       faults: this.faultCounts(),
       tlb: {
@@ -375,7 +386,7 @@ export class Interpreter implements Accelerator {
       codePagesDropped: this.module.codeGeneration() >>> 0,
       interrupts: this.interrupts,
       nmis: this.nmis,
-      hottest: this.sampler.hottest(),
+      hottest: this.hottest(),
     };
   }
 
@@ -386,11 +397,27 @@ export class Interpreter implements Accelerator {
     return Object.fromEntries(counts.flatMap((count, vector) => (count ? [[`${vector}`, count]] : [])));
   }
 
+  countRegions(on: boolean): void {
+    this.recompiler?.setCounting(on);
+  }
+
+  compiledAt(host: number): { source: RegionSource; delta: number }[] {
+    return this.recompiler?.sourcesAt(host) ?? [];
+  }
+
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
     this.recompiler?.dispose();
     Atomics.store(this.mailbox, 1, 1);
+  }
+
+  /** Sampled places; compiled ones by what their regions counted, where those count. */
+  private hottest(): HotRegion[] {
+    const sampled = this.sampler.hottest();
+    const counted = this.recompiler?.hottest() ?? [];
+    if (!counted.length) return sampled;
+    return [...counted, ...sampled.filter(({ tier }) => tier === 'interpreter')].sort((a, b) => b.instructions - a.instructions);
   }
 
   /** Linear address of the next instruction; negative in the upper canonical half. */

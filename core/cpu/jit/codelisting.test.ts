@@ -91,7 +91,7 @@ describe('reading back', () => {
     };
     const prefixes = [[], [], [], [0x66], [0xf3], [0xf2], [0x48]];
     let regions = 0;
-    for (let round = 0; round < 600; round++) {
+    for (let round = 0; round < 250; round++) {
       const code: number[] = [];
       for (let n = 0; n < 6; n++) {
         code.push(...prefixes[random(mode === 64 ? 7 : 6)]!);
@@ -108,6 +108,6 @@ describe('reading back', () => {
       // Throws where it is not valid.
       new WebAssembly.Module(compiled.wasm);
     }
-    expect(regions).toBeGreaterThan(80);
+    expect(regions).toBeGreaterThan(30);
   });
 });

@@ -150,7 +150,7 @@ class RegionCompiler {
   private readonly known: Int32Array;
   private marks: [code: number, offset: number][] = [];
 
-  constructor(region: Region, user: boolean, has: number) {
+  constructor(region: Region, user: boolean, has: number, counters: number) {
     this.region = region;
     this.user = user;
     this.has = has;
@@ -158,6 +158,7 @@ class RegionCompiler {
     this.graph = analyse(region);
     this.e = new Emitter(region.mode, user);
     this.e.useX87(flow);
+    this.e.counters = counters;
     this.known = Int32Array.from(region.blocks, (block) => block.pages);
   }
 
@@ -494,7 +495,7 @@ class RegionCompiler {
 
 /**
  * Compiles the region at `entry` of the first of `pages` for a processor with `has` in the low word of SY_FEATURES; undefined when its first
- * instruction has no translation.
+ * instruction has no translation. `counters`: slot of RegionCounters that it counts into.
  */
 export function compileRegion(
   pages: readonly CodePage[],
@@ -502,7 +503,8 @@ export function compileRegion(
   mode: CodeMode,
   user: boolean,
   has: number,
+  counters = 0,
 ): CompiledRegion | undefined {
   const region = findRegion(new CodePages(pages), entry, mode, (insn) => translatable(insn, has));
-  return region && new RegionCompiler(region, user, has).compile();
+  return region && new RegionCompiler(region, user, has, counters).compile();
 }

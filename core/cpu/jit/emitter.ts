@@ -14,6 +14,7 @@ import {
   SJ_FLAG_KIND,
   SJ_LEFT,
   SJ_STEP,
+  STEP_FAULT,
   SJ_UNLINKED,
 } from '../interp/wasm/jitoffsets.ts';
 import { S_CR0, S_CR4, S_EXIT, S_FEATURES, S_MXCSR, S_RIP, S_XCR0 } from '../interp/wasm/stateoffsets.ts';
@@ -21,6 +22,7 @@ import { crosses } from './codepages.ts';
 import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
 import { FA, FB, FC, FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64, RIP } from './locals.ts';
+import { RC_ENTRIES, RC_FAULTS, RC_INSTRUCTIONS, RC_INTERPRETER, RC_LINKED, RC_PAGE, RC_SLICE, RC_STEP } from './regioncounters.ts';
 import { EXECUTE_TABLE } from './tlbtables.ts';
 import { I32, OP, VOID } from './wasmcode.ts';
 import { X87Emitter } from './x87emitter.ts';
@@ -45,6 +47,8 @@ const FLOAT_FIELDS = 0xffe0;
 const FLOAT_VALUE = 0x1fa0;
 
 export class Emitter extends X87Emitter {
+  /** Slot of RegionCounters that the region counts into; 0: it does not count. */
+  counters = 0;
   /**
    * Vector instructions are translated, legacy or VEX-encoded: the entry checks that they don't fault. `features` are bits FEAT_* that the
    * region's instructions need beyond SSE2, `absent` those that the processor must not have.
@@ -81,6 +85,7 @@ export class Emitter extends X87Emitter {
     c.i32(1).set(INMEMORY);
     this.callExec();
     c.if();
+    this.countExit(RC_INTERPRETER, () => c.i32(0).memory(OP.i32Load, S + SJ_LEFT));
     c.i32(0)
       .memory(OP.i32Load, S + SJ_LEFT)
       .byte(OP.return);
@@ -202,6 +207,7 @@ export class Emitter extends X87Emitter {
     c.get(PAGE64);
     if (this.mode === 32) c.op(OP.i32WrapI64);
     c.set(PAGE);
+    this.countEntry();
     c.i32(FLAG_PENDING).set(KIND);
     this.loadRegisters(this.usedGpr, this.usedXmm, this.usedUpper);
     this.loadX87();
@@ -212,6 +218,7 @@ export class Emitter extends X87Emitter {
     c.op(OP.unreachable);
     this.close();
     c.op(OP.catchAll);
+    this.countExit(RC_FAULTS, () => c.get(LEFT));
     c.get(INMEMORY).op(OP.i32Eqz).if();
     this.spill();
     this.storeRip();
@@ -220,8 +227,78 @@ export class Emitter extends X87Emitter {
     this.close();
     this.spill();
     this.storeRip();
+    this.countEnd();
     this.followLink();
     c.get(LEFT).end();
+  }
+
+  /** Adds one, or what `amount` pushes as an i64, to a counter of the region. */
+  private count(field: number, amount?: () => void): void {
+    const { c, counters } = this;
+    if (!counters) return;
+    c.i32(0)
+      .i32(0)
+      .memory(OP.i64Load, counters + field);
+    if (amount) amount();
+    else c.i64(1);
+    c.op(OP.i64Add).memory(OP.i64Store, counters + field);
+  }
+
+  private countEntry(): void {
+    if (!this.counters) return;
+    // What is left at the entry now, what is left at the end then: together the instructions in between.
+    this.count(RC_INSTRUCTIONS, () => this.c.get(LEFT).op(OP.i64ExtendI32S));
+    this.count(RC_ENTRIES);
+    this.c
+      .i32(0)
+      .get(PAGE64)
+      .memory(OP.i64Store, this.counters + RC_PAGE);
+  }
+
+  /** `left` pushes what the slice has left. */
+  private countExit(cause: number, left: () => void): void {
+    if (!this.counters) return;
+    this.count(cause);
+    this.countLeft(left);
+  }
+
+  /** Takes what the slice has left at the end off RC_INSTRUCTIONS. */
+  private countLeft(left: () => void): void {
+    this.count(RC_INSTRUCTIONS, () => {
+      this.c.i64(0);
+      left();
+      this.c.op(OP.i64ExtendI32S, OP.i64Sub);
+    });
+  }
+
+  /** At the end of the region, before it is known whether a link leads on. */
+  private countEnd(): void {
+    const { c } = this;
+    if (!this.counters) return;
+    this.countLeft(() => c.get(LEFT));
+    c.i32(0)
+      .memory(OP.i32Load, S + SJ_STEP)
+      .if();
+    c.i32(0)
+      .memory(OP.i32Load, S + SJ_STEP)
+      .i32(STEP_FAULT)
+      .op(OP.i32Eq)
+      .if();
+    this.count(RC_FAULTS);
+    c.else();
+    this.count(RC_STEP);
+    c.end();
+    c.else();
+    c.get(LEFT).i32(0).op(OP.i32LeS);
+    c.i32(0)
+      .memory(OP.i32Load, S + S_EXIT)
+      .i32(0)
+      .memory(OP.i32Load, EXIT_REQUEST)
+      .op(OP.i32Or, OP.i32Or)
+      .if();
+    this.count(RC_SLICE);
+    c.end();
+    c.end();
   }
 
   /** At the very end: goes straight on to the region at the new address when it is known, and nothing wants attention. */
@@ -270,6 +347,7 @@ export class Emitter extends X87Emitter {
     this.wordOp(OP.i32And, OP.i64And);
     if (this.mode === 32) c.op(OP.i64ExtendI32U);
     c.get(entry).memory(OP.i32Load, links + 4);
+    this.count(RC_LINKED);
     c.byte(OP.returnCallIndirect).u32(REGION_TYPE).u32(0);
     c.end();
     c.end();

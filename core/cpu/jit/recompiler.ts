@@ -2,11 +2,14 @@
  * Machine-thread side of the recompiler: which places are hot, what is compiled, where it is installed, when it is thrown away. The code it
  * manages is found by place in memory (byte of the shared memory), code mode and privilege, never by linear address, so no remapping touches it.
  */
-import { CPU_STATE_BASE, JIT_POOL_BASE, JIT_POOL_SIZE } from '../../memory/layout.ts';
+import { CPU_STATE_BASE, GUEST_RAM_BASE, JIT_POOL_BASE, JIT_POOL_SIZE } from '../../memory/layout.ts';
 import { SJ_PIECE, SJ_READY, SJ_THRESHOLD } from '../interp/wasm/jitoffsets.ts';
 import { S_FEATURES } from '../interp/wasm/stateoffsets.ts';
+import type { RegionSource } from './codelisting.ts';
 import type { CodePage } from './codepages.ts';
 import { type Helpers, HELPERS, type WasmFunction, X87_HELPERS } from './helpers.ts';
+import type { HotRegion } from '../statistics.ts';
+import { addCounts, RegionCounters, type RegionExits } from './regioncounters.ts';
 import type { CompileResult, CompileService } from './service.ts';
 
 /** Run.mode values that are compiled (runstate.ts). */
@@ -42,8 +45,11 @@ interface Region {
   /** Function in the table. */
   index: number;
   /** What it was made from. */
-  parts: { page: number; low: number; high: number }[];
+  /** `delta`: pages from the entry's page in linear space. */
+  parts: { page: number; delta: number; low: number; high: number }[];
   pool: number;
+  /** Slot of RegionCounters; 0 while nobody counts. */
+  counters: number;
   fallbacks: number;
   wasmBytes: number;
 }
@@ -61,8 +67,10 @@ interface Job {
   key: number;
   host: number;
   mode: number;
-  /** Numbers of the pages given to the compiler, the entry's first. */
+  /** Numbers of the pages given to the compiler, the entry's first, and how far each is from that in linear space. */
   pages: number[];
+  deltas: number[];
+  counters: number;
 }
 
 export interface RecompilerCounts {
@@ -78,6 +86,14 @@ export interface RecompilerCounts {
   wasmBytesAlive: number;
 }
 
+/** Regions handed out by `hottest`. */
+const HOTTEST = 256;
+
+function together(a: HotRegion | undefined, b: HotRegion): HotRegion {
+  if (!a?.exits || !b.exits) return b;
+  return { ...b, ...addCounts({ ...a, exits: a.exits }, { ...b, exits: b.exits }) };
+}
+
 export class Recompiler {
   private readonly memory: WebAssembly.Memory;
   private readonly bytes: Uint8Array;
@@ -87,6 +103,10 @@ export class Recompiler {
   private readonly table: WebAssembly.Table;
   private readonly service: CompileService;
   private readonly now: () => number;
+  private readonly counters: RegionCounters;
+  private counting = false;
+  /** Of regions that are gone, by key. */
+  private readonly retired = new Map<number, HotRegion>();
   private readonly regions = new Map<number, Region>();
   private readonly pages = new Map<number, Page>();
   private readonly jobs = new Map<number, Job>();
@@ -117,6 +137,7 @@ export class Recompiler {
     this.imports = Object.fromEntries([...HELPERS, ...X87_HELPERS].map((name) => [name, helpers[name]]));
     this.table = table;
     this.service = service;
+    this.counters = new RegionCounters(memory);
     this.now = tuning.now;
     this.words[(CPU_STATE_BASE + SJ_PIECE) >> 2] = tuning.piece;
     this.words[(CPU_STATE_BASE + SJ_THRESHOLD) >> 2] = tuning.threshold;
@@ -135,16 +156,22 @@ export class Recompiler {
     if (this.pending.has(key)) return;
     const number = Math.floor(host / PAGE);
     if (this.pageOf(number).refused.has(key)) return;
-    const id = this.nextJob++;
     const pages: CodePage[] = [this.copyOf(0, number)];
     for (const delta of BESIDE) {
       const beside = this.helpers.jitPageBeside(host, delta) >>> 0;
       if (beside) pages.push(this.copyOf(delta, beside / PAGE));
     }
+    this.request(key, host, mode, user, pages);
+    this.collect();
+  }
+
+  private request(key: number, host: number, mode: number, user: number, pages: CodePage[]): void {
+    const id = this.nextJob++;
     const numbers = pages.map((page) => page.host / PAGE);
     for (const each of numbers) this.expect(each);
     this.pending.add(key);
-    this.jobs.set(id, { key, host, mode, pages: numbers });
+    const counters = this.counting ? this.counters.take() : 0;
+    this.jobs.set(id, { key, host, mode, pages: numbers, deltas: pages.map(({ delta }) => delta), counters });
     this.service.request({
       id,
       pages,
@@ -152,8 +179,8 @@ export class Recompiler {
       mode: mode === MODE_64 ? 64 : 32,
       user: user === 1,
       features: this.words[(CPU_STATE_BASE + S_FEATURES) >> 2]!,
+      counters,
     });
-    this.collect();
   }
 
   /** Installs what is finished (import jitCollect). */
@@ -186,6 +213,91 @@ export class Recompiler {
   clear(): void {
     for (const region of [...this.regions.values()]) this.drop(region);
     for (const page of this.pages.values()) page.writes = undefined;
+  }
+
+  /** From now on every region counts for itself, or none does: those that are there are compiled anew. What was counted before is forgotten. */
+  setCounting(on: boolean): void {
+    if (on === this.counting) return;
+    this.counting = on;
+    this.retired.clear();
+    for (const region of this.regions.values()) {
+      if (this.pending.has(region.key)) continue;
+      const pages = this.pagesOf(region);
+      this.request(region.key, region.host, region.mode, region.key % 2, pages);
+    }
+    this.collect();
+  }
+
+  /** The regions that were entered since counting began, the hottest first. */
+  hottest(): HotRegion[] {
+    const found = new Map(this.retired);
+    for (const region of this.regions.values()) {
+      const counted = this.countedRegion(region);
+      if (counted) found.set(region.key, together(found.get(region.key), counted));
+    }
+    return [...found.values()].sort((a, b) => b.instructions - a.instructions).slice(0, HOTTEST);
+  }
+
+  /** Of all regions together; undefined while nobody counts. */
+  exits(): RegionExits | undefined {
+    if (!this.counting) return undefined;
+    const sum: RegionExits = { linked: 0, unlinked: 0, slice: 0, step: 0, faults: 0, interpreter: 0 };
+    const alive = [...this.regions.values()].map((region) => this.countedRegion(region));
+    for (const counted of [...this.retired.values(), ...alive])
+      for (const cause of Object.keys(sum) as (keyof RegionExits)[]) sum[cause] += counted?.exits?.[cause] ?? 0;
+    return sum;
+  }
+
+  /** Keeps what a region counted that goes. */
+  private retire(region: Region): void {
+    const counted = this.counting && this.countedRegion(region);
+    this.counters.release(region.counters);
+    region.counters = 0;
+    if (!counted) return;
+    this.retired.set(region.key, together(this.retired.get(region.key), counted));
+    if (this.retired.size < 2 * MAX_REGIONS) return;
+    for (const [key] of [...this.retired].sort(([, a], [, b]) => a.instructions - b.instructions).slice(0, MAX_REGIONS))
+      this.retired.delete(key);
+  }
+
+  private countedRegion({ counters, host, mode, parts }: Region): HotRegion | undefined {
+    if (!counters) return undefined;
+    const { entries, instructions, exits } = this.counters.read(counters);
+    if (!entries) return undefined;
+    return {
+      address: `0x${(this.counters.page(counters) + BigInt(host % PAGE)).toString(16)}`,
+      ...(host >= GUEST_RAM_BASE ? { physical: host - GUEST_RAM_BASE } : {}),
+      bits: mode === MODE_64 ? 64 : 32,
+      instructions,
+      entries,
+      bytes: parts.reduce((sum, { low, high }) => sum + high - low, 0),
+      sampled: false,
+      exits,
+      tier: 'compiled',
+    };
+  }
+
+  /** Copies of the pages that a region was made from, the entry's first. */
+  private pagesOf({ parts }: Region): CodePage[] {
+    return [...parts].sort((a, b) => Math.abs(a.delta) - Math.abs(b.delta)).map(({ delta, page }) => this.copyOf(delta, page));
+  }
+
+  /** What the regions were made of that hold the byte `host`, each with the distance of that byte's page from the entry's. */
+  sourcesAt(host: number): { source: RegionSource; delta: number }[] {
+    const number = Math.floor(host / PAGE);
+    const at = host % PAGE;
+    return [...(this.pages.get(number)?.regions ?? [])].flatMap((region) => {
+      const part = region.parts.find(({ page, low, high }) => page === number && low <= at && high > at);
+      if (!part) return [];
+      const source: RegionSource = {
+        pages: this.pagesOf(region),
+        entry: region.host % PAGE,
+        mode: region.mode === MODE_64 ? 64 : 32,
+        user: region.key % 2 === 1,
+        features: this.words[(CPU_STATE_BASE + S_FEATURES) >> 2]!,
+      };
+      return [{ source, delta: part.delta }];
+    });
   }
 
   dispose(): void {
@@ -236,9 +348,12 @@ export class Recompiler {
     const { key, host, mode } = job;
     this.counts.offThreadMs += result.ms;
     const made = result.region;
-    const parts = made?.parts.map(({ page, low, high }) => ({ page: job.pages[page]!, low, high })) ?? [];
+    const parts = made?.parts.map(({ page, low, high }) => ({ page: job.pages[page]!, delta: job.deltas[page]!, low, high })) ?? [];
     if (!made) this.pageOf(job.pages[0]!).refused.add(key);
     else if (!parts.some((part) => this.stale(part))) {
+      // It was compiled anew, with counters or without.
+      const before = this.regions.get(key);
+      if (before) this.drop(before);
       this.makeRoom(made.wasmBytes, made.fallbacks.length);
       const pool = this.takePool(made.fallbacks.length);
       made.fallbacks.forEach((at, i) => {
@@ -257,6 +372,7 @@ export class Recompiler {
         index,
         parts,
         pool,
+        counters: job.counters,
         fallbacks: made.fallbacks.length,
         wasmBytes: made.wasmBytes,
       };
@@ -268,7 +384,9 @@ export class Recompiler {
       this.counts.alive++;
       this.counts.wasmBytes += made.wasmBytes;
       this.counts.wasmBytesAlive += made.wasmBytes;
+      job.counters = 0;
     }
+    this.counters.release(job.counters);
     for (const number of job.pages) {
       const page = this.pageOf(number);
       page.pending--;
@@ -318,6 +436,7 @@ export class Recompiler {
       if (page) this.tidy(number, page);
     }
     this.table.set(region.index, null);
+    this.retire(region);
     this.freeIndices.push(region.index);
     if (region.fallbacks) {
       const list = this.freePools.get(region.fallbacks) ?? [];

@@ -14,6 +14,8 @@ export interface CompileJob {
   user: boolean;
   /** Low word of SY_FEATURES. */
   features: number;
+  /** Slot of RegionCounters that the region is to count into; 0 for none. */
+  counters: number;
 }
 
 export interface CompileResult {
@@ -34,7 +36,7 @@ export interface CompileService {
 /** Compiles one job. `now` gives milliseconds. */
 export function runJob(job: CompileJob, now: () => number): CompileResult {
   const start = now();
-  const compiled = compileRegion(job.pages, job.entry, job.mode, job.user, job.features);
+  const compiled = compileRegion(job.pages, job.entry, job.mode, job.user, job.features, job.counters);
   if (!compiled) return { id: job.id, ms: now() - start };
   const module = new WebAssembly.Module(compiled.wasm);
   const { fallbacks, parts } = compiled;

@@ -1,9 +1,9 @@
 /**
- * Reads back what the recompiler wrote: the one function of a region module as text in the manner of WebAssembly's folded text format (core
+ * Reads back what the recompiler wrote: the region function of a module as text in the manner of WebAssembly's folded text format (core
  * specification 2.0, chapters 5 and 6), one line a statement, with guest registers and fields of the state by name. For people only.
  */
-import { HELPERS } from './helpers.ts';
-import { FA, FB, FC, FLOAT, GPR, INMEMORY, KIND, LEFT, PAGE, PAGE64, RIP, TEMPS, XMM } from './locals.ts';
+import { HELPERS, X87_HELPERS } from './helpers.ts';
+import { FA, FB, FC, FLOAT, GPR, INMEMORY, KIND, LEFT, PAGE, PAGE64, PAGES, RIP, TEMPS, XMM } from './locals.ts';
 import { stateName } from './statenames.ts';
 import { FUNCREF, I32, I64, F32, F64, OP, V128, VOID } from './wasmcode.ts';
 import { operandsOf, PLAIN_NAMES, VECTOR_NAMES } from './wasmnames.ts';
@@ -16,10 +16,13 @@ const TYPE_NAMES: { readonly [code: number]: string } = {
   [V128]: 'v128',
   [FUNCREF]: 'funcref',
 };
+/** In a module with x87 instructions; others have the first of them. */
+const FUNCTION_NAMES: readonly string[] = [...HELPERS, ...X87_HELPERS];
 const GPRS = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di'];
-/** Sections: types, imports, code. */
+/** Sections: types, imports, functions, code. */
 const SECTION_TYPE = 1;
 const SECTION_IMPORT = 2;
+const SECTION_FUNCTION = 3;
 const SECTION_CODE = 10;
 
 /** Opcodes that WebAssembly has and the emitter need not: bulk memory behind 0xfc, memory.size and memory.grow. */
@@ -83,9 +86,9 @@ class Reader {
 /** Contents of the sections that are read. */
 interface Module {
   signatures: Signature[];
-  /** Signature of each imported function. */
-  imports: number[];
-  /** Where the code of the function begins and ends, behind its locals. */
+  /** Signature of each function, imported ones first. */
+  functions: number[];
+  /** Where the code of the region, the first function of the module's own, begins and ends, behind its locals. */
   start: number;
   end: number;
 }
@@ -120,7 +123,7 @@ function readImports(reader: Reader): number[] {
 
 function readModule(wasm: Uint8Array): Module {
   const reader = new Reader(wasm, 8);
-  const module: Module = { signatures: [], imports: [], start: 0, end: 0 };
+  const module: Module = { signatures: [], functions: [], start: 0, end: 0 };
   while (reader.at < wasm.length) {
     const id = reader.byte();
     const size = reader.u32();
@@ -134,7 +137,8 @@ function readModule(wasm: Uint8Array): Module {
         reader.at += results;
         module.signatures.push({ parameters, results });
       }
-    } else if (id === SECTION_IMPORT) module.imports = readImports(reader);
+    } else if (id === SECTION_IMPORT) module.functions = readImports(reader);
+    else if (id === SECTION_FUNCTION) for (let count = reader.u32(); count > 0; count--) module.functions.push(reader.u32());
     else if (id === SECTION_CODE) {
       reader.u32();
       const length = reader.u32();
@@ -162,6 +166,7 @@ function localName(index: number, bits: 32 | 64): string {
     [FC]: 'flagc',
     [INMEMORY]: 'inmemory',
     [FLOAT]: 'float',
+    [PAGES]: 'pages',
   };
   const own = fixed[index];
   if (own) return `$${own}`;
@@ -306,8 +311,8 @@ class Writer {
         return;
       case OP.call: {
         const index = reader.u32();
-        const signature = module.signatures[module.imports[index] ?? -1] ?? { parameters: 0, results: 0 };
-        this.called(signature, `call $${HELPERS[index] ?? index}${this.operands(signature.parameters)}`);
+        const signature = module.signatures[module.functions[index] ?? -1] ?? { parameters: 0, results: 0 };
+        this.called(signature, `call $${FUNCTION_NAMES[index] ?? `function${index}`}${this.operands(signature.parameters)}`);
         return;
       }
       case OP.callIndirect:

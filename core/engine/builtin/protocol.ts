@@ -1,6 +1,7 @@
 import type { GdbListen } from '../../contract/debug.ts';
 import type { ErrorDto } from '../../contract/errors.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
+import type { ProfileRequest } from '../../debug/readprofile.ts';
 import type { GuestProfile } from '../../cpu/statistics.ts';
 import type { GdbArchitecture } from '../../debug/registers.ts';
 import type { DisplayMode } from '../engine.ts';
@@ -37,7 +38,7 @@ export interface VmCalls {
   sendKeys: { params: { keys: string[] }; result: null };
   openGdb: { params: { address: GdbListen; architecture?: GdbArchitecture }; result: { command: string } };
   closeGdb: { params: null; result: null };
-  profile: { params: { top: number; lines: number }; result: GuestProfile };
+  profile: { params: ProfileRequest; result: GuestProfile };
   changeMedium: { params: { drive: string; path: string | null; readOnly: boolean }; result: null };
 }
 export type VmCallName = keyof VmCalls;
