@@ -1,7 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { GuestDebugger } from '../../debug/guestdebugger.ts';
-import type { DebugRequest, DebugTarget } from '../../debug/debugrequest.ts';
-import { readGenerated } from '../../debug/readgenerated.ts';
 import { TestCpu } from '../interp/testing/testcpu.ts';
 import { RC_FAULTS, RegionCounters } from './regioncounters.ts';
 
@@ -91,26 +88,5 @@ describe('counters of regions', () => {
     let taken = 1;
     while (counters.take()) taken++;
     expect(taken).toBe(8192);
-  });
-});
-
-describe('generated code of a running machine', () => {
-  it('is found by an address in it, and not elsewhere', async () => {
-    const t = looping();
-    const guest = new GuestDebugger({
-      accelerator: t.cpu,
-      memory: t.guest,
-      pause: () => {},
-      resume: () => {},
-      profile: () => ({ ports: [], mmio: [], seconds: 0, haltedSeconds: 0 }),
-      onStop: () => {},
-    });
-    const target = { request: async (request: DebugRequest) => guest.handle(request) } as unknown as DebugTarget;
-    const text = (await readGenerated(target, BigInt(START + 6))).join('\n');
-    expect(text).toMatch(/^region 0x1000\d, 32-bit, privilege 0: \d+ instructions/);
-    expect(text).toMatch(/^;; 00010006 {2}dec {4}ecx$/m);
-    expect(text).not.toContain('offset=0x14');
-    expect(await readGenerated(target, 0x20000n)).toEqual([]);
-    expect(await readGenerated(target, 0xffff_ffffn)).toEqual([]);
   });
 });
