@@ -51,7 +51,6 @@ class Checker {
   /** References found, by cluster of the file. */
   private readonly found: Uint32Array;
   private readonly fileClusters: number;
-  private copiedWrong = 0;
   private unfixable = 0;
   private readonly report: CheckReport;
 
@@ -242,19 +241,21 @@ class Checker {
     return wrong;
   }
 
-  /** Marks "ours alone" of the active tables against what was found; with `fix`, puts them right. */
+  /**
+   * Marks "ours alone" of the active tables against what was found; with `fix`, puts them right. A mark that is missing because the cluster is counted
+   * too often is part of that leak.
+   */
   private async copiedMarks(fix: boolean): Promise<void> {
     const { meta } = this.image;
     const step = entryBytes(meta.shape);
-    this.copiedWrong = 0;
     for (let index = 0; index < meta.l1.byteLength / 8; index++) {
       const offset = l1TableOffset(meta.l1, index);
       if (!offset || offset % meta.clusterSize || offset / meta.clusterSize >= this.fileClusters) continue;
       const own = this.found[offset / meta.clusterSize] === 1;
       if (own !== meta.l1Copied(index)) {
-        this.copiedWrong++;
         if (fix) meta.setL1Copied(index, own);
-        else this.error(`L1 entry ${index} is ${own ? 'not ' : ''}marked as used once`);
+        else if (await this.markIsError(offset / meta.clusterSize, own))
+          this.error(`L1 entry ${index} is ${own ? 'not ' : ''}marked as used once`);
       }
       const table = await meta.l2.get(offset);
       for (let at = 0; at < table.bytes.length; at += step) {
@@ -264,20 +265,23 @@ class Checker {
         if (cluster >= this.fileClusters) continue;
         const alone = this.found[cluster] === 1;
         if (alone === isCopied(table.view, at)) continue;
-        this.copiedWrong++;
         if (fix) {
           setCopied(table.view, at, alone);
           meta.l2.markDirty(table);
-        } else this.error(`L2 entry ${at / step} of table ${index} is ${alone ? 'not ' : ''}marked as used once`);
+        } else if (await this.markIsError(cluster, alone))
+          this.error(`L2 entry ${at / step} of table ${index} is ${alone ? 'not ' : ''}marked as used once`);
       }
     }
+  }
+
+  private async markIsError(cluster: number, alone: boolean): Promise<boolean> {
+    return !alone || (await this.image.meta.refcounts.get(cluster)) === 1;
   }
 
   private async repair(badBlocks: boolean, wrong: { cluster: number; by: number }[]): Promise<void> {
     const { meta, header } = this.image;
     const { report } = this;
     const all = this.options.repair === 'all';
-    const marks = this.copiedWrong;
     if (badBlocks && all) {
       await rebuildRefcounts(this.image, this.found);
       report.leaksFixed = report.leaks;
@@ -290,11 +294,11 @@ class Checker {
       });
       report.leaksFixed = report.leaks;
     }
+    // The counts must be in the file before a mark says that there is only one.
+    await meta.commit();
+    if (all || !badBlocks) await this.copiedMarks(true);
+    await meta.commit();
     if (!all) return;
-    await meta.commit();
-    await this.copiedMarks(true);
-    await meta.commit();
-    this.copiedWrong = marks;
     report.errorsFixed = report.errors - this.unfixable;
     if (report.errorsFixed < report.errors || !(header.incompatible & (INCOMPAT_DIRTY | INCOMPAT_CORRUPT))) return;
     header.incompatible &= ~(INCOMPAT_DIRTY | INCOMPAT_CORRUPT);
