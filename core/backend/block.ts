@@ -9,6 +9,8 @@ export interface BlockBackend {
   read(offset: number, target: Uint8Array): Promise<void>;
   write(offset: number, source: Uint8Array): Promise<void>;
   flush(): Promise<void>;
+  /** Brings what is in memory only to the file, without a promise to anybody: what a crash of this process loses is what changed since. */
+  writeBack?(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
-import { type VmCreate, vncListenSchema } from '../contract/vm.ts';
+import { type DiskFormat, diskFormats, type VmCreate, vncListenSchema } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, parseSize } from './output.ts';
 import type { RunSession } from './session.ts';
@@ -22,6 +22,7 @@ interface CreateOptions {
   sample?: boolean;
   blank?: boolean;
   newDisk?: string;
+  diskFormat?: DiskFormat;
   vnc?: string;
   vncPassword?: string;
   start?: boolean;
@@ -97,6 +98,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
     .option('--sample', 'the check image of Hypervue')
     .option('--blank', 'nothing to boot from')
     .option('--new-disk <size>', 'a new raw disk, sparse, for example 20G')
+    .addOption(new Option('--disk-format <format>', 'with --new-disk').choices(diskFormats).default('raw'))
     .option('--vnc <place>', 'listen for VNC clients at host:display or unix:path')
     .option('--vnc-password <text>', 'with --vnc: at most 8 characters')
     .option('--start', 'start it; needs a running server')
@@ -109,7 +111,8 @@ export function addCreateCommand(program: Command, run: RunSession): void {
         let memoryMiB = from.type === 'sample' ? 32 : (await session.client.call('settings.get', {})).defaultMemoryMiB;
         if (options.memory !== undefined)
           memoryMiB = /^\d+$/.test(options.memory) ? Number(options.memory) : Math.round(bytes(options.memory, '--memory') / 1024 ** 2);
-        const newDisk = options.newDisk === undefined ? null : { sizeBytes: bytes(options.newDisk, '--new-disk') };
+        const newDisk =
+          options.newDisk === undefined ? null : { sizeBytes: bytes(options.newDisk, '--new-disk'), format: options.diskFormat };
         const create: VmCreate = {
           name,
           cpuModel: options.cpu,

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { appVersion } from '../server/appversion.ts';
 import { addConsoleCommand } from './console.ts';
 import { addDebugVerbs } from './debugverbs.ts';
+import { addDiskCommand } from './disk.ts';
 import { addCreateCommand } from './create.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
@@ -41,10 +42,11 @@ addDebugVerbs(program, run);
 addCreateCommand(program, run);
 addConsoleCommand(program, run);
 addRunCommand(program);
+addDiskCommand(program);
 // `--json` may stand before or after the verb.
 for (const command of program.commands) {
   command.exitOverride();
-  if (!['serve', 'run', 'events'].includes(command.name())) command.option('--json', 'as JSON');
+  if (!['serve', 'run', 'events', 'disk'].includes(command.name())) command.option('--json', 'as JSON');
 }
 
 try {

@@ -5,11 +5,12 @@ import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
 import type { GdbListen } from '../contract/debug.ts';
-import { vmConfigSchema, type Drive, type VmConfig } from '../contract/vm.ts';
+import { type DiskFormat, diskFormats, type Drive, type VmConfig, vmConfigSchema } from '../contract/vm.ts';
 import type { DebugTarget } from '../debug/debugrequest.ts';
 import { type GdbArchitecture, gdbArchitecture } from '../debug/registers.ts';
 import { checkConfig } from '../manager/configrules.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
+import { imageFormat } from '../platform/openimage.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { GdbListener } from '../vmprocess/gdblistener.ts';
 import type { InputMessage } from '../vmprocess/machinemessages.ts';
@@ -28,6 +29,7 @@ export interface RunOptions {
   initrd?: string;
   append: string;
   readonly?: boolean;
+  format?: DiskFormat;
   hpet?: boolean;
   paravirt: boolean;
   clock?: 'host' | 'instructions';
@@ -89,13 +91,15 @@ function countsInstructions(options: RunOptions): boolean {
   return needs || options.clock === 'instructions';
 }
 
-function runConfig(options: RunOptions): VmConfig {
+async function runConfig(options: RunOptions): Promise<VmConfig> {
   const drives: Drive[] = [];
   const readOnly = options.readonly ?? false;
-  options.disk.forEach((file, index) => {
+  for (const [index, file] of options.disk.entries()) {
     if (index > 2) throw new HypervueError('invalid-argument', 'the runner takes at most three disks', { operation: 'run' });
-    drives.push({ id: (['ide0', 'ide1', 'ide3'] as const)[index]!, kind: 'disk', path: path.resolve(file), format: 'raw', readOnly });
-  });
+    const image = path.resolve(file);
+    const format = options.format ?? (await imageFormat(image));
+    drives.push({ id: (['ide0', 'ide1', 'ide3'] as const)[index]!, kind: 'disk', path: image, format, readOnly });
+  }
   if (options.cdrom) drives.push({ id: 'ide2', kind: 'cdrom', path: path.resolve(options.cdrom), format: 'raw', readOnly: true });
   if (options.floppy) drives.push({ id: 'fd0', kind: 'floppy', path: path.resolve(options.floppy), format: 'raw', readOnly });
   const config = vmConfigSchema.parse({
@@ -148,7 +152,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
   const paths = runtimePaths(import.meta.url);
   const vm = new VmHost({
     start: {
-      config: runConfig(options),
+      config: await runConfig(options),
       folder,
       firmwareFolder: options.firmware ?? paths.firmwareFolder,
       ...(typeof options.uefi === 'string' ? { uefiImage: path.resolve(options.uefi) } : {}),
@@ -331,6 +335,7 @@ export function addRunCommand(program: Command): void {
     .option('--record <file>', 'note every input and when it came, for a replay; with the clock of instructions')
     .option('--replay <file>', 'do again what was recorded, ignoring keyboard and serial input; ends with 123 when it came out differently')
     .option('--readonly', 'do not write to disks and floppies')
+    .addOption(new Option('--format <format>', 'of the disks; found out when absent').choices(diskFormats))
     .option('--timeout <seconds>', `stop after this long; ${DEFAULT_TIMEOUT} unless --gdb is given`, number)
     .option('--expect <text>', 'end with code 0 once this shows on serial or screen, with 124 when it does not in time')
     .option('--after <text>', 'wait for this on serial or screen before typing')

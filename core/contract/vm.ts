@@ -30,13 +30,18 @@ const pathSchema = z
   .max(4096)
   .regex(/^[^\0]*$/);
 
+/** Formats of disk images that machines run from. */
+export const diskFormats = ['raw', 'qcow2'] as const;
+export type DiskFormat = (typeof diskFormats)[number];
+
 export const driveSchema = z.object({
   /** `ide0`..`ide3` (primary master, primary slave, secondary master, secondary slave), `fd0`, `fd1`. */
   id: z.enum(['ide0', 'ide1', 'ide2', 'ide3', 'fd0', 'fd1']),
   kind: z.enum(['disk', 'cdrom', 'floppy']),
   /** Absolute, or relative to the VM folder; null = no medium (never for `disk`). */
   path: pathSchema.nullable(),
-  format: z.enum(['raw']),
+  /** How the image is written; never guessed again once it is here, for a guest can write what it likes into a raw image. */
+  format: z.enum(diskFormats),
   readOnly: z.boolean(),
 });
 export type Drive = z.infer<typeof driveSchema>;
@@ -115,7 +120,7 @@ export const vmCreateSchema = z.object({
     z.object({ type: z.literal('blank') }),
     z.object({ type: z.literal('sample') }),
   ]),
-  /** A new raw disk in the VM folder, sparse; null for none. */
+  /** A new disk in the VM folder, which takes room as it fills; null for none. Raw when no format is given. */
   newDisk: z
     .object({
       sizeBytes: z
@@ -123,6 +128,7 @@ export const vmCreateSchema = z.object({
         .int()
         .min(1024 * 1024)
         .max(8 * 1024 ** 4),
+      format: z.enum(diskFormats).optional(),
     })
     .nullable(),
   bootMenu: z.boolean().optional(),

@@ -7,7 +7,7 @@ import { HypervueError } from '../util/errors.ts';
  * disk's size is the file's, rounded up to a whole sector.
  */
 export class RawDisk implements BlockBackend {
-  readonly info: BlockInfo;
+  info: BlockInfo;
   private readonly file: RandomAccessFile;
   /** Bytes that the file has had so far. */
   private fileBytes: number;
@@ -51,6 +51,14 @@ export class RawDisk implements BlockBackend {
 
   async flush(): Promise<void> {
     if (!this.info.readOnly) await this.file.sync();
+  }
+
+  /** A larger or smaller disk; what lies behind a new end is lost. */
+  async resize(sizeBytes: number): Promise<void> {
+    await this.file.truncate(sizeBytes);
+    await this.file.sync();
+    this.info = { ...this.info, sizeBytes };
+    this.fileBytes = sizeBytes;
   }
 
   async close(): Promise<void> {

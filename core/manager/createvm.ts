@@ -3,12 +3,15 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { defaultCpuModel } from '../contract/cpumodels.ts';
 import { checkConfig } from './configrules.ts';
-import { type Drive, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
+import { type DiskFormat, type Drive, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
-import { copyImage, createRawDisk } from '../platform/diskfile.ts';
+import { convertImage } from '../platform/convertimage.ts';
+import { createDisk } from '../platform/creatediskfile.ts';
+import { copyImage } from '../platform/diskfile.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
 import { acquireLock, livingOwner } from '../platform/locks.ts';
 import { fileError } from '../platform/nodefile.ts';
+import { imageFormat } from '../platform/openimage.ts';
 import type { Disposable } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { folderName, freeName } from './names.ts';
@@ -30,10 +33,17 @@ export interface CreateParts {
 }
 
 /** Boot order and drives of a new machine, with the images that are to be made in its folder. */
-function plan(create: VmCreate, sampleImage: string) {
+function plan(create: VmCreate, sampleImage: string, sourceFormat: DiskFormat) {
   const drives: Drive[] = [];
-  const copies: { from: string; to: string }[] = [];
-  const disk = (id: Drive['id'], file: string, readOnly = false): Drive => ({ id, kind: 'disk', path: file, format: 'raw', readOnly });
+  const copies: { from: string; to: string; format: DiskFormat }[] = [];
+  const disk = (id: Drive['id'], file: string, format: DiskFormat, readOnly = false): Drive => ({
+    id,
+    kind: 'disk',
+    path: file,
+    format,
+    readOnly,
+  });
+  const ending = (format: DiskFormat) => (format === 'raw' ? 'img' : format);
   const { source } = create;
   let order: VmConfig['boot']['order'] = ['disk', 'cdrom', 'floppy'];
   let disc: string | null = null;
@@ -50,12 +60,12 @@ function plan(create: VmCreate, sampleImage: string) {
       break;
     case 'sample':
       // It starts from a floppy too; as a disk it has one to show on its disk page, and to write to.
-      copies.push({ from: sampleImage, to: 'check.img' });
-      drives.push(disk('ide0', 'check.img'));
+      copies.push({ from: sampleImage, to: 'check.img', format: 'raw' });
+      drives.push(disk('ide0', 'check.img', 'raw'));
       break;
     case 'disk':
-      if (source.copy) copies.push({ from: source.path, to: 'disk.img' });
-      drives.push(disk('ide0', source.copy ? 'disk.img' : source.path, source.readOnly));
+      if (source.copy) copies.push({ from: source.path, to: `disk.${ending(sourceFormat)}`, format: sourceFormat });
+      drives.push(disk('ide0', source.copy ? `disk.${ending(sourceFormat)}` : source.path, sourceFormat, source.readOnly));
       break;
     case 'kernel':
       kernel = { path: source.path, initrd: source.initrd, cmdline: source.cmdline };
@@ -64,10 +74,11 @@ function plan(create: VmCreate, sampleImage: string) {
       order = ['cdrom', 'disk', 'floppy'];
       break;
   }
-  const newDisk = source.type === 'disk' ? 'disk2.img' : 'disk.img';
-  if (create.newDisk) drives.push(disk(drives.some(({ id }) => id === 'ide0') ? 'ide1' : 'ide0', newDisk));
+  const newFormat = create.newDisk?.format ?? 'raw';
+  const newDisk = `${source.type === 'disk' ? 'disk2' : 'disk'}.${ending(newFormat)}`;
+  if (create.newDisk) drives.push(disk(drives.some(({ id }) => id === 'ide0') ? 'ide1' : 'ide0', newDisk, newFormat));
   drives.push({ id: 'ide2', kind: 'cdrom', path: disc, format: 'raw', readOnly: true });
-  return { drives, copies, order, kernel, newDisk };
+  return { drives, copies, order, kernel, newDisk, newFormat };
 }
 
 /**
@@ -81,7 +92,8 @@ export async function createVm<T>(
   take: (folder: string, config: VmConfig) => T,
 ): Promise<T> {
   const { library } = parts;
-  const { drives, copies, order, kernel, newDisk } = plan(create, parts.sampleImage);
+  const sourceFormat = create.source.type === 'disk' ? await imageFormat(create.source.path) : 'raw';
+  const { drives, copies, order, kernel, newDisk, newFormat } = plan(create, parts.sampleImage, sourceFormat);
   const config = vmConfigSchema.parse({
     schema: 1,
     id: randomUUID(),
@@ -107,17 +119,21 @@ export async function createVm<T>(
   try {
     lock = acquireLock(`${building}${CREATOR_LOCK}`, create.name, create.name);
     await mkdir(building, { mode: 0o700 });
-    for (const { from, to } of copies) {
+    for (const { from, to, format } of copies) {
       // Nobody may write to an image in the middle of its copy.
       const source = parts.locks.acquire(from, true, create.name);
       try {
-        await copyImage(from, path.join(building, to), control.signal, (done, total) => control.progress(done / total, from));
+        const target = path.join(building, to);
+        const progress = (done: number, total: number) => control.progress(done / total, from);
+        if (format === 'raw') await copyImage(from, target, control.signal, progress);
+        // With what lies below it: the copy stands by itself.
+        else await convertImage({ from: { path: from, format }, to: { path: target, format }, signal: control.signal, progress });
       } finally {
         source.dispose();
       }
     }
     cancelled();
-    if (create.newDisk) await createRawDisk(path.join(building, newDisk), create.newDisk.sizeBytes);
+    if (create.newDisk) await createDisk(path.join(building, newDisk), { format: newFormat, sizeBytes: create.newDisk.sizeBytes });
     await writeVmConfig(building, config);
     return await parts.exclusively(async () => {
       cancelled();

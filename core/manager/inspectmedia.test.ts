@@ -81,7 +81,7 @@ describe('bad media', () => {
     ['a disk with a partition beyond its end', partitionedDisk(MIB, 100_000), 'warning', /beyond the end/],
     ['a disk of no whole sector', rawImage(MIB + 100), 'warning', /no multiple of 512/],
     ['a text file', Buffer.from('hello\n'), 'error', /too small/],
-    ['a qcow2 image', Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), Buffer.alloc(4096)]), 'error', /qcow2 image/],
+    ['a damaged qcow2 image', Buffer.concat([Buffer.from('QFI\xfb\0\0\0\x03', 'latin1'), Buffer.alloc(4096)]), 'error', /clusters of 2\^0/],
     ['a VMDK', Buffer.concat([Buffer.from('KDMV'), Buffer.alloc(4096)]), 'error', /VMDK image/],
     ['a gzip archive', Buffer.concat([Buffer.from([0x1f, 0x8b, 8]), Buffer.alloc(4096)]), 'error', /compressed \(gzip\)/],
     ['a zip archive', Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(4096)]), 'error', /compressed \(zip\)/],

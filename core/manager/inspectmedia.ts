@@ -1,6 +1,10 @@
 import type { MediaInfo } from '../contract/host.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
+import type { DiskFormat } from '../contract/vm.ts';
+import { isQcow2 } from '../disk/qcow2/header.ts';
 import { NodeFile } from '../platform/nodefile.ts';
+import { openImage } from '../platform/openimage.ts';
+import { asHypervueError } from '../util/errors.ts';
 
 /** Sizes of floppy images: 160 KiB to 2.88 MiB, and 1.68 MiB DMF. */
 const FLOPPY_SIZES = new Set([163840, 184320, 327680, 368640, 737280, 1228800, 1474560, 1720320, 2949120]);
@@ -71,6 +75,7 @@ export async function inspectMedia(path: string): Promise<MediaInfo> {
       return info;
     }
     const head = await readAt(file, 0, Math.min(sizeBytes, MULTIBOOT_SEARCH));
+    if (isQcow2(head)) return await inspectImage(info, 'qcow2');
     if (await inspectIso(file, info)) return info;
     if (inspectMultiboot(head, info)) return info;
     if (await inspectLinux(file, head, info)) return info;
@@ -79,6 +84,27 @@ export async function inspectMedia(path: string): Promise<MediaInfo> {
   } finally {
     await file.close();
   }
+}
+
+/** The disk inside an image of another format than raw. */
+async function inspectImage(info: MediaInfo, format: DiskFormat): Promise<MediaInfo> {
+  info.kind = 'disk';
+  info.format = format;
+  try {
+    const disk = await openImage(info.path, { readOnly: true, format });
+    try {
+      info.sizeBytes = disk.info.sizeBytes;
+      const head = Buffer.alloc(Math.min(info.sizeBytes, MULTIBOOT_SEARCH));
+      await disk.read(0, head);
+      inspectDiskStart(head, info);
+    } finally {
+      await disk.close();
+    }
+  } catch (error) {
+    const { message, fix } = asHypervueError(error, { path: info.path });
+    info.problems.push({ severity: 'error', message, ...(fix === undefined ? {} : { fix }) });
+  }
+  return info;
 }
 
 /** ECMA-119 volume descriptors and the El Torito boot record. */
@@ -170,7 +196,6 @@ const hasBootSignature = (head: Buffer) => head.length >= 512 && head[510] === 0
 
 /** Other formats by their first bytes, which a guest would see as garbage. */
 const foreignFormats: readonly [string, string][] = [
-  ['QFI\xfb', 'qcow2'],
   ['KDMV', 'VMDK'],
   ['# Disk DescriptorFile', 'VMDK'],
   ['vhdxfile', 'VHDX'],
@@ -197,8 +222,8 @@ function inspectDisk(head: Buffer, info: MediaInfo): void {
   if (format) {
     refuse(
       `${format} image`,
-      `This is a ${format} image; only raw images can be used so far.`,
-      'Convert it: qemu-img convert -O raw IN OUT',
+      `This is a ${format} image; only raw and qcow2 images can be used so far.`,
+      'Convert it: qemu-img convert -O qcow2 IN OUT',
     );
     return;
   }
@@ -214,17 +239,23 @@ function inspectDisk(head: Buffer, info: MediaInfo): void {
   const short = floppyBytes !== undefined && info.sizeBytes < floppyBytes;
   info.kind = short || FLOPPY_SIZES.has(info.sizeBytes) ? 'floppy' : 'disk';
   if (short) info.problems.push(cutOff(floppyBytes, info.sizeBytes));
-  info.bootable = hasBootSignature(head);
-  // A volume label of DOS boot sectors lies at 43 (FAT12 and FAT16); printable or nothing.
-  const label = text(head.subarray(43, 54));
-  if (head[38] === 0x29 && /^[\x20-\x7e]+$/.test(label) && label !== 'NO NAME') info.label = label;
-  info.os = guessSystem(info.label, bootText(head));
+  if (info.kind === 'disk') info.format = 'raw';
   if (info.sizeBytes % SECTOR && !short)
     info.problems.push({
       severity: 'warning',
       message: 'The size is no multiple of 512 bytes; the file may be cut off.',
       fix: 'Compare it with the original.',
     });
+  inspectDiskStart(head, info);
+}
+
+/** Label, system and partitions by the first sectors of a disk or floppy. */
+function inspectDiskStart(head: Buffer, info: MediaInfo): void {
+  info.bootable = hasBootSignature(head);
+  // A volume label of DOS boot sectors lies at 43 (FAT12 and FAT16); printable or nothing.
+  const label = text(head.subarray(43, 54));
+  if (head[38] === 0x29 && /^[\x20-\x7e]+$/.test(label) && label !== 'NO NAME') info.label = label;
+  info.os = guessSystem(info.label, bootText(head));
   if (!info.bootable) info.problems.push(notBootable('The first sector has no boot signature (55 AA).'));
   else if (info.kind === 'disk') inspectPartitions(head, info);
 }

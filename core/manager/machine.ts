@@ -3,9 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
-import type { LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
+import type { Drive, LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import type { RunningVm } from '../engine/engine.ts';
 import { acquireLock, type Lock } from '../platform/locks.ts';
+import { imageFormat, imagesBelow } from '../platform/openimage.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { checkConfig } from './configrules.ts';
@@ -139,8 +140,7 @@ export class Machine {
     const checks = await preflightStart(this.parts, config, this.folder);
     for (const check of checks) if (!check.ok && check.severity === 'warning') this.record('warn', 'manager', check.message);
     throwFirst(checks, this.name, 'start');
-    for (const drive of config.drives)
-      if (drive.path !== null) this.lockDrive(drive.id, drive.path, drive.readOnly || drive.kind === 'cdrom');
+    for (const drive of config.drives) if (drive.path !== null) await this.lockDrive(drive);
     if (this.unwanted)
       throw new HypervueError('cancelled', `${this.name} was turned off meanwhile`, { object: this.name, operation: 'start' });
     this.startedAt = new Date().toISOString();
@@ -204,8 +204,15 @@ export class Machine {
     this.held.dispose();
   }
 
-  private lockDrive(drive: string, file: string, readOnly: boolean): void {
-    this.driveLocks.set(drive, this.parts.locks.acquire(path.resolve(this.folder, file), readOnly, this.name));
+  /** Locks the image of a drive, and for reading those below it: whoever changed one of them would change this disk. */
+  private async lockDrive({ id, path: file, format, readOnly, kind }: Drive): Promise<void> {
+    const image = path.resolve(this.folder, file!);
+    this.driveLocks.set(id, this.parts.locks.acquire(image, readOnly || kind === 'cdrom', this.name));
+    if (kind !== 'disk') return;
+    const below = await imagesBelow(image, format);
+    below.forEach((lower, depth) => {
+      this.driveLocks.set(`${id} below ${depth}`, this.parts.locks.acquire(lower, true, this.name));
+    });
   }
 
   pause(): Promise<void> {
@@ -259,6 +266,18 @@ export class Machine {
 
   openGdb(...wanted: Parameters<RunningVm['openGdb']>): ReturnType<RunningVm['openGdb']> {
     return this.alive('open a debugger').openGdb(...wanted);
+  }
+
+  /** Disks that are new to the machine, with the format that their image has. One that can't be read keeps what it is said to be. */
+  private async withFormats(drives: readonly Drive[]): Promise<Drive[]> {
+    const known = new Set(this.usable('update').drives.map(({ path: file }) => file));
+    return Promise.all(
+      drives.map(async (drive) => {
+        if (drive.kind !== 'disk' || drive.path === null || known.has(drive.path)) return drive;
+        const format = await imageFormat(path.resolve(this.folder, drive.path)).catch(() => drive.format);
+        return { ...drive, format };
+      }),
+    );
   }
 
   closeGdb(): Promise<void> {
@@ -337,9 +356,10 @@ export class Machine {
         throw this.wrongState('change drives', `is ${this.state}`, 'Shut it down first. Discs and floppies can be changed while it runs.');
     };
     mayChange();
+    const drives = patch.drives && (await this.withFormats(patch.drives));
     await this.save((now) => {
       mayChange();
-      const next = { ...now, ...patch };
+      const next = { ...now, ...patch, ...(drives ? { drives } : {}) };
       checkConfig(next);
       return next;
     });

@@ -2,14 +2,13 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
-import { INCOMPAT_DATA_FILE, isQcow2 } from '../disk/qcow2/header.ts';
+import { type Header, INCOMPAT_DATA_FILE, isQcow2 } from '../disk/qcow2/header.ts';
 import { Qcow2Image, readHeader } from '../disk/qcow2/image.ts';
 import { RawDisk } from '../disk/raw.ts';
+import type { DiskFormat as ImageFormat } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { nodeCodec } from './diskcodec.ts';
 import { NodeFile } from './nodefile.ts';
-
-export type ImageFormat = 'raw' | 'qcow2';
 
 /** More images on top of each other are a mistake or an attack. */
 const MAX_DEPTH = 200;
@@ -29,6 +28,34 @@ export async function probeFormat(file: NodeFile): Promise<ImageFormat> {
   const start = new Uint8Array(8);
   const got = await file.read(0, start);
   return isQcow2(start.subarray(0, got)) ? 'qcow2' : 'raw';
+}
+
+/** The format of the image at `file`. Rejects as opening it does. */
+export async function imageFormat(file: string): Promise<ImageFormat> {
+  const opened = await NodeFile.open(file, true);
+  return probeFormat(opened).finally(() => opened.close());
+}
+
+/** Paths of the images below this one, the nearest first, and of the file with its data if it is another. Rejects as opening does. */
+export async function imagesBelow(image: string, format: ImageFormat | undefined): Promise<string[]> {
+  const below: string[] = [];
+  let next: { file: string; format: ImageFormat | undefined } | undefined = { file: path.resolve(image), format };
+  while (next && below.length <= MAX_DEPTH) {
+    const file: NodeFile = await NodeFile.open(next.file, true);
+    try {
+      if ((next.format ?? (await probeFormat(file))) !== 'qcow2') break;
+      const header: Header = await readHeader(file);
+      if (header.dataFile) below.push(path.resolve(path.dirname(next.file), header.dataFile));
+      next =
+        header.backingFile === undefined
+          ? undefined
+          : { file: backingPath(next.file, header.backingFile), format: header.backingFormat as ImageFormat | undefined };
+      if (next) below.push(next.file);
+    } finally {
+      await file.close();
+    }
+  }
+  return below;
 }
 
 /** Opens the image and what lies below it. Rejects with 'not-found', 'corrupt', 'unsupported', ... naming the file that is to blame. */
@@ -88,7 +115,7 @@ async function openBacking(file: NodeFile, name: string, format: string | undefi
       path: file.path,
       operation: 'open',
     });
-  const below = path.resolve(path.dirname(file.path), name.replace(/^file:/, ''));
+  const below = backingPath(file.path, name);
   const chain = [...above, await identity(file.path)];
   if (chain.length > MAX_DEPTH)
     throw new HypervueError('unsupported', `more than ${MAX_DEPTH} images lie on top of each other below ${file.path}`, {
@@ -115,6 +142,9 @@ async function openBacking(file: NodeFile, name: string, format: string | undefi
     );
   return openAt(below, { readOnly: true, format: format as ImageFormat | undefined }, chain);
 }
+
+/** Where a backing file is; relative to the image on top. */
+const backingPath = (top: string, name: string): string => path.resolve(path.dirname(top), name.replace(/^file:/, ''));
 
 async function identity(file: string): Promise<string> {
   const { dev, ino } = await stat(file, { bigint: true });

@@ -2,8 +2,7 @@ import path from 'node:path';
 import { BLOCK_IO_ERROR, BLOCK_NO_MEDIUM, BLOCK_OK, BLOCK_READ_ONLY, type BlockStatus } from '../backend/asyncblock.ts';
 import type { BlockBackend, BlockInfo } from '../backend/block.ts';
 import type { Drive } from '../contract/vm.ts';
-import { RawDisk } from '../disk/raw.ts';
-import { NodeFile } from '../platform/nodefile.ts';
+import { openImage } from '../platform/openimage.ts';
 import { asHypervueError, type HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import type { FromMachine, ToMachine } from './machinemessages.ts';
@@ -11,15 +10,16 @@ import type { FromMachine, ToMachine } from './machinemessages.ts';
 type BlockRequest = Extract<FromMachine, { t: 'block' }>;
 
 /** Opens the image of a drive. `folder` resolves relative paths. */
-export async function openDrive(drive: Pick<Drive, 'kind' | 'path' | 'readOnly'>, folder: string): Promise<BlockBackend | undefined> {
+export async function openDrive(
+  drive: Pick<Drive, 'kind' | 'path' | 'readOnly' | 'format'>,
+  folder: string,
+): Promise<BlockBackend | undefined> {
   if (drive.path === null) return undefined;
-  const file = await NodeFile.open(path.resolve(folder, drive.path), drive.readOnly || drive.kind === 'cdrom');
-  try {
-    return await RawDisk.open(file, { readOnly: drive.readOnly, sectorBytes: drive.kind === 'cdrom' ? 2048 : 512 });
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
+  return openImage(path.resolve(folder, drive.path), {
+    readOnly: drive.readOnly || drive.kind === 'cdrom',
+    format: drive.format,
+    sectorBytes: drive.kind === 'cdrom' ? 2048 : 512,
+  });
 }
 
 export interface DriveServiceOptions {
@@ -36,6 +36,7 @@ export interface DriveServiceOptions {
 
 /** Failed reads of one medium that are logged; a guest may try for ever. */
 const LOGGED_FAILURES = 20;
+const WRITE_BACK_MS = 5000;
 
 /** A medium and what is under way on it. */
 interface OpenMedium {
@@ -52,11 +53,14 @@ export class DriveService {
   private readonly media = new Map<string, OpenMedium>();
   private readonly kinds = new Map<string, Drive['kind']>();
   private stuck: BlockRequest[] = [];
+  /** Brings tables of images to their files now and then, so that a crash of this process loses little of what no guest asked to be flushed. */
+  private readonly writingBack = setInterval(() => this.writeBack(), WRITE_BACK_MS);
   readBytes = 0;
   writtenBytes = 0;
 
   constructor(options: DriveServiceOptions) {
     this.options = options;
+    this.writingBack.unref();
   }
 
   /** Opens every drive's image; on a failure closes those already open and rethrows. */
@@ -79,7 +83,7 @@ export class DriveService {
 
   async changeMedium(drive: string, imagePath: string | null, readOnly: boolean): Promise<void> {
     const kind = this.kinds.get(drive) ?? 'disk';
-    const next = await openDrive({ kind, path: imagePath, readOnly }, this.options.folder);
+    const next = await openDrive({ kind, path: imagePath, readOnly, format: 'raw' }, this.options.folder);
     const old = this.media.get(drive);
     if (next) this.media.set(drive, { backend: next, pending: 0, failures: 0, idle: [] });
     else this.media.delete(drive);
@@ -116,11 +120,17 @@ export class DriveService {
 
   /** Flushes and closes every image, after requests under way have ended. */
   async close(): Promise<void> {
+    clearInterval(this.writingBack);
     const media = [...this.media];
     this.media.clear();
     await Promise.all(media.map(([drive, medium]) => this.closeMedium(drive, medium)));
     if (this.stuck.length) this.options.log.error(`${this.stuck.length} writes for which the host had no room are lost`);
     this.stuck = [];
+  }
+
+  private writeBack(): void {
+    // A failure shows at the next flush of the guest, or at the end.
+    for (const { backend } of this.media.values()) backend.writeBack?.().catch(() => {});
   }
 
   private answer({ drive, id }: BlockRequest, status: BlockStatus): void {

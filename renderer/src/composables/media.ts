@@ -6,7 +6,7 @@ export type SourceType = (typeof sourceTypes)[number];
 const extensions: Partial<Record<SourceType | 'initrd', string[]>> = {
   iso: ['iso'],
   floppy: ['img', 'ima', 'vfd', 'flp', 'dsk'],
-  disk: ['img', 'raw', 'dd', 'hdd'],
+  disk: ['img', 'raw', 'dd', 'hdd', 'qcow2', 'qcow', 'qc2'],
 };
 
 /** Usual file name endings; kernels have none. */

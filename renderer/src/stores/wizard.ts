@@ -2,7 +2,7 @@ import { defineStore } from 'pinia';
 import { computed, ref } from 'vue';
 import { type CpuModel, defaultCpuModel } from '../../../core/contract/cpumodels.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
-import type { FirmwareKind, VmCreate } from '../../../core/contract/vm.ts';
+import type { DiskFormat, FirmwareKind, VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
 import { useSettings } from './settings.ts';
 
@@ -29,6 +29,7 @@ export interface WizardDraft {
   diskTouched: boolean;
   /** GiB, may have a fraction. */
   diskGiB: number;
+  diskFormat: DiskFormat;
 }
 
 const sampleMemoryMiB = 32;
@@ -58,6 +59,7 @@ export const useWizard = defineStore('wizard', () => {
       disk: 'new',
       diskTouched: false,
       diskGiB: Math.max(0.001, Math.round((settings.current.defaultDiskBytes / 1024 ** 3) * 1000) / 1000),
+      diskFormat: 'raw',
     };
   }
 
@@ -104,7 +106,7 @@ export const useWizard = defineStore('wizard', () => {
       // A kernel is booted by the BIOS.
       ...(d.firmware === 'uefi' && d.source !== 'kernel' ? { firmware: d.firmware } : {}),
       source,
-      newDisk: d.disk === 'new' ? { sizeBytes: Math.round((d.diskGiB * 1024 ** 3) / 512) * 512 } : null,
+      newDisk: d.disk === 'new' ? { sizeBytes: Math.round((d.diskGiB * 1024 ** 3) / 512) * 512, format: d.diskFormat } : null,
     };
   });
 

@@ -1,0 +1,76 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'hypervue-disk-cli-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function disk(...args: string[]): { code: number | null; out: string; err: string } {
+  const main = path.join(import.meta.dirname, 'main.ts');
+  const result = spawnSync(process.execPath, [main, 'disk', ...args], {
+    encoding: 'utf8',
+    cwd: folder,
+    env: { ...process.env, HYPERVUE_HOME: path.join(folder, 'home') },
+  });
+  return { code: result.status, out: result.stdout, err: result.stderr };
+}
+
+// Each command is a process of its own.
+vi.setConfig({ testTimeout: 180_000 });
+
+test('an image from its creation to its snapshots', () => {
+  expect(disk('create', 'a.qcow2', '64M')).toMatchObject({ code: 0, out: 'a.qcow2: 64 MiB, qcow2\n' });
+  expect(disk('create', 'a.qcow2', '64M')).toMatchObject({ code: 1, err: expect.stringContaining('exists already') });
+  writeFileSync(path.join(folder, 'r.img'), Buffer.alloc(8 << 20, 7));
+  expect(disk('convert', 'r.img', 'c.qcow2', '--compress', '--zstd')).toMatchObject({ code: 0, out: '' });
+  expect(statSync(path.join(folder, 'c.qcow2')).size).toBeLessThan(1 << 20);
+  expect(disk('compare', 'r.img', 'c.qcow2')).toMatchObject({ code: 0, out: 'the same\n' });
+  expect(disk('compare', 'r.img', 'a.qcow2')).toMatchObject({ code: 1, out: 'different at byte 0\n' });
+  expect(disk('snapshot', 'c.qcow2', 'before')).toMatchObject({ code: 0, out: '1\n' });
+  expect(disk('resize', 'c.qcow2', '16M')).toMatchObject({ code: 0 });
+  const info = JSON.parse(disk('info', 'c.qcow2', '--json').out) as Record<string, unknown>;
+  expect(info).toMatchObject({
+    format: 'qcow2',
+    sizeBytes: 16 << 20,
+    compression: 'zstd',
+    snapshots: [{ id: '1', name: 'before', sizeBytes: 8 << 20 }],
+  });
+  expect(disk('resize', 'c.qcow2', '4M')).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/has data at byte 4194304, which shrinking/),
+  });
+  expect(disk('revert', 'c.qcow2', 'before')).toMatchObject({ code: 0 });
+  expect(disk('delete-snapshot', 'c.qcow2', 'before')).toMatchObject({ code: 0 });
+  expect(disk('delete-snapshot', 'c.qcow2', 'before')).toMatchObject({ code: 1, err: expect.stringContaining('has no snapshot "before"') });
+  expect(disk('check', 'c.qcow2')).toMatchObject({ code: 0, out: '0 errors, 0 leaked clusters\n' });
+  expect(disk('compare', 'r.img', 'c.qcow2')).toMatchObject({ code: 0 });
+});
+
+test('an image on top of another one', () => {
+  writeFileSync(path.join(folder, 'base.img'), Buffer.alloc(1 << 20, 5));
+  expect(disk('create', 'top.qcow2', '0', '--backing', 'base.img')).toMatchObject({ code: 0, out: 'top.qcow2: 1 MiB, qcow2\n' });
+  expect(disk('info', 'top.qcow2').out).toContain(`on top of  ${path.join(folder, 'base.img')}`);
+  expect(JSON.parse(disk('map', 'top.qcow2', '--json').out)).toEqual([{ offset: 0, length: 1 << 20, kind: 'backing' }]);
+  rmSync(path.join(folder, 'base.img'));
+  expect(disk('info', 'top.qcow2')).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/top.qcow2 lies on top of .*base.img, which can't be opened/),
+  });
+});
+
+test('wrong input has an error that says what to do', () => {
+  expect(disk('create', 'x.qcow2', 'huge')).toMatchObject({ code: 2 });
+  expect(disk('create', 'x.qcow2', '1M', '--cluster', '3000')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("clusters can't have 3072 bytes"),
+  });
+  expect(disk('info', 'none.qcow2')).toMatchObject({ code: 1, err: expect.stringContaining('does not exist') });
+  expect(disk('check', 'r.img')).toMatchObject({ code: 1, err: expect.stringContaining("is a raw image, which can't be checked") });
+  writeFileSync(path.join(folder, 'bad.qcow2'), Buffer.concat([Buffer.from('QFI\xfb\0\0\0\x03', 'latin1'), Buffer.alloc(200)]));
+  expect(disk('info', 'bad.qcow2')).toMatchObject({ code: 1, err: expect.stringMatching(/bad.qcow2 is damaged: clusters of 2\^0 bytes/) });
+});

@@ -1,0 +1,244 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type DiskFormat, diskFormats } from '../contract/vm.ts';
+import { Disks, type DiskInfo } from '../manager/disks.ts';
+import type { Preallocation } from '../disk/qcow2/create.ts';
+import { appFolders } from '../platform/folders.ts';
+import { ImageLocks } from '../platform/imagelocks.ts';
+import { readableBytes } from '../util/bytes.ts';
+import { EXIT_ERROR, EXIT_OK, parseSize, reportError, table } from './output.ts';
+
+/** Exit codes as qemu-img's: 2 damage found, 3 leaks only; `compare` gives 1 when the disks differ. */
+const EXIT_DAMAGE = 2;
+const EXIT_LEAKS = 3;
+const EXIT_DIFFERENT = 1;
+
+const size = (text: string): number => {
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes <= 0) throw new InvalidArgumentError('must be a size like 20G or 512M');
+  return Math.ceil(bytes / 512) * 512;
+};
+const sizeOrZero = (text: string): number => (text === '0' ? 0 : size(text));
+const formatOption = (description: string) => new Option('--format <format>', description).choices(diskFormats);
+
+interface CreateOptions {
+  format: DiskFormat;
+  cluster?: number;
+  compat: '2' | '3';
+  refcountBits?: number;
+  backing?: string;
+  backingFormat?: DiskFormat;
+  preallocation: Preallocation;
+  zstd?: boolean;
+  extendedL2?: boolean;
+}
+
+/** `hypervue disk …`: works on image files, with or without a running server, and locks them against machines. */
+export function addDiskCommand(program: Command): void {
+  const disk = program.command('disk').description('create, convert, check and snapshot disk images');
+  const run =
+    <A extends unknown[]>(work: (disks: Disks, ...args: A) => Promise<{ json: unknown; text: string; code?: number }>) =>
+    async (...args: A): Promise<void> => {
+      const json = [program, disk, ...disk.commands].some((command) => Boolean(command.opts<{ json?: boolean }>().json));
+      let code = EXIT_OK;
+      try {
+        const result = await work(new Disks(new ImageLocks(appFolders().locks)), ...args);
+        if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+        const output = json ? JSON.stringify(result.json) : result.text;
+        if (output) process.stdout.write(`${output}\n`);
+        code = result.code ?? EXIT_OK;
+      } catch (error) {
+        reportError(error, json);
+        code = EXIT_ERROR;
+      }
+      process.exitCode = code;
+    };
+  const progress = (done: number, total: number) => {
+    if (process.stderr.isTTY) process.stderr.write(`\r${Math.floor((done / total) * 100)} %`);
+  };
+  const told = (text: string) => ({ json: {}, text });
+
+  disk
+    .command('info <image>')
+    .description('format, sizes, images below, snapshots')
+    .addOption(formatOption('instead of looking'))
+    .action(
+      run(async (disks, image: string, options: { format?: DiskFormat }) => {
+        const info = await disks.info(image, options.format);
+        return { json: info, text: infoText(info) };
+      }),
+    );
+  disk
+    .command('create')
+    .argument('<image>')
+    .argument('<size>', 'like 20G or 512M; 0 with --backing', sizeOrZero)
+    .description('a new image; takes room as it fills')
+    .addOption(formatOption('raw or qcow2').default('qcow2'))
+    .option('--cluster <size>', 'bytes of a cluster: 512 to 2M', size)
+    .addOption(new Option('--compat <version>', 'version of qcow2').choices(['2', '3']).default('3'))
+    .option('--refcount-bits <bits>', '1 to 64', Number)
+    .option('--backing <image>', 'image below, relative to the new one; the size may be 0 to take its own')
+    .addOption(new Option('--backing-format <format>', 'its format; found out when absent').choices(diskFormats))
+    .addOption(new Option('--preallocation <how>', 'room put aside at once').choices(['off', 'metadata', 'falloc', 'full']).default('off'))
+    .option('--zstd', 'compress with zstd where something is compressed')
+    .option('--extended-l2', 'allocate in 32nds of a cluster')
+    .action(
+      run(async (disks, image: string, bytes: number, options: CreateOptions) => {
+        let sizeBytes = bytes;
+        let backingFormat = options.backingFormat;
+        if (options.backing) {
+          const { dirname, resolve } = await import('node:path');
+          const below = await disks.info(resolve(dirname(image), options.backing), backingFormat);
+          backingFormat = below.format;
+          sizeBytes ||= below.sizeBytes;
+        }
+        await disks.create(image, {
+          format: options.format,
+          sizeBytes,
+          ...(options.cluster ? { clusterSize: options.cluster } : {}),
+          version: options.compat === '2' ? 2 : 3,
+          ...(options.refcountBits ? { refcountBits: options.refcountBits } : {}),
+          ...(options.backing ? { backingFile: options.backing } : {}),
+          ...(backingFormat ? { backingFormat } : {}),
+          preallocation: options.preallocation,
+          ...(options.zstd ? { compression: 'zstd' as const } : {}),
+          ...(options.extendedL2 ? { extendedL2: true } : {}),
+          progress,
+        });
+        return told(`${image}: ${readableBytes(sizeBytes)}, ${options.format}`);
+      }),
+    );
+  disk
+    .command('convert <from> <to>')
+    .description('a copy in another format, with all that lies below; never overwrites')
+    .addOption(formatOption('of the new image').default('qcow2'))
+    .addOption(new Option('--from-format <format>', 'instead of looking').choices(diskFormats))
+    .option('--compress', 'compress it (qcow2)')
+    .option('--zstd', 'with --compress: zstd instead of zlib')
+    .option('--cluster <size>', 'bytes of a cluster', size)
+    .action(
+      run(
+        async (
+          disks,
+          from: string,
+          to: string,
+          options: { format: DiskFormat; fromFormat?: DiskFormat; compress?: boolean; zstd?: boolean; cluster?: number },
+        ) => {
+          await disks.convert({
+            from: { path: from, format: options.fromFormat },
+            to: {
+              path: to,
+              format: options.format,
+              ...(options.cluster ? { clusterSize: options.cluster } : {}),
+              ...(options.zstd ? { compression: 'zstd' as const } : {}),
+            },
+            compress: options.compress ?? false,
+            progress,
+          });
+          return told('');
+        },
+      ),
+    );
+  disk
+    .command('resize')
+    .argument('<image>')
+    .argument('<size>', 'like 20G or 512M', size)
+    .description('a larger disk; a smaller one only when nothing but zeros is cut off')
+    .addOption(formatOption('instead of looking'))
+    .action(
+      run(async (disks, image: string, bytes: number, options: { format?: DiskFormat }) => {
+        await disks.resize(image, bytes, options.format);
+        return told(`${image}: ${readableBytes(bytes)}`);
+      }),
+    );
+  disk
+    .command('check <image>')
+    .description('look for damage (code 2) and leaks (code 3) of a qcow2 image')
+    .addOption(new Option('--repair <what>', 'put right: leaks, or all that can be').choices(['leaks', 'all']))
+    .action(
+      run(async (disks, image: string, options: { repair?: 'leaks' | 'all' }) => {
+        const report = await disks.check(image, options.repair ?? 'none', progress);
+        const lines = [...report.messages];
+        lines.push(`${report.errors} errors, ${report.leaks} leaked clusters`);
+        if (options.repair) lines.push(`repaired: ${report.errorsFixed} errors, ${report.leaksFixed} leaks`);
+        const errors = report.errors - report.errorsFixed;
+        const leaks = report.leaks - report.leaksFixed;
+        return { json: report, text: lines.join('\n'), code: errors ? EXIT_DAMAGE : leaks ? EXIT_LEAKS : EXIT_OK };
+      }),
+    );
+  disk
+    .command('map <image>')
+    .description('which parts of the disk are in the file, and where')
+    .addOption(formatOption('instead of looking'))
+    .action(
+      run(async (disks, image: string, options: { format?: DiskFormat }) => {
+        const ranges = await disks.map(image, options.format);
+        const rows = ranges.map(({ offset, length, kind, host }) => [
+          String(offset),
+          String(length),
+          kind,
+          host === undefined ? '' : String(host),
+        ]);
+        return { json: ranges, text: table(['offset', 'length', 'kind', 'in the file at'], rows) };
+      }),
+    );
+  disk
+    .command('compare <a> <b>')
+    .description('whether two disks hold the same, whatever their formats; code 1 when not')
+    .action(
+      run(async (disks, a: string, b: string) => {
+        const at = await disks.compare(a, b);
+        return at === undefined
+          ? { json: { same: true }, text: 'the same' }
+          : { json: { same: false, offset: at }, text: `different at byte ${at}`, code: EXIT_DIFFERENT };
+      }),
+    );
+  disk
+    .command('snapshot <image> <name>')
+    .description('take a snapshot inside a qcow2 image')
+    .action(
+      run(async (disks, image: string, name: string) => {
+        const id = await disks.takeSnapshot(image, name);
+        return { json: { id }, text: id };
+      }),
+    );
+  disk
+    .command('revert <image> <snapshot>')
+    .description('the disk as it was; what it holds now is lost unless a snapshot has it')
+    .action(run(async (disks, image: string, snapshot: string) => told((await disks.revert(image, snapshot)) ?? '')));
+  disk
+    .command('delete-snapshot <image> <snapshot>')
+    .description('forget a snapshot and give its room back')
+    .action(run(async (disks, image: string, snapshot: string) => told((await disks.deleteSnapshot(image, snapshot)) ?? '')));
+  disk
+    .command('rename-snapshot <image> <snapshot> <name>')
+    .description('another name for a snapshot')
+    .action(
+      run(async (disks, image: string, snapshot: string, name: string) => told((await disks.renameSnapshot(image, snapshot, name)) ?? '')),
+    );
+  for (const command of disk.commands) command.exitOverride().option('--json', 'as JSON');
+}
+
+function infoText(info: DiskInfo): string {
+  const lines = [
+    `${info.path}`,
+    `format     ${info.format}${info.version ? `, version ${info.version}` : ''}`,
+    `disk       ${readableBytes(info.sizeBytes)} (${info.sizeBytes} bytes)`,
+    `on disk    ${readableBytes(info.allocatedBytes)}`,
+  ];
+  if (info.clusterBytes)
+    lines.push(
+      `clusters   ${readableBytes(info.clusterBytes)}, refcounts of ${info.refcountBits} bits, ${info.compression}${info.extendedL2 ? ', extended L2 entries' : ''}`,
+    );
+  if (info.encryption && info.encryption !== 'none') lines.push(`encrypted  ${info.encryption}`);
+  if (info.dirty || info.damaged) lines.push(`state      ${info.damaged ? 'marked as damaged' : 'was not closed properly'}`);
+  for (const below of info.below) lines.push(`on top of  ${below}`);
+  if (info.snapshots?.length)
+    lines.push(
+      '',
+      table(
+        ['id', 'snapshot', 'taken', 'disk'],
+        info.snapshots.map(({ id, name, date, sizeBytes }) => [id, name, date, readableBytes(sizeBytes)]),
+      ),
+    );
+  return lines.join('\n');
+}
