@@ -56,4 +56,6 @@ test('the new disk is a whole number of sectors', () => {
   wizard.draft.disk = 'new';
   wizard.draft.diskGiB = 0.333;
   expect(wizard.request.newDisk!.sizeBytes % 512).toBe(0);
+  wizard.draft.diskFormat = 'qcow2';
+  expect(wizard.request.newDisk!.format).toBe('qcow2');
 });
