@@ -239,8 +239,31 @@ function covers(slot: u32, first: u32, last: u32): bool {
 }
 
 /**
- * Up to 8 bytes at `host`, in a page with decoded code, were written. The page is dropped only when an instruction was hit: data beside
- * code is common in boot sectors and BIOSes.
+ * Counts of writes beside the code of a page, direct-mapped: u32 page, u32 count and, in the upper 8 bits, how often the page was dropped for it.
+ * Memory that once held code is often data later (of a BIOS, a boot loader, an ended program), and each write to it takes the slow way.
+ */
+const BESIDE: usize = memory.data(1024 * 8);
+/** Writes after which the page is dropped; each time twice as many. */
+const BESIDE_FIRST: u32 = 256;
+const BESIDE_DOUBLINGS: u32 = 14;
+
+/** A write hit the page but no instruction of it. True: it is time to forget its code, so that it may be written like any data. */
+function writtenBeside(page: u32): bool {
+  const at = BESIDE + (<usize>(page & 1023) << 3);
+  if (load<u32>(at) != page) {
+    store<u32>(at, page);
+    store<u32>(at, 0, 4);
+  }
+  const word = load<u32>(at, 4) + 1;
+  const times = word >>> 24;
+  const due = (word & 0xff_ffff) >= BESIDE_FIRST << times;
+  store<u32>(at, due ? min(times + 1, BESIDE_DOUBLINGS) << 24 : word, 4);
+  return due;
+}
+
+/**
+ * Up to 8 bytes at `host`, in a page with decoded code, were written. The page is dropped when an instruction was hit, or after many writes
+ * that hit none: data beside code is common in boot sectors and BIOSes.
  */
 export function invalidateCodePage(host: u32): void {
   codeWritten(host, 8);
@@ -257,4 +280,5 @@ export function codeWritten(host: u32, size: u32): void {
     if (slot && covers(slot - 1, first, last)) dropSlot(slot - 1);
   }
   if (load<u8>(CODE_MAP_BASE + (host >>> 12)) & CODE_JIT) jitWritten(host, last - first + 1);
+  if (load<u8>(CODE_MAP_BASE + (host >>> 12)) && writtenBeside(host >>> 12)) dropCodePage(host);
 }

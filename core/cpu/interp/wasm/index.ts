@@ -6,6 +6,7 @@ import { CPU_STATE_BASE, MAILBOX_BASE } from '../../../memory/layout';
 import { attention, enter, settleFault } from './branch';
 import { enter64, setPageRip } from './branch64';
 import { clearCache, codeGeneration, dropCodePage } from './codecache';
+import { ignoresResume } from './resumeflag';
 import { debugAfter, debugBefore } from './debug';
 import { decodeStep } from './decode';
 import { F_IF, F_RF, F_TF, getEflags, rawEflags, setEflags } from './flags';
@@ -135,7 +136,7 @@ function loop(): i32 {
       if (hostBreak(linearPc())) return EXIT_DEBUG;
       alone = hostArm();
     }
-    if (alone | shadow | load<u32>(S, SY_DEBUG_ACTIVE) | (rawEflags() & (F_TF | F_RF))) {
+    if (alone | shadow | load<u32>(S, SY_DEBUG_ACTIVE) | (rawEflags() & F_TF)) {
       store<u32>(S, 0, S_INT_SHADOW);
       // What is held back comes right after, also inside a repeated instruction.
       if (load<u32>(S, S_INTR) | load<u32>(S, S_NMI_PENDING)) store<u32>(S, load<u32>(S, S_EXIT) | EXIT_LOOK, S_EXIT);
@@ -143,15 +144,16 @@ function loop(): i32 {
       continue;
     }
     if (Run.tail) {
-      step();
+      stepDebug();
       continue;
     }
     const long = Run.mode == MODE_64;
     const rec = long ? enter64(load<u64>(S, S_RIP)) : enter(<u32>load<u64>(S, S_RIP));
-    if (!rec) {
-      step();
+    if (!rec || (rawEflags() & F_RF && !ignoresResume(rec))) {
+      stepDebug();
       continue;
     }
+    if (rawEflags() & F_RF) setEflags(0, F_RF);
     const before = Run.countdown;
     if (long) exec64(rec);
     else exec(rec);
