@@ -81,3 +81,31 @@ describe('compiled code that calls into another page', () => {
     expect(calls(change, global, CR4_PCIDE)).toBe(expected);
   });
 });
+
+describe('compiled 32-bit code in long mode', () => {
+  it('does not take a page above 4 GiB for one of its own', () => {
+    const t = new TestCpu({ recompiler: EAGER });
+    t.long(0x10000, [0, 0, 0, 0, 0x8000, 0, 0, 5]);
+    // 512 GiB up: the two halves of RAM the other way round. Descriptor 0x18: 32-bit code.
+    t.guest.write32(0x9008, 0xe003);
+    t.guest.write32(0xe000, 0xf003);
+    t.guest.write32(0xf000, 0x200083);
+    t.guest.write32(0xf008, 0x000083);
+    t.guest.write32(0x818, 0x0000ffff);
+    t.guest.write32(0x81c, 0x00cf9b00);
+    t.guest.write32(0x15000, 1);
+    t.guest.write32(0x215000, 1000);
+    const loop = [0xb9, ...le32(60), 0x03, 0x13, 0xff, 0xc9, 0x75, 0xfa]; // mov ecx,60; l: add edx,[rbx]; dec ecx; jnz l
+    t.guest.write32(0x50000, 0x11000);
+    t.guest.write32(0x50004, 0x18);
+    t.guest.write32(0x50010, 0x10000);
+    t.guest.write32(0x50014, 8);
+    // mov rbx,0x80_0001_5000; loop; jmp far [0x50000]
+    t.put(0x10000, 0x48, 0xbb, ...le32(0x15000), ...le32(0x80), ...loop, 0xff, 0x2c, 0x25, ...le32(0x50000));
+    // mov ebx,0x15000; loop; dec edi; jz halt; jmp far [0x50010]. By the second round it is compiled, and the TLB has the other page.
+    t.put(0x11000, 0xbb, ...le32(0x15000), ...loop, 0xff, 0xcf, 0x74, 0x06, 0xff, 0x2d, ...le32(0x50010), HLT);
+    const state = t.untilHalt();
+    expect(t.cpu.statistics().regions.compiled).toBeGreaterThan(1);
+    expect(state.gpr[2]).toBe(5n * 60_060n);
+  });
+});

@@ -24,8 +24,8 @@ import {
   EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
   S_NMI_PENDING, S_RIP, S_SEG, S_STACK32, S_ZERO, STAT_REGION_FAULTS,
 } from './stateoffsets';
-import { SY_DEBUG_ACTIVE } from './sysstate';
-import { tlbFlushAll, tlbInit } from './tlb';
+import { SY_DEBUG_ACTIVE, SY_TLB_CUR } from './sysstate';
+import { tlbFlushAll, tlbInit, tlbLeaveLong } from './tlb';
 
 export { jitX87Arith, jitX87Integer, jitX87Narrow, jitX87Widen } from './fpu/x87jit';
 export { cpuReset, refreshState } from './reset';
@@ -181,6 +181,7 @@ function loop(): i32 {
 function currentMode(): u32 {
   const code = load<u32>(S, S_CODE_MODE);
   if (code == MODE_64) return code;
+  tlbLeaveLong(load<u32>(S, SY_TLB_CUR));
   const base = load<u32>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
   const limit = load<u32>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_LIMIT);
   if (base != Run.codeBase || limit != Run.codeLimit) {

@@ -37,6 +37,13 @@ export const SY_PDPTE = 0x1c40;
 /** u32: a piece of a large page entered the TLB since its last complete flush. */
 export const SY_LARGE_ANY = 0x1c30;
 
+/**
+ * u32 each, for supervisor and user: pages above 4 GiB are in the TLB. Compiled 32-bit code compares the lower halves of tags only, so these
+ * must go before it runs.
+ */
+export const SY_HIGH_SUP = 0x1c34;
+export const SY_HIGH_USER = 0x1c38;
+
 /** u64: linear address of a pending page fault; goes to CR2 at delivery. Beside S_FAULT_HAS_ERROR. */
 export const S_FAULT_CR2 = 0x2a8;
 

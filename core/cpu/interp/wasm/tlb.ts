@@ -12,7 +12,7 @@
  * since the last one and not the whole table.
  */
 import { CPU_STATE_BASE, TLB_BASE } from '../../../memory/layout';
-import { SY_GLOBAL_COUNT, SY_LARGE_ANY, SY_LOCAL_COUNT, SY_TLB_GEN } from './sysstate';
+import { SY_GLOBAL_COUNT, SY_HIGH_SUP, SY_HIGH_USER, SY_LARGE_ANY, SY_LOCAL_COUNT, SY_TLB_GEN } from './sysstate';
 
 export const TLB_SUP: usize = TLB_BASE;
 export const TLB_USER: usize = TLB_BASE + 0x30000;
@@ -50,6 +50,7 @@ export function tlbInsert(table: usize, lin: u64, host: usize, global: bool): vo
   const e = tlbSlot(table, lin);
   store<u64>(e, lin & PAGE_MASK);
   store<u32>(e, (<u32>host & 0xfffff000) - (<u32>lin & 0xfffff000), 8);
+  if (lin >> 32) store<u32>(CPU_STATE_BASE + (table >= TLB_USER ? SY_HIGH_USER : SY_HIGH_SUP), 1);
   const counter: usize = CPU_STATE_BASE + (global ? SY_GLOBAL_COUNT : SY_LOCAL_COUNT);
   const n = load<u32>(counter);
   if (n < LIST_MAX) store<u32>((global ? LIST_GLOBAL : LIST_LOCAL) + (n << 2), <u32>e);
@@ -97,6 +98,29 @@ function forgetLarge(): void {
 
 function clearList(list: usize, count: u32): void {
   for (let i: u32 = 0; i < count; i++) store<u64>(load<u32>(list + (i << 2)), ~(<u64>0));
+}
+
+function dropHigh(list: usize, count: u32, table: usize): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const e = <usize>load<u32>(list + (i << 2));
+    if (e >= table && e < table + TLB_USER - TLB_SUP && load<u64>(e) >> 32) store<u64>(e, ~(<u64>0));
+  }
+}
+
+/** Before 32-bit code runs with the tables at `table` (TLB_SUP or TLB_USER): drops pages above 4 GiB. */
+export function tlbLeaveLong(table: usize): void {
+  const flag: usize = CPU_STATE_BASE + (table == TLB_USER ? SY_HIGH_USER : SY_HIGH_SUP);
+  if (!load<u32>(flag)) return;
+  store<u32>(flag, 0);
+  const local = load<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT);
+  const global = load<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT);
+  if (local > LIST_MAX || global > LIST_MAX) {
+    tlbFlushAll();
+    return;
+  }
+  dropHigh(LIST_LOCAL, local, table);
+  dropHigh(LIST_GLOBAL, global, table);
+  bumpGeneration();
 }
 
 /** Empties every table. */
