@@ -10,6 +10,7 @@ const number = Number(process.argv.find((arg) => /^\d+$/.test(arg)) ?? 0);
 const factors = {
   HYPERVUE_CPU_ROUNDS: String(number || 25),
   HYPERVUE_FP_CASES: String((number || 10) * 2000),
+  HYPERVUE_FUZZ_CASES: String((number || 25) * 40_000),
 };
 const halves = {
   cpu: { projects: ['conformance'], env: factors },
