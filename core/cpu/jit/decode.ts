@@ -361,6 +361,8 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
       p += 4;
     }
   }
+  // CS can't be written, nor read always.
+  if (override === 1 && insn.memory) return undefined;
   insn.next = p;
   return insn;
 }

@@ -315,7 +315,8 @@ const extend: Translation = (e, insn) => {
   e.setReg(insn.reg, insn.osize);
 };
 
-const stackWidth = (e: Emitter, insn: Insn): Width => (insn.opsize ? 2 : e.mode === 64 ? 8 : 4);
+/** REX.W wins over 66. */
+const stackWidth = (e: Emitter, insn: Insn): Width => (insn.osize === 2 ? 2 : e.mode === 64 ? 8 : 4);
 
 const pushRegister: Translation = (e, insn) => {
   const width = stackWidth(e, insn);

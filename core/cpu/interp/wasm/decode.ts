@@ -452,6 +452,8 @@ export function decodeRun(slot: u32, host: u32): usize {
 export function decodeInto(rec: usize, host: u32, mode: u32): void {
   const current = Run.mode;
   Run.mode = mode;
+  // The processor may be in another mode by now than when the region was asked for.
+  chooseTables();
   slow = false;
   short = false;
   at = host;

@@ -18,7 +18,7 @@ import { clearLinks } from './jitlinks';
 import { SJ_CUT, SJ_EXACT, SJ_LEFT, SJ_PIECE, SJ_READY, SJ_UNLINKED } from './jitoffsets';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
 import { hostArm, hostBreak, hostHoldsInterrupts, hostStopped, hostTakeReplay } from './hostdebug';
-import { SF_FLAT_R, SF_FLAT_W } from './mem';
+import { settleNonCanonical, SF_FLAT_R, SF_FLAT_W } from './mem';
 import { EXACT_SLACK, MODE_32, MODE_64, MODE_FLAT, Run } from './runstate';
 import {
   EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
@@ -239,6 +239,7 @@ function stepDebug(): void {
 export function deliverFault(): void {
   Run.step = false;
   settleFault();
+  settleNonCanonical();
   const replay = hostTakeReplay();
   if (!replay) faultTaken();
   store<u64>(S, <u64>(<i64>Run.countEnd - <i64>Run.countdown), S_ICOUNT);

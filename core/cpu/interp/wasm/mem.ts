@@ -8,14 +8,15 @@
 import { CODE_MAP_BASE, CPU_STATE_BASE, DIRTY_MAP_BASE, PM_READ, PM_ROM, PM_WRITE } from '../../../memory/layout';
 import { watchHit, watchPage } from './debug';
 import { invalidateCodePage } from './codecache';
+import { decodeStep } from './decode';
 import { raiseFaultErr, raiseNoted } from './fault';
 import { hostWatchProbe } from './hostdebug';
 import { mmioRead, mmioWrite } from './imports';
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, maskA20, NO_PAGE, physEntry, walk, walkGlobal, walkWritable } from './paging';
-import { REC_MEM, REC_RM, REC_SEG } from './record';
+import { REC_MEM, REC_OPCODE, REC_RM, REC_SEG } from './record';
 import { Run } from './runstate';
 import {
-  HD_WATCH_COUNT, S_CODE_MODE, S_GPR, S_SEG, SEG_BASE, SEG_FLAGS, SEG_FS, SEG_LIMIT, SEG_SS, STAT_TLB_MISS, VEC_AC, VEC_GP, VEC_SS,
+  HD_WATCH_COUNT, S_CODE_MODE, S_FAULT_VECTOR, S_GPR, S_RIP, S_SEG, SEG_BASE, SEG_FLAGS, SEG_FS, SEG_LIMIT, SEG_SS, STAT_TLB_MISS, VEC_AC, VEC_GP, VEC_SS,
 } from './stateoffsets';
 import { SY_ALIGN_CHECK, SY_LINEAR_MASK, SY_TLB_CUR, SY_WATCH } from './sysstate';
 import { PAGE_MASK, TLB_SUP, TLB_USER, TLB_W, TLB_X, tlbInsert, tlbSlot } from './tlb';
@@ -43,15 +44,43 @@ export function isCanonical(lin: u64): bool {
   return lin + 0x8000_0000_0000 < 0x1_0000_0000_0000;
 }
 
+/** PUSH, POP, CALL, RET, ENTER, LEAVE, PUSHF and POPF: what reaches the stack by itself. */
+function usesStack(op: u32): bool {
+  return op - 0x50 < 0x10 || op == 0x68 || op == 0x6a || op == 0x8f || (op & 0xfe) == 0x9c || (op & 0xfe) == 0xc2 || (op & 0xfe) == 0xc8 || op == 0xe8 || op == 0xff;
+}
+
 /**
  * Access at a non-canonical address: #SS(0) through the stack segment, #GP(0) otherwise. Those that come here know the linear address only;
- * the stack it was when the address is about where RSP points, or the instruction's operand has SS as its segment.
+ * the stack it was when the instruction's operand has SS as its segment, ENTER or LEAVE follows RBP, or the address is about where RSP points. In a
+ * region neither the instruction nor RSP is known yet: settleNonCanonical() decides.
  */
 function nonCanonical(lin: u64): void {
   const rec = Run.rec;
-  const stack = lin - load<u64>(CPU_STATE_BASE + S_GPR + 32) + 0x1000 < 0x2000;
-  const operand = rec != 0 && load<u8>(rec, REC_RM) == REC_MEM && load<u8>(rec, REC_SEG) == SEG_SS;
-  raiseFaultErr(stack || operand ? VEC_SS : VEC_GP, 0);
+  if (Run.region) Run.nonCanonical = true;
+  const near = lin - load<u64>(CPU_STATE_BASE + S_GPR + 32) + 0x1000 < 0x2000;
+  const stack = !Run.region && (near || (rec != 0 && ((load<u16>(rec, REC_OPCODE) & 0xfffe) == 0xc8 || operandInStack(rec))));
+  raiseFaultErr(stack ? VEC_SS : VEC_GP, 0);
+}
+
+// @ts-ignore: decorator
+@inline
+function operandInStack(rec: usize): bool {
+  return load<u8>(rec, REC_RM) == REC_MEM && load<u8>(rec, REC_SEG) == SEG_SS;
+}
+
+/** PUSH, POP, CALL, RET, ENTER, LEAVE, PUSHF and POPF: what reaches the stack by itself. */
+function usesStack(op: u32): bool {
+  return op - 0x50 < 0x10 || op == 0x68 || op == 0x6a || op == 0x8f || (op & 0xfe) == 0x9c || (op & 0xfe) == 0xc2 || (op & 0xfe) == 0xc8 || op == 0xe8 || op == 0xff;
+}
+
+/** The region that met a non-canonical address has stored its instruction pointer: now the vector can be chosen. */
+export function settleNonCanonical(): void {
+  if (!Run.nonCanonical) return;
+  Run.nonCanonical = false;
+  const rip = load<u64>(CPU_STATE_BASE + S_RIP);
+  const rec = decodeStep(rip, rip);
+  const memory = load<u8>(rec, REC_RM) == REC_MEM;
+  if (memory ? operandInStack(rec) : usesStack(load<u16>(rec, REC_OPCODE))) store<u32>(CPU_STATE_BASE + S_FAULT_VECTOR, VEC_SS);
 }
 
 /**
@@ -175,11 +204,17 @@ function readAt(lin: u64, host: usize, size: u32): u64 {
   }
 }
 
+/** `lin` + `by`; 32-bit code goes on at 0, that of a 64-bit system too. */
+function behind(lin: u64, by: u32): u64 {
+  const next = lin + by;
+  return (lin ^ next) >> 32 && load<u32>(CPU_STATE_BASE + S_CODE_MODE) != 2 ? next & 0xffff_ffff : next & linearMask();
+}
+
 function readCross(table: usize, lin: u64, size: u32, first: u32): u64 {
   if (!isCanonical(lin + size - 1)) nonCanonical(lin);
   const host1 = translate(table, lin, ACCESS_READ);
   const pa1 = physAddress;
-  const host2 = translate(table, (lin + first) & linearMask(), ACCESS_READ);
+  const host2 = translate(table, behind(lin, first), ACCESS_READ);
   const pa2 = physAddress;
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, false);
   let value: u64 = 0;
@@ -238,7 +273,7 @@ function writeCross(table: usize, lin: u64, value: u64, size: u32, first: u32): 
   if (!isCanonical(lin + size - 1)) nonCanonical(lin);
   const host1 = translate(table, lin, ACCESS_WRITE);
   const pa1 = physAddress;
-  const host2 = translate(table, (lin + first) & linearMask(), ACCESS_WRITE);
+  const host2 = translate(table, behind(lin, first), ACCESS_WRITE);
   const pa2 = physAddress;
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, true);
   writePart(host1, pa1, value, first);
@@ -309,7 +344,7 @@ export function probeWrite(table: usize, address: u64, size: u32): void {
   const e = tlbSlot(table + TLB_W, address);
   if (load<u64>(e) == ((address + size - 1) & PAGE_MASK)) return;
   const lin = address & linearMask();
-  const last = (lin + size - 1) & linearMask();
+  const last = behind(lin, size - 1);
   if (!isCanonical(last)) nonCanonical(lin);
   translate(table, lin, ACCESS_WRITE);
   if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_WRITE);
@@ -319,7 +354,7 @@ export function probeWrite(table: usize, address: u64, size: u32): void {
 /** The same for a read. */
 export function probeRead(table: usize, address: u64, size: u32): void {
   const lin = address & linearMask();
-  const last = (lin + size - 1) & linearMask();
+  const last = behind(lin, size - 1);
   if (!isCanonical(last)) nonCanonical(lin);
   translate(table, lin, ACCESS_READ);
   if ((last ^ lin) & PAGE_MASK) translate(table, last & PAGE_MASK, ACCESS_READ);

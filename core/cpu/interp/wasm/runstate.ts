@@ -31,6 +31,8 @@ export class Run {
   /** Base and limit of the 32-bit code segment that ran last. */
   static codeBase: u32 = 0;
   static codeLimit: u32 = 0;
+  /** A region met a non-canonical address: its fault is #GP or #SS. */
+  static nonCanonical: bool = false;
   /** Counts dropped regions: the one that runs may be among them. */
   static regionsDropped: u32 = 0;
 }

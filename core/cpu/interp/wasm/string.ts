@@ -8,7 +8,7 @@ import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../../memory/layout';
 import { sub16, sub32, sub8 } from './alu';
 import { attention } from './branch';
 import { recSeg } from './ea';
-import { F_DF, F_TF, getZF, rawEflags } from './flags';
+import { F_DF, F_TF, rawEflags } from './flags';
 import { hostOne } from './hostdebug';
 import { portRead, portWrite } from './imports';
 import {
@@ -259,11 +259,14 @@ export function lods<T>(rec: usize): bool {
   }
 }
 
-/** REPE goes on while ZF, REPNE while not ZF. */
+/**
+ * REPE ends where elements differ, REPNE where they are equal. The flags are written by the last comparison alone: a fault or an interrupt
+ * between two finds them as they were before the instruction (SDM volume 2, REP).
+ */
 // @ts-ignore: decorator
 @inline
-export function goesOn(rec: usize): bool {
-  return load<u8>(rec, REC_PREFIX) & REC_PFX_F3 ? getZF() != 0 : getZF() == 0;
+export function ends(rec: usize, equal: bool): bool {
+  return (load<u8>(rec, REC_PREFIX) & REC_PFX_F3) != 0 ? !equal : equal;
 }
 
 export function cmps<T>(rec: usize): bool {
@@ -276,12 +279,13 @@ export function cmps<T>(rec: usize): bool {
     if (rep && !count) return true;
     const a = read<T>(seg, gpr32(ESI) & mask);
     const b = read<T>(SEG_ES, gpr32(EDI) & mask);
-    compare<T>(a, b);
+    const last = !rep || count == 1 || ends(rec, a == b);
+    if (last) compare<T>(a, b);
     setMasked(ESI, gpr32(ESI) + step, mask);
     setMasked(EDI, gpr32(EDI) + step, mask);
     if (!rep) return true;
     setMasked(ECX, count - 1, mask);
-    if (count == 1 || !goesOn(rec)) return true;
+    if (last) return true;
     if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }
@@ -293,11 +297,14 @@ export function scas<T>(rec: usize): bool {
   while (true) {
     const count = gpr32(ECX) & mask;
     if (rep && !count) return true;
-    compare<T>(accumulator<T>(), read<T>(SEG_ES, gpr32(EDI) & mask));
+    const a = accumulator<T>();
+    const b = read<T>(SEG_ES, gpr32(EDI) & mask);
+    const last = !rep || count == 1 || ends(rec, a == b);
+    if (last) compare<T>(a, b);
     setMasked(EDI, gpr32(EDI) + step, mask);
     if (!rep) return true;
     setMasked(ECX, count - 1, mask);
-    if (count == 1 || !goesOn(rec)) return true;
+    if (last) return true;
     if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }

@@ -16,7 +16,7 @@ import { Run } from './runstate';
 import { gpr16, gpr32, gpr64, setGpr32, setGpr64 } from './state';
 import { SEG_BASE, SEG_FS, SEG_STRIDE, S_GPR, S_SEG } from './stateoffsets';
 import { SY_ALIGN_CHECK } from './sysstate';
-import { COUNT_ELEMENT, COUNT_PORT, COUNT_STRETCH, goesOn, interrupted, repeated, STRETCH_MAX, stretchLimit } from './string';
+import { COUNT_ELEMENT, COUNT_PORT, COUNT_STRETCH, ends, interrupted, repeated, STRETCH_MAX, stretchLimit } from './string';
 
 const RCX = 1;
 const RSI = 6;
@@ -227,12 +227,13 @@ export function cmpsLong<T>(rec: usize): bool {
     if (rep && !count) return true;
     const a = read<T>(base + register(RSI, wide));
     const b = read<T>(register(RDI, wide));
-    compare<T>(a, b);
+    const last = !rep || count == 1 || ends(rec, a == b);
+    if (last) compare<T>(a, b);
     step(RSI, by, wide);
     step(RDI, by, wide);
     if (!rep) return true;
     setRegister(RCX, count - 1, wide);
-    if (count == 1 || !goesOn(rec)) return true;
+    if (last) return true;
     if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }
@@ -244,11 +245,14 @@ export function scasLong<T>(rec: usize): bool {
   while (true) {
     const count = register(RCX, wide);
     if (rep && !count) return true;
-    compare<T>(accumulator<T>(), read<T>(register(RDI, wide)));
+    const a = accumulator<T>();
+    const b = read<T>(register(RDI, wide));
+    const last = !rep || count == 1 || ends(rec, a == b);
+    if (last) compare<T>(a, b);
     step(RDI, by, wide);
     if (!rep) return true;
     setRegister(RCX, count - 1, wide);
-    if (count == 1 || !goesOn(rec)) return true;
+    if (last) return true;
     if (interrupted(rec, count, count - 1, COUNT_ELEMENT)) return false;
   }
 }

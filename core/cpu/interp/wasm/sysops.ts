@@ -247,7 +247,7 @@ export function sysExec(rec: usize, nextRip: u64): void {
       sysret(operand64(rec));
       return;
     case OP_0F | 0x20: {
-      needCpl0();
+      controlRegister(rec);
       const v = readCr(regOperand(rec));
       setGpr64(rmField(rec), code64() ? v : v & 0xffffffff);
       break;
@@ -256,7 +256,7 @@ export function sysExec(rec: usize, nextRip: u64): void {
       setGpr64(rmField(rec), load<u64>(debugRegister(rec)) & (code64() ? ~(<u64>0) : 0xffffffff));
       break;
     case OP_0F | 0x22:
-      needCpl0();
+      controlRegister(rec);
       writeCr(regOperand(rec), code64() ? gpr64(rmField(rec)) : <u64>gpr32(rmField(rec)));
       break;
     case OP_0F | 0x23:
@@ -606,10 +606,17 @@ function loadTable(rec: usize, baseAt: usize, limitAt: usize): void {
 }
 
 /** Checks a MOV to or from a debug register and gives its place. */
-function debugRegister(rec: usize): usize {
+/** A register that does not exist is an undefined opcode for everybody. */
+function controlRegister(rec: usize): void {
+  const n = <u32>regOperand(rec);
+  if (n == 1 || n > 4 && n != 8) ud();
   needCpl0();
+}
+
+function debugRegister(rec: usize): usize {
   let n = <u32>regOperand(rec);
   if (n > 7) ud();
+  needCpl0();
   if (n == 4 || n == 5) {
     if (cr4() & CR4_DE) ud();
     n += 2;

@@ -210,8 +210,13 @@ export function loadCw(v: u32): void {
 /** MMX instructions: TOP = 0, all registers in use (SDM volume 1, 9.5). */
 // @ts-ignore: decorator
 @inline
-export function enterMmx(): void {
+export function clearTop(): void {
   store<u16>(SW, <u32>load<u16>(SW) & ~0x3800);
+}
+// @ts-ignore: decorator
+@inline
+export function enterMmx(): void {
+  clearTop();
   store<u16>(TW, 0);
 }
 export function storeF(i: u32): void {

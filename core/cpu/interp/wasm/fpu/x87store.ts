@@ -92,16 +92,16 @@ export function storeBcd(seg: i32, off: u64): void {
   begin();
   let low: u64 = 0xc000000000000000;
   Bcd.high = 0xffff;
-  memProbeW(seg, off, 10);
   const empty = isEmpty(0);
   if (empty) {
-    if (!stackFault(0)) return;
+    if (!storeEmpty(seg, off, 10)) return;
   } else {
     low = bcdFrom80(stSe(0), stSig(0));
     if (refused()) {
       commitFlags();
       return;
     }
+    memProbeW(seg, off, 10);
   }
   memWrite64(seg, off, low);
   memWrite16(seg, off + 8, Bcd.high);

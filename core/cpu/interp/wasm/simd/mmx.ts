@@ -1,7 +1,7 @@
 /** Integer instructions on MMX registers: the unprefixed half of the integer map (SDM volume 2; SSE and SSE2 additions included). */
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
-import { enterMmx, setTw } from '../fpu/x87stack';
+import { clearTop, enterMmx, setTw } from '../fpu/x87stack';
 import { memProbeW, memRead16, memRead32, memRead64, memWrite32, memWrite64, memWrite8 } from '../mem';
 import { REC_ADDRESS32, REC_ADDRESS64, REC_MODRM, REC_SIZES } from '../record';
 import { S_GPR } from '../stateoffsets';
@@ -83,8 +83,10 @@ export function mmxExec(rec: usize, op: u32): void {
       enterMmx();
       setTw(0xffff);
       return;
+    // Stores: TOP is cleared even when memory faults, the tags are not, as processors have it.
     case 0x7e: {
       const v = load<u64>(regMm(rec));
+      clearTop();
       if (wide64(rec)) {
         if (isMem(rec)) memWrite64(recSeg(rec), recOff(rec), v);
         else store<u64>(rmGpr(rec), v);
@@ -96,6 +98,7 @@ export function mmxExec(rec: usize, op: u32): void {
     case 0x7f: {
       const v = load<u64>(regMm(rec));
       if (isMem(rec)) {
+        clearTop();
         memWrite64(recSeg(rec), recOff(rec), v);
         enterMmx();
       } else setMm(rmMm(rec), v);
@@ -120,6 +123,7 @@ export function mmxExec(rec: usize, op: u32): void {
       return;
     case 0xe7:
       if (!isMem(rec)) undefinedOp();
+      clearTop();
       memWrite64(recSeg(rec), recOff(rec), load<u64>(regMm(rec)));
       enterMmx();
       return;
