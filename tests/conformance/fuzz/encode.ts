@@ -37,6 +37,8 @@ const R13 = 13;
 
 /** Rows that jump, call and return: code.ts makes them, with somewhere to go. */
 export const FLOW = /^(j.*|loop.*|call|ret|jmp|callf|jmpf|retf|iret|int|syscall|sysenter|sysexit|sysret|rsm)$/;
+/** Rows whose results nothing can be compared with. */
+const RANDOM = /^rd(rand|seed)$/;
 /** Instructions whose result is the machine's own, or undefined. */
 const HOSTLESS: readonly (readonly [RegExp, string])[] = [
   [/^(cpuid|rdtsc|rdrand|rdseed|rdpmc|group6|group7|rdpid|xgetbv|lsl|lar)$/, 'tells of the machine'],
@@ -297,6 +299,6 @@ function describe(item: Item, row: Instruction, facts: Facts): void {
 
 /** Rows that this processor may meet, with how often each executor should be drawn. */
 export function rowsOf(filter: (row: Instruction) => boolean): Instruction[] {
-  return INSTRUCTIONS.filter((row) => filter(row) && !FLOW.test(row.mnemonic));
+  return INSTRUCTIONS.filter((row) => filter(row) && !FLOW.test(row.mnemonic) && !RANDOM.test(row.mnemonic));
 }
 export { CF, OF, PF, ZF, AF, SF, RCX, R13 };

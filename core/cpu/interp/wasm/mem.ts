@@ -44,11 +44,6 @@ export function isCanonical(lin: u64): bool {
   return lin + 0x8000_0000_0000 < 0x1_0000_0000_0000;
 }
 
-/** PUSH, POP, CALL, RET, ENTER, LEAVE, PUSHF and POPF: what reaches the stack by itself. */
-function usesStack(op: u32): bool {
-  return op - 0x50 < 0x10 || op == 0x68 || op == 0x6a || op == 0x8f || (op & 0xfe) == 0x9c || (op & 0xfe) == 0xc2 || (op & 0xfe) == 0xc8 || op == 0xe8 || op == 0xff;
-}
-
 /**
  * Access at a non-canonical address: #SS(0) through the stack segment, #GP(0) otherwise. Those that come here know the linear address only;
  * the stack it was when the instruction's operand has SS as its segment, ENTER or LEAVE follows RBP, or the address is about where RSP points. In a
@@ -70,7 +65,7 @@ function operandInStack(rec: usize): bool {
 
 /** PUSH, POP, CALL, RET, ENTER, LEAVE, PUSHF and POPF: what reaches the stack by itself. */
 function usesStack(op: u32): bool {
-  return op - 0x50 < 0x10 || op == 0x68 || op == 0x6a || op == 0x8f || (op & 0xfe) == 0x9c || (op & 0xfe) == 0xc2 || (op & 0xfe) == 0xc8 || op == 0xe8 || op == 0xff;
+  return op - 0x50 < 0x10 || op == 0x68 || op == 0x6a || op == 0x8f || (op & 0xfffe) == 0x9c || (op & 0xfffe) == 0xc2 || (op & 0xfffe) == 0xc8 || op == 0xe8 || op == 0xff;
 }
 
 /** The region that met a non-canonical address has stored its instruction pointer: now the vector can be chosen. */
