@@ -21,6 +21,7 @@ import { S_CR0, S_CR4, S_EXIT, S_FEATURES, S_MXCSR, S_RIP, S_XCR0 } from '../int
 import { crosses } from './codepages.ts';
 import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
+import type { Insn } from './decode.ts';
 import { FA, FB, FC, FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64, RIP } from './locals.ts';
 import { RC_ENTRIES, RC_FAULTS, RC_INSTRUCTIONS, RC_INTERPRETER, RC_LINKED, RC_PAGE, RC_SLICE, RC_STEP } from './regioncounters.ts';
 import { EXECUTE_TABLE } from './tlbtables.ts';
@@ -45,6 +46,10 @@ const XCR0_AVX = 6;
 /** MXCSR: RC, FTZ, DAZ, the masks and PE; and the only value with which the host's arithmetic is used (interp/wasm/simd/mxcsr.ts). */
 const FLOAT_FIELDS = 0xffe0;
 const FLOAT_VALUE = 0x1fa0;
+
+/** CVTPI2PS, CVTPS2PI and CVTTPS2PI with their relatives, MOVQ2DQ, MOVDQ2Q; the others have no mandatory prefix. */
+const MMX_WITH_PREFIX = new Set([0x12a, 0x12c, 0x12d, 0x1d6]);
+const mayBeMmx = (insn: Insn): boolean => !insn.vex && (insn.prefix === 0 || MMX_WITH_PREFIX.has(insn.op));
 
 export class Emitter extends X87Emitter {
   /** Slot of RegionCounters that the region counts into; 0: it does not count. */
@@ -105,6 +110,14 @@ export class Emitter extends X87Emitter {
    */
   interpretVector(also: { reads?: number; writes?: number; xmms?: number; after?: () => void } = {}): void {
     const { insn } = this;
+    if (this.flow && mayBeMmx(insn)) {
+      // It changes the x87 state, also when it faults then: locals must not go over that.
+      this.usedGpr |= also.writes ?? 0;
+      this.changedGpr |= also.writes ?? 0;
+      this.interpret();
+      also.after?.();
+      return;
+    }
     if (this.leftBefore()) return;
     let reads = also.reads ?? 0;
     if (insn.base >= 0) reads |= 1 << insn.base;
