@@ -14,6 +14,10 @@ export type VmStateName = (typeof vmStates)[number];
 export const firmwareKinds = ['bios', 'uefi'] as const;
 export type FirmwareKind = (typeof firmwareKinds)[number];
 
+/** `jit` compiles hot code (the recompiler), `interp` only interprets. */
+export const acceleratorKinds = ['jit', 'interp'] as const;
+export type AcceleratorKind = (typeof acceleratorKinds)[number];
+
 export const vmIdSchema = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/);
 
 /** Shown to people, so any characters except control ones; 1-128 of them after trimming. */
@@ -73,7 +77,7 @@ export const vmConfigSchema = z.object({
   cpu: z.object({
     model: z.enum(cpuModels).default('i686'),
     count: z.literal(1).default(1),
-    accel: z.enum(['jit', 'interp']).default('jit'),
+    accel: z.enum(acceleratorKinds).default('jit'),
   }),
   /** MiB of guest RAM. */
   memoryMiB: z.number().int().min(1).max(3072),

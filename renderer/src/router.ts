@@ -17,6 +17,7 @@ export function makeRouter(history: RouterHistory = createWebHashHistory()) {
           { path: 'console', name: 'console', component: () => import('./views/machine/ConsoleTab.vue') },
           { path: 'serial', name: 'serial', component: () => import('./views/machine/SerialTab.vue') },
           { path: 'hardware', name: 'hardware', component: () => import('./views/machine/HardwareTab.vue') },
+          { path: 'performance', name: 'performance', component: () => import('./views/machine/PerformanceTab.vue') },
           { path: 'log', name: 'log', component: () => import('./views/machine/LogTab.vue') },
         ],
       },

@@ -1,3 +1,4 @@
+import { mockProfile } from './profile.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { Settings } from '../../../core/contract/host.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
@@ -342,9 +343,7 @@ export class MockManager {
       command: `target remote ${address.type === 'tcp' ? `127.0.0.1:${address.port}` : address.path}`,
     }),
     'vm.closeGdb': async () => null,
-    'vm.profile': async () => {
-      throw new MockError({ kind: 'unsupported', message: 'the mock runs no guest', context: {} });
-    },
+    'vm.profile': async ({ id }) => mockProfile(this.get(id).stats?.uptimeSeconds ?? 0),
     'vm.changeMedium': async ({ id, drive, path }) => {
       const vm = this.get(id);
       return this.put({

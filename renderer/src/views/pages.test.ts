@@ -265,6 +265,65 @@ test('how time passes is set under Advanced, which stands open when it is unusua
   });
 });
 
+test('the interpreter can be chosen, with what it is good for; gdb gets a port and may be waited for', async () => {
+  await open('/machines/00000000-0000-4000-8000-000000000000/hardware');
+  const choose = async (id: string, value: string) => {
+    const field = get(id) as HTMLSelectElement;
+    field.value = value;
+    field.dispatchEvent(new Event('change'));
+    await settle();
+  };
+  expect((get('accel') as HTMLSelectElement).value).toBe('jit');
+  expect(get('accel-text').textContent).toContain('WebAssembly');
+  await choose('accel', 'interp');
+  expect(get('accel-text').textContent).toContain('slow');
+  expect(document.querySelector('[data-testid="gdb-port"]')).toBeNull();
+  await press(get('gdb'));
+  await choose('gdb-port', '2345');
+  await press(get('gdb-wait'));
+  get('hardware-form').dispatchEvent(new Event('submit', { cancelable: true }));
+  await settle();
+  expect((calls.find((each) => each.method === 'vm.update')!.params as { patch: object }).patch).toMatchObject({
+    cpu: { accel: 'interp' },
+    debug: { gdb: { type: 'tcp', port: 2345 }, wait: true },
+  });
+  expect(get('gdb').closest('details')!.open).toBe(true);
+  await press(get('gdb'));
+  expect(document.querySelector('[data-testid="gdb-port"]')).toBeNull();
+});
+
+test('a measurement shows the hottest code of the time it took, and counting ends with it', async () => {
+  await open('/machines/00000000-0000-4000-8000-000000000000/performance');
+  expect(document.querySelector('[data-testid="profile-table"]')).toBeNull();
+  await press(get('profile-measure'));
+  expect(calls.filter((each) => each.method === 'vm.profile').map((each) => (each.params as { count: boolean }).count)).toEqual([true]);
+  await vi.advanceTimersByTimeAsync(5000);
+  await settle();
+  expect(calls.filter((each) => each.method === 'vm.profile').map((each) => (each.params as { count: boolean }).count)).toEqual([true, false]);
+  const rows = [...document.querySelectorAll('[data-testid="profile-row"]')].map((row) => row.textContent);
+  expect(rows).toHaveLength(2);
+  expect(rows[0]).toMatch(/31%.*0xffffffff8104f3a0.*64-bit, compiled.*to the next region.*mov {4}rax,QWORD PTR \[rsi\]/);
+  expect(rows[1]).toContain('to the dispatcher');
+  expect(get('profile-facts').textContent).toMatch(/Busy90%/);
+});
+
+test('a measurement that nobody waits for any longer still ends the counting', async () => {
+  const { router } = await open('/machines/00000000-0000-4000-8000-000000000000/performance');
+  await press(get('profile-measure'));
+  await router.push('/machines');
+  await settle();
+  expect(calls.filter((each) => each.method === 'vm.profile').map((each) => (each.params as { count: boolean }).count)).toEqual([true, false]);
+});
+
+test('a machine that is off cannot be measured, and the page says why', async () => {
+  const { router } = await open('/machines/00000000-0000-4000-8000-000000000001/performance');
+  await arrive(router, 'performance');
+  expect(get('machine-page').dataset.state).toBe('off');
+  const button = get('profile-measure') as HTMLButtonElement;
+  expect(button.disabled).toBe(true);
+  expect(document.body.textContent).toContain('must run to be measured');
+});
+
 test('the log filters by level and text', async () => {
   await open('/machines/00000000-0000-4000-8000-000000000000/log');
   const rows = () => [...document.querySelectorAll('[data-testid="log-row"]')];

@@ -14,7 +14,7 @@ const SHIFTED: Readonly<Record<string, string>> = Object.fromEntries(
   [...'~!@#$%^&*()_+{}|:"<>?'].map((character, index) => [character, "`1234567890-=[]\\;',./"[index]!]),
 );
 
-export type Tab = 'machine' | 'console' | 'serial' | 'hardware' | 'log';
+export type Tab = 'machine' | 'console' | 'serial' | 'hardware' | 'performance' | 'log';
 
 /** The page of one machine with its tabs. */
 export class MachinePage {
@@ -127,6 +127,14 @@ export class MachinePage {
     await this.page.getByTestId('log-row').first().waitFor();
     // Rows outside the view are not laid out (content-visibility), so they have no inner text.
     return this.page.getByTestId('log-row').allTextContents();
+  }
+
+  /** Measures for the shortest time there is; gives the rows of the table of hottest code. */
+  async profile(): Promise<string[]> {
+    await this.page.getByTestId('profile-seconds').selectOption('2');
+    await this.page.getByTestId('profile-measure').click();
+    await this.page.getByTestId('profile-facts').waitFor();
+    return this.page.getByTestId('profile-row').allInnerTexts();
   }
 
   async rename(name: string): Promise<void> {
