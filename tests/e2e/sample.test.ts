@@ -110,7 +110,7 @@ test('a page with graphics resizes the console, and the screenshot is its pictur
   await machine.press('Escape');
 });
 
-test('hardware and log tell what there is and what happened', async () => {
+test('hardware, performance and log tell what there is and what happened', async () => {
   const { app, page } = window;
   const machine = app.machine();
   await machine.tab('hardware');
@@ -118,6 +118,10 @@ test('hardware and log tell what there is and what happened', async () => {
     const hardware = await page.getByTestId('machine-page').innerText();
     return /32 MiB/.test(hardware) && /check\.img/.test(hardware);
   });
+  expect(await accessibilityProblems()).toEqual([]);
+  await machine.tab('performance');
+  await machine.profile();
+  expect(await page.getByTestId('profile-facts').innerText()).toMatch(/Recompiler[\s\S]*Compiled regions/);
   expect(await accessibilityProblems()).toEqual([]);
   await machine.tab('log');
   expect((await machine.logLines()).join('\n')).toMatch(/start/i);
@@ -169,6 +173,8 @@ test.each(['light', 'dark'] as const)(
     problems.machine = await accessibilityProblems();
     await app.machine().tab('console');
     problems.console = await accessibilityProblems();
+    await app.machine().tab('performance');
+    problems.performance = await accessibilityProblems();
     await app.machine().tab('log');
     problems.log = await accessibilityProblems();
     await app.machines.create();

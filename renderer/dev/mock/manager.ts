@@ -343,7 +343,7 @@ export class MockManager {
       command: `target remote ${address.type === 'tcp' ? `127.0.0.1:${address.port}` : address.path}`,
     }),
     'vm.closeGdb': async () => null,
-    'vm.profile': async ({ id }) => mockProfile(this.get(id).stats?.uptimeSeconds ?? 0),
+    'vm.profile': async () => mockProfile(),
     'vm.changeMedium': async ({ id, drive, path }) => {
       const vm = this.get(id);
       return this.put({

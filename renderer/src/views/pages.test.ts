@@ -299,7 +299,10 @@ test('a measurement shows the hottest code of the time it took, and counting end
   expect(calls.filter((each) => each.method === 'vm.profile').map((each) => (each.params as { count: boolean }).count)).toEqual([true]);
   await vi.advanceTimersByTimeAsync(5000);
   await settle();
-  expect(calls.filter((each) => each.method === 'vm.profile').map((each) => (each.params as { count: boolean }).count)).toEqual([true, false]);
+  expect(calls.filter((each) => each.method === 'vm.profile').map((each) => (each.params as { count: boolean }).count)).toEqual([
+    true,
+    false,
+  ]);
   const rows = [...document.querySelectorAll('[data-testid="profile-row"]')].map((row) => row.textContent);
   expect(rows).toHaveLength(2);
   expect(rows[0]).toMatch(/31%.*0xffffffff8104f3a0.*64-bit, compiled.*to the next region.*mov {4}rax,QWORD PTR \[rsi\]/);
@@ -312,11 +315,14 @@ test('a measurement that nobody waits for any longer still ends the counting', a
   await press(get('profile-measure'));
   await router.push('/machines');
   await settle();
-  expect(calls.filter((each) => each.method === 'vm.profile').map((each) => (each.params as { count: boolean }).count)).toEqual([true, false]);
+  expect(calls.filter((each) => each.method === 'vm.profile').map((each) => (each.params as { count: boolean }).count)).toEqual([
+    true,
+    false,
+  ]);
 });
 
 test('a machine that is off cannot be measured, and the page says why', async () => {
-  const { router } = await open('/machines/00000000-0000-4000-8000-000000000001/performance');
+  const { router } = await open('/machines/00000000-0000-4000-8000-000000000002/performance');
   await arrive(router, 'performance');
   expect(get('machine-page').dataset.state).toBe('off');
   const button = get('profile-measure') as HTMLButtonElement;
