@@ -80,6 +80,7 @@ interface InterpreterModule {
   jitX87Widen: Helpers['read'];
   jitX87Narrow: Helpers['read'];
   jitX87Integer: Helpers['read'];
+  jitMissed: Helpers['read'];
 }
 
 /** Thrown by the import raise() to unwind the module; one object, because making an Error costs microseconds. */
@@ -151,6 +152,7 @@ export class Interpreter implements Accelerator {
         memory,
         table,
         jitHot: (host: number, mode: number, user: number) => this.recompiler?.hot(host >>> 0, mode, user),
+        jitMiss: (pool: number) => this.recompiler?.missed(pool >>> 0),
         jitCollect: () => this.recompiler?.collect(),
         jitWritten: (host: number, size: number) => this.recompiler?.written(host >>> 0, size),
         raise: () => {
@@ -196,6 +198,7 @@ export class Interpreter implements Accelerator {
         x87Widen: module.jitX87Widen,
         x87Narrow: module.jitX87Narrow,
         x87Integer: module.jitX87Integer,
+        missed: module.jitMissed,
       };
       this.recompiler = new Recompiler(memory, helpers, table, options.compiler, { ...DEFAULT_TUNING, ...options.tuning });
     }

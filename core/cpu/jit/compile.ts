@@ -4,12 +4,13 @@ import { SJ_EXACT, SJ_STEP, STEP_INTERPRET, SY_TLB_CUR } from '../interp/wasm/ji
 import { bitTranslation } from './bits.ts';
 import { type CodePage, CodePages } from './codepages.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
+import { dispatchTable } from './dispatchtable.ts';
 import { Emitter, REGION_TYPE } from './emitter.ts';
 import type { FlagState } from './flagemitter.ts';
 import { HELPERS, X87_HELPERS } from './helpers.ts';
 import { integerTranslation } from './integer.ts';
 import { legacyFeature } from './rows.ts';
-import { type Block, findRegion, type Region, type RegionPart } from './region.ts';
+import { type Block, findRegion, type Region, type RegionPart, VIA_FALL, VIA_TARGET } from './region.ts';
 import { sseTranslation } from './sse.ts';
 import type { Translation } from './sseoperand.ts';
 import { analyse, type FlowGraph } from './structure.ts';
@@ -27,6 +28,17 @@ export interface CompiledRegion {
   parts: RegionPart[];
   /** Where in the code of the function each guest instruction begins, by its offset from the entry's page; copies of one occur several times. */
   marks: [code: number, offset: number][];
+  /** What belongs before the records in the region's memory: notes of targets and the dispatcher's table, in whole units of the pool. */
+  table: Int32Array | undefined;
+}
+
+export interface CompileExtras {
+  /** Slot of RegionCounters that it counts into; 0 or absent for none. */
+  counters?: number;
+  /** Offsets that calls and indirect branches of an earlier compilation went to. */
+  hints?: readonly number[];
+  /** Targets that the region does not have between two reports of them, a power of two. */
+  missPeriod?: number;
 }
 
 /** Instructions that an exact slice has in reserve: below EXACT_SLACK of interp/wasm/runstate.ts. */
@@ -150,16 +162,22 @@ class RegionCompiler {
   private readonly known: Int32Array;
   private marks: [code: number, offset: number][] = [];
 
-  constructor(region: Region, user: boolean, has: number, counters: number) {
+  constructor(region: Region, user: boolean, has: number, extras: CompileExtras) {
     this.region = region;
     this.user = user;
     this.has = has;
     const flow = x87Flow(region);
-    this.graph = analyse(region);
+    this.graph = analyse(region, flow === undefined);
     this.e = new Emitter(region.mode, user);
     this.e.useX87(flow);
-    this.e.counters = counters;
+    this.e.counters = extras.counters ?? 0;
+    if (extras.missPeriod) this.e.missPeriod = extras.missPeriod;
     this.known = Int32Array.from(region.blocks, (block) => block.pages);
+    const { blocks, entries } = region;
+    if (this.graph.hasDispatcher)
+      this.e.table = dispatchTable(
+        entries.flatMap((block, i) => (blocks[block]!.copied ? [] : [[blocks[block]!.start, i + 1] as [number, number]])),
+      );
   }
 
   compile(): CompiledRegion {
@@ -176,6 +194,7 @@ class RegionCompiler {
       }),
       parts: region.parts,
       marks: this.marks,
+      table: e.notes(),
     };
   }
 
@@ -208,7 +227,8 @@ class RegionCompiler {
           return page ? [{ page, delta, host }] : [];
         }),
       );
-      this.tree(0);
+      if (graph.hasDispatcher) e.startDispatcher(1);
+      this.tree(graph.root);
     });
   }
 
@@ -216,6 +236,14 @@ class RegionCompiler {
   private tree(x: number): void {
     const { e, graph, known } = this;
     for (const child of graph.children[x]!) known[child]! |= known[x]!;
+    const { start, pages } = this.region.blocks[x]!;
+    if (pages && graph.hasDispatcher && this.region.entries.includes(x)) {
+      // The dispatcher comes here unasked.
+      e.pagesDiffer(pages);
+      e.openRare();
+      e.exitTo(start);
+      e.close();
+    }
     const merges = graph.children[x]!.filter((child) => graph.isMerge[child]).sort((a, b) => graph.position[b]! - graph.position[a]!);
     if (graph.isLoopHeader[x]) {
       e.open('loop', x);
@@ -243,6 +271,10 @@ class RegionCompiler {
   private block(x: number): void {
     const { e, region } = this;
     const block = region.blocks[x]!;
+    if (block.ending === 'dispatch') {
+      e.dispatch(region.entries);
+      return;
+    }
     const count = block.insns.length;
     e.enterBlock(x);
     for (let k = 0; k < count; k++) {
@@ -257,30 +289,40 @@ class RegionCompiler {
     }
     if (block.ending === 'fall') {
       e.spend(count);
-      this.go(x, block.fallBlock, block.fall);
+      this.goFall(x);
     }
   }
 
-  /** Goes to a block of the region, or out of it. The slice has been charged. */
-  private go(from: number, to: number, offset: number): void {
-    const { e, graph } = this;
+  private goFall(x: number): void {
+    const { fallBlock, fall, via } = this.region.blocks[x]!;
+    this.go(x, fallBlock, fall, (via & VIA_FALL) !== 0);
+  }
+  private goTarget(x: number): void {
+    const { targetBlock, target, via } = this.region.blocks[x]!;
+    this.go(x, targetBlock, target, (via & VIA_TARGET) !== 0);
+  }
+
+  /** Goes to a block of the region, perhaps through the dispatcher, or out of it. The slice has been charged. */
+  private go(from: number, to: number, offset: number, dispatched: boolean): void {
+    const { e, graph, region } = this;
     if (to < 0) {
       e.exitTo(offset);
       return;
     }
-    const pages = this.region.blocks[to]!.pages & ~this.known[from]!;
+    const pages = region.blocks[to]!.pages & ~this.known[from]!;
     if (pages) {
       e.pagesDiffer(pages);
       e.openRare();
       e.exitTo(offset);
       e.close();
     }
-    if (graph.position[to]! <= graph.position[from]!) {
+    if (dispatched || graph.position[to]! <= graph.position[from]!) {
       e.leftBelow(1);
       e.openRare();
       e.exitTo(offset);
       e.close();
-      e.branchTo('loop', to);
+      if (dispatched) e.startDispatcher(region.entries.indexOf(to) + 1);
+      e.branchTo('loop', dispatched ? graph.root : to);
     } else if (graph.isMerge[to]) e.branchTo('block', to);
     else this.tree(to);
   }
@@ -294,7 +336,7 @@ class RegionCompiler {
     switch (block.ending) {
       case 'jump':
         e.spend(count);
-        this.go(x, block.targetBlock, block.target);
+        this.goTarget(x);
         return;
       case 'branch': {
         if (op >= 0xe0 && op <= 0xe3) this.loopCondition(op);
@@ -307,11 +349,11 @@ class RegionCompiler {
         const { stack } = e;
         e.openIf();
         e.freeTemps();
-        this.go(x, block.targetBlock, block.target);
+        this.goTarget(x);
         e.close();
         e.flags = flags;
         e.stack = stack;
-        this.go(x, block.fallBlock, block.fall);
+        this.goFall(x);
         return;
       }
       case 'call': {
@@ -323,7 +365,11 @@ class RegionCompiler {
           e.pushRip(block.target);
         });
         e.spend(count);
-        this.go(x, block.targetBlock, block.target);
+        if (block.targetBlock >= 0) this.goTarget(x);
+        else {
+          e.pushRip(block.target);
+          e.exitMissing();
+        }
         return;
       }
       default:
@@ -342,14 +388,14 @@ class RegionCompiler {
         e.wordOp(OP.i32Ne, OP.i64Ne);
         e.openRare();
         c.get(target);
-        e.exitToStack();
+        this.leave(false);
         e.close();
         e.freeTemps();
-        this.go(x, block.fallBlock, block.fall);
+        this.goFall(x);
         return;
       }
       c.get(target);
-      e.exitToStack();
+      this.leave(false);
       return;
     }
     const target = e.temp(e.word);
@@ -366,7 +412,17 @@ class RegionCompiler {
     }
     e.spend(count);
     c.get(target);
-    e.exitToStack();
+    this.leave(true);
+  }
+
+  /** Goes to the address on the stack, which may be one of the region's entries. `calling`: it is noted when it is not. */
+  private leave(calling: boolean): void {
+    const { e, graph } = this;
+    if (graph.hasDispatcher) {
+      e.findEntry(calling);
+      e.branchTo('loop', graph.root);
+    } else if (calling) e.exitMissing();
+    else e.exitToStack();
   }
 
   /** A branch to what is no address faults at the branch: the interpreter does it. */
@@ -439,6 +495,7 @@ class RegionCompiler {
       [[I32, I32, I64, I32, I64], [I64]],
       [[I64, I32], [I64]],
       [[I32, I64, I32], [I64]],
+      [[I32, I64], []],
     ];
     types.u32(signatures.length);
     for (const [parameters, results] of signatures) {
@@ -460,6 +517,7 @@ class RegionCompiler {
       x87Widen: X87_TYPE + 2,
       x87Narrow: X87_TYPE + 3,
       x87Integer: X87_TYPE + 3,
+      missed: X87_TYPE + 4,
     };
     for (const helper of helpers) imports.name('h').name(helper).byte(0).u32(typeOfHelper[helper]);
     imports.name('e').name('m').byte(2).byte(3).u32(1).u32(65536);
@@ -495,7 +553,7 @@ class RegionCompiler {
 
 /**
  * Compiles the region at `entry` of the first of `pages` for a processor with `has` in the low word of SY_FEATURES; undefined when its first
- * instruction has no translation. `counters`: slot of RegionCounters that it counts into.
+ * instruction has no translation.
  */
 export function compileRegion(
   pages: readonly CodePage[],
@@ -503,8 +561,8 @@ export function compileRegion(
   mode: CodeMode,
   user: boolean,
   has: number,
-  counters = 0,
+  extras: CompileExtras = {},
 ): CompiledRegion | undefined {
-  const region = findRegion(new CodePages(pages), entry, mode, (insn) => translatable(insn, has));
-  return region && new RegionCompiler(region, user, has, counters).compile();
+  const region = findRegion(new CodePages(pages), entry, mode, (insn) => translatable(insn, has), extras.hints);
+  return region && new RegionCompiler(region, user, has, extras).compile();
 }

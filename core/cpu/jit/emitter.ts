@@ -19,6 +19,7 @@ import {
 } from '../interp/wasm/jitoffsets.ts';
 import { S_CR0, S_CR4, S_EXIT, S_FEATURES, S_MXCSR, S_RIP, S_XCR0 } from '../interp/wasm/stateoffsets.ts';
 import { crosses } from './codepages.ts';
+import { POOL_UNIT } from './dispatchemitter.ts';
 import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
 import type { Insn } from './decode.ts';
@@ -204,10 +205,8 @@ export class Emitter extends X87Emitter {
   private callExec(): void {
     const { c, insn } = this;
     const index = this.fallbacks.push(insn.at) - 1;
-    c.byte(OP.globalGet)
-      .u32(0)
-      .i32(index * 64)
-      .op(OP.i32Add);
+    this.pool();
+    c.i32(this.notesSize() + index * POOL_UNIT).op(OP.i32Add);
     this.leftNow();
     c.get(PAGE64);
     if (insn.at >> 12) c.i64((insn.at >> 12) * 4096).op(OP.i64Add);

@@ -6,7 +6,7 @@ export interface InstallHelpers {
   jitInstall(host: number, mode: number, index: number): number;
   jitUninstall(host: number, mode: number, index: number): void;
   jitWatchPage(host: number, on: number): void;
-  /** Byte of the shared memory where the page `delta` pages from that of the instruction at S_RIP begins, which is at byte `host`; 0: unknown. */
+  /** Byte of the shared memory where the page `delta` pages from the hot (or reporting) one begins, which is that of byte `host`; 0: unknown. */
   jitPageBeside(host: number, delta: number): number;
   jitDecode(record: number, host: number, mode: number): void;
 }
@@ -25,12 +25,13 @@ export interface RegionHelpers {
   x87Widen: WasmFunction;
   x87Narrow: WasmFunction;
   x87Integer: WasmFunction;
+  missed: WasmFunction;
 }
 
 export type Helpers = InstallHelpers & RegionHelpers;
 
 /** Indices of the imported functions of a region module, in the order of its import section. */
-export const HELPER = { read: 0, readW: 1, write: 2, writeV: 3, exec: 4, flags: 5, condition: 6, settle: 7 } as const;
+export const HELPER = { read: 0, readW: 1, write: 2, writeV: 3, exec: 4, flags: 5, condition: 6, settle: 7, missed: 8 } as const;
 export const HELPERS = Object.keys(HELPER) as (keyof typeof HELPER)[];
 
 /** Those that only regions with x87 instructions import, after the others. */

@@ -19,4 +19,6 @@ export const XMM = 25;
 export const FLOAT = 41;
 /** Pages beside the entry's that are where they were compiled from, as bits of their numbers. */
 export const PAGES = 42;
-export const TEMPS = 43;
+/** Where the dispatcher goes (dispatchemitter.ts). */
+export const NEXT = 43;
+export const TEMPS = 44;

@@ -3,7 +3,7 @@ import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../memory/layout.ts';
 import { SJ_CUT, SJ_STEP } from '../interp/wasm/jitoffsets.ts';
 import { SEG_BASE, SEG_CS, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, S_SEG } from '../interp/wasm/stateoffsets.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
-import { ExitEmitter } from './exitemitter.ts';
+import { DispatchEmitter } from './dispatchemitter.ts';
 import { HELPER } from './helpers.ts';
 import { LEFT, PAGE, PAGES } from './locals.ts';
 import { EXECUTE_TABLE, WRITE_TABLE, tlbTables } from './tlbtables.ts';
@@ -12,7 +12,7 @@ import { I32, OP, SIMD, V128, VOID } from './wasmcode.ts';
 const S = CPU_STATE_BASE;
 const RSP = 4;
 
-export class MemoryEmitter extends ExitEmitter {
+export class MemoryEmitter extends DispatchEmitter {
   /** The TLB's read tables of the region's privilege. */
   protected readonly tables: number;
   protected readonly user: number;

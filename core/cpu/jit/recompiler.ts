@@ -7,6 +7,8 @@ import { SJ_PIECE, SJ_READY, SJ_THRESHOLD } from '../interp/wasm/jitoffsets.ts';
 import { S_FEATURES } from '../interp/wasm/stateoffsets.ts';
 import type { RegionSource } from './codelisting.ts';
 import type { CodePage } from './codepages.ts';
+import { POOL_UNIT } from './dispatchemitter.ts';
+import { MISS_COUNT, MISS_TARGET_COUNT, MISS_TARGETS } from './dispatchtable.ts';
 import { type Helpers, HELPERS, type WasmFunction, X87_HELPERS } from './helpers.ts';
 import type { HotRegion } from '../statistics.ts';
 import { addCounts, RegionCounters, type RegionExits } from './regioncounters.ts';
@@ -18,8 +20,6 @@ const MODE_FLAT = 3;
 const PAGE = 4096;
 /** Pages beside the hot one, as distances in linear space, that its regions may take in. */
 const BESIDE = [1, -1];
-/** Bytes of the pool for each instruction that the interpreter executes: its record and one that leaves. */
-const FALLBACK_BYTES = 64;
 
 /** Limits of the code cache. */
 export const MAX_REGIONS = 6000;
@@ -27,30 +27,43 @@ export const MAX_WASM_BYTES = 24 << 20;
 /** Writes into a page that are remembered while something of it is being compiled. */
 const MAX_WRITES = 32;
 
+/** Times that a region is compiled again to take in what it calls. */
+const MAX_AGAIN = 6;
+/** Pages that one is made from, and how far the others may be from the entry's. */
+const MAX_PAGES = 5;
+const MAX_DISTANCE = 1 << 10;
+
 export interface Tuning {
   /** Instructions between two samples. */
   piece: number;
   /** Samples that make a place hot. */
   threshold: number;
+  /** Targets that a region does not have between two reports of them, a power of two. */
+  missPeriod: number;
   /** Milliseconds, for statistics. */
   now: () => number;
 }
-export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 3, now: () => 0 };
+export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 3, missPeriod: 1024, now: () => 0 };
 
 interface Region {
   key: number;
   /** Byte of the shared memory where it begins. */
   host: number;
   mode: number;
+  user: number;
   /** Function in the table. */
   index: number;
   /** What it was made from. */
   /** `delta`: pages from the entry's page in linear space. */
   parts: { page: number; delta: number; low: number; high: number }[];
+  /** Its memory in the pool, in units. */
   pool: number;
+  units: number;
+  /** What it was given to take in, and how often it was compiled again for that. */
+  hints: number[];
+  again: number;
   /** Slot of RegionCounters; 0 while nobody counts. */
   counters: number;
-  fallbacks: number;
   wasmBytes: number;
 }
 
@@ -67,9 +80,12 @@ interface Job {
   key: number;
   host: number;
   mode: number;
+  user: number;
   /** Numbers of the pages given to the compiler, the entry's first, and how far each is from that in linear space. */
   pages: number[];
   deltas: number[];
+  hints: number[];
+  again: number;
   counters: number;
 }
 
@@ -115,6 +131,9 @@ export class Recompiler {
   private readonly freeIndices: number[] = [];
   private nextIndex = 1;
   private poolTop = JIT_POOL_BASE;
+  /** Regions that have memory in the pool, by its address. */
+  private readonly byPool = new Map<number, Region>();
+  private readonly missPeriod: number;
   private readonly freePools = new Map<number, number[]>();
   readonly counts: RecompilerCounts = {
     compiled: 0,
@@ -139,6 +158,7 @@ export class Recompiler {
     this.service = service;
     this.counters = new RegionCounters(memory);
     this.now = tuning.now;
+    this.missPeriod = tuning.missPeriod;
     this.words[(CPU_STATE_BASE + SJ_PIECE) >> 2] = tuning.piece;
     this.words[(CPU_STATE_BASE + SJ_THRESHOLD) >> 2] = tuning.threshold;
   }
@@ -156,22 +176,47 @@ export class Recompiler {
     if (this.pending.has(key)) return;
     const number = Math.floor(host / PAGE);
     if (this.pageOf(number).refused.has(key)) return;
-    const pages: CodePage[] = [this.copyOf(0, number)];
-    for (const delta of BESIDE) {
-      const beside = this.helpers.jitPageBeside(host, delta) >>> 0;
-      if (beside) pages.push(this.copyOf(delta, beside / PAGE));
-    }
-    this.request(key, host, mode, user, pages);
+    this.compile({ key, host, mode, user }, BESIDE, [], 0);
     this.collect();
   }
 
-  private request(key: number, host: number, mode: number, user: number, pages: CodePage[]): void {
+  /** Calls and indirect branches of the region with its memory at `pool` often went to places that it does not have (import jitMiss). */
+  missed(pool: number): void {
+    const region = this.byPool.get(pool);
+    if (!region || region.again >= MAX_AGAIN || this.pending.has(region.key)) return;
+    const word = (at: number): number => this.words[(pool + at) >> 2]!;
+    const count = Math.min(MISS_TARGET_COUNT, word(MISS_COUNT));
+    const targets = new Set(Array.from({ length: count }, (_, i) => word(MISS_TARGETS + i * 4)));
+    const fresh = [...targets].filter((offset) => !region.hints.includes(offset) && Math.abs(offset >> 12) <= MAX_DISTANCE);
+    if (!fresh.length) return;
+    const hints = [...region.hints, ...fresh];
+    const deltas = new Set([...hints.map((offset) => offset >> 12), ...BESIDE]);
+    deltas.delete(0);
+    this.compile(region, deltas, hints, region.again + 1);
+    // Nothing is installed while a region runs.
+    Atomics.store(this.words, (CPU_STATE_BASE + SJ_READY) >> 2, 1);
+  }
+
+  /** Has a region compiled, from its own page and those at these distances that are known. */
+  private compile(place: Pick<Region, 'key' | 'host' | 'mode' | 'user'>, deltas: Iterable<number>, hints: number[], again: number): void {
+    const { host } = place;
+    const number = Math.floor(host / PAGE);
+    const pages: CodePage[] = [this.copyOf(0, number)];
+    for (const delta of deltas) {
+      const beside = this.helpers.jitPageBeside(host, delta) >>> 0;
+      if (beside && pages.length < MAX_PAGES) pages.push(this.copyOf(delta, beside / PAGE));
+    }
+    this.request(place, pages, hints, again);
+  }
+
+  private request(place: Pick<Region, 'key' | 'host' | 'mode' | 'user'>, pages: CodePage[], hints: number[], again: number): void {
+    const { key, host, mode, user } = place;
     const id = this.nextJob++;
     const numbers = pages.map((page) => page.host / PAGE);
     for (const each of numbers) this.expect(each);
     this.pending.add(key);
     const counters = this.counting ? this.counters.take() : 0;
-    this.jobs.set(id, { key, host, mode, pages: numbers, deltas: pages.map(({ delta }) => delta), counters });
+    this.jobs.set(id, { key, host, mode, user, pages: numbers, deltas: pages.map(({ delta }) => delta), hints, again, counters });
     this.service.request({
       id,
       pages,
@@ -180,6 +225,8 @@ export class Recompiler {
       user: user === 1,
       features: this.words[(CPU_STATE_BASE + S_FEATURES) >> 2]!,
       counters,
+      hints,
+      missPeriod: this.missPeriod,
     });
   }
 
@@ -223,7 +270,7 @@ export class Recompiler {
     for (const region of this.regions.values()) {
       if (this.pending.has(region.key)) continue;
       const pages = this.pagesOf(region);
-      this.request(region.key, region.host, region.mode, region.key % 2, pages);
+      this.request(region, pages, region.hints, region.again);
     }
     this.collect();
   }
@@ -293,8 +340,9 @@ export class Recompiler {
         pages: this.pagesOf(region),
         entry: region.host % PAGE,
         mode: region.mode === MODE_64 ? 64 : 32,
-        user: region.key % 2 === 1,
+        user: region.user === 1,
         features: this.words[(CPU_STATE_BASE + S_FEATURES) >> 2]!,
+        hints: region.hints,
       };
       return [{ source, delta: part.delta }];
     });
@@ -345,19 +393,19 @@ export class Recompiler {
     const start = this.now();
     this.jobs.delete(result.id);
     this.pending.delete(job.key);
-    const { key, host, mode } = job;
+    const { key, host, mode, user, hints, again } = job;
     this.counts.offThreadMs += result.ms;
     const made = result.region;
     const parts = made?.parts.map(({ page, low, high }) => ({ page: job.pages[page]!, delta: job.deltas[page]!, low, high })) ?? [];
     if (!made) this.pageOf(job.pages[0]!).refused.add(key);
     else if (!parts.some((part) => this.stale(part))) {
-      // It was compiled anew, with counters or without.
-      const before = this.regions.get(key);
-      if (before) this.drop(before);
-      this.makeRoom(made.wasmBytes, made.fallbacks.length);
-      const pool = this.takePool(made.fallbacks.length);
+      const notesBytes = made.table ? made.table.length * 4 : 0;
+      const units = made.fallbacks.length + notesBytes / POOL_UNIT;
+      this.makeRoom(made.wasmBytes, units);
+      const pool = this.takePool(units);
+      if (made.table) this.words.set(made.table, pool >> 2);
       made.fallbacks.forEach((at, i) => {
-        this.helpers.jitDecode(pool + i * FALLBACK_BYTES, at, mode);
+        this.helpers.jitDecode(pool + notesBytes + i * POOL_UNIT, at, mode);
       });
       const instance = new WebAssembly.Instance(made.module, {
         h: this.imports,
@@ -369,16 +417,23 @@ export class Recompiler {
         key,
         host,
         mode,
+        user,
         index,
         parts,
         pool,
+        units,
+        hints,
+        again,
         counters: job.counters,
-        fallbacks: made.fallbacks.length,
         wasmBytes: made.wasmBytes,
       };
-      this.regions.set(key, region);
-      for (const { page } of parts) this.pageOf(page).regions.add(region);
       this.helpers.jitInstall(host, mode, index);
+      // The one that it takes the place of.
+      const old = this.regions.get(key);
+      if (old) this.drop(old);
+      this.regions.set(key, region);
+      if (units) this.byPool.set(pool, region);
+      for (const { page } of parts) this.pageOf(page).regions.add(region);
       this.counts.compiled++;
       this.counts.modules++;
       this.counts.alive++;
@@ -398,11 +453,11 @@ export class Recompiler {
   }
 
   /** Evicts the oldest regions until another one fits. */
-  private makeRoom(wasmBytes: number, fallbacks: number): void {
+  private makeRoom(wasmBytes: number, units: number): void {
     const full = () =>
       this.regions.size >= MAX_REGIONS ||
       this.counts.wasmBytesAlive + wasmBytes > MAX_WASM_BYTES ||
-      (this.poolTop + fallbacks * FALLBACK_BYTES > JIT_POOL_BASE + JIT_POOL_SIZE && !this.freePools.get(fallbacks)?.length);
+      (this.poolTop + units * POOL_UNIT > JIT_POOL_BASE + JIT_POOL_SIZE && !this.freePools.get(units)?.length);
     if (!full()) return;
     const oldest = [...this.regions.values()].slice(0, Math.max(1, this.regions.size >> 2));
     for (const region of oldest) {
@@ -418,12 +473,12 @@ export class Recompiler {
     }
   }
 
-  private takePool(fallbacks: number): number {
-    if (!fallbacks) return 0;
-    const free = this.freePools.get(fallbacks)?.pop();
+  private takePool(units: number): number {
+    if (!units) return 0;
+    const free = this.freePools.get(units)?.pop();
     if (free !== undefined) return free;
     const pool = this.poolTop;
-    this.poolTop += fallbacks * FALLBACK_BYTES;
+    this.poolTop += units * POOL_UNIT;
     return pool;
   }
 
@@ -438,10 +493,11 @@ export class Recompiler {
     this.table.set(region.index, null);
     this.retire(region);
     this.freeIndices.push(region.index);
-    if (region.fallbacks) {
-      const list = this.freePools.get(region.fallbacks) ?? [];
+    if (region.units) {
+      this.byPool.delete(region.pool);
+      const list = this.freePools.get(region.units) ?? [];
       list.push(region.pool);
-      this.freePools.set(region.fallbacks, list);
+      this.freePools.set(region.units, list);
     }
     this.counts.alive--;
     this.counts.wasmBytesAlive -= region.wasmBytes;

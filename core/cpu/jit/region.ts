@@ -7,6 +7,8 @@ import type { CodeMode, Insn } from './decode.ts';
 
 /** Most instructions of one region; a compile costs tens of microseconds each. */
 const MAX_INSTRUCTIONS = 400;
+/** The same for one that is compiled again with what its indirect branches went to. */
+const MAX_WITH_HINTS = 700;
 /** Called functions are copied into the region of the caller: how deep, and while it has fewer instructions than this. */
 const MAX_INLINE_DEPTH = 3;
 const MAX_BEFORE_INLINE = 200;
@@ -22,8 +24,14 @@ export type Ending =
   | 'call'
   /** Return of a copied function: goes to `fall` when the address popped is the one that its call pushed, else out. */
   | 'return'
-  /** Return, indirect call or jump: leaves the region. */
-  | 'leave';
+  /** Return, indirect call or jump: leaves the region, or goes to one of its entries through the dispatcher. */
+  | 'leave'
+  /** The dispatcher (structure.ts), no block of code. */
+  | 'dispatch';
+
+/** Bits of Block.via. */
+export const VIA_FALL = 1;
+export const VIA_TARGET = 2;
 
 export interface Block {
   /** Offset of its first byte. */
@@ -39,6 +47,10 @@ export interface Block {
   /** Numbers of the blocks in `region.blocks` at these offsets, -1 when there is none. */
   fallBlock: number;
   targetBlock: number;
+  /** Lies in a copy of a called function. */
+  copied: boolean;
+  /** Which of the two edges goes through the dispatcher (VIA_*). */
+  via: number;
 }
 
 export interface Region {
@@ -47,6 +59,8 @@ export interface Region {
   entry: number;
   /** blocks[0] is the entry. */
   blocks: Block[];
+  /** Numbers of the blocks that the dispatcher goes to, 0 first: places that returns, indirect calls and jumps may come to. */
+  entries: number[];
   parts: RegionPart[];
 }
 
@@ -114,9 +128,15 @@ function partsOf(pages: CodePages, insns: Iterable<Insn>): RegionPart[] {
 
 /**
  * The region that starts at `entry` of the first of `pages`, undefined when not even its first instruction can be translated. `translatable` says
- * which decoded instructions can.
+ * which decoded instructions can. `hints` are offsets that calls and indirect branches of the region went to.
  */
-export function findRegion(pages: CodePages, entry: number, mode: CodeMode, translatable: (insn: Insn) => boolean): Region | undefined {
+export function findRegion(
+  pages: CodePages,
+  entry: number,
+  mode: CodeMode,
+  translatable: (insn: Insn) => boolean,
+  hints: readonly number[] = [],
+): Region | undefined {
   const insns = new Map<number, Insn | undefined>();
   const at = (offset: number): Insn | undefined => {
     if (insns.has(offset)) return insns.get(offset);
@@ -131,13 +151,24 @@ export function findRegion(pages: CodePages, entry: number, mode: CodeMode, tran
   const frames: Frame[] = [root];
   let count = 0;
   const inside = (offset: number): boolean => pages.has(offset);
-  // Callers before what they call, so that copies never crowd out the code itself.
-  const work: { frame: Frame; offset: number }[][] = Array.from({ length: MAX_INLINE_DEPTH + 1 }, () => []);
-  const begin = (frame: Frame, offset: number): void => {
+  // Callers before what they call, so that copies never crowd out the code itself; what is called without a copy comes last.
+  const work: { frame: Frame; offset: number }[][] = Array.from({ length: MAX_INLINE_DEPTH + 2 }, () => []);
+  const begin = (frame: Frame, offset: number, rank = frame.depth): void => {
     frame.leaders.add(offset);
-    work[frame.depth]!.push({ frame, offset });
+    work[rank]!.push({ frame, offset });
   };
-  begin(root, entry);
+  const most = hints.length ? MAX_WITH_HINTS : MAX_INSTRUCTIONS;
+  /** Offsets in the region's own code that the dispatcher goes to. */
+  const reached = new Set<number>();
+  const reach = (offset: number, rank: number): void => {
+    if (!at(offset) || reached.has(offset)) return;
+    reached.add(offset);
+    begin(root, offset, rank);
+  };
+  work[0]!.push({ frame: root, offset: entry });
+  /** Code of the region runs on into the entry. */
+  let passes = false;
+  for (const hint of hints) reach(hint, MAX_INLINE_DEPTH + 1);
   for (;;) {
     const item = work.find((list) => list.length > 0)?.shift();
     if (!item) break;
@@ -146,9 +177,9 @@ export function findRegion(pages: CodePages, entry: number, mode: CodeMode, tran
     let beside = -1;
     while (!frame.seen.has(offset)) {
       const insn = at(offset);
-      if (!insn || count >= MAX_INSTRUCTIONS) break;
+      if (!insn || count >= most) break;
       // A block lies in the same pages from its first instruction to its last.
-      if (pages.beside(insn) !== beside) frame.leaders.add(offset);
+      if (beside >= 0 && pages.beside(insn) !== beside) frame.leaders.add(offset);
       beside = pages.beside(insn);
       frame.seen.add(offset);
       count++;
@@ -168,13 +199,19 @@ export function findRegion(pages: CodePages, entry: number, mode: CodeMode, tran
         frame.calls.set(offset, copy);
         begin(copy, target);
         if (at(insn.next)) begin(frame, insn.next);
-      }
+      } else if (ending === 'call' && inside(target) && at(target)) {
+        begin(root, target, MAX_INLINE_DEPTH + 1);
+        reach(insn.next, 0);
+      } else if (ending === 'leave' && hints.length && insn.op === 0xff && (insn.reg & 7) === 2) reach(insn.next, 0);
       if (ending === 'branch') frame.leaders.add(insn.next);
       else if (ending) break;
       offset = insn.next;
     }
-    // A walk that runs into known code splits it there.
-    if (frame.seen.has(offset)) frame.leaders.add(offset);
+    // A walk that runs into known code splits it there, but not at the entry.
+    if (offset !== item.offset && frame.seen.has(offset)) {
+      if (frame === root && offset === entry) passes = true;
+      else frame.leaders.add(offset);
+    }
   }
   const blocks: Block[] = [];
   const numbers = new Map<Frame, Map<number, number>>();
@@ -183,9 +220,23 @@ export function findRegion(pages: CodePages, entry: number, mode: CodeMode, tran
     const own = new Map<number, number>();
     numbers.set(frame, own);
     const front = frame === root ? [entry] : [];
+    // An entry in the middle of a block, wherever the sample fell, does not split it: what follows it there is in the region twice, the first time
+    // for those who come from outside. So the flags are known where the block wants them.
+    const apart = passes && !root.leaders.has(entry);
     for (const start of [...front, ...[...frame.leaders].filter((l) => l !== front[0]).sort((a, b) => a - b)]) {
       if (!frame.seen.has(start)) continue;
-      const block: Block = { start, insns: [], ending: 'fall', fall: start, target: NaN, pages: 0, fallBlock: -1, targetBlock: -1 };
+      const block: Block = {
+        start,
+        insns: [],
+        ending: 'fall',
+        fall: start,
+        target: NaN,
+        pages: 0,
+        fallBlock: -1,
+        targetBlock: -1,
+        copied: frame !== root,
+        via: 0,
+      };
       let offset = start;
       block.pages = pages.beside(insns.get(start)!);
       let call: Frame | undefined;
@@ -204,7 +255,7 @@ export function findRegion(pages: CodePages, entry: number, mode: CodeMode, tran
         if (ending) break;
       }
       block.fall = block.ending === 'return' ? frame.back : offset;
-      own.set(start, blocks.length);
+      if (!(apart && blocks.length === 0)) own.set(start, blocks.length);
       blocks.push(block);
       links.push({ block, frame, call });
     }
@@ -214,13 +265,14 @@ export function findRegion(pages: CodePages, entry: number, mode: CodeMode, tran
     if (block.ending === 'fall' || block.ending === 'branch') block.fallBlock = own.get(block.fall) ?? -1;
     else if (block.ending === 'return') block.fallBlock = numbers.get(frame.caller!)!.get(block.fall) ?? -1;
     if (block.ending === 'branch' || block.ending === 'jump') block.targetBlock = own.get(block.target) ?? -1;
-    else if (block.ending === 'call' && call) block.targetBlock = numbers.get(call)!.get(block.target) ?? -1;
+    else if (block.ending === 'call') block.targetBlock = numbers.get(call ?? root)!.get(block.target) ?? -1;
   }
   return {
     mode,
     pages,
     entry,
     blocks,
+    entries: [0, ...[...reached].flatMap((offset) => numbers.get(root)!.get(offset) ?? []).filter((block) => block !== 0)],
     parts: partsOf(
       pages,
       blocks.flatMap((block) => block.insns),

@@ -66,7 +66,7 @@ export class RegisterEmitter {
       [1, I32],
       [16, this.word],
       [16, V128],
-      [2, I32],
+      [3, I32],
     ];
     for (const { type } of this.temps) groups.push([1, type]);
     code.u32(groups.length);

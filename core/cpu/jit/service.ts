@@ -16,12 +16,16 @@ export interface CompileJob {
   features: number;
   /** Slot of RegionCounters that the region is to count into; 0 for none. */
   counters: number;
+  /** Offsets that calls and indirect branches of an earlier compilation went to. */
+  hints: number[];
+  /** Targets that the region does not have between two reports of them, a power of two. */
+  missPeriod: number;
 }
 
 export interface CompileResult {
   id: number;
   /** Absent when the first instruction can't be translated. */
-  region?: { module: WebAssembly.Module; fallbacks: number[]; parts: RegionPart[]; wasmBytes: number };
+  region?: { module: WebAssembly.Module; fallbacks: number[]; parts: RegionPart[]; table: Int32Array | undefined; wasmBytes: number };
   ms: number;
 }
 
@@ -36,11 +40,11 @@ export interface CompileService {
 /** Compiles one job. `now` gives milliseconds. */
 export function runJob(job: CompileJob, now: () => number): CompileResult {
   const start = now();
-  const compiled = compileRegion(job.pages, job.entry, job.mode, job.user, job.features, job.counters);
+  const compiled = compileRegion(job.pages, job.entry, job.mode, job.user, job.features, job);
   if (!compiled) return { id: job.id, ms: now() - start };
   const module = new WebAssembly.Module(compiled.wasm);
-  const { fallbacks, parts } = compiled;
-  return { id: job.id, region: { module, fallbacks, parts, wasmBytes: compiled.wasm.length }, ms: now() - start };
+  const { fallbacks, parts, table } = compiled;
+  return { id: job.id, region: { module, fallbacks, parts, table, wasmBytes: compiled.wasm.length }, ms: now() - start };
 }
 
 /** Compiles at once on the calling thread: for tests, and where there is no other thread. */

@@ -1,10 +1,17 @@
 /**
  * Control flow graph of a region in the form that WebAssembly wants: reverse postorder, dominators, loop headers, merge points (Ramsey, "Beyond
- * Relooper", ICFP 2022). Edges that would make the graph irreducible are cut: they become exits.
+ * Relooper", ICFP 2022). Edges that would make the graph irreducible go through the dispatcher: a loop around everything whose header goes to any
+ * of the region's entries. So do the targets of returns, indirect calls and jumps.
  */
-import type { Region } from './region.ts';
+import { type Block, type Region, VIA_FALL, VIA_TARGET } from './region.ts';
+
+/** Most entries, of which 0 is kept for none: eight bits hold their numbers (dispatchtable.ts). */
+const MAX_ENTRIES = 200;
 
 export interface FlowGraph {
+  /** The block where everything begins: the region's first, or the dispatcher, which is in `region.blocks` too. */
+  root: number;
+  hasDispatcher: boolean;
   /** Blocks in reverse postorder. */
   order: number[];
   /** Position of a block in `order`; -1 when it can't be reached. */
@@ -18,19 +25,40 @@ export interface FlowGraph {
   longest: Int32Array;
 }
 
+const SIDES = [
+  ['fallBlock', VIA_FALL],
+  ['targetBlock', VIA_TARGET],
+] as const;
+
 function successors(region: Region, block: number): number[] {
-  const { fallBlock, targetBlock } = region.blocks[block]!;
+  const { ending, fallBlock, targetBlock, via } = region.blocks[block]!;
+  if (ending === 'dispatch') return region.entries;
   const list: number[] = [];
-  if (fallBlock >= 0) list.push(fallBlock);
-  if (targetBlock >= 0 && targetBlock !== fallBlock) list.push(targetBlock);
+  if (fallBlock >= 0 && !(via & VIA_FALL)) list.push(fallBlock);
+  if (targetBlock >= 0 && targetBlock !== fallBlock && !(via & VIA_TARGET)) list.push(targetBlock);
   return list;
 }
 
-function postorder(region: Region): number[] {
+function dispatcher(region: Region): Block {
+  return {
+    start: region.entry,
+    insns: [],
+    ending: 'dispatch',
+    fall: NaN,
+    target: NaN,
+    pages: 0,
+    fallBlock: -1,
+    targetBlock: -1,
+    copied: false,
+    via: 0,
+  };
+}
+
+function postorder(region: Region, root: number): number[] {
   const order: number[] = [];
   const state = new Uint8Array(region.blocks.length);
-  const stack: { block: number; next: number; list: number[] }[] = [{ block: 0, next: 0, list: successors(region, 0) }];
-  state[0] = 1;
+  const stack: { block: number; next: number; list: number[] }[] = [{ block: root, next: 0, list: successors(region, root) }];
+  state[root] = 1;
   while (stack.length) {
     const top = stack[stack.length - 1]!;
     const child = top.list[top.next++];
@@ -45,11 +73,17 @@ function postorder(region: Region): number[] {
   return order;
 }
 
-/** Analyses the region; may cut edges of it (sets fallBlock or targetBlock to -1). */
-export function analyse(region: Region): FlowGraph {
-  const n = region.blocks.length;
+/**
+ * Analyses the region. May add the dispatcher to its blocks, and entries; may cut edges of it (sets fallBlock or targetBlock to -1). Without
+ * `dispatching` only the first block is an entry.
+ */
+export function analyse(region: Region, dispatching: boolean): FlowGraph {
+  let root = 0;
+  if (!dispatching) region.entries.length = 1;
   for (;;) {
-    const order = postorder(region).reverse();
+    if (region.entries.length > 1 && !root) root = region.blocks.push(dispatcher(region)) - 1;
+    const n = region.blocks.length;
+    const order = postorder(region, root).reverse();
     const position = new Int32Array(n).fill(-1);
     order.forEach((block, i) => {
       position[block] = i;
@@ -90,14 +124,19 @@ export function analyse(region: Region): FlowGraph {
     for (const block of order) {
       const b = region.blocks[block]!;
       const from = position[block]!;
-      for (const side of ['fallBlock', 'targetBlock'] as const) {
+      for (const [side, via] of SIDES) {
         const to = b[side];
-        if (to < 0) continue;
+        if (to < 0 || b.via & via) continue;
         if (position[to]! > from) forward[to]!++;
         else if (dominates(position[to]!, from)) isLoopHeader[to] = 1;
         else {
-          b[side] = -1;
           cut = true;
+          const known = region.entries.includes(to);
+          if (!dispatching || (!known && region.entries.length >= MAX_ENTRIES)) b[side] = -1;
+          else {
+            if (!known) region.entries.push(to);
+            b.via |= via;
+          }
         }
       }
     }
@@ -112,6 +151,11 @@ export function analyse(region: Region): FlowGraph {
       longest[block] = most + region.blocks[block]!.insns.length;
     }
     const isMerge = Uint8Array.from(forward, (count) => (count >= 2 ? 1 : 0));
-    return { order, position, children, isLoopHeader, isMerge, longest };
+    const hasDispatcher = root > 0;
+    if (hasDispatcher) {
+      isLoopHeader[root] = 1;
+      for (const entry of region.entries) isMerge[entry] = 1;
+    }
+    return { root, hasDispatcher, order, position, children, isLoopHeader, isMerge, longest };
   }
 }

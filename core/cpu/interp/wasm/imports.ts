@@ -54,6 +54,10 @@ export declare function randomWord(): u32;
 // @ts-ignore: decorator
 @external('env', 'jitHot')
 export declare function jitHot(host: u32, mode: u32, user: u32): void;
+/** The region with its memory at `pool` misses targets of calls and indirect branches. */
+// @ts-ignore: decorator
+@external('env', 'jitMiss')
+export declare function jitMiss(pool: u32): void;
 /** SJ_READY is set: regions compiled elsewhere want to be installed. */
 // @ts-ignore: decorator
 @external('env', 'jitCollect')

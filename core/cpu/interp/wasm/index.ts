@@ -32,7 +32,7 @@ export { cpuReset, refreshState } from './reset';
 export { hostDebugChanged, hostForget, hostStep } from './hostdebug';
 export { codeGeneration, getEflags, setEflags };
 export {
-  jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
+  jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
 } from './jit';
 
 const S: usize = CPU_STATE_BASE;

@@ -12,7 +12,7 @@ import { exec } from './generated/dispatch';
 import { exec64 } from './generated/dispatch64';
 import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
 import { getCF, getLess, getOF, getPF, getSF, getZF, setArith, setCF } from './flags';
-import { jitHot } from './imports';
+import { jitHot, jitMiss } from './imports';
 import { jitLink, jitUnlink } from './jitlinks';
 import * as J from './jitoffsets';
 import { decodeInto } from './decode';
@@ -330,6 +330,9 @@ export function jitCondition(cc: i32): i32 {
 /** Hot-place counters: key (byte of the shared memory, mode, privilege) and count, direct-mapped. */
 const COUNTERS: usize = memory.data(4096 * 8);
 
+/** Linear address of something in the page that the recompiler is being told of. */
+let place: u64 = 0;
+
 /** A slice's piece ended at S_RIP: that place is hot. */
 export function sampleHot(): void {
   // While the host debugs, everything is interpreted.
@@ -339,6 +342,7 @@ export function sampleHot(): void {
   const lin = base + load<u64>(S, S_RIP);
   const host = codeAt(lin);
   if (!host) return;
+  place = lin;
   const slot = slotIfAny(host, Run.mode);
   const rec: usize = slot < 0 ? 0 : recordAt(<u32>slot, host & 0xfff);
   if (!rec || load<u16>(rec, REC_HANDLER) == HANDLER_JIT) return;
@@ -391,12 +395,15 @@ function codeAt(lin: u64): u32 {
   return load<u64>(e) == (lin & PAGE_MASK) ? <u32>lin + load<u32>(e, 8) : 0;
 }
 
-/** Page `delta` pages from that of the instruction at S_RIP, when that one is at byte `host`: byte where it begins; 0 when the TLB does not know. */
+/** Page `delta` pages from the hot (or reporting) one, when that is the page of byte `host`: byte where it begins; 0 when the TLB does not know. */
 export function jitPageBeside(host: u32, delta: i32): u32 {
-  const long = Run.mode == MODE_64;
-  const base = long ? 0 : load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
-  const lin = base + load<u64>(S, S_RIP);
-  if (codeAt(lin) != host) return 0;
-  const beside = (lin & PAGE_MASK) + (<u64>(<i64>delta) << 12);
-  return codeAt(long ? beside : beside & 0xffff_ffff);
+  if ((codeAt(place) ^ host) & 0xffff_f000) return 0;
+  const beside = (place & PAGE_MASK) + (<u64>(<i64>delta) << 12);
+  return codeAt(Run.mode == MODE_64 ? beside : beside & 0xffff_ffff);
+}
+
+/** From a region at instruction pointer `page` with its memory at `pool`: it misses targets. */
+export function jitMissed(pool: u32, page: u64): void {
+  place = Run.mode == MODE_64 ? page : page + load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
+  jitMiss(pool);
 }
