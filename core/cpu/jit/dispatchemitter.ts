@@ -16,7 +16,7 @@ export class DispatchEmitter extends ExitEmitter {
   /** Entries of the region; absent when it has no dispatcher. */
   table: DispatchTable | undefined;
   /** How often targets are missed between two reports, a power of two. */
-  missPeriod = 1024;
+  missPeriod = 16384;
   private notesMisses = false;
 
   /** What stands before the records in the region's memory. */

@@ -151,7 +151,8 @@ export function findRegion(
   const frames: Frame[] = [root];
   let count = 0;
   const inside = (offset: number): boolean => pages.has(offset);
-  // Callers before what they call, so that copies never crowd out the code itself; what is called without a copy comes last.
+  // Callers before what they call, so that copies never crowd out the code itself; what is called without a copy comes last, and only when calls
+  // were seen to leave the region often.
   const work: { frame: Frame; offset: number }[][] = Array.from({ length: MAX_INLINE_DEPTH + 2 }, () => []);
   const begin = (frame: Frame, offset: number, rank = frame.depth): void => {
     frame.leaders.add(offset);
@@ -199,7 +200,7 @@ export function findRegion(
         frame.calls.set(offset, copy);
         begin(copy, target);
         if (at(insn.next)) begin(frame, insn.next);
-      } else if (ending === 'call' && inside(target) && at(target)) {
+      } else if (hints.length && ending === 'call' && inside(target) && at(target)) {
         begin(root, target, MAX_INLINE_DEPTH + 1);
         reach(insn.next, 0);
       } else if (ending === 'leave' && hints.length && insn.op === 0xff && (insn.reg & 7) === 2) reach(insn.next, 0);
