@@ -17,7 +17,7 @@ export interface RegionSource {
   user: boolean;
   features: number;
   /** What it was given to take in. */
-  hints: number[];
+  hints?: readonly number[];
 }
 
 /** The bytes at an offset from the first page, as far as there are some. */
@@ -32,7 +32,7 @@ function bytesAt(pages: readonly CodePage[], offset: number): Uint8Array {
 }
 
 /** `linear` is the address of the first page's byte 0. Empty when the code there can't be compiled as it is now. */
-export function codeListing({ pages, entry, mode, user, features, hints }: RegionSource, linear: bigint): string[] {
+export function codeListing({ pages, entry, mode, user, features, hints = [] }: RegionSource, linear: bigint): string[] {
   const compiled = compileRegion(pages, entry, mode, user, features, { hints });
   if (!compiled) return [];
   const address = (offset: number) => BigInt.asUintN(mode, linear + BigInt(offset));
