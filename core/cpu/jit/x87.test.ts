@@ -215,7 +215,7 @@ class Program {
   /** What is executed by the interpreter, or upsets the stack. */
   private rare(): void {
     const { random, bytes } = this;
-    switch (random.below(8)) {
+    switch (random.below(11)) {
       case 0:
         bytes.push(0xd9, random.pick([0xf0, 0xfe, 0xff]));
         return;
@@ -238,6 +238,18 @@ class Program {
       case 6:
         // FNSTCW, OR, FLDCW: rounding toward zero or back.
         bytes.push(0xd9, 0x7f, 0x70, 0x80, random.pick([0x4f, 0x77]), 0x71, 0x0c, 0xd9, 0x6f, 0x70);
+        return;
+      case 7:
+        // FXSAVE and FXRSTOR.
+        bytes.push(0x0f, 0xae, 0x87, 0, 2, 0, 0, ...(random.below(2) ? [0xd9, 0xe8] : []), 0x0f, 0xae, 0x8f, 0, 2, 0, 0);
+        return;
+      case 8:
+        // FNSTENV, which masks everything, and sometimes FLDENV.
+        bytes.push(0xd9, 0x77, 0x50, ...(random.below(2) ? [0xd9, 0xe8, 0xd9, 0x67, 0x50] : []));
+        return;
+      case 9:
+        // FNSTCW, AND, FLDCW: another precision.
+        bytes.push(0xd9, 0x7f, 0x70, 0x80, 0x67, 0x71, random.pick([0x0c, 0x0e]), 0xd9, 0x6f, 0x70);
         return;
       default:
         bytes.push(0xdf, 0xe0, 0x66, 0x01, 0x47, 0x74);
