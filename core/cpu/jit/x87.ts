@@ -306,35 +306,50 @@ const storeInteger =
 
 // ---- Arithmetic ---------------------------------------------------------------------------------------------------------------------------
 
-/** The operation by modrm.reg (0 add, 1 multiply, 4 a - b, 5 b - a, 6 a / b, 7 b / a); the result's temporaries, `exponent` unmasked flags. */
-function compute(e: Emitter, reg: number, a: Operand, b: Operand): Operand {
+interface Result extends Operand {
+  /** SJ_X87. */
+  word: number;
+}
+const newResult = (e: Emitter): Result => ({ ...newOperand(e), word: e.temp(I32) });
+
+/** After a call of jitX87Arith: its significand is on the stack. */
+function takeResult(e: Emitter, result: Result): void {
+  e.c.set(result.significand);
+  e.c
+    .i32(0)
+    .memory(OP.i32Load, S + SJ_X87)
+    .tee(result.word)
+    .i32(0xffff)
+    .op(OP.i32And)
+    .set(result.exponent);
+}
+
+/** The operation by modrm.reg: 0 add, 1 multiply, 4 a - b, 5 b - a, 6 a / b, 7 b / a. */
+function compute(e: Emitter, reg: number, a: Operand, b: Operand): Result {
   const { c } = e;
-  const result = newOperand(e);
+  const result = newResult(e);
   const [x, y] = reg === 5 || reg === 7 ? [b, a] : [a, b];
   if (reg >= 6) {
     c.i32(X87_DIVIDE);
     push(e, x);
     push(e, y);
-    c.call(X87_HELPER.x87Arith).set(result.significand);
-    c.i32(0)
-      .memory(OP.i32Load, S + SJ_X87)
-      .set(result.exponent);
+    c.call(X87_HELPER.x87Arith);
+    takeResult(e, result);
   } else {
     push(e, x);
     push(e, y);
     c.get(e.control).i32(reg === 0 ? X87_ADD : reg === 1 ? X87_MULTIPLY : X87_SUBTRACT);
     c.call(FUNCTIONS + (reg === 1 ? X87_FUNCTION.multiply : X87_FUNCTION.add));
-    c.set(result.exponent).set(result.significand);
+    c.set(result.word).set(result.exponent).set(result.significand);
   }
   return result;
 }
 
-/** Delivers a result with its SJ_X87 word to a register. */
-function deliver(e: Emitter, insn: Insn, result: Operand, register: number, ea = -1): void {
-  e.refuse(result.exponent);
-  e.flagsX87(result.exponent);
-  e.c.get(result.exponent).i32(0xffff).op(OP.i32And).set(e.exponent(register));
-  e.c.get(result.significand).set(e.significand(register));
+/** Delivers a result to a register. */
+function deliver(e: Emitter, insn: Insn, result: Result, register: number, ea = -1): void {
+  e.refuse(result.word);
+  e.flagsX87(result.word);
+  setRegister(e, register, result);
   e.notePointers(insn, ea);
   moveStack(e, insn);
 }
@@ -362,15 +377,13 @@ const viaHelper =
   (operation: number): Translation =>
   (e, insn) => {
     const { c } = e;
-    const result = newOperand(e);
+    const result = newResult(e);
     c.i32(operation);
     push(e, stack(e, 0));
     if (operation === X87_SCALE) push(e, stack(e, 1));
     else c.i32(0).i64(0);
-    c.call(X87_HELPER.x87Arith).set(result.significand);
-    c.i32(0)
-      .memory(OP.i32Load, S + SJ_X87)
-      .set(result.exponent);
+    c.call(X87_HELPER.x87Arith);
+    takeResult(e, result);
     deliver(e, insn, result, e.st(0));
   };
 
@@ -387,7 +400,7 @@ function relation(e: Emitter, b: Operand | undefined, quiet: boolean): [relation
   c.i32(0).i32(quiet ? X87_COMPARE_QUIETLY : X87_COMPARE);
   c.call(FUNCTIONS + X87_FUNCTION.compare)
     .set(word)
-    .op(OP.i32WrapI64)
+    .op(OP.drop, OP.i32WrapI64)
     .set(rel);
   e.refuse(word);
   return [rel, word];

@@ -3,7 +3,8 @@
  * to nearest (SDM volume 1, 4.8). They give what interp/wasm/fpu would give, and call that for everything else: zeros, denormals,
  * infinities, NaNs, exponents far from 0, other settings of the control word.
  *
- *   (sign and exponent, significand) x 2, control, operation -> significand, SJ_X87 word (interp/wasm/fpu/x87jit.ts)
+ *   (sign and exponent, significand) x 2, control, operation -> significand, sign and exponent, SJ_X87 word
+ *   (interp/wasm/fpu/x87jit.ts). The exponent comes by itself because it is known before the flags are, and the next sum waits for it.
  */
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_X87 } from '../interp/wasm/jitoffsets.ts';
@@ -29,6 +30,7 @@ const BIAS = 0x3fff;
 /** Exponent, and the mark of a number widened from a denormal, which is not ordinary. */
 const EXPONENT = 0x17fff;
 const SIGN = 0x8000;
+const TOP_BIT = -(1n << 63n);
 /** PE and C1 in a SJ_X87 word. */
 const PE_SHIFT = 21;
 const C1_SHIFT = 25;
@@ -66,6 +68,10 @@ function otherwise(c: WasmCode): void {
   c.get(OPERATION).get(AE).get(A).get(BE).get(B).call(X87_HELPER.x87Arith);
   c.i32(0)
     .memory(OP.i32Load, CPU_STATE_BASE + SJ_X87)
+    .tee(E)
+    .i32(0xffff)
+    .op(OP.i32And)
+    .get(E)
     .byte(OP.return);
 }
 
@@ -85,13 +91,13 @@ function round(c: WasmCode): void {
   c.end();
   c.get(HI).op(OP.i64Eqz);
   c.hintedIf(false);
-  c.i64(-0x8000_0000_0000_0000n).set(HI);
+  c.i64(TOP_BIT).set(HI);
   c.get(E).i32(1).op(OP.i32Add).set(E);
   c.end();
-  c.get(E).op(OP.i32Or);
-  c.get(LO).i64(0).op(OP.i64Ne).i32(PE_SHIFT).op(OP.i32Shl, OP.i32Or);
+  // The sign waits below.
+  c.get(E).op(OP.i32Or).set(E).get(HI).get(E);
+  c.get(LO).i64(0).op(OP.i64Ne).i32(PE_SHIFT).op(OP.i32Shl);
   c.get(CARRY).i32(C1_SHIFT).op(OP.i32Shl, OP.i32Or);
-  c.set(E).get(HI).get(E);
 }
 
 /** HI:LO shifted left by the i64 in T, 0..63. */
@@ -133,15 +139,11 @@ function multiply(c: WasmCode): void {
   c.op(OP.i64Add).set(HI);
   c.get(A).get(B).op(OP.i64Mul).set(LO);
   // The product of two numbers from 1 up to 2 may be below 2.
-  c.get(HI).i64(63).op(OP.i64ShrU).i64(1).op(OP.i64Xor).set(T);
-  c.get(HI).get(T).op(OP.i64Shl).get(LO).i64(63).op(OP.i64ShrU).get(T).op(OP.i64And, OP.i64Or).set(HI);
-  c.get(LO).get(T).op(OP.i64Shl).set(LO);
+  c.get(HI).i64(0).op(OP.i64LtS).set(CARRY);
+  c.get(HI).get(HI).i64(1).op(OP.i64Shl).get(LO).i64(63).op(OP.i64ShrU, OP.i64Or).get(CARRY).op(OP.select).set(HI);
+  c.get(LO).get(LO).i64(1).op(OP.i64Shl).get(CARRY).op(OP.select).set(LO);
   c.get(AE).i32(0x7fff).op(OP.i32And).get(BE).i32(0x7fff).op(OP.i32And, OP.i32Add);
-  c.i32(BIAS - 1)
-    .op(OP.i32Sub)
-    .get(T)
-    .op(OP.i32WrapI64, OP.i32Sub)
-    .set(E);
+  c.i32(BIAS).op(OP.i32Sub).get(CARRY).op(OP.i32Add).set(E);
   c.get(AE).get(BE).op(OP.i32Xor).i32(SIGN).op(OP.i32And);
   round(c);
   c.byte(OP.return).end();
@@ -188,7 +190,7 @@ function add(c: WasmCode): void {
   c.hintedIf(false);
   c.get(LO).tee(HI).op(OP.i64Eqz).if();
   // Nothing is left: +0.
-  c.i64(0).i32(0).byte(OP.return);
+  c.i64(0).i32(0).i32(0).byte(OP.return);
   c.end();
   c.i64(0).set(LO);
   c.get(E).i32(64).op(OP.i32Sub).set(E);
@@ -197,11 +199,11 @@ function add(c: WasmCode): void {
   shiftLeft(c);
   c.get(E).get(T).op(OP.i32WrapI64, OP.i32Sub).set(E);
   c.else();
-  c.get(A).get(B).op(OP.i64Add).tee(HI).get(A).op(OP.i64LtU, OP.i64ExtendI32U).set(T);
-  c.get(LO).get(T).op(OP.i64ShrU).get(LO).get(T).op(OP.i64And, OP.i64Or);
-  c.get(HI).get(T).op(OP.i64And).i64(63).op(OP.i64Shl, OP.i64Or).set(LO);
-  c.get(HI).get(T).op(OP.i64ShrU).get(T).i64(63).op(OP.i64Shl, OP.i64Or).set(HI);
-  c.get(E).get(T).op(OP.i32WrapI64, OP.i32Add).set(E);
+  c.get(A).get(B).op(OP.i64Add).tee(HI).get(A).op(OP.i64LtU).set(CARRY);
+  c.get(HI).i64(63).op(OP.i64Shl).get(LO).i64(1).op(OP.i64ShrU, OP.i64Or).get(LO).i64(1).op(OP.i64And, OP.i64Or);
+  c.get(LO).get(CARRY).op(OP.select).set(LO);
+  c.get(HI).i64(1).op(OP.i64ShrU).i64(TOP_BIT).op(OP.i64Or).get(HI).get(CARRY).op(OP.select).set(HI);
+  c.get(E).get(CARRY).op(OP.i32Add).set(E);
   c.end();
   c.get(AE).i32(SIGN).op(OP.i32And);
   round(c);
@@ -209,7 +211,7 @@ function add(c: WasmCode): void {
   otherwise(c);
 }
 
-/** The relation of a to b; the other result is a SJ_X87 word as well. Zeros and all exponents but that of infinity are ordinary here. */
+/** The relation of a to b; the last result is a SJ_X87 word as well. Zeros and all exponents but that of infinity are ordinary here. */
 function compare(c: WasmCode): void {
   const comparable = (exponent: number, significand: number) => {
     c.get(exponent).i32(EXPONENT).op(OP.i32And).i32(1).op(OP.i32Sub).i32(0x7ffe).op(OP.i32LtU);
@@ -230,7 +232,7 @@ function compare(c: WasmCode): void {
   c.get(CARRY).get(AE).i32(15).op(OP.i32ShrU, OP.i32Xor, OP.i64ExtendI32U);
   c.get(AE).get(BE).op(OP.i32Xor).i32(SIGN).op(OP.i32And, OP.select);
   c.end();
-  c.i32(0).byte(OP.return).end();
+  c.i32(0).i32(0).byte(OP.return).end();
   otherwise(c);
 }
 
@@ -240,7 +242,7 @@ export const X87_FUNCTION = { add: 0, multiply: 1, compare: 2 } as const;
 export const X87_FUNCTION_COUNT = BODIES.length;
 export const X87_FUNCTION_TYPE: [parameters: number[], results: number[]] = [
   [I32, I64, I32, I64, I32, I32],
-  [I64, I32],
+  [I64, I32, I32],
 ];
 
 /** Appends the bodies to a code section. */
