@@ -119,7 +119,14 @@ export class Refcounts {
       if (cluster * this.clusterSize > MAX_OFFSET) throw corrupt(this.path, 'no cluster is free');
       const block = await this.blockOf(cluster);
       if (!block) {
-        await this.makeBlock(cluster);
+        const next = (Math.floor(cluster / this.perBlock) + 1) * this.perBlock;
+        if (next - this.perBlock >= this.untouched) await this.makeBlock(cluster);
+        else if (count && !exact) break;
+        else {
+          // A part of the file that nothing counts: there is no telling what lies there.
+          cluster = next;
+          count = 0;
+        }
         continue;
       }
       if (readRefcount(block.view, this.order, cluster % this.perBlock) === 0) {
@@ -180,10 +187,11 @@ export class Refcounts {
     return offset ? (this.cache.peek(offset) ?? this.cache.get(offset)) : undefined;
   }
 
-  /** A block for the counts around `cluster`. All clusters it counts are free, so it lies in the first of them. */
+  /** A block for the counts around `cluster`. All clusters it counts are free, so it lies in the first of them. Throws 'corrupt' when they are not. */
   private async makeBlock(cluster: number): Promise<Table> {
     const number = Math.floor(cluster / this.perBlock);
     const first = number * this.perBlock;
+    if (first < this.untouched) throw corrupt(this.path, `nothing counts the references to cluster ${cluster}, which is in use`);
     const block = this.cache.create(first * 2 ** this.clusterBits);
     writeRefcount(block.view, this.order, 0, 1);
     while (this.table.length <= number) this.table.push(0);
