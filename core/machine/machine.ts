@@ -1,6 +1,5 @@
 import type { BlockDevice } from '../backend/asyncblock.ts';
 import type { CharBackend } from '../backend/char.ts';
-import type { InputSink } from '../backend/display.ts';
 import type { Device, ResetKind } from '../bus/device.ts';
 import { type IrqLine, SharedLine } from '../bus/irq.ts';
 import { MmioBus } from '../bus/mmiobus.ts';
@@ -86,7 +85,7 @@ export interface MachineOptions {
 /** The `pc` board: i440FX and PIIX3 with everything a PC of its time has. Creates the chips, wires them, resets and saves them in order. */
 export class Machine {
   readonly accelerator: Accelerator;
-  readonly input: InputSink;
+  readonly input: GuestInput;
   readonly guestMemory: GuestMemory;
   private readonly devices: Device[] = [];
   private readonly options: MachineOptions;
@@ -367,6 +366,7 @@ export class Machine {
     this.nmi.cancel();
     this.resetSoon.cancel();
     this.initSoon.cancel();
+    this.input.reset();
     for (const device of this.devices) device.reset(kind);
     this.accelerator.setA20(true);
     this.accelerator.reset('hard');

@@ -4,6 +4,7 @@ import { CPU_USAGE, cpu } from './cpu.ts';
 import { idle } from './idle.ts';
 import { memory } from './memory.ts';
 import { mips } from './mips.ts';
+import { overhead } from './overhead.ts';
 import { screen } from './screen.ts';
 import { start } from './start.ts';
 import { type Bench, formatTable, type Row } from './support/report.ts';
@@ -12,7 +13,7 @@ import { type Bench, formatTable, type Row } from './support/report.ts';
  * `npm run bench` runs all, `npm run bench -- mips idle` only those. `npm run bench -- cpu` has options and a table of its own. Nothing here
  * passes or fails on a time.
  */
-const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, start };
+const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, overhead, start };
 
 const CPU = 'cpu';
 if (process.argv[2] === CPU) {

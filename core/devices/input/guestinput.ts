@@ -58,6 +58,11 @@ export class GuestInput implements InputSink {
     }
   }
 
+  /** The machine was reset: what was typed before it is not for the system that comes up now. Keys that are down come up as they always do. */
+  reset(): void {
+    this.backlog.length = 0;
+  }
+
   /** Lets go of everything that is held: for a viewer that went away with keys down. */
   releaseAll(): void {
     for (const key of [...this.held]) this.keyScancode(key, false);

@@ -7,6 +7,7 @@ import { Ps2Mouse } from './ps2mouse.ts';
 import { VMWARE_MAGIC, VmMouse } from './vmmouse.ts';
 
 let bench: Bench;
+let chip: I8042;
 let keyboard: Ps2Keyboard;
 let mouse: Ps2Mouse;
 let vmmouse: VmMouse;
@@ -20,7 +21,7 @@ beforeEach(() => {
   registers = new Array(8).fill(0);
   keyboard = new Ps2Keyboard({ id: 'keyboard', log: bench.log });
   mouse = new Ps2Mouse({ id: 'mouse', log: bench.log });
-  new I8042({
+  chip = new I8042({
     id: 'i8042',
     ports: bench.ports,
     irqKeyboard: bench.wire('irq1'),
@@ -228,6 +229,21 @@ describe('keys that come while the guest does not read', () => {
       }
     }
     expect([...drain(), ...drain()]).toEqual(expected);
+  });
+
+  it('are forgotten by a reset, all of them; a key that is down still comes up', () => {
+    for (let i = 0; i < 100; i++) {
+      input.keyScancode(A, true);
+      input.keyScancode(A, false);
+    }
+    input.keyScancode(SHIFT, true);
+    input.reset();
+    keyboard.reset('hard');
+    chip.reset('hard');
+    expect(drain()).toEqual([]);
+    input.keyScancode(SHIFT, false);
+    input.keyScancode(A, true);
+    expect(drain()).toEqual([SHIFT | 0x80, A]);
   });
 
   it('are refused beyond a bound, without leaving a key down', () => {
