@@ -19,7 +19,7 @@ import type { Width } from './decode.ts';
 import { HELPER } from './helpers.ts';
 import { FA, FB, FC, KIND } from './locals.ts';
 import { RegisterEmitter } from './registeremitter.ts';
-import { OP } from './wasmcode.ts';
+import { I32, OP } from './wasmcode.ts';
 
 /** What is known of the flags while emitting. */
 export interface FlagState {
@@ -344,7 +344,44 @@ export class FlagEmitter extends RegisterEmitter {
   /** CF as 0 or 1. */
   carry(): void {
     if (this.flags.kind > FLAG_MEMORY && this.fastCarry()) return;
+    if (this.flags.kind < 0) {
+      this.unknownCarry();
+      return;
+    }
     this.flagsToMemory();
     this.c.i32(2).call(HELPER.condition);
+  }
+
+  /** The same where only the local KIND knows the form: the frequent ones without a call. What is known of the flags stays unknown. */
+  private unknownCarry(): void {
+    const { c } = this;
+    const form = this.temp(I32);
+    const is = (kind: number) => {
+      c.get(form)
+        .i32(kind >> 2)
+        .op(OP.i32Eq)
+        .if(I32);
+    };
+    c.get(KIND).i32(2).op(OP.i32ShrU).set(form);
+    is(FLAG_SUB);
+    c.get(FA).get(FB);
+    this.wordOp(OP.i32LtU, OP.i64LtU);
+    c.else();
+    is(FLAG_LOGIC);
+    c.i32(0).else();
+    // FLAG_INC and FLAG_DEC keep the carry.
+    c.get(form)
+      .i32(~1)
+      .op(OP.i32And)
+      .i32(FLAG_INC >> 2)
+      .op(OP.i32Eq)
+      .if(I32);
+    c.get(FB);
+    this.fromWord();
+    c.else();
+    const known = this.flags;
+    this.flagsToMemory();
+    this.flags = known;
+    c.i32(2).call(HELPER.condition).end().end().end();
   }
 }
