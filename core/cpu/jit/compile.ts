@@ -16,6 +16,7 @@ import type { Translation } from './sseoperand.ts';
 import { analyse, type FlowGraph } from './structure.ts';
 import { tlbTables } from './tlbtables.ts';
 import { vexTranslation } from './vex.ts';
+import { FUSED_FUNCTION_COUNT, FUSED_TYPE, fusedBodies } from './vexfma.ts';
 import { FUNCREF, I32, I64, OP, WasmCode } from './wasmcode.ts';
 import { x87Translation } from './x87.ts';
 import { x87Flow } from './x87flow.ts';
@@ -496,6 +497,7 @@ class RegionCompiler {
       [[I64, I32], [I64]],
       [[I32, I64, I32], [I64]],
       [[I32, I64], []],
+      FUSED_TYPE,
     ];
     types.u32(signatures.length);
     for (const [parameters, results] of signatures) {
@@ -525,8 +527,10 @@ class RegionCompiler {
     // The table of regions.
     imports.name('e').name('t').byte(1).byte(FUNCREF).byte(0).u32(1);
     out.section(2, imports);
-    const functions = new WasmCode().u32(1 + (e.flow ? X87_FUNCTION_COUNT : 0)).u32(REGION_TYPE);
+    const functionCount = 1 + (e.flow ? X87_FUNCTION_COUNT : 0) + (e.usesFused ? FUSED_FUNCTION_COUNT : 0);
+    const functions = new WasmCode().u32(functionCount).u32(REGION_TYPE);
     if (e.flow) for (let i = 0; i < X87_FUNCTION_COUNT; i++) functions.u32(X87_TYPE);
+    if (e.usesFused) for (let i = 0; i < FUSED_FUNCTION_COUNT; i++) functions.u32(signatures.length - 1);
     out.section(3, functions);
     out.section(7, new WasmCode().u32(1).name('r').byte(0).u32(helpers.length));
     const locals = e.locals();
@@ -544,8 +548,9 @@ class RegionCompiler {
       .u32(locals.length + e.c.length)
       .raw(locals.view())
       .raw(e.c.view());
-    const code = new WasmCode().u32(1 + (e.flow ? X87_FUNCTION_COUNT : 0)).raw(body.view());
+    const code = new WasmCode().u32(functionCount).raw(body.view());
     if (e.flow) x87Bodies(code);
+    if (e.usesFused) fusedBodies(code);
     out.section(10, code);
     return out.view().slice();
   }

@@ -61,6 +61,8 @@ export class Emitter extends X87Emitter {
    */
   usesSse = false;
   usesAvx = false;
+  /** The module has the functions of vexfma.ts. */
+  usesFused = false;
   /** VEX-encoded instructions of general registers: they need protected mode only. */
   usesVex = false;
   features = 0;

@@ -8,8 +8,10 @@
  */
 import type { Insn } from './decode.ts';
 import type { Emitter } from './emitter.ts';
+import { X87_HELPERS, HELPERS } from './helpers.ts';
 import { bytes, halvesOf, lanes, setHalves, setLow, source, sourceLow, type Translation, vectorTemp } from './sseoperand.ts';
-import { OP, SIMD } from './wasmcode.ts';
+import { OP, SIMD, V128, WasmCode } from './wasmcode.ts';
+import { X87_FUNCTION_COUNT } from './x87functions.ts';
 
 /** Splats of doubles: 2^27 + 1, the limits of operands. */
 const SPLIT = 0x41a0_0000_0200_0000n;
@@ -21,24 +23,40 @@ const MOST = 0x7f7f_ffff_7f7f_ffffn;
 const SIGN_64 = 0x8000_0000_0000_0000n;
 const SIGNS_32 = 0x8000_0000_8000_0000n;
 
-/** The operation on two temporaries, in a third. */
-function op2(e: Emitter, op: number, a: number, b: number): number {
-  e.c.get(a).get(b).simd(op);
-  return vectorTemp(e);
+/** A function of the region's module: three vectors in, the result and the mask of lanes where it may be used out. */
+export const FUSED_TYPE: [parameters: number[], results: number[]] = [
+  [V128, V128, V128],
+  [V128, V128],
+];
+class Body {
+  readonly c = new WasmCode();
+  /** Locals: the parameters, then temporaries. */
+  locals = FUSED_TYPE[0].length;
 }
-const add = (e: Emitter, a: number, b: number): number => op2(e, SIMD.f64x2Add, a, b);
-const sub = (e: Emitter, a: number, b: number): number => op2(e, SIMD.f64x2Sub, a, b);
-const mul = (e: Emitter, a: number, b: number): number => op2(e, SIMD.f64x2Mul, a, b);
+/** The vector on the stack goes to a temporary. */
+function held(e: Body): number {
+  e.c.set(e.locals);
+  return e.locals++;
+}
+
+/** The operation on two temporaries, in a third. */
+function op2(e: Body, op: number, a: number, b: number): number {
+  e.c.get(a).get(b).simd(op);
+  return held(e);
+}
+const add = (e: Body, a: number, b: number): number => op2(e, SIMD.f64x2Add, a, b);
+const sub = (e: Body, a: number, b: number): number => op2(e, SIMD.f64x2Sub, a, b);
+const mul = (e: Body, a: number, b: number): number => op2(e, SIMD.f64x2Mul, a, b);
 
 /** a + b and what its rounding lost (Knuth). */
-function twoSum(e: Emitter, a: number, b: number): [sum: number, error: number] {
+function twoSum(e: Body, a: number, b: number): [sum: number, error: number] {
   const sum = add(e, a, b);
   const rest = sub(e, sum, a);
   return [sum, add(e, sub(e, a, sub(e, sum, rest)), sub(e, b, rest))];
 }
 
 /** a + b rounded to odd: an inexact sum whose last bit is 0 goes to its neighbour on the side of what was lost. */
-function oddSum(e: Emitter, a: number, b: number): number {
+function oddSum(e: Body, a: number, b: number): number {
   const { c } = e;
   const [sum, error] = twoSum(e, a, b);
   // 1 or -1 by the signs being the same, in lanes that are inexact and even.
@@ -47,20 +65,20 @@ function oddSum(e: Emitter, a: number, b: number): number {
   c.get(error).simd64(0n).simds(SIMD.f64x2Ne, SIMD.and);
   c.get(sum).simd64(1n).simd(SIMD.and).simd64(0n).simds(SIMD.i64x2Eq, SIMD.and);
   c.simd(SIMD.i64x2Add);
-  return vectorTemp(e);
+  return held(e);
 }
 
 /** Upper and lower half of the significand. */
-function split(e: Emitter, a: number): [high: number, low: number] {
+function split(e: Body, a: number): [high: number, low: number] {
   const { c } = e;
   c.get(a).simd64(SPLIT).simd(SIMD.f64x2Mul);
-  const t = vectorTemp(e);
+  const t = held(e);
   const high = sub(e, t, sub(e, t, a));
   return [high, sub(e, a, high)];
 }
 
 /** a * b + c of doubles; on the stack the mask of lanes where it may be used. */
-function fusedDoubles(e: Emitter, a: number, b: number, addend: number): number {
+function fusedDoubles(e: Body, a: number, b: number, addend: number): number {
   const { c } = e;
   const product = mul(e, a, b);
   const [ah, al] = split(e, a);
@@ -72,10 +90,10 @@ function fusedDoubles(e: Emitter, a: number, b: number, addend: number): number 
   // Where the product is zero the plain sum is exact, and has the right sign.
   c.get(product).get(addend).simd(SIMD.f64x2Add).get(vh).get(z).simd(SIMD.f64x2Add);
   c.get(product).simd64(0n).simds(SIMD.f64x2Eq, SIMD.bitselect);
-  const r = vectorTemp(e);
+  const r = held(e);
   [a, b, addend].forEach((v, i) => {
     c.get(v).simd(SIMD.f64x2Abs);
-    const magnitude = vectorTemp(e);
+    const magnitude = held(e);
     c.get(magnitude).simd64(SMALL).simd(SIMD.f64x2Ge).get(magnitude).simd64(LARGE).simds(SIMD.f64x2Le, SIMD.and);
     c.get(v).simd64(0n).simds(SIMD.f64x2Eq, SIMD.or);
     if (i) c.simd(SIMD.and);
@@ -84,21 +102,21 @@ function fusedDoubles(e: Emitter, a: number, b: number, addend: number): number 
 }
 
 /** The same of four singles. */
-function fusedSingles(e: Emitter, a: number, b: number, addend: number): number {
+function fusedSingles(e: Body, a: number, b: number, addend: number): number {
   const { c } = e;
   const widened = (v: number, high: boolean): number => {
     c.get(v);
     if (high) c.get(v).shuffle(lanes(8, 1, 1));
     c.simd(SIMD.f64x2PromoteLowF32x4);
-    return vectorTemp(e);
+    return held(e);
   };
   const sums = [false, true].map((high) => oddSum(e, mul(e, widened(a, high), widened(b, high)), widened(addend, high)));
   for (const sum of sums) c.get(sum).simd(SIMD.f32x4DemoteF64x2Zero);
   c.shuffle(lanes(8, 0, 2));
-  const r = vectorTemp(e);
+  const r = held(e);
   // Results above the smallest normal number, or exactly zero.
   c.get(r).simd(SIMD.f32x4Abs);
-  const magnitude = vectorTemp(e);
+  const magnitude = held(e);
   c.get(magnitude).simd64(LEAST).simd(SIMD.f32x4Gt).get(magnitude).simd64(MOST).simds(SIMD.f32x4Le, SIMD.and);
   for (const sum of sums) c.get(sum).simd64(0n).simd(SIMD.f64x2Eq);
   c.shuffle(lanes(4, 0, 2, 4, 6)).simd(SIMD.or);
@@ -107,6 +125,43 @@ function fusedSingles(e: Emitter, a: number, b: number, addend: number): number 
     c.get(v).simd64(0n).simds(SIMD.f32x4Eq, SIMD.or);
     c.get(v).simd(SIMD.f32x4Abs).simd64(MOST).simds(SIMD.f32x4Le, SIMD.and, SIMD.and);
   }
+  return r;
+}
+
+/** Fused multiply-add of doubles and of singles, as functions beside the region: one of 256 bits is more than a kilobyte. */
+const BODIES = [fusedDoubles, fusedSingles];
+export const FUSED_FUNCTION_COUNT = BODIES.length;
+
+/** Appends their bodies to a code section. */
+export function fusedBodies(section: WasmCode): void {
+  for (const compute of BODIES) {
+    const body = new Body();
+    const r = compute(body, 0, 1, 2);
+    const mask = held(body);
+    body.c.get(r).get(mask).end();
+    const declared = new WasmCode()
+      .u32(1)
+      .u32(body.locals - FUSED_TYPE[0].length)
+      .byte(V128);
+    section
+      .u32(declared.length + body.c.length)
+      .raw(declared.view())
+      .raw(body.c.view());
+  }
+}
+
+/** Calls one of them after the imports, the region and what it has of x87. Leaves the mask on the stack and gives the temporary of the result. */
+function callFused(e: Emitter, double: boolean, a: number, b: number, addend: number): number {
+  const before = HELPERS.length + 1 + (e.flow ? X87_HELPERS.length + X87_FUNCTION_COUNT : 0);
+  e.usesFused = true;
+  e.c
+    .get(a)
+    .get(b)
+    .get(addend)
+    .call(before + (double ? 0 : 1));
+  const mask = vectorTemp(e);
+  const r = vectorTemp(e);
+  e.c.get(mask);
   return r;
 }
 
@@ -145,7 +200,7 @@ const fused: Translation = (e, insn) => {
     const turned = (kind & 2) !== 0;
     const product = negated(e, x, double, kind >= 12, kind >= 12);
     const addend = negated(e, z, double, kind === 6 || (kind > 7 && turned), kind === 7 || (kind > 7 && turned));
-    const r = (double ? fusedDoubles : fusedSingles)(e, product, y, addend);
+    const r = callFused(e, double, product, y, addend);
     if (half) c.simd(SIMD.and);
     return r;
   });
