@@ -22,16 +22,21 @@ const addressOf = (e: Emitter, insn: Insn, aligned: boolean): number =>
 const load =
   (aligned: boolean): Translation =>
   (e, insn) => {
-    let from: number[];
-    if (!insn.memory) from = source(e, insn);
-    else {
+    if (insn.memory && insn.wide) {
       const ea = addressOf(e, insn, aligned);
-      if (insn.wide) from = e.loadWide(ea);
-      else {
-        e.loadV(ea);
-        from = [vectorTemp(e)];
-      }
+      e.whereReadable(
+        ea,
+        32,
+        (host) => setHalves(e, insn, (half) => e.c.get(host).simdMemory(SIMD.load, half * 16)),
+        () => e.interpretVector(),
+      );
+      return;
     }
+    let from: number[];
+    if (insn.memory) {
+      e.loadV(addressOf(e, insn, aligned));
+      from = [vectorTemp(e)];
+    } else from = source(e, insn);
     setHalves(e, insn, (half) => e.c.get(from[half]!));
   };
 
