@@ -42,6 +42,8 @@ function needs(insn: Insn, op: number, row: Instruction): number {
   if ((op === 0x300 || op === 0x301) && !insn.w) return -1;
   if (op === 0x246 && insn.w) return -1;
   if (insn.memory ? row.operands.some((o) => o[0] === 'U') : row.operands.some((o) => o[0] === 'M')) return -1;
+  // VBROADCASTF128, VBROADCASTI128.
+  if ((op === 0x21a || op === 0x25a) && !insn.memory) return -1;
   let features = rowFeature(row);
   if (insn.wide && integerForm(op)) features |= 1 << FEAT_AVX2;
   if ((op === 0x218 || op === 0x219) && !insn.memory) features |= 1 << FEAT_AVX2;

@@ -165,7 +165,8 @@ export function encodeRow(row: Instruction, random: Random, roles: Roles): Item 
   let rm = -1;
   let memory: Memory | undefined;
   let locked = false;
-  const size = ofByte ? 8 : widen || row.size64 !== 'normal' ? (long && !narrow ? 64 : narrow ? 16 : 32) : narrow ? 16 : 32;
+  // REX.W wins over 66.
+  const size = ofByte ? 8 : widen ? 64 : narrow ? 16 : long && row.size64 !== 'normal' ? 64 : 32;
   if (modrm) {
     const hasRex = rex !== 0 || forced;
     const vector = row.executor === 'simd' || row.executor === 'x87';
