@@ -214,7 +214,8 @@ function buildMode(instructions: readonly Instruction[], long: boolean): Mode {
     const direct = operands.some((o) => o[0] === 'O');
     const byte = operands.some((o) => /^(Eb|Gb|ab|Ob|Zb|b)$/.test(o)) && !/^mov[zs]x$/.test(instruction.mnemonic);
     const memoryOnly = operands.some((o) => o[0] === 'M');
-    const registerOnly = instruction.registerMod || operands.some((o) => o[0] === 'R');
+    // Others that name a register are refused with a memory operand by who executes them.
+    const registerOnly = instruction.registerMod;
     let flags = 0;
     if (modrm) flags |= ENT_MODRM;
     if (instruction.lock) flags |= ENT_LOCK;
