@@ -139,6 +139,14 @@ export class X87Emitter extends MemoryEmitter {
     this.noteState();
     super.exitToStack();
   }
+  override findEntry(calling: boolean): void {
+    this.noteState();
+    super.findEntry(calling);
+  }
+  override exitMissing(): void {
+    this.noteState();
+    super.exitMissing();
+  }
 
   /** Leaves the address of a register, less S + S_FPU_ST, on the stack. */
   private registerAddress(r: number): void {
