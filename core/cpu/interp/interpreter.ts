@@ -76,6 +76,7 @@ interface InterpreterModule {
   jitFlags: Helpers['read'];
   jitCondition: Helpers['read'];
   jitSettle: Helpers['read'];
+  jitSystem: Helpers['read'];
   jitX87Arith: Helpers['read'];
   jitX87Widen: Helpers['read'];
   jitX87Narrow: Helpers['read'];
@@ -194,6 +195,7 @@ export class Interpreter implements Accelerator {
         flags: module.jitFlags,
         condition: module.jitCondition,
         settle: module.jitSettle,
+        system: module.jitSystem,
         x87Arith: module.jitX87Arith,
         x87Widen: module.jitX87Widen,
         x87Narrow: module.jitX87Narrow,

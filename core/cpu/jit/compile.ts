@@ -12,6 +12,7 @@ import { integerTranslation } from './integer.ts';
 import { legacyFeature } from './rows.ts';
 import { type Block, findRegion, type Region, type RegionPart, VIA_FALL, VIA_TARGET } from './region.ts';
 import { sseTranslation } from './sse.ts';
+import { leavesRegion, systemTranslation } from './system.ts';
 import type { Translation } from './sseoperand.ts';
 import { analyse, type FlowGraph } from './structure.ts';
 import { tlbTables } from './tlbtables.ts';
@@ -50,10 +51,13 @@ const X87_TYPE = REGION_TYPE + 1;
 
 const RCX = 1;
 const RSP = 4;
+const STI = 0xfb;
 
 /** The translation for a processor with `has` in SY_FEATURES; undefined when there is none, or it has no such instruction. */
 function translationOf(insn: Insn, has: number): Translation | undefined {
   if (insn.vex) return vexTranslation(insn, has);
+  const system = systemTranslation(insn);
+  if (system) return system;
   const feature = legacyFeature(insn);
   const general = integerTranslation(insn) ?? x87Translation(insn);
   if (!feature) return general ?? sseTranslation(insn);
@@ -83,7 +87,7 @@ function translatable(insn: Insn, has: number): boolean {
     return !insn.opsize && !insn.lock;
   if (op >= 0xe0 && op <= 0xe3) return !insn.opsize && !insn.lock;
   if (op === 0xff && ((insn.reg & 7) === 2 || (insn.reg & 7) === 4)) return !insn.opsize && !insn.lock;
-  return translationOf(insn, has) !== undefined;
+  return leavesRegion(insn) || translationOf(insn, has) !== undefined;
 }
 
 const READS_FLAGS = new Set<number>([0xf5, 0x9f]);
@@ -126,6 +130,7 @@ function keepsFlags(insn: Insn): boolean {
   const { op } = insn;
   return (
     (op >= 0x88 && op <= 0x8b) ||
+    (op >= 0xa0 && op <= 0xa3) ||
     op === 0x8d ||
     (op >= 0xb0 && op <= 0xbf) ||
     op === 0x90 ||
@@ -284,6 +289,8 @@ class RegionCompiler {
       e.insn = insn;
       e.done = k;
       e.flagsDead = flagsDeadAfter(block, k);
+      e.last = k === count - 1;
+      e.shadow = k > 0 && block.insns[k - 1]!.op === STI;
       if (k === count - 1 && block.ending !== 'fall') this.ending(x, block, insn);
       else translationOf(insn, this.has)!(e, insn);
       e.freeTemps();
@@ -373,6 +380,9 @@ class RegionCompiler {
         }
         return;
       }
+      case 'system':
+        e.interpretLast();
+        return;
       default:
         break;
     }
@@ -515,6 +525,7 @@ class RegionCompiler {
       flags: 4,
       condition: 5,
       settle: 6,
+      system: 3,
       x87Arith: X87_TYPE + 1,
       x87Widen: X87_TYPE + 2,
       x87Narrow: X87_TYPE + 3,

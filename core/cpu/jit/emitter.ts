@@ -17,7 +17,19 @@ import {
   STEP_FAULT,
   SJ_UNLINKED,
 } from '../interp/wasm/jitoffsets.ts';
-import { S_CR0, S_CR4, S_EXIT, S_FEATURES, S_MXCSR, S_RIP, S_XCR0 } from '../interp/wasm/stateoffsets.ts';
+import {
+  S_CPL,
+  S_CR0,
+  S_CR4,
+  S_EFLAGS,
+  S_EXIT,
+  S_FEATURES,
+  S_INTR,
+  S_MXCSR,
+  S_NMI_PENDING,
+  S_RIP,
+  S_XCR0,
+} from '../interp/wasm/stateoffsets.ts';
 import { crosses } from './codepages.ts';
 import { POOL_UNIT } from './dispatchemitter.ts';
 import { IN_MEMORY } from './flagemitter.ts';
@@ -48,6 +60,10 @@ const XCR0_AVX = 6;
 const FLOAT_FIELDS = 0xffe0;
 const FLOAT_VALUE = 0x1fa0;
 
+/** EFLAGS.IF. */
+const FLAG_IF = 0x200;
+/** S_EXIT bit (interp/wasm/index.ts): the run loop is to look at interrupts. */
+const EXIT_LOOK = 2;
 /** CVTPI2PS, CVTPS2PI and CVTTPS2PI with their relatives, MOVQ2DQ, MOVDQ2Q; the others have no mandatory prefix. */
 const MMX_WITH_PREFIX = new Set([0x12a, 0x12c, 0x12d, 0x1d6]);
 const mayBeMmx = (insn: Insn): boolean => !insn.vex && (insn.prefix === 0 || MMX_WITH_PREFIX.has(insn.op));
@@ -149,6 +165,98 @@ export class Emitter extends X87Emitter {
     this.close();
   }
 
+  /**
+   * Executes the current system instruction in the interpreter. `reads` and `writes` are general registers as bits, besides those of a memory
+   * operand; `flags`: it reads or writes arithmetic flags.
+   */
+  interpretSystem(reads: number, writes: number, flags: boolean): void {
+    const { insn } = this;
+    if (this.leftBefore()) return;
+    if (insn.base >= 0) reads |= 1 << insn.base;
+    if (insn.index >= 0) reads |= 1 << insn.index;
+    if (flags) this.flagsToMemory();
+    // A register written in part, or not at all, keeps what it had.
+    this.storeRegisters(this.changedGpr & (reads | writes), 0, 0);
+    this.setRip(insn.at);
+    this.callExec(HELPER.system);
+    this.loadRegisters(writes, 0, 0);
+    this.usedGpr |= writes;
+    this.changedGpr |= writes;
+    this.takeLeft();
+    this.openIf();
+    this.exitAfter(() => {});
+    this.close();
+  }
+
+  /** The same for one behind which the region ends. */
+  interpretLast(): void {
+    if (this.leftBefore()) return;
+    this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
+    this.flushX87();
+    this.flagsToMemory();
+    this.c.i32(1).set(INMEMORY);
+    this.callExec(HELPER.system);
+    this.c.op(OP.drop);
+    this.c
+      .i32(0)
+      .memory(OP.i32Load, S + SJ_LEFT)
+      .byte(OP.return);
+  }
+
+  /** CLI of a region that runs at CPL 0 to 2: the interpreter checks IOPL at the others. */
+  disableInterrupts(): void {
+    this.needCpl0();
+    this.c
+      .i32(0)
+      .i32(0)
+      .memory(OP.i32Load, S + S_EFLAGS)
+      .i32(~FLAG_IF)
+      .op(OP.i32And)
+      .memory(OP.i32Store, S + S_EFLAGS);
+  }
+
+  /** STI. When IF was clear, interrupts wait for one more instruction: the next of the block, or the next that the run loop executes. */
+  enableInterrupts(): void {
+    const { c } = this;
+    this.needCpl0();
+    c.i32(0)
+      .memory(OP.i32Load, S + S_EFLAGS)
+      .i32(FLAG_IF)
+      .op(OP.i32And, OP.i32Eqz);
+    this.openIf();
+    c.i32(0)
+      .i32(0)
+      .memory(OP.i32Load, S + S_EFLAGS)
+      .i32(FLAG_IF)
+      .op(OP.i32Or)
+      .memory(OP.i32Store, S + S_EFLAGS);
+    if (!this.last) {
+      c.i32(0)
+        .memory(OP.i32Load, S + S_INTR)
+        .i32(0)
+        .memory(OP.i32Load, S + S_NMI_PENDING)
+        .op(OP.i32Or);
+      this.openRare();
+    }
+    this.holdInterrupts();
+    c.i32(0)
+      .i32(0)
+      .memory(OP.i32Load, S + S_EXIT)
+      .i32(EXIT_LOOK)
+      .op(OP.i32Or)
+      .memory(OP.i32Store, S + S_EXIT);
+    this.exitAfter(() => {});
+    if (!this.last) this.close();
+    this.close();
+  }
+
+  private needCpl0(): void {
+    this.c.i32(0).memory(OP.i32Load, S + S_CPL);
+    this.openRare();
+    this.exitStep();
+    this.close();
+  }
+
   /** On the stack: MXCSR allows the host's arithmetic on ordinary values. */
   floatAllowed(): void {
     this.usesFloat = true;
@@ -204,7 +312,7 @@ export class Emitter extends X87Emitter {
       .set(LEFT);
   }
 
-  private callExec(): void {
+  private callExec(helper: number = HELPER.exec): void {
     const { c, insn } = this;
     const index = this.fallbacks.push(insn.at) - 1;
     this.pool();
@@ -212,7 +320,7 @@ export class Emitter extends X87Emitter {
     this.leftNow();
     c.get(PAGE64);
     if (insn.at >> 12) c.i64((insn.at >> 12) * 4096).op(OP.i64Add);
-    c.call(HELPER.exec);
+    c.call(helper);
   }
 
   /** Everything around `body`: registers in at the front, out at the back and at a fault. */

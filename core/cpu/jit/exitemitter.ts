@@ -1,6 +1,7 @@
 /** Ways through and out of a region: labels, the slice's count of instructions, exits. */
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_STEP, STEP_INTERPRET } from '../interp/wasm/jitoffsets.ts';
+import { S_INT_SHADOW } from '../interp/wasm/stateoffsets.ts';
 import { FlagEmitter } from './flagemitter.ts';
 import { LEFT, PAGE, RIP } from './locals.ts';
 import { OP, VOID } from './wasmcode.ts';
@@ -16,6 +17,10 @@ export class ExitEmitter extends FlagEmitter {
   protected readonly labels: Label[] = [];
   /** Instructions of the block before the current one. */
   done = 0;
+  /** The current instruction is the last of its block. */
+  last = false;
+  /** The one before it was STI, whose interrupt shadow it is in. */
+  shadow = false;
 
   protected depthOf(kind: Label['kind'], block: number): number {
     for (let i = this.labels.length - 1; i >= 0; i--) {
@@ -89,7 +94,15 @@ export class ExitEmitter extends FlagEmitter {
       .i32(0)
       .i32(STEP_INTERPRET)
       .memory(OP.i32Store, S + SJ_STEP);
+    if (this.shadow) this.holdInterrupts();
     this.exitTo(this.insn.at);
+  }
+  /** Interrupts wait for the next instruction that the run loop executes. */
+  protected holdInterrupts(): void {
+    this.c
+      .i32(0)
+      .i32(1)
+      .memory(OP.i32Store, S + S_INT_SHADOW);
   }
   /** Leaves after the current instruction, for the next one or for the word that `target` pushes. */
   protected exitAfter(after: () => void, target?: () => void): void {

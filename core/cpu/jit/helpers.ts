@@ -1,10 +1,10 @@
 /** An exported function that only other WebAssembly calls. */
 export type WasmFunction = (...values: never[]) => unknown;
 
-/** Exports of the interpreter module (interp/wasm/jit.ts) that the recompiler and its regions call. */
+/** Exports of the interpreter module (interp/wasm/jit.ts, jitsystem.ts) that the recompiler and its regions call. */
 export interface InstallHelpers {
-  jitInstall(host: number, mode: number, index: number): number;
-  jitUninstall(host: number, mode: number, index: number): void;
+  jitInstall(host: number, mode: number, user: number, index: number): void;
+  jitUninstall(host: number, mode: number, user: number, index: number): void;
   jitWatchPage(host: number, on: number): void;
   /** Byte of the shared memory where the page `delta` pages from the hot (or reporting) one begins, which is that of byte `host`; 0: unknown. */
   jitPageBeside(host: number, delta: number): number;
@@ -21,6 +21,7 @@ export interface RegionHelpers {
   flags: WasmFunction;
   condition: WasmFunction;
   settle: WasmFunction;
+  system: WasmFunction;
   x87Arith: WasmFunction;
   x87Widen: WasmFunction;
   x87Narrow: WasmFunction;
@@ -31,7 +32,7 @@ export interface RegionHelpers {
 export type Helpers = InstallHelpers & RegionHelpers;
 
 /** Indices of the imported functions of a region module, in the order of its import section. */
-export const HELPER = { read: 0, readW: 1, write: 2, writeV: 3, exec: 4, flags: 5, condition: 6, settle: 7, missed: 8 } as const;
+export const HELPER = { read: 0, readW: 1, write: 2, writeV: 3, exec: 4, flags: 5, condition: 6, settle: 7, missed: 8, system: 9 } as const;
 export const HELPERS = Object.keys(HELPER) as (keyof typeof HELPER)[];
 
 /** Those that only regions with x87 instructions import, after the others. */

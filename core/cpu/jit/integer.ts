@@ -264,6 +264,20 @@ const movToRegister: Translation = (e, insn) => {
   readModrm(e, insn, width);
   e.setReg(insn.reg, width);
 };
+const loadAccumulator: Translation = (e, insn) => {
+  const width = widthOf(insn);
+  e.load(e.address(insn), width);
+  e.setReg(RAX, width);
+};
+const storeAccumulator: Translation = (e, insn) => {
+  const width = widthOf(insn);
+  const ea = e.address(insn);
+  e.store(
+    ea,
+    width,
+    toTemp(e, width, () => e.reg(RAX, width)),
+  );
+};
 const movImmediate: Translation = (e, insn) => {
   const width = widthOf(insn);
   if (insn.memory) {
@@ -1083,6 +1097,12 @@ export function integerTranslation(insn: Insn): Translation | undefined {
     case 0xaf:
     case 0xd7:
       return interpret;
+    case 0xa0:
+    case 0xa1:
+      return loadAccumulator;
+    case 0xa2:
+    case 0xa3:
+      return storeAccumulator;
     case 0xa8:
     case 0xa9:
       return testAccumulator;

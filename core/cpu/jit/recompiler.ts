@@ -36,14 +36,14 @@ const MAX_DISTANCE = 1 << 10;
 export interface Tuning {
   /** Instructions between two samples. */
   piece: number;
-  /** Samples that make a place hot. */
+  /** What makes a place hot: a sample counts for 128, an exit from compiled code to it for one. */
   threshold: number;
   /** Targets that a region does not have between two reports of them, a power of two. */
   missPeriod: number;
   /** Milliseconds, for statistics. */
   now: () => number;
 }
-export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 3, missPeriod: 16384, now: () => 0 };
+export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 384, missPeriod: 16384, now: () => 0 };
 
 interface Region {
   key: number;
@@ -167,12 +167,7 @@ export class Recompiler {
   hot(host: number, mode: number, user: number): void {
     if (mode !== MODE_64 && mode !== MODE_FLAT) return;
     const key = (host * 4 + mode) * 2 + user;
-    const known = this.regions.get(key);
-    if (known) {
-      // Its records were decoded anew.
-      this.helpers.jitInstall(host, mode, known.index);
-      return;
-    }
+    if (this.regions.has(key)) return;
     if (this.pending.has(key)) return;
     const number = Math.floor(host / PAGE);
     if (this.pageOf(number).refused.has(key)) return;
@@ -427,13 +422,13 @@ export class Recompiler {
         counters: job.counters,
         wasmBytes: made.wasmBytes,
       };
-      this.helpers.jitInstall(host, mode, index);
       // The one that it takes the place of.
       const old = this.regions.get(key);
       if (old) this.drop(old);
       this.regions.set(key, region);
       if (units) this.byPool.set(pool, region);
       for (const { page } of parts) this.pageOf(page).regions.add(region);
+      this.helpers.jitInstall(host, mode, user, index);
       this.counts.compiled++;
       this.counts.modules++;
       this.counts.alive++;
@@ -483,7 +478,7 @@ export class Recompiler {
   }
 
   private drop(region: Region): void {
-    this.helpers.jitUninstall(region.host, region.mode, region.index);
+    this.helpers.jitUninstall(region.host, region.mode, region.user, region.index);
     this.regions.delete(region.key);
     for (const { page: number } of region.parts) {
       const page = this.pages.get(number);

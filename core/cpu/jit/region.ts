@@ -4,6 +4,7 @@
  */
 import type { CodePages } from './codepages.ts';
 import type { CodeMode, Insn } from './decode.ts';
+import { leavesRegion } from './system.ts';
 
 /** Most instructions of one region; a compile costs tens of microseconds each. */
 const MAX_INSTRUCTIONS = 400;
@@ -12,6 +13,7 @@ const MAX_WITH_HINTS = 700;
 /** Called functions are copied into the region of the caller: how deep, and while it has fewer instructions than this. */
 const MAX_INLINE_DEPTH = 3;
 const MAX_BEFORE_INLINE = 200;
+const INT = 0xcd;
 
 export type Ending =
   /** Control goes on at `fall` (another block, or an exit when there is none). */
@@ -26,6 +28,8 @@ export type Ending =
   | 'return'
   /** Return, indirect call or jump: leaves the region, or goes to one of its entries through the dispatcher. */
   | 'leave'
+  /** System instruction behind which nothing of the region may be executed: the interpreter does it. */
+  | 'system'
   /** The dispatcher (structure.ts), no block of code. */
   | 'dispatch';
 
@@ -85,6 +89,7 @@ function endingOf(insn: Insn): Ending | undefined {
     const kind = insn.reg & 7;
     if (kind === 2 || kind === 4) return 'leave';
   }
+  if (leavesRegion(insn)) return 'system';
   return undefined;
 }
 
@@ -147,6 +152,8 @@ export function findRegion(
   };
   const first = at(entry);
   if (!first || pages.beside(first)) return undefined;
+  // INT n stores RF, which the run loop has cleared before a region (interp/wasm/resumeflag.ts).
+  if (first.op === INT && !first.vex) return undefined;
   const root = newFrame(undefined, -1);
   const frames: Frame[] = [root];
   let count = 0;
@@ -249,7 +256,7 @@ export function findRegion(
         if (ending) {
           block.ending = ending;
           if (ending === 'call') call = frame.calls.get(offset);
-          if (ending !== 'leave') block.target = insn.next + insn.imm;
+          if (ending !== 'leave' && ending !== 'system') block.target = insn.next + insn.imm;
           else if (frame.caller && (insn.op === 0xc2 || insn.op === 0xc3)) block.ending = 'return';
         }
         offset = insn.next;

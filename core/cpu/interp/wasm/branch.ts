@@ -11,12 +11,14 @@ import { raiseFaultErr } from './fault';
 import { HANDLER_STALE } from './generated/tables';
 import { hostBreakPage } from './hostdebug';
 import { settleRegion } from './jit';
-import { codeHost, codeTranslate, linRead32, memRead16, memRead32 } from './mem';
+import { isMapped, mappedRegion } from './jitmap';
+import { codeHost, codeTranslate, linRead32, memRead16, memRead32, tlbTable } from './mem';
 import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
 import { stay64 } from './branch64';
 import { MODE_64, Run } from './runstate';
 import { gpr32, setGpr32 } from './state';
-import { HD_BREAK_COUNT, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_EXIT, S_GPR, S_RIP, S_SEG, S_STACK32, VEC_GP } from './stateoffsets';
+import { HD_ACTIVE, HD_BREAK_COUNT, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_EXIT, S_GPR, S_RIP, S_SEG, S_STACK32, VEC_GP } from './stateoffsets';
+import { TLB_USER } from './tlb';
 
 const CS: usize = CPU_STATE_BASE + S_SEG + SEG_CS * SEG_STRIDE;
 /** Byte address of MB_EXIT_REQUEST (core/memory/mailbox.ts). */
@@ -111,7 +113,7 @@ export function follow(rec: usize): usize {
   const generation = codeGeneration();
   const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;
   const next = enter(eip);
-  if (next && live && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>next, REC_DISP);
+  if (next && !isMapped(next) && live && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>next, REC_DISP);
   return next;
 }
 
@@ -164,7 +166,7 @@ function jumpSlow(rec: usize): usize {
   const generation = codeGeneration();
   const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;
   const next = enter(eip);
-  if (next && live && eip == unmasked && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>next, REC_DISP);
+  if (next && !isMapped(next) && live && eip == unmasked && page == Run.pageEip && generation == codeGeneration()) store<u32>(rec, <u32>next, REC_DISP);
   return next;
 }
 
@@ -208,15 +210,23 @@ function find(lin: u64): usize {
   if (load<u32>(CPU_STATE_BASE + HD_BREAK_COUNT) && hostBreakPage(lin)) return 0;
   const host = codeTranslate(lin);
   if (!host) return 0;
-  const slot = slotFor(host, Run.mode);
-  let rec = recordAt(slot, host & 0xfff);
-  if (!rec) rec = decodeRun(slot, host);
+  const rec = recordFor(host);
   // The key is taken now: making room may have dropped pages.
   const entry = targetAt(host);
   store<u64>(entry, targetKey());
   store<u32>(entry, host, 8);
   store<u32>(entry, <u32>rec, 12);
   return rec;
+}
+
+/** Record of the code at byte `host` of the memory: its compiled region, or what is decoded now or was before. */
+function recordFor(host: u32): usize {
+  // While the host debugs, everything is interpreted.
+  let rec: usize = load<u32>(CPU_STATE_BASE + HD_ACTIVE) ? 0 : mappedRegion(host, Run.mode, tlbTable() == TLB_USER ? 1 : 0);
+  if (rec) return rec;
+  const slot = slotFor(host, Run.mode);
+  rec = recordAt(slot, host & 0xfff);
+  return rec ? rec : decodeRun(slot, host);
 }
 
 /** Near return; `drop` bytes of arguments go with it. */

@@ -7,6 +7,7 @@ import { attention, countBefore, target } from './branch';
 import { codeGeneration } from './codecache';
 import { raiseFaultErr } from './fault';
 import { HANDLER_STALE } from './generated/tables';
+import { isMapped } from './jitmap';
 import { isCanonical, linRead64 } from './mem';
 import { REC_ADDRESS64, REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
 import { Run } from './runstate';
@@ -88,7 +89,7 @@ function enterFrom(rec: usize, rip: u64): usize {
   const generation = codeGeneration();
   const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;
   const next = enter64(rip);
-  if (next && live && page == pageRip() && generation == codeGeneration()) store<u32>(rec, <u32>next, REC_DISP);
+  if (next && !isMapped(next) && live && page == pageRip() && generation == codeGeneration()) store<u32>(rec, <u32>next, REC_DISP);
   return next;
 }
 

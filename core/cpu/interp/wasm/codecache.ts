@@ -11,7 +11,7 @@
  * Dropping a page overwrites its records with HANDLER_STALE, so that a run of records that is being executed stops at the next one, and
  * links inside the page (they never leave it) die with it.
  */
-import { CODE_MAP_BASE, CPU_STATE_BASE, DECODE_CACHE_BASE, DECODE_CACHE_SIZE, JIT_LINKS_SIZE, JIT_POOL_SIZE } from '../../../memory/layout';
+import { CODE_MAP_BASE, CPU_STATE_BASE, DECODE_CACHE_BASE, DECODE_CACHE_SIZE, JIT_LINKS_SIZE, JIT_MAP_SIZE, JIT_POOL_SIZE } from '../../../memory/layout';
 import { HANDLER_STALE } from './generated/tables';
 import { jitWritten } from './imports';
 import { CODE_JIT } from './jit';
@@ -21,6 +21,8 @@ import { SY_TLB_CUR } from './sysstate';
 import { TLB_USER, tlbProtectCode } from './tlb';
 
 const SLOT_COUNT: u32 = 1024;
+/** Pages dropped when room is wanted. */
+const EVICTED: u32 = SLOT_COUNT / 8;
 /** Run.mode in the low bits of a directory key: the four slot numbers of a page are one u64. */
 const MODE_BITS = 2;
 const CHUNK_SIZE: usize = 4096;
@@ -32,7 +34,7 @@ const SLOTS: usize = INDEX + <usize>SLOT_COUNT * INDEX_SLOT_SIZE;
 const TARGETS: usize = SLOTS + 0x4000;
 const TARGET_COUNT: u32 = 16384;
 const CHUNKS: usize = TARGETS + 0x4_0000;
-const CHUNKS_END: usize = DECODE_CACHE_BASE + DECODE_CACHE_SIZE - JIT_POOL_SIZE - JIT_LINKS_SIZE - 0x1000;
+const CHUNKS_END: usize = DECODE_CACHE_BASE + DECODE_CACHE_SIZE - JIT_POOL_SIZE - JIT_LINKS_SIZE - JIT_MAP_SIZE - 0x1000;
 
 const SLOT_KEY: usize = 0;
 const SLOT_FIRST: usize = 4;
@@ -106,15 +108,18 @@ function takeChunk(keep: u32): usize {
   }
 }
 
-/** Drops some page other than the one in slot `keep`. */
+/** Drops some pages other than the one in slot `keep`; many at once, because every time all branch targets are forgotten. */
 function evict(keep: u32): u32 {
-  while (true) {
+  let dropped: u32 = 0;
+  let last: u32 = 0;
+  for (let looked: u32 = 0; !dropped || (looked < SLOT_COUNT && dropped < EVICTED); looked++) {
     victim = (victim + 1) % SLOT_COUNT;
-    if (victim != keep && victim < usedSlots && load<u32>(slotAt(victim)) != NO_KEY) {
-      dropSlot(victim);
-      return victim;
-    }
+    if (victim == keep || victim >= usedSlots || load<u32>(slotAt(victim)) == NO_KEY) continue;
+    dropSlot(victim);
+    last = victim;
+    dropped++;
   }
+  return last;
 }
 
 /** No decoded code of the page is left; compiled code may be. */
@@ -139,6 +144,11 @@ function dropSlot(slot: u32): void {
   store<u32>(at, NO_KEY, SLOT_KEY);
   store<u32>(at, 0, SLOT_FIRST);
   if (load<u64>(directoryAt(key & ~3)) == 0) forgetCode(key >>> MODE_BITS);
+  dropGeneration++;
+}
+
+/** No branch target found so far counts any longer. */
+export function forgetTargets(): void {
   dropGeneration++;
 }
 

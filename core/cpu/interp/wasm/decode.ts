@@ -3,7 +3,7 @@
  * decoded ahead of execution up to the first one that never falls through, the end of the page, or code decoded before. Looking ahead
  * has no side effects: an instruction that reaches beyond its page is left to decodeStep(), which fetches as the processor would.
  */
-import { CPU_STATE_BASE } from '../../../memory/layout';
+import { CODE_MAP_BASE, CPU_STATE_BASE } from '../../../memory/layout';
 import { newRecord, recordAt, roomFor, setRecordAt, startRun } from './codecache';
 import { raiseFaultErr } from './fault';
 import {
@@ -13,14 +13,17 @@ import {
   HANDLER_LEAVE, HANDLER_UD, IMM_BYTE, IMM_ENTER, IMM_FAR, IMM_FULL, IMM_MOFFS, IMM_ONE, IMM_SIZED, IMM_WORD, OPCODES, OPCODES64, PAIRS, PAIRS64,
   PAIR_CLASSES, SINGLES, SINGLES64,
 } from './generated/tables';
-import { codeReadSlow8, codeTranslate } from './mem';
+import { CODE_JIT } from './jit';
+import { mappedRegion } from './jitmap';
+import { codeReadSlow8, codeTranslate, tlbTable } from './mem';
 import {
   OP_0F, REC_BASE, REC_DISP, REC_HANDLER, REC_IMM, REC_INDEX, REC_LENGTH, REC_MEM, REC_MODRM, REC_NEXT, REC_NONE, REC_OPCODE,
   REC_PAGE, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PFX_L, REC_PFX_LOCK, REC_PFX_REX, REC_PFX_VEX, REC_PFX_W, REC_PREFIX, REC_REG, REC_RIP_RELATIVE, REC_RM, REC_SCALE, REC_SEG, REC_SIZE, REC_SIZES,
 } from './record';
 import { MODE_32, MODE_64, MODE_FLAT, Run } from './runstate';
 import { SY_FEATURES } from './sysstate';
-import { SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_SCRATCH_DECODER, S_SEG, VEC_GP } from './stateoffsets';
+import { HD_ACTIVE, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_SCRATCH_DECODER, S_SEG, VEC_GP } from './stateoffsets';
+import { TLB_USER } from './tlb';
 
 export { dropCodePage, invalidateCodePage } from './codecache';
 
@@ -412,6 +415,7 @@ export function decodeRun(slot: u32, host: u32): usize {
   slow = false;
   end = page + 0x1000;
   startRun(slot);
+  const compiled = (load<u8>(CODE_MAP_BASE + (host >>> 12)) & CODE_JIT) != 0 && !load<u32>(CPU_STATE_BASE + HD_ACTIVE);
   let first: usize = 0;
   for (let count: u32 = 0; ; count++) {
     const rec = newRecord(slot);
@@ -421,6 +425,11 @@ export function decodeRun(slot: u32, host: u32): usize {
       break;
     }
     const known = recordAt(slot, offset);
+    // A region that begins here is entered by its own record.
+    if (count && compiled && mappedRegion(<u32>page + offset, Run.mode, tlbTable() == TLB_USER ? 1 : 0)) {
+      pseudo(rec, HANDLER_CONTINUE, offset, 0);
+      break;
+    }
     if (known || count == RUN_MAX || !roomFor(slot)) {
       pseudo(rec, HANDLER_CONTINUE, offset, known);
       break;

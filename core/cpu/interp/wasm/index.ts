@@ -8,24 +8,26 @@ import { enter64, setPageRip } from './branch64';
 import { clearCache, codeGeneration, dropCodePage } from './codecache';
 import { ignoresResume } from './resumeflag';
 import { debugAfter, debugBefore } from './debug';
+import { currentMode } from './codemode';
 import { decodeStep } from './decode';
 import { F_IF, F_RF, F_TF, getEflags, rawEflags, setEflags } from './flags';
 import { exec } from './generated/dispatch';
 import { exec64 } from './generated/dispatch64';
 import { jitCollect } from './imports';
-import { sampleHot } from './jit';
+import { heat, SAMPLE } from './jitheat';
 import { clearLinks } from './jitlinks';
-import { SJ_CUT, SJ_EXACT, SJ_LEFT, SJ_PIECE, SJ_READY, SJ_UNLINKED } from './jitoffsets';
+import { clearMap } from './jitmap';
+import { SJ_CUT, SJ_EXACT, SJ_LEFT, SJ_PIECE, SJ_READY } from './jitoffsets';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
 import { hostArm, hostBreak, hostHoldsInterrupts, hostStopped, hostTakeReplay } from './hostdebug';
-import { settleNonCanonical, SF_FLAT_R, SF_FLAT_W } from './mem';
-import { EXACT_SLACK, MODE_32, MODE_64, MODE_FLAT, Run } from './runstate';
+import { settleNonCanonical } from './mem';
+import { EXACT_SLACK, MODE_64, Run } from './runstate';
 import {
-  EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
-  S_NMI_PENDING, S_RIP, S_SEG, S_STACK32, S_ZERO, STAT_REGION_FAULTS,
+  EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_STRIDE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
+  S_NMI_PENDING, S_RIP, S_SEG, S_ZERO, STAT_REGION_FAULTS,
 } from './stateoffsets';
-import { SY_DEBUG_ACTIVE, SY_TLB_CUR } from './sysstate';
-import { tlbFlushAll, tlbInit, tlbLeaveLong } from './tlb';
+import { SY_DEBUG_ACTIVE } from './sysstate';
+import { tlbFlushAll, tlbInit } from './tlb';
 
 export { jitX87Arith, jitX87Integer, jitX87Narrow, jitX87Widen } from './fpu/x87jit';
 export { cpuReset, refreshState } from './reset';
@@ -34,6 +36,7 @@ export { codeGeneration, getEflags, setEflags };
 export {
   jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
 } from './jit';
+export { jitSystem } from './jitsystem';
 
 const S: usize = CPU_STATE_BASE;
 
@@ -76,7 +79,7 @@ function takePiece(): void {
   const due = Run.untilSample <= 0;
   nextPiece();
   if (load<u32>(S, SJ_READY)) jitCollect();
-  if (due && load<u32>(S, SJ_PIECE)) sampleHot();
+  if (due && load<u32>(S, SJ_PIECE)) heat(SAMPLE);
 }
 
 /** Moves the next piece of the budget to `countdown`: all of it, or, with a recompiler, no more than up to its next look at what is hot. */
@@ -175,29 +178,6 @@ function loop(): i32 {
   }
 }
 
-/** Run.mode for the state as it is. Only system instructions and far transfers change it, and those come back to loop(). */
-// @ts-ignore: decorator
-@inline
-function currentMode(): u32 {
-  const code = load<u32>(S, S_CODE_MODE);
-  if (code == MODE_64) return code;
-  tlbLeaveLong(load<u32>(S, SY_TLB_CUR));
-  const base = load<u32>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
-  const limit = load<u32>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_LIMIT);
-  if (base != Run.codeBase || limit != Run.codeLimit) {
-    // Links between regions take instruction pointers for linear addresses.
-    Run.codeBase = base;
-    Run.codeLimit = limit;
-    store<u32>(S, base != 0 || limit != 0xffff_ffff ? 1 : 0, SJ_UNLINKED);
-  }
-  const flags =
-    load<u32>(S, S_SEG + SEG_DS * SEG_STRIDE + SEG_FLAGS) &
-    load<u32>(S, S_SEG + SEG_ES * SEG_STRIDE + SEG_FLAGS) &
-    load<u32>(S, S_SEG + SEG_SS * SEG_STRIDE + SEG_FLAGS);
-  const flat = code != 0 && load<u32>(S, S_STACK32) != 0 && (flags & (SF_FLAT_R | SF_FLAT_W)) == (SF_FLAT_R | SF_FLAT_W);
-  return code | (flat ? MODE_FLAT : 0);
-}
-
 /** Linear address of the next instruction. */
 function linearPc(): u64 {
   if (Run.mode == MODE_64) return load<u64>(S, S_RIP);
@@ -285,6 +265,7 @@ export function initialise(): void {
   memory.fill(S + HD_ACTIVE, 0, HD_END - HD_ACTIVE);
   tlbInit();
   clearLinks();
+  clearMap();
   clearCache();
 }
 

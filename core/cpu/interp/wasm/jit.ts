@@ -7,13 +7,15 @@ import * as A from './alu';
 import * as L from './alu64';
 import { attention, countBefore, enter, nextEip, setRip, thisEip } from './branch';
 import { enter64, nextRip, pageRip, setPageRip, setRip64, thisRip } from './branch64';
-import { recordAt, slotIfAny, setRecordAt } from './codecache';
+import { forgetTargets, recordAt, slotIfAny, setRecordAt } from './codecache';
 import { exec } from './generated/dispatch';
 import { exec64 } from './generated/dispatch64';
 import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
 import { getCF, getLess, getOF, getPF, getSF, getZF, setArith, setCF } from './flags';
-import { jitHot, jitMiss } from './imports';
+import { jitMiss } from './imports';
+import { EXIT, heat } from './jitheat';
 import { jitLink, jitUnlink } from './jitlinks';
+import { mapRegion, unmapRegion } from './jitmap';
 import * as J from './jitoffsets';
 import { decodeInto } from './decode';
 import { codeHost, faulted, probeWrite, tlbTable, tryRead, tryReadForWrite, tryWrite, writeSlow } from './mem';
@@ -73,9 +75,9 @@ function stopped(before: i32, left: i32): void {
 /** The region that `rec` enters begins at `lin`. */
 // @ts-ignore: decorator
 @inline
-function link(lin: u64, long: u32, user: u32, rec: usize): void {
+function link(lin: u64, long: u32, rec: usize): void {
   const host = codeHost(lin);
-  if (host) jitLink(host, long, user, <u32>load<u16>(rec, REC_OPCODE));
+  if (host) jitLink(host, long, tlbTable() == TLB_USER ? 1 : 0, <u32>load<u16>(rec, REC_OPCODE));
 }
 
 /** HANDLER_JIT: runs the region and those that follow it. Gives the record to go on with, or 0 with S_RIP exact. */
@@ -86,7 +88,6 @@ export function enterJit(first: usize): usize {
   Run.rec = 0;
   let rec = first;
   if (Run.countdown <= 0 || attention()) return 0;
-  const user: u32 = tlbTable() == TLB_USER ? 1 : 0;
   while (true) {
     if (!runRegion(<u32>load<u16>(rec, REC_OPCODE), <u64>Run.pageEip)) {
       jitSettle();
@@ -97,10 +98,11 @@ export function enterJit(first: usize): usize {
     rec = enter(<u32>eip);
     if (!rec || load<u16>(rec, REC_HANDLER) != HANDLER_JIT) {
       jitSettle();
+      if (rec) heat(EXIT);
       return rec;
     }
     // A region takes its page for aligned.
-    if (!(Run.pageEip & 0xfff)) link(<u64>(<u32>(load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + eip)), 0, user, rec);
+    if (!(Run.pageEip & 0xfff)) link(<u64>(<u32>(load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + eip)), 0, rec);
   }
 }
 
@@ -112,7 +114,6 @@ export function enterJit64(first: usize): usize {
   Run.rec = 0;
   let rec = first;
   if (Run.countdown <= 0 || attention()) return 0;
-  const user: u32 = tlbTable() == TLB_USER ? 1 : 0;
   while (true) {
     if (!runRegion(<u32>load<u16>(rec, REC_OPCODE), pageRip())) {
       jitSettle();
@@ -122,9 +123,10 @@ export function enterJit64(first: usize): usize {
     rec = enter64(rip64);
     if (!rec || load<u16>(rec, REC_HANDLER) != HANDLER_JIT) {
       jitSettle();
+      if (rec) heat(EXIT);
       return rec;
     }
-    link(rip64, 1, user, rec);
+    link(rip64, 1, rec);
   }
 }
 
@@ -327,51 +329,31 @@ export function jitCondition(cc: i32): i32 {
 
 // ---- Finding and installing ----------------------------------------------------------------------------------------------------------------
 
-/** Hot-place counters: key (byte of the shared memory, mode, privilege) and count, direct-mapped. */
-const COUNTERS: usize = memory.data(4096 * 8);
-
 /** Linear address of something in the page that the recompiler is being told of. */
 let place: u64 = 0;
 
-/** A slice's piece ended at S_RIP: that place is hot. */
-export function sampleHot(): void {
-  // While the host debugs, everything is interpreted.
-  if (Run.mode < MODE_64 || load<u32>(S, HD_ACTIVE)) return;
-  // Nothing here may fault: only what is known already counts.
-  const base = Run.mode == MODE_64 ? 0 : load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
-  const lin = base + load<u64>(S, S_RIP);
-  const host = codeAt(lin);
-  if (!host) return;
+/** The recompiler is about to be told of the code at linear address `lin`. */
+export function setPlace(lin: u64): void {
   place = lin;
-  const slot = slotIfAny(host, Run.mode);
-  const rec: usize = slot < 0 ? 0 : recordAt(<u32>slot, host & 0xfff);
-  if (!rec || load<u16>(rec, REC_HANDLER) == HANDLER_JIT) return;
-  const user: u32 = load<u32>(S, SY_TLB_CUR) == TLB_USER ? 1 : 0;
-  const at = COUNTERS + (<usize>((host ^ (host >> 9)) & 4095) << 3);
-  if (load<u32>(at) != host) {
-    store<u32>(at, host);
-    store<u32>(at, 0, 4);
-  }
-  const count = load<u32>(at, 4) + 1;
-  store<u32>(at, count, 4);
-  if (count == load<u32>(S, J.SJ_THRESHOLD) || (count & 255) == 0) jitHot(host, Run.mode, user);
 }
 
-/** Makes the record of the instruction at byte `host`, when it is decoded, enter function `index`. 0 when it is not. */
-export function jitInstall(host: u32, mode: u32, index: u32): u32 {
-  if (load<u32>(S, HD_ACTIVE)) return 0;
+/** Code at byte `host` is function `index` from now on. */
+export function jitInstall(host: u32, mode: u32, user: u32, index: u32): void {
+  mapRegion(host, mode, user, index);
+  if (load<u32>(S, HD_ACTIVE)) return;
   const slot = slotIfAny(host, mode);
-  if (slot < 0) return 0;
+  if (slot < 0) return;
   const rec = recordAt(<u32>slot, host & 0xfff);
-  if (!rec || !load<u8>(rec, REC_LENGTH)) return 0;
+  if (!rec || !load<u8>(rec, REC_LENGTH)) return;
   store<u16>(rec, <u16>HANDLER_JIT, REC_HANDLER);
   store<u16>(rec, <u16>index, REC_OPCODE);
-  return 1;
 }
 
 /** Undoes it: the record will be decoded anew. */
-export function jitUninstall(host: u32, mode: u32, index: u32): void {
+export function jitUninstall(host: u32, mode: u32, user: u32, index: u32): void {
   Run.regionsDropped++;
+  unmapRegion(host, mode, user);
+  forgetTargets();
   jitUnlink(host, mode == MODE_64 ? 1 : 0);
   const slot = slotIfAny(host, mode);
   if (slot < 0) return;
