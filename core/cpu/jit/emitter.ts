@@ -64,9 +64,13 @@ const FLOAT_VALUE = 0x1fa0;
 const FLAG_IF = 0x200;
 /** S_EXIT bit (interp/wasm/index.ts): the run loop is to look at interrupts. */
 const EXIT_LOOK = 2;
-/** CVTPI2PS, CVTPS2PI and CVTTPS2PI with their relatives, MOVQ2DQ, MOVDQ2Q; the others have no mandatory prefix. */
-const MMX_WITH_PREFIX = new Set([0x12a, 0x12c, 0x12d, 0x1d6]);
-const mayBeMmx = (insn: Insn): boolean => !insn.vex && (insn.prefix === 0 || MMX_WITH_PREFIX.has(insn.op));
+/** CVTPI2PS, CVTPS2PI and CVTTPS2PI with their relatives, MOVQ2DQ, MOVDQ2Q; integer ones without a mandatory prefix. */
+const mayBeMmx = ({ vex, prefix, op }: Insn): boolean => {
+  if (vex) return false;
+  if (op === 0x12a || op === 0x12c || op === 0x12d) return prefix === 0 || prefix === 0x66;
+  if (op === 0x1d6) return true;
+  return prefix === 0 && ((op >= 0x160 && op <= 0x17f) || op === 0x1c4 || op === 0x1c5 || (op >= 0x1d0 && op < 0x20c) || op === 0x30f);
+};
 
 export class Emitter extends X87Emitter {
   /** Slot of RegionCounters that the region counts into; 0: it does not count. */
