@@ -43,7 +43,7 @@ export interface Tuning {
   /** Milliseconds, for statistics. */
   now: () => number;
 }
-export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 384, missPeriod: 16384, now: () => 0 };
+export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 640, missPeriod: 16384, now: () => 0 };
 
 interface Region {
   key: number;
