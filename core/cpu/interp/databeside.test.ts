@@ -35,6 +35,7 @@ describe('data beside code', () => {
     expect(t.guest.read32(0x12800)).toBe(30_000);
     const dropped = t.cpu.statistics().codePagesDropped;
     expect(dropped).toBeGreaterThan(2);
-    expect(dropped).toBeLessThan(12);
+    // About log2 of the 117 that it would be without that, twice as often with the recompiler, which has its own copy of the code.
+    expect(dropped).toBeLessThan(24);
   });
 });
