@@ -263,7 +263,7 @@ export const en = {
     detected: '(detected)',
     diskTitle: 'Hard disk',
     diskNew: 'New disk',
-    diskNewText: 'A raw image in the machine’s folder that takes space only as the guest writes',
+    diskNewText: 'An image in the machine’s folder that takes space only as the guest writes',
     diskNone: 'No new disk',
     diskNoneText: 'Live systems and check images need none',
     diskNoneHas: 'The imported image is the disk',

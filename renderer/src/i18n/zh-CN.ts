@@ -257,7 +257,7 @@ export const zhCN: Messages = {
     detected: '（已检测到）',
     diskTitle: '硬盘',
     diskNew: '新建磁盘',
-    diskNewText: '虚拟机文件夹中的 raw 映像，仅在客户机写入时占用空间',
+    diskNewText: '虚拟机文件夹中的映像，仅在客户机写入时占用空间',
     diskNone: '不新建磁盘',
     diskNoneText: 'Live 系统和检测映像不需要磁盘',
     diskNoneHas: '导入的映像就是磁盘',
