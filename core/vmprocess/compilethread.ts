@@ -1,5 +1,4 @@
 import { performance } from 'node:perf_hooks';
-import { setFlagsFromString } from 'node:v8';
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { type CompileJob, runJob } from '../cpu/jit/service.ts';
 import { SJ_READY } from '../cpu/interp/wasm/jitoffsets.ts';
@@ -12,8 +11,6 @@ const data = workerData as CompileThreadData;
 const port = data.port as MessagePort;
 const words = new Int32Array(data.memory.buffer);
 tuneWasm();
-// What is compiled here is about to run: the machine's thread must not compile it at its first call.
-setFlagsFromString('--no-wasm-lazy-compilation');
 
 port.on('message', (job: CompileJob) => {
   port.postMessage(runJob(job, () => performance.now()));
