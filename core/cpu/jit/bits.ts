@@ -5,7 +5,8 @@
 import { FLAG_ARITH } from '../interp/wasm/jitoffsets.ts';
 import type { Insn, Width } from './decode.ts';
 import type { Emitter } from './emitter.ts';
-import { multiplyHigh, swapBytes } from './integer.ts';
+import { swapBytes } from './integermove.ts';
+import { multiplyHigh } from './integermuldiv.ts';
 import type { Translation } from './sseoperand.ts';
 import { I32, I64, OP } from './wasmcode.ts';
 

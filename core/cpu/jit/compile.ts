@@ -1,27 +1,19 @@
 /** A region becomes a WebAssembly module with one function (left: i32, page: i64) -> i32. See docs/decisions for the design. */
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_EXACT, SJ_STEP, STEP_INTERPRET, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
-import { bitTranslation } from './bits.ts';
 import { type CodePage, CodePages } from './codepages.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
 import { dispatchTable } from './dispatchtable.ts';
-import { Emitter, REGION_TYPE } from './emitter.ts';
+import { Emitter } from './emitter.ts';
 import type { FlagState } from './flagemitter.ts';
-import { HELPERS, X87_HELPERS } from './helpers.ts';
-import { integerTranslation } from './integer.ts';
-import { legacyFeature } from './rows.ts';
-import { type Block, findRegion, type Region, type RegionPart, VIA_FALL, VIA_TARGET } from './region.ts';
-import { sseTranslation } from './sse.ts';
-import { leavesRegion, systemTranslation } from './system.ts';
-import type { Translation } from './sseoperand.ts';
+import { flagsDeadAfter } from './flaguse.ts';
+import { VIA_FALL, VIA_TARGET, type Block, findRegion, type Region, type RegionPart } from './region.ts';
+import { regionModule } from './regionmodule.ts';
 import { analyse, type FlowGraph } from './structure.ts';
 import { tlbTables } from './tlbtables.ts';
-import { vexTranslation } from './vex.ts';
-import { FUSED_FUNCTION_COUNT, FUSED_TYPE, fusedBodies } from './vexfma.ts';
-import { FUNCREF, I32, I64, OP, WasmCode } from './wasmcode.ts';
-import { x87Translation } from './x87.ts';
+import { translatable, translationOf } from './translate.ts';
+import { I32, OP } from './wasmcode.ts';
 import { x87Flow } from './x87flow.ts';
-import { X87_FUNCTION_COUNT, X87_FUNCTION_TYPE, x87Bodies } from './x87functions.ts';
 
 export interface CompiledRegion {
   wasm: Uint8Array<ArrayBuffer>;
@@ -46,117 +38,9 @@ export interface CompileExtras {
 /** Instructions that an exact slice has in reserve: below EXACT_SLACK of interp/wasm/runstate.ts. */
 const EXACT_MAX = 48;
 
-/** Index of X87_FUNCTION_TYPE, after the other types of a region module. */
-const X87_TYPE = REGION_TYPE + 1;
-
 const RCX = 1;
 const RSP = 4;
 const STI = 0xfb;
-
-/** The translation for a processor with `has` in SY_FEATURES; undefined when there is none, or it has no such instruction. */
-function translationOf(insn: Insn, has: number): Translation | undefined {
-  if (insn.vex) return vexTranslation(insn, has);
-  const system = systemTranslation(insn);
-  if (system) return system;
-  const feature = legacyFeature(insn);
-  const general = integerTranslation(insn) ?? x87Translation(insn);
-  if (!feature) return general ?? sseTranslation(insn);
-  if (has & feature) {
-    const own = bitTranslation(insn) ?? sseTranslation(insn);
-    return (
-      own &&
-      ((e, i) => {
-        e.features |= feature;
-        own(e, i);
-      })
-    );
-  }
-  // TZCNT and LZCNT are BSF and BSR there.
-  return (
-    general &&
-    ((e, i) => {
-      e.absent |= feature;
-      general(e, i);
-    })
-  );
-}
-
-function translatable(insn: Insn, has: number): boolean {
-  const { op } = insn;
-  if ((op >= 0x70 && op <= 0x7f) || (op >= 0x180 && op <= 0x18f) || op === 0xe8 || op === 0xe9 || op === 0xeb || op === 0xc2 || op === 0xc3)
-    return !insn.opsize && !insn.lock;
-  if (op >= 0xe0 && op <= 0xe3) return !insn.opsize && !insn.lock;
-  if (op === 0xff && ((insn.reg & 7) === 2 || (insn.reg & 7) === 4)) return !insn.opsize && !insn.lock;
-  return leavesRegion(insn) || translationOf(insn, has) !== undefined;
-}
-
-const READS_FLAGS = new Set<number>([0xf5, 0x9f]);
-function readsFlags(insn: Insn): boolean {
-  const { op } = insn;
-  if ((op >= 0x10 && op < 0x20) || READS_FLAGS.has(op)) return true;
-  if (op >= 0x140 && op <= 0x14f) return true;
-  if (op >= 0x180 && op <= 0x19f) return true;
-  if (op === 0x80 || op === 0x81 || op === 0x83) return (insn.reg & 7) === 2 || (insn.reg & 7) === 3;
-  // Everything that keeps a part of the flags counts as a reader.
-  return !overwritesFlags(insn) && !keepsFlags(insn);
-}
-/** Writes all six flags whatever the operands. */
-function overwritesFlags(insn: Insn): boolean {
-  const { op } = insn;
-  if (op < 0x40) return (op & 7) < 6 && (op < 0x10 || op >= 0x20);
-  switch (op) {
-    case 0x80:
-    case 0x81:
-    case 0x83:
-      return (insn.reg & 7) !== 2 && (insn.reg & 7) !== 3;
-    case 0x84:
-    case 0x85:
-    case 0xa8:
-    case 0xa9:
-    case 0x69:
-    case 0x6b:
-    case 0x1af:
-      return true;
-    case 0xf6:
-    case 0xf7: {
-      const kind = insn.reg & 7;
-      return kind < 2 || kind === 3;
-    }
-  }
-  return false;
-}
-/** Neither reads nor writes flags, nor leaves the region or faults, apart from memory operands. */
-function keepsFlags(insn: Insn): boolean {
-  const { op } = insn;
-  return (
-    (op >= 0x88 && op <= 0x8b) ||
-    (op >= 0xa0 && op <= 0xa3) ||
-    op === 0x8d ||
-    (op >= 0xb0 && op <= 0xbf) ||
-    op === 0x90 ||
-    op === 0x98 ||
-    op === 0x99 ||
-    (op === 0x63 && insn.hasModrm) ||
-    op === 0x1b6 ||
-    op === 0x1b7 ||
-    op === 0x1be ||
-    op === 0x1bf ||
-    (op >= 0x1c8 && op <= 0x1cf) ||
-    ((op === 0xf6 || op === 0xf7) && (insn.reg & 7) === 2)
-  );
-}
-
-/** Nobody sees the flags of instruction `k`: the next ones overwrite them before any use, possible fault or exit. */
-function flagsDeadAfter(block: Block, k: number): boolean {
-  for (let j = k + 1; j < block.insns.length; j++) {
-    const next = block.insns[j]!;
-    if (next.memory && next.op !== 0x8d) return false;
-    if (readsFlags(next)) return false;
-    if (overwritesFlags(next)) return true;
-    if (!keepsFlags(next)) return false;
-  }
-  return false;
-}
 
 class RegionCompiler {
   private readonly region: Region;
@@ -193,7 +77,7 @@ class RegionCompiler {
     this.emit();
     const { region, e } = this;
     return {
-      wasm: this.module(),
+      wasm: regionModule(e),
       fallbacks: e.fallbacks.map((offset) => {
         const page = region.pages.list[region.pages.numberOf(offset)]!;
         return page.host + (offset & 0xfff);
@@ -487,83 +371,6 @@ class RegionCompiler {
     zero();
     c.op(OP.i32Eqz);
     if (flag >= 0) c.get(flag).op(OP.i32And);
-  }
-
-  private module(): Uint8Array<ArrayBuffer> {
-    const { e } = this;
-    const out = new WasmCode().raw([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
-    const types = new WasmCode();
-    const signatures: [parameters: number[], results: number[]][] = [
-      [[I64, I32, I32, I32], [I64]],
-      [[I64, I64, I32, I32, I32], [I32]],
-      [[I64, I64, I64, I32, I32], [I32]],
-      [[I32, I32, I64], [I32]],
-      [[I32, I64, I64, I64], []],
-      [[I32], [I32]],
-      [[], []],
-      [[I32, I64], [I32]],
-      X87_FUNCTION_TYPE,
-      [[I32, I32, I64, I32, I64], [I64]],
-      [[I64, I32], [I64]],
-      [[I32, I64, I32], [I64]],
-      [[I32, I64], []],
-      FUSED_TYPE,
-    ];
-    types.u32(signatures.length);
-    for (const [parameters, results] of signatures) {
-      types.byte(0x60).u32(parameters.length).raw(parameters).u32(results.length).raw(results);
-    }
-    out.section(1, types);
-    const helpers = e.flow ? [...HELPERS, ...X87_HELPERS] : HELPERS;
-    const imports = new WasmCode().u32(helpers.length + 3);
-    const typeOfHelper = {
-      read: 0,
-      readW: 0,
-      write: 1,
-      writeV: 2,
-      exec: 3,
-      flags: 4,
-      condition: 5,
-      settle: 6,
-      system: 3,
-      x87Arith: X87_TYPE + 1,
-      x87Widen: X87_TYPE + 2,
-      x87Narrow: X87_TYPE + 3,
-      x87Integer: X87_TYPE + 3,
-      missed: X87_TYPE + 4,
-    };
-    for (const helper of helpers) imports.name('h').name(helper).byte(0).u32(typeOfHelper[helper]);
-    imports.name('e').name('m').byte(2).byte(3).u32(1).u32(65536);
-    imports.name('e').name('p').byte(3).byte(I32).byte(0);
-    // The table of regions.
-    imports.name('e').name('t').byte(1).byte(FUNCREF).byte(0).u32(1);
-    out.section(2, imports);
-    const functionCount = 1 + (e.flow ? X87_FUNCTION_COUNT : 0) + (e.usesFused ? FUSED_FUNCTION_COUNT : 0);
-    const functions = new WasmCode().u32(functionCount).u32(REGION_TYPE);
-    if (e.flow) for (let i = 0; i < X87_FUNCTION_COUNT; i++) functions.u32(X87_TYPE);
-    if (e.usesFused) for (let i = 0; i < FUSED_FUNCTION_COUNT; i++) functions.u32(signatures.length - 1);
-    out.section(3, functions);
-    out.section(7, new WasmCode().u32(1).name('r').byte(0).u32(helpers.length));
-    const locals = e.locals();
-    if (e.c.hints.length) {
-      // Before the code section; offsets count from the function's local declarations.
-      const hints = new WasmCode().name('metadata.code.branch_hint').u32(1).u32(helpers.length).u32(e.c.hints.length);
-      for (const [offset, likely] of e.c.hints)
-        hints
-          .u32(locals.length + offset)
-          .u32(1)
-          .byte(likely);
-      out.section(0, hints);
-    }
-    const body = new WasmCode()
-      .u32(locals.length + e.c.length)
-      .raw(locals.view())
-      .raw(e.c.view());
-    const code = new WasmCode().u32(functionCount).raw(body.view());
-    if (e.flow) x87Bodies(code);
-    if (e.usesFused) fusedBodies(code);
-    out.section(10, code);
-    return out.view().slice();
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Insn } from './decode.ts';
 import type { Emitter } from './emitter.ts';
-import { first, halvesOf, setHalves, setLow, source, source128, sourceLow, type Translation, vectorTemp } from './sseoperand.ts';
+import { first, halvesOf, setHalves, setLow, source, source128, sourceLow, type Translation, vectorTemp, either } from './sseoperand.ts';
 import { F64, I32, I64, OP, SIMD } from './wasmcode.ts';
 
 /** Bit patterns of doubles. */
@@ -14,15 +14,6 @@ const POWER_63 = 0x43e0_0000_0000_0000n;
 const LEAST = 0x0080_0000_0080_0000n;
 const MOST = 0x7f7f_ffff_7f7f_ffffn;
 const SINGLES_31 = 0x4f00_0000_4f00_0000n;
-
-/** On the stack is whether `quick` may be used. */
-function either(e: Emitter, quick: () => void, slow: () => void = () => e.interpretVector()): void {
-  e.openIf();
-  quick();
-  e.c.else();
-  slow();
-  e.close();
-}
 
 /** CVTSI2SS, CVTSI2SD. Memory is read only after the choice, so that it is read once. */
 const fromInteger: Translation = (e, insn) => {

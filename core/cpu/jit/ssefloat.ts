@@ -27,6 +27,7 @@ import {
   sourceLow,
   type Translation,
   vectorTemp,
+  either,
 } from './sseoperand.ts';
 import { I32, OP, SIMD } from './wasmcode.ts';
 
@@ -166,15 +167,6 @@ function safe(e: Emitter, f: Format, vector: number): void {
   e.c.op(f.double ? OP.i64Sub : OP.i32Sub);
   bitsConst(e, f, infinity2(f) - least2(f) - 1n);
   e.c.op(f.double ? OP.i64LtU : OP.i32LtU);
-}
-
-/** On the stack is whether `quick` may be used; otherwise the interpreter executes the instruction. */
-function either(e: Emitter, quick: () => void, slow: () => void = () => e.interpretVector()): void {
-  e.openIf();
-  quick();
-  e.c.else();
-  slow();
-  e.close();
 }
 
 /** Locals of the operands. What of memory is not at hand is a NaN, so that the interpreter executes the instruction, and reads it once. */

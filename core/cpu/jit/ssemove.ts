@@ -2,7 +2,7 @@
 import { FEAT_SSE3 } from '../interp/wasm/features.ts';
 import type { Insn, Width } from './decode.ts';
 import type { Emitter } from './emitter.ts';
-import { alignedAddress, bytes, lanes, source128, sourceLow, type Translation } from './sseoperand.ts';
+import { alignedAddress, bytes, lanes, setLow, source128, sourceLow, type Translation } from './sseoperand.ts';
 import { I32, I64, SIMD, V128 } from './wasmcode.ts';
 
 /** Low 4 or 8 bytes of the second vector over those of the first; high half likewise. */
@@ -40,11 +40,11 @@ const storeAligned: Translation = (e, insn) => {
 };
 
 /** Stores 4 or 8 bytes of the register, `lane` counted in them. */
-function storeLane(e: Emitter, insn: Insn, width: Width, lane: number): void {
+export function storeLane(e: Emitter, insn: Insn, width: Width, lane: number): void {
   const ea = e.address(insn);
   const value = e.temp(width === 8 ? I64 : I32);
-  e.xmm(insn.reg);
   e.c
+    .get(e.vectorLocal(insn.reg, 0))
     .simd(width === 8 ? SIMD.i64x2ExtractLane : SIMD.i32x4ExtractLane)
     .byte(lane)
     .set(value);
@@ -91,8 +91,8 @@ const lddqu: Translation = (e, insn) => {
   load(e, insn);
 };
 
-/** MOVD, MOVQ from a general register or memory. */
-const fromGeneral: Translation = (e, insn) => {
+/** MOVD, MOVQ, VMOVD, VMOVQ from a general register or memory, and to one. */
+export const fromGeneral: Translation = (e, insn) => {
   const width = insn.osize === 8 ? 8 : 4;
   if (insn.memory) e.loadLow(e.address(insn), width);
   else {
@@ -100,19 +100,20 @@ const fromGeneral: Translation = (e, insn) => {
     e.reg(insn.rm, width);
     e.c.simd(width === 8 ? SIMD.i64x2ReplaceLane : SIMD.i32x4ReplaceLane).byte(0);
   }
-  e.setXmm(insn.reg);
+  setLow(e, insn);
 };
-const toGeneral: Translation = (e, insn) => {
+export const toGeneral: Translation = (e, insn) => {
   const width = insn.osize === 8 ? 8 : 4;
   if (insn.memory) {
     storeLane(e, insn, width, 0);
     return;
   }
-  e.xmm(insn.reg);
-  e.c.simd(width === 8 ? SIMD.i64x2ExtractLane : SIMD.i32x4ExtractLane).byte(0);
+  e.c
+    .get(e.vectorLocal(insn.reg, 0))
+    .simd(width === 8 ? SIMD.i64x2ExtractLane : SIMD.i32x4ExtractLane)
+    .byte(0);
   e.setReg(insn.rm, width);
 };
-
 /** MOVQ between vector registers, and from memory. */
 function lowQuad(e: Emitter, to: number, from: () => void): void {
   from();

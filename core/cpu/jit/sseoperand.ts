@@ -5,9 +5,10 @@
  */
 import type { Insn } from './decode.ts';
 import type { Emitter } from './emitter.ts';
+import type { Translation } from './translation.ts';
 import { OP, V128 } from './wasmcode.ts';
 
-export type Translation = (e: Emitter, insn: Insn) => void;
+export type { Translation } from './translation.ts';
 /** Leaves on the stack what comes of one half; `a` and `b` are locals with those of the sources. */
 export type Compute = (e: Emitter, a: number, b: number) => void;
 
@@ -30,6 +31,15 @@ export function alignedAddress(e: Emitter, insn: Insn, size = 16): number {
   e.exitStep();
   e.close();
   return ea;
+}
+
+/** On the stack is whether `quick` may be used; otherwise the interpreter executes the instruction. */
+export function either(e: Emitter, quick: () => void, slow: () => void = () => e.interpretVector()): void {
+  e.openIf();
+  quick();
+  e.c.else();
+  slow();
+  e.close();
 }
 
 /** The vector on the stack goes to a temporary. */

@@ -1,6 +1,7 @@
 /** VEX-encoded moves (SDM volume 2): VMOVxx, VLDDQU, VMOVNTxx, VMOVMSKPx, VPMOVMSKB, VBROADCASTx, VPBROADCASTx, masked loads, VZEROxx. */
 import type { Insn, Width } from './decode.ts';
 import type { Emitter } from './emitter.ts';
+import { fromGeneral, storeLane, toGeneral } from './ssemove.ts';
 import {
   alignedAddress,
   bytes,
@@ -14,7 +15,7 @@ import {
   type Translation,
   vectorTemp,
 } from './sseoperand.ts';
-import { I32, I64, OP, SIMD } from './wasmcode.ts';
+import { OP, SIMD } from './wasmcode.ts';
 
 const addressOf = (e: Emitter, insn: Insn, aligned: boolean): number =>
   aligned ? alignedAddress(e, insn, insn.wide ? 32 : 16) : e.address(insn);
@@ -52,18 +53,6 @@ const store =
     if (insn.wide) e.storeWide(ea, from[0]!, from[1]!, () => e.interpretVector());
     else e.storeV(ea, from[0]!);
   };
-
-/** Stores 4 or 8 bytes of the register, `lane` counted in them. */
-function storeLane(e: Emitter, insn: Insn, width: Width, lane: number): void {
-  const ea = e.address(insn);
-  const value = e.temp(width === 8 ? I64 : I32);
-  e.c
-    .get(e.vectorLocal(insn.reg, 0))
-    .simd(width === 8 ? SIMD.i64x2ExtractLane : SIMD.i32x4ExtractLane)
-    .byte(lane)
-    .set(value);
-  e.store(ea, width, value);
-}
 
 /** VMOVSS, VMOVSD: memory clears the rest, between registers it comes from VEX.vvvv. */
 function scalar(insn: Insn, width: 4 | 8): Translation | undefined {
@@ -110,29 +99,6 @@ function duplicate(insn: Insn): Translation {
   };
 }
 
-/** VMOVD, VMOVQ from a general register or memory, and to one. */
-const fromGeneral: Translation = (e, insn) => {
-  const width = insn.osize === 8 ? 8 : 4;
-  if (insn.memory) e.loadLow(e.address(insn), width);
-  else {
-    e.c.simd64(0n);
-    e.reg(insn.rm, width);
-    e.c.simd(width === 8 ? SIMD.i64x2ReplaceLane : SIMD.i32x4ReplaceLane).byte(0);
-  }
-  setLow(e, insn);
-};
-const toGeneral: Translation = (e, insn) => {
-  const width = insn.osize === 8 ? 8 : 4;
-  if (insn.memory) {
-    storeLane(e, insn, width, 0);
-    return;
-  }
-  e.c
-    .get(e.vectorLocal(insn.reg, 0))
-    .simd(width === 8 ? SIMD.i64x2ExtractLane : SIMD.i32x4ExtractLane)
-    .byte(0);
-  e.setReg(insn.rm, width);
-};
 /** VMOVQ between vector registers, from memory and to it. */
 const loadQuad: Translation = (e, insn) => {
   const from = sourceLow(e, insn, 8);

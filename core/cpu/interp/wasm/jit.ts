@@ -5,11 +5,9 @@
 import { CODE_MAP_BASE, CPU_STATE_BASE } from '../../../memory/layout';
 import * as A from './alu';
 import * as L from './alu64';
-import { attention, countBefore, enter, nextEip, setRip, thisEip } from './branch';
-import { enter64, nextRip, pageRip, setPageRip, setRip64, thisRip } from './branch64';
+import { attention, countBefore, enter, setRip, thisEip } from './branch';
+import { enter64, pageRip, setRip64, thisRip } from './branch64';
 import { forgetTargets, recordAt, slotIfAny, setRecordAt } from './codecache';
-import { exec } from './generated/dispatch';
-import { exec64 } from './generated/dispatch64';
 import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
 import { getCF, getLess, getOF, getPF, getSF, getZF, setArith, setCF } from './flags';
 import { jitMiss } from './imports';
@@ -21,6 +19,7 @@ import { decodeInto } from './decode';
 import { codeHost, faulted, probeWrite, tlbTable, tryRead, tryReadForWrite, tryWrite, writeSlow } from './mem';
 import { imulTrunc16, imulTrunc32, productFlags } from './muldiv';
 import { imulTrunc64, productFlags64 } from './muldiv64';
+import { runRecord } from './jitrecord';
 import { REC_HANDLER, REC_LENGTH, REC_OPCODE } from './record';
 import { MODE_64, Run } from './runstate';
 import { rol64, ror64, sar64, shl64, shld64, shr64, shrd64 } from './shift64';
@@ -199,22 +198,8 @@ export function jitWriteV(lin: u64, low: u64, high: u64, user: i32, left: i32): 
  * says where to go on. The state is in memory before and after.
  */
 export function jitExec(rec: usize, left: i32, page: u64): i32 {
-  Run.region = false;
-  Run.countdown = left;
-  Run.start = rec;
   const before = Run.regionsDropped;
-  let next: u64;
-  if (Run.mode == MODE_64) {
-    setPageRip(page);
-    next = nextRip(rec);
-    exec64(rec);
-  } else {
-    Run.pageEip = <u32>page;
-    next = <u64>nextEip(rec);
-    exec(rec);
-  }
-  Run.region = true;
-  store<i32>(S, Run.countdown, J.SJ_LEFT);
+  const next = runRecord(rec, left, page);
   return <i32>(load<u64>(S, S_RIP) != next) | <i32>(attention() | (before ^ Run.regionsDropped));
 }
 

@@ -3,14 +3,11 @@
  * finds its next region, unless the run loop has something to look at that it only looks at between instructions.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
-import { attention, nextEip } from './branch';
-import { nextRip, setPageRip } from './branch64';
+import { attention } from './branch';
 import { currentMode } from './codemode';
 import { F_IF, F_RF, F_TF, rawEflags } from './flags';
-import { exec } from './generated/dispatch';
-import { exec64 } from './generated/dispatch64';
-import { SJ_LEFT } from './jitoffsets';
-import { MODE_64, Run } from './runstate';
+import { runRecord } from './jitrecord';
+import { Run } from './runstate';
 import { S_EXIT, S_HALTED, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED, S_NMI_PENDING, S_RIP } from './stateoffsets';
 import { SY_DEBUG_ACTIVE, SY_TLB_CUR, SY_TLB_GEN } from './sysstate';
 
@@ -30,25 +27,11 @@ function loopDue(mode: u32): bool {
 
 /** Executes the one record at `rec` (made by jitDecode), of the page at `page`. 0: the region may go on behind it; otherwise it must be left for S_RIP. */
 export function jitSystem(rec: usize, left: i32, page: u64): i32 {
-  Run.region = false;
-  Run.countdown = left;
-  Run.start = rec;
   const mode = Run.mode;
   const dropped = Run.regionsDropped;
   const generation = load<u32>(S, SY_TLB_GEN);
   const table = load<u32>(S, SY_TLB_CUR);
-  let next: u64;
-  if (mode == MODE_64) {
-    setPageRip(page);
-    next = nextRip(rec);
-    exec64(rec);
-  } else {
-    Run.pageEip = <u32>page;
-    next = <u64>nextEip(rec);
-    exec(rec);
-  }
-  Run.region = true;
-  store<i32>(S, Run.countdown, SJ_LEFT);
+  const next = runRecord(rec, left, page);
   if (loopDue(mode)) {
     store<u32>(S, load<u32>(S, S_EXIT) | EXIT_LOOK, S_EXIT);
     return 1;

@@ -1,0 +1,52 @@
+/** PUSH, POP and LEAVE (SDM volume 2) as WebAssembly. */
+import { RBP, RSP, readModrm, stackWidth, toTemp } from './integeroperand.ts';
+import type { Translation } from './translation.ts';
+
+export const pushRegister: Translation = (e, insn) => {
+  const width = stackWidth(e, insn);
+  e.push(
+    toTemp(e, width, () => e.reg(insn.rm, width)),
+    width,
+  );
+};
+export const popRegister: Translation = (e, insn) => {
+  const width = stackWidth(e, insn);
+  e.top(width);
+  const value = e.temp(e.typeOf(width));
+  e.c.set(value);
+  // POP rSP: the loaded value wins.
+  e.drop(width);
+  e.c.get(value);
+  e.setReg(insn.rm, width);
+};
+export const pushImmediate: Translation = (e, insn) => {
+  const width = stackWidth(e, insn);
+  e.push(
+    toTemp(e, width, () => e.const(width, insn.imm)),
+    width,
+  );
+};
+export const leave: Translation = (e, insn) => {
+  const width = stackWidth(e, insn);
+  const frame = e.temp(e.word);
+  e.gpr(RBP);
+  e.c.set(frame);
+  e.load(frame, width);
+  const value = e.temp(e.typeOf(width));
+  e.c.set(value);
+  e.c.get(frame);
+  e.wordConst(width);
+  e.wordAdd();
+  e.setGpr(RSP);
+  e.c.get(value);
+  e.setReg(RBP, width);
+};
+
+/** FF /6. */
+export const pushModrm: Translation = (e, insn) => {
+  const width = stackWidth(e, insn);
+  e.push(
+    toTemp(e, width, () => readModrm(e, insn, width)),
+    width,
+  );
+};
