@@ -40,7 +40,8 @@ test('an image from its creation to its snapshots', () => {
     compression: 'zstd',
     snapshots: [{ id: '1', name: 'before', sizeBytes: 8 << 20 }],
   });
-  expect(disk('resize', 'c.qcow2', '4M')).toMatchObject({
+  expect(disk('resize', 'c.qcow2', '4M')).toMatchObject({ code: 1, err: expect.stringContaining('--shrink') });
+  expect(disk('resize', 'c.qcow2', '4M', '--shrink')).toMatchObject({
     code: 1,
     err: expect.stringMatching(/has data at byte 4194304, which shrinking/),
   });
@@ -56,6 +57,14 @@ test('an image on top of another one', () => {
   expect(disk('create', 'top.qcow2', '0', '--backing', 'base.img')).toMatchObject({ code: 0, out: 'top.qcow2: 1 MiB, qcow2\n' });
   expect(disk('info', 'top.qcow2').out).toContain(`on top of  ${path.join(folder, 'base.img')}`);
   expect(JSON.parse(disk('map', 'top.qcow2', '--json').out)).toEqual([{ offset: 0, length: 1 << 20, kind: 'backing' }]);
+  expect(disk('delete', 'base.img')).toMatchObject({ code: 1, err: expect.stringContaining('top.qcow2 lies on top of') });
+  expect(disk('clone', 'top.qcow2', 'full.qcow2')).toMatchObject({ code: 0 });
+  expect(disk('clone', '--linked', 'top.qcow2', 'linked.qcow2')).toMatchObject({ code: 0 });
+  expect(disk('rebase', 'linked.qcow2')).toMatchObject({ code: 1, err: expect.stringContaining('--none') });
+  expect(disk('rebase', 'linked.qcow2', '--backing', 'full.qcow2').out).toBe('linked.qcow2: on top of full.qcow2\n');
+  expect(disk('commit', 'top.qcow2')).toMatchObject({ code: 0, out: expect.stringContaining('base.img') });
+  expect(JSON.parse(disk('compact', 'full.qcow2', '--json').out)).toMatchObject({ before: expect.any(Number) });
+  expect(disk('compare', 'linked.qcow2', 'base.img')).toMatchObject({ code: 0 });
   rmSync(path.join(folder, 'base.img'));
   expect(disk('info', 'top.qcow2')).toMatchObject({
     code: 1,

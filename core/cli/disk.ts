@@ -2,9 +2,13 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type DiskFormat, diskFormats } from '../contract/vm.ts';
 import { Disks, type DiskInfo } from '../manager/disks.ts';
 import type { Preallocation } from '../disk/qcow2/create.ts';
+import type { TaskOptions } from '../disk/task.ts';
+import { imagesOfMachines } from '../manager/machineimages.ts';
 import { appFolders } from '../platform/folders.ts';
 import { ImageLocks } from '../platform/imagelocks.ts';
 import { readableBytes } from '../util/bytes.ts';
+import { HypervueError } from '../util/errors.ts';
+import { addChainCommands } from './diskchain.ts';
 import { EXIT_ERROR, EXIT_OK, parseSize, reportError, table } from './output.ts';
 
 /** Exit codes as qemu-img's: 2 damage found, 3 leaks only; `compare` gives 1 when the disks differ. */
@@ -32,16 +36,29 @@ interface CreateOptions {
   extendedL2?: boolean;
 }
 
+interface Result {
+  json: unknown;
+  text: string;
+  code?: number;
+}
+
+/** Makes an action of what a verb does. */
+export type Runner = <A extends unknown[]>(work: (disks: Disks, ...args: A) => Promise<Result>) => (...args: A) => Promise<void>;
+
 /** `hypervue disk …`: works on image files, with or without a running server, and locks them against machines. */
 export function addDiskCommand(program: Command): void {
   const disk = program.command('disk').description('create, convert, check and snapshot disk images');
-  const run =
-    <A extends unknown[]>(work: (disks: Disks, ...args: A) => Promise<{ json: unknown; text: string; code?: number }>) =>
+  const run: Runner =
+    <A extends unknown[]>(work: (disks: Disks, ...args: A) => Promise<Result>) =>
     async (...args: A): Promise<void> => {
       const json = [program, disk, ...disk.commands].some((command) => Boolean(command.opts<{ json?: boolean }>().json));
       let code = EXIT_OK;
+      const folders = appFolders();
+      // The work ends at its next piece and removes what it had begun.
+      const stop = () => stopped.abort(new HypervueError('cancelled', 'interrupted'));
+      process.once('SIGINT', stop).once('SIGTERM', stop);
       try {
-        const result = await work(new Disks(new ImageLocks(appFolders().locks)), ...args);
+        const result = await work(new Disks(new ImageLocks(folders.locks), () => imagesOfMachines(folders.library)), ...args);
         if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
         const output = json ? JSON.stringify(result.json) : result.text;
         if (output) process.stdout.write(`${output}\n`);
@@ -50,12 +67,15 @@ export function addDiskCommand(program: Command): void {
         reportError(error, json);
         code = EXIT_ERROR;
       }
+      process.off('SIGINT', stop).off('SIGTERM', stop);
       process.exitCode = code;
     };
+  const stopped = new AbortController();
   const progress = (done: number, total: number) => {
     if (process.stderr.isTTY) process.stderr.write(`\r${Math.floor((done / total) * 100)} %`);
   };
-  const told = (text: string) => ({ json: {}, text });
+  const task: TaskOptions = { signal: stopped.signal, progress };
+  const told = (text: string): Result => ({ json: {}, text });
 
   disk
     .command('info <image>')
@@ -102,7 +122,7 @@ export function addDiskCommand(program: Command): void {
           preallocation: options.preallocation,
           ...(options.zstd ? { compression: 'zstd' as const } : {}),
           ...(options.extendedL2 ? { extendedL2: true } : {}),
-          progress,
+          ...task,
         });
         return told(`${image}: ${readableBytes(sizeBytes)}, ${options.format}`);
       }),
@@ -132,7 +152,7 @@ export function addDiskCommand(program: Command): void {
               ...(options.zstd ? { compression: 'zstd' as const } : {}),
             },
             compress: options.compress ?? false,
-            progress,
+            ...task,
           });
           return told('');
         },
@@ -142,11 +162,12 @@ export function addDiskCommand(program: Command): void {
     .command('resize')
     .argument('<image>')
     .argument('<size>', 'like 20G or 512M', size)
-    .description('a larger disk; a smaller one only when nothing but zeros is cut off')
+    .description('a larger disk, or with --shrink a smaller one')
     .addOption(formatOption('instead of looking'))
+    .option('--shrink', 'make it smaller; done only when nothing but zeros is cut off')
     .action(
-      run(async (disks, image: string, bytes: number, options: { format?: DiskFormat }) => {
-        await disks.resize(image, bytes, options.format);
+      run(async (disks, image: string, bytes: number, options: { format?: DiskFormat; shrink?: boolean }) => {
+        await disks.resize(image, bytes, { ...options, ...task });
         return told(`${image}: ${readableBytes(bytes)}`);
       }),
     );
@@ -186,12 +207,13 @@ export function addDiskCommand(program: Command): void {
     .description('whether two disks hold the same, whatever their formats; code 1 when not')
     .action(
       run(async (disks, a: string, b: string) => {
-        const at = await disks.compare(a, b);
+        const at = await disks.compare(a, b, task);
         return at === undefined
           ? { json: { same: true }, text: 'the same' }
           : { json: { same: false, offset: at }, text: `different at byte ${at}`, code: EXIT_DIFFERENT };
       }),
     );
+  addChainCommands(disk, run, task);
   disk
     .command('snapshot <image> <name>')
     .description('take a snapshot inside a qcow2 image')

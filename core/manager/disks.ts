@@ -1,16 +1,24 @@
 /** What can be done with disk images that no machine uses just now; each operation holds the image's lock, so that none can begin to. */
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
 import type { DiskFormat } from '../contract/vm.ts';
+import { compareDisks, firstData } from '../disk/operations/compare.ts';
 import { type CheckReport, checkImage } from '../disk/qcow2/check.ts';
 import { RawDisk } from '../disk/raw.ts';
 import { Qcow2Image } from '../disk/qcow2/image.ts';
 import { createSnapshot, deleteSnapshot, readSnapshots, renameSnapshot, revertToSnapshot } from '../disk/qcow2/snapshots.ts';
+import { type CloneOptions, cloneImage } from '../platform/cloneimage.ts';
+import { commitImage, imageBelow } from '../platform/commitimage.ts';
+import { type CompactResult, compactImage } from '../platform/compactimage.ts';
 import { type ConvertOptions, convertImage } from '../platform/convertimage.ts';
 import { type CreateDiskOptions, createDisk } from '../platform/creatediskfile.ts';
+import { filesBeside, refuseWhenBelow } from '../platform/imagesontop.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
+import { fileError } from '../platform/nodefile.ts';
 import { imageFormat, imagesBelow, openImage } from '../platform/openimage.ts';
+import { type RebaseOptions, rebaseImage } from '../platform/rebaseimage.ts';
+import type { TaskOptions } from '../disk/task.ts';
 import type { Disposable } from '../util/disposable.ts';
 import { HypervueError } from '../util/errors.ts';
 
@@ -43,13 +51,15 @@ export interface DiskRange {
 }
 
 const HOLDER = 'a disk command';
-const CHUNK = 4 << 20;
 
 export class Disks {
   private readonly locks: ImageLocks;
+  private readonly known: () => Promise<string[]>;
 
-  constructor(locks: ImageLocks) {
+  /** `known`: images that machines have and that may lie on top of others. Files in the same folder are looked into besides. */
+  constructor(locks: ImageLocks, known: () => Promise<string[]> = async () => []) {
     this.locks = locks;
+    this.known = known;
   }
 
   async info(file: string, format?: DiskFormat): Promise<DiskInfo> {
@@ -91,16 +101,64 @@ export class Disks {
 
   async convert(options: ConvertOptions): Promise<void> {
     const from = path.resolve(options.from.path);
-    await this.locked(from, true, options.from.format, () => convertImage({ ...options, from: { ...options.from, path: from } }));
+    await this.locked(from, true, options.from.format, undefined, () =>
+      convertImage({ ...options, from: { ...options.from, path: from } }),
+    );
   }
 
-  /** Grows or shrinks the disk. Shrinking is refused unless everything behind the new end reads as zeros. */
-  async resize(file: string, sizeBytes: number, format?: DiskFormat): Promise<void> {
-    await this.withImage(file, { readOnly: false, format }, async (image) => {
+  /** Grows the disk; with `shrink` makes it smaller too, which is refused unless everything behind the new end reads as zeros. */
+  async resize(
+    file: string,
+    sizeBytes: number,
+    options: TaskOptions & { format?: DiskFormat | undefined; shrink?: boolean } = {},
+  ): Promise<void> {
+    await this.withImage(file, { readOnly: false, format: options.format }, async (image) => {
       const now = image.info.sizeBytes;
-      if (sizeBytes < now) await refuseData(image, sizeBytes, now);
+      if (sizeBytes < now) await refuseData(image, sizeBytes, options);
       if (image instanceof Qcow2Image || image instanceof RawDisk) await image.resize(sizeBytes);
     });
+  }
+
+  /** Writes what an overlay holds into the image below it and empties it. Returns that image's path. */
+  async commit(file: string, options: TaskOptions = {}): Promise<string> {
+    const below = await imageBelow(file);
+    return this.locked(file, false, 'qcow2', below.path, async () => {
+      await refuseWhenBelow(below.path, await this.neighbours(below.path), 'commit', file);
+      // What lies on the overlay stays right: it reads as before.
+      return commitImage(file, options);
+    });
+  }
+
+  /** Puts an overlay on another image, or on none. */
+  async rebase(file: string, options: RebaseOptions): Promise<void> {
+    await this.locked(file, false, 'qcow2', undefined, () => rebaseImage(file, options));
+  }
+
+  /** A second disk with the same contents, or (linked) an overlay. */
+  async clone(options: CloneOptions): Promise<void> {
+    const { path: file, format } = options.from;
+    await this.locked(file, true, format, undefined, () => cloneImage(options));
+  }
+
+  /** Gives back room that the image does not need. */
+  async compact(file: string, options: TaskOptions & { format?: DiskFormat | undefined } = {}): Promise<CompactResult> {
+    return this.locked(file, false, options.format, undefined, () => compactImage(file, options));
+  }
+
+  /** Deletes an image; refused while it is in use, or while another one lies on top of it. */
+  async delete(file: string): Promise<void> {
+    const resolved = path.resolve(file);
+    await this.locked(resolved, false, 'raw', undefined, async () => {
+      await refuseWhenBelow(resolved, await this.neighbours(resolved), 'delete');
+      await rm(resolved).catch((error) => {
+        throw fileError(error, resolved, 'delete');
+      });
+    });
+  }
+
+  /** Images that may lie on top of this one. */
+  private async neighbours(file: string): Promise<string[]> {
+    return [...(await this.known()), ...(await filesBeside(file))];
   }
 
   check(file: string, repair: 'none' | 'leaks' | 'all', progress?: (done: number, total: number) => void): Promise<CheckReport> {
@@ -128,20 +186,9 @@ export class Disks {
   }
 
   /** Offset of the first byte that differs, undefined when both disks hold the same. What one has beyond the other's end counts as zeros. */
-  async compare(a: string, b: string): Promise<number | undefined> {
+  async compare(a: string, b: string, options: TaskOptions = {}): Promise<number | undefined> {
     return this.withImage(a, { readOnly: true }, (first) =>
-      this.withImage(b, { readOnly: true }, async (second) => {
-        const total = Math.max(first.info.sizeBytes, second.info.sizeBytes);
-        const left = Buffer.alloc(CHUNK);
-        const right = Buffer.alloc(CHUNK);
-        for (let at = 0; at < total; at += CHUNK) {
-          await readPadded(first, at, left);
-          await readPadded(second, at, right);
-          if (left.equals(right)) continue;
-          return at + left.findIndex((byte, i) => byte !== right[i]);
-        }
-        return undefined;
-      }),
+      this.withImage(b, { readOnly: true }, (second) => compareDisks(first, second, options)),
     );
   }
 
@@ -186,7 +233,7 @@ export class Disks {
     work: (image: BlockBackend, format: DiskFormat) => Promise<T>,
   ): Promise<T> {
     const format = options.format ?? (await imageFormat(file));
-    return this.locked(file, options.readOnly, format, async () => {
+    return this.locked(file, options.readOnly, format, undefined, async () => {
       const image = await openImage(file, { ...options, format });
       let result: T;
       try {
@@ -201,11 +248,18 @@ export class Disks {
     });
   }
 
-  private async locked<T>(file: string, readOnly: boolean, format: DiskFormat | undefined, work: () => Promise<T>): Promise<T> {
+  /** Holds the lock of the image and reading locks of what lies below it; `changed` is one of those that is written to as well. */
+  private async locked<T>(
+    file: string,
+    readOnly: boolean,
+    format: DiskFormat | undefined,
+    changed: string | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
     const held: Disposable[] = [];
     try {
       held.push(this.locks.acquire(file, readOnly, HOLDER));
-      for (const lower of await imagesBelow(file, format).catch(() => [])) held.push(this.locks.acquire(lower, true, HOLDER));
+      for (const lower of await imagesBelow(file, format).catch(() => [])) held.push(this.locks.acquire(lower, lower !== changed, HOLDER));
       return await work();
     } finally {
       for (const lock of held) lock.dispose();
@@ -213,24 +267,21 @@ export class Disks {
   }
 }
 
-async function readPadded(image: BlockBackend, offset: number, target: Buffer): Promise<void> {
-  const there = Math.max(0, Math.min(target.length, image.info.sizeBytes - offset));
-  if (there) await image.read(offset, target.subarray(0, there));
-  target.fill(0, there);
-}
-
-async function refuseData(image: BlockBackend, from: number, to: number): Promise<void> {
-  const bytes = Buffer.alloc(CHUNK);
-  for (let at = from; at < to; at += CHUNK) {
-    const part = bytes.subarray(0, Math.min(CHUNK, to - at));
-    await image.read(at, part);
-    const data = part.findIndex((byte) => byte !== 0);
-    if (data >= 0)
-      throw new HypervueError(
-        'invalid-state',
-        `${image.info.label} has data at byte ${at + data}, which shrinking it to ${from} bytes would cut off`,
-        { path: image.info.label, operation: 'resize' },
-        'Shrink the file system and the partitions in the guest first, then overwrite or discard what is behind them.',
-      );
-  }
+async function refuseData(image: BlockBackend, sizeBytes: number, options: TaskOptions & { shrink?: boolean }): Promise<void> {
+  const { label } = image.info;
+  if (!options.shrink)
+    throw new HypervueError(
+      'invalid-argument',
+      `${label} is larger than ${sizeBytes} bytes`,
+      { path: label, operation: 'resize' },
+      'To make it smaller, say so (hypervue disk resize --shrink): it is done when nothing but zeros is cut off.',
+    );
+  const data = await firstData(image, sizeBytes, options);
+  if (data !== undefined)
+    throw new HypervueError(
+      'invalid-state',
+      `${label} has data at byte ${data}, which shrinking it to ${sizeBytes} bytes would cut off`,
+      { path: label, operation: 'resize' },
+      'Shrink the file system and the partitions in the guest first, then overwrite or discard what is behind them.',
+    );
 }

@@ -1,18 +1,17 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { DiskFormat } from '../contract/vm.ts';
 import { createQcow2, preallocate, type Qcow2Options } from '../disk/qcow2/create.ts';
 import type { Qcow2Image } from '../disk/qcow2/image.ts';
 import { HypervueError } from '../util/errors.ts';
+import type { TaskOptions } from '../disk/task.ts';
 import { syncFolder } from './atomicfile.ts';
-import { createRawDisk } from './diskfile.ts';
-import { fileError, NodeFile } from './nodefile.ts';
+import { createExclusive, createRawDisk } from './diskfile.ts';
+import { NodeFile } from './nodefile.ts';
 import { openImage } from './openimage.ts';
 
-export interface CreateDiskOptions extends Qcow2Options {
+export interface CreateDiskOptions extends Qcow2Options, TaskOptions {
   format: DiskFormat;
-  signal?: AbortSignal;
-  progress?: (done: number, total: number) => void;
 }
 
 /** Creates a disk image. Never overwrites; leaves nothing behind when it fails or is cancelled. */
@@ -24,19 +23,7 @@ export async function createDisk(file: string, options: CreateDiskOptions): Prom
     if (options.preallocation === 'falloc' || options.preallocation === 'full') await reserveRaw(file, options.sizeBytes);
     return;
   }
-  try {
-    await writeFile(file, '', { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-      throw new HypervueError(
-        'already-exists',
-        `${file} exists already`,
-        { path: file, operation: 'create' },
-        'Choose another name.',
-        error,
-      );
-    throw fileError(error, file, 'create');
-  }
+  await (await createExclusive(file)).close();
   try {
     const target = await NodeFile.open(file, false);
     try {
@@ -47,10 +34,7 @@ export async function createDisk(file: string, options: CreateDiskOptions): Prom
     if (options.preallocation && options.preallocation !== 'off') {
       const image = (await openImage(file, { readOnly: false, format: 'qcow2' })) as Qcow2Image;
       try {
-        await preallocate(image, options.preallocation, {
-          ...(options.signal ? { signal: options.signal } : {}),
-          ...(options.progress ? { progress: options.progress } : {}),
-        });
+        await preallocate(image, options.preallocation, options);
       } finally {
         await image.close();
       }

@@ -1,5 +1,6 @@
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import type { TaskOptions } from '../disk/task.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
 import { syncFolder } from './atomicfile.ts';
@@ -8,7 +9,8 @@ import { fileError, NodeFile } from './nodefile.ts';
 
 const CHUNK = 1024 * 1024;
 
-async function createExclusive(file: string): Promise<FileHandle> {
+/** Opens a new file for writing. Rejects with 'already-exists' when there is one. */
+export async function createExclusive(file: string): Promise<FileHandle> {
   try {
     return await open(file, 'wx', 0o600);
   } catch (error) {
@@ -46,7 +48,7 @@ export async function createRawDisk(file: string, sizeBytes: number): Promise<vo
 export async function copyImage(
   from: string,
   to: string,
-  signal: AbortSignal,
+  signal: NonNullable<TaskOptions['signal']>,
   progress: (done: number, total: number) => void,
 ): Promise<void> {
   const source = await NodeFile.open(from, true);

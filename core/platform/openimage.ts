@@ -21,6 +21,8 @@ export interface OpenImageOptions {
   sectorBytes?: number;
   /** Opens an image that is marked as dirty or damaged, to repair it. */
   forRepair?: boolean;
+  /** Opened instead of the image that the header names below this one; owned by the image then. */
+  backing?: BlockBackend;
 }
 
 /** The format by the first bytes. Anything unknown is raw. */
@@ -34,6 +36,12 @@ export async function probeFormat(file: NodeFile): Promise<ImageFormat> {
 export async function imageFormat(file: string): Promise<ImageFormat> {
   const opened = await NodeFile.open(file, true);
   return probeFormat(opened).finally(() => opened.close());
+}
+
+/** The header of the qcow2 image at `file`. Rejects as opening it does. */
+export async function readImageHeader(file: string): Promise<Header> {
+  const opened = await NodeFile.open(file, true);
+  return readHeader(opened).finally(() => opened.close());
 }
 
 /** Paths of the images below this one, the nearest first, and of the file with its data if it is another. Rejects as opening does. */
@@ -87,7 +95,8 @@ async function openQcow2(file: NodeFile, options: OpenImageOptions, above: strin
         throw new HypervueError('corrupt', `${file.path} keeps its data in another file and does not say in which`, { path: file.path });
       dataFile = await NodeFile.open(path.resolve(folder, header.dataFile), options.readOnly);
     }
-    if (header.backingFile !== undefined) backing = await openBacking(file, header.backingFile, header.backingFormat, above);
+    if (options.backing) backing = options.backing;
+    else if (header.backingFile !== undefined) backing = await openBacking(file, header.backingFile, header.backingFormat, above);
     return await Qcow2Image.open(file, header, {
       readOnly: options.readOnly,
       codec: nodeCodec,
@@ -97,7 +106,7 @@ async function openQcow2(file: NodeFile, options: OpenImageOptions, above: strin
     });
   } catch (error) {
     await dataFile?.close();
-    await backing?.close();
+    if (backing !== options.backing) await backing?.close();
     throw error;
   }
 }
@@ -144,9 +153,10 @@ async function openBacking(file: NodeFile, name: string, format: string | undefi
 }
 
 /** Where a backing file is; relative to the image on top. */
-const backingPath = (top: string, name: string): string => path.resolve(path.dirname(top), name.replace(/^file:/, ''));
+export const backingPath = (top: string, name: string): string => path.resolve(path.dirname(top), name.replace(/^file:/, ''));
 
-async function identity(file: string): Promise<string> {
+/** The same for every path and link to a file. Rejects as stat does. */
+export async function identity(file: string): Promise<string> {
   const { dev, ino } = await stat(file, { bigint: true });
   return `${dev}:${ino}`;
 }

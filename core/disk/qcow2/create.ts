@@ -4,6 +4,7 @@ import type { RandomAccessFile } from '../../backend/file.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { setU64, viewOf } from '../bigendian.ts';
 import type { Codec } from '../codec.ts';
+import { stopIfAborted, type TaskOptions } from '../task.ts';
 import {
   AUTOCLEAR_DATA_FILE_RAW,
   COMPAT_LAZY_REFCOUNTS,
@@ -138,17 +139,13 @@ export async function createQcow2(file: RandomAccessFile, options: Qcow2Options)
 }
 
 /** Gives every cluster of a new image its place. `reserve` puts room of the file aside; `full` writes zeros. */
-export async function preallocate(
-  image: Qcow2Image,
-  how: Preallocation,
-  options: { signal?: { readonly aborted: boolean; readonly reason?: unknown }; progress?: (done: number, total: number) => void } = {},
-): Promise<void> {
+export async function preallocate(image: Qcow2Image, how: Preallocation, options: TaskOptions = {}): Promise<void> {
   if (how === 'off') return;
   const total = image.info.sizeBytes;
   const step = Math.max(image.meta.clusterSize, 8 << 20);
   const zeros = how === 'full' ? new Uint8Array(step) : undefined;
   for (let at = 0; at < total; at += step) {
-    if (options.signal?.aborted) throw options.signal.reason;
+    stopIfAborted(options, image.info.label);
     const length = Math.min(step, total - at);
     if (zeros) await image.write(at, zeros.subarray(0, length));
     else await image.reserve(at, length);

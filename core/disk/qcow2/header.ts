@@ -75,6 +75,8 @@ export interface Header {
   refcountOrder: number;
   compression: Compression;
   backingFile: string | undefined;
+  /** Where in the header's cluster its name lies; behind the extensions when absent. */
+  backingFileAt?: number | undefined;
   backingFormat: string | undefined;
   dataFile: string | undefined;
   bitmaps: BitmapsExtension | undefined;
@@ -171,6 +173,7 @@ export function parseHeader(start: Uint8Array, path: string): Header {
   const names = readExtensions(header, start, headerLength, clusterSize, path);
   if (version === 3) readFeatures(header, view, headerLength, names, path);
   header.backingFile = readBackingName(start, view, clusterSize, path);
+  if (header.backingFile !== undefined) header.backingFileAt = getU64(view, 8);
   checkHeader(header, clusterSize, path);
   return header;
 }
@@ -266,8 +269,11 @@ export function l1EntriesFor(sizeBytes: number, header: Pick<Header, 'clusterBit
   return Math.ceil(sizeBytes / l2Covers(header));
 }
 
-/** The header with extensions and backing file name, at most one cluster long. Throws 'unsupported' when it does not fit. */
-export function encodeHeader(header: Header, path: string): Uint8Array {
+/**
+ * The header with extensions and backing file name, one cluster. Throws 'unsupported' when it does not fit. Without names of the features, what else it says
+ * lies in the first sector, as a rule.
+ */
+export function encodeHeader(header: Header, path: string, names = true): Uint8Array {
   const clusterSize = 2 ** header.clusterBits;
   const bytes = new Uint8Array(clusterSize);
   const view = viewOf(bytes);
@@ -313,8 +319,6 @@ export function encodeHeader(header: Header, path: string): Uint8Array {
     setU64(viewOf(data), 8, header.luks.length);
     extension(EXT_ENCRYPTION, data);
   }
-  // Clusters of 512 bytes have little room: names help nobody there as much as a longer backing file name.
-  if (header.version === 3 && clusterSize > 1024) extension(EXT_FEATURE_NAMES, encodeFeatureNames());
   if (header.bitmaps?.count) {
     const data = new Uint8Array(24);
     viewOf(data).setUint32(0, header.bitmaps.count);
@@ -323,16 +327,45 @@ export function encodeHeader(header: Header, path: string): Uint8Array {
     extension(EXT_BITMAPS, data);
   }
   for (const { type, data } of header.unknown) extension(type, data);
+  // Last, as they lie across sectors. Clusters of 512 bytes have little room: names help nobody there as much as a longer backing file name.
+  if (names && header.version === 3 && clusterSize > 1024) extension(EXT_FEATURE_NAMES, encodeFeatureNames());
   put(new Uint8Array(8));
   if (header.backingFile !== undefined) {
-    const name = new TextEncoder().encode(header.backingFile);
-    if (name.length > MAX_BACKING_NAME)
-      throw unsupported(path, `a backing file name of ${name.length} bytes; 1023 are allowed`, 'Use a shorter path.');
+    const name = encodeBackingName(header.backingFile, path);
+    const wanted = header.backingFileAt ?? 0;
+    if (wanted >= at && wanted + name.length <= clusterSize) at = wanted;
     setU64(view, 8, at);
     view.setUint32(16, name.length);
     put(name);
   }
   return bytes;
+}
+
+/** The name as it is in the file. Throws 'unsupported' for one that is too long. */
+export function encodeBackingName(name: string, path: string): Uint8Array {
+  const bytes = new TextEncoder().encode(name);
+  if (bytes.length <= MAX_BACKING_NAME) return bytes;
+  throw unsupported(path, `a backing file name of ${bytes.length} bytes; 1023 are allowed`, 'Use a shorter path.');
+}
+
+/** Where a backing file name would follow the extensions. */
+export function extensionsEnd(header: Header, path: string, names = true): number {
+  return getU64(viewOf(encodeHeader({ ...header, backingFile: 'x', backingFileAt: undefined }, path, names)), 8);
+}
+
+/**
+ * A place for the backing file name of `next` that neither its extensions nor those of `now` nor the name of `now` use; undefined when the cluster has none.
+ */
+export function placeBackingName(next: Header, now: Header, path: string): number | undefined {
+  if (next.backingFile === undefined) return undefined;
+  const { length } = encodeBackingName(next.backingFile, path);
+  let at = roundUp(Math.max(extensionsEnd(next, path), extensionsEnd(now, path)), 8);
+  if (now.backingFile !== undefined) {
+    const from = now.backingFileAt ?? extensionsEnd(now, path);
+    const to = from + encodeBackingName(now.backingFile, path).length;
+    if (at < to && from < at + length) at = roundUp(to, 8);
+  }
+  return at + length <= 2 ** next.clusterBits ? at : undefined;
 }
 
 function encodeFeatureNames(): Uint8Array {

@@ -4,7 +4,8 @@ import { HypervueError } from '../../util/errors.ts';
 import { roundDown, roundUp } from '../bigendian.ts';
 import type { SectorCipher } from '../cipher.ts';
 import type { Codec } from '../codec.ts';
-import type { Extent } from '../extent.ts';
+import type { CompressedTarget } from '../compressed.ts';
+import type { Extent, MappedDisk } from '../extent.ts';
 import { Gate } from '../gate.ts';
 import { Bitmaps } from './bitmaps.ts';
 import { unsupported } from './errors.ts';
@@ -50,7 +51,7 @@ export async function readHeader(file: RandomAccessFile): Promise<Header> {
 }
 
 /** A qcow2 image, version 2 or 3. Owns its file, its data file and the image below: `close` closes them. */
-export class Qcow2Image implements BlockBackend {
+export class Qcow2Image implements MappedDisk, CompressedTarget {
   readonly header: Header;
   readonly meta: Metadata;
   readonly mapping: Mapping;
@@ -118,6 +119,11 @@ export class Qcow2Image implements BlockBackend {
 
   get info(): BlockInfo {
     return this.current;
+  }
+
+  /** Bytes of a cluster: what `writeCompressed` takes. */
+  get compressedUnit(): number {
+    return this.meta.clusterSize;
   }
 
   async read(offset: number, target: Uint8Array): Promise<void> {

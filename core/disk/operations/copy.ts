@@ -1,0 +1,57 @@
+/** Copies what one disk holds to another, new one; what reads as zeros is left out. */
+import type { BlockBackend } from '../../backend/block.ts';
+import type { CompressedTarget } from '../compressed.ts';
+import { zerosFrom } from '../extent.ts';
+import { Parallel } from '../parallel.ts';
+import { stopIfAborted, type TaskOptions } from '../task.ts';
+import { dataRuns, isZero } from '../zeros.ts';
+
+/** Bytes read and written at once, and how many such pieces at a time. */
+export const CHUNK = 4 << 20;
+export const DEPTH = 4;
+
+/**
+ * Brings the contents of `source` into `target`, which reads as zeros and is as large. `packed`: the target's way to write whole clusters
+ * compressed. Rejects with what failed, or 'cancelled'; the target is worth nothing then.
+ */
+export async function copyContents(
+  source: BlockBackend,
+  target: BlockBackend,
+  options: TaskOptions & { packed?: CompressedTarget | undefined } = {},
+): Promise<void> {
+  const total = source.info.sizeBytes;
+  const { packed } = options;
+  const unit = packed ? packed.compressedUnit : CHUNK;
+  const jobs = new Parallel(DEPTH);
+  let done = 0;
+  const finished = (bytes: number) => {
+    done += bytes;
+    options.progress?.(Math.min(done, total), total);
+  };
+  try {
+    for (let at = 0; at < total; ) {
+      stopIfAborted(options, source.info.label);
+      const zeros = await zerosFrom(source, at, total);
+      const skipped = packed && at + zeros < total ? zeros - (zeros % unit) : zeros;
+      if (skipped > 0) {
+        at += skipped;
+        finished(skipped);
+        continue;
+      }
+      const from = at;
+      const length = Math.min(unit, total - at);
+      await jobs.add(async () => {
+        const bytes = new Uint8Array(length);
+        await source.read(from, bytes);
+        if (!packed) for (const [start, end] of dataRuns(bytes)) await target.write(from + start, bytes.subarray(start, end));
+        else if (!isZero(bytes)) await packed.writeCompressed(from, bytes);
+        finished(length);
+      });
+      at += length;
+    }
+  } catch (error) {
+    await jobs.idle();
+    throw error;
+  }
+  await jobs.finish();
+}

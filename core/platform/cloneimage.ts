@@ -1,0 +1,70 @@
+import path from 'node:path';
+import type { DiskFormat } from '../contract/vm.ts';
+import { extendedL2, type Header } from '../disk/qcow2/header.ts';
+import type { TaskOptions } from '../disk/task.ts';
+import { HypervueError } from '../util/errors.ts';
+import { convertImage } from './convertimage.ts';
+import { createDisk } from './creatediskfile.ts';
+import { copyImage } from './diskfile.ts';
+import { imageFormat, openImage, readImageHeader } from './openimage.ts';
+
+export interface CloneOptions extends TaskOptions {
+  from: { path: string; format?: DiskFormat | undefined };
+  to: string;
+  /** An overlay instead of a copy: at once and small, but it needs the original, which must not change any more. */
+  linked?: boolean | undefined;
+}
+
+/** How an image at `top` names one at `below`: relative when they move together, in one folder or in one below it. */
+export function backingName(top: string, below: string): string {
+  const relative = path.relative(path.dirname(path.resolve(top)), path.resolve(below));
+  return relative.startsWith('..') || path.isAbsolute(relative) ? path.resolve(below) : relative;
+}
+
+/**
+ * A second disk with the same contents. A full clone needs nothing else; it keeps snapshots when nothing lies below the original. Never overwrites;
+ * leaves nothing behind when it fails or is cancelled. Whoever calls this holds the lock of the original for reading.
+ */
+export async function cloneImage(options: CloneOptions): Promise<void> {
+  const { from, to } = options;
+  const format = from.format ?? (await imageFormat(from.path));
+  if (options.linked) return cloneLinked(from.path, format, to);
+  const header = format === 'qcow2' ? await readImageHeader(from.path) : undefined;
+  if (!header || (header.backingFile === undefined && header.dataFile === undefined)) {
+    // Byte by byte: with everything that is in it.
+    const { signal = { aborted: false }, progress = () => {} } = options;
+    return copyImage(from.path, to, signal, progress);
+  }
+  if (header.snapshotCount)
+    throw new HypervueError(
+      'unsupported',
+      `${from.path} has ${header.snapshotCount} snapshots and does not stand by itself; a full clone would not have them`,
+      { path: from.path, operation: 'clone' },
+      'Delete the snapshots, make a linked clone, or convert it (hypervue disk convert), which keeps the present contents.',
+    );
+  await convertImage({
+    from: { path: from.path, format },
+    to: { path: to, format, ...shapeOf(header) },
+    signal: options.signal,
+    progress: options.progress,
+  });
+}
+
+/** What a new image needs to be of the same shape. */
+export function shapeOf(header: Header) {
+  return {
+    version: header.version,
+    clusterSize: 2 ** header.clusterBits,
+    refcountBits: 2 ** header.refcountOrder,
+    compression: header.compression,
+    extendedL2: extendedL2(header),
+    lazyRefcounts: (header.compatible & 1) !== 0,
+  };
+}
+
+async function cloneLinked(from: string, format: DiskFormat, to: string): Promise<void> {
+  const source = await openImage(from, { readOnly: true, format });
+  const { sizeBytes } = source.info;
+  await source.close();
+  await createDisk(to, { format: 'qcow2', sizeBytes, backingFile: backingName(to, from), backingFormat: format });
+}

@@ -1,0 +1,135 @@
+import { chmod, chown, realpath, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { DiskFormat } from '../contract/vm.ts';
+import { compareDisks } from '../disk/operations/compare.ts';
+import { compactInto, punchZeros, reclaimInPlace } from '../disk/operations/compact.ts';
+import { checkImage } from '../disk/qcow2/check.ts';
+import type { Qcow2Image } from '../disk/qcow2/image.ts';
+import { RawDisk } from '../disk/raw.ts';
+import type { TaskOptions } from '../disk/task.ts';
+import { HypervueError } from '../util/errors.ts';
+import { syncFolder } from './atomicfile.ts';
+import { shapeOf } from './cloneimage.ts';
+import { createDisk } from './creatediskfile.ts';
+import { allocatedBytes } from './diskfile.ts';
+import { NodeFile } from './nodefile.ts';
+import { imageFormat, openImage } from './openimage.ts';
+
+/** Of the new file beside the image until it takes the image's place. */
+const ENDING = '.hypervue-compact';
+
+export interface CompactResult {
+  /** Bytes that the file takes on the host's disk. */
+  before: number;
+  after: number;
+}
+
+/**
+ * Gives back what the image does not need. A plain qcow2 image is written anew beside itself, compared with the original, and takes its place in one
+ * step; one with snapshots, bitmaps, external data or encryption, and a raw one, get holes. Cancelled or failed, the image is as it was. Whoever
+ * calls this holds the image's lock for writing.
+ */
+export async function compactImage(image: string, options: TaskOptions & { format?: DiskFormat | undefined } = {}): Promise<CompactResult> {
+  const file = await realpath(image);
+  const before = await allocatedBytes(file);
+  const format = options.format ?? (await imageFormat(file));
+  if (format === 'raw') await compactRaw(file, options);
+  else await compactQcow2(file, options);
+  return { before, after: await allocatedBytes(file) };
+}
+
+async function compactRaw(file: string, options: TaskOptions): Promise<void> {
+  const handle = await NodeFile.open(file, false);
+  const disk = await RawDisk.open(handle, { readOnly: false, sectorBytes: 512 });
+  try {
+    await punchZeros(disk, handle, options);
+  } finally {
+    await disk.close();
+  }
+}
+
+async function compactQcow2(file: string, options: TaskOptions): Promise<void> {
+  const source = (await openImage(file, { readOnly: true, format: 'qcow2' })) as Qcow2Image;
+  const { header } = source;
+  const plain =
+    !header.snapshotCount && !header.bitmaps && header.dataFile === undefined && header.encryption === 'none' && !header.unknown.length;
+  try {
+    await refuseUnsound(source);
+    if (plain) await rewrite(file, source, options);
+  } finally {
+    await source.close();
+  }
+  if (plain) return;
+  const image = (await openImage(file, { readOnly: false, format: 'qcow2' })) as Qcow2Image;
+  try {
+    await reclaimInPlace(image, options);
+  } finally {
+    await image.close();
+  }
+}
+
+async function refuseUnsound(image: Qcow2Image): Promise<void> {
+  const report = await checkImage(image, { repair: 'none' });
+  if (!report.errors) return;
+  throw new HypervueError(
+    'corrupt',
+    `${image.info.label} is damaged (${report.messages[0] ?? `${report.errors} errors`})`,
+    { path: image.info.label, operation: 'compact' },
+    'Repair it first (hypervue disk check --repair all).',
+  );
+}
+
+async function rewrite(file: string, source: Qcow2Image, options: TaskOptions): Promise<void> {
+  const { header } = source;
+  const next = file + ENDING;
+  // Ours, from a run that was killed: the image's lock is held.
+  await rm(next, { force: true });
+  const total = source.info.sizeBytes;
+  // Writing and comparing are half of the work each.
+  const half = (from: number) => (done: number) => options.progress?.(from + done / 2, total);
+  try {
+    await createDisk(next, {
+      format: 'qcow2',
+      sizeBytes: total,
+      ...shapeOf(header),
+      ...(header.backingFile === undefined ? {} : { backingFile: header.backingFile }),
+      ...(header.backingFormat === undefined ? {} : { backingFormat: header.backingFormat }),
+    });
+    const target = (await openImage(next, { readOnly: false, format: 'qcow2' })) as Qcow2Image;
+    try {
+      await compactInto(source, target, { signal: options.signal, progress: half(0) });
+    } finally {
+      await target.close();
+    }
+    await proveEqual(source, next, { signal: options.signal, progress: half(total / 2) });
+    const { mode, uid, gid } = await stat(file);
+    await chmod(next, mode & 0o7777);
+    // Only the administrator may give files away; who may not keeps them.
+    await chown(next, uid, gid).catch(() => {});
+    await rename(next, file);
+    await syncFolder(path.dirname(file));
+  } catch (error) {
+    await rm(next, { force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+/** Reads the new image from the disk anew. */
+async function proveEqual(source: Qcow2Image, file: string, options: TaskOptions): Promise<void> {
+  const target = (await openImage(file, { readOnly: true, format: 'qcow2' })) as Qcow2Image;
+  try {
+    const report = await checkImage(target, { repair: 'none' });
+    const different = await compareDisks(source, target, options);
+    if (!report.errors && different === undefined && target.info.sizeBytes === source.info.sizeBytes) return;
+    throw new HypervueError(
+      'io-error',
+      different === undefined
+        ? `the compacted copy of ${source.info.label} is not sound (${report.messages[0]})`
+        : `the compacted copy of ${source.info.label} differs from it at byte ${different}`,
+      { path: source.info.label, operation: 'compact' },
+      'The image is as it was. Check the memory and the disk of this computer.',
+    );
+  } finally {
+    await target.close();
+  }
+}
