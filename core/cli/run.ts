@@ -51,6 +51,7 @@ export interface RunOptions {
   firmware?: string;
   /** True without a value. */
   uefi?: string | true;
+  nvram?: string;
   wasm?: string;
   /** True without a value. */
   gdb?: GdbListen | true;
@@ -144,6 +145,8 @@ export async function runMachine(options: RunOptions): Promise<number> {
   const { VmHost } = await import('../vmprocess/vmhost.ts');
   const { record } = options;
   if (record && options.replay) throw new HypervueError('invalid-argument', 'a run is either recorded or a replay', { operation: 'run' });
+  if (options.nvram && !options.uefi)
+    throw new HypervueError('invalid-argument', 'only UEFI keeps variables', { operation: 'run' }, 'Add --uefi, or leave --nvram out.');
   const replay = options.replay ? await readRecording(options.replay) : undefined;
   let fingerprint = '';
   const inputs: TimedInput<InputMessage>[] = [];
@@ -156,6 +159,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
       folder,
       firmwareFolder: options.firmware ?? paths.firmwareFolder,
       ...(typeof options.uefi === 'string' ? { uefiImage: path.resolve(options.uefi) } : {}),
+      ...(options.nvram ? { nvramFile: path.resolve(options.nvram) } : {}),
       cpuWasmPath: options.wasm ?? paths.cpuWasm,
       channelSocket: '',
     },
@@ -365,6 +369,7 @@ export function addRunCommand(program: Command): void {
     )
     .option('--quiet', 'no log on standard error')
     .option('--uefi [image]', 'UEFI for x86-64 (OVMF) instead of BIOS: this image, or the one that is installed')
+    .option('--nvram <file>', 'keep the UEFI variables in this file; without it they are lost at the end')
     .option('--firmware <folder>', 'folder with bios-256k.bin and vgabios-stdvga.bin')
     .option('--wasm <file>', 'compiled interpreter')
     .addHelpText(

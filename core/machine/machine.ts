@@ -20,6 +20,7 @@ import { Ioapic } from '../devices/intc/ioapic.ts';
 import { Lapic } from '../devices/intc/lapic.ts';
 import { Pic } from '../devices/intc/pic.ts';
 import { KvmClock } from '../devices/paravirt/kvmclock.ts';
+import { CfiFlash } from '../devices/platform/cfiflash.ts';
 import { DebugCon } from '../devices/platform/debugcon.ts';
 import { DebugExit } from '../devices/platform/debugexit.ts';
 import { Dma8237 } from '../devices/platform/dma8237.ts';
@@ -38,6 +39,7 @@ import { Piix4Pm } from '../devices/platform/piix4pm.ts';
 import { Port92 } from '../devices/platform/port92.ts';
 import { PostPort } from '../devices/platform/post.ts';
 import { TestDevice } from '../devices/platform/testdevice.ts';
+import { uefiVariableBytes } from '../devices/platform/uefivariables.ts';
 import { Fdc } from '../devices/storage/fdc.ts';
 import { Ide } from '../devices/storage/ide.ts';
 import { Hpet } from '../devices/timer/hpet.ts';
@@ -80,6 +82,8 @@ export interface MachineOptions {
   onDebugExit(code: number): void;
   onPointerMode(absolute: boolean): void;
   onLeds(leds: number): void;
+  /** The guest changed a block of the flash memory at the start of the system BIOS image: FLASH_BLOCK_BYTES at `block` times that. */
+  onFlash(block: number): void;
 }
 
 /** The `pc` board: i440FX and PIIX3 with everything a PC of its time has. Creates the chips, wires them, resets and saves them in order. */
@@ -215,6 +219,21 @@ export class Machine {
     const pci = this.add(new PciBus({ id: 'pci', ports, pirq: piix3.pirq, resetControl: piix3.resetControl }));
     pci.attach(0, 0, this.add(new I440Fx({ id: 'i440fx', memory: this.guestMemory, mmio, biosBytes })));
     pci.attach(1, 0, piix3);
+    const variableBytes = uefiVariableBytes(definition.bios);
+    if (variableBytes > 0)
+      this.add(
+        new CfiFlash({
+          id: 'flash',
+          mmio,
+          physMap,
+          memory,
+          base: 0x1_0000_0000 - biosBytes,
+          offset: BIOS_ROM_BASE,
+          length: variableBytes,
+          changed: options.onFlash,
+          log: log.child('flash'),
+        }),
+      );
     this.pm = new Piix4Pm({ id: 'pm', ports, clock, sci: isa(9), powerOff: options.onPowerOff, log: log.child('pm') });
     pci.attach(1, 3, this.add(this.pm));
     const vga = new Vga({

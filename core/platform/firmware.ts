@@ -34,8 +34,8 @@ export function findFirmware(own: string): Firmware {
 }
 
 /**
- * UEFI for x86-64 as one image of code and variables, under the names that Debian, Arch, openSUSE and QEMU give it. The machine has no flash
- * memory: OVMF notices and keeps its variables in RAM until power-off. The builds that ask for system management mode do not run.
+ * UEFI for x86-64 as one image of code and variables, under the names that Debian, Arch, openSUSE and QEMU give it. The variables' part of it is the
+ * machine's flash memory. The builds that ask for system management mode do not run.
  */
 const UEFI_FILES = [
   '/usr/share/ovmf/OVMF.fd',

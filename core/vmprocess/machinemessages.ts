@@ -68,6 +68,8 @@ export type FromMachine =
   | { t: 'block'; drive: string; id: number; op: 'read' | 'write' | 'flush'; offset: number; views: readonly Uint8Array[] }
   | { t: 'serialOutput'; index: number; bytes: Uint8Array }
   | { t: 'debugOutput'; bytes: Uint8Array }
+  /** New contents of the flash memory from `offset`, bytes from its start. */
+  | { t: 'flash'; offset: number; bytes: Uint8Array }
   /** ACPI S5. */
   | { t: 'powerOff'; stateHash?: StateHash }
   | { t: 'debugExit'; code: number }

@@ -3,12 +3,14 @@ import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Interpreter } from '../cpu/interp/interpreter.ts';
 import { GuestDebugger } from '../debug/guestdebugger.ts';
+import { FLASH_BLOCK_BYTES } from '../devices/platform/cfiflash.ts';
 import { Machine } from '../machine/machine.ts';
 import { InputSchedule } from '../machine/inputschedule.ts';
 import { InstructionClock, LATENCY_NS } from '../machine/instructionclock.ts';
 import { HostMachineClock } from '../machine/machineclock.ts';
 import { RunLoop } from '../machine/runloop.ts';
 import { TimedDrive } from '../machine/timeddrive.ts';
+import { BIOS_ROM_BASE } from '../memory/layout.ts';
 import { Mailbox } from '../memory/mailbox.ts';
 import { asHypervueError } from '../util/errors.ts';
 import { createLogger } from '../util/logger.ts';
@@ -47,6 +49,8 @@ function main(): void {
     (_, index) => new BatchedCharBackend((bytes) => post({ t: 'serialOutput', index, bytes })),
   );
   const debug = new BatchedCharBackend((bytes) => post({ t: 'debugOutput', bytes }));
+  /** Blocks of flash memory that changed in this slice. */
+  const flashBlocks = new Set<number>();
   const machine = new Machine({
     memory: data.memory,
     definition: data.definition,
@@ -76,6 +80,7 @@ function main(): void {
     },
     onPointerMode: (absolute) => post({ t: 'pointerMode', absolute }),
     onLeds: (leds) => post({ t: 'leds', leds }),
+    onFlash: (block) => flashBlocks.add(block),
   });
   const powerOff = clock.deferred(() => {
     loop.pause();
@@ -91,6 +96,11 @@ function main(): void {
   const flush = () => {
     for (const serial of serials) serial.flush();
     debug.flush();
+    for (const block of flashBlocks) {
+      const offset = block * FLASH_BLOCK_BYTES;
+      post({ t: 'flash', offset, bytes: new Uint8Array(data.memory.buffer, BIOS_ROM_BASE + offset, FLASH_BLOCK_BYTES).slice() });
+    }
+    flashBlocks.clear();
   };
   const loop: RunLoop = new RunLoop({
     accelerator: machine.accelerator,

@@ -33,6 +33,7 @@ import type {
   RerunOptions,
   ToMachine,
 } from './machinemessages.ts';
+import { FirmwareVariables, NVRAM_FILE } from './firmwarevariables.ts';
 import { compileThreadBeside } from './runtimepaths.ts';
 import { RemoteInput } from './remoteinput.ts';
 import { scalePicture } from './scalepicture.ts';
@@ -95,6 +96,7 @@ export class VmHost {
   private readonly drives: DriveService;
   private memory: WebAssembly.Memory | undefined;
   private mailbox: Mailbox | undefined;
+  private firmwareVariables: FirmwareVariables | undefined;
   private worker: Worker | undefined;
   private compiler: Worker | undefined;
   private port: MessagePort | undefined;
@@ -298,6 +300,11 @@ export class VmHost {
         : readFirmware(firmwareFolder, 'bios-256k.bin'),
       readFirmware(firmwareFolder, 'vgabios-stdvga.bin'),
     ]);
+    this.firmwareVariables = await FirmwareVariables.load(
+      this.options.start.nvramFile ?? path.join(folder, NVRAM_FILE),
+      bios,
+      this.log.child('firmware'),
+    );
     const direct = config.boot.kernel;
     const counted = config.timekeeping === 'instructions';
     return {
@@ -395,6 +402,9 @@ export class VmHost {
       }
       case 'serialOutput':
         this.serial[message.index]?.output(message.bytes);
+        break;
+      case 'flash':
+        this.firmwareVariables?.update(message.offset, message.bytes);
         break;
       case 'debugOutput':
         this.onDebugOutput.emit(message.bytes);
@@ -538,6 +548,7 @@ export class VmHost {
     await this.compiler?.terminate();
     this.compiler = undefined;
     await this.drives.close();
+    await this.firmwareVariables?.close();
     for (const hub of this.serial) hub.close();
     for (const { reject } of this.commands.values())
       reject(new HypervueError('cancelled', `${this.config.name} was turned off meanwhile`, { object: this.config.name }));

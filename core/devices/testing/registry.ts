@@ -13,6 +13,7 @@ import { Ioapic } from '../intc/ioapic.ts';
 import { Lapic } from '../intc/lapic.ts';
 import { Pic } from '../intc/pic.ts';
 import { KvmClock, MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_WALL_CLOCK_NEW } from '../paravirt/kvmclock.ts';
+import { CfiFlash } from '../platform/cfiflash.ts';
 import { DebugCon } from '../platform/debugcon.ts';
 import { DebugExit } from '../platform/debugexit.ts';
 import { Dma8237 } from '../platform/dma8237.ts';
@@ -30,6 +31,7 @@ import { Pit } from '../timer/pit.ts';
 import { Port61 } from '../timer/port61.ts';
 import { Rtc } from '../timer/rtc.ts';
 import { Tsc } from '../timer/tsc.ts';
+import { BIOS_ROM_BASE } from '../../memory/layout.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
 import { FakeBlockDevice } from './fakeblock.ts';
 
@@ -86,6 +88,26 @@ export const deviceRegistry: DeviceEntry[] = [
     name: 'Port92',
     create: (bench) => new Port92({ id: 'port92', ports: bench.ports, a20: bench.wire('a20'), reset: () => {} }),
     mutate: (_, bench) => bench.out8(0x92, 0x02),
+  }),
+  entry({
+    name: 'CfiFlash',
+    // Flash keeps without power what was written to it.
+    kept: ['contents'],
+    create: (bench) =>
+      new CfiFlash({
+        id: 'flash',
+        mmio: bench.mmio,
+        physMap: bench.memory.physMap,
+        memory: bench.memory.memory,
+        base: 0xffe0_0000,
+        offset: BIOS_ROM_BASE,
+        length: 0x4000,
+        changed: () => {},
+        log: bench.log,
+      }),
+    mutate(_, bench) {
+      for (const value of [0x10, 0x5a, 0x20, 0xff, 0xe8, 3, 0x11, 0x22]) bench.mmio.write(0xffe0_1004, value, 1);
+    },
   }),
   entry({
     name: 'DebugCon',

@@ -18,6 +18,8 @@ export interface VmProcessStart {
   firmwareFolder: string;
   /** UEFI image for a machine with that firmware; looked for when absent. */
   uefiImage?: string;
+  /** Where UEFI keeps its variables; in the VM folder when absent. */
+  nvramFile?: string;
   /** Compiled interpreter. */
   cpuWasmPath: string;
   /** Where the VM process listens (Unix socket, or named pipe on Windows) for byte channels: the first line sent is `kind\n`. */

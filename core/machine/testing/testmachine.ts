@@ -74,6 +74,7 @@ export class TestMachine {
       onDebugExit: (code) => this.exits.push(code),
       onPointerMode: () => {},
       onLeds: () => {},
+      onFlash: () => {},
     });
   }
 

@@ -339,7 +339,7 @@ export const en = {
     kind: { bios: 'BIOS', uefi: 'UEFI' },
     text: {
       bios: 'SeaBIOS: for systems of every age',
-      uefi: 'OVMF, 64-bit: for systems installed for UEFI; its settings last until the machine is turned off',
+      uefi: 'OVMF, 64-bit: for systems installed for UEFI; keeps its boot entries and settings with the machine',
     },
     cpu: 'UEFI needs a 64-bit processor',
     missing: 'UEFI needs OVMF, which is not installed (Debian, Ubuntu: apt-get install ovmf)',

@@ -329,7 +329,7 @@ export const zhCN: Messages = {
     kind: { bios: 'BIOS', uefi: 'UEFI' },
     text: {
       bios: 'SeaBIOS：适合各个年代的系统',
-      uefi: 'OVMF，64 位：适合为 UEFI 安装的系统；其设置在关机前有效',
+      uefi: 'OVMF，64 位：适合为 UEFI 安装的系统；启动项和设置随虚拟机保存',
     },
     cpu: 'UEFI 需要 64 位处理器',
     missing: 'UEFI 需要 OVMF，但尚未安装（Debian、Ubuntu：apt-get install ovmf）',

@@ -17,6 +17,8 @@ export interface GuestOptions {
   hpet?: boolean;
   /** UEFI image instead of SeaBIOS. */
   uefi?: string;
+  /** Where its variables are kept; with the guest's own files when absent. */
+  nvramFile?: string;
   paravirt?: boolean;
   /** The 32-bit processor when absent. */
   cpu?: CpuModel;
@@ -76,6 +78,7 @@ export class Guest {
         cpuWasmPath: path.join(root, 'out/wasm/cpu.wasm'),
         channelSocket: '',
         ...(options.uefi ? { uefiImage: options.uefi } : {}),
+        ...(options.nvramFile ? { nvramFile: options.nvramFile } : {}),
       },
       machineThread: new URL('../../../core/vmprocess/machinethread.ts', import.meta.url),
       debugExit: true,
