@@ -11,4 +11,9 @@ export interface Device extends Snapshottable {
   /** Stable and unique in the machine, given by `machine`: 'pit', 'serial0', 'ide0'. */
   readonly id: string;
   reset(kind: ResetKind): void;
+  /**
+   * False while the guest is in the middle of a command that `save` can't carry and that a restored machine would see fail. The machine is then saved
+   * a little later, if the guest lets it; a device without such commands leaves it out.
+   */
+  readonly settled?: boolean;
 }

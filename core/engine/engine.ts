@@ -13,6 +13,10 @@ export interface EngineCapabilities {
   reason: string;
   pause: boolean;
   hotMediaChange: boolean;
+  /** A running machine's state can be saved to a file and restored from it. */
+  saveState: boolean;
+  /** Snapshots of running machines, with their memory. */
+  liveSnapshots: boolean;
   maxMemoryMiB: number;
   maxVcpus: number;
 }
@@ -24,9 +28,32 @@ export interface Engine {
   capabilities(): Promise<EngineCapabilities>;
   /**
    * Resolves once the machine runs; rejects with a HypervueError that names the object and the way out. `watch` gets the machine before it starts,
-   * to subscribe to what it says meanwhile.
+   * to subscribe to what it says meanwhile. `restore`: goes on from a saved state instead of from power-on.
    */
-  start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void): Promise<RunningVm>;
+  start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void, restore?: RestoreFrom): Promise<RunningVm>;
+}
+
+export interface RestoreFrom {
+  /** Absolute path of the state file. */
+  file: string;
+  /** The file is removed before the guest runs on: what it does from then on would not fit it any more. */
+  consume: boolean;
+}
+
+export interface SnapshotRequest {
+  /** Absolute path for the memory, processor and devices; null for the disks alone. */
+  stateFile: string | null;
+  /** Name of the snapshots inside the images. */
+  tag: string;
+  /** Ids of the drives whose images take part. */
+  disks: string[];
+}
+
+export interface SnapshotTaken {
+  /** How long the guest stood, milliseconds. */
+  pauseMs: number;
+  /** Size of the state file. */
+  stateBytes: number;
 }
 
 export interface DisplayMode {
@@ -62,6 +89,12 @@ export interface RunningVm {
   /** Lets gdb attach; gives the line to type in gdb. */
   openGdb(address: GdbListen, architecture?: GdbArchitecture): Promise<{ command: string }>;
   closeGdb(): Promise<void>;
+  /** Writes the state to `file`, then ends the machine ('off'). When it fails the machine goes on. */
+  saveState(file: string): Promise<void>;
+  /** Memory and disks of one moment, while the guest runs on. Leaves nothing when it fails. */
+  snapshot(request: SnapshotRequest): Promise<SnapshotTaken>;
+  /** Deletes the snapshots called `tag` inside the images of these drives. */
+  deleteDiskSnapshots(disks: string[], tag: string): Promise<void>;
   profile(options: ProfileRequest): Promise<GuestProfile>;
   openChannel(kind: 'rfb' | 'serial0' | 'serial1'): Promise<ByteChannel>;
 }

@@ -40,6 +40,11 @@ export class InputSchedule<T> {
     for (const input of inputs) this.push(input);
   }
 
+  /** Something is on its way into the machine. */
+  get pending(): boolean {
+    return !this.replaying && this.queue.length > 0;
+  }
+
   private push(timed: TimedInput<T>): void {
     this.queue.push(timed);
     if (this.queue.length === 1) this.timer.arm(timed.at);

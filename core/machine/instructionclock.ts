@@ -61,6 +61,11 @@ export class InstructionClock extends MachineClock {
     this.pausedAt = undefined;
   }
 
+  restore(now: number): void {
+    this.position.base += now - this.now();
+    if (this.host) this.hostStart = (this.pausedAt ?? this.host()) - now;
+  }
+
   slice(): number {
     this.position.inside = true;
     const now = this.now();
@@ -104,6 +109,9 @@ export class InstructionClock extends MachineClock {
         else if (timer.deadline === undefined) timer.arm(0);
       },
       cancel: () => timer.disarm(),
+      get pending() {
+        return timer.deadline !== undefined;
+      },
     };
   }
 

@@ -7,6 +7,8 @@ import { PciBus } from '../bus/pci/pcibus.ts';
 import { PortBus } from '../bus/portbus.ts';
 import type { Accelerator, CpuBus } from '../cpu/accelerator.ts';
 import { AccessCounter } from '../cpu/accesscounter.ts';
+import { checkCpuState } from '../cpu/checkstate.ts';
+import type { CpuState } from '../cpu/cpustate.ts';
 import { S_GPR } from '../cpu/interp/wasm/stateoffsets.ts';
 import { COM_PORTS, Uart16550 } from '../devices/char/uart16550.ts';
 import { Vga } from '../devices/display/vga.ts';
@@ -48,9 +50,10 @@ import { TSC_PER_NS, Tsc } from '../devices/timer/tsc.ts';
 import { Port61 } from '../devices/timer/port61.ts';
 import { type FloppyDriveType, Rtc } from '../devices/timer/rtc.ts';
 import { GuestMemory } from '../memory/guestmemory.ts';
-import { BIOS_ROM_BASE, BIOS_ROM_MAX, CPU_STATE_BASE } from '../memory/layout.ts';
+import { BIOS_ROM_BASE, BIOS_ROM_MAX, CPU_STATE_BASE, VRAM_BASE } from '../memory/layout.ts';
 import { PhysMap } from '../memory/physmap.ts';
-import type { DeviceState } from '../snapshot/snapshottable.ts';
+import type { DeviceState, StateValue } from '../snapshot/snapshottable.ts';
+import { StateReader } from '../snapshot/statereader.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import { installAcpi } from './acpi/acpifiles.ts';
@@ -64,6 +67,8 @@ import { installSmbios } from './smbios.ts';
 /** IA32_TSC_DEADLINE. */
 const MSR_TSC_DEADLINE = 0x6e0;
 const UART_IRQS = [4, 3] as const;
+const VGA_ID = 'vga';
+const MACHINE_STATE_VERSION = 1;
 /** Inputs of the I/O APIC that neither ISA nor PCI interrupts use. */
 const HPET_INPUTS = [20, 21, 22, 23] as const;
 
@@ -98,9 +103,11 @@ export class Machine {
   private readonly pic: Pic;
   private readonly hub: InterruptHub;
   private readonly lapic: Lapic;
+  private readonly ioapic: Ioapic;
   private accesses: { ports: AccessCounter; mmio: AccessCounter } | undefined;
   private resetRequested = false;
   private initRequested = false;
+  private readonly intrSoon: Deferred;
   private readonly nmi: Deferred;
   private readonly resetSoon: Deferred;
   private readonly initSoon: Deferred;
@@ -119,7 +126,7 @@ export class Machine {
     const physMap = new PhysMap(memory);
     this.guestMemory = new GuestMemory(memory, physMap, definition.ramBytes);
 
-    const raiseIntr = clock.deferred(() => this.accelerator.setIntr(true));
+    this.intrSoon = clock.deferred(() => this.accelerator.setIntr(true));
     this.nmi = clock.deferred(() => this.accelerator.nmi());
     this.resetSoon = clock.deferred(() => {
       this.resetRequested = true;
@@ -130,9 +137,9 @@ export class Machine {
       this.accelerator.requestExit();
     });
     this.hub = new InterruptHub((level) => {
-      if (level) raiseIntr.request();
+      if (level) this.intrSoon.request();
       else {
-        raiseIntr.cancel();
+        this.intrSoon.cancel();
         this.accelerator.setIntr(false);
       }
     });
@@ -192,6 +199,7 @@ export class Machine {
     );
     this.hub.connectApic(this.lapic);
     const ioapic = this.add(new Ioapic({ id: 'ioapic', mmio, apic: this.lapic }));
+    this.ioapic = ioapic;
 
     // Every ISA interrupt reaches both controllers; the guest masks the one it does not use.
     const isaLines = this.pic.inputs.map((picInput, irq) => {
@@ -237,7 +245,7 @@ export class Machine {
     this.pm = new Piix4Pm({ id: 'pm', ports, clock, sci: isa(9), powerOff: options.onPowerOff, log: log.child('pm') });
     pci.attach(1, 3, this.add(this.pm));
     const vga = new Vga({
-      id: 'vga',
+      id: VGA_ID,
       ports,
       mmio,
       physMap,
@@ -420,6 +428,50 @@ export class Machine {
     return Object.fromEntries(this.devices.map((device) => [device.id, device.save()]));
   }
 
+  /** False while the guest is in the middle of something that a saved state can't carry; then it has to run on a little first. */
+  get settled(): boolean {
+    if (this.resetRequested || this.initRequested) return false;
+    if (this.nmi.pending || this.resetSoon.pending || this.initSoon.pending || this.intrSoon.pending) return false;
+    return this.devices.every(({ settled }) => settled !== false);
+  }
+
+  /** Processor, clock and chips, without RAM and video memory. Between slices of guest code, best while `settled`. */
+  save(): { [part: string]: StateValue } {
+    const devices: { [id: string]: StateValue } = {};
+    for (const device of this.devices) devices[device.id] = withoutVideoMemory(device.save());
+    return {
+      version: MACHINE_STATE_VERSION,
+      now: this.options.clock.now(),
+      cpu: this.accelerator.getState() as unknown as StateValue,
+      devices,
+    };
+  }
+
+  /**
+   * Puts back what `save` gave, on a machine of the same definition that has run nothing yet and whose RAM and video memory are those of that moment.
+   * Throws 'corrupt' or 'unsupported'; the machine can't be used then.
+   */
+  restore(tree: { [part: string]: StateValue }): void {
+    const reader = StateReader.open(tree as DeviceState, 'machine', MACHINE_STATE_VERSION);
+    const devices = tree.devices as { [id: string]: DeviceState };
+    reader.object('devices');
+    const unknown = Object.keys(devices).find((id) => !this.devices.some((device) => device.id === id));
+    if (unknown !== undefined) throw corruptState(`it holds a device ${unknown} that this machine does not have`);
+    const { clock, memory, definition } = this.options;
+    clock.restore(reader.number('now', 0, Number.MAX_SAFE_INTEGER));
+    this.accelerator.setState(checkCpuState(tree.cpu, definition.cpuModel));
+    const vram = new Uint8Array(memory.buffer, VRAM_BASE, definition.vramBytes);
+    for (const device of this.devices) {
+      const state = devices[device.id];
+      if (state === undefined) throw corruptState(`the state of ${device.id} is missing`);
+      device.restore(device.id === VGA_ID ? { ...state, vram: vram.slice() } : state);
+    }
+    // Chips moved A20 and interrupt lines while they were put back one after another: who listens to these has the last word.
+    for (const device of [this.pic, this.ioapic, this.lapic]) device.restore(devices[device.id]!);
+    this.accelerator.setA20((tree.cpu as unknown as CpuState).a20);
+    this.accelerator.flushTlb();
+  }
+
   private add<T extends Device>(device: T): T {
     if (this.devices.some(({ id }) => id === device.id))
       throw new HypervueError('already-exists', `two devices are called ${device.id}`, { object: device.id });
@@ -431,6 +483,16 @@ export class Machine {
     const { definition, drive } = this.options;
     return definition.drives.some((bay) => bay.id === id) ? floppyDriveType(drive(id).info?.sizeBytes) : 'none';
   }
+}
+
+/** Video memory is saved as memory, page by page. */
+function withoutVideoMemory(state: DeviceState): StateValue {
+  const { vram: _vram, ...rest } = state;
+  return rest;
+}
+
+function corruptState(what: string): HypervueError {
+  return new HypervueError('corrupt', `the saved state does not fit: ${what}`, { operation: 'restore' });
 }
 
 /** ISA interrupt 0 is at input 2, where the 8259's cascade leaves a place free (the ACPI tables say so). */

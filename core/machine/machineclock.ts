@@ -6,6 +6,8 @@ import { SpeedEstimate } from './speed.ts';
 export interface Deferred {
   request(): void;
   cancel(): void;
+  /** Requested and not done yet. */
+  readonly pending: boolean;
 }
 
 /** The clock of a machine thread: what time it is for the guest, and how long it may run until somebody has to look at it. */
@@ -18,6 +20,9 @@ export abstract class MachineClock extends TimerQueue {
 
   abstract pause(): void;
   abstract resume(): void;
+
+  /** While paused: it is `now` (machine nanoseconds) from here on, as in the machine whose state is being restored. No timer may be armed. */
+  abstract restore(now: number): void;
 
   /** Instructions to execute now. Guest code runs from here on until `ended`. */
   abstract slice(): number;
@@ -85,6 +90,10 @@ export class HostMachineClock extends MachineClock {
     this.state.pausedAt = undefined;
   }
 
+  restore(now: number): void {
+    this.state.offset = (this.state.pausedAt ?? this.host()) - now;
+  }
+
   slice(): number {
     this.sliceStart = this.now();
     const next = this.nextDeadline();
@@ -112,6 +121,6 @@ export class HostMachineClock extends MachineClock {
   }
 
   deferred(action: () => void): Deferred {
-    return { request: action, cancel: () => {} };
+    return { request: action, cancel: () => {}, pending: false };
   }
 }

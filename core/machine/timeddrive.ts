@@ -14,6 +14,8 @@ export class TimedDrive implements BlockDevice {
   private readonly drive: BlockDevice;
   private readonly clock: InstructionClock;
   private readonly waitForHost: () => boolean;
+  /** Requests without an answer. */
+  pending = 0;
 
   /** `waitForHost` blocks until something was heard from the host, and is false when the machine is to stop. */
   constructor(drive: BlockDevice, clock: InstructionClock, waitForHost: () => boolean) {
@@ -44,6 +46,7 @@ export class TimedDrive implements BlockDevice {
 
   private request(views: readonly Uint8Array[], done: BlockDone, start: (answered: BlockDone) => void): void {
     let status: BlockStatus | undefined;
+    this.pending++;
     if (this.drive.info)
       start((answer) => {
         status = answer;
@@ -52,6 +55,7 @@ export class TimedDrive implements BlockDevice {
     const bytes = views.reduce((sum, view) => sum + view.length, 0);
     this.clock.after(REQUEST_NS + bytes * BYTE_NS, () => {
       while (status === undefined) if (!this.waitForHost()) return;
+      this.pending--;
       done(status);
     });
   }

@@ -112,6 +112,28 @@ export class DriveService {
     if (medium.pending === 0) for (const wake of medium.idle.splice(0)) wake();
   }
 
+  /** Images by drive id, for snapshots of them. */
+  images(): Map<string, BlockBackend> {
+    return new Map([...this.media].map(([drive, { backend }]) => [drive, backend]));
+  }
+
+  /** Writes wait until the host has room for them. */
+  get waiting(): boolean {
+    return this.stuck.length > 0;
+  }
+
+  /** What was written is on stable storage, tables of images too. */
+  async flush(): Promise<void> {
+    await Promise.all([...this.media.values()].map(({ backend }) => backend.flush()));
+  }
+
+  /** Tells the guest that the medium of a removable drive was taken out and put in again. */
+  replug(drive: string): void {
+    const medium = this.media.get(drive);
+    this.options.post({ t: 'media', drive, info: undefined });
+    if (medium) this.options.post({ t: 'media', drive, info: medium.backend.info });
+  }
+
   /** Tries again what failed on the host; call before the machine resumes. Resolves with false when something failed again. */
   async retry(): Promise<boolean> {
     await Promise.all(this.stuck.splice(0).map((request) => this.handle(request)));

@@ -7,6 +7,7 @@ import type { DebugRequest } from '../debug/debugrequest.ts';
 import type { LogLevel } from '../util/logger.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
+import type { StateValue } from '../snapshot/snapshottable.ts';
 import type { StateHash } from './statehash.ts';
 
 /** Given to the machine thread when it starts (worker data); `port` carries everything afterwards. */
@@ -21,6 +22,22 @@ export interface MachineThreadData {
   port: unknown;
   /** With a clock of instructions only: what to tell of and what to do by itself. */
   rerun?: RerunOptions;
+  /** A saved state follows with `restore` before anything runs. */
+  restoring?: boolean;
+}
+
+/** What the machine thread saves: everything but RAM and video memory. */
+export type MachineTree = { [part: string]: StateValue };
+
+/** Answer to `saveState`: the machine stands now. */
+export interface SavedMachine {
+  tree: MachineTree;
+  /** False: a drive was in the middle of a command, which will fail after a restore. */
+  settled: boolean;
+  /** The guest had been paused before. */
+  wasPaused: boolean;
+  /** Host time at which the guest stopped, epoch milliseconds with fractions. */
+  stoppedAt: number;
 }
 
 export interface RerunOptions {
@@ -41,7 +58,7 @@ export interface CompileThreadData {
 }
 
 /** Requests that the machine thread answers with `done`. */
-export type MachineCommand = 'pause' | 'resume' | 'reset' | 'powerButton' | 'stop' | 'cpuState' | 'stateHash';
+export type MachineCommand = 'pause' | 'resume' | 'reset' | 'powerButton' | 'stop' | 'cpuState' | 'stateHash' | 'saveState';
 
 /** What the world does to the guest. */
 export type InputMessage =
@@ -56,13 +73,15 @@ export type ToMachine =
   | { t: 'command'; id: number; command: MachineCommand }
   /** Answered with `done` as well. */
   | { t: 'debug'; id: number; request: DebugRequest }
+  /** Answered with `done`: the machine is the saved one; its memory was filled before. */
+  | { t: 'restore'; id: number; tree: MachineTree }
   | { t: 'blockDone'; drive: string; id: number; status: BlockStatus }
   | InputMessage;
 
 export type FromMachine =
   | { t: 'started' }
   | { t: 'failed'; error: ErrorDto }
-  | { t: 'done'; id: number; error?: ErrorDto; cpuState?: CpuState; stateHash?: StateHash; debug?: unknown }
+  | { t: 'done'; id: number; error?: ErrorDto; cpuState?: CpuState; stateHash?: StateHash; debug?: unknown; saved?: SavedMachine }
   | { t: 'applied'; timed: TimedInput<InputMessage> }
   | { t: 'stopped'; stateHash: StateHash }
   | { t: 'block'; drive: string; id: number; op: 'read' | 'write' | 'flush'; offset: number; views: readonly Uint8Array[] }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { SeededNumbers } from '../cpu/seededrandom.ts';
 import { Interpreter } from '../cpu/interp/interpreter.ts';
 import { GuestDebugger } from '../debug/guestdebugger.ts';
 import { FLASH_BLOCK_BYTES } from '../devices/platform/cfiflash.ts';
@@ -17,8 +18,9 @@ import { createLogger } from '../util/logger.ts';
 import { CompileQueue } from './compilequeue.ts';
 import { tuneWasm } from './wasmflags.ts';
 import { BatchedCharBackend } from './batchedchar.ts';
-import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, ToMachine } from './machinemessages.ts';
+import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, MachineTree, ToMachine } from './machinemessages.ts';
 import { RemoteDrive } from './remotedrive.ts';
+import { SavePoint } from './savepoint.ts';
 import { type StateHash, stateHash } from './statehash.ts';
 
 /** Entry point of the machine thread: vCPU and all devices in one loop. It never returns to the event loop; messages are polled from the port. */
@@ -42,8 +44,11 @@ function main(): void {
     definition.time.source === 'instructions'
       ? new InstructionClock({ startMs: definition.time.startMs, ...(definition.time.paced ? { host: hostNow } : {}) })
       : undefined;
+  /** A machine that is to run the same way twice draws the same numbers twice. */
+  const numbers = counted && new SeededNumbers(1);
   const clock = counted ?? new HostMachineClock(hostNow, Date.now);
   const drives = new Map(data.definition.drives.map(({ id }) => [id as string, new RemoteDrive(id, data.media[id], post)]));
+  const timedDrives = new Map<string, TimedDrive>();
   const serials = Array.from(
     { length: data.definition.serialPorts },
     (_, index) => new BatchedCharBackend((bytes) => post({ t: 'serialOutput', index, bytes })),
@@ -64,13 +69,19 @@ function main(): void {
         log: log.child('cpu'),
         model: data.definition.cpuModel,
         paravirt: data.definition.paravirt,
-        // A machine that is to run the same way twice draws the same numbers twice.
-        ...(counted ? {} : { random: hostRandom }),
+        random: numbers ? () => numbers.next() : hostRandom,
         ...(data.compilePort
           ? { compiler: new CompileQueue(data.compilePort as MessagePort), tuning: { now: () => performance.now() } }
           : {}),
       }),
-    drive: (id) => (counted ? new TimedDrive(drives.get(id)!, counted, waitForHost) : drives.get(id)!),
+    drive: (id) => {
+      const drive = drives.get(id)!;
+      if (!counted) return drive;
+      // Asked for more than once by the board; requests are counted where they are made.
+      const timed = timedDrives.get(id) ?? new TimedDrive(drive, counted, waitForHost);
+      timedDrives.set(id, timed);
+      return timed;
+    },
     serial: (index) => serials[index]!,
     debugConsole: debug,
     onPowerOff: () => powerOff.request(),
@@ -113,6 +124,7 @@ function main(): void {
       // An answer may raise an interrupt just when the processor halted: the loop has to look before it sleeps.
       for (const drive of drives.values()) if (drive.runDeferred()) mailbox.ring();
       flush();
+      savePoint.look();
     },
     onShutdown: () => {
       post({ t: 'tripleFault' });
@@ -121,6 +133,24 @@ function main(): void {
     onHalted: () => post({ t: 'halted' }),
     onDebug: () => guestDebugger.stopped(),
   });
+  const savePoint = new SavePoint({
+    clock,
+    counted: counted !== undefined,
+    loop: {
+      get paused() {
+        return loop.paused;
+      },
+      pause: () => {
+        if (!loop.paused) stoppedAt = performance.timeOrigin + performance.now();
+        loop.pause();
+      },
+      resume: () => loop.resume(),
+    },
+    idle: () => [...drives.values(), ...timedDrives.values()].every(({ pending }) => pending === 0),
+    settled: () => machine.settled && !inputs?.pending,
+    ring: () => mailbox.ring(),
+  });
+  let stoppedAt = 0;
   const guestDebugger = new GuestDebugger({
     accelerator: machine.accelerator,
     memory: machine.guestMemory,
@@ -148,12 +178,20 @@ function main(): void {
     const { record, replay, stopAt } = data.rerun;
     if (record) inputs.onApplied = (timed) => post({ t: 'applied', timed });
     if (replay) inputs.replay(replay);
-    if (stopAt !== undefined)
-      counted.after(stopAt, () => {
-        loop.pause();
-        flush();
-        post({ t: 'stopped', stateHash: hash() });
-      });
+    if (stopAt !== undefined && !data.restoring) stopLater(stopAt);
+  }
+  /** Stops at the machine time `at` and tells the state. */
+  function stopLater(at: number): void {
+    counted!.after(at - counted!.now(), () => {
+      loop.pause();
+      flush();
+      post({ t: 'stopped', stateHash: hash() });
+    });
+  }
+  function restore(tree: MachineTree): void {
+    machine.restore(tree);
+    if (numbers) numbers.position = Number(tree.random) || 1;
+    if (data.rerun?.stopAt !== undefined) stopLater(data.rerun.stopAt);
   }
   const input = (message: InputMessage) => (inputs ? inputs.submit(message) : apply(message));
   const hash = (): StateHash => stateHash(machine, data.memory, definition.ramBytes, definition.vramBytes, clock.now());
@@ -188,6 +226,15 @@ function main(): void {
       counted.after(LATENCY_NS, () => answer({ stateHash: hash() }));
       return undefined;
     },
+    saveState: (answer) => {
+      const wasPaused = loop.paused;
+      stoppedAt = performance.timeOrigin + performance.now();
+      savePoint.request((settled) => {
+        flush();
+        answer({ saved: { tree: { ...machine.save(), random: numbers?.position ?? null }, settled, wasPaused, stoppedAt } });
+      });
+      return undefined;
+    },
   };
 
   function handle(message: ToMachine): void {
@@ -204,6 +251,14 @@ function main(): void {
       const { id } = message;
       try {
         post({ t: 'done', id, debug: guestDebugger.handle(message.request) });
+      } catch (error) {
+        post({ t: 'done', id, error: asHypervueError(error).toJSON() });
+      }
+    } else if (message.t === 'restore') {
+      const { id } = message;
+      try {
+        restore(message.tree);
+        post({ t: 'done', id });
       } catch (error) {
         post({ t: 'done', id, error: asHypervueError(error).toJSON() });
       }

@@ -139,6 +139,9 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     gdb = undefined;
     return null;
   },
+  saveState: ({ file }) => done(running().saveState(file)),
+  snapshot: (request) => running().saver.snapshot(request),
+  deleteDiskSnapshots: ({ disks, tag }) => done(running().saver.deleteDiskSnapshots(disks, tag)),
   profile: (options) => readProfile(running().debug, options),
   changeMedium: ({ drive, path, readOnly }) => done(running().changeMedium(drive, path, readOnly)),
 };

@@ -30,6 +30,11 @@ export class RemoteDrive implements BlockDevice {
     this.request('flush', 0, [], done);
   }
 
+  /** Requests without an answer. */
+  get pending(): number {
+    return this.waiting.size;
+  }
+
   onMediaChange(listener: () => void): void {
     this.mediaListeners.push(listener);
   }

@@ -1,4 +1,4 @@
-import { appendFile, readFile } from 'node:fs/promises';
+import { appendFile, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
@@ -8,6 +8,8 @@ import type { CpuState } from '../cpu/cpustate.ts';
 import { VgaScanout } from '../devices/display/scanout.ts';
 import { readTextScreen } from '../devices/display/textscreen.ts';
 import type { DisplayMode } from '../engine/engine.ts';
+import type { RestoreFrom } from '../engine/engine.ts';
+import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { VmProcessStart } from '../engine/builtin/protocol.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
@@ -17,6 +19,7 @@ import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
 import { createVmMemory } from '../memory/vmmemory.ts';
 import { findUefi, UEFI_FIX } from '../platform/firmware.ts';
+import { syncFolder } from '../platform/atomicfile.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { encodePng } from '../platform/png.ts';
 import { Emitter } from '../util/emitter.ts';
@@ -36,6 +39,8 @@ import type {
 import { FirmwareVariables, NVRAM_FILE } from './firmwarevariables.ts';
 import { compileThreadBeside } from './runtimepaths.ts';
 import { RemoteInput } from './remoteinput.ts';
+import { MachineSaver } from './machinesaver.ts';
+import { type MachineMemory, SavedMachineFile, stampMedia } from './savedmachine.ts';
 import { scalePicture } from './scalepicture.ts';
 import { SerialHub } from './seriallog.ts';
 import { machineFingerprint, type StateHash } from './statehash.ts';
@@ -88,6 +93,9 @@ export class VmHost {
   readonly serial: SerialHub[] = [];
   readonly input: RemoteInput;
   state: VmStateName = 'off';
+  /** Saves this machine. */
+  readonly saver: MachineSaver;
+  private machineMemory: MachineMemory | undefined;
   /** What the GDB stub and the profiler drive the machine through. */
   readonly debug: DebugAccess;
   private readonly options: VmHostOptions;
@@ -144,6 +152,22 @@ export class VmHost {
       onHostError: (drive, error) => this.hostError(drive, error),
       log: this.log.child('disk'),
     });
+    this.saver = new MachineSaver({
+      config: this.config,
+      folder: options.start.folder,
+      drives: this.drives,
+      log: this.log.child('state'),
+      memory: () => {
+        if (!this.machineMemory || (this.state !== 'running' && this.state !== 'paused'))
+          throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation: 'save' });
+        return this.machineMemory;
+      },
+      paused: () => this.state === 'paused',
+      stand: async () => (await this.command('saveState')).saved!,
+      goOn: async () => {
+        if (this.state === 'running') await this.command('resume');
+      },
+    });
   }
 
   /** The picture. Only after `start`. */
@@ -160,10 +184,19 @@ export class VmHost {
       if (this.ended)
         throw new HypervueError('cancelled', `${this.config.name} was turned off while it started`, { object: this.config.name });
     };
+    let saved: SavedMachineFile | undefined;
     try {
-      const definition = await this.definition();
+      const restore = this.options.start.restore;
+      saved = restore && (await SavedMachineFile.open(restore.file, machineShape(this.config)));
+      const definition = { ...(await this.definition()), ...(saved ? { bios: saved.bios, vgaBios: saved.vgaBios } : {}) };
       stillWanted();
       this.memory = createVmMemory(definition.ramBytes);
+      this.machineMemory = {
+        memory: this.memory,
+        ramBytes: definition.ramBytes,
+        vramBytes: definition.vramBytes,
+        biosBytes: definition.bios.length,
+      };
       this.mailbox = new Mailbox(this.memory);
       const media = await this.drives.open(this.config.drives);
       const cpuWasm = await readFile(this.options.start.cpuWasmPath);
@@ -188,18 +221,27 @@ export class VmHost {
         port: undefined,
         compilePort: undefined,
         ...(rerun ? { rerun } : {}),
+        ...(saved ? { restoring: true } : {}),
       });
+      if (saved) await this.restore(saved, restore!);
+      const standing = this.options.startPaused || saved?.meta.paused === true;
+      if (!standing) await this.command('resume');
       stillWanted();
       this.startedAt = performance.now();
       this.move('started');
-      if (this.options.startPaused) this.setState('paused');
+      if (standing) this.setState('paused');
       this.watch();
       // The guest may have been quick to write.
       if (this.hostFailure) this.hostError('disk', this.hostFailure);
     } catch (error) {
-      const reason = asHypervueError(error, { object: this.config.name, operation: 'start' });
+      await saved?.close();
       // Who ended it meanwhile also says how; what was opened since is closed all the same.
       const endedMeanwhile = this.ended;
+      // A thread that ends because it was told to is no failure.
+      const reason =
+        endedMeanwhile && !(error instanceof HypervueError)
+          ? new HypervueError('cancelled', `${this.config.name} was turned off while it started`, { object: this.config.name })
+          : asHypervueError(error, { object: this.config.name, operation: 'start' });
       await this.shutDownThreads();
       if (!endedMeanwhile) this.move('failed', reason);
       throw reason;
@@ -284,6 +326,35 @@ export class VmHost {
   /** What the whole machine is like now; with a clock of instructions at a point where it can be like that again. */
   async stateHash(): Promise<StateHash> {
     return (await this.command('stateHash')).stateHash!;
+  }
+
+  /** Writes the state to `file` and ends the machine. When it fails the machine goes on. */
+  async saveState(file: string): Promise<void> {
+    this.typist.cancel();
+    await this.saver.save(file);
+    this.move('forceOff');
+    await this.finish();
+  }
+
+  /** Puts a saved machine into this one, which stands and has run nothing. */
+  private async restore(saved: SavedMachineFile, { file, consume }: RestoreFrom): Promise<void> {
+    const tree = await saved.load(this.machineMemory!);
+    await saved.close();
+    await this.ask((id) => ({ t: 'restore', id, tree }), 'restore');
+    // A disc or floppy that is not what the guest knows: it hears of the change.
+    const now = await stampMedia(this.config.drives, this.options.start.folder);
+    for (const { id, kind } of this.config.drives) {
+      const [before, after] = [saved.meta.media, now].map((stamps) => stamps.find(({ drive }) => drive === id));
+      const same = before?.path === after?.path && before?.sizeBytes === after?.sizeBytes && before?.modifiedMs === after?.modifiedMs;
+      if (kind !== 'disk' && !same) this.drives.replug(id);
+    }
+    if (!consume) return;
+    try {
+      await rm(file);
+      await syncFolder(path.dirname(file));
+    } catch (error) {
+      throw fileError(error, file, 'remove');
+    }
   }
 
   /** Guest instructions executed since start; read from shared memory without stopping the guest. */
@@ -384,7 +455,6 @@ export class VmHost {
         void this.threadDied(new Error(`the machine thread ended with code ${code}`));
       });
     });
-    if (!this.options.startPaused) await this.command('resume');
   }
 
   private receive(message: FromMachine): void {

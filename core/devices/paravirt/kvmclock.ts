@@ -116,8 +116,21 @@ export class KvmClock implements Device {
     const reader = StateReader.open(state, this.id, 1);
     this.wallClock = reader.u64('wallClock');
     this.systemTime = reader.u64('systemTime');
-    this.base = reader.number('now', 0, Number.MAX_SAFE_INTEGER) - this.options.clock.now();
-    this.publish();
+    this.base = reader.number('now', 0, Number.MAX_SAFE_INTEGER) - Math.floor(this.options.clock.now());
+    if (!this.published) this.publish();
+  }
+
+  /** The structure in guest memory gives the right time already: nothing about the machine's time changed. */
+  private get published(): boolean {
+    if (!(this.systemTime & ENABLED)) return true;
+    const { memory, clock, tsc } = this.options;
+    const bytes = new Uint8Array(TIME_INFO_BYTES);
+    memory.read(Number(this.systemTime & ~ENABLED), bytes);
+    const info = new DataView(bytes.buffer);
+    const now = clock.now();
+    const shown = info.getBigUint64(16, true) + (tsc.at(now) - info.getBigUint64(8, true)) / BigInt(TSC_PER_NS);
+    const off = shown - BigInt(Math.floor(now + this.base));
+    return info.getUint32(24, true) === TSC_MUL && info.getInt8(28) === TSC_SHIFT && off >= -1n && off <= 1n;
   }
 }
 

@@ -91,6 +91,11 @@ class Channel {
     for (const unit of this.units) unit?.reset();
   }
 
+  /** No unit is in the middle of a command. */
+  get settled(): boolean {
+    return this.units.every((unit) => !unit || (unit.status & (ST_BSY | ST_DRQ)) === 0);
+  }
+
   reset(): void {
     this.control = 0;
     this.selected = 0;

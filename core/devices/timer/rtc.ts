@@ -202,8 +202,8 @@ export class Rtc implements Device {
   save(): DeviceState {
     this.catchUp();
     const { index, upperIndex, offsetMs, heldFraction } = this;
-    // Whole nanoseconds, so that a restored phase is saved again as the same number.
-    const phase = Math.round(this.periodNs() > 0 ? (this.clock.now() - this.periodicStart) % this.periodNs() : 0);
+    // In 1/1024 ns, which every period is a multiple of, so that a restored phase is saved again as the same number.
+    const phase = this.periodNs() > 0 ? Math.round(((this.clock.now() - this.periodicStart) % this.periodNs()) * 1024) / 1024 : 0;
     return { version: 1, index, upperIndex, offsetMs, heldFraction, periodicPhase: phase, cmos: this.cmos.slice() };
   }
 

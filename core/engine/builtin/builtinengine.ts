@@ -9,7 +9,7 @@ import { socketChannel } from '../../platform/socketchannel.ts';
 import type { Disposable } from '../../util/disposable.ts';
 import { Emitter } from '../../util/emitter.ts';
 import { HypervueError } from '../../util/errors.ts';
-import type { DisplayMode, Engine, EngineCapabilities, RunningVm } from '../engine.ts';
+import type { DisplayMode, Engine, EngineCapabilities, RestoreFrom, RunningVm, SnapshotRequest, SnapshotTaken } from '../engine.ts';
 import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmCallName, VmCalls, VmProcessHandle } from './protocol.ts';
 
 /** How long to wait for a VM process, in milliseconds. */
@@ -22,10 +22,12 @@ export interface EngineLimits {
   call: number;
   /** Force off waits this long for disks to be flushed before it kills. */
   forceOff: number;
+  /** Writing or reading gigabytes of memory. */
+  state: number;
   /** A process that has reported the end of its machine has this long to go. */
   exit: number;
 }
-const LIMITS: EngineLimits = { ready: 20_000, start: 60_000, call: 30_000, forceOff: 10_000, exit: 5000 };
+const LIMITS: EngineLimits = { ready: 20_000, start: 60_000, call: 30_000, forceOff: 10_000, state: 1_800_000, exit: 5000 };
 /** Characters of the process's output kept to explain a crash. */
 const OUTPUT_KEPT = 4000;
 /** Most the built-in engine gives one machine, MiB. */
@@ -57,12 +59,14 @@ export class BuiltinEngine implements Engine {
       reason: 'Part of Hypervue; needs nothing else on this computer.',
       pause: true,
       hotMediaChange: true,
+      saveState: true,
+      liveSnapshots: true,
       maxMemoryMiB: MAX_MEMORY_MIB,
       maxVcpus: 1,
     };
   }
 
-  async start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void): Promise<RunningVm> {
+  async start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void, restore?: RestoreFrom): Promise<RunningVm> {
     const channelSocket = socketPath(this.options.runtimeFolder, config.id.replaceAll('-', '').slice(0, 16));
     const vm = new BuiltinVm(config.name, this.options.launcher.launch(config.name), channelSocket, {
       ...LIMITS,
@@ -71,7 +75,7 @@ export class BuiltinEngine implements Engine {
     watch?.(vm);
     const { cpuWasmPath } = this.options;
     const firmwareFolder = this.options.firmwareFolder();
-    await vm.start({ config, folder, firmwareFolder, cpuWasmPath, channelSocket });
+    await vm.start({ config, folder, firmwareFolder, cpuWasmPath, channelSocket, ...(restore ? { restore } : {}) });
     return vm;
   }
 }
@@ -153,7 +157,7 @@ class BuiltinVm implements RunningVm {
     }, this.limits.ready);
     try {
       await this.ready.finally(() => clearTimeout(timer));
-      await this.call('start', params, this.limits.start);
+      await this.call('start', params, params.restore ? Math.max(this.limits.start, this.limits.state) : this.limits.start);
       // It may run and end in the same breath; then the state has been told.
       this.settingUp = false;
       if (this.exited) this.announceEnd();
@@ -242,6 +246,20 @@ class BuiltinVm implements RunningVm {
 
   async changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void> {
     await this.call('changeMedium', { drive, path, readOnly });
+  }
+
+  async saveState(file: string): Promise<void> {
+    await this.call('saveState', { file }, this.limits.state);
+    // Its end has been told by the process; until it is gone it may hold its disks.
+    await this.gone(this.limits.exit);
+  }
+
+  snapshot(request: SnapshotRequest): Promise<SnapshotTaken> {
+    return this.call('snapshot', request, this.limits.state);
+  }
+
+  async deleteDiskSnapshots(disks: string[], tag: string): Promise<void> {
+    await this.call('deleteDiskSnapshots', { disks, tag }, this.limits.state);
   }
 
   openGdb(address: GdbListen, architecture?: GdbArchitecture): Promise<VmCalls['openGdb']['result']> {

@@ -4,7 +4,7 @@ import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm
 import type { ProfileRequest } from '../../debug/readprofile.ts';
 import type { GuestProfile } from '../../cpu/statistics.ts';
 import type { GdbArchitecture } from '../../debug/registers.ts';
-import type { DisplayMode } from '../engine.ts';
+import type { DisplayMode, RestoreFrom, SnapshotRequest, SnapshotTaken } from '../engine.ts';
 
 /**
  * Messages between the manager's process and a VM process (core/vmprocess), over child_process IPC with `serialization: 'advanced'` or a utility
@@ -24,6 +24,8 @@ export interface VmProcessStart {
   cpuWasmPath: string;
   /** Where the VM process listens (Unix socket, or named pipe on Windows) for byte channels: the first line sent is `kind\n`. */
   channelSocket: string;
+  /** Goes on from this state. */
+  restore?: RestoreFrom;
 }
 
 export interface VmCalls {
@@ -41,6 +43,9 @@ export interface VmCalls {
   openGdb: { params: { address: GdbListen; architecture?: GdbArchitecture }; result: { command: string } };
   closeGdb: { params: null; result: null };
   profile: { params: ProfileRequest; result: GuestProfile };
+  saveState: { params: { file: string }; result: null };
+  snapshot: { params: SnapshotRequest; result: SnapshotTaken };
+  deleteDiskSnapshots: { params: { disks: string[]; tag: string }; result: null };
   changeMedium: { params: { drive: string; path: string | null; readOnly: boolean }; result: null };
 }
 export type VmCallName = keyof VmCalls;

@@ -27,6 +27,8 @@ export interface GuestOptions {
   counted?: RerunOptions;
   /** Stands before its first instruction, for a debugger. */
   startPaused?: boolean;
+  /** Goes on from this state file. */
+  restore?: string;
 }
 
 export const drive = (id: Drive['id'], kind: Drive['kind'], file: string, readOnly = kind === 'cdrom'): Drive => ({
@@ -79,6 +81,7 @@ export class Guest {
         channelSocket: '',
         ...(options.uefi ? { uefiImage: options.uefi } : {}),
         ...(options.nvramFile ? { nvramFile: options.nvramFile } : {}),
+        ...(options.restore ? { restore: { file: options.restore, consume: false } } : {}),
       },
       machineThread: new URL('../../../core/vmprocess/machinethread.ts', import.meta.url),
       debugExit: true,

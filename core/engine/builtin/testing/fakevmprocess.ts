@@ -1,5 +1,5 @@
 import { emptyStatistics } from '../../../cpu/statistics.ts';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { VmStateName } from '../../../contract/vm.ts';
@@ -19,6 +19,7 @@ import type { FromVmProcess, ToVmProcess, VmCalls } from '../protocol.ts';
  *   fake.chatty          writes 5000 log entries
  *   fake.deaf            never answers calls after the start, not even forceOff
  *   fake.ignore-power    the guest does not react to the power button
+ *   fake.no-save         there is no room for states and snapshots
  *   fake.flood           serial0 sends bytes as fast as they are taken
  */
 let state: VmStateName = 'off';
@@ -81,7 +82,7 @@ function listen(path: string): Promise<void> {
 }
 
 const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<VmCalls[K]['result']> } = {
-  async start({ config, channelSocket }) {
+  async start({ config, channelSocket, restore }) {
     cmdline = config.boot.kernel?.cmdline ?? '';
     const dieEarly = /fake\.die-early=(\d+)/.exec(cmdline);
     if (dieEarly) {
@@ -95,7 +96,12 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     }
     await listen(channelSocket);
     log(`fake machine ${config.name} with ${config.memoryMiB} MiB`);
-    setState('running');
+    let paused = false;
+    if (restore) {
+      ({ typed, paused } = JSON.parse(readFileSync(restore.file, 'utf8')) as { typed: string; paused: boolean });
+      if (restore.consume) rmSync(restore.file);
+    }
+    setState(paused ? 'paused' : 'running');
     send({ type: 'display', mode: { width: 720, height: 400, text: true, absolutePointer: false } });
     if (cmdline.includes('fake.chatty')) for (let i = 0; i < 5000; i++) log(`entry ${i}`);
     if (cmdline.includes('fake.host-error'))
@@ -163,6 +169,24 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     seconds: 1,
     haltedSeconds: 0.5,
   }),
+  /** What was typed is the whole memory of this machine. */
+  async saveState({ file }) {
+    if (cmdline.includes('fake.no-save')) throw new HypervueError('no-space', `${file} does not fit`, { path: file }, 'Make room.');
+    writeFileSync(file, JSON.stringify({ typed, paused: state === 'paused' }));
+    return end();
+  },
+  async snapshot({ stateFile, tag, disks }) {
+    if (cmdline.includes('fake.no-save')) throw new HypervueError('no-space', `${tag} does not fit`, {}, 'Make room.');
+    log(`snapshot ${tag} of ${disks.join(', ')}`);
+    if (stateFile === null) return { pauseMs: 1, stateBytes: 0 };
+    const text = JSON.stringify({ typed, paused: state === 'paused' });
+    writeFileSync(stateFile, text);
+    return { pauseMs: 5, stateBytes: text.length };
+  },
+  async deleteDiskSnapshots({ tag, disks }) {
+    log(`no snapshot ${tag} of ${disks.join(', ')}`);
+    return null;
+  },
   async changeMedium({ drive, path }) {
     log(`${drive}: ${path ?? 'ejected'}`);
     return null;

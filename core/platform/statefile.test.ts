@@ -1,0 +1,99 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { applyChunk, CHUNK_BYTES, ChunkBuilder, PAGE_BYTES } from '../snapshot/stateformat.ts';
+import { HypervueError } from '../util/errors.ts';
+import { StateFileReader, StateFileWriter } from './statefile.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'hv-statefile-'));
+const file = path.join(folder, 'state');
+const page = (byte: number) => new Uint8Array(PAGE_BYTES).fill(byte);
+
+beforeAll(async () => {
+  const writer = await StateFileWriter.create(file);
+  await writer.addTree('META', { version: 1, name: 'x' });
+  const first = new ChunkBuilder();
+  first.add(0, page(1));
+  first.add(2, page(2));
+  first.add(255, page(3));
+  await writer.add('MEMR', 1, first.finish());
+  const later = new ChunkBuilder();
+  later.add(2, undefined);
+  later.add(3, page(9));
+  await writer.add('MEMR', 1, later.finish());
+  await writer.addTree('TREE', { a: [1, 2n] });
+  await writer.finish();
+  expect(readdirSync(folder)).not.toContain('state');
+  await writer.commit();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Reads all of it as a restore does. */
+async function readAll(source: string, area = new Uint8Array(2 * CHUNK_BYTES)): Promise<Uint8Array> {
+  const reader = await StateFileReader.open(source);
+  try {
+    await reader.tree('META');
+    for (let section = await reader.next(); section; section = await reader.next())
+      if (section.header.kind === 'MEMR') applyChunk(section.plain, section.header.index, area, source);
+      else reader.decode(section.plain);
+    return area;
+  } finally {
+    await reader.close();
+  }
+}
+
+test('pages are where they were, and the last word counts', async () => {
+  const area = await readAll(file, new Uint8Array(2 * CHUNK_BYTES));
+  const at = (n: number) => area[CHUNK_BYTES + n * PAGE_BYTES];
+  expect([at(0), at(1), at(2), at(3), at(254), at(255), area[0]]).toEqual([1, 0, 0, 9, 0, 3, 0]);
+  expect(readdirSync(folder)).toEqual(['state']);
+});
+
+test('memory that is smaller than the file says is not written past its end', async () => {
+  await expect(readAll(file, new Uint8Array(CHUNK_BYTES))).rejects.toMatchObject({ kind: 'corrupt' });
+});
+
+test('abandoned files leave nothing', async () => {
+  const writer = await StateFileWriter.create(path.join(folder, 'other'));
+  await writer.addTree('META', {});
+  await writer.abandon();
+  expect(readdirSync(folder)).toEqual(['state']);
+});
+
+test('every cut and every changed byte is noticed', async () => {
+  const good = readFileSync(file);
+  const bad = path.join(folder, 'bad');
+  const check = async (bytes: Uint8Array, what: string) => {
+    writeFileSync(bad, bytes);
+    const outcome = await readAll(bad).then(
+      () => 'read',
+      (error: unknown) => error,
+    );
+    expect(outcome, what).toBeInstanceOf(HypervueError);
+    expect(['corrupt', 'unsupported'], what).toContain((outcome as HypervueError).kind);
+  };
+  for (let length = 0; length < good.length; length += 7) await check(good.subarray(0, length), `cut at ${length}`);
+  for (let at = 0; at < good.length; at++) {
+    const bytes = Buffer.from(good);
+    bytes[at]! ^= 1 << (at % 8);
+    await check(bytes, `byte ${at}`);
+  }
+  rmSync(bad);
+}, 60_000);
+
+test('a section that unpacks to more than it says is stopped', async () => {
+  const bomb = path.join(folder, 'bomb');
+  const writer = await StateFileWriter.create(bomb);
+  await writer.add('MEMR', 0, new Uint8Array(8 << 20));
+  await writer.finish();
+  await writer.commit();
+  const bytes = readFileSync(bomb);
+  const { crc32 } = await import('node:zlib');
+  // The plain size of the first section, and the checksum of its header.
+  bytes.writeUInt32LE(4096, 16 + 16);
+  bytes.writeUInt32LE(crc32(bytes.subarray(16, 16 + 28)), 16 + 28);
+  writeFileSync(bomb, bytes);
+  await expect(readAll(bomb)).rejects.toMatchObject({ kind: 'corrupt' });
+  rmSync(bomb);
+});

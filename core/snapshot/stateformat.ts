@@ -1,0 +1,158 @@
+/**
+ * The file of a machine's state, version 1. All numbers little-endian.
+ *
+ *   file header, 16 bytes:  "HVSTATE\n", u32 version, u32 CRC-32 of the 12 bytes before
+ *   sections:               header of 32 bytes, then `stored` bytes
+ *     +0  u32 kind (four letters)      +4  u32 compression (0 none, 1 zstd)
+ *     +8  u32 index                    +12 u32 stored bytes
+ *     +16 u32 plain bytes              +20 u32 CRC-32 of the stored bytes
+ *     +24 u32 0                        +28 u32 CRC-32 of the header before
+ *
+ * Kinds: META (a tree, first), ROM (index 0 system BIOS, 1 VGA BIOS), MEMR and MEMV (a chunk of guest RAM or video memory), TREE (processor, clock and
+ * devices), END (last; its index is the count of sections before it). A file without END was not written to its end.
+ *
+ * A chunk is 256 pages of 4 KiB, its index is its place. Plain: a bitmap of the pages it defines, a bitmap of those that are not zeros (32 bytes each,
+ * page 0 is bit 0 of byte 0), then these pages. What no chunk defines is zeros; a later chunk of the same index takes precedence for what it defines.
+ */
+import { HypervueError } from '../util/errors.ts';
+
+export const STATE_VERSION = 1;
+export const STATE_HEADER_BYTES = 16;
+export const SECTION_HEADER_BYTES = 32;
+export const PAGE_BYTES = 4096;
+export const CHUNK_PAGES = 256;
+export const CHUNK_BYTES = PAGE_BYTES * CHUNK_PAGES;
+const BITMAP_BYTES = CHUNK_PAGES / 8;
+/** Of a chunk before compression. */
+export const CHUNK_HEADER_BYTES = BITMAP_BYTES * 2;
+/** Largest section before and after compression: no reader ever needs more at a time. */
+export const SECTION_MAX_BYTES = 16 << 20;
+
+export type SectionKind = 'META' | 'ROM ' | 'MEMR' | 'MEMV' | 'TREE' | 'END ';
+const KINDS: readonly SectionKind[] = ['META', 'ROM ', 'MEMR', 'MEMV', 'TREE', 'END '];
+
+export interface SectionHeader {
+  kind: SectionKind;
+  compressed: boolean;
+  index: number;
+  storedBytes: number;
+  plainBytes: number;
+  crc: number;
+}
+
+/** CRC-32 of ISO 3309, as zlib's; `environment` gives a quick one. */
+export type Crc32 = (bytes: Uint8Array) => number;
+
+const MAGIC = new TextEncoder().encode('HVSTATE\n');
+
+export function encodeFileHeader(crc32: Crc32): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(STATE_HEADER_BYTES);
+  bytes.set(MAGIC);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(8, STATE_VERSION, true);
+  view.setUint32(12, crc32(bytes.subarray(0, 12)), true);
+  return bytes;
+}
+
+/** The version of the file. Throws 'corrupt', or 'unsupported' for one that a later Hypervue wrote. */
+export function parseFileHeader(bytes: Uint8Array, file: string, crc32: Crc32): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (
+    bytes.length < STATE_HEADER_BYTES ||
+    MAGIC.some((byte, at) => bytes[at] !== byte) ||
+    view.getUint32(12, true) !== crc32(bytes.subarray(0, 12))
+  )
+    throw new HypervueError('corrupt', `${file} is not the saved state of a machine`, { path: file });
+  const version = view.getUint32(8, true);
+  if (version < 1 || version > STATE_VERSION)
+    throw new HypervueError(
+      'unsupported',
+      `${file} was saved by a later Hypervue (format ${version}, this one knows ${STATE_VERSION})`,
+      { path: file },
+      'Start the machine with that version, or discard the state.',
+    );
+  return version;
+}
+
+export function encodeSectionHeader(header: SectionHeader, crc32: Crc32): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(SECTION_HEADER_BYTES);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < 4; i++) bytes[i] = header.kind.charCodeAt(i);
+  view.setUint32(4, header.compressed ? 1 : 0, true);
+  view.setUint32(8, header.index, true);
+  view.setUint32(12, header.storedBytes, true);
+  view.setUint32(16, header.plainBytes, true);
+  view.setUint32(20, header.crc, true);
+  view.setUint32(28, crc32(bytes.subarray(0, 28)), true);
+  return bytes;
+}
+
+export function parseSectionHeader(bytes: Uint8Array, file: string, crc32: Crc32): SectionHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const corrupt = (what: string) => new HypervueError('corrupt', `${file} is damaged: ${what}`, { path: file });
+  if (bytes.length < SECTION_HEADER_BYTES) throw corrupt('it ends too early');
+  if (view.getUint32(28, true) !== crc32(bytes.subarray(0, 28))) throw corrupt('the header of a section has a wrong checksum');
+  const name = String.fromCharCode(...bytes.subarray(0, 4));
+  const kind = KINDS.find((known) => known === name);
+  if (!kind) throw corrupt(`it holds an unknown section "${name}"`);
+  const compression = view.getUint32(4, true);
+  const storedBytes = view.getUint32(12, true);
+  const plainBytes = view.getUint32(16, true);
+  if (
+    compression > 1 ||
+    storedBytes > SECTION_MAX_BYTES ||
+    plainBytes > SECTION_MAX_BYTES ||
+    (compression === 0 && storedBytes !== plainBytes)
+  )
+    throw corrupt(`section ${name.trim()} has impossible sizes`);
+  return { kind, compressed: compression === 1, index: view.getUint32(8, true), storedBytes, plainBytes, crc: view.getUint32(20, true) };
+}
+
+/** Bit `page` of a chunk's bitmap. */
+const bit = (bytes: Uint8Array, from: number, page: number): boolean => (bytes[from + (page >> 3)]! & (1 << (page & 7))) !== 0;
+
+/** Collects pages for one chunk. */
+export class ChunkBuilder {
+  /** As many bytes as a chunk can have. */
+  private readonly bytes = new Uint8Array(CHUNK_HEADER_BYTES + CHUNK_BYTES);
+  private length = CHUNK_HEADER_BYTES;
+  private any = false;
+
+  /** Page `page` (0..255) is `content`; undefined: zeros. */
+  add(page: number, content: Uint8Array | undefined): void {
+    this.any = true;
+    this.bytes[page >> 3]! |= 1 << (page & 7);
+    if (!content) return;
+    this.bytes[BITMAP_BYTES + (page >> 3)]! |= 1 << (page & 7);
+    this.bytes.set(content, this.length);
+    this.length += PAGE_BYTES;
+  }
+
+  get empty(): boolean {
+    return !this.any;
+  }
+
+  /** The plain bytes; the builder is done with. */
+  finish(): Uint8Array<ArrayBuffer> {
+    return this.bytes.subarray(0, this.length);
+  }
+}
+
+/** Puts the pages of a chunk into `area`, the memory it belongs to. Throws 'corrupt' when they don't fit. */
+export function applyChunk(plain: Uint8Array, index: number, area: Uint8Array, file: string): void {
+  const corrupt = () => new HypervueError('corrupt', `${file} is damaged: a piece of memory does not fit the machine`, { path: file });
+  if (plain.length < CHUNK_HEADER_BYTES) throw corrupt();
+  let from = CHUNK_HEADER_BYTES;
+  for (let page = 0; page < CHUNK_PAGES; page++) {
+    if (!bit(plain, 0, page)) continue;
+    const at = (index * CHUNK_PAGES + page) * PAGE_BYTES;
+    if (at + PAGE_BYTES > area.length) throw corrupt();
+    if (!bit(plain, BITMAP_BYTES, page)) area.fill(0, at, at + PAGE_BYTES);
+    else {
+      if (from + PAGE_BYTES > plain.length) throw corrupt();
+      area.set(plain.subarray(from, from + PAGE_BYTES), at);
+      from += PAGE_BYTES;
+    }
+  }
+  if (from !== plain.length) throw corrupt();
+}

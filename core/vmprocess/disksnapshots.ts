@@ -1,0 +1,44 @@
+/** Snapshots inside the images of a machine's disks, all of them or none. */
+import type { BlockBackend } from '../backend/block.ts';
+import { Qcow2Image } from '../disk/qcow2/image.ts';
+import { createSnapshot, deleteSnapshot, readSnapshots } from '../disk/qcow2/snapshots.ts';
+import { HypervueError } from '../util/errors.ts';
+
+function qcow2(images: ReadonlyMap<string, BlockBackend>, drive: string): Qcow2Image {
+  const image = images.get(drive);
+  if (image instanceof Qcow2Image) return image;
+  throw new HypervueError(
+    'unsupported',
+    `${drive} is no qcow2 image, and only these keep snapshots`,
+    { drive, operation: 'snapshot' },
+    'Convert the disk to qcow2.',
+  );
+}
+
+/**
+ * Takes a snapshot called `tag` in each image. Every image is held from the moment of the call, so that what is written later is not in it, and
+ * released when its own is done. When one fails the others lose theirs again.
+ */
+export async function snapshotDisks(images: ReadonlyMap<string, BlockBackend>, drives: readonly string[], tag: string): Promise<void> {
+  const now = Date.now();
+  const date = { seconds: Math.floor(now / 1000), nanoseconds: (now % 1000) * 1e6 };
+  const results = await Promise.allSettled(drives.map((drive) => createSnapshot(qcow2(images, drive), tag, date)));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (!failed) return;
+  const taken = drives.filter((_, index) => results[index]!.status === 'fulfilled');
+  await deleteDiskSnapshots(images, taken, tag);
+  throw failed.reason;
+}
+
+/** Images that have no snapshot of that name are left alone. */
+export async function deleteDiskSnapshots(
+  images: ReadonlyMap<string, BlockBackend>,
+  drives: readonly string[],
+  tag: string,
+): Promise<void> {
+  for (const drive of drives) {
+    const image = qcow2(images, drive);
+    // Two could bear the name when somebody else made one of them: ours is then not the only one, and both go.
+    while ((await readSnapshots(image)).entries.some(({ name }) => name === tag)) await deleteSnapshot(image, tag);
+  }
+}

@@ -1,0 +1,157 @@
+import type { VmConfig } from '../contract/vm.ts';
+import { machineShape } from '../engine/builtin/machineshape.ts';
+import type { SnapshotRequest, SnapshotTaken } from '../engine/engine.ts';
+import { HypervueError } from '../util/errors.ts';
+import type { Logger } from '../util/logger.ts';
+import { deleteDiskSnapshots, snapshotDisks } from './disksnapshots.ts';
+import type { DriveService } from './drives.ts';
+import type { SavedMachine } from './machinemessages.ts';
+import { type MachineMemory, type SaveResult, saveMachine, stampMedia } from './savedmachine.ts';
+
+export interface MachineSaverParts {
+  config: VmConfig;
+  folder: string;
+  drives: DriveService;
+  log: Logger;
+  memory(): MachineMemory;
+  /** Its owner paused it. */
+  paused(): boolean;
+  /** Asks the machine thread to stand where its state can be saved. */
+  stand(): Promise<SavedMachine>;
+  /** Lets the guest go on, unless a failure on the host holds it meanwhile. */
+  goOn(): Promise<void>;
+}
+
+const HELD = 'a drive was in the middle of a command; the guest has to repeat it when this state is restored';
+
+/** Saves the running machine of this process: its state alone, or a snapshot with its disks at the same moment. One at a time. */
+export class MachineSaver {
+  private readonly parts: MachineSaverParts;
+  private turn: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: MachineSaverParts) {
+    this.parts = parts;
+  }
+
+  /** Writes the state to `file`. The machine stands afterwards; when it fails, it goes on as it was. */
+  save(file: string): Promise<void> {
+    return this.exclusively(async () => {
+      const { drives, config, folder } = this.parts;
+      let stood: SavedMachine | undefined;
+      try {
+        const result = await this.write(file, false, {
+          stand: async () => {
+            stood = await this.stand('save');
+            await drives.flush();
+            return stood;
+          },
+          media: () => stampMedia(config.drives, folder),
+        });
+        await result.commit();
+      } catch (error) {
+        if (stood && !stood.wasPaused) await this.parts.goOn();
+        throw error;
+      }
+    });
+  }
+
+  snapshot({ stateFile, tag, disks }: SnapshotRequest): Promise<SnapshotTaken> {
+    return this.exclusively(async () => {
+      const { drives, config, folder } = this.parts;
+      const images = drives.images();
+      let snapshots: Promise<void> = Promise.resolve();
+      const atThatMoment = () => {
+        snapshots = snapshotDisks(images, disks, tag);
+        snapshots.catch(() => {});
+      };
+      if (stateFile === null) {
+        const stood = await this.stand('take a snapshot of');
+        atThatMoment();
+        if (!stood.wasPaused) await this.parts.goOn();
+        const pauseMs = stood.wasPaused ? 0 : performance.timeOrigin + performance.now() - stood.stoppedAt;
+        await snapshots;
+        return { pauseMs, stateBytes: 0 };
+      }
+      let stood: SavedMachine | undefined;
+      let result: SaveResult | undefined;
+      try {
+        result = await this.write(stateFile, true, {
+          stand: async () => {
+            stood = await this.stand('take a snapshot of');
+            return stood;
+          },
+          media: () => stampMedia(config.drives, folder),
+          atThatMoment,
+        });
+        await snapshots;
+        await result.commit();
+        return { pauseMs: result.pauseMs, stateBytes: result.bytes };
+      } catch (error) {
+        // Neither half without the other.
+        if (stood) await this.goOnIfStanding(stood, result);
+        await result?.abandon();
+        await snapshots.then(
+          () => deleteDiskSnapshots(images, disks, tag),
+          () => {},
+        );
+        throw error;
+      }
+    });
+  }
+
+  deleteDiskSnapshots(disks: readonly string[], tag: string): Promise<void> {
+    return this.exclusively(() => deleteDiskSnapshots(this.parts.drives.images(), disks, tag));
+  }
+
+  private standing = false;
+
+  private async stand(operation: string): Promise<SavedMachine> {
+    const { drives, config, log } = this.parts;
+    if (drives.waiting)
+      throw new HypervueError(
+        'invalid-state',
+        `can't ${operation} ${config.name}: what its guest wrote waits for room on the host`,
+        { object: config.name, operation },
+        'Make room on the disk and resume the machine first.',
+      );
+    const saved = await this.parts.stand();
+    this.standing = !saved.wasPaused;
+    if (!saved.settled) log.warn(HELD);
+    return saved;
+  }
+
+  private async goOnIfStanding(stood: SavedMachine, result: SaveResult | undefined): Promise<void> {
+    if (stood.wasPaused || result || !this.standing) return;
+    await this.parts.goOn().catch(() => {});
+  }
+
+  private write(
+    file: string,
+    live: boolean,
+    how: { stand(): Promise<SavedMachine>; media(): ReturnType<typeof stampMedia>; atThatMoment?: () => void },
+  ): Promise<SaveResult> {
+    const { config } = this.parts;
+    return saveMachine({
+      file,
+      live,
+      paused: this.parts.paused(),
+      machine: this.parts.memory(),
+      name: config.name,
+      shape: machineShape(config),
+      stand: how.stand,
+      media: how.media,
+      atThatMoment: how.atThatMoment ?? (() => {}),
+      goOn: async () => {
+        if (!live || !this.standing) return;
+        await this.parts.goOn();
+        this.standing = false;
+      },
+    });
+  }
+
+  private exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(work);
+    this.turn = result.catch(() => {});
+    return result;
+  }
+}

@@ -1,0 +1,217 @@
+/** Writes a machine's state to its file, and puts the memory of one back. On the main thread of the VM process: the machine thread does not wait for it. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Drive } from '../contract/vm.ts';
+import { BIOS_ROM_BASE, OPTION_ROM_BASE } from '../memory/layout.ts';
+import { StateFileReader, StateFileWriter } from '../platform/statefile.ts';
+import {
+  type MachineShape,
+  type MediumStamp,
+  metaFromTree,
+  metaToTree,
+  shapeDifferences,
+  type StateMeta,
+} from '../snapshot/machinestate.ts';
+import { applyChunk } from '../snapshot/stateformat.ts';
+import { HypervueError } from '../util/errors.ts';
+import type { MachineTree, SavedMachine } from './machinemessages.ts';
+import { memoryAreas, MemoryPages } from './memorypages.ts';
+
+const PAGE = 4096;
+const VGA_ROM_BYTES = 0x10000;
+const ROM_BIOS = 0;
+const ROM_VGA = 1;
+/** Passes over what changed while a running guest's memory is written; the last changes are copied while it stands. */
+const MAX_PASSES = 8;
+/** Few enough pages to copy at once: 8 MiB take a few milliseconds. */
+const FEW_PAGES = 2048;
+/** Most that is held in memory of a standing guest, so that it can run on before all is written, bytes. */
+const HELD_MAX = 512 << 20;
+
+export interface MachineMemory {
+  memory: WebAssembly.Memory;
+  ramBytes: number;
+  vramBytes: number;
+  biosBytes: number;
+}
+
+/** What images look like at this moment; those that are gone are left out. */
+export async function stampMedia(drives: readonly Drive[], folder: string): Promise<MediumStamp[]> {
+  const stamps: MediumStamp[] = [];
+  for (const { id, kind, path: file } of drives) {
+    if (file === null) continue;
+    const image = path.resolve(folder, file);
+    const info = await stat(image).catch(() => undefined);
+    if (info) stamps.push({ drive: id, path: image, sizeBytes: info.size, modifiedMs: info.mtimeMs, removable: kind !== 'disk' });
+  }
+  return stamps;
+}
+
+export interface SaveRequest {
+  file: string;
+  machine: MachineMemory;
+  name: string;
+  shape: MachineShape;
+  /** The guest runs while most of it is written, and runs on after a short stop. Else it stands from the beginning. */
+  live: boolean;
+  /** The guest is paused, and will be after a restore. */
+  paused: boolean;
+  /** Makes the machine stand. */
+  stand(): Promise<SavedMachine>;
+  media(): Promise<MediumStamp[]>;
+  /** The moment of the snapshot: the machine stands and its state is held. What is started here belongs to the same moment. */
+  atThatMoment(): void;
+  /** The guest may run on. */
+  goOn(): Promise<void>;
+}
+
+export interface SaveResult {
+  bytes: number;
+  /** How long the guest stood, milliseconds. */
+  pauseMs: number;
+  settled: boolean;
+  /** Gives the file its name. */
+  commit(): Promise<void>;
+  abandon(): Promise<void>;
+}
+
+export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
+  const { machine, live } = request;
+  const pages = new MemoryPages(machine.memory, machine.ramBytes, machine.vramBytes);
+  const writer = await StateFileWriter.create(request.file);
+  try {
+    let standing = live ? undefined : await request.stand();
+    const meta: StateMeta = {
+      savedAt: new Date().toISOString(),
+      machineName: request.name,
+      paused: standing?.wasPaused ?? request.paused,
+      ramBytes: machine.ramBytes,
+      vramBytes: machine.vramBytes,
+      shape: request.shape,
+      media: await request.media(),
+    };
+    await writer.addTree('META', metaToTree(meta));
+    await addRoms(writer, machine);
+    for (const { kind, index, plain } of pages.all()) await writer.add(kind, index, plain);
+    if (!standing) {
+      for (let pass = 0, last = Number.POSITIVE_INFINITY; pass < MAX_PASSES; pass++) {
+        const { changed } = pages;
+        // A guest that writes faster than the file takes it is not waited for.
+        if (changed <= FEW_PAGES || changed >= last) break;
+        last = changed;
+        for (const { kind, index, plain } of pages.changes()) await writer.add(kind, index, plain);
+      }
+      standing = await request.stand();
+    }
+    const held: { kind: 'MEMR' | 'MEMV'; index: number; plain: Uint8Array }[] = [];
+    let heldBytes = 0;
+    if (live)
+      for (const chunk of pages.changes()) {
+        if (heldBytes > HELD_MAX) await writer.add(chunk.kind, chunk.index, chunk.plain);
+        else {
+          held.push(chunk);
+          heldBytes += chunk.plain.length;
+        }
+      }
+    request.atThatMoment();
+    await request.goOn();
+    const pauseMs = Math.max(0, performance.timeOrigin + performance.now() - standing.stoppedAt);
+    for (const { kind, index, plain } of held) await writer.add(kind, index, plain);
+    await writer.addTree('TREE', standing.tree);
+    await writer.finish();
+    return {
+      bytes: writer.bytes,
+      pauseMs: standing.wasPaused ? 0 : pauseMs,
+      settled: standing.settled,
+      commit: () => writer.commit(),
+      abandon: () => writer.abandon(),
+    };
+  } catch (error) {
+    await writer.abandon();
+    throw error;
+  }
+}
+
+async function addRoms(writer: StateFileWriter, { memory, biosBytes }: MachineMemory): Promise<void> {
+  const start = BIOS_ROM_BASE + Math.ceil(biosBytes / PAGE) * PAGE - biosBytes;
+  await writer.add('ROM ', ROM_BIOS, Buffer.from(new Uint8Array(memory.buffer, start, biosBytes)));
+  await writer.add('ROM ', ROM_VGA, Buffer.from(new Uint8Array(memory.buffer, OPTION_ROM_BASE, VGA_ROM_BYTES)));
+}
+
+/** The state file of a machine that is being started from it. */
+export class SavedMachineFile {
+  readonly meta: StateMeta;
+  /** Firmware as the guest knows it, whatever the host has by now. */
+  readonly bios: Uint8Array;
+  readonly vgaBios: Uint8Array;
+  private readonly reader: StateFileReader;
+
+  private constructor(reader: StateFileReader, meta: StateMeta, bios: Uint8Array, vgaBios: Uint8Array) {
+    this.reader = reader;
+    this.meta = meta;
+    this.bios = bios;
+    this.vgaBios = vgaBios;
+  }
+
+  /** Rejects with 'corrupt', 'unsupported' or 'invalid-state' (another machine than the present one). */
+  static async open(file: string, shape: MachineShape): Promise<SavedMachineFile> {
+    const reader = await StateFileReader.open(file);
+    try {
+      const meta = metaFromTree(await reader.tree('META'), file);
+      refuseOtherShape(meta, shape);
+      const roms: Uint8Array[] = [];
+      for (const index of [ROM_BIOS, ROM_VGA]) {
+        const section = await reader.next();
+        if (section?.header.kind !== 'ROM ' || section.header.index !== index) throw reader.corrupt('its firmware is missing');
+        // Memory of their own: they are handed to another thread.
+        roms.push(new Uint8Array(section.plain));
+      }
+      return new SavedMachineFile(reader, meta, roms[0]!, roms[1]!);
+    } catch (error) {
+      await reader.close();
+      throw error;
+    }
+  }
+
+  /** Fills RAM and video memory, which hold zeros, and gives what the machine thread restores. */
+  async load({ memory, ramBytes, vramBytes }: Omit<MachineMemory, 'biosBytes'>): Promise<MachineTree> {
+    if (this.meta.ramBytes !== ramBytes || this.meta.vramBytes !== vramBytes) throw this.reader.corrupt('its memory has another size');
+    const areas = memoryAreas(memory, ramBytes, vramBytes);
+    for (const { kind, bytes } of areas) if (kind === 'MEMV') bytes.fill(0);
+    for (;;) {
+      const section = await this.reader.next();
+      if (!section) throw this.reader.corrupt('it has no processor and no devices');
+      const { kind, index } = section.header;
+      if (kind === 'TREE') {
+        const tree = decodeTree(section.plain, this.reader);
+        if (await this.reader.next()) throw this.reader.corrupt('something follows its end');
+        return tree;
+      }
+      const area = areas.find((one) => one.kind === kind);
+      if (!area) throw this.reader.corrupt(`it has ${kind.trim()} where memory belongs`);
+      applyChunk(section.plain, index, area.bytes, this.reader.file);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.reader.close();
+  }
+}
+
+function decodeTree(plain: Uint8Array, reader: StateFileReader): MachineTree {
+  const tree = reader.decode(plain);
+  if (typeof tree !== 'object' || tree === null || Array.isArray(tree) || tree instanceof Uint8Array)
+    throw reader.corrupt('its devices are no tree');
+  return tree;
+}
+
+export function refuseOtherShape(meta: StateMeta, shape: MachineShape): void {
+  const differences = shapeDifferences(meta.shape, shape);
+  if (differences.length)
+    throw new HypervueError(
+      'invalid-state',
+      `${meta.machineName} was saved as another machine (${differences.join('; ')})`,
+      { object: meta.machineName, operation: 'restore' },
+      'Undo the change, or discard the saved state and start anew.',
+    );
+}
