@@ -88,11 +88,15 @@ export const taskSchema = z.object({
   id: z.string(),
   /** i18n key of the verb: 'vm.create', 'disk.copy'. */
   kind: z.string(),
+  /** What it is done to: a machine or an image. */
   object: z.string(),
   state: z.enum(['running', 'done', 'failed', 'cancelled']),
   /** 0..1, or null when unknown. */
   progress: z.number().nullable(),
   detail: z.string(),
+  /** Bytes a second and seconds to go, while they can be told. */
+  rate: z.number().nullable().default(null),
+  remainingSeconds: z.number().nullable().default(null),
   startedAt: z.string(),
   finishedAt: z.string().nullable(),
   error: z.object({ kind: z.string(), message: z.string() }).nullable(),

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsPatchSchema, settingsSchema, taskSchema } from './host.ts';
+import { storageEvents, storageMethods } from './storage.ts';
+import { transferMethods } from './transfer.ts';
 import {
   checkSchema,
   driveSchema,
@@ -94,6 +96,9 @@ export const methods = {
     result: guestProfileSchema,
   },
 
+  ...transferMethods,
+  ...storageMethods,
+
   'task.list': { params: none, result: z.array(taskSchema) },
   'task.cancel': { params: z.object({ id: z.string().max(64) }), result: nothing },
 } as const;
@@ -110,6 +115,7 @@ export const events = {
   'vm.removed': z.object({ id: z.string() }),
   'vm.logged': z.object({ id: z.string(), entry: logEntrySchema }),
   'settings.changed': settingsSchema,
+  ...storageEvents,
   'task.changed': taskSchema,
 } as const;
 export type EventName = keyof typeof events;

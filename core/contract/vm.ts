@@ -102,6 +102,8 @@ export const vmConfigSchema = z.object({
   debug: vmDebugSchema.default({ gdb: null, wait: false }),
   /** Offers what guests under KVM make use of: its clock, known frequencies, the APIC timer's deadline mode. */
   paravirt: z.boolean().default(true),
+  /** Never starts: other machines are made from it, and their disks may lie on its own. */
+  template: z.boolean().default(false),
 });
 export type VmConfig = z.infer<typeof vmConfigSchema>;
 

@@ -10,6 +10,7 @@ import { createDisk } from '../platform/creatediskfile.ts';
 import { copyImage } from '../platform/diskfile.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
 import { acquireLock, livingOwner } from '../platform/locks.ts';
+import { CREATOR_LOCK, UNFINISHED } from '../platform/newfile.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { imageFormat } from '../platform/openimage.ts';
 import type { Disposable } from '../util/disposable.ts';
@@ -17,11 +18,6 @@ import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { folderName, freeName } from './names.ts';
 import type { TaskControl } from './tasks.ts';
 import { writeVmConfig } from './vmconfigfile.ts';
-
-/** A machine under construction lies in a folder of this name until it is complete. */
-const UNFINISHED = '.creating-';
-/** Ending of the lock beside that folder. It is taken before the folder is made, so that there is no instant at which the folder looks abandoned. */
-const CREATOR_LOCK = '.lock';
 
 export interface CreateParts {
   library: string;
@@ -124,7 +120,7 @@ export async function createVm<T>(
       const source = parts.locks.acquire(from, true, create.name);
       try {
         const target = path.join(building, to);
-        const progress = (done: number, total: number) => control.progress(done / total, from);
+        const progress = (done: number, total: number) => control.bytes(done, total, from);
         if (format === 'raw') await copyImage(from, target, control.signal, progress);
         // With what lies below it: the copy stands by itself.
         else await convertImage({ from: { path: from, format }, to: { path: target, format }, signal: control.signal, progress });
@@ -166,10 +162,10 @@ export async function moveIntoLibrary(from: string, library: string, wanted: str
   throw new HypervueError('already-exists', `no free folder name for ${wanted} in ${library}`, { path: library });
 }
 
-/** Removes what a manager that died in the middle of creating left behind; what can't be removed stays. */
+/** Removes from a library or a pool what a manager that died in the middle of creating left behind; what can't be removed stays. */
 export async function removeUnfinished(library: string): Promise<string[]> {
   const removed: string[] = [];
-  for (const name of await readdir(library)) {
+  for (const name of await readdir(library).catch(() => [])) {
     if (!name.startsWith(UNFINISHED)) continue;
     const place = path.join(library, name);
     const lock = name.endsWith(CREATOR_LOCK) ? place : `${place}${CREATOR_LOCK}`;

@@ -104,7 +104,8 @@ export class Machine {
   }
 
   async start(): Promise<void> {
-    this.usable('start');
+    if (this.usable('start').template)
+      throw this.wrongState('start', 'is a template', 'Make a machine from it (clone), or take the template mark off.');
     if (this.active) throw this.wrongState('start', `is ${this.state} already`, 'Open its console.');
     this.state = 'starting';
     this.unwanted = false;
@@ -349,7 +350,7 @@ export class Machine {
   }
 
   /** Changes the configuration. What is not about names applies at the next start; drives of a running machine change through `changeMedium`. */
-  async update(patch: VmPatch): Promise<void> {
+  async update(patch: VmPatch & { template?: boolean }): Promise<void> {
     this.usable('update');
     const mayChange = () => {
       if (patch.drives && this.active)

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import type { ErrorDto } from '../contract/errors.ts';
-import type { HostInfo } from '../contract/host.ts';
+import { type HostInfo, type Settings, settingsSchema } from '../contract/host.ts';
 import type { ChannelKind, EventName, EventPayload } from '../contract/methods.ts';
 import { ContractServer, type Handlers } from '../contract/server.ts';
 import type { ByteChannel, Transport } from '../contract/transport.ts';
-import type { VmCreate, VmPatch, VmSummary } from '../contract/vm.ts';
+import type { VmConfig, VmCreate, VmPatch, VmSummary } from '../contract/vm.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Firmware } from '../platform/firmware.ts';
 import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
@@ -16,12 +16,17 @@ import { browse } from './browse.ts';
 import { createVm, removeUnfinished } from './createvm.ts';
 import { hardwareList } from './hardwarelist.ts';
 import { inspectMedia } from './inspectmedia.ts';
+import { JsonStore } from './jsonstore.ts';
 import { loadVm, vmFolders } from './library.ts';
 import { LOCK_FILE, Machine, type MachineParts } from './machine.ts';
 import { freeName, nameFromHint } from './names.ts';
 import { preflightCreate, throwFirst, toCheck } from './preflight.ts';
-import { SettingsStore } from './settingsstore.ts';
+
+import { Pools } from './storage/pools.ts';
+import { StorageService } from './storage/service.ts';
+import { listed, Volumes } from './storage/volumes.ts';
 import { Tasks } from './tasks.ts';
+import { Transfers } from './transfer/transfers.ts';
 import { moveToTrash, restoreFromTrash } from './trash.ts';
 
 const THUMBNAIL_MS = 2000;
@@ -49,11 +54,14 @@ export interface ManagerOptions {
 export class Manager {
   readonly handlers: Handlers;
   private readonly options: ManagerOptions;
-  private readonly settings: SettingsStore;
+  private readonly settings: JsonStore<Settings>;
   private readonly machines = new Map<string, Machine>();
   private readonly clients = new Set<ContractServer>();
   private readonly tasks: Tasks;
   private readonly parts: MachineParts;
+  private readonly volumes: Volumes;
+  private readonly storage: StorageService;
+  private readonly transfers: Transfers;
   private readonly thumbnails: NodeJS.Timeout;
   /** Names that machines being created or renamed will have. */
   private readonly reserved = new Set<string>();
@@ -61,7 +69,7 @@ export class Manager {
   private turn: Promise<unknown> = Promise.resolve();
   private closed = false;
 
-  private constructor(options: ManagerOptions, settings: SettingsStore) {
+  private constructor(options: ManagerOptions, settings: JsonStore<Settings>, pools: Pools) {
     this.options = options;
     this.settings = settings;
     this.tasks = new Tasks((task) => this.emit('task.changed', task));
@@ -78,6 +86,46 @@ export class Manager {
       },
       logged: (machine, entry) => this.emit('vm.logged', { id: machine.id, entry }),
     };
+    const { library } = options;
+    const { locks } = this.parts;
+    const { tasks } = this;
+    const changed = () => this.emit('storage.changed', {});
+    const trashChanged = () => this.emit('trash.changed', {});
+    const machine = (id: string) => this.machine(id);
+    const exclusively = <T>(work: () => Promise<T>) => this.exclusively(work);
+    const machines = () =>
+      [...this.machines.values()].map(({ id, name, folder, config }) => ({
+        id,
+        name,
+        folder,
+        drives: config?.drives ?? [],
+        template: config?.template ?? false,
+      }));
+    this.volumes = new Volumes({ pools, locks, library, tasks, machines, changed, trashChanged });
+    const restoreMachine = async (trashId: string) => (await this.restore(trashId)).folder;
+    this.storage = new StorageService({
+      pools,
+      library,
+      tasks,
+      volumes: this.volumes,
+      changed,
+      trashChanged,
+      machine,
+      restoreMachine,
+      exclusively,
+    });
+    this.transfers = new Transfers({
+      library,
+      locks,
+      tasks,
+      volumes: this.volumes,
+      machine,
+      ids: () => new Set(this.machines.keys()),
+      names: () => this.names(),
+      withName: (name, work) => this.withName(name, work),
+      exclusively,
+      take: (folder, config, how) => this.take(folder, config, how),
+    });
     this.handlers = this.makeHandlers();
     this.thumbnails = setInterval(() => {
       if (this.clients.size) for (const machine of this.machines.values()) if (machine.state === 'running') void machine.refreshThumbnail();
@@ -86,11 +134,16 @@ export class Manager {
   }
 
   static async open(options: ManagerOptions): Promise<Manager> {
-    const manager = new Manager(options, await SettingsStore.open(options.configFolder, options.log));
+    const manager = new Manager(
+      options,
+      await JsonStore.open(path.join(options.configFolder, 'settings.json'), settingsSchema, options.log),
+      await Pools.open(options.configFolder, options.library, options.log),
+    );
     try {
       await manager.scan();
       for (const folder of await removeUnfinished(options.library))
         options.log.info(`removed ${folder}, left over from a create that was cut off`);
+      for (const file of await manager.storage.tidy()) options.log.info(`removed ${file}, left over from a task that was cut off`);
     } catch (error) {
       clearInterval(manager.thumbnails);
       throw error;
@@ -212,16 +265,20 @@ export class Manager {
           locks: this.parts.locks,
           exclusively: <T>(publish: () => Promise<T>) => this.exclusively(publish),
         };
-        return createVm(create, parts, control, (folder, config) => {
-          const machine = new Machine({ id: config.id, folder, config, problem: null }, this.parts);
-          this.machines.set(machine.id, machine);
-          machine.record('info', 'manager', 'created');
-          const summary = machine.summary();
-          this.emit('vm.changed', summary);
-          return summary;
-        });
+        return createVm(create, parts, control, (folder, config) => this.take(folder, config, 'created'));
       }),
     );
+  }
+
+  /** A folder that has just appeared in the library becomes a machine; `how` goes into its log. */
+  private take(folder: string, config: VmConfig, how: string): VmSummary {
+    const machine = new Machine({ id: config.id, folder, config, problem: null }, this.parts);
+    this.machines.set(machine.id, machine);
+    machine.record('info', 'manager', how);
+    const summary = machine.summary();
+    this.emit('vm.changed', summary);
+    this.emit('storage.changed', {});
+    return summary;
   }
 
   /** Keeps `name` for `work`, which gives it to a machine. Looks and reserves in one turn: another request may want it too. */
@@ -249,6 +306,7 @@ export class Manager {
     // A machine may change the case of its own name.
     if (patch.name === undefined || patch.name.toLowerCase() === machine.name.toLowerCase()) await machine.update(patch);
     else await this.withName(patch.name, () => machine.update(patch));
+    if (patch.drives || patch.name !== undefined) this.emit('storage.changed', {});
     return machine.summary();
   }
 
@@ -270,9 +328,19 @@ export class Manager {
         const holder = machine.imagesInFolder().flatMap((image) => this.imageHolder(image))[0];
         if (holder !== undefined)
           throw new HypervueError('in-use', `a disk of ${name} is in use by ${holder}`, { object: name, holder }, `Stop ${holder} first.`);
+        const clones = await this.volumes.dependants(folder);
+        if (clones.length)
+          throw new HypervueError(
+            'in-use',
+            `the disks of ${listed(clones)} lie on those of ${name}`,
+            { object: name, holder: clones[0]!, operation: 'delete' },
+            'Delete the linked clones first, or rebase their disks.',
+          );
         await machine.close();
         const trashId = await moveToTrash(this.options.library, folder);
         this.emit('vm.removed', { id });
+        this.emit('trash.changed', {});
+        this.emit('storage.changed', {});
         return { trashId };
       } catch (error) {
         this.machines.set(id, machine);
@@ -294,7 +362,12 @@ export class Manager {
   }
 
   private restore(trashId: string): Promise<VmSummary> {
-    return this.exclusively(async () => (await this.load(await restoreFromTrash(this.options.library, trashId))).summary());
+    return this.exclusively(async () => {
+      const machine = await this.load(await restoreFromTrash(this.options.library, trashId));
+      this.emit('trash.changed', {});
+      this.emit('storage.changed', {});
+      return machine.summary();
+    });
   }
 
   private async hostInfo(): Promise<HostInfo> {
@@ -363,9 +436,10 @@ export class Manager {
       },
       'vm.log': ({ id, lines }) => this.machine(id).logEntries(lines),
       'vm.stats': async ({ id }) => this.machine(id).stats,
-      'vm.start': verb((machine) => {
+      'vm.start': verb(async (machine) => {
         this.open('start', machine.name);
-        return machine.start();
+        if (!machine.active) await this.storage.refuseBases(machine);
+        await machine.start();
       }),
       'vm.pause': verb((machine) => machine.pause()),
       'vm.resume': verb((machine) => machine.resume()),
@@ -404,6 +478,8 @@ export class Manager {
         return null;
       },
       'vm.profile': ({ id, ...options }) => this.machine(id).profile(options),
+      ...this.storage.handlers,
+      ...this.transfers.handlers,
       'task.list': async () => this.tasks.list(),
       'task.cancel': async ({ id }) => {
         this.tasks.cancel(id);

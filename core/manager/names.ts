@@ -43,3 +43,12 @@ export function folderName(name: string): string {
   // Device names of Windows.
   return /^(con|prn|aux|nul|com\d|lpt\d)$/i.test(cut) || cut === '' ? `machine-${cut}` : cut;
 }
+
+/** `wanted`, or with the first number before its ending that makes it free: "disk.qcow2", "disk 2.qcow2". */
+export function freeFileName(wanted: string, taken: readonly string[]): string {
+  const ending = /\.[a-z0-9]{1,8}$/i.exec(wanted)?.[0] ?? '';
+  const stems = taken
+    .filter((name) => name.toLowerCase().endsWith(ending.toLowerCase()))
+    .map((name) => name.slice(0, name.length - ending.length));
+  return `${freeName(wanted.slice(0, wanted.length - ending.length), stems)}${ending}`;
+}

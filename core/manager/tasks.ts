@@ -5,10 +5,19 @@ import { asHypervueError, HypervueError } from '../util/errors.ts';
 /** Ended tasks that stay listed. */
 const KEPT = 100;
 
+/** Milliseconds between two reports. */
+const TELL_MS = 100;
+/** The rate is that of this last while, ms: what is told follows the disk, and does not jump. */
+const RATE_WINDOW_MS = 3000;
+/** A rate of less time than this says little. */
+const RATE_LEAST_MS = 500;
+
 export interface TaskControl {
   readonly signal: AbortSignal;
   /** 0..1, or null when unknown. */
   progress(fraction: number | null, detail?: string): void;
+  /** The same in bytes: the task then also tells how fast it is and how long it will take. */
+  bytes(done: number, total: number, detail?: string): void;
 }
 
 /** Long operations with progress and cancel. */
@@ -55,6 +64,8 @@ export class Tasks {
       state: 'running',
       progress: null,
       detail: '',
+      rate: null,
+      remainingSeconds: null,
       startedAt: new Date().toISOString(),
       finishedAt: null,
       error: null,
@@ -66,23 +77,32 @@ export class Tasks {
     };
     update({});
     let lastTold = 0;
+    const tell = (patch: () => Partial<Task>, last: boolean) => {
+      const now = Date.now();
+      if (now - lastTold < TELL_MS && !last) return;
+      lastTold = now;
+      update(patch());
+    };
+    const meter = new RateMeter();
     const control: TaskControl = {
       signal: abort.signal,
-      progress: (progress, detail = '') => {
-        const now = Date.now();
-        if (now - lastTold < 100 && progress !== 1) return;
-        lastTold = now;
-        update({ progress, detail });
+      progress: (progress, detail = '') => tell(() => ({ progress, detail, rate: null, remainingSeconds: null }), progress === 1),
+      bytes: (done, total, detail = '') => {
+        const rate = meter.add(Date.now(), done);
+        const remainingSeconds = rate ? Math.max(0, (total - done) / rate) : null;
+        tell(() => ({ progress: total > 0 ? Math.min(1, done / total) : null, detail, rate, remainingSeconds }), done >= total);
       },
     };
     try {
       const result = await work(control);
-      update({ state: 'done', progress: 1, finishedAt: new Date().toISOString() });
+      update({ state: 'done', progress: 1, rate: null, remainingSeconds: null, finishedAt: new Date().toISOString() });
       return result;
     } catch (cause) {
       const error = asHypervueError(cause, { object });
       update({
         state: abort.signal.aborted ? 'cancelled' : 'failed',
+        rate: null,
+        remainingSeconds: null,
         finishedAt: new Date().toISOString(),
         error: { kind: error.kind, message: error.message },
       });
@@ -102,5 +122,22 @@ export class Tasks {
   private trim(): void {
     const ended = [...this.tasks.values()].filter((task) => task.state !== 'running');
     for (const task of ended.slice(0, Math.max(0, ended.length - KEPT))) this.tasks.delete(task.id);
+  }
+}
+
+/** How fast something went lately. */
+export class RateMeter {
+  private readonly samples: { at: number; done: number }[] = [];
+
+  /** Bytes a second, null while too little was seen. `at` is in ms. */
+  add(at: number, done: number): number | null {
+    const last = this.samples.at(-1);
+    // What was skipped or begun anew is no speed.
+    if (last && done < last.done) this.samples.length = 0;
+    if (!last || at - last.at >= TELL_MS) this.samples.push({ at, done });
+    while (this.samples.length > 2 && at - this.samples[1]!.at >= RATE_WINDOW_MS) this.samples.shift();
+    const first = this.samples[0];
+    if (!first || at - first.at < RATE_LEAST_MS) return null;
+    return ((done - first.done) * 1000) / (at - first.at);
   }
 }

@@ -4,6 +4,7 @@ import type { Settings } from '../../../core/contract/host.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
 import type { ContractServer, Handlers } from '../../../core/contract/server.ts';
 import type { LogEntry, VmStateName, VmSummary } from '../../../core/contract/vm.ts';
+import { mockStorage } from './storage.ts';
 import { drawScreen, pngOf } from './screen.ts';
 
 export interface MockOptions {
@@ -113,6 +114,7 @@ export class MockManager {
           timekeeping: 'host',
           hpet: false,
           paravirt: true,
+          template: false,
         },
         stats: live ? this.stats(i) : null,
         thumbnailVersion: i % 6 === 2 ? 0 : 1,
@@ -170,7 +172,17 @@ export class MockManager {
   }
 
   private task(kind: string, object: string): void {
-    const base = { id: crypto.randomUUID(), kind, object, detail: '', startedAt: new Date().toISOString(), finishedAt: null, error: null };
+    const base = {
+      id: crypto.randomUUID(),
+      kind,
+      object,
+      detail: '',
+      rate: null,
+      remainingSeconds: null,
+      startedAt: new Date().toISOString(),
+      finishedAt: null,
+      error: null,
+    };
     let progress = 0;
     const timer = setInterval(() => {
       progress += 0.1;
@@ -351,6 +363,33 @@ export class MockManager {
         config: vm.config && { ...vm.config, drives: vm.config.drives.map((each) => (each.id === drive ? { ...each, path } : each)) },
       });
     },
+    'vm.clone': async ({ id, name }) => {
+      this.task('vm.clone', name);
+      const vm = this.get(id);
+      const [, made] = this.make(name, vm.config?.os ?? '', 'off', vm.config?.memoryMiB ?? 64, this.vms.size + 100);
+      return this.put({ ...made, thumbnailVersion: 0, startedAt: null });
+    },
+    'vm.setTemplate': async ({ id, template }) => {
+      const vm = this.get(id);
+      return this.put({ ...vm, config: vm.config && { ...vm.config, template } });
+    },
+    'vm.inspectFolder': async ({ folder }) => ({
+      name: folder.split('/').at(-1)!,
+      os: 'Debian GNU/Linux 12',
+      memoryMiB: 512,
+      sizeBytes: 2 * 1024 ** 3,
+      checks: [{ id: 'space', ok: true, severity: 'info', message: 'It takes 2 GiB; 84 GiB are free in the library' }],
+    }),
+    'vm.import': async ({ folder }) => {
+      const [, vm] = this.make(folder.split('/').at(-1)!, '', 'off', 512, this.vms.size + 100);
+      return { machine: this.put(vm), notes: ['ide2: /other/some.iso is not here; the drive is empty'] };
+    },
+    'vm.export': async ({ id, folder }) => ({ folder: `${folder}/${this.get(id).name}`, notes: [] }),
+    ...mockStorage(
+      (event, payload) => this.emit(event, payload),
+      (kind, object) => this.task(kind, object),
+      (dto) => new MockError(dto),
+    ),
     'task.list': async () => [],
     'task.cancel': async () => null,
   };

@@ -1,50 +1,59 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type Settings, settingsSchema } from '../contract/host.ts';
 import { writeFileAtomic } from '../platform/atomicfile.ts';
 import { fileError } from '../platform/nodefile.ts';
 import type { Logger } from '../util/logger.ts';
 
-/** settings.json: read once, written atomically. A file that can't be understood is set aside, never overwritten. */
-export class SettingsStore {
+/** Turns what a file held into values; throws when it makes no sense. `parse({})` gives the defaults. */
+export interface Parser<T> {
+  parse(value: unknown): T;
+}
+
+/** A small JSON file: read once, written atomically. A file that can't be understood is set aside, never overwritten. */
+export class JsonStore<T extends object> {
   private readonly file: string;
-  private values: Settings;
+  private readonly parser: Parser<T>;
+  private values: T;
   private saving: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: string, values: Settings) {
+  private constructor(file: string, parser: Parser<T>, values: T) {
     this.file = file;
+    this.parser = parser;
     this.values = values;
   }
 
-  static async open(folder: string, log: Logger): Promise<SettingsStore> {
-    const file = path.join(folder, 'settings.json');
+  static async open<T extends object>(file: string, parser: Parser<T>, log: Logger): Promise<JsonStore<T>> {
     let text: string;
     try {
-      await mkdir(folder, { recursive: true });
+      await mkdir(path.dirname(file), { recursive: true });
       text = await readFile(file, 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') log.warn(`${fileError(error, file, 'read').message}; defaults are used`);
-      return new SettingsStore(file, settingsSchema.parse({}));
+      return new JsonStore(file, parser, parser.parse({}));
     }
     try {
-      return new SettingsStore(file, settingsSchema.parse(JSON.parse(text)));
+      return new JsonStore(file, parser, parser.parse(JSON.parse(text)));
     } catch {
       const aside = `${file}.unreadable`;
       log.warn(`${file} could not be understood; it was kept as ${aside} and defaults are used`);
       // A full disk must not keep the program from opening.
       await writeFileAtomic(aside, text).catch((error) => log.warn(String(error)));
-      return new SettingsStore(file, settingsSchema.parse({}));
+      return new JsonStore(file, parser, parser.parse({}));
     }
   }
 
-  get(): Settings {
+  get(): T {
     return this.values;
   }
 
-  /** One change at a time, so that none is lost. */
-  set(patch: Partial<Settings>): Promise<Settings> {
+  set(patch: Partial<T>): Promise<T> {
+    return this.change((now) => ({ ...now, ...patch }));
+  }
+
+  /** One change at a time, so that none is lost. `edit` may throw: nothing is changed then. */
+  change(edit: (now: T) => T): Promise<T> {
     const work = this.saving.then(async () => {
-      const next = settingsSchema.parse({ ...this.values, ...patch });
+      const next = this.parser.parse(edit(this.values));
       await writeFileAtomic(this.file, `${JSON.stringify(next, null, 2)}\n`);
       this.values = next;
       return next;

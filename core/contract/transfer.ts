@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { storagePathSchema } from './storage.ts';
+import { checkSchema, vmNameSchema, vmSummarySchema } from './vm.ts';
+
+/** Machines that become others, come from elsewhere, or go there. */
+const vm = z.object({ id: z.string().max(64) });
+
+export const transferMethods = {
+  /**
+   * A new machine like this one, which must be off. `linked`: its disks lie on top of this one's, which then no longer change: those of a template stay
+   * as they are, any other machine goes on with disks on top of them too.
+   */
+  'vm.clone': { params: vm.extend({ name: vmNameSchema, linked: z.boolean().default(false) }), result: vmSummarySchema },
+  /** A template never starts; machines are made from it. */
+  'vm.setTemplate': { params: vm.extend({ template: z.boolean() }), result: vmSummarySchema },
+  /** What is in a folder that holds a machine, and what importing it would come upon. */
+  'vm.inspectFolder': {
+    params: z.object({ folder: storagePathSchema }),
+    result: z.object({ name: z.string(), os: z.string(), memoryMiB: z.number(), sizeBytes: z.number(), checks: z.array(checkSchema) }),
+  },
+  /** Takes a machine's folder into the library. `notes` say what had to be changed. */
+  'vm.import': {
+    params: z.object({ folder: storagePathSchema, how: z.enum(['copy', 'move']).default('copy') }),
+    result: z.object({ machine: vmSummarySchema, notes: z.array(z.string()) }),
+  },
+  /** Copies a machine that is off, with every disk it needs, into a new folder below `folder`: it can be carried to another computer. */
+  'vm.export': {
+    params: vm.extend({ folder: storagePathSchema }),
+    result: z.object({ folder: z.string(), notes: z.array(z.string()) }),
+  },
+} as const;

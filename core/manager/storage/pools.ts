@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import { access, constants, mkdir, realpath, stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { DEFAULT_POOL, MACHINES_POOL, type Pool, type PoolSetting, poolSettingSchema } from '../../contract/storage.ts';
+import { fileError } from '../../platform/nodefile.ts';
+import { HypervueError } from '../../util/errors.ts';
+import type { Logger } from '../../util/logger.ts';
+import { JsonStore } from '../jsonstore.ts';
+
+const MAX_POOLS = 64;
+const poolsFileSchema = z.object({ pools: z.array(poolSettingSchema).default([]) });
+
+/** The folders in which volumes are kept: that of the machines, one beside it, and those that were added. */
+export class Pools {
+  private readonly store: JsonStore<{ pools: PoolSetting[] }>;
+  private readonly library: string;
+
+  private constructor(store: JsonStore<{ pools: PoolSetting[] }>, library: string) {
+    this.store = store;
+    this.library = library;
+  }
+
+  static async open(configFolder: string, library: string, log: Logger): Promise<Pools> {
+    return new Pools(await JsonStore.open(path.join(configFolder, 'pools.json'), poolsFileSchema, log), path.resolve(library));
+  }
+
+  settings(): PoolSetting[] {
+    const { pools } = this.store.get();
+    const named = pools.find(({ id }) => id === DEFAULT_POOL);
+    return [
+      { id: DEFAULT_POOL, name: named?.name ?? '', folder: path.join(path.dirname(this.library), 'disks') },
+      { id: MACHINES_POOL, name: '', folder: this.library },
+      ...pools.filter(({ id }) => id !== DEFAULT_POOL && id !== MACHINES_POOL),
+    ];
+  }
+
+  get(id: string): PoolSetting {
+    const pool = this.settings().find((each) => each.id === id);
+    if (!pool)
+      throw new HypervueError('not-found', 'there is no such storage pool', { object: id }, 'It may have been removed. Look at the list.');
+    return pool;
+  }
+
+  async list(): Promise<Pool[]> {
+    return Promise.all(this.settings().map((pool) => describe(pool)));
+  }
+
+  /** The folder of a pool in which something is to be made; made itself where it is ours to make. */
+  async folderFor(id: string): Promise<string> {
+    const { folder } = this.get(id);
+    if (id === MACHINES_POOL)
+      throw new HypervueError(
+        'invalid-argument',
+        'the folders of machines hold what machines put there',
+        { path: folder },
+        'Choose another pool.',
+      );
+    if (id === DEFAULT_POOL)
+      await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error) => {
+        throw fileError(error, folder, 'create');
+      });
+    return folder;
+  }
+
+  async add(name: string, wanted: string): Promise<Pool> {
+    if (!path.isAbsolute(wanted))
+      throw new HypervueError('invalid-argument', `${wanted} is not an absolute path`, { path: wanted }, 'Give the whole path.');
+    let folder: string;
+    try {
+      await mkdir(wanted, { recursive: true, mode: 0o700 });
+      folder = await realpath(wanted);
+      await access(folder, constants.R_OK | constants.X_OK);
+    } catch (error) {
+      throw fileError(error, wanted, 'open');
+    }
+    const pool: PoolSetting = { id: randomUUID(), name: name.trim(), folder };
+    const others = await Promise.all(
+      this.settings().map(async (each) => ({ ...each, real: await realpath(each.folder).catch(() => each.folder) })),
+    );
+    await this.store.change(({ pools }) => {
+      if (pools.length >= MAX_POOLS)
+        throw new HypervueError('resource-limit', `there are ${MAX_POOLS} storage pools already`, {}, 'Remove one that is not needed.');
+      this.refuseName(pool.name);
+      const same = others.find(({ real }) => real === folder);
+      if (same)
+        throw new HypervueError('already-exists', `${folder} is a storage pool already`, { path: folder }, 'Choose another folder.');
+      // A machine's folder is the machine's own.
+      const library = others.find(({ id }) => id === MACHINES_POOL)!.real;
+      if (folder.startsWith(`${library}${path.sep}`))
+        throw new HypervueError('invalid-argument', `${folder} lies among the machines`, { path: folder }, 'Choose another folder.');
+      return { pools: [...pools, pool] };
+    });
+    return describe(pool);
+  }
+
+  async rename(id: string, name: string): Promise<Pool> {
+    const now = this.get(id);
+    if (id === MACHINES_POOL)
+      throw new HypervueError('invalid-argument', 'the folder of the machines has no name of its own', { path: now.folder });
+    const next = { ...now, name: name.trim() };
+    await this.store.change(({ pools }) => {
+      this.refuseName(next.name, id);
+      const known = pools.some((each) => each.id === id);
+      return { pools: known ? pools.map((each) => (each.id === id ? next : each)) : [...pools, next] };
+    });
+    return describe(next);
+  }
+
+  async remove(id: string): Promise<void> {
+    const { folder } = this.get(id);
+    if (id === MACHINES_POOL || id === DEFAULT_POOL)
+      throw new HypervueError(
+        'invalid-argument',
+        'this storage pool is always there',
+        { path: folder },
+        'Only pools that were added can be removed.',
+      );
+    await this.store.change(({ pools }) => ({ pools: pools.filter((each) => each.id !== id) }));
+  }
+
+  private refuseName(name: string, except?: string): void {
+    if (this.settings().some((each) => each.id !== except && each.name.toLowerCase() === name.toLowerCase()))
+      throw new HypervueError('already-exists', `There is a storage pool named ${name} already`, { object: name }, 'Choose another name.');
+  }
+}
+
+async function describe({ id, name, folder }: PoolSetting): Promise<Pool> {
+  const pool: Pool = { id, name, folder, freeBytes: null, totalBytes: null, problem: null };
+  try {
+    // Ours, and made when it is first needed: until then its place is what counts.
+    let at = folder;
+    if (id === DEFAULT_POOL)
+      at = await stat(folder).then(
+        () => folder,
+        () => path.dirname(folder),
+      );
+    await access(at, constants.R_OK | constants.X_OK);
+    if (!(await stat(at)).isDirectory())
+      throw new HypervueError(
+        'invalid-argument',
+        `${folder} is not a folder`,
+        { path: folder },
+        'Put the folder back, or remove the pool.',
+      );
+    const { bavail, blocks, bsize } = await statfs(at);
+    return { ...pool, freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  } catch (error) {
+    return { ...pool, problem: fileError(error, folder, 'open').toJSON() };
+  }
+}

@@ -1,0 +1,167 @@
+/** The storage part of the contract: pools, volumes and the trash. */
+import path from 'node:path';
+import { MACHINES_POOL, type TrashItem, type storageMethods } from '../../contract/storage.ts';
+import type { Handlers } from '../../contract/server.ts';
+import type { Drive } from '../../contract/vm.ts';
+import { HypervueError } from '../../util/errors.ts';
+import { removeUnfinished } from '../createvm.ts';
+import type { Machine } from '../machine.ts';
+import { isVolume, listTrash, removeFromTrash, restoreVolume, trashHolds } from '../trash.ts';
+import { listed, type Volumes, type VolumesParts } from './volumes.ts';
+
+export interface StorageServiceParts extends Pick<VolumesParts, 'pools' | 'library' | 'tasks' | 'changed' | 'trashChanged'> {
+  volumes: Volumes;
+  machine(id: string): Machine;
+  /** Brings a machine back from the trash of the library; gives its folder. */
+  restoreMachine(trashId: string): Promise<string>;
+  /** Runs `work` while nobody else looks at the library or changes it. */
+  exclusively<T>(work: () => Promise<T>): Promise<T>;
+}
+
+export class StorageService {
+  readonly handlers: Pick<Handlers, keyof typeof storageMethods>;
+  private readonly parts: StorageServiceParts;
+
+  constructor(parts: StorageServiceParts) {
+    this.parts = parts;
+    const { pools, volumes } = parts;
+    /** Tells clients after a change of pools. */
+    const told = async <T>(work: Promise<T>): Promise<T> => {
+      const result = await work;
+      parts.changed();
+      return result;
+    };
+    this.handlers = {
+      'storage.pools': () => pools.list(),
+      'storage.addPool': ({ name, folder }) => told(pools.add(name, folder)),
+      'storage.renamePool': ({ id, name }) => told(pools.rename(id, name)),
+      'storage.removePool': async ({ id }) => {
+        await told(pools.remove(id));
+        return null;
+      },
+      'storage.volumes': () => volumes.list(),
+      'storage.info': ({ path: file }) => volumes.info(file),
+      'storage.create': (wanted) => volumes.create(wanted),
+      'storage.convert': (wanted) => volumes.convert(wanted),
+      'storage.linkedClone': ({ path: file, pool, name }) => volumes.linkedClone(file, pool, name),
+      'storage.resize': ({ path: file, sizeBytes }) => volumes.resize(file, sizeBytes),
+      'storage.check': ({ path: file, repair }) => volumes.check(file, repair),
+      'storage.delete': ({ path: file }) => volumes.delete(file),
+      'storage.attach': ({ path: file, machine }) => this.attach(file, machine),
+      'storage.detach': ({ path: file, machine }) => this.detach(file, machine),
+      'trash.list': () => this.trash(),
+      'trash.restore': ({ id }) => this.restore(id),
+      'trash.remove': ({ ids }) => this.remove(ids),
+    };
+  }
+
+  /** Removes what creates left behind that were cut off. */
+  async tidy(): Promise<string[]> {
+    const removed: string[] = [];
+    for (const { id, folder } of this.parts.pools.settings()) if (id !== MACHINES_POOL) removed.push(...(await removeUnfinished(folder)));
+    return removed;
+  }
+
+  /** Throws 'in-use' when the machine would write to an image that others lie on top of. */
+  async refuseBases(machine: Machine): Promise<void> {
+    const own = (machine.config?.drives ?? []).filter(({ kind, path: file, readOnly }) => kind === 'disk' && file !== null && !readOnly);
+    if (own.length === 0) return;
+    const files = new Set(own.map((drive) => path.resolve(machine.folder, drive.path!)));
+    for (const volume of await this.parts.volumes.list()) {
+      const above = files.has(volume.path) ? volume.usedBy.filter(({ kind }) => kind === 'overlay').map(({ name }) => name) : [];
+      if (above.length)
+        throw new HypervueError(
+          'in-use',
+          `${listed(above)} ${above.length > 1 ? 'lie' : 'lies'} on top of ${volume.name} and would change with it`,
+          { object: machine.name, path: volume.path, holder: above[0]!, operation: 'start' },
+          `Give ${machine.name} a clone of the disk, or delete what lies on top.`,
+        );
+    }
+  }
+
+  private async attach(file: string, id: string): Promise<{ drive: string }> {
+    const machine = this.parts.machine(id);
+    const volume = await this.parts.volumes.attachable(file);
+    const drives = machine.config?.drives ?? [];
+    const free = (['ide0', 'ide1', 'ide2', 'ide3'] as const).find((slot) => !drives.some((drive) => drive.id === slot));
+    if (free === undefined)
+      throw new HypervueError(
+        'resource-limit',
+        `all drives of ${machine.name} are taken`,
+        { object: machine.name, operation: 'attach' },
+        'Remove one on its hardware page first.',
+      );
+    const inside = path.dirname(volume.path) === machine.folder;
+    const drive: Drive = {
+      id: free,
+      kind: 'disk',
+      path: inside ? volume.name : volume.path,
+      format: volume.format as Drive['format'],
+      readOnly: false,
+    };
+    await machine.update({ drives: [...drives, drive] });
+    this.parts.changed();
+    return { drive: free };
+  }
+
+  private async detach(file: string, id: string): Promise<null> {
+    const machine = this.parts.machine(id);
+    const wanted = path.resolve(file);
+    const drives = machine.config?.drives ?? [];
+    const uses = (drive: Drive) => drive.kind === 'disk' && drive.path !== null && path.resolve(machine.folder, drive.path) === wanted;
+    if (!drives.some(uses))
+      throw new HypervueError('not-found', `${file} is no disk of ${machine.name}`, {
+        object: machine.name,
+        path: file,
+        operation: 'detach',
+      });
+    await machine.update({ drives: drives.filter((drive) => !uses(drive)) });
+    this.parts.changed();
+    return null;
+  }
+
+  /** Folders with a trash of their own: the library, and every pool. */
+  private roots(): string[] {
+    return [...new Set([this.parts.library, ...this.parts.pools.settings().map(({ folder }) => folder)])];
+  }
+
+  private async trash(): Promise<TrashItem[]> {
+    const items = (await Promise.all(this.roots().map(listTrash))).flat();
+    return items.sort((a, b) => (a.deletedAt < b.deletedAt ? 1 : -1));
+  }
+
+  private async rootOf(id: string): Promise<string> {
+    for (const root of this.roots()) if (await trashHolds(root, id)) return root;
+    throw new HypervueError('not-found', 'this is no longer in the trash', { object: id }, 'It may have been restored already.');
+  }
+
+  private async restore(id: string): Promise<{ path: string }> {
+    const root = await this.rootOf(id);
+    try {
+      if (await isVolume(root, id)) return { path: await this.parts.exclusively(() => restoreVolume(root, id)) };
+      if (root !== this.parts.library)
+        throw new HypervueError('unsupported', 'a folder in the trash of a pool is no machine', { path: root }, 'Move it back by hand.');
+      return { path: await this.parts.restoreMachine(id) };
+    } finally {
+      this.parts.trashChanged();
+      this.parts.changed();
+    }
+  }
+
+  private async remove(ids: readonly string[]): Promise<null> {
+    const names = (await this.trash()).filter(({ id }) => ids.includes(id)).map(({ name }) => name);
+    return this.parts.tasks.run('trash.remove', listed(names), async (control) => {
+      try {
+        for (const [index, id] of ids.entries()) {
+          control.signal.throwIfAborted();
+          const root = await this.rootOf(id);
+          await this.parts.exclusively(() => removeFromTrash(root, id));
+          control.progress((index + 1) / ids.length);
+        }
+        return null;
+      } finally {
+        this.parts.trashChanged();
+      }
+    });
+  }
+}

@@ -1,0 +1,453 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Volume } from '../../contract/storage.ts';
+import type { Task } from '../../contract/host.ts';
+import { ImageLocks } from '../../platform/imagelocks.ts';
+import { mountSmall } from '../../platform/testing/smalldisk.ts';
+import { eventually, failureOf, Harness } from '../testing/harness.ts';
+
+const MIB = 1024 * 1024;
+let h: Harness;
+let pool: string;
+
+beforeEach(async () => {
+  h = await Harness.open();
+  pool = path.join(h.root, 'disks');
+});
+
+afterEach(async () => {
+  await h.close();
+});
+
+const qemuImg = (...args: string[]) => execFileSync('qemu-img', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const create = (name: string, changes: object = {}) =>
+  h.call('storage.create', { pool: 'default', name, format: 'qcow2', sizeBytes: 16 * MIB, ...changes } as never);
+const volumes = async () => new Map((await h.call('storage.volumes', {})).map((volume) => [volume.name, volume]));
+const volume = async (name: string): Promise<Volume> => {
+  const found = (await volumes()).get(name);
+  if (!found) throw new Error(`no volume ${name}`);
+  return found;
+};
+/** Nothing hidden is left behind. */
+const leftovers = (folder = pool) => readdirSync(folder).filter((name) => name.startsWith('.') && name !== '.trash');
+
+describe('pools', () => {
+  test('the default one lies beside the machines and is made when it is first needed', async () => {
+    const pools = await h.call('storage.pools', {});
+    expect(pools.map(({ id, folder, problem }) => [id, folder, problem])).toEqual([
+      ['default', pool, null],
+      ['machines', h.library, null],
+    ]);
+    expect(pools[0]!.freeBytes).toBeGreaterThan(0);
+    expect(existsSync(pool)).toBe(false);
+    await create('a.qcow2');
+    expect(readdirSync(pool)).toEqual(['a.qcow2']);
+  });
+
+  test('are added, renamed and removed, and kept over a restart; files stay', async () => {
+    const folder = path.join(h.root, 'more');
+    const added = await h.call('storage.addPool', { name: 'More', folder });
+    expect(h.client.seen.at(-1)?.event).toBe('storage.changed');
+    writeFileSync(path.join(folder, 'x.img'), Buffer.alloc(MIB));
+    expect((await volume('x.img')).pool).toBe(added.id);
+    await h.call('storage.renamePool', { id: added.id, name: 'Other' });
+    await h.call('storage.renamePool', { id: 'default', name: 'Mine' });
+    await h.reopen();
+    expect((await h.call('storage.pools', {})).map(({ name }) => name)).toEqual(['Mine', '', 'Other']);
+    await h.call('storage.removePool', { id: added.id });
+    expect(existsSync(path.join(folder, 'x.img'))).toBe(true);
+    expect((await volumes()).size).toBe(0);
+  });
+
+  test('that make no sense are refused with the reason', async () => {
+    const folder = path.join(h.root, 'p');
+    await h.call('storage.addPool', { name: 'P', folder });
+    symlinkSync(folder, path.join(h.root, 'link'));
+    const refused: [object, string][] = [
+      [{ name: 'p', folder: path.join(h.root, 'q') }, 'already-exists'],
+      [{ name: 'Q', folder: path.join(h.root, 'link') }, 'already-exists'],
+      [{ name: 'Q', folder: 'relative' }, 'invalid-argument'],
+      [{ name: 'Q', folder: path.join(h.library, 'inside') }, 'invalid-argument'],
+      [{ name: 'Q\n', folder }, 'already-exists'],
+      [{ name: '', folder }, 'invalid-argument'],
+      [{ name: 'Q', folder: '/a\0b' }, 'invalid-argument'],
+    ];
+    for (const [params, kind] of refused)
+      expect([params, (await failureOf(h.call('storage.addPool', params as never))).kind]).toEqual([params, kind]);
+    for (const id of ['default', 'machines'])
+      expect((await failureOf(h.call('storage.removePool', { id }))).message).toContain('always there');
+    expect((await failureOf(h.call('storage.create', { pool: 'machines', name: 'a', format: 'raw', sizeBytes: MIB }))).kind).toBe(
+      'invalid-argument',
+    );
+  });
+
+  test('whose folder is gone say so, and the others go on', async () => {
+    const { id, folder } = await h.call('storage.addPool', { name: 'P', folder: path.join(h.root, 'p') });
+    rmSync(folder, { recursive: true });
+    await create('a.qcow2');
+    const gone = (await h.call('storage.pools', {})).find((each) => each.id === id);
+    expect(gone).toMatchObject({ freeBytes: null, problem: { kind: 'not-found', message: expect.stringContaining(folder) } });
+    expect([...(await volumes()).keys()]).toEqual(['a.qcow2']);
+  });
+});
+
+describe('the list of volumes', () => {
+  test('tells format, sizes, chain and users as qemu-img does', async () => {
+    mkdirSync(pool);
+    qemuImg('create', '-q', '-f', 'raw', path.join(pool, 'base.img'), '8M');
+    qemuImg('create', '-q', '-f', 'qcow2', '-b', 'base.img', '-F', 'raw', path.join(pool, 'middle.qcow2'));
+    qemuImg('create', '-q', '-f', 'qcow2', '-b', path.join(pool, 'middle.qcow2'), '-F', 'qcow2', path.join(pool, 'top.qcow2'), '12M');
+    qemuImg('snapshot', '-c', 'one', path.join(pool, 'top.qcow2'));
+    writeFileSync(path.join(pool, 'notes.txt'), 'no image');
+    const vm = await h.create('User', { newDisk: { sizeBytes: 4 * MIB, format: 'qcow2' } });
+    const { drive } = await h.call('storage.attach', { path: path.join(pool, 'top.qcow2'), machine: vm.id });
+    expect(drive).toBe('ide1');
+    const all = await volumes();
+    expect([...all.keys()].sort()).toEqual(['base.img', 'disk.qcow2', 'middle.qcow2', 'top.qcow2']);
+    const top = all.get('top.qcow2')!;
+    expect(top).toMatchObject({
+      format: 'qcow2',
+      sizeBytes: 12 * MIB,
+      snapshots: 1,
+      problem: null,
+      usedBy: [{ kind: 'machine', id: vm.id, name: 'User' }],
+    });
+    expect(top.below).toEqual([
+      { path: path.join(pool, 'middle.qcow2'), format: 'qcow2', exists: true },
+      { path: path.join(pool, 'base.img'), format: 'raw', exists: true },
+    ]);
+    expect(all.get('base.img')!.usedBy).toEqual([{ kind: 'overlay', name: 'middle.qcow2', path: path.join(pool, 'middle.qcow2') }]);
+    expect(all.get('disk.qcow2')).toMatchObject({
+      pool: 'machines',
+      machine: { name: 'User' },
+      usedBy: [{ kind: 'machine', name: 'User' }],
+    });
+    const chain = JSON.parse(qemuImg('info', '--backing-chain', '--output=json', top.path)) as { filename: string }[];
+    expect(chain.map(({ filename }) => path.basename(filename))).toEqual(['top.qcow2', 'middle.qcow2', 'base.img']);
+  });
+
+  test('shows what is broken with its error, and is never kept from the rest by it', async () => {
+    mkdirSync(pool);
+    const at = (name: string) => path.join(pool, name);
+    await create('good.qcow2');
+    writeFileSync(at('cut.qcow2'), Buffer.from('QFI\xfb\0\0\0\x03', 'latin1'));
+    symlinkSync('loop2.img', at('loop1.img'));
+    symlinkSync('loop1.img', at('loop2.img'));
+    symlinkSync(pool, at('folder.img'));
+    symlinkSync('good.qcow2', at('link.qcow2'));
+    execFileSync('mkfifo', [at('pipe.img')]);
+    mkdirSync(at('sub.qcow2'));
+    writeFileSync(at('-rf $(x) "q" \u{1d11e}\n.img'), Buffer.alloc(4096));
+    writeFileSync(at('lost.qcow2'), '');
+    qemuImg('create', '-q', '-f', 'qcow2', '-u', '-b', 'nowhere.img', '-F', 'raw', at('orphan.qcow2'), '4M');
+    qemuImg('create', '-q', '-f', 'qcow2', '-u', '-b', 'b.qcow2', '-F', 'qcow2', at('a.qcow2'), '4M');
+    qemuImg('create', '-q', '-f', 'qcow2', '-u', '-b', 'a.qcow2', '-F', 'qcow2', at('b.qcow2'), '4M');
+    const all = await volumes();
+    expect(all.get('good.qcow2')!.problem).toBeNull();
+    expect(all.get('cut.qcow2')!.problem).toMatchObject({ kind: 'corrupt' });
+    expect(all.get('loop1.img')).toMatchObject({
+      link: 'loop2.img',
+      problem: { kind: 'not-found', message: expect.stringContaining('link that leads nowhere') },
+    });
+    expect(all.has('folder.img')).toBe(false);
+    expect(all.get('link.qcow2')).toMatchObject({ link: 'good.qcow2', sizeBytes: 16 * MIB });
+    expect(all.get('pipe.img')!.problem).toMatchObject({ kind: 'invalid-argument' });
+    expect(all.has('sub.qcow2')).toBe(false);
+    expect(all.get('-rf $(x) "q" \u{1d11e}\n.img')).toMatchObject({ format: 'raw', sizeBytes: 4096 });
+    expect(all.get('orphan.qcow2')!.below).toEqual([{ path: at('nowhere.img'), format: 'raw', exists: false }]);
+    expect(all.get('a.qcow2')!.below.map((lower) => path.basename(lower.path))).toEqual(['b.qcow2']);
+    // What leads elsewhere is never written to.
+    expect((await failureOf(h.call('storage.resize', { path: at('link.qcow2'), sizeBytes: 32 * MIB }))).message).toContain('is a link to');
+  });
+
+  test('believes a machine, not its guest, about what an image is', async () => {
+    const vm = await h.create('Hostile', { newDisk: { sizeBytes: 4 * MIB, format: 'raw' } });
+    const disk = path.join(vm.folder, 'disk.img');
+    const secret = h.medium('secret.img');
+    qemuImg('create', '-q', '-f', 'qcow2', '-b', secret, '-F', 'raw', path.join(h.root, 'evil'));
+    const bytes = readFileSync(path.join(h.root, 'evil'));
+    writeFileSync(disk, bytes);
+    truncateSync(disk, 4 * MIB);
+    const seen = await volume('disk.img');
+    expect(seen).toMatchObject({ format: 'raw', sizeBytes: 4 * MIB, below: [] });
+    const copy = await h.call('storage.convert', { from: disk, pool: 'default', name: 'copy.img', format: 'raw' });
+    expect(readFileSync(copy.path).subarray(0, bytes.length).equals(bytes)).toBe(true);
+  });
+
+  test('is quick over hundreds of images, and quicker the second time', async () => {
+    await create('one.qcow2');
+    const bytes = readFileSync(path.join(pool, 'one.qcow2'));
+    for (let i = 0; i < 500; i++) writeFileSync(path.join(pool, `many${i}.qcow2`), bytes);
+    expect((await volumes()).size).toBe(501);
+    const before = process.cpuUsage();
+    await volumes();
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1e6).toBeLessThan(2);
+  });
+});
+
+describe('a new volume', () => {
+  test('has every option that was asked for', async () => {
+    const base = await create('base.qcow2', { clusterBytes: 4096, compression: 'zstd', extendedL2: false, preallocation: 'metadata' });
+    expect(JSON.parse(qemuImg('info', '--output=json', base.path))).toMatchObject({
+      'cluster-size': 4096,
+      'virtual-size': 16 * MIB,
+      'format-specific': { data: { 'compression-type': 'zstd' } },
+    });
+    const top = await create('top.qcow2', { sizeBytes: undefined, backing: base.path });
+    expect(top).toMatchObject({ sizeBytes: 16 * MIB, below: [{ path: base.path }] });
+    expect(JSON.parse(qemuImg('info', '--output=json', top.path))).toMatchObject({
+      'backing-filename': 'base.qcow2',
+      'backing-filename-format': 'qcow2',
+    });
+    const full = await create('full.img', { format: 'raw', preallocation: 'falloc' });
+    expect(full.allocatedBytes).toBe(16 * MIB);
+    for (const { path: file, format } of [base, top]) expect(qemuImg('check', '-f', format, file)).toContain('No errors');
+    expect(leftovers()).toEqual([]);
+  });
+
+  test('has a name that stays in its pool', async () => {
+    for (const name of ['../x.img', 'a/b.img', '..', '.hidden', 'a\0', 'a\nb', 'C:x', ' a', 'a ', '', 'x'.repeat(300)])
+      expect([name, (await failureOf(create(name))).kind]).toEqual([name, 'invalid-argument']);
+    await create('a.qcow2');
+    const before = readFileSync(path.join(pool, 'a.qcow2'));
+    expect((await failureOf(create('a.qcow2'))).kind).toBe('already-exists');
+    expect(readFileSync(path.join(pool, 'a.qcow2')).equals(before)).toBe(true);
+    const both = await Promise.allSettled([create('b.qcow2'), create('b.qcow2')]);
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(leftovers()).toEqual([]);
+  });
+
+  test('that can not be is refused before anything is made', async () => {
+    const refused: [object, string][] = [
+      [{ sizeBytes: 100 }, 'invalid-argument'],
+      [{ sizeBytes: 16 * MIB + 1 }, 'invalid-argument'],
+      [{ sizeBytes: undefined }, 'invalid-argument'],
+      [{ clusterBytes: 3000 }, 'invalid-argument'],
+      [{ format: 'raw', clusterBytes: 4096 }, 'invalid-argument'],
+      [{ format: 'vmdk' }, 'invalid-argument'],
+      [{ backing: '/none/x.img' }, 'not-found'],
+      [{ backing: 'relative.img' }, 'invalid-argument'],
+      [{ pool: '00000000-0000-4000-8000-000000000000' }, 'not-found'],
+      [{ pool: '../..' }, 'invalid-argument'],
+    ];
+    for (const [changes, kind] of refused) expect([changes, (await failureOf(create('a.qcow2', changes))).kind]).toEqual([changes, kind]);
+    if (existsSync(pool)) expect(readdirSync(pool)).toEqual([]);
+  });
+
+  test('on a full disk leaves nothing behind', async ({ skip }) => {
+    const disk = mountSmall(8 * MIB);
+    if (!disk) return skip('no small file system can be mounted here');
+    try {
+      const { id } = await h.call('storage.addPool', { name: 'Small', folder: disk.folder });
+      expect((await failureOf(create('a.img', { pool: id, format: 'raw', preallocation: 'full', sizeBytes: 64 * MIB }))).kind).toBe(
+        'no-space',
+      );
+      const big = h.medium('big.img', Buffer.alloc(24 * MIB, 7));
+      expect((await failureOf(h.call('storage.convert', { from: big, pool: id, name: 'b.qcow2', format: 'qcow2' }))).kind).toBe('no-space');
+      expect((await failureOf(h.call('storage.convert', { from: big, pool: id, name: 'b.img', format: 'raw' }))).kind).toBe('no-space');
+      expect(readdirSync(disk.folder)).toEqual([]);
+    } finally {
+      disk.unmount();
+    }
+  });
+});
+
+describe('tasks', () => {
+  test('cancelled at any point leave no half file', async () => {
+    const big = h.medium('big.img', Buffer.alloc(48 * MIB, 3));
+    for (const at of [0, 0.1, 0.5, 0.9]) {
+      const off = h.client.on('task.changed', (task: Task) => {
+        if (task.state === 'running' && (task.progress ?? 0) >= at) void h.call('task.cancel', { id: task.id }).catch(() => {});
+      });
+      const outcome = await h.call('storage.convert', { from: big, pool: 'default', name: 'c.qcow2', format: 'qcow2' }).then(
+        () => 'done',
+        (error) => error.kind,
+      );
+      off();
+      // The last one may have been too late.
+      expect(['cancelled', 'done']).toContain(outcome);
+      if (at < 0.9) expect(outcome).toBe('cancelled');
+      expect(readdirSync(pool)).toEqual(outcome === 'done' ? ['c.qcow2'] : []);
+      rmSync(path.join(pool, 'c.qcow2'), { force: true });
+    }
+  });
+
+  test('tell their progress, and the copy is the same as the original', async () => {
+    const big = h.medium('big.img', Buffer.from(Uint8Array.from({ length: 9 * MIB }, (_, i) => (i >> 12) & 255)));
+    const copy = await h.call('storage.convert', { from: big, pool: 'default', name: 'c.qcow2', format: 'qcow2', compress: true });
+    expect(qemuImg('compare', '-f', 'raw', '-F', 'qcow2', big, copy.path)).toContain('identical');
+    const seen = h.client.seen.filter(({ event }) => event === 'task.changed').map(({ payload }) => payload as Task);
+    expect(seen.at(-1)).toMatchObject({ kind: 'disk.import', object: 'c.qcow2', state: 'done', progress: 1 });
+    expect(seen.some(({ progress }) => progress !== null && progress > 0 && progress < 1)).toBe(true);
+  });
+
+  test('that a killed program left are removed at the next start', async () => {
+    await create('a.qcow2');
+    writeFileSync(path.join(pool, '.creating-00000000-0000-4000-8000-000000000000'), 'half');
+    await h.reopen();
+    expect(readdirSync(pool)).toEqual(['a.qcow2']);
+    expect(h.logged.join('\n')).toContain('left over');
+  });
+});
+
+describe('an existing volume', () => {
+  test('grows, and shrinks only when nothing is lost', async () => {
+    const { path: file } = await create('a.qcow2');
+    expect(await h.call('storage.resize', { path: file, sizeBytes: 32 * MIB })).toMatchObject({ sizeBytes: 32 * MIB });
+    expect(await h.call('storage.resize', { path: file, sizeBytes: 8 * MIB })).toMatchObject({ sizeBytes: 8 * MIB });
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 5 7M 64k', file], { stdio: 'ignore' });
+    const error = await failureOf(h.call('storage.resize', { path: file, sizeBytes: 4 * MIB }));
+    expect(error).toMatchObject({ kind: 'invalid-state', dto: { fix: expect.stringContaining('Shrink the file system') } });
+  });
+
+  test('is checked and repaired', async () => {
+    const { path: file } = await create('a.qcow2', { preallocation: 'metadata' });
+    expect(await h.call('storage.check', { path: file, repair: 'none' })).toMatchObject({ errors: 0, leaks: 0 });
+    // The refcount of the last cluster, which nothing refers to.
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 5 0 64k', file], { stdio: 'ignore' });
+    const bytes = readFileSync(file);
+    const table = Number(bytes.readBigUInt64BE(48));
+    const block = Number(bytes.readBigUInt64BE(table));
+    bytes.writeUInt16BE(1, block + 2000);
+    writeFileSync(file, bytes);
+    expect((await h.call('storage.check', { path: file, repair: 'none' })).leaks).toBe(1);
+    expect(await h.call('storage.check', { path: file, repair: 'leaks' })).toMatchObject({ leaks: 1, leaksFixed: 1 });
+    expect(qemuImg('check', file)).toContain('No errors');
+  });
+
+  test('below another one does not change', async () => {
+    const base = await create('base.qcow2');
+    const top = await h.call('storage.linkedClone', { path: base.path, pool: 'default', name: 'top.qcow2' });
+    expect(top.below[0]!.path).toBe(base.path);
+    const vm = await h.create('VM');
+    for (const attempt of [
+      () => h.call('storage.resize', { path: base.path, sizeBytes: 32 * MIB }),
+      () => h.call('storage.attach', { path: base.path, machine: vm.id }),
+      () => h.call('storage.delete', { path: base.path }),
+    ])
+      expect(await failureOf(attempt())).toMatchObject({ kind: 'in-use', message: expect.stringContaining('top.qcow2') });
+    // Behind our back, and the machine still does not start.
+    const drive = { id: 'ide0', kind: 'disk', path: base.path, format: 'qcow2', readOnly: false } as const;
+    await h.call('vm.update', { id: vm.id, patch: { drives: [drive] } });
+    expect(await failureOf(h.call('vm.start', { id: vm.id }))).toMatchObject({
+      kind: 'in-use',
+      message: expect.stringContaining('top.qcow2'),
+    });
+  });
+
+  test('in use by a running machine is locked', async () => {
+    const { path: file } = await create('a.qcow2');
+    const locks = new ImageLocks(path.join(h.root, 'locks'));
+    const lock = locks.acquire(file, false, 'Debian');
+    expect((await volume('a.qcow2')).lockedBy).toBe('Debian');
+    for (const attempt of [
+      () => h.call('storage.resize', { path: file, sizeBytes: 32 * MIB }),
+      () => h.call('storage.check', { path: file, repair: 'none' }),
+      () => h.call('storage.check', { path: file, repair: 'all' }),
+      () => h.call('storage.delete', { path: file }),
+      () => h.call('storage.linkedClone', { path: file, pool: 'default', name: 'b.qcow2' }),
+      () => h.call('storage.convert', { from: file, pool: 'default', name: 'b.qcow2', format: 'qcow2' }),
+    ])
+      expect(await failureOf(attempt())).toMatchObject({ kind: 'in-use', message: expect.stringContaining('Debian') });
+    expect(await h.call('storage.info', { path: file })).toMatchObject({ map: null });
+    lock.dispose();
+    expect((await h.call('storage.info', { path: file })).map).toEqual({ data: 0, compressed: 0, zero: 16 * MIB, backing: 0 });
+    expect(readdirSync(pool)).toEqual(['a.qcow2']);
+  });
+
+  test('is attached, taken off and attached to one machine at a time', async () => {
+    const { path: file } = await create('a.qcow2');
+    const one = await h.create('One');
+    const two = await h.create('Two');
+    await h.call('storage.attach', { path: file, machine: one.id });
+    expect((await h.get(one.id)).config!.drives).toContainEqual({ id: 'ide0', kind: 'disk', path: file, format: 'qcow2', readOnly: false });
+    expect((await failureOf(h.call('storage.attach', { path: file, machine: two.id }))).message).toContain('a disk of One already');
+    expect((await failureOf(h.call('storage.detach', { path: file, machine: two.id }))).kind).toBe('not-found');
+    expect((await failureOf(h.call('storage.delete', { path: file }))).message).toContain('used by One');
+    await h.call('storage.detach', { path: file, machine: one.id });
+    await h.call('storage.attach', { path: file, machine: two.id });
+  });
+
+  test('is none when it lies in no pool, however the path is written', async () => {
+    const outside = h.medium('outside.img');
+    await create('a.qcow2');
+    for (const file of [
+      outside,
+      '/etc/passwd',
+      path.join(pool, '..', 'media', 'outside.img'),
+      `${pool}/../check.img`,
+      pool,
+      '/',
+      'a.qcow2',
+    ])
+      for (const attempt of [
+        () => h.call('storage.delete', { path: file }),
+        () => h.call('storage.resize', { path: file, sizeBytes: 2 * MIB }),
+        () => h.call('storage.check', { path: file, repair: 'all' }),
+        () => h.call('storage.info', { path: file }),
+      ])
+        expect([file, (await failureOf(attempt())).kind]).toEqual([file, 'not-found']);
+    expect(existsSync(outside)).toBe(true);
+  });
+});
+
+describe('the trash', () => {
+  test('takes volumes and machines and gives them back', async () => {
+    const { path: file } = await create('a.qcow2');
+    const vm = await h.create('Gone', { newDisk: { sizeBytes: 4 * MIB } });
+    const { trashId } = await h.call('storage.delete', { path: file });
+    await h.call('vm.delete', { id: vm.id });
+    expect(existsSync(file)).toBe(false);
+    const items = await h.call('trash.list', {});
+    expect(items.map(({ kind, name, from }) => [kind, name, from])).toEqual([
+      ['machine', 'Gone', vm.folder],
+      ['volume', 'a.qcow2', file],
+    ]);
+    expect(items[0]!.files).toContain('disk.img');
+    expect(items[1]!.sizeBytes).toBeGreaterThan(0);
+    // Somebody took the name meanwhile.
+    await create('a.qcow2');
+    expect(await h.call('trash.restore', { id: trashId })).toEqual({ path: path.join(pool, 'a 2.qcow2') });
+    expect(await h.call('trash.restore', { id: items[0]!.id })).toEqual({ path: vm.folder });
+    expect((await h.call('vm.list', {})).map(({ name }) => name)).toEqual(['Gone']);
+    expect(await h.call('trash.list', {})).toEqual([]);
+    expect((await failureOf(h.call('trash.restore', { id: trashId }))).kind).toBe('not-found');
+  });
+
+  test('forgets for good what it is told, and nothing else', async () => {
+    const ids: string[] = [];
+    for (const name of ['a.qcow2', 'b.qcow2']) ids.push((await h.call('storage.delete', { path: (await create(name)).path })).trashId);
+    for (const id of ['../..', '.', ids[0]!.replace(/.$/, 'x'), ''])
+      expect((await failureOf(h.call('trash.remove', { ids: [id] }))).kind).toBe('not-found');
+    await h.call('trash.remove', { ids: [ids[0]!] });
+    expect((await h.call('trash.list', {})).map(({ name }) => name)).toEqual(['b.qcow2']);
+    expect(existsSync(h.library)).toBe(true);
+  });
+
+  test('does not believe a record about places elsewhere', async () => {
+    const { path: file } = await create('a.qcow2');
+    const { trashId } = await h.call('storage.delete', { path: file });
+    const record = path.join(pool, '.trash', trashId, '.deleted.json');
+    writeFileSync(record, JSON.stringify({ from: '/etc/a.qcow2', deletedAt: new Date().toISOString() }));
+    expect(await h.call('trash.restore', { id: trashId })).toEqual({ path: file });
+  });
+
+  test('of before there were records still works', async () => {
+    const vm = await h.create('Old');
+    const { trashId } = await h.call('vm.delete', { id: vm.id });
+    rmSync(path.join(h.library, '.trash', trashId, '.deleted.json'));
+    expect(await h.call('trash.list', {})).toMatchObject([{ kind: 'machine', name: 'Old' }]);
+    expect((await h.call('vm.restore', { trashId })).name).toBe('Old');
+  });
+});
+
+test('what was renamed while a client looked is not found, not taken for another', async () => {
+  const { path: file } = await create('a.qcow2');
+  await volumes();
+  renameSync(file, path.join(pool, 'b.qcow2'));
+  expect((await failureOf(h.call('storage.resize', { path: file, sizeBytes: 32 * MIB }))).kind).toBe('not-found');
+  await eventually(volumes, (all) => all.has('b.qcow2'));
+});

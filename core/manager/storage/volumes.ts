@@ -1,0 +1,374 @@
+/** What can be done with the volumes of the pools: each operation as a task, on an image that nobody uses, into a file that appears whole or not at all. */
+import path from 'node:path';
+import { MACHINES_POOL, type Volume, type VolumeCheckReport, type VolumeDetails } from '../../contract/storage.ts';
+import type { ParsedParams } from '../../contract/methods.ts';
+import type { DiskFormat, Drive } from '../../contract/vm.ts';
+import { diskFormats } from '../../contract/vm.ts';
+import { freeBytes } from '../../platform/hostinfo.ts';
+import type { ImageLocks } from '../../platform/imagelocks.ts';
+import { makeFile } from '../../platform/newfile.ts';
+import { readableBytes } from '../../util/bytes.ts';
+import { HypervueError } from '../../util/errors.ts';
+import { Disks } from '../disks.ts';
+import { moveToTrash } from '../trash.ts';
+import type { TaskControl, Tasks } from '../tasks.ts';
+import { readImageFacts } from './headers.ts';
+import type { Pools } from './pools.ts';
+import { type ScanPlace, Scanner, type UsedDrive } from './scan.ts';
+
+/** A machine as far as storage has to do with it. */
+export interface StorageMachine {
+  id: string;
+  name: string;
+  folder: string;
+  drives: readonly Drive[];
+  /** It never runs, so that its disks can lie below others. */
+  template: boolean;
+}
+
+export interface VolumesParts {
+  pools: Pools;
+  locks: ImageLocks;
+  library: string;
+  tasks: Tasks;
+  machines(): readonly StorageMachine[];
+  /** Pools or volumes changed. */
+  changed(): void;
+  trashChanged(): void;
+}
+
+const isDiskFormat = (format: string): format is DiskFormat => (diskFormats as readonly string[]).includes(format);
+
+export class Volumes {
+  private readonly parts: VolumesParts;
+  private readonly disks: Disks;
+  private readonly scanner: Scanner;
+
+  constructor(parts: VolumesParts) {
+    this.parts = parts;
+    this.disks = new Disks(parts.locks);
+    this.scanner = new Scanner(parts.locks);
+  }
+
+  list(): Promise<Volume[]> {
+    const machines = this.parts.machines();
+    const drives = machines.flatMap(({ id, name, folder, drives: all }): UsedDrive[] =>
+      all.flatMap((drive) =>
+        drive.path === null ? [] : [{ machine: { id, name }, file: path.resolve(folder, drive.path), format: drive.format }],
+      ),
+    );
+    const places: ScanPlace[] = [
+      ...this.parts.pools
+        .settings()
+        .filter(({ id }) => id !== MACHINES_POOL)
+        .map(({ id, folder }) => ({ pool: id, folder, machine: null })),
+      ...machines.map(({ id, name, folder }) => ({ pool: MACHINES_POOL, folder, machine: { id, name } })),
+    ];
+    return this.scanner.scan(places, drives);
+  }
+
+  /** The volume at `file`. Nothing but what a pool or a machine's folder holds is ever worked on. */
+  async get(file: string): Promise<Volume> {
+    const wanted = path.resolve(file);
+    const volume = (await this.list()).find((each) => each.path === wanted);
+    if (!volume)
+      throw new HypervueError(
+        'not-found',
+        `${file} is no image in a storage pool`,
+        { path: file },
+        'It may have been moved or deleted. Add its folder as a pool, or import it.',
+      );
+    return volume;
+  }
+
+  async info(file: string): Promise<VolumeDetails> {
+    const volume = await this.get(file);
+    // Of an image that is being written to, the tables in the file are half the truth.
+    if (volume.problem || volume.lockedBy !== null || !isDiskFormat(volume.format)) return { volume, map: null };
+    const { version, clusterBytes, refcountBits, compression, extendedL2, encryption, dirty, damaged, snapshots } = await this.disks.info(
+      volume.path,
+      volume.format,
+    );
+    const map = { data: 0, compressed: 0, zero: 0, backing: 0 };
+    if (volume.format === 'raw') {
+      map.data = Math.min(volume.allocatedBytes, volume.fileBytes);
+      map.zero = volume.fileBytes - map.data;
+    } else if (!dirty && !damaged) for (const { kind, length } of await this.disks.map(volume.path, volume.format)) map[kind] += length;
+    const known = <T>(name: string, value: T | undefined) => (value === undefined ? {} : { [name]: value });
+    return {
+      volume,
+      ...known('version', version),
+      ...known('clusterBytes', clusterBytes),
+      ...known('refcountBits', refcountBits),
+      ...known('compression', compression),
+      ...known('extendedL2', extendedL2),
+      ...known('encryption', encryption),
+      ...known('dirty', dirty),
+      ...known('damaged', damaged),
+      ...known('snapshots', snapshots),
+      map: dirty || damaged ? null : map,
+    };
+  }
+
+  async create(wanted: ParsedParams<'storage.create'>): Promise<Volume> {
+    const file = await this.place(wanted.pool, wanted.name);
+    const qcow2Only = (['clusterBytes', 'extendedL2', 'compression', 'backing'] as const).find((name) => wanted[name] !== undefined);
+    if (wanted.format === 'raw' && (qcow2Only || wanted.preallocation === 'metadata'))
+      throw new HypervueError(
+        'invalid-argument',
+        `a raw image has no ${qcow2Only ?? 'metadata'}`,
+        { path: file, field: qcow2Only ?? 'preallocation' },
+        'Choose qcow2, or leave it out.',
+      );
+    let { sizeBytes } = wanted;
+    let below: { backingFile: string; backingFormat: string } | undefined;
+    if (wanted.backing !== undefined) {
+      const base = await this.base(wanted.backing);
+      sizeBytes ??= base.sizeBytes;
+      below = { backingFile: this.nameFor(file, base.path), backingFormat: base.format };
+    }
+    if (sizeBytes === undefined)
+      throw new HypervueError(
+        'invalid-argument',
+        'a new disk needs a size',
+        { path: file, field: 'sizeBytes' },
+        'Say how large it is to be.',
+      );
+    const size = sizeBytes;
+    if (wanted.preallocation === 'falloc' || wanted.preallocation === 'full') await this.needRoom(file, size);
+    return this.making('disk.create', file, (temporary, control) =>
+      this.disks.create(temporary, {
+        format: wanted.format,
+        sizeBytes: size,
+        preallocation: wanted.preallocation,
+        ...(wanted.clusterBytes ? { clusterSize: wanted.clusterBytes } : {}),
+        ...(wanted.extendedL2 ? { extendedL2: true } : {}),
+        ...(wanted.compression ? { compression: wanted.compression } : {}),
+        ...below,
+        signal: control.signal,
+        progress: (done, total) => control.bytes(done, total),
+      }),
+    );
+  }
+
+  async convert(wanted: ParsedParams<'storage.convert'>): Promise<Volume> {
+    const file = await this.place(wanted.pool, wanted.name);
+    if (!path.isAbsolute(wanted.from))
+      throw new HypervueError('invalid-argument', `${wanted.from} is not an absolute path`, { path: wanted.from }, 'Give the whole path.');
+    const from = path.resolve(wanted.from);
+    // What a machine says of an image counts more than what its guest has written into it.
+    const known = (await this.list()).find((volume) => volume.path === from);
+    if (known?.problem) throw new HypervueError(known.problem.kind, known.problem.message, known.problem.context, known.problem.fix);
+    const format = wanted.fromFormat ?? (known && isDiskFormat(known.format) ? known.format : undefined);
+    return this.making(known ? 'disk.convert' : 'disk.import', file, (temporary, control) =>
+      this.disks.convert({
+        from: { path: from, format: format as DiskFormat | undefined },
+        to: { path: temporary, format: wanted.format },
+        compress: wanted.compress,
+        signal: control.signal,
+        progress: (done, total) => control.bytes(done, total, from),
+      }),
+    );
+  }
+
+  async linkedClone(source: string, pool: string, name: string): Promise<Volume> {
+    const file = await this.place(pool, name);
+    const base = await this.base(source);
+    return this.making('disk.clone', file, (temporary) =>
+      this.disks.create(temporary, {
+        format: 'qcow2',
+        sizeBytes: base.sizeBytes,
+        backingFile: this.nameFor(file, base.path),
+        backingFormat: base.format,
+      }),
+    );
+  }
+
+  async resize(file: string, sizeBytes: number): Promise<Volume> {
+    const volume = await this.writable(file, 'resize');
+    return this.changing('disk.resize', volume, () => this.disks.resize(volume.path, sizeBytes, volume.format as DiskFormat));
+  }
+
+  async check(file: string, repair: 'none' | 'leaks' | 'all'): Promise<VolumeCheckReport> {
+    const volume = repair === 'none' ? await this.usable(file) : await this.writable(file, 'repair', true);
+    return this.parts.tasks.run(repair === 'none' ? 'disk.check' : 'disk.repair', volume.name, async (control) => {
+      const report = await this.disks.check(volume.path, repair, (done, total) => control.progress(total ? done / total : null));
+      if (repair !== 'none') this.parts.changed();
+      const { errors, leaks, errorsFixed, leaksFixed, messages } = report;
+      return { errors, leaks, errorsFixed, leaksFixed, messages };
+    });
+  }
+
+  /** To the trash of its pool, or of the library when it lies in a machine's folder. */
+  async delete(file: string): Promise<{ trashId: string }> {
+    const volume = await this.get(file);
+    const user = volume.usedBy[0];
+    if (user)
+      throw new HypervueError(
+        'in-use',
+        `${volume.name} is used by ${listed(volume.usedBy.map((each) => each.name))}`,
+        { object: volume.name, path: volume.path, holder: user.name, operation: 'delete' },
+        user.kind === 'machine' ? `Remove it from ${user.name} first.` : `Delete or rebase ${user.name} first.`,
+      );
+    const lock = volume.problem ? undefined : this.parts.locks.acquire(volume.path, false, 'the trash');
+    try {
+      const root = volume.machine ? this.parts.library : path.dirname(volume.path);
+      return { trashId: await moveToTrash(root, volume.path) };
+    } finally {
+      lock?.dispose();
+      this.parts.changed();
+      this.parts.trashChanged();
+    }
+  }
+
+  /** A volume that can be a disk of `machine`. */
+  async attachable(file: string): Promise<Volume> {
+    const volume = await this.writable(file, 'attach');
+    const machine = volume.usedBy.find(({ kind }) => kind === 'machine');
+    if (machine)
+      throw new HypervueError(
+        'in-use',
+        `${volume.name} is a disk of ${machine.name} already`,
+        { object: volume.name, holder: machine.name, operation: 'attach' },
+        `Remove it from ${machine.name} first, or attach a clone.`,
+      );
+    return volume;
+  }
+
+  /** Names of machines outside `folder` whose disks lie on top of images in it. */
+  async dependants(folder: string): Promise<string[]> {
+    const inside = (file: string) => file.startsWith(`${path.resolve(folder)}${path.sep}`);
+    const names = (await this.list())
+      .filter((volume) => !inside(volume.path) && volume.below.some((lower) => inside(lower.path)))
+      .map((volume) => volume.machine?.name ?? volume.name);
+    return [...new Set(names)];
+  }
+
+  /** Free path for a new file in a pool. */
+  private async place(pool: string, name: string): Promise<string> {
+    return path.join(await this.parts.pools.folderFor(pool), name);
+  }
+
+  private async usable(file: string): Promise<Volume> {
+    const volume = await this.get(file);
+    const { problem } = volume;
+    if (problem) throw new HypervueError(problem.kind, problem.message, problem.context, problem.fix);
+    if (!isDiskFormat(volume.format))
+      throw new HypervueError(
+        'unsupported',
+        `${volume.name} is a ${volume.format} image, which is only read`,
+        { path: volume.path },
+        'Convert it first.',
+      );
+    return volume;
+  }
+
+  /** A volume that may be written to. One with others on top of it may not, for they would change with it. */
+  private async writable(file: string, operation: string, keepsContents = false): Promise<Volume> {
+    const volume = await this.usable(file);
+    if (volume.link !== null)
+      throw new HypervueError(
+        'unsupported',
+        `${volume.name} is a link to ${volume.link}`,
+        { path: volume.path, operation },
+        'Work on the file that it leads to.',
+      );
+    if (volume.lockedBy !== null)
+      throw new HypervueError(
+        'in-use',
+        `${volume.name} is in use by ${volume.lockedBy}`,
+        { object: volume.name, path: volume.path, holder: volume.lockedBy, operation },
+        `Stop ${volume.lockedBy} first.`,
+      );
+    const above = volume.usedBy.filter(({ kind }) => kind === 'overlay').map(({ name }) => name);
+    if (!keepsContents && above.length)
+      throw new HypervueError(
+        'in-use',
+        `${listed(above)} ${above.length > 1 ? 'lie' : 'lies'} on top of ${volume.name} and would change with it`,
+        { object: volume.name, path: volume.path, holder: above[0]!, operation },
+        'Clone it, and work on the clone.',
+      );
+    return volume;
+  }
+
+  /** An image that others may lie on top of. It need not be a volume; then it only has to be readable. */
+  private async base(file: string): Promise<{ path: string; format: DiskFormat; sizeBytes: number }> {
+    if (!path.isAbsolute(file))
+      throw new HypervueError('invalid-argument', `${file} is not an absolute path`, { path: file }, 'Give the whole path.');
+    const wanted = path.resolve(file);
+    const known = (await this.list()).find((volume) => volume.path === wanted);
+    const { format, sizeBytes, problem } = known ?? (await readImageFacts(wanted));
+    if (problem) throw new HypervueError(problem.kind, problem.message, problem.context, problem.fix);
+    if (!isDiskFormat(format) || !sizeBytes)
+      throw new HypervueError('unsupported', `${file} can't lie below another image`, { path: file }, 'Choose a raw or a qcow2 image.');
+    if (known?.lockedBy)
+      throw new HypervueError(
+        'in-use',
+        `${known.name} is in use by ${known.lockedBy}, which changes it`,
+        { path: file, holder: known.lockedBy },
+        `Stop ${known.lockedBy} first.`,
+      );
+    const writer = known?.usedBy.find(({ kind }) => kind === 'machine');
+    if (writer && !this.isTemplate(writer.id))
+      throw new HypervueError(
+        'in-use',
+        `${known!.name} is a disk of ${writer.name}, which writes to it`,
+        { path: file, holder: writer.name },
+        `Make ${writer.name} a template, clone the whole machine, or make a full clone of the disk.`,
+      );
+    // Whole sectors: a raw file may end anywhere.
+    return { path: wanted, format, sizeBytes: Math.ceil(sizeBytes / 512) * 512 };
+  }
+
+  private isTemplate(id: string | undefined): boolean {
+    return this.parts.machines().some((machine) => machine.id === id && machine.template);
+  }
+
+  /** How an image names the one below it: relative while both lie in one pool or in the library, so that the folder can be moved. */
+  private nameFor(file: string, base: string): string {
+    const roots = [path.dirname(file), path.dirname(this.parts.library)];
+    return roots.some((root) => base.startsWith(`${root}${path.sep}`) && file.startsWith(`${root}${path.sep}`))
+      ? path.relative(path.dirname(file), base)
+      : base;
+  }
+
+  private async needRoom(file: string, bytes: number): Promise<void> {
+    const free = await freeBytes(path.dirname(file));
+    if (free < bytes)
+      throw new HypervueError(
+        'no-space',
+        `${path.dirname(file)} has ${readableBytes(free)} free, and ${path.basename(file)} would take ${readableBytes(bytes)} at once`,
+        { path: file, operation: 'create' },
+        'Free some space, choose another pool, or let the disk take room as it fills.',
+      );
+  }
+
+  private making(kind: string, file: string, make: (temporary: string, control: TaskControl) => Promise<void>): Promise<Volume> {
+    return this.parts.tasks.run(kind, path.basename(file), async (control) => {
+      await makeFile(file, async (temporary) => {
+        await make(temporary, control);
+        control.signal.throwIfAborted();
+      });
+      this.parts.changed();
+      return this.get(file);
+    });
+  }
+
+  private changing(kind: string, volume: Volume, change: (control: TaskControl) => Promise<void>): Promise<Volume> {
+    return this.parts.tasks.run(kind, volume.name, async (control) => {
+      try {
+        await change(control);
+      } finally {
+        this.parts.changed();
+      }
+      return this.get(volume.path);
+    });
+  }
+}
+
+/** "a", "a and b", "a, b and 3 more". */
+export function listed(names: readonly string[]): string {
+  if (names.length <= 1) return names[0] ?? '';
+  if (names.length === 2) return `${names[0]} and ${names[1]}`;
+  return `${names[0]}, ${names[1]} and ${names.length - 2} more`;
+}

@@ -1,0 +1,287 @@
+/** Clone, template, import and export of whole machines. */
+import { randomUUID } from 'node:crypto';
+import { access, constants, mkdir, readdir, realpath, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Handlers } from '../../contract/server.ts';
+import type { transferMethods } from '../../contract/transfer.ts';
+import type { Check, VmConfig, VmSummary } from '../../contract/vm.ts';
+import { freeBytes } from '../../platform/hostinfo.ts';
+import type { ImageLocks } from '../../platform/imagelocks.ts';
+import { acquireLock, livingOwner } from '../../platform/locks.ts';
+import { CREATOR_LOCK, UNFINISHED } from '../../platform/newfile.ts';
+import { fileError } from '../../platform/nodefile.ts';
+import { readableBytes } from '../../util/bytes.ts';
+import { HypervueError } from '../../util/errors.ts';
+import { moveIntoLibrary } from '../createvm.ts';
+import { LOCK_FILE, type Machine } from '../machine.ts';
+import { folderName, freeName } from '../names.ts';
+import { listed, type Volumes } from '../storage/volumes.ts';
+import type { TaskControl, Tasks } from '../tasks.ts';
+import { readVmConfig, writeVmConfig } from '../vmconfigfile.ts';
+import { copyMachine, linkDisks, linkMachine, refuseLinked } from './clone.ts';
+import { carryFolder, listFolder } from './wholefolder.ts';
+
+export interface TransferParts {
+  library: string;
+  locks: ImageLocks;
+  tasks: Tasks;
+  volumes: Volumes;
+  machine(id: string): Machine;
+  /** Ids and names that machines have. */
+  ids(): ReadonlySet<string>;
+  names(): readonly string[];
+  withName<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /** Runs `publish` while nobody else looks at the library or changes it. */
+  exclusively<T>(publish: () => Promise<T>): Promise<T>;
+  /** A folder that has just appeared in the library becomes a machine. */
+  take(folder: string, config: VmConfig, how: string): VmSummary;
+}
+
+export class Transfers {
+  readonly handlers: Pick<Handlers, keyof typeof transferMethods>;
+  private readonly parts: TransferParts;
+
+  constructor(parts: TransferParts) {
+    this.parts = parts;
+    this.handlers = {
+      'vm.clone': ({ id, name, linked }) => this.clone(id, name, linked),
+      'vm.setTemplate': ({ id, template }) => this.setTemplate(id, template),
+      'vm.inspectFolder': ({ folder }) => this.inspect(folder),
+      'vm.import': ({ folder, how }) => this.import(folder, how),
+      'vm.export': ({ id, folder }) => this.export(id, folder),
+    };
+  }
+
+  private clone(id: string, name: string, linked: boolean): Promise<VmSummary> {
+    const machine = this.parts.machine(id);
+    return this.parts.withName(name, () =>
+      this.parts.tasks.run('vm.clone', machine.name, (control) =>
+        this.holding(machine, 'clone', async (config) => {
+          const source = { folder: machine.folder, config };
+          if (linked) await refuseLinked(source);
+          return this.building(name, control, async (building) => {
+            const options = { name, locks: this.parts.locks, control };
+            if (!linked) return { config: await copyMachine(source, building, options), how: `a clone of ${machine.name}` };
+            const clone = await linkMachine(source, building, options);
+            if (!config.template) await this.standAside(machine, config);
+            return { config: clone, how: `a linked clone of ${machine.name}` };
+          });
+        }),
+      ),
+    );
+  }
+
+  /** A machine whose disks others lie on goes on with disks on top of them too. Its configuration switches in one write, so a crash leaves old or new. */
+  private async standAside(machine: Machine, config: VmConfig): Promise<void> {
+    const before = await readdir(machine.folder);
+    const taken = [...before];
+    try {
+      const drives = await linkDisks({ folder: machine.folder, config }, machine.folder, taken);
+      await machine.update({ drives });
+    } catch (error) {
+      for (const name of taken.slice(before.length)) await rm(path.join(machine.folder, name), { force: true }).catch(() => {});
+      throw error;
+    }
+    machine.record('info', 'manager', 'its disks are shared with a linked clone; it goes on with new ones on top of them');
+  }
+
+  private async setTemplate(id: string, template: boolean): Promise<VmSummary> {
+    const machine = this.parts.machine(id);
+    if (machine.active)
+      throw new HypervueError(
+        'invalid-state',
+        `can't make ${machine.name} a template: it is ${machine.state}`,
+        { object: machine.name, operation: 'template' },
+        'Turn it off first.',
+      );
+    if (!template) {
+      const clones = await this.parts.volumes.dependants(machine.folder);
+      if (clones.length)
+        throw new HypervueError(
+          'in-use',
+          `the disks of ${listed(clones)} lie on those of ${machine.name}, which would change when it runs`,
+          { object: machine.name, holder: clones[0]!, operation: 'template' },
+          'Delete the linked clones first, or make a full clone of the template and run that.',
+        );
+    }
+    await machine.update({ template });
+    return machine.summary();
+  }
+
+  private async inspect(wanted: string) {
+    const { folder, config } = await this.foreign(wanted);
+    const whole = await listFolder(folder);
+    const checks: Check[] = [];
+    const say = (id: string, ok: boolean, severity: Check['severity'], message: string) => checks.push({ id, ok, severity, message });
+    const name = freeName(config.name, this.parts.names());
+    if (name !== config.name) say('name', false, 'warning', `There is a machine named ${config.name} already; this one becomes ${name}`);
+    if (this.parts.ids().has(config.id)) say('id', false, 'warning', 'It is a copy of a machine of the library and gets an id of its own');
+    const free = await freeBytes(this.parts.library);
+    const fits = free > whole.bytes;
+    say('space', fits, fits ? 'info' : 'error', `It takes ${readableBytes(whole.bytes)}; ${readableBytes(free)} are free in the library`);
+    for (const drive of config.drives) {
+      if (drive.path === null) continue;
+      const there = await access(path.resolve(folder, drive.path), constants.R_OK).then(
+        () => true,
+        () => false,
+      );
+      const inside = !path.isAbsolute(drive.path);
+      if (!there) say(drive.id, false, 'warning', `${drive.id}: ${drive.path} is not here`);
+      else if (!inside) say(drive.id, false, 'warning', `${drive.id}: ${drive.path} lies outside the folder and is used where it is`);
+    }
+    return { name, os: config.os, memoryMiB: config.memoryMiB, sizeBytes: whole.bytes, checks };
+  }
+
+  private async import(wanted: string, how: 'copy' | 'move') {
+    const { folder, config: found } = await this.foreign(wanted);
+    const name = freeName(found.name, this.parts.names());
+    const id = this.parts.ids().has(found.id) ? randomUUID() : found.id;
+    return this.parts.withName(name, () =>
+      this.parts.tasks.run('vm.import', name, async (control) => {
+        const notes: string[] = [];
+        if (name !== found.name) notes.push(`${found.name} was taken; it is called ${name}`);
+        if (id !== found.id) notes.push('it has an id of its own');
+        // Nobody may start it in the middle of this.
+        const lock = acquireLock(path.join(folder, LOCK_FILE), found.name, 'an import');
+        try {
+          if (how === 'move') {
+            await listFolder(folder);
+            const machine = await this.parts.exclusively(async () => {
+              const config = { ...found, id, name };
+              await writeVmConfig(folder, config);
+              return this.parts.take(await this.moveIn(folder, name), config, 'imported');
+            });
+            await rm(path.join(machine.folder, LOCK_FILE), { force: true });
+            return { machine, notes };
+          }
+          const machine = await this.building(name, control, async (building) => {
+            const options = { locks: this.parts.locks, holder: name, control, selfContained: false };
+            const carried = await carryFolder(folder, found, building, options);
+            notes.push(...carried.notes);
+            return { config: { ...carried.config, id, name }, how: `imported from ${folder}` };
+          });
+          return { machine, notes };
+        } finally {
+          lock.dispose();
+        }
+      }),
+    );
+  }
+
+  private async moveIn(folder: string, name: string): Promise<string> {
+    try {
+      return await moveIntoLibrary(folder, this.parts.library, folderName(name));
+    } catch (error) {
+      if (!(error instanceof HypervueError) || error.context.code !== 'EXDEV') throw error;
+      throw new HypervueError(
+        'unsupported',
+        `${folder} is on another disk than the library and can't be moved there at once`,
+        { path: folder, operation: 'import' },
+        'Copy it instead.',
+        error,
+      );
+    }
+  }
+
+  private async export(id: string, wanted: string) {
+    const machine = this.parts.machine(id);
+    if (!path.isAbsolute(wanted))
+      throw new HypervueError('invalid-argument', `${wanted} is not an absolute path`, { path: wanted }, 'Give the whole path.');
+    const place = await realpath(wanted).catch((error) => {
+      throw fileError(error, wanted, 'open');
+    });
+    const library = await realpath(this.parts.library);
+    if (place === library || place.startsWith(`${library}${path.sep}`))
+      throw new HypervueError(
+        'invalid-argument',
+        `${wanted} lies in the library`,
+        { path: wanted },
+        'Choose another folder, or clone the machine.',
+      );
+    return this.parts.tasks.run('vm.export', machine.name, (control) =>
+      this.holding(machine, 'export', async (config) => {
+        const building = path.join(place, `${UNFINISHED}${randomUUID()}`);
+        const lock = acquireLock(`${building}${CREATOR_LOCK}`, machine.name, machine.name);
+        try {
+          await mkdir(building, { mode: 0o700 }).catch((error) => {
+            throw fileError(error, place, 'create');
+          });
+          const options = { locks: this.parts.locks, holder: machine.name, control, selfContained: true };
+          const carried = await carryFolder(machine.folder, config, building, options);
+          await writeVmConfig(building, carried.config);
+          control.signal.throwIfAborted();
+          return { folder: await moveIntoLibrary(building, place, folderName(machine.name)), notes: carried.notes };
+        } catch (error) {
+          await rm(building, { recursive: true, force: true }).catch(() => {});
+          throw error;
+        } finally {
+          lock.dispose();
+        }
+      }),
+    );
+  }
+
+  /** A machine's folder that is not in the library, with its configuration. */
+  private async foreign(wanted: string): Promise<{ folder: string; config: VmConfig }> {
+    if (!path.isAbsolute(wanted))
+      throw new HypervueError('invalid-argument', `${wanted} is not an absolute path`, { path: wanted }, 'Give the whole path.');
+    const folder = await realpath(wanted).catch((error) => {
+      throw fileError(error, wanted, 'open');
+    });
+    const library = await realpath(this.parts.library);
+    if (folder === library || folder.startsWith(`${library}${path.sep}`) || library.startsWith(`${folder}${path.sep}`))
+      throw new HypervueError('already-exists', `${folder} belongs to the library already`, { path: folder }, 'Choose a folder elsewhere.');
+    const config = await readVmConfig(folder);
+    const owner = livingOwner(path.join(folder, LOCK_FILE));
+    if (owner)
+      throw new HypervueError(
+        'in-use',
+        `${config.name} is in use by ${owner.holder}`,
+        { object: config.name, path: folder, holder: owner.holder },
+        'Turn it off where it runs.',
+      );
+    return { folder, config };
+  }
+
+  /** Keeps the machine from being started, by whatever manager, while `work` reads its disks. */
+  private async holding<T>(machine: Machine, operation: string, work: (config: VmConfig) => Promise<T>): Promise<T> {
+    if (machine.active)
+      throw new HypervueError(
+        'invalid-state',
+        `can't ${operation} ${machine.name}: it is ${machine.state}`,
+        { object: machine.name, operation },
+        'Turn it off first.',
+      );
+    const lock = acquireLock(path.join(machine.folder, LOCK_FILE), machine.name, `another Hypervue, which works on ${machine.name}`);
+    try {
+      return await work(await readVmConfig(machine.folder));
+    } finally {
+      lock.dispose();
+    }
+  }
+
+  /** Builds a machine's folder aside; it appears in the library whole or not at all. */
+  private async building(
+    name: string,
+    control: TaskControl,
+    make: (building: string) => Promise<{ config: VmConfig; how: string }>,
+  ): Promise<VmSummary> {
+    const { library } = this.parts;
+    const building = path.join(library, `${UNFINISHED}${randomUUID()}`);
+    const lock = acquireLock(`${building}${CREATOR_LOCK}`, name, name);
+    try {
+      await mkdir(building, { mode: 0o700 });
+      const { config, how } = await make(building);
+      await writeVmConfig(building, config);
+      return await this.parts.exclusively(async () => {
+        control.signal.throwIfAborted();
+        return this.parts.take(await moveIntoLibrary(building, library, folderName(name)), config, how);
+      });
+    } catch (error) {
+      await rm(building, { recursive: true, force: true }).catch(() => {});
+      throw fileError(error, building, 'create');
+    } finally {
+      lock.dispose();
+    }
+  }
+}

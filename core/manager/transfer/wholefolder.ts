@@ -1,0 +1,189 @@
+/** A machine's folder carried elsewhere as a whole: into the library from another computer's copy, or out of it with every disk that it needs. */
+import { lstat, mkdir, readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Drive, VmConfig } from '../../contract/vm.ts';
+import { convertImage } from '../../platform/convertimage.ts';
+import { allocatedBytes, copyImage } from '../../platform/diskfile.ts';
+import type { ImageLocks } from '../../platform/imagelocks.ts';
+import { UNFINISHED } from '../../platform/newfile.ts';
+import { imagesBelow } from '../../platform/openimage.ts';
+import { HypervueError } from '../../util/errors.ts';
+import { LOCK_FILE } from '../machine.ts';
+import { freeFileName } from '../names.ts';
+import type { TaskControl } from '../tasks.ts';
+import { CONFIG_FILE } from '../vmconfigfile.ts';
+import { isInside, plainPaths } from './inside.ts';
+
+/** A machine's folder has some tens of files; a folder with more is something else. */
+const MAX_FILES = 10_000;
+
+export interface WholeFolder {
+  /** Relative paths of its files, without configuration and locks. */
+  files: { name: string; bytes: number }[];
+  folders: string[];
+  bytes: number;
+}
+
+/** What is in a machine's folder. Links are refused: they may lead to files that are nobody's business. */
+export async function listFolder(folder: string): Promise<WholeFolder> {
+  const files: WholeFolder['files'] = [];
+  const folders: string[] = [];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const full = path.join(entry.parentPath, entry.name);
+    const name = path.relative(folder, full);
+    if (name === LOCK_FILE || name === CONFIG_FILE || name.startsWith(UNFINISHED)) continue;
+    if (files.length >= MAX_FILES)
+      throw new HypervueError(
+        'resource-limit',
+        `${folder} has more than ${MAX_FILES} files`,
+        { path: folder },
+        'Choose the folder of one machine.',
+      );
+    if (entry.isSymbolicLink())
+      throw new HypervueError(
+        'unsupported',
+        `${full} is a link`,
+        { path: full, operation: 'copy' },
+        'Put the file itself in its place: a link would not be there on another computer.',
+      );
+    if (entry.isDirectory()) folders.push(name);
+    else if (entry.isFile()) files.push({ name, bytes: (await lstat(full)).blocks * 512 });
+  }
+  return { files, folders, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+}
+
+export interface CarryOptions {
+  locks: ImageLocks;
+  holder: string;
+  control: TaskControl;
+  /** Copies disks that lie outside, and takes out media that do; else they are used where they are. */
+  selfContained: boolean;
+}
+
+/** Copies the machine of `folder` into `target`; gives the configuration that the copy has and what had to be changed. */
+export async function carryFolder(
+  folder: string,
+  written: VmConfig,
+  target: string,
+  options: CarryOptions,
+): Promise<{ config: VmConfig; notes: string[] }> {
+  const config = plainPaths(written, folder);
+  const whole = await listFolder(folder);
+  const { drives, extra, notes } = await settleDrives(config, whole, options.selfContained);
+  const boot = await settleKernel(folder, config.boot, options.selfContained, extra, notes, whole);
+  for (const name of whole.folders.sort()) await mkdir(path.join(target, name), { recursive: true, mode: 0o700 });
+  const flattened = await chainsOutside(folder, config.drives);
+  const jobs = [
+    ...whole.files.map(({ name, bytes }) => ({ from: path.join(folder, name), to: name, bytes, drive: flattened.get(name) })),
+    ...extra,
+  ];
+  const total = jobs.reduce((sum, { bytes }) => sum + bytes, 0);
+  let before = 0;
+  for (const { from, to, bytes, drive } of jobs) {
+    const lock = options.locks.acquire(from, true, options.holder);
+    try {
+      const progress = (done: number, of: number) =>
+        options.control.bytes(before + (of ? (done / of) * bytes : 0), total, path.basename(from));
+      const { signal } = options.control;
+      const file = path.join(target, to);
+      // What lies below it stays behind, so the copy takes it in.
+      if (drive) await convertImage({ from: { path: from, format: drive.format }, to: { path: file, format: 'qcow2' }, signal, progress });
+      else await copyImage(from, file, signal, progress);
+    } finally {
+      lock.dispose();
+    }
+    before += bytes;
+  }
+  return { config: { ...config, drives, boot }, notes };
+}
+
+interface Extra {
+  from: string;
+  to: string;
+  bytes: number;
+  drive: Drive | undefined;
+}
+
+async function settleDrives(config: VmConfig, whole: WholeFolder, selfContained: boolean) {
+  const notes: string[] = [];
+  const extra: Extra[] = [];
+  const names = whole.files.map(({ name }) => name);
+  const drives: Drive[] = [];
+  for (const drive of config.drives) {
+    const { path: file } = drive;
+    if (file === null || isInside(file)) {
+      drives.push(drive);
+      continue;
+    }
+    const there = await stat(file).then(
+      (info) => info.isFile() || info.isBlockDevice(),
+      () => false,
+    );
+    const beside = path.basename(file);
+    if (!there && names.includes(beside)) {
+      notes.push(`${drive.id}: ${file} is not here; ${beside} of the folder takes its place`);
+      drives.push({ ...drive, path: beside });
+    } else if (!there && drive.kind !== 'disk') {
+      notes.push(`${drive.id}: ${file} is not here; the drive is empty`);
+      drives.push({ ...drive, path: null });
+    } else if (!there) {
+      notes.push(`${drive.id}: ${file} is not here; the machine won't start without it`);
+      drives.push(drive);
+    } else if (!selfContained) {
+      notes.push(`${drive.id}: ${file} lies outside the folder and is used where it is`);
+      drives.push(drive);
+    } else if (drive.kind === 'disk') {
+      const to = freeFileName(beside, names);
+      names.push(to);
+      const below = await imagesBelow(file, drive.format).catch(() => []);
+      extra.push({ from: file, to, bytes: await allocatedBytes(file), drive: below.length ? drive : undefined });
+      notes.push(`${drive.id}: ${file} was copied into the folder`);
+      drives.push({ ...drive, path: to });
+    } else {
+      notes.push(`${drive.id}: ${file} stays here; the drive of the copy is empty`);
+      drives.push({ ...drive, path: null });
+    }
+  }
+  return { drives, extra, notes };
+}
+
+async function settleKernel(
+  folder: string,
+  boot: VmConfig['boot'],
+  selfContained: boolean,
+  extra: Extra[],
+  notes: string[],
+  whole: WholeFolder,
+): Promise<VmConfig['boot']> {
+  const { kernel } = boot;
+  if (!kernel) return boot;
+  const names = [...whole.files.map(({ name }) => name), ...extra.map(({ to }) => to)];
+  const settle = async (file: string): Promise<string> => {
+    if (isInside(file)) return file;
+    const beside = path.basename(file);
+    if (names.includes(beside) && !(await stat(file).catch(() => undefined))) {
+      notes.push(`${file} is not here; ${beside} of the folder takes its place`);
+      return beside;
+    }
+    if (!selfContained) return file;
+    const to = freeFileName(beside, names);
+    names.push(to);
+    extra.push({ from: path.resolve(folder, file), to, bytes: await allocatedBytes(file), drive: undefined });
+    return to;
+  };
+  return {
+    ...boot,
+    kernel: { ...kernel, path: await settle(kernel.path), initrd: kernel.initrd === null ? null : await settle(kernel.initrd) },
+  };
+}
+
+/** Disks in the folder with an image below them that is not, by their names. */
+async function chainsOutside(folder: string, drives: readonly Drive[]): Promise<Map<string, Drive>> {
+  const found = new Map<string, Drive>();
+  for (const drive of drives) {
+    if (drive.kind !== 'disk' || drive.path === null || !isInside(drive.path)) continue;
+    const below = await imagesBelow(path.resolve(folder, drive.path), drive.format).catch(() => []);
+    if (below.some((lower) => !lower.startsWith(`${path.resolve(folder)}${path.sep}`))) found.set(path.normalize(drive.path), drive);
+  }
+  return found;
+}
