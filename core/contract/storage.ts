@@ -191,6 +191,12 @@ export const storageMethods = {
   /** Grows; shrinks only when nothing but zeros would be cut off. */
   'storage.resize': { params: volume.extend({ sizeBytes: sizeSchema }), result: volumeSchema },
   'storage.check': { params: volume.extend({ repair: z.enum(['none', 'leaks', 'all']) }), result: checkReportSchema },
+  /** Writes what the overlay holds into the image below it; the overlay stays, empty. */
+  'storage.commit': { params: volume, result: volumeSchema },
+  /** Puts the image on top of another one, or on none, without a change to what it holds. */
+  'storage.rebase': { params: volume.extend({ backing: storagePathSchema.nullable() }), result: volumeSchema },
+  /** Gives back the room of what reads as zeros. */
+  'storage.compact': { params: volume, result: z.object({ beforeBytes: z.number(), afterBytes: z.number() }) },
   /** To the trash. Refused while anything uses it. */
   'storage.delete': { params: volume, result: z.object({ trashId: z.string() }) },
   /** As a hard disk of a machine that is off. */

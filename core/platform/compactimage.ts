@@ -16,7 +16,7 @@ import { NodeFile } from './nodefile.ts';
 import { imageFormat, openImage } from './openimage.ts';
 
 /** Of the new file beside the image until it takes the image's place. */
-const ENDING = '.hypervue-compact';
+export const COMPACT_ENDING = '.hypervue-compact';
 
 export interface CompactResult {
   /** Bytes that the file takes on the host's disk. */
@@ -81,7 +81,7 @@ async function refuseUnsound(image: Qcow2Image): Promise<void> {
 
 async function rewrite(file: string, source: Qcow2Image, options: TaskOptions): Promise<void> {
   const { header } = source;
-  const next = file + ENDING;
+  const next = file + COMPACT_ENDING;
   // Ours, from a run that was killed: the image's lock is held.
   await rm(next, { force: true });
   const total = source.info.sizeBytes;

@@ -6,6 +6,7 @@ import { lstat, readdir, readlink, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Volume, VolumeUser } from '../../contract/storage.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
+import { COMPACT_ENDING } from '../../platform/compactimage.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { asHypervueError } from '../../util/errors.ts';
 import { type ImageFacts, readImageFacts } from './headers.ts';
@@ -93,7 +94,7 @@ export class Scanner {
       return [];
     }
     const found: Found[] = [];
-    const seen = names.filter((name) => !name.startsWith('.')).sort();
+    const seen = names.filter((name) => !name.startsWith('.') && !name.endsWith(COMPACT_ENDING)).sort();
     await inTurns(seen.slice(0, MAX_FILES), async (name) => {
       const one = await this.look(place, name, used).catch(() => undefined);
       if (one) found.push(one);

@@ -318,6 +318,38 @@ describe('an existing volume', () => {
     expect(qemuImg('check', file)).toContain('No errors');
   });
 
+  test('is committed, rebased and compacted, and says the same as qemu-img', async () => {
+    const at = (name: string) => path.join(pool, name);
+    const io = (command: string, name: string) => execFileSync('qemu-io', ['-f', 'qcow2', '-c', command, at(name)], { encoding: 'utf8' });
+    const base = await create('base.qcow2');
+    io('write -P 1 0 1M', 'base.qcow2');
+    const top = await h.call('storage.linkedClone', { path: base.path, pool: 'default', name: 'top.qcow2' });
+    io('write -P 2 1M 1M', 'top.qcow2');
+    // Another one lies on the base too.
+    const other = await h.call('storage.linkedClone', { path: base.path, pool: 'default', name: 'other.qcow2' });
+    expect(await failureOf(h.call('storage.commit', { path: top.path }))).toMatchObject({
+      kind: 'in-use',
+      message: expect.stringContaining('other.qcow2'),
+    });
+    expect((await h.call('storage.rebase', { path: other.path, backing: null })).below).toEqual([]);
+    expect(io('read -P 1 0 1M', 'other.qcow2')).not.toContain('failed');
+    await h.call('storage.commit', { path: top.path });
+    expect(io('read -P 2 1M 1M', 'base.qcow2')).not.toContain('failed');
+    expect((await failureOf(h.call('storage.commit', { path: base.path }))).kind).toBe('invalid-argument');
+    // Below a file that is in no pool, nothing is written.
+    const outside = path.join(h.media, 'outside.qcow2');
+    qemuImg('create', '-q', '-f', 'qcow2', outside, '16M');
+    expect((await h.call('storage.rebase', { path: top.path, backing: outside })).below[0]!.path).toBe(outside);
+    expect((await failureOf(h.call('storage.commit', { path: top.path }))).kind).toBe('not-found');
+    io('write -P 3 4M 8M', 'base.qcow2');
+    io('discard 4M 8M', 'base.qcow2');
+    io('write -z 0 2M', 'base.qcow2');
+    const { beforeBytes, afterBytes } = await h.call('storage.compact', { path: base.path });
+    expect(afterBytes).toBeLessThan(beforeBytes);
+    for (const name of ['base.qcow2', 'top.qcow2', 'other.qcow2']) expect(qemuImg('check', at(name))).toContain('No errors');
+    expect((await failureOf(h.call('storage.rebase', { path: base.path, backing: base.path }))).kind).toBe('invalid-argument');
+  });
+
   test('below another one does not change', async () => {
     const base = await create('base.qcow2');
     const top = await h.call('storage.linkedClone', { path: base.path, pool: 'default', name: 'top.qcow2' });

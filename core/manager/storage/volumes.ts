@@ -46,7 +46,7 @@ export class Volumes {
 
   constructor(parts: VolumesParts) {
     this.parts = parts;
-    this.disks = new Disks(parts.locks);
+    this.disks = new Disks(parts.locks, async () => (await this.list()).map((volume) => volume.path));
     this.scanner = new Scanner(parts.locks);
   }
 
@@ -145,8 +145,7 @@ export class Volumes {
         ...(wanted.extendedL2 ? { extendedL2: true } : {}),
         ...(wanted.compression ? { compression: wanted.compression } : {}),
         ...below,
-        signal: control.signal,
-        progress: (done, total) => control.bytes(done, total),
+        ...watched(control),
       }),
     );
   }
@@ -186,7 +185,10 @@ export class Volumes {
 
   async resize(file: string, sizeBytes: number): Promise<Volume> {
     const volume = await this.writable(file, 'resize');
-    return this.changing('disk.resize', volume, () => this.disks.resize(volume.path, sizeBytes, volume.format as DiskFormat));
+    return this.changing('disk.resize', volume, ({ signal }) =>
+      // The contract's method is the word that it may become smaller; it does only when nothing is cut off.
+      this.disks.resize(volume.path, sizeBytes, { format: volume.format as DiskFormat, shrink: true, signal }),
+    );
   }
 
   async check(file: string, repair: 'none' | 'leaks' | 'all'): Promise<VolumeCheckReport> {
@@ -196,6 +198,57 @@ export class Volumes {
       if (repair !== 'none') this.parts.changed();
       const { errors, leaks, errorsFixed, leaksFixed, messages } = report;
       return { errors, leaks, errorsFixed, leaksFixed, messages };
+    });
+  }
+
+  /** What lies below must be a volume too, of which nobody else makes use: it is written to. */
+  async commit(file: string): Promise<Volume> {
+    const volume = await this.writable(file, 'commit', true);
+    const lower = volume.below[0];
+    if (!lower)
+      throw new HypervueError(
+        'invalid-argument',
+        `nothing lies below ${volume.name}`,
+        { path: volume.path, operation: 'commit' },
+        'Choose an overlay.',
+      );
+    const base = await this.writable(lower.path, 'commit', true);
+    const others = base.usedBy.filter((user) => user.path !== volume.path).map(({ name }) => name);
+    if (others.length)
+      throw new HypervueError(
+        'in-use',
+        `${base.name} is used by ${listed(others)} too, which would change with it`,
+        { object: volume.name, path: base.path, holder: others[0]!, operation: 'commit' },
+        'Let the image stand by itself instead (rebase).',
+      );
+    return this.changing('disk.commit', volume, async (control) => {
+      await this.disks.commit(volume.path, watched(control));
+    });
+  }
+
+  async rebase(file: string, backing: string | null): Promise<Volume> {
+    const volume = await this.writable(file, 'rebase', true);
+    if (volume.format !== 'qcow2')
+      throw new HypervueError(
+        'unsupported',
+        `${volume.name} is a raw image, which lies on nothing`,
+        { path: volume.path, operation: 'rebase' },
+        'Convert it to qcow2.',
+      );
+    const base = backing === null ? undefined : await this.base(backing);
+    const options = base ? { backingFile: this.nameFor(volume.path, base.path), backingFormat: base.format } : {};
+    return this.changing('disk.rebase', volume, (control) => this.disks.rebase(volume.path, { ...options, ...watched(control) }));
+  }
+
+  async compact(file: string): Promise<{ beforeBytes: number; afterBytes: number }> {
+    const volume = await this.writable(file, 'compact', true);
+    return this.parts.tasks.run('disk.compact', volume.name, async (control) => {
+      try {
+        const { before, after } = await this.disks.compact(volume.path, { format: volume.format as DiskFormat, ...watched(control) });
+        return { beforeBytes: before, afterBytes: after };
+      } finally {
+        this.parts.changed();
+      }
     });
   }
 
@@ -365,6 +418,11 @@ export class Volumes {
     });
   }
 }
+
+const watched = (control: TaskControl) => ({
+  signal: control.signal,
+  progress: (done: number, total: number) => control.bytes(done, total),
+});
 
 /** "a", "a and b", "a, b and 3 more". */
 export function listed(names: readonly string[]): string {

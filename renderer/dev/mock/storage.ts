@@ -120,6 +120,18 @@ export function mockStorage(
       task('disk.check', get(path).name);
       return { errors: 0, leaks: 2, errorsFixed: 0, leaksFixed: 0, messages: ['cluster 17 is counted 1 times, used 0 times'] };
     },
+    'storage.commit': async ({ path }) => {
+      task('disk.commit', get(path).name);
+      return put({ ...get(path), allocatedBytes: 196_608 });
+    },
+    'storage.rebase': async ({ path, backing }) => {
+      task('disk.rebase', get(path).name);
+      return put({ ...get(path), below: backing === null ? [] : [{ path: backing, format: 'qcow2', exists: true }] });
+    },
+    'storage.compact': async ({ path }) => {
+      task('disk.compact', get(path).name);
+      return { beforeBytes: get(path).allocatedBytes, afterBytes: put({ ...get(path), allocatedBytes: gib }).allocatedBytes };
+    },
     'storage.delete': async ({ path }) => {
       const gone = get(path);
       volumes = volumes.filter((each) => each !== gone);
