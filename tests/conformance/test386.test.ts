@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { cpuModule } from '../../core/cpu/interp/testing/testcpu.ts';
+import { cpuModule, testAccelerator } from '../../core/cpu/interp/testing/testcpu.ts';
 import { Interpreter } from '../../core/cpu/interp/interpreter.ts';
 import { BIOS_ROM_BASE, GUEST_RAM_BASE } from '../../core/memory/layout.ts';
 import { PhysMap } from '../../core/memory/physmap.ts';
@@ -38,6 +38,7 @@ describe('test386.asm', () => {
       memory,
       wasm: cpuModule(),
       log: nullLogger,
+      ...testAccelerator(),
       bus: {
         portRead: (_port, size) => 0xffffffff >>> (32 - 8 * size),
         portWrite: (port, value) => {

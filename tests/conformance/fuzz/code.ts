@@ -1,10 +1,11 @@
 /** Random code: instructions with jumps, loops, calls and writes to themselves between them, laid out at an address. */
 import { type CodeBits, disassemble } from '../../../core/cpu/x86/disassemble.ts';
 import type { Instruction } from '../../../core/cpu/x86/table.ts';
+import { ARITHMETIC } from '../flags.ts';
 import { Random } from '../fp/record.ts';
 import { edgeBytes, encodeRow, type Item, type Roles, rowsOf, windowAddress } from './encode.ts';
 import { systemPiece } from './systemcode.ts';
-import { ARITHMETIC, CODE2_SIZE, CODE_SIZE, HLT } from './layout.ts';
+import { CODE2_SIZE, CODE_SIZE, HLT } from './layout.ts';
 import { X87_CODES } from './undefined.ts';
 
 export interface Code {
@@ -195,11 +196,13 @@ class Builder {
     const address = this.long ? [0x04, 0x25] : [0x05];
     const value = random.chance(60) ? [random.next() & 255] : edgeBytes(random, 1);
     const wide = random.chance(30);
-    const bytes = [wide ? 0xc7 : 0xc6, ...address, 0, 0, 0, 0, ...(wide ? edgeBytes(random, 4) : value)];
-    this.push(plain(bytes, 'write code', { fix: { at: 1 + address.length, size: 4, label, relative: false } }));
-    for (let i = random.below(3); i > 0; i--) this.ordinary();
     const r = random.pick(this.roles.free) & 7;
-    if (r === RSP) {
+    const anything = r === RSP;
+    const bytes = [wide ? 0xc7 : 0xc6, ...address, 0, 0, 0, 0, ...(wide ? edgeBytes(random, 4) : value)];
+    const fix = { at: 1 + address.length, size: 4, label, relative: false } as const;
+    this.push(plain(bytes, 'write code', anything ? { fix, hostless: 'makes instructions that may read what is undefined' } : { fix }));
+    for (let i = random.below(3); i > 0; i--) this.ordinary();
+    if (anything) {
       this.place(label);
       return;
     }

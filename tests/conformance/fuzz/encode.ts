@@ -2,8 +2,9 @@
 import { candidates, type Syntax } from '../../../core/cpu/x86/syntax.ts';
 import { INSTRUCTIONS, type Instruction } from '../../../core/cpu/x86/table.ts';
 import type { Random } from '../fp/record.ts';
-import { ARITHMETIC, CF, DF, OF, PF, WINDOWS, ZF, AF, SF } from './layout.ts';
-import { flagBits, isShift, isTranscendental, readsCodes, readsFlags, undefinedCodes, undefinedFlags, X87_CODES } from './undefined.ts';
+import { ARITHMETIC, DF, flagBits, isShift, undefinedFlags } from '../flags.ts';
+import { WINDOWS } from './layout.ts';
+import { isTranscendental, readsCodes, readsFlags, undefinedCodes, X87_CODES } from './undefined.ts';
 
 /** What registers hold at the start, so that memory operands hit memory. */
 export interface Roles {
@@ -31,9 +32,7 @@ export interface Item {
   target?: { at: number; address: number };
 }
 
-const RCX = 1;
 const RSP = 4;
-const R13 = 13;
 
 /** Rows that jump, call and return: code.ts makes them, with somewhere to go. */
 export const FLOW = /^(j.*|loop.*|call|ret|jmp|callf|jmpf|retf|iret|int|syscall|sysenter|sysexit|sysret|rsm)$/;
@@ -134,6 +133,8 @@ export function encodeRow(row: Instruction, random: Random, roles: Roles): Item 
   const long = roles.bits === 64;
   if (row.mode === (long ? 'not64' : 'only64') && !random.chance(3)) return undefined;
   const { operands, mnemonic } = row;
+  // In 64-bit code they are REX prefixes, which are drawn with the instructions that they belong to.
+  if (long && row.mode === 'not64' && /^(inc|dec)$/.test(mnemonic)) return undefined;
   const group = row.executor === 'simd' || row.executor === 'x87' || /^group/.test(mnemonic);
   const wild = random.chance(4);
   const syntax = group && !wild ? pickSyntax(random, row) : undefined;
@@ -302,4 +303,3 @@ function describe(item: Item, row: Instruction, facts: Facts): void {
 export function rowsOf(filter: (row: Instruction) => boolean): Instruction[] {
   return INSTRUCTIONS.filter((row) => filter(row) && !FLOW.test(row.mnemonic) && !RANDOM.test(row.mnemonic));
 }
-export { CF, OF, PF, ZF, AF, SF, RCX, R13 };

@@ -91,12 +91,3 @@ export const FX_XMM = 160;
 export const USER_DS = 0x2b;
 export const USER_CS32 = 0x23;
 export const USER_CS64 = 0x33;
-
-export const CF = 1;
-export const PF = 4;
-export const AF = 0x10;
-export const ZF = 0x40;
-export const SF = 0x80;
-export const DF = 0x400;
-export const OF = 0x800;
-export const ARITHMETIC = CF | PF | AF | ZF | SF | OF;

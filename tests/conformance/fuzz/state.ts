@@ -1,5 +1,7 @@
 /** Random states and memory for a piece of code. */
+import { ARITHMETIC, DF } from '../flags.ts';
 import { Random } from '../fp/record.ts';
+import { INTEGERS } from '../integers.ts';
 import { randomDouble, randomExtended, randomSingle } from '../fp/values.ts';
 import type { Code } from './code.ts';
 import { windowAddress } from './encode.ts';
@@ -13,32 +15,6 @@ interface Pools {
   extended: Uint8Array;
 }
 let pools: Pools | undefined;
-
-const INTEGERS = [
-  0n,
-  1n,
-  2n,
-  0x7fn,
-  0x80n,
-  0xffn,
-  0x7fffn,
-  0x8000n,
-  0xffffn,
-  0x7fffffffn,
-  0x80000000n,
-  0xffffffffn,
-  0x100000000n,
-  0x7fffffffffffffffn,
-  0x8000000000000000n,
-  0xffffffffffffffffn,
-  0xfffffffffffffffen,
-  0xffffffff80000000n,
-  0xffffffff00000000n,
-  0x8000800080008000n,
-  0x7fff7fff7fff7fffn,
-  0x0001000100010001n,
-  0xff00ff00ff00ff00n,
-];
 
 function drawInteger(random: Random): bigint {
   const kind = random.below(10);
@@ -77,8 +53,8 @@ export function drawState(record: Uint8Array, code: Code, seed: number): void {
   view.setUint32(L.R_CODE_AT, code.at, true);
   view.setUint32(L.R_CODE2_AT, code.at2, true);
   view.setUint32(L.R_MODE, code.roles.bits, true);
-  let flags = 0x202 | (random.next() & L.ARITHMETIC);
-  if (random.chance(12)) flags |= L.DF;
+  let flags = 0x202 | (random.next() & ARITHMETIC);
+  if (random.chance(12)) flags |= DF;
   // Alignment checks, single step.
   if (random.chance(1)) flags |= 0x40000;
   if (random.chance(1)) flags |= 0x100;

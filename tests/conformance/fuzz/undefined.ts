@@ -1,9 +1,8 @@
 /**
- * What instructions leave undefined (SDM volume 2, "Flags Affected" of each; volume 1, 8.1.3 for the x87 condition codes): bits of RFLAGS in the
- * low half of a mask, bits of the x87 status word in the upper half. Where a result itself is undefined the fuzzer does not ask the host.
+ * What x87 instructions leave undefined (SDM volume 1, 8.1.3): bits of the status word in the upper half of a mask that has bits of RFLAGS
+ * (../flags.ts) in its low half. Where a result itself is undefined the fuzzer does not ask the host.
  */
-import type { Instruction } from '../../../core/cpu/x86/table.ts';
-import { AF, ARITHMETIC, CF, OF, PF, SF, ZF } from './layout.ts';
+import { CF, PF, ZF } from '../flags.ts';
 
 const C0 = 0x100;
 const C1 = 0x200;
@@ -12,75 +11,6 @@ const C3 = 0x4000;
 const x87 = (bits: number): number => (bits << 16) >>> 0;
 const CODES = C0 | C2 | C3;
 export const X87_CODES = x87(CODES | C1);
-
-const LETTERS: { readonly [letter: string]: number } = { o: OF, s: SF, z: ZF, a: AF, p: PF, c: CF };
-/** Arithmetic flags of the table's letters. */
-export const flagBits = (letters: string): number => [...letters].reduce((sum, letter) => sum | (LETTERS[letter] ?? 0), 0);
-
-export const isShift = (mnemonic: string): boolean => /^(rol|ror|rcl|rcr|shl|shr|sar|shld|shrd)$/.test(mnemonic);
-
-/** `count`: of a shift, when it is known. */
-export function undefinedFlags(row: Instruction, size: number, count: number | undefined): number {
-  const masked = count === undefined ? undefined : count & (size === 64 ? 63 : 31);
-  switch (row.mnemonic) {
-    case 'mul':
-    case 'imul':
-      return SF | ZF | AF | PF;
-    case 'div':
-    case 'idiv':
-      return ARITHMETIC;
-    case 'and':
-    case 'or':
-    case 'xor':
-    case 'test':
-      return AF;
-    case 'bsf':
-    case 'bsr':
-      return CF | OF | SF | AF | PF;
-    case 'tzcnt':
-    case 'lzcnt':
-      return OF | SF | AF | PF;
-    case 'bt':
-    case 'bts':
-    case 'btr':
-    case 'btc':
-      return OF | SF | AF | PF;
-    case 'andn':
-    case 'blsr':
-    case 'blsmsk':
-    case 'blsi':
-    case 'bzhi':
-      return AF | PF;
-    case 'bextr':
-      return SF | AF | PF;
-    case 'aam':
-    case 'aad':
-      return OF | AF | CF;
-    case 'aaa':
-    case 'aas':
-      return OF | SF | ZF | PF;
-    case 'daa':
-    case 'das':
-      return OF;
-    case 'rol':
-    case 'ror':
-    case 'rcl':
-    case 'rcr':
-      return masked === undefined || masked > 1 ? OF : 0;
-    case 'shl':
-    case 'shr':
-      if (masked === undefined) return AF | OF | CF;
-      return masked ? AF | (masked > 1 ? OF : 0) | (masked >= size ? CF : 0) : 0;
-    case 'sar':
-      return masked === 0 ? 0 : AF;
-    case 'shld':
-    case 'shrd':
-      if (size === 16 && (masked === undefined || masked > 16)) return ARITHMETIC;
-      if (masked === undefined) return AF | OF;
-      return masked ? AF | (masked > 1 ? OF : 0) : 0;
-  }
-  return 0;
-}
 
 /** Condition codes that an x87 instruction (D8..DF and its modrm byte) leaves undefined. */
 export function undefinedCodes(opcode: number, modrm: number): number {

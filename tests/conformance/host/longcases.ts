@@ -4,6 +4,8 @@
  */
 import type { Feature } from '../../../core/cpu/x86/features.ts';
 import { INSTRUCTIONS, type Instruction } from '../../../core/cpu/x86/table.ts';
+import { AF, ARITHMETIC, DF, flagBits, isShift, undefinedFlags } from '../flags.ts';
+import { INTEGERS } from '../integers.ts';
 
 export const DATA = 0x208000;
 export const CODE = 0x210000;
@@ -13,16 +15,6 @@ export const EDGE = 0x400000;
 export const CODE_SIZE = 96;
 /** Half of the bytes of data that start out random and are compared. */
 export const WINDOW = 256;
-
-const CF = 1;
-const PF = 4;
-const AF = 0x10;
-const ZF = 0x40;
-const SF = 0x80;
-const OF = 0x800;
-const ARITHMETIC = CF | PF | AF | ZF | SF | OF;
-const DF = 0x400;
-const FLAG_LETTERS: Record<string, number> = { o: OF, s: SF, z: ZF, a: AF, p: PF, c: CF, d: DF };
 
 const RAX = 0;
 const RCX = 1;
@@ -60,30 +52,8 @@ export function random(seed: number): Next {
   };
 }
 
-const EDGES = [
-  0n,
-  1n,
-  2n,
-  0x7fn,
-  0x80n,
-  0xffn,
-  0x7fffn,
-  0x8000n,
-  0xffffn,
-  0x7fffffffn,
-  0x80000000n,
-  0xffffffffn,
-  0x100000000n,
-  0x7fffffffffffffffn,
-  0x8000000000000000n,
-  0xffffffffffffffffn,
-  0xfffffffffffffffen,
-  0xffffffff80000000n,
-  0xffffffff00000000n,
-];
-
 function value(next: Next): bigint {
-  if (next() & 1) return EDGES[next() % EDGES.length]!;
+  if (next() & 1) return INTEGERS[next() % INTEGERS.length]!;
   const wide = (BigInt(next()) << 32n) | BigInt(next());
   return next() & 1 ? wide : wide >> BigInt(next() % 64);
 }
@@ -280,56 +250,9 @@ function place(e: Encoded, row: Instruction, offset: number, center = DATA): voi
 const immediateBytes = (row: Instruction, size: number): number =>
   row.operands.reduce((sum, o) => sum + (/^I[bus]$/.test(o) ? 1 : o === 'Iz' ? (size === 16 ? 2 : 4) : o === 'Iv' ? size / 8 : 0), 0);
 
-/** Flags that the instruction leaves undefined; `count` is the shift count when it is known. */
-function undefinedFlags(row: Instruction, size: number, count: number | undefined): number {
-  const masked = count === undefined ? undefined : count & (size === 64 ? 63 : 31);
-  switch (row.mnemonic) {
-    case 'mul':
-    case 'imul':
-      return SF | ZF | AF | PF;
-    case 'div':
-    case 'idiv':
-      return ARITHMETIC;
-    case 'and':
-    case 'or':
-    case 'xor':
-    case 'test':
-      return AF;
-    case 'bsf':
-    case 'bsr':
-      return CF | OF | SF | AF | PF;
-    case 'bt':
-    case 'bts':
-    case 'btr':
-    case 'btc':
-      return OF | SF | AF | PF;
-    case 'rol':
-    case 'ror':
-    case 'rcl':
-    case 'rcr':
-      return masked === undefined || masked > 1 ? OF : 0;
-    case 'shl':
-    case 'shr':
-      if (masked === undefined) return AF | OF | CF;
-      return masked ? AF | (masked > 1 ? OF : 0) | (masked >= size ? CF : 0) : 0;
-    case 'sar':
-      return masked === 0 ? 0 : AF;
-    case 'shld':
-    case 'shrd':
-      if (size === 16 && (masked === undefined || masked > 16)) return ARITHMETIC;
-      if (masked === undefined) return AF | OF;
-      return masked ? AF | (masked > 1 ? OF : 0) : 0;
-  }
-  return 0;
-}
-
-const lettersOf = (text: string): number => [...text].reduce((sum, letter) => sum | (FLAG_LETTERS[letter] ?? 0), 0);
-
-const isShift = (row: Instruction): boolean => /^(rol|ror|rcl|rcr|shl|shr|sar|shld|shrd)$/.test(row.mnemonic);
-
 /** The shift count: an immediate, 1, or CL. */
 function shiftCount(row: Instruction, e: Encoded, rcx: bigint | undefined): number | undefined {
-  if (!isShift(row)) return undefined;
+  if (!isShift(row.mnemonic)) return undefined;
   if (row.operands.includes('c')) return rcx === undefined ? undefined : Number(rcx & 255n);
   return row.operands.includes('1') ? 1 : Number(e.immediate & 255n);
 }
@@ -389,7 +312,7 @@ export function runCase(rows: readonly Instruction[], next: Next): LongCase {
     if (/^(div|idiv|cmpxchg8b|bsf|bsr|shld|shrd)$/.test(row.mnemonic)) continue;
     if (/^bt/.test(row.mnemonic) && row.operands[1]![0] === 'G') continue;
     if (row.operands.some((o) => o[0] === 'M')) continue;
-    if (lettersOf(row.flagsRead) & unknown) continue;
+    if (flagBits(row.flagsRead) & unknown) continue;
     const e = encode(row, next, [BASE], BASE);
     if (!e || code.length + e.code.length > CODE_SIZE - 20) continue;
     place(e, row, code.length);
@@ -398,14 +321,14 @@ export function runCase(rows: readonly Instruction[], next: Next): LongCase {
     names.push(`${row.mnemonic} ${row.operands}`);
     // A shift by CL, or by 0, may leave the flags as they were: then they stay unknown.
     const count = shiftCount(row, e, undefined);
-    const moves = isShift(row) ? count !== undefined && (count & (e.size === 64 ? 63 : 31)) !== 0 : true;
-    const settled = moves ? lettersOf(row.flagsWritten) : 0;
+    const moves = isShift(row.mnemonic) ? count !== undefined && (count & (e.size === 64 ? 63 : 31)) !== 0 : true;
+    const settled = moves ? flagBits(row.flagsWritten) : 0;
     unknown = ((unknown & ~settled) | undefinedFlags(row, e.size, count)) & ARITHMETIC;
   }
   const ends: number[] = [];
   if (next() & 1) {
     // Jump over 7 bytes, which hold the jump to the first end.
-    const readable = JUMPS.filter((i) => !(lettersOf(i.flagsRead) & unknown));
+    const readable = JUMPS.filter((i) => !(flagBits(i.flagsRead) & unknown));
     const jump = readable[next() % Math.max(1, readable.length)];
     if (jump) {
       names.push(jump.mnemonic);

@@ -37,6 +37,13 @@ function linearMask(): u64 {
   return load<u64>(CPU_STATE_BASE + SY_LINEAR_MASK);
 }
 
+/** What a slow access means by `address`: 32-bit code goes on at 0 behind 4 GiB, that of users of a 64-bit system too. */
+// @ts-ignore: decorator
+@inline
+function linear(table: usize, address: u64): u64 {
+  return address >> 32 && table == TLB_USER && load<u32>(CPU_STATE_BASE + S_CODE_MODE) != 2 ? address & 0xffff_ffff : address & linearMask();
+}
+
 /** Bits 63..47 of a linear address are all equal. */
 // @ts-ignore: decorator
 @inline
@@ -176,7 +183,7 @@ function mmioPiece(pa: u64, left: u32): u32 {
 }
 
 export function readSlow(table: usize, address: u64, size: u32): u64 {
-  const lin = address & linearMask();
+  const lin = linear(table, address);
   if (aligns(table) && lin & (size - 1)) alignmentFault(lin);
   const first: u32 = 4096 - (<u32>lin & 0xfff);
   if (first < size) return readCross(table, lin, size, first);
@@ -200,7 +207,7 @@ function readAt(lin: u64, host: usize, size: u32): u64 {
 }
 
 /** `lin` + `by`; 32-bit code goes on at 0, that of a 64-bit system too. */
-function behind(lin: u64, by: u32): u64 {
+export function behind(lin: u64, by: u32): u64 {
   const next = lin + by;
   return (lin ^ next) >> 32 && load<u32>(CPU_STATE_BASE + S_CODE_MODE) != 2 ? next & 0xffff_ffff : next & linearMask();
 }
@@ -229,7 +236,7 @@ export function readForWriteSlow(table: usize, address: u64, size: u32): u64 {
 }
 
 export function writeSlow(table: usize, address: u64, value: u64, size: u32): void {
-  const lin = address & linearMask();
+  const lin = linear(table, address);
   if (aligns(table) && lin & (size - 1)) alignmentFault(lin);
   const first: u32 = 4096 - (<u32>lin & 0xfff);
   if (first < size) {
@@ -298,7 +305,7 @@ export let faulted: bool = false;
 /** readSlow() that notes most page faults instead of raising them. */
 export function tryRead(table: usize, address: u64, size: u32): u64 {
   faulted = false;
-  const lin = address & linearMask();
+  const lin = linear(table, address);
   if (difficult(table, lin, size)) return readSlow(table, address, size);
   const host = tryTranslate(table, lin, ACCESS_READ);
   if (host != HOST_FAULT) return readAt(lin, host, size);
@@ -309,7 +316,7 @@ export function tryRead(table: usize, address: u64, size: u32): u64 {
 /** readForWriteSlow() likewise. */
 export function tryReadForWrite(table: usize, address: u64, size: u32): u64 {
   faulted = false;
-  const lin = address & linearMask();
+  const lin = linear(table, address);
   if (difficult(table, lin, size)) return readForWriteSlow(table, address, size);
   const host = tryTranslate(table, lin, ACCESS_WRITE);
   if (host == HOST_FAULT) {
@@ -324,7 +331,7 @@ export function tryReadForWrite(table: usize, address: u64, size: u32): u64 {
 /** writeSlow() likewise. */
 export function tryWrite(table: usize, address: u64, value: u64, size: u32): void {
   faulted = false;
-  const lin = address & linearMask();
+  const lin = linear(table, address);
   if (difficult(table, lin, size)) {
     writeSlow(table, address, value, size);
     return;
@@ -338,7 +345,7 @@ export function tryWrite(table: usize, address: u64, value: u64, size: u32): voi
 export function probeWrite(table: usize, address: u64, size: u32): void {
   const e = tlbSlot(table + TLB_W, address);
   if (load<u64>(e) == ((address + size - 1) & PAGE_MASK)) return;
-  const lin = address & linearMask();
+  const lin = linear(table, address);
   const last = behind(lin, size - 1);
   if (!isCanonical(last)) nonCanonical(lin);
   translate(table, lin, ACCESS_WRITE);
@@ -348,7 +355,7 @@ export function probeWrite(table: usize, address: u64, size: u32): void {
 
 /** The same for a read. */
 export function probeRead(table: usize, address: u64, size: u32): void {
-  const lin = address & linearMask();
+  const lin = linear(table, address);
   const last = behind(lin, size - 1);
   if (!isCanonical(last)) nonCanonical(lin);
   translate(table, lin, ACCESS_READ);
@@ -496,14 +503,14 @@ export function linWriteV(lin: u64, v: v128): void {
 
 function readVSlow(lin: u64): v128 {
   const low = linRead64(lin);
-  const high = linRead64((lin + 8) & linearMask());
+  const high = linRead64(behind(lin, 8));
   return i64x2.replace_lane(i64x2.splat(low), 1, high);
 }
 
 function writeVSlow(lin: u64, v: v128): void {
   probeWrite(tlbTable(), lin, 16);
   linWrite64(lin, i64x2.extract_lane(v, 0));
-  linWrite64((lin + 8) & linearMask(), i64x2.extract_lane(v, 1));
+  linWrite64(behind(lin, 8), i64x2.extract_lane(v, 1));
 }
 
 /** Read half of a read-modify-write. */

@@ -3,7 +3,7 @@ import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { raiseFault } from '../fault';
 import { FEAT_SSE3 } from '../features';
-import { memRead16, memRead32, memRead64, memWrite16 } from '../mem';
+import { behind, memRead16, memRead32, memRead64, memWrite16 } from '../mem';
 import { hasFeature } from '../model';
 import { REC_MODRM, REC_OPCODE, REC_RM, REC_MEM, REC_SIZES } from '../record';
 import { setGpr16 } from '../state';
@@ -15,7 +15,7 @@ import { fromF32, fromF64, fromInt, Source } from './f80convert';
 import { bcdTo80 } from './x87bcd';
 import { arithReg, arithValue, compareReg, compareValue } from './x87arith';
 import { fldenv, fnsave, fnstenv, frstor } from './x87env';
-import { fcmov, fxch, loadConstant, loadExtended, loadStack, loadValue, storeReg } from './x87move';
+import { fcmov, fxch, loadConstant, loadExtended, loadStack, loadValue, storeQuietly, storeReg } from './x87move';
 import { storeBcd, storeExtended, storeFloat, storeInt, storeTruncated } from './x87store';
 import { execUnary } from './x87unary';
 import { checkPending, fpuInit, freeSt, getCw, getSw, loadCw, phys, pop, setSw, setTop, SW_C1, updateSummary } from './x87stack';
@@ -119,7 +119,7 @@ function execMemory(rec: usize, esc: u32, reg: u32): void {
     case 0o15: {
       checkPending();
       const sig = memRead64(seg, off);
-      const se = memRead16(seg, off + 8);
+      const se = memRead16(seg, behind(off, 8));
       set80(se, sig);
       loadExtended();
       break;
@@ -163,7 +163,7 @@ function execMemory(rec: usize, esc: u32, reg: u32): void {
     case 0o34: {
       checkPending();
       const low = memRead64(seg, off);
-      bcdTo80(low, memRead16(seg, off + 8));
+      bcdTo80(low, memRead16(seg, behind(off, 8)));
       loadExtended();
       break;
     }
@@ -244,9 +244,12 @@ function execRegister(rec: usize, esc: u32, modrm: u32): void {
       if (i != 0) raiseFault(VEC_UD);
       checkPending();
       break;
-    case 0o13: // FSTP1, and DF D0, DF D8 below
+    case 0o13:
+      checkPending();
+      storeQuietly(i);
+      break;
     case 0o53:
-    case 0o72:
+    case 0o72: // DF D0, DF D8: aliases
     case 0o73:
       checkPending();
       storeReg(i, true);

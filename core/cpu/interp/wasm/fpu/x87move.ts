@@ -114,6 +114,17 @@ export function storeReg(i: u32, popAfter: bool): void {
   if (popAfter) pop();
 }
 
+/** FSTPNCE (D9 D8), an FSTP that nobody documents any more: an empty ST(0) is no exception, and leaves ST(i) as it was. */
+export function storeQuietly(i: u32): void {
+  if (!isEmpty(0)) {
+    storeReg(i, true);
+    return;
+  }
+  begin();
+  commitFlags();
+  pop();
+}
+
 /** Condition by modrm.reg: 0 B (CF), 1 E (ZF), 2 BE (CF or ZF), 3 U (PF); DB negates. */
 export function fcmov(i: u32, cond: u32, negate: bool): void {
   begin();

@@ -1,5 +1,5 @@
 /** FST(P), FIST(P), FBSTP to memory. An unmasked exception other than PE leaves memory and stack alone (SDM volume 1, 8.5). */
-import { memProbeW, memWrite16, memWrite32, memWrite64 } from '../mem';
+import { behind, memProbeW, memWrite16, memWrite32, memWrite64 } from '../mem';
 import { Ctl } from './f80';
 import { toFloat, toInt } from './f80convert';
 import { FP, FP_IE, FP_PE, RC_ZERO } from './unpacked';
@@ -84,7 +84,7 @@ export function storeExtended(seg: i32, off: u64): void {
     commitFlags();
   }
   memWrite64(seg, off, sig);
-  memWrite16(seg, off + 8, se);
+  memWrite16(seg, behind(off, 8), se);
   pop();
 }
 
@@ -104,7 +104,7 @@ export function storeBcd(seg: i32, off: u64): void {
     memProbeW(seg, off, 10);
   }
   memWrite64(seg, off, low);
-  memWrite16(seg, off + 8, Bcd.high);
+  memWrite16(seg, behind(off, 8), Bcd.high);
   if (!empty) commitFlags();
   pop();
 }

@@ -1,5 +1,5 @@
 /** F16C: conversions between half and single precision (SDM volume 1, 14.4). Half: sign, 5 bits of exponent (bias 15), 10 of fraction. */
-import { FP, FP_DE, FP_IE, Q, roundPack, TOP_BIT } from '../fpu/unpacked';
+import { FP, FP_DE, FP_IE, FP_UE, Q, roundPack, TOP_BIT } from '../fpu/unpacked';
 import { recOff, recSeg } from '../ea';
 import { memProbeW, memWrite64, memWriteV } from '../mem';
 import { VOUT } from './floatlanes';
@@ -38,7 +38,11 @@ function singleToHalf(v: u32, rc: u32): u32 {
   }
   if (m == 0x7f800000) return sign | 0x7c00;
   if (isDenormal(<u64>v, 24)) FP.flags |= FP_DE;
-  roundPack(sign ? 1 : 0, exponentOf(<u64>v, 24) + HALF_BIAS, significand(<u64>v, 24), 0, HALF_BITS, 31, rc, M.masks, 0, false);
+  const e = exponentOf(<u64>v, 24) + HALF_BIAS;
+  const f = significand(<u64>v, 24);
+  roundPack(sign ? 1 : 0, e, f, 0, HALF_BITS, 31, rc, M.masks, 0, false);
+  // Processors say PE of what they round to a denormal half also when underflow is unmasked.
+  if (e < 1 && !(M.masks & FP_UE)) roundPack(sign ? 1 : 0, e, f, 0, HALF_BITS, 31, rc, M.masks | FP_UE, 0, false);
   return sign | (<u32>Q.exp << 10) | <u32>((Q.sig & ~TOP_BIT) >> (64 - HALF_BITS));
 }
 

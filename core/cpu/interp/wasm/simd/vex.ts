@@ -5,7 +5,7 @@
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { raiseFault, raiseFaultErr } from '../fault';
-import { memLinear, memProbeW, memRead16, memRead32, memRead64, memReadV, memWriteV } from '../mem';
+import { behind, memLinear, memProbeW, memRead16, memRead32, memRead64, memReadV, memWriteV } from '../mem';
 import { REC_PFX_L, REC_PFX_W, REC_PREFIX, REC_VVVV } from '../record';
 import { S_CR0, S_CR4, S_EFLAGS, S_XCR0, VEC_GP, VEC_NM } from '../stateoffsets';
 import { FL_VM } from '../sysstate';
@@ -89,7 +89,7 @@ export function vexSource(rec: usize, bytes: usize): usize {
   const seg = recSeg(rec);
   const off = recOff(rec);
   v128.store(SOURCE, memReadV(seg, off));
-  if (bytes == 32) v128.store(SOURCE, memReadV(seg, off + 16), 16);
+  if (bytes == 32) v128.store(SOURCE, memReadV(seg, behind(off, 16)), 16);
   return SOURCE;
 }
 /** Source of 2, 4 or 8 bytes. */
@@ -130,6 +130,6 @@ export function vexStore(rec: usize, s: usize, bytes: usize): void {
   if (bytes == 32) {
     if ((<u32>memLinear(seg, off, 32, true) & 0xfff) > 0xfe0) memProbeW(seg, off, 32);
     memWriteV(seg, off, v128.load(s));
-    memWriteV(seg, off + 16, v128.load(s, 16));
+    memWriteV(seg, behind(off, 16), v128.load(s, 16));
   } else memWriteV(seg, off, v128.load(s));
 }
