@@ -282,7 +282,7 @@ function describe(item: Item, row: Instruction, facts: Facts): void {
   if (row.executor === 'simd' && !row.flagsWritten && !/^(simd|avx)$/.test(mnemonic)) item.settles = 0;
   if (row.executor === 'simd' && facts.wild) item.hostless = 'may be an instruction of newer processors';
   // Which of the bytes a fault names is the processor's own affair.
-  if (/maskmov|gather/.test(item.name)) item.hostless = 'faults at any of its bytes';
+  if (/maskmov|gather/.test(item.name) || (row.map === 1 && row.opcode === 0xf7)) item.hostless = 'faults at any of its bytes';
   if (/^0f(53|52)$/.test(`0f${row.opcode.toString(16)}`) && row.map === 1) item.hostless = 'approximation';
   if (row.executor === 'x87') {
     const { opcode } = row;

@@ -61,11 +61,12 @@ export function vcvtps2ph(rec: usize): void {
   const bytes = vexBytes(rec);
   const how = imm8(rec);
   const s = regXmm(rec);
-  if (isMem(rec)) memProbeW(recSeg(rec), recOff(rec), <u32>bytes >> 1);
   beginSse();
   const rc = how & 4 ? M.rc : how & 3;
   v128.store(VOUT, i64x2.splat(0));
   for (let i: usize = 0; i < bytes; i += 4) store<u16>(VOUT + (i >> 1), <u16>singleToHalf(load<u32>(s + i), rc));
+  // An exception that is not masked comes before those of the store, the flags of others after it.
+  if (isMem(rec) && !(FP.flags & ~M.masks)) memProbeW(recSeg(rec), recOff(rec), <u32>bytes >> 1);
   endSse();
   if (!isMem(rec)) setLow(rmXmm(rec), v128.load(VOUT));
   else if (bytes == 32) memWriteV(recSeg(rec), recOff(rec), v128.load(VOUT));
