@@ -4,6 +4,7 @@ import type { Instruction } from '../../../core/cpu/x86/table.ts';
 import { ARITHMETIC } from '../flags.ts';
 import { Random } from '../fp/record.ts';
 import { edgeBytes, encodeRow, type Item, type Roles, rowsOf, windowAddress } from './encode.ts';
+import { segmentPiece } from './segments.ts';
 import { systemPiece } from './systemcode.ts';
 import { CODE2_SIZE, CODE_SIZE, HLT } from './layout.ts';
 import { X87_CODES } from './undefined.ts';
@@ -23,6 +24,7 @@ export interface Code {
 }
 
 const RSP = 4;
+type Extra = 'system' | 'segments' | undefined;
 /** Kinds of rows and how often they are drawn. */
 const KINDS: readonly (readonly [weight: number, rows: readonly Instruction[]])[] = [
   [46, rowsOf((r) => r.executor === 'core' && !r.vex)],
@@ -75,9 +77,9 @@ class Builder {
   private readonly random: Random;
   private readonly roles: Roles;
   private readonly kind: number;
-  private readonly privileged: boolean;
-  constructor(random: Random, roles: Roles, kind: number, privileged: boolean, unknown = 0) {
-    this.privileged = privileged;
+  private readonly extra: Extra;
+  constructor(random: Random, roles: Roles, kind: number, extra: Extra, unknown = 0) {
+    this.extra = extra;
     this.random = random;
     this.roles = roles;
     this.kind = kind;
@@ -116,8 +118,13 @@ class Builder {
 
   /** An ordinary instruction that reads nothing undefined. */
   ordinary(): void {
-    if (this.privileged && this.random.chance(35)) {
+    if (this.extra === 'system' && this.random.chance(35)) {
       this.system();
+      return;
+    }
+    if (this.extra === 'segments' && this.random.chance(12)) {
+      const piece = segmentPiece(this.random);
+      this.push(plain(piece.bytes, piece.name, { settles: piece.settles, leaves: piece.leaves }));
       return;
     }
     for (let tries = 0; tries < 40; tries++) {
@@ -309,8 +316,8 @@ function drawPlace(random: Random): number {
   return 0x213000 + random.below(0xe00);
 }
 
-/** `seed` gives the same code each time. `privileged`: for the system, with code that only it may execute. */
-export function drawCode(seed: number, bits: 64 | 32, privileged = false): Code {
+/** `seed` gives the same code each time. `extra`: code for the system, that only it may execute, or with segments. */
+export function drawCode(seed: number, bits: 64 | 32, extra?: Extra): Code {
   const random = new Random(seed);
   for (;;) {
     const roles = drawRoles(random, bits);
@@ -319,10 +326,10 @@ export function drawCode(seed: number, bits: 64 | 32, privileged = false): Code 
     if (Math.abs(at2 - at) < CODE_SIZE || (at2 & 0xfff) > 0xf7f || at >= 0x211f00) at2 = at < 0x211000 ? 0x211700 : 0x210700;
     // Sometimes all instructions are of one kind.
     const kind = random.chance(30) ? random.below(KINDS.length) : -1;
-    const callee = new Builder(random, roles, kind, privileged, ARITHMETIC | X87_CODES);
+    const callee = new Builder(random, roles, kind, extra, ARITHMETIC | X87_CODES);
     callee.build(random.below(4), undefined);
     callee.finish(random.chance(85) ? [0xc3] : [0xc2, 0, 0], 'ret');
-    const main = new Builder(random, roles, kind, privileged);
+    const main = new Builder(random, roles, kind, extra);
     main.calleeUnknown = callee.end;
     const length = random.below(100);
     main.build(length < 30 ? 1 : length < 60 ? 2 + random.below(4) : 6 + random.below(15), at2);

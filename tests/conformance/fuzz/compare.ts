@@ -103,6 +103,10 @@ export function differences(ours: Uint8Array, want: Uint8Array, code: Code, host
     if (long) check(REGISTERS[r]!, x, y);
     else check(REGISTERS[r]!, BigInt.asUintN(32, x), BigInt.asUintN(32, y));
   }
+  // Returns from the host's system make 0 of null selectors with other privilege levels.
+  const selector = (v: DataView, i: number): number =>
+    v.getUint16(L.R_SELECTORS + i, true) < 4 ? 0 : v.getUint16(L.R_SELECTORS + i, true);
+  for (const [i, name] of ['ds', 'es', 'fs', 'gs', 'ss'].entries()) check(name, selector(a, 2 * i), selector(b, 2 * i));
   check('fs base', a.getBigUint64(L.R_FS, true), b.getBigUint64(L.R_FS, true));
   check('gs base', a.getBigUint64(L.R_GS, true), b.getBigUint64(L.R_GS, true));
   const fx = (v: DataView, at: number): number => v.getUint16(L.R_FX + at, true);

@@ -47,6 +47,7 @@ const HOSTLESS: readonly (readonly [RegExp, string])[] = [
 ];
 /** Map 1 opcodes that an F2 or F3 turns into something else. */
 const REPEAT_MATTERS = new Set([0x01, 0x09, 0x0d, 0x18, 0x1c, 0x1e, 0xae, 0xb8, 0xbc, 0xbd, 0xc7]);
+const SEGMENT_PREFIXES: readonly number[] = [0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65];
 const PREFIX = { np: 0, '66': 0x66, f3: 0xf3, f2: 0xf2, any: 0 } as const;
 
 const le = (value: number, size: number): number[] => Array.from({ length: size }, (_, i) => (value >>> (8 * i)) & 255);
@@ -156,7 +157,7 @@ export function encodeRow(row: Instruction, random: Random, roles: Roles): Item 
     if (random.chance(60)) prefixes.push(random.pick([0xf3, 0xf2]));
   } else if (row.map < 2 && !mandatory && !row.vex && row.executor === 'core' && !REPEAT_MATTERS.has(row.opcode) && random.chance(2))
     prefixes.push(random.pick([0xf2, 0xf3]));
-  if (random.chance(5)) prefixes.push(random.pick([0x2e, 0x36, 0x3e, 0x26, 0x64, 0x64, 0x65, 0x65]));
+  if (random.chance(5)) prefixes.push(random.pick([...SEGMENT_PREFIXES, 0x64, 0x65]));
   const widen = long && !row.vex && (random.chance(45) || row.wide0);
   let rex = widen ? 8 : 0;
   const forced = long && !row.vex && random.chance(6);
@@ -195,7 +196,7 @@ export function encodeRow(row: Instruction, random: Random, roles: Roles): Item 
   if (memory?.short || (!modrm && random.chance(2))) prefixes.push(0x67);
   // In any order.
   if (prefixes.length > 1 && random.chance(50)) prefixes.reverse();
-  const bytes = [...prefixes];
+  const bytes = [...(random.chance(4) ? idlePrefixes(random, prefixes, long && !row.vex) : []), ...prefixes];
   const plus = !modrm && rm >= 0;
   const extend = (reg >= 8 ? 4 : 0) | (memory ? memory.rex : rm >= 8 ? 1 : 0);
   if (row.vex) {
@@ -243,9 +244,25 @@ export function encodeRow(row: Instruction, random: Random, roles: Roles): Item 
     if (/^[IO]/.test(operand)) immediate = more;
     bytes.push(...more);
   }
-  if (bytes.length > 15) return undefined;
+  // Of 15 bytes at the most; more are #GP.
+  if (random.chance(1)) while (bytes.length < 15 + random.below(2)) prepend(item, bytes, random.pick(SEGMENT_PREFIXES));
   describe(item, row, { size, modrmByte: memory ? reg << 3 : 0xc0 | (reg << 3) | (rm & 7), immediate, prefixes, memory: !!memory, wild });
   return item;
+}
+
+/** Prefixes before those that count: twice the same, a segment too many, F2 where F3 follows, REX in the wrong place. */
+function idlePrefixes(random: Random, prefixes: readonly number[], rex: boolean): number[] {
+  const idle = prefixes.filter((p) => (p === 0xf2 || p === 0xf3 || SEGMENT_PREFIXES.includes(p)) && random.chance(50));
+  const other = idle.map((p) => (p === 0xf2 || p === 0xf3 ? 0xf2 | random.below(2) : random.pick(SEGMENT_PREFIXES)));
+  const again = prefixes.filter(() => random.chance(40));
+  const some = [...other, ...again];
+  if (rex && prefixes.length) some.unshift(0x40 | random.below(16));
+  return some;
+}
+
+function prepend(item: Item, bytes: number[], prefix: number): void {
+  bytes.unshift(prefix);
+  if (item.target) item.target.at++;
 }
 
 interface Facts {

@@ -28,6 +28,13 @@ export function unavailable(): string | undefined {
   return undefined;
 }
 
+let segments: boolean | undefined;
+/** The host's system lets a process have segments of its own. */
+export function hasSegments(): boolean {
+  segments ??= folder !== undefined && spawnSync(path.join(folder, 'native')).status === 0;
+  return segments;
+}
+
 export function dispose(): void {
   if (folder) rmSync(folder, { recursive: true, force: true });
   folder = undefined;

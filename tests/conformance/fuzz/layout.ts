@@ -63,6 +63,8 @@ export const R_CR2 = 176;
 export const R_STRAY = 184;
 /** The first 512 bytes of an XSAVE image (SDM volume 1, 10.5.1), then the upper halves of the YMM registers. */
 export const R_FX = 192;
+/** DS, ES, FS, GS and SS, in bytes that FXSAVE leaves alone; all of them zero: flat ones (segments.ts). */
+export const R_SELECTORS = R_FX + 480;
 export const R_YMMH = 704;
 export const R_CODE = 960;
 export const R_CODE2 = R_CODE + CODE_SIZE;

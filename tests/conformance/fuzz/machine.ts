@@ -10,18 +10,23 @@ import { FEATURES } from '../../../core/cpu/x86/features.ts';
 import { CPU_STATE_BASE, GUEST_RAM_BASE } from '../../../core/memory/layout.ts';
 import type { CpuState, SegmentState } from '../../../core/cpu/cpustate.ts';
 import * as L from './layout.ts';
+import { TABLE as SEGMENTS, wordsOf } from './segments.ts';
 
 /**
- * User code: 64-bit code, 32-bit code of a 64-bit system, 32-bit code of a 32-bit system (PAE paging). System code: of the first and the last. 16-bit
- * code: real mode with segments that begin where the memory under test does.
+ * User code: 64-bit code, 32-bit code of a 64-bit system, 32-bit code of a 32-bit system (PAE paging), the second with segments that are not flat.
+ * System code: of the first and the third. 16-bit code: real mode with segments that begin where the memory under test does.
  */
-export type Mode = 'long' | 'compat' | 'legacy' | 'system' | 'system32' | 'real';
+export type Mode = 'long' | 'compat' | 'legacy' | 'segments' | 'system' | 'system32' | 'real';
 export const isSystem = (mode: Mode): boolean => mode === 'system' || mode === 'system32' || mode === 'real';
 /** Where the system's own memory ends: descriptors, page tables, handlers, stack. */
 const SYSTEM_SIZE = 0x11000;
 
 const GDT = 0x800;
 const TSS = 0x1000;
+const LDT = 0x1800;
+/** MOV to DS, ES, FS and GS from here, then IRET. */
+const SELECTORS = 0x2e00;
+const LOAD = 0x2f00 - 32;
 const IRET = 0x2f00;
 const HANDLERS = 0x3000;
 const STACK = 0x7000;
@@ -104,8 +109,13 @@ export class FuzzMachine {
     return this.test.cpu;
   }
 
+  /** Where a case begins. */
+  private get entry(): number {
+    return this.mode === 'segments' ? LOAD : IRET;
+  }
+
   private get isLong(): boolean {
-    return this.mode === 'long' || this.mode === 'compat' || this.mode === 'system';
+    return this.mode !== 'legacy' && this.mode !== 'system32' && this.mode !== 'real';
   }
 
   /** Instructions that compiled regions executed. */
@@ -133,6 +143,7 @@ export class FuzzMachine {
     t.guest.write32(TSS + 4, STACK);
     t.guest.write32(TSS + 8, long ? 0 : 0x18);
     t.guest.write16(TSS + 0x66, 0x68);
+    if (this.mode === 'segments') this.setUpSegments(word);
     const kernel = long ? 0x10 : 0x08;
     for (let vector = 0; vector < 256; vector++) {
       const handler = HANDLERS + vector * 16;
@@ -167,7 +178,7 @@ export class FuzzMachine {
         attributes,
       });
       s.model = 'x86-64-v3';
-      s.rip = BigInt(IRET);
+      s.rip = BigInt(this.entry);
       s.rflags = 2n;
       s.halted = false;
       s.cr0 = 0x80050033n;
@@ -185,7 +196,7 @@ export class FuzzMachine {
       // Not zero, so that what the processor derives from the segment is right for every base.
       for (const name of ['fs', 'gs'] as const) s.segments[name] = segment(L.USER_DS, 0xc0f3, 0x1000n);
       s.segments.tr = segment(0x40, 0x8b, BigInt(TSS), 0x67);
-      s.segments.ldtr = segment(0, 0);
+      s.segments.ldtr = this.mode === 'segments' ? segment(0x50, 0x82, BigInt(LDT), 8 * SEGMENTS.length - 1) : segment(0, 0);
       if (!isSystem(this.mode)) return;
       // SYSCALL and SYSENTER lead to the function of the case, or near it.
       s.efer |= 1n;
@@ -203,6 +214,18 @@ export class FuzzMachine {
       for (const name of ['ds', 'es', 'ss', 'fs', 'gs'] as const) s.segments[name] = segment(0x2000, 0x93, 0x200000n, 0xffff);
     });
     if (this.mode === 'real') for (let vector = 0; vector < 256; vector++) t.guest.write32(IDT + vector * 4, HANDLERS + vector * 16);
+  }
+
+  private setUpSegments(word: (at: number, low: number, high?: number) => void): void {
+    word(GDT + 0x50, ((LDT & 0xffff) << 16) | (8 * SEGMENTS.length - 1), 0x8200);
+    word(GDT + 0x58, 0);
+    SEGMENTS.forEach((descriptor, i) => {
+      const [low, high] = descriptor ? wordsOf(descriptor) : [0, 0];
+      word(LDT + 8 * i, low, high);
+    });
+    [3, 0, 4, 5].forEach((register, i) => {
+      this.test.put(LOAD + 8 * i, 0x8e, 0x04 | (register << 3), 0x25, (SELECTORS + 2 * i) & 255, SELECTORS >> 8, 0, 0, 0x90);
+    });
   }
 
   /** Puts the code in place, telling the processor about what changes only. */
@@ -312,7 +335,7 @@ export class FuzzMachine {
       cs,
       BigInt(from.getUint32(L.R_FLAGS, true)),
       from.getBigUint64(L.R_GPR + 32, true),
-      0x2bn,
+      BigInt(from.getUint16(L.R_SELECTORS + 8, true) || L.USER_DS),
     ];
     const size = long ? 8 : 4;
     const stack = STACK - 5 * size;
@@ -322,7 +345,10 @@ export class FuzzMachine {
       else memory.setUint32(i * 4, Number(value & 0xffffffffn), true);
     });
     view.setBigUint64(S.S_GPR + 32, BigInt(stack), true);
-    view.setBigUint64(S.S_RIP, BigInt(IRET), true);
+    view.setBigUint64(S.S_RIP, BigInt(this.entry), true);
+    const low = new DataView(this.ram.buffer, this.ram.byteOffset);
+    if (this.mode === 'segments')
+      for (let i = 0; i < 8; i += 2) low.setUint16(SELECTORS + i, from.getUint16(L.R_SELECTORS + i, true), true);
     view.setUint32(S.S_HALTED, 0, true);
     view.setUint32(S.S_INT_SHADOW, 0, true);
     view.setBigUint64(S.S_CR2, 0n, true);
@@ -390,6 +416,11 @@ export class FuzzMachine {
       to.setUint32(L.R_MODE, cs === L.USER_CS64 ? 64 : cs === L.USER_CS32 ? 32 : cs, true);
       to.setUint32(L.R_FLAGS, Number(next() & 0xffffffffn), true);
       to.setBigUint64(L.R_GPR + 32, next(), true);
+      if (this.mode === 'segments')
+        [S.SEG_DS, S.SEG_ES, S.SEG_FS, S.SEG_GS].forEach((segment, i) => {
+          to.setUint16(L.R_SELECTORS + 2 * i, view.getUint16(S.S_SEG + segment * S.SEG_STRIDE + S.SEG_SELECTOR, true), true);
+        });
+      if (this.mode === 'segments') to.setUint16(L.R_SELECTORS + 8, Number(next() & 0xffffn), true);
     }
     to.setBigUint64(L.R_CR2, vector === 14 ? view.getBigUint64(S.S_CR2, true) : 0n, true);
     to.setBigUint64(L.R_FS, view.getBigUint64(S.S_SEG + S.SEG_FS * S.SEG_STRIDE + S.SEG_BASE, true), true);

@@ -2,10 +2,12 @@
  * Runs cases (layout.ts has the record and the memory) on the host processor: native FILE COUNT executes every record of FILE in place. Each
  * case ends in an exception; the signal handler stores the state of it and returns into the next case, so that one signal a case is all it costs.
  * 32-bit cases run in compatibility mode of the same process. x86-64 Linux with AVX2, FSGSBASE and seccomp, built by gcc only.
+ * Called without arguments it says whether there can be cases with segments: exit code 0.
  *
  * Random code may come across SYSCALL or INT 80h: a seccomp filter lets it do nothing, and the case ends as one that can't be compared.
  */
 #define _GNU_SOURCE
+#include <asm/ldt.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -58,12 +60,21 @@ static const struct page pages[] = {{0x201000, RW},
                                     {0xfffff000, RW}};
 #define PAGES (sizeof pages / sizeof *pages)
 
+/* The table of segments.ts: contents 0 data, 1 expanding down, 2 code; flags 1 read-only or not readable, 2 16-bit, 4 absent. */
+static const struct segment { uint32_t base, limit, contents, flags; } segments[] = {
+    {0x200000, 0x2fbf, 0, 0},   {0x200000, 0x7ffff, 0, 1},  {0x200000, 0x14ff, 1, 0}, {0x200000, 0x27ff, 1, 2},
+    {0x200000, 0x5fff, 2, 0},   {0x200000, 0xffff, 2, 1},   {0x200000, 0xffff, 0, 4}, {0xffff0000, 0x2fffff, 0, 0},
+    {0x201400, 0xfa, 0, 0},     {0x200003, 0x5000, 0, 0},   {0x200000, 0xffff, 0, 2}};
+#define SEGMENTS (sizeof segments / sizeof *segments)
+
 struct record {
   uint32_t code_at, code2_at, mode, flags;
   uint64_t gpr[16], rip, fs, gs;
   uint32_t vector, error;
   uint64_t cr2, stray;
-  uint8_t fx[512], ymmh[256];
+  uint8_t fx[480];
+  uint16_t selectors[5], unused[11];
+  uint8_t ymmh[256];
   uint8_t code[CODE_SIZE], code2[CODE2_SIZE], data[1728];
 };
 _Static_assert(sizeof(struct record) == 3072, "layout.ts");
@@ -134,16 +145,21 @@ static void advance(ucontext_t *uc) {
   for (int i = 0; i < 16; i++) g[order[i]] = (greg_t)r->gpr[i];
   g[REG_RIP] = (greg_t)r->rip;
   g[REG_EFL] = r->flags;
-  g[REG_CSGSFS] = (greg_t)(r->mode == 64 ? USER_CS64 : USER_CS32) | ((greg_t)USER_DS << 48);
+  g[REG_CSGSFS] = (greg_t)(r->mode == 64 ? USER_CS64 : USER_CS32) | ((greg_t)(r->selectors[4] ? r->selectors[4] : USER_DS) << 48);
   uc->uc_flags |= SIGCONTEXT_SS | STRICT_RESTORE_SS;
   uint8_t *fx = (uint8_t *)uc->uc_mcontext.fpregs;
   memcpy(fx, r->fx, 416);
   memset(fx + 512, 0, 64);
   fx[512] = 7;
   memcpy(fx + 576, r->ymmh, 256);
-  uint32_t ds = USER_DS;
-  __asm__ volatile("mov %0, %%ds\nmov %0, %%es\nmov %0, %%fs\nmov %0, %%gs\n" : : "r"(ds));
-  __asm__ volatile("wrfsbase %0\nwrgsbase %1" : : "r"(r->fs), "r"(r->gs));
+  if (r->selectors[4]) {
+    const uint16_t *s = r->selectors;
+    __asm__ volatile("mov %0, %%ds\nmov %1, %%es\nmov %2, %%fs\nmov %3, %%gs\n" : : "m"(s[0]), "m"(s[1]), "m"(s[2]), "m"(s[3]));
+  } else {
+    uint32_t ds = USER_DS;
+    __asm__ volatile("mov %0, %%ds\nmov %0, %%es\nmov %0, %%fs\nmov %0, %%gs\n" : : "r"(ds));
+    __asm__ volatile("wrfsbase %0\nwrgsbase %1" : : "r"(r->fs), "r"(r->gs));
+  }
   ticks = 0;
 }
 
@@ -168,7 +184,12 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     __asm__ volatile("rdfsbase %0\nrdgsbase %1" : "=r"(r->fs), "=r"(r->gs));
     uint8_t *fx = (uint8_t *)uc->uc_mcontext.fpregs;
     memcpy(r->fx, fx, 416);
-    memset(r->fx + 416, 0, 96);
+    memset(r->fx + 416, 0, 64);
+    if (r->selectors[4]) {
+      uint16_t *s = r->selectors;
+      __asm__ volatile("mov %%ds, %0\nmov %%es, %1\nmov %%fs, %2\nmov %%gs, %3\n" : "=m"(s[0]), "=m"(s[1]), "=m"(s[2]), "=m"(s[3]));
+      s[4] = (uint16_t)(g[REG_CSGSFS] >> 48);
+    }
     if (fx[512] & 4) memcpy(r->ymmh, fx + 576, 256);
     else memset(r->ymmh, 0, 256);
     store_result(r);
@@ -192,8 +213,20 @@ static int restrict_calls(void) {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
+static int make_segments(void) {
+  for (unsigned i = 0; i < SEGMENTS; i++) {
+    const struct segment *s = &segments[i];
+    struct user_desc d = {.entry_number = i + 1, .base_addr = s->base, .limit = s->limit, .contents = s->contents, .seg_32bit = !(s->flags & 2),
+                          .read_exec_only = s->flags & 1, .seg_not_present = s->flags >> 2};
+    if (syscall(SYS_modify_ldt, 1, &d, sizeof d)) return 1;
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
-  if (argc != 3) return 2;
+  /* A system may refuse such tables: then there are no cases with segments. */
+  int refused = make_segments();
+  if (argc != 3) return argc == 1 ? refused : 2;
   count = (uint32_t)atoi(argv[2]);
   int file = open(argv[1], O_RDWR);
   records = mmap(0, (size_t)count * sizeof *records, RW, MAP_SHARED | MAP_POPULATE, file, 0);

@@ -1,7 +1,7 @@
 /** Runs codes from many states on the interpreter, the recompiler and the host, and makes what differs small. */
 import { type Code, drawCode, listingOf } from './code.ts';
 import { differences, instructionAt } from './compare.ts';
-import { runOnHost } from './host.ts';
+import { hasSegments, runOnHost } from './host.ts';
 import * as L from './layout.ts';
 import { FuzzMachine, isSystem, type Mode } from './machine.ts';
 import { drawState } from './state.ts';
@@ -36,6 +36,7 @@ interface Machines {
   recompiler: FuzzMachine;
 }
 const machines = new Map<Mode, Machines>();
+const extraOf = (mode: Mode): 'system' | 'segments' | undefined => (isSystem(mode) ? 'system' : mode === 'segments' ? mode : undefined);
 const bitsOf = (mode: Mode): 64 | 32 => (mode === 'long' || mode === 'system' ? 64 : 32);
 
 function machinesOf(mode: Mode): Machines {
@@ -48,9 +49,10 @@ const part = (records: Uint8Array, index: number): Uint8Array => records.subarra
 const vectorOf = (record: Uint8Array): number => new DataView(record.buffer, record.byteOffset).getUint32(L.R_VECTOR, true);
 const pieceOf = (seed: number): number => PIECES[(seed >>> 1) % PIECES.length]!;
 
-function statesOf(code: Code, seed: number): Uint8Array {
+function statesOf(mode: Mode, code: Code, seed: number): Uint8Array {
   const records = new Uint8Array(STATES * L.RECORD_SIZE);
-  for (let i = 0; i < STATES; i++) drawState(part(records, i), code, (Math.imul(seed, 0x9e3779b1) + i * 0x85ebca6b) >>> 0);
+  for (let i = 0; i < STATES; i++)
+    drawState(part(records, i), code, (Math.imul(seed, 0x9e3779b1) + i * 0x85ebca6b) >>> 0, mode === 'segments');
   return records;
 }
 
@@ -83,7 +85,8 @@ function beyond(got: Uint8Array, want: Uint8Array, code: Code): boolean {
   if (vectorOf(got) === 6 && (vectorOf(want) !== 6 || ripOf(got) !== ripOf(want)) && NEWER.test(instructionAt(got, code))) return true;
   // Whether an access that reaches beyond 4 GiB is one beyond the limit (SDM volume 3, 5.3: may, or may not).
   const end = instructionAt(want, code);
-  if (code.roles.bits === 32 && vectorOf(want) === 13 && vectorOf(got) === 14 && ripOf(got) === ripOf(want) && /[fg]s:/.test(end)) return true;
+  if (code.roles.bits === 32 && vectorOf(want) === 13 && vectorOf(got) === 14 && ripOf(got) === ripOf(want) && /[fg]s:/.test(end))
+    return true;
   // Which accesses are checked for alignment, and before or after what else, differs.
   if (vectorOf(got) === 17 || vectorOf(want) === 17) return true;
   let at = L.R_CODE + Number(view.getBigUint64(L.R_RIP, true)) - view.getUint32(L.R_CODE_AT, true);
@@ -123,8 +126,8 @@ function fuzzSystem(options: RunOptions): Totals {
   const compiledBefore = machinesOf(mode).recompiler.compiledInstructions;
   for (let i = 0; i < options.codes && totals.findings.length < (options.most ?? 10); i++) {
     const seed = (options.seed + i) >>> 0;
-    const code = drawCode(seed, bitsOf(mode), true);
-    const records = statesOf(code, seed);
+    const code = drawCode(seed, bitsOf(mode), extraOf(mode));
+    const records = statesOf(mode, code, seed);
     totals.cases += STATES;
     const { found, state, endless } = systemDifference(mode, code, records, seed);
     totals.endless += endless;
@@ -178,18 +181,19 @@ export function fuzz(options: RunOptions): Totals {
   const totals: Totals = { cases: 0, onHost: 0, endless: 0, compiled: 0, findings: [] };
   const compiledBefore = recompiler.compiledInstructions;
   const most = options.most ?? 10;
+  const host = options.host && (mode !== 'segments' || hasSegments());
   for (let first = 0; first < options.codes && totals.findings.length < most; first += BATCH) {
     const count = Math.min(BATCH, options.codes - first);
     const batch = Array.from({ length: count }, (_, i) => {
       const seed = (options.seed + first + i) >>> 0;
-      const code = drawCode(seed, bits);
-      const records = statesOf(code, seed);
+      const code = drawCode(seed, bits, extraOf(mode));
+      const records = statesOf(mode, code, seed);
       const want = new Uint8Array(records.length);
       for (let k = 0; k < STATES; k++) interpreter.run(part(records, k), part(want, k), 0, false);
       return { seed, code, records, want, got: onRecompiler(recompiler, records, seed) };
     });
     const asked = batch.flatMap((entry) =>
-      entry.code.hostless || !options.host
+      entry.code.hostless || !host
         ? []
         : Array.from({ length: STATES }, (_, state) => ({ entry, state })).filter(
             ({ state }) => vectorOf(part(entry.want, state)) !== L.END_BUDGET,

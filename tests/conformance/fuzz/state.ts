@@ -6,6 +6,7 @@ import { randomDouble, randomExtended, randomSingle } from '../fp/values.ts';
 import type { Code } from './code.ts';
 import { windowAddress } from './encode.ts';
 import * as L from './layout.ts';
+import { baseOf, drawSelectors, isNarrow } from './segments.ts';
 
 const POOL = 2048;
 interface Pools {
@@ -44,11 +45,12 @@ function thePools(): Pools {
 }
 
 /** Fills `record` with a start for `code`. */
-export function drawState(record: Uint8Array, code: Code, seed: number): void {
+export function drawState(record: Uint8Array, code: Code, seed: number, segments = false): void {
   const random = new Random(seed);
   const { words, extended } = thePools();
   const view = new DataView(record.buffer, record.byteOffset, L.RECORD_SIZE);
   const long = code.roles.bits === 64;
+  const selectors = segments ? drawSelectors(random) : undefined;
   record.fill(0);
   view.setUint32(L.R_CODE_AT, code.at, true);
   view.setUint32(L.R_CODE2_AT, code.at2, true);
@@ -81,11 +83,20 @@ export function drawState(record: Uint8Array, code: Code, seed: number): void {
       else if (kind < 20) stack += random.below(8);
       value = BigInt(stack);
     }
-    view.setBigUint64(L.R_GPR + r * 8, long ? value : BigInt.asUintN(32, value), true);
+    // Strings go to ES, EBP and ESP mean SS.
+    if (selectors && (r === 4 || code.roles.pointers.includes(r)))
+      value -= BigInt(baseOf(r === 4 || r === 5 ? selectors[4] : r === 7 && random.chance(50) ? selectors[1] : selectors[0]));
+    if (selectors && r === 4 && isNarrow(selectors[4])) value &= 0xffffn;
+    view.setBigUint64(L.R_GPR + r * 8, BigInt.asUintN(long ? 64 : 32, value), true);
   }
   view.setBigUint64(L.R_RIP, BigInt(code.at), true);
-  view.setBigUint64(L.R_FS, BigInt(random.pick([0, 0, 0x10, 0x100])), true);
-  view.setBigUint64(L.R_GS, BigInt(random.pick([0, 0x40, 0x1000])), true);
+  selectors?.forEach((selector, i) => {
+    view.setUint16(L.R_SELECTORS + 2 * i, selector, true);
+  });
+  if (!selectors) {
+    view.setBigUint64(L.R_FS, BigInt(random.pick([0, 0, 0x10, 0x100])), true);
+    view.setBigUint64(L.R_GS, BigInt(random.pick([0, 0x40, 0x1000])), true);
+  }
   drawFloating(record, view, random, words, extended);
   for (let at = L.R_DATA; at < L.RECORD_SIZE; at += 16) {
     const kind = random.below(8);

@@ -602,6 +602,13 @@ function alignmentFault(lin: u64): void {
   raiseFaultErr(VEC_AC, 0);
 }
 
+/** Linear address of `off`, unchecked. */
+export function segAddress(seg: i32, off: u64): u64 {
+  const base = load<u64>(CPU_STATE_BASE + S_SEG + (<usize>seg << 5), SEG_BASE);
+  if (load<u32>(CPU_STATE_BASE + S_CODE_MODE) == 2) return seg >= SEG_FS ? base + off : off;
+  return (base + off) & 0xffffffff;
+}
+
 /** Checks an access of `size` bytes at `off` and gives its linear address. */
 export function segLinear(seg: i32, offset: u64, size: u32, need: u32): u64 {
   const s: usize = CPU_STATE_BASE + S_SEG + (<usize>seg << 5);

@@ -9,10 +9,10 @@ import { VOUT } from './floatlanes';
 import { fusedMultiplyAdd } from './fma';
 import { binary38, extend38, extendBytes, unary38 } from './int38';
 import { beginSse, endSse } from './mxcsr';
-import { isMem, needFeature, regXmm, rmXmm, undefinedOp } from './operand';
+import { checkAligned, isMem, needFeature, regXmm, rmXmm, undefinedOp } from './operand';
 import { testFlags } from './simd38';
 import {
-  checkVexAligned, needMem, needNarrow, needWide, setFromOut, setLow, setVector, vexBytes, vexScalar, vexSource, vexW, vexWide, vvvvXmm,
+  needMem, needNarrow, needWide, setFromOut, setLow, setVector, vexBytes, vexScalar, vexSource, vexW, vexWide, vvvvXmm,
   wideIsAvx2,
 } from './vex';
 
@@ -219,7 +219,7 @@ export function avx38(rec: usize, op: u32): void {
       needMem(rec);
       wideIsAvx2(rec);
       const bytes = vexBytes(rec);
-      checkVexAligned(rec, <u32>bytes, false);
+      checkAligned(recSeg(rec), recOff(rec), <u32>bytes);
       const s = vexSource(rec, bytes);
       setVector(regXmm(rec), v128.load(s), bytes == 32 ? v128.load(s, 16) : i64x2.splat(0));
       return;

@@ -4,10 +4,10 @@ import { recOff, recSeg } from '../ea';
 import { memRead16, memRead32, memRead64, memWrite32, memWrite64 } from '../mem';
 import { S_CODE_MODE, XMM_STRIDE } from '../stateoffsets';
 import { maskedStore } from './mmx';
-import { imm8, isMem, P_66, P_F2, P_F3, P_NONE, regGpr, regXmm, rmGpr, rmXmm, wideOperand, xmmPtr } from './operand';
+import { checkAligned, imm8, isMem, P_66, P_F2, P_F3, P_NONE, regGpr, regXmm, rmGpr, rmXmm, wideOperand, xmmPtr } from './operand';
 import { duplicate } from './sse3';
 import {
-  checkVexAligned, needMem, needNarrow, needReg, noVvvv, setLow, setVector, vexBytes, vexScalar, vexSource, vexStore, vexWide, vvvvXmm,
+  needMem, needNarrow, needReg, noVvvv, setLow, setVector, vexBytes, vexScalar, vexSource, vexStore, vexWide, vvvvXmm,
 } from './vex';
 
 /** Copies a whole register or memory operand: 16 or 32 bytes. */
@@ -23,11 +23,11 @@ function storeVector(rec: usize): void {
   else setVector(rmXmm(rec), v128.load(s), bytes == 32 ? v128.load(s, 16) : i64x2.splat(0));
 }
 function alignedLoad(rec: usize): void {
-  if (isMem(rec)) checkVexAligned(rec, <u32>vexBytes(rec), false);
+  if (isMem(rec)) checkAligned(recSeg(rec), recOff(rec), <u32>vexBytes(rec));
   loadVector(rec);
 }
 function alignedStore(rec: usize): void {
-  if (isMem(rec)) checkVexAligned(rec, <u32>vexBytes(rec), true);
+  if (isMem(rec)) checkAligned(recSeg(rec), recOff(rec), <u32>vexBytes(rec));
   storeVector(rec);
 }
 

@@ -6,7 +6,7 @@ import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { raiseFault, raiseFaultErr } from '../fault';
 import { checkPending, enterMmx, ST_BASE } from '../fpu/x87stack';
-import { memLinear, memRead32, memRead64, memReadV } from '../mem';
+import { memRead32, memRead64, memReadV, segAddress } from '../mem';
 import { hasFeature } from '../model';
 import { REC_IMM, REC_MEM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PREFIX, REC_REG, REC_RM, REC_SIZES } from '../record';
 import { S_CR0, S_CR4, S_GPR, S_SCRATCH_FPU, S_XMM, VEC_GP, VEC_NM, VEC_UD } from '../stateoffsets';
@@ -120,9 +120,9 @@ export function regGpr(rec: usize): usize {
   return CPU_STATE_BASE + S_GPR + (<usize>load<u8>(rec, REC_REG) << 3);
 }
 
-/** #GP(0) unless the 16-byte operand is aligned by its linear address. */
-export function checkAligned(seg: i32, off: u64, write: bool): void {
-  if (<u32>memLinear(seg, off, 16, write) & 15) raiseFaultErr(VEC_GP, 0);
+/** #GP(0) unless the operand is aligned by its linear address; that comes before limits. `bytes`: a power of two. */
+export function checkAligned(seg: i32, off: u64, bytes: u32): void {
+  if (<u32>segAddress(seg, off) & (bytes - 1)) raiseFaultErr(VEC_GP, 0);
 }
 
 /** 128-bit source: XMM register or aligned memory. */
@@ -130,7 +130,7 @@ export function src128(rec: usize): usize {
   if (!isMem(rec)) return rmXmm(rec);
   const seg = recSeg(rec);
   const off = recOff(rec);
-  checkAligned(seg, off, false);
+  checkAligned(seg, off, 16);
   v128.store(SCRATCH, memReadV(seg, off));
   return SCRATCH;
 }

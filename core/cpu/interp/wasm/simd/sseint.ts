@@ -162,7 +162,7 @@ export function sseIntExec(rec: usize, op: u32): void {
     case 0x7f:
     case 0xe7: {
       if (isMem(rec)) {
-        checkAligned(recSeg(rec), recOff(rec), true);
+        checkAligned(recSeg(rec), recOff(rec), 16);
         memWriteV(recSeg(rec), recOff(rec), v128.load(regXmm(rec)));
       } else if (op == 0x7f) v128.store(rmXmm(rec), v128.load(regXmm(rec)));
       else undefinedOp();

@@ -49,7 +49,7 @@ function aligned(rec: usize, op: u32): void {
     v128.store(rmXmm(rec), v128.load(regXmm(rec)));
     return;
   }
-  checkAligned(recSeg(rec), recOff(rec), true);
+  checkAligned(recSeg(rec), recOff(rec), 16);
   memWriteV(recSeg(rec), recOff(rec), v128.load(regXmm(rec)));
 }
 

@@ -4,10 +4,10 @@
  */
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
-import { raiseFault, raiseFaultErr } from '../fault';
+import { raiseFault } from '../fault';
 import { behind, memLinear, memProbeW, memRead16, memRead32, memRead64, memReadV, memWriteV } from '../mem';
 import { REC_PFX_L, REC_PFX_W, REC_PREFIX, REC_VVVV } from '../record';
-import { S_CR0, S_CR4, S_EFLAGS, S_XCR0, VEC_GP, VEC_NM } from '../stateoffsets';
+import { S_CR0, S_CR4, S_EFLAGS, S_XCR0, VEC_NM } from '../stateoffsets';
 import { FL_VM } from '../sysstate';
 import { isMem, needFeature, regXmm, rmXmm, SCRATCH, undefinedOp, xmmPtr } from './operand';
 import { FEAT_AVX2 } from '../features';
@@ -119,10 +119,6 @@ export function setFromOut(rec: usize, bytes: usize): void {
   setVector(regXmm(rec), v128.load(VOUT), bytes == 32 ? v128.load(VOUT, 16) : i64x2.splat(0));
 }
 
-/** #GP(0) unless the operand is aligned to its size. */
-export function checkVexAligned(rec: usize, bytes: u32, write: bool): void {
-  if (<u32>memLinear(recSeg(rec), recOff(rec), bytes, write) & (bytes - 1)) raiseFaultErr(VEC_GP, 0);
-}
 /** Stores 16 or 32 bytes from `s`, or none of them. */
 export function vexStore(rec: usize, s: usize, bytes: usize): void {
   const seg = recSeg(rec);
