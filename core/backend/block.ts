@@ -9,6 +9,12 @@ export interface BlockBackend {
   read(offset: number, target: Uint8Array): Promise<void>;
   write(offset: number, source: Uint8Array): Promise<void>;
   flush(): Promise<void>;
+  /** The range is not needed any more; room it takes may be given back, and it reads as before or as zeros. */
+  discard?(offset: number, length: number): Promise<void>;
+  /** The range reads as zeros from now on. `unmap`: room it takes may be given back. */
+  writeZeroes?(offset: number, length: number, unmap: boolean): Promise<void>;
+  /** A disk of another size, a multiple of 512 bytes. What lies behind a new end is lost. */
+  resize?(sizeBytes: number): Promise<void>;
   /** Brings what is in memory only to the file, without a promise to anybody: what a crash of this process loses is what changed since. */
   writeBack?(): Promise<void>;
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
+import { type DriveBus, driveBuses } from '../contract/drives.ts';
 import { type DiskFormat, diskFormats, type VmCreate, vncListenSchema } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, parseSize } from './output.ts';
@@ -23,6 +24,7 @@ interface CreateOptions {
   blank?: boolean;
   newDisk?: string;
   diskFormat?: DiskFormat;
+  bus?: DriveBus;
   vnc?: string;
   vncPassword?: string;
   start?: boolean;
@@ -99,6 +101,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
     .option('--blank', 'nothing to boot from')
     .option('--new-disk <size>', 'a new raw disk, sparse, for example 20G')
     .addOption(new Option('--disk-format <format>', 'with --new-disk').choices(diskFormats).default('raw'))
+    .addOption(new Option('--bus <bus>', 'what its disks are attached to; ide otherwise').choices(driveBuses))
     .option('--vnc <place>', 'listen for VNC clients at host:display or unix:path')
     .option('--vnc-password <text>', 'with --vnc: at most 8 characters')
     .option('--start', 'start it; needs a running server')
@@ -120,6 +123,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
           memoryMiB,
           source: from,
           newDisk,
+          ...(options.bus ? { bus: options.bus } : {}),
           listen: listen(options),
         };
         for (const check of await session.client.call('vm.preflight', create))

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type DriveBus, driveBuses, freePlace } from '../contract/drives.ts';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
 import type { GdbListen } from '../contract/debug.ts';
 import { type DiskFormat, diskFormats, type Drive, type VmConfig, vmConfigSchema } from '../contract/vm.ts';
@@ -30,6 +31,7 @@ export interface RunOptions {
   append: string;
   readonly?: boolean;
   format?: DiskFormat;
+  bus: DriveBus;
   hpet?: boolean;
   paravirt: boolean;
   clock?: 'host' | 'instructions';
@@ -96,10 +98,16 @@ async function runConfig(options: RunOptions): Promise<VmConfig> {
   const drives: Drive[] = [];
   const readOnly = options.readonly ?? false;
   for (const [index, file] of options.disk.entries()) {
-    if (index > 2) throw new HypervueError('invalid-argument', 'the runner takes at most three disks', { operation: 'run' });
+    // The second master is the CD drive's.
+    const place = freePlace(
+      options.bus,
+      drives.map(({ id }) => id),
+    );
+    if (place === undefined || place === 'ide2')
+      throw new HypervueError('invalid-argument', `there is no place for disk ${index + 1} on bus ${options.bus}`, { operation: 'run' });
     const image = path.resolve(file);
     const format = options.format ?? (await imageFormat(image));
-    drives.push({ id: (['ide0', 'ide1', 'ide3'] as const)[index]!, kind: 'disk', path: image, format, readOnly });
+    drives.push({ id: place, kind: 'disk', path: image, format, readOnly });
   }
   if (options.cdrom) drives.push({ id: 'ide2', kind: 'cdrom', path: path.resolve(options.cdrom), format: 'raw', readOnly: true });
   if (options.floppy) drives.push({ id: 'fd0', kind: 'floppy', path: path.resolve(options.floppy), format: 'raw', readOnly });
@@ -323,6 +331,7 @@ export function addRunCommand(program: Command): void {
     .option('--cdrom <iso>', 'CD image')
     .option('--floppy <image>', 'floppy image')
     .option('--disk <image>', 'raw disk image; may be repeated', collect, [])
+    .addOption(new Option('--bus <bus>', 'what the disks are attached to').choices(driveBuses).default('ide'))
     .option('--kernel <file>', 'bzImage or multiboot ELF to boot directly')
     .option('--initrd <file>', 'initial RAM disk or multiboot module')
     .option('--append <text>', 'kernel command line', '')

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { cpuModels } from './cpumodels.ts';
 import { vmDebugSchema } from './debug.ts';
+import { driveBusSchema, driveKinds, drivePlaces } from './drives.ts';
 import { errorSchema } from './errors.ts';
 
 /**
@@ -39,9 +40,8 @@ export const diskFormats = ['raw', 'qcow2'] as const;
 export type DiskFormat = (typeof diskFormats)[number];
 
 export const driveSchema = z.object({
-  /** `ide0`..`ide3` (primary master, primary slave, secondary master, secondary slave), `fd0`, `fd1`. */
-  id: z.enum(['ide0', 'ide1', 'ide2', 'ide3', 'fd0', 'fd1']),
-  kind: z.enum(['disk', 'cdrom', 'floppy']),
+  id: z.enum(drivePlaces),
+  kind: z.enum(driveKinds),
   /** Absolute, or relative to the VM folder; null = no medium (never for `disk`). */
   path: pathSchema.nullable(),
   /** How the image is written; never guessed again once it is here, for a guest can write what it likes into a raw image. */
@@ -91,7 +91,7 @@ export const vmConfigSchema = z.object({
       .nullable()
       .default(null),
   }),
-  drives: z.array(driveSchema).max(6),
+  drives: z.array(driveSchema).max(drivePlaces.length),
   display: z.object({ vramMiB: z.number().int().min(1).max(32).default(16), listen: vncListenSchema.nullable().default(null) }),
   /** COM1 and COM2: `console` shows in the serial tab, `file` appends to `path` in the VM folder, `none` swallows. */
   serial: z.array(z.object({ type: z.enum(['console', 'file', 'none']), path: pathSchema.optional() })).max(2),
@@ -137,6 +137,8 @@ export const vmCreateSchema = z.object({
       format: z.enum(diskFormats).optional(),
     })
     .nullable(),
+  /** What its disks are attached to; IDE, which every system knows, when absent. */
+  bus: driveBusSchema.optional(),
   bootMenu: z.boolean().optional(),
   vramMiB: z.number().int().min(1).max(32).optional(),
   listen: vncListenSchema.nullable().optional(),
@@ -152,7 +154,7 @@ export const vmPatchSchema = z
     firmware: z.enum(firmwareKinds),
     memoryMiB: z.number().int().min(1).max(3072),
     boot: vmConfigSchema.shape.boot,
-    drives: z.array(driveSchema).max(6),
+    drives: z.array(driveSchema).max(drivePlaces.length),
     display: vmConfigSchema.shape.display,
     serial: vmConfigSchema.shape.serial,
     clock: z.enum(['utc', 'localtime']),

@@ -31,7 +31,7 @@ describe('device registry', () => {
     for (const name of readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' })) {
       if (!name.endsWith('.ts') || name.endsWith('.test.ts') || name.startsWith('testing')) continue;
       const text = readFileSync(join(import.meta.dirname, name), 'utf8');
-      for (const [, derived] of text.matchAll(/class\s+(\w+)\s+extends\s+PciDevice\b/g))
+      for (const [, derived] of text.matchAll(/class\s+(\w+)\s+extends\s+(?:Pci|VirtioPci)Device\b/g))
         if (!known.has(derived!)) missing.push(`${name}: ${derived}`);
       for (const match of text.matchAll(/class\s+(\w+)[^{]*\bimplements\b[^{]*\b(?:\w*Device)\b[^{]*\{/g))
         if (/\bDevice\b/.test(match[0]) && !known.has(match[1]!)) missing.push(`${name}: ${match[1]}`);

@@ -1,10 +1,12 @@
 import type { CpuModel } from '../contract/cpumodels.ts';
+import type { DriveId, DriveKind } from '../contract/drives.ts';
 
 /** A drive bay of the `pc` machine; whether a medium is in it is the BlockDevice's business. */
 export interface DriveBay {
-  /** ide0..ide3 (primary master, primary slave, secondary master, secondary slave), fd0, fd1. */
-  id: 'ide0' | 'ide1' | 'ide2' | 'ide3' | 'fd0' | 'fd1';
-  kind: 'disk' | 'cdrom' | 'floppy';
+  id: DriveId;
+  kind: DriveKind;
+  /** False: every write is on stable storage before it is answered, and the guest sees no write cache. */
+  writeCache: boolean;
 }
 
 /** Images for direct boot, already read into memory. */

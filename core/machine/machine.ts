@@ -43,7 +43,6 @@ import { PostPort } from '../devices/platform/post.ts';
 import { TestDevice } from '../devices/platform/testdevice.ts';
 import { uefiVariableBytes } from '../devices/platform/uefivariables.ts';
 import { Fdc } from '../devices/storage/fdc.ts';
-import { Ide } from '../devices/storage/ide.ts';
 import { Hpet } from '../devices/timer/hpet.ts';
 import { Pit } from '../devices/timer/pit.ts';
 import { TSC_PER_NS, Tsc } from '../devices/timer/tsc.ts';
@@ -57,15 +56,21 @@ import { StateReader } from '../snapshot/statereader.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import { installAcpi } from './acpi/acpifiles.ts';
+import { bootOrder } from './boot/bootorder.ts';
 import { installDirectBoot, planDirectBoot } from './boot/directboot.ts';
 import type { MachineDefinition } from './definition.ts';
 import { installE820 } from './e820.ts';
 import { floppyDriveType } from './floppytype.ts';
 import type { Deferred, MachineClock } from './machineclock.ts';
+import { BRIDGE_SLOT, ISA_SLOT, VGA_SLOT } from './slots.ts';
 import { installSmbios } from './smbios.ts';
+import { addStorage } from './storage.ts';
 
 /** IA32_TSC_DEADLINE. */
 const MSR_TSC_DEADLINE = 0x6e0;
+/** Where writes are interrupt messages. */
+const MESSAGE_BASE = 0xfee0_0000;
+const MESSAGE_BYTES = 0x10_0000;
 const UART_IRQS = [4, 3] as const;
 const VGA_ID = 'vga';
 const MACHINE_STATE_VERSION = 1;
@@ -225,8 +230,8 @@ export class Machine {
       }),
     );
     const pci = this.add(new PciBus({ id: 'pci', ports, pirq: piix3.pirq, resetControl: piix3.resetControl }));
-    pci.attach(0, 0, this.add(new I440Fx({ id: 'i440fx', memory: this.guestMemory, mmio, biosBytes })));
-    pci.attach(1, 0, piix3);
+    pci.attach(BRIDGE_SLOT, 0, this.add(new I440Fx({ id: 'i440fx', memory: this.guestMemory, mmio, biosBytes })));
+    pci.attach(ISA_SLOT, 0, piix3);
     const variableBytes = uefiVariableBytes(definition.bios);
     if (variableBytes > 0)
       this.add(
@@ -243,7 +248,7 @@ export class Machine {
         }),
       );
     this.pm = new Piix4Pm({ id: 'pm', ports, clock, sci: isa(9), powerOff: options.onPowerOff, log: log.child('pm') });
-    pci.attach(1, 3, this.add(this.pm));
+    pci.attach(ISA_SLOT, 3, this.add(this.pm));
     const vga = new Vga({
       id: VGA_ID,
       ports,
@@ -255,7 +260,7 @@ export class Machine {
       clock,
       log: log.child('vga'),
     });
-    pci.attach(2, 0, this.add(vga));
+    pci.attach(VGA_SLOT, 0, this.add(vga));
 
     const hpet = definition.hpet
       ? this.add(new Hpet({ id: 'hpet', mmio, clock, legacyIrqs: [isa(0), isa(8)], inputs: ioapicInputs(ioapic, HPET_INPUTS) }))
@@ -322,20 +327,18 @@ export class Machine {
         log: log.child('fdc'),
       }),
     );
-    const ide = new Ide({
-      id: 'ide',
+    addStorage({
+      pci,
       ports,
+      mmio,
       memory: this.guestMemory,
-      irqs: [isa(14), isa(15)],
-      drives: (['ide0', 'ide1', 'ide2', 'ide3'] as const).map((id, index) => {
-        const bay = definition.drives.find((drive) => drive.id === id);
-        return bay && bay.kind !== 'floppy'
-          ? { kind: bay.kind, block: options.drive(id), serial: `HV${String(index).padStart(5, '0')}` }
-          : undefined;
-      }),
-      log: log.child('ide'),
+      ideIrqs: [isa(14), isa(15)],
+      message: (address, data) => this.message(address, data),
+      drives: definition.drives,
+      drive: options.drive,
+      add: (device) => this.add(device),
+      log,
     });
-    pci.attach(1, 1, this.add(ide));
     for (let index = 0; index < definition.serialPorts; index++)
       this.add(
         new Uart16550({
@@ -361,6 +364,7 @@ export class Machine {
     const floppy = definition.drives.some(({ kind }) => kind === 'floppy');
     installAcpi({ ramBytes: definition.ramBytes, serialPorts: definition.serialPorts, floppy, hpet: definition.hpet }, fwCfg);
     if (directBoot) installDirectBoot(directBoot, fwCfg, this.guestMemory);
+    else fwCfg.addFile('bootorder', bootOrder(definition));
 
     this.add(new PostPort({ id: 'post', ports }));
     this.add(new DebugCon({ id: 'debugcon', ports, backend: options.debugConsole }));
@@ -402,6 +406,16 @@ export class Machine {
   /** A chip's reset line was pulled from inside a port write: the processor leaves guest code, then `takeReset` tells the loop. */
   private requestReset(): void {
     this.resetSoon.request();
+  }
+
+  /** A message signalled interrupt: a write to the range of the processors' APICs (SDM volume 3, section 11.11), or to memory like any other. */
+  private message(address: number, data: number): void {
+    if (address < MESSAGE_BASE || address >= MESSAGE_BASE + MESSAGE_BYTES) {
+      this.guestMemory.write32(address, data);
+      return;
+    }
+    const destination = (address >>> 12) & 0xff;
+    if (this.lapic.accepts(destination, (address & 4) !== 0)) this.lapic.deliver((data >> 8) & 7, data & 0xff, false);
   }
 
   /** An INIT message: only the processor and its APIC restart. Done between slices, as a reset is. */

@@ -29,22 +29,34 @@ export class TimedDrive implements BlockDevice {
   }
 
   read(offset: number, targets: readonly Uint8Array[], done: BlockDone): void {
-    this.request(targets, done, (answered) => this.drive.read(offset, targets, answered));
+    this.request(bytesOf(targets), done, (answered) => this.drive.read(offset, targets, answered));
   }
 
-  write(offset: number, sources: readonly Uint8Array[], done: BlockDone): void {
-    this.request(sources, done, (answered) => this.drive.write(offset, sources, answered));
+  write(offset: number, sources: readonly Uint8Array[], done: BlockDone, fua = false): void {
+    this.request(bytesOf(sources), done, (answered) => this.drive.write(offset, sources, answered, fua));
   }
 
   flush(done: BlockDone): void {
-    this.request([], done, (answered) => this.drive.flush(answered));
+    this.request(0, done, (answered) => this.drive.flush(answered));
+  }
+
+  discard(offset: number, length: number, done: BlockDone): void {
+    this.request(0, done, (answered) => this.drive.discard(offset, length, answered));
+  }
+
+  writeZeroes(offset: number, length: number, unmap: boolean, done: BlockDone): void {
+    this.request(0, done, (answered) => this.drive.writeZeroes(offset, length, unmap, answered));
   }
 
   onMediaChange(listener: () => void): void {
     this.drive.onMediaChange(listener);
   }
 
-  private request(views: readonly Uint8Array[], done: BlockDone, start: (answered: BlockDone) => void): void {
+  onResize(listener: () => void): void {
+    this.drive.onResize(listener);
+  }
+
+  private request(bytes: number, done: BlockDone, start: (answered: BlockDone) => void): void {
     let status: BlockStatus | undefined;
     this.pending++;
     if (this.drive.info)
@@ -52,11 +64,14 @@ export class TimedDrive implements BlockDevice {
         status = answer;
       });
     else status = BLOCK_NO_MEDIUM;
-    const bytes = views.reduce((sum, view) => sum + view.length, 0);
     this.clock.after(REQUEST_NS + bytes * BYTE_NS, () => {
       while (status === undefined) if (!this.waitForHost()) return;
       this.pending--;
       done(status);
     });
   }
+}
+
+function bytesOf(views: readonly Uint8Array[]): number {
+  return views.reduce((sum, view) => sum + view.length, 0);
 }

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { fits } from '../contract/drives.ts';
 import type { VmConfig } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 
@@ -12,7 +13,7 @@ export function checkConfig(config: Pick<VmConfig, 'drives' | 'serial' | 'firmwa
   for (const drive of config.drives) {
     if (seen.has(drive.id)) throw invalid(`there are two drives at ${drive.id}`, drive.id);
     seen.add(drive.id);
-    if (drive.id.startsWith('fd') !== (drive.kind === 'floppy')) throw invalid(`a ${drive.kind} drive can't be at ${drive.id}`, drive.id);
+    if (!fits(drive.kind, drive.id)) throw invalid(`a ${drive.kind} drive can't be at ${drive.id}`, drive.id);
     if (drive.kind === 'disk' && drive.path === null) throw invalid(`the disk at ${drive.id} has no image`, drive.id);
   }
   config.serial.forEach((port, index) => {

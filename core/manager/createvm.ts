@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { defaultCpuModel } from '../contract/cpumodels.ts';
+import { freePlace } from '../contract/drives.ts';
 import { checkConfig } from './configrules.ts';
 import { type DiskFormat, type Drive, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
@@ -32,6 +33,12 @@ export interface CreateParts {
 function plan(create: VmCreate, sampleImage: string, sourceFormat: DiskFormat) {
   const drives: Drive[] = [];
   const copies: { from: string; to: string; format: DiskFormat }[] = [];
+  /** Where the next disk goes; nobody creates a machine with more disks than a bus has places. */
+  const place = () =>
+    freePlace(
+      create.bus ?? 'ide',
+      drives.map(({ id }) => id),
+    )!;
   const disk = (id: Drive['id'], file: string, format: DiskFormat, readOnly = false): Drive => ({
     id,
     kind: 'disk',
@@ -61,7 +68,7 @@ function plan(create: VmCreate, sampleImage: string, sourceFormat: DiskFormat) {
       break;
     case 'disk':
       if (source.copy) copies.push({ from: source.path, to: `disk.${ending(sourceFormat)}`, format: sourceFormat });
-      drives.push(disk('ide0', source.copy ? `disk.${ending(sourceFormat)}` : source.path, sourceFormat, source.readOnly));
+      drives.push(disk(place(), source.copy ? `disk.${ending(sourceFormat)}` : source.path, sourceFormat, source.readOnly));
       break;
     case 'kernel':
       kernel = { path: source.path, initrd: source.initrd, cmdline: source.cmdline };
@@ -72,7 +79,7 @@ function plan(create: VmCreate, sampleImage: string, sourceFormat: DiskFormat) {
   }
   const newFormat = create.newDisk?.format ?? 'raw';
   const newDisk = `${source.type === 'disk' ? 'disk2' : 'disk'}.${ending(newFormat)}`;
-  if (create.newDisk) drives.push(disk(drives.some(({ id }) => id === 'ide0') ? 'ide1' : 'ide0', newDisk, newFormat));
+  if (create.newDisk) drives.push(disk(place(), newDisk, newFormat));
   drives.push({ id: 'ide2', kind: 'cdrom', path: disc, format: 'raw', readOnly: true });
   return { drives, copies, order, kernel, newDisk, newFormat };
 }

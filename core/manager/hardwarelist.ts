@@ -1,11 +1,20 @@
 import type { CpuModel } from '../contract/cpumodels.ts';
+import type { DriveId } from '../contract/drives.ts';
 import type { HardwareItem, VmConfig } from '../contract/vm.ts';
 
-const places: Record<string, string> = {
+const places: { [id in DriveId]: string } = {
   ide0: 'IDE primary master',
   ide1: 'IDE primary slave',
   ide2: 'IDE secondary master',
   ide3: 'IDE secondary slave',
+  virtio0: 'VirtIO 0',
+  virtio1: 'VirtIO 1',
+  virtio2: 'VirtIO 2',
+  virtio3: 'VirtIO 3',
+  virtio4: 'VirtIO 4',
+  virtio5: 'VirtIO 5',
+  virtio6: 'VirtIO 6',
+  virtio7: 'VirtIO 7',
   fd0: 'Floppy drive A',
   fd1: 'Floppy drive B',
 };

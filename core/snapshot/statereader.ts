@@ -50,6 +50,11 @@ export class StateReader {
     return value;
   }
 
+  /** A string, or undefined where null was saved. */
+  optionalString(key: string): string | undefined {
+    return this.fields[key] === null ? undefined : this.string(key);
+  }
+
   /** A number, or undefined where null was saved. */
   optionalNumber(key: string): number | undefined {
     return this.fields[key] === null ? undefined : this.number(key);
@@ -67,6 +72,16 @@ export class StateReader {
     const value = this.fields[key];
     if (!Array.isArray(value) || value.length > maxLength) this.corrupt(key);
     return value.map((item) => (typeof item === 'number' ? item : this.corrupt(key)));
+  }
+
+  /** A list of pairs of numbers, at most `maxLength` long. */
+  pairs(key: string, maxLength: number): [number, number][] {
+    const value = this.fields[key];
+    if (!Array.isArray(value) || value.length > maxLength) this.corrupt(key);
+    return value.map((item) => {
+      const [first, second] = Array.isArray(item) ? item : [];
+      return typeof first === 'number' && typeof second === 'number' ? [first, second] : this.corrupt(key);
+    });
   }
 
   object(key: string): StateReader {

@@ -8,9 +8,9 @@ import { NodeFile } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
 import { createLogger } from '../util/logger.ts';
 import { DriveService } from './drives.ts';
-import type { FromMachine, ToMachine } from './machinemessages.ts';
+import type { BlockRequest, ToMachine } from './machinemessages.ts';
 
-type BlockRequest = Extract<FromMachine, { t: 'block' }>;
+type DataRequest = Extract<BlockRequest, { op: 'read' | 'write' }>;
 
 const SECTOR = 512;
 let folder: string;
@@ -53,10 +53,13 @@ const drive = (id: Drive['id'], file: string | null, changes: Partial<Drive> = {
 });
 
 let nextId = 1;
-function request(op: BlockRequest['op'], sector = 0, fill = 0, on: Drive['id'] = 'ide0'): BlockRequest {
+function request(op: 'flush'): BlockRequest;
+function request(op: 'read' | 'write', sector?: number, fill?: number, on?: Drive['id']): DataRequest;
+function request(op: 'read' | 'write' | 'flush', sector = 0, fill = 0, on: Drive['id'] = 'ide0'): BlockRequest {
+  const common = { t: 'block' as const, drive: on, id: nextId++ };
+  if (op === 'flush') return { ...common, op };
   // Two views, as scattered guest memory gives them.
-  const views = op === 'flush' ? [] : [Buffer.alloc(SECTOR, fill), Buffer.alloc(SECTOR, fill)];
-  return { t: 'block', drive: on, id: nextId++, op, offset: sector * SECTOR, views };
+  return { ...common, op, offset: sector * SECTOR, views: [Buffer.alloc(SECTOR, fill), Buffer.alloc(SECTOR, fill)] };
 }
 const statusOf = ({ id }: BlockRequest) =>
   posted.flatMap((message) => (message.t === 'blockDone' && message.id === id ? [message.status] : []))[0];

@@ -5,9 +5,7 @@ import type { Drive } from '../contract/vm.ts';
 import { openImage } from '../platform/openimage.ts';
 import { asHypervueError, type HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
-import type { FromMachine, ToMachine } from './machinemessages.ts';
-
-type BlockRequest = Extract<FromMachine, { t: 'block' }>;
+import type { BlockRequest, ToMachine } from './machinemessages.ts';
 
 /** Opens the image of a drive. `folder` resolves relative paths. */
 export async function openDrive(
@@ -37,6 +35,7 @@ export interface DriveServiceOptions {
 /** Failed reads of one medium that are logged; a guest may try for ever. */
 const LOGGED_FAILURES = 20;
 const WRITE_BACK_MS = 5000;
+const ZEROS = new Uint8Array(1 << 20);
 
 /** A medium and what is under way on it. */
 interface OpenMedium {
@@ -171,20 +170,11 @@ export class DriveService {
   /** The status to answer with, or undefined when the request waits for `retry`. */
   private async perform(request: BlockRequest, medium: OpenMedium): Promise<BlockStatus | undefined> {
     const { backend } = medium;
-    if (request.op === 'write' && backend.info.readOnly) return BLOCK_READ_ONLY;
+    if (request.op !== 'read' && request.op !== 'flush' && backend.info.readOnly) return BLOCK_READ_ONLY;
     try {
-      if (request.op === 'flush') {
-        await backend.flush();
-        return BLOCK_OK;
-      }
-      let offset = request.offset;
-      for (const view of request.views) {
-        if (request.op === 'read') await backend.read(offset, view);
-        else await backend.write(offset, view);
-        offset += view.length;
-      }
-      if (request.op === 'read') this.readBytes += offset - request.offset;
-      else this.writtenBytes += offset - request.offset;
+      const bytes = await carryOut(request, backend);
+      if (request.op === 'read') this.readBytes += bytes;
+      else this.writtenBytes += bytes;
       return BLOCK_OK;
     } catch (cause) {
       const error = asHypervueError(cause, { object: request.drive });
@@ -192,18 +182,52 @@ export class DriveService {
         medium.failures++;
         if (medium.failures <= LOGGED_FAILURES)
           this.options.log.warn(
-            `${request.drive}: ${request.op} at byte ${request.offset} failed: ${error.message}${medium.failures === LOGGED_FAILURES ? ' (further failures of this medium are not logged)' : ''}`,
+            `${request.drive}: ${placeOf(request)} failed: ${error.message}${medium.failures === LOGGED_FAILURES ? ' (further failures of this medium are not logged)' : ''}`,
           );
         return BLOCK_IO_ERROR;
       }
       if (this.media.get(request.drive) !== medium) {
         // The medium was changed meanwhile: there is nowhere left to try again.
-        this.options.log.error(`${request.drive}: ${request.op} at byte ${request.offset} failed: ${error.message}`);
+        this.options.log.error(`${request.drive}: ${placeOf(request)} failed: ${error.message}`);
         return BLOCK_IO_ERROR;
       }
-      if (request.op === 'write') this.stuck.push(request);
+      const again = request.op !== 'flush';
+      if (again) this.stuck.push(request);
       this.options.onHostError(request.drive, error);
-      return request.op === 'write' ? undefined : BLOCK_IO_ERROR;
+      return again ? undefined : BLOCK_IO_ERROR;
     }
   }
 }
+
+/** Does what was asked and returns how many bytes were moved. */
+async function carryOut(request: BlockRequest, backend: BlockBackend): Promise<number> {
+  switch (request.op) {
+    case 'flush':
+      await backend.flush();
+      return 0;
+    case 'discard':
+      await backend.discard?.(request.offset, request.length);
+      return 0;
+    case 'zero':
+      if (backend.writeZeroes) await backend.writeZeroes(request.offset, request.length, request.unmap);
+      else await writeZeros(backend, request.offset, request.length);
+      return 0;
+    default: {
+      let { offset } = request;
+      for (const view of request.views) {
+        if (request.op === 'read') await backend.read(offset, view);
+        else await backend.write(offset, view);
+        offset += view.length;
+      }
+      if (request.op === 'write' && request.fua) await backend.flush();
+      return offset - request.offset;
+    }
+  }
+}
+
+async function writeZeros(backend: BlockBackend, offset: number, length: number): Promise<void> {
+  for (let done = 0; done < length; done += ZEROS.length)
+    await backend.write(offset + done, ZEROS.subarray(0, Math.min(ZEROS.length, length - done)));
+}
+
+const placeOf = (request: BlockRequest) => (request.op === 'flush' ? 'flush' : `${request.op} at byte ${request.offset}`);

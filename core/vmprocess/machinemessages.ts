@@ -63,11 +63,23 @@ export type MachineCommand = 'pause' | 'resume' | 'reset' | 'powerButton' | 'sto
 /** What the world does to the guest. */
 export type InputMessage =
   | { t: 'media'; drive: string; info: BlockInfo | undefined }
+  /** The medium in the drive has become larger. */
+  | { t: 'resized'; drive: string; info: BlockInfo }
   | { t: 'key'; code: number; down: boolean }
   | { t: 'absolute'; x: number; y: number; buttons: number; width: number; height: number }
   | { t: 'relative'; dx: number; dy: number; buttons: number }
   | { t: 'serialInput'; index: number; bytes: Uint8Array }
   | { t: 'button'; button: 'reset' | 'power' };
+
+/** What a guest asks of a drive; addresses and lengths are bytes. `fua`: on stable storage before it is answered. */
+export type BlockOperation =
+  | { op: 'read'; offset: number; views: readonly Uint8Array[] }
+  | { op: 'write'; offset: number; views: readonly Uint8Array[]; fua?: true }
+  | { op: 'flush' }
+  | { op: 'discard'; offset: number; length: number }
+  | { op: 'zero'; offset: number; length: number; unmap: boolean };
+/** Answered with `blockDone`. */
+export type BlockRequest = { t: 'block'; drive: string; id: number } & BlockOperation;
 
 export type ToMachine =
   | { t: 'command'; id: number; command: MachineCommand }
@@ -84,7 +96,7 @@ export type FromMachine =
   | { t: 'done'; id: number; error?: ErrorDto; cpuState?: CpuState; stateHash?: StateHash; debug?: unknown; saved?: SavedMachine }
   | { t: 'applied'; timed: TimedInput<InputMessage> }
   | { t: 'stopped'; stateHash: StateHash }
-  | { t: 'block'; drive: string; id: number; op: 'read' | 'write' | 'flush'; offset: number; views: readonly Uint8Array[] }
+  | BlockRequest
   | { t: 'serialOutput'; index: number; bytes: Uint8Array }
   | { t: 'debugOutput'; bytes: Uint8Array }
   /** New contents of the flash memory from `offset`, bytes from its start. */

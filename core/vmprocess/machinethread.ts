@@ -271,6 +271,9 @@ function main(): void {
       case 'media':
         drives.get(message.drive)?.changeMedium(message.info);
         break;
+      case 'resized':
+        drives.get(message.drive)?.resized(message.info);
+        break;
       case 'key':
         machine.input.keyScancode(message.code, message.down);
         break;

@@ -1,6 +1,6 @@
 import { BLOCK_NO_MEDIUM, type BlockDevice, type BlockDone, type BlockStatus } from '../backend/asyncblock.ts';
 import type { BlockInfo } from '../backend/block.ts';
-import type { FromMachine } from './machinemessages.ts';
+import type { BlockOperation, FromMachine } from './machinemessages.ts';
 
 /** A drive as the machine thread sees it: requests travel to the process's main thread, which owns the file. */
 export class RemoteDrive implements BlockDevice {
@@ -9,6 +9,7 @@ export class RemoteDrive implements BlockDevice {
   private readonly post: (message: FromMachine) => void;
   private readonly waiting = new Map<number, BlockDone>();
   private readonly mediaListeners: (() => void)[] = [];
+  private readonly resizeListeners: (() => void)[] = [];
   private readonly deferred: (() => void)[] = [];
   private nextId = 1;
 
@@ -18,16 +19,24 @@ export class RemoteDrive implements BlockDevice {
     this.post = post;
   }
 
-  read(offset: number, targets: readonly Uint8Array[], done: BlockDone): void {
-    this.request('read', offset, targets, done);
+  read(offset: number, views: readonly Uint8Array[], done: BlockDone): void {
+    this.request({ op: 'read', offset, views }, done);
   }
 
-  write(offset: number, sources: readonly Uint8Array[], done: BlockDone): void {
-    this.request('write', offset, sources, done);
+  write(offset: number, views: readonly Uint8Array[], done: BlockDone, fua = false): void {
+    this.request(fua ? { op: 'write', offset, views, fua } : { op: 'write', offset, views }, done);
   }
 
   flush(done: BlockDone): void {
-    this.request('flush', 0, [], done);
+    this.request({ op: 'flush' }, done);
+  }
+
+  discard(offset: number, length: number, done: BlockDone): void {
+    this.request({ op: 'discard', offset, length }, done);
+  }
+
+  writeZeroes(offset: number, length: number, unmap: boolean, done: BlockDone): void {
+    this.request({ op: 'zero', offset, length, unmap }, done);
   }
 
   /** Requests without an answer. */
@@ -37,6 +46,10 @@ export class RemoteDrive implements BlockDevice {
 
   onMediaChange(listener: () => void): void {
     this.mediaListeners.push(listener);
+  }
+
+  onResize(listener: () => void): void {
+    this.resizeListeners.push(listener);
   }
 
   /** The main thread finished request `id`. */
@@ -51,7 +64,13 @@ export class RemoteDrive implements BlockDevice {
     for (const listener of this.mediaListeners) listener();
   }
 
-  private request(op: 'read' | 'write' | 'flush', offset: number, views: readonly Uint8Array[], done: BlockDone): void {
+  /** The medium has become larger. */
+  resized(info: BlockInfo): void {
+    this.info = info;
+    for (const listener of this.resizeListeners) listener();
+  }
+
+  private request(what: BlockOperation, done: BlockDone): void {
     const id = this.nextId++;
     this.waiting.set(id, done);
     if (!this.info) {
@@ -59,7 +78,7 @@ export class RemoteDrive implements BlockDevice {
       this.deferred.push(() => this.complete(id, BLOCK_NO_MEDIUM));
       return;
     }
-    this.post({ t: 'block', drive: this.drive, id, op, offset, views });
+    this.post({ t: 'block', drive: this.drive, id, ...what });
   }
 
   /** Run loop: answers what could not be answered from inside a request. True when there was something. */

@@ -386,7 +386,7 @@ export class VmHost {
       vramBytes: config.display.vramMiB * 1024 * 1024,
       bios,
       vgaBios,
-      drives: config.drives.map(({ id, kind }) => ({ id, kind })),
+      drives: config.drives.map(({ id, kind }) => ({ id, kind, writeCache: true })),
       bootOrder: config.boot.order,
       bootMenu: config.boot.menu,
       directBoot: direct

@@ -12,6 +12,7 @@ export const PCI_BAR0 = 0x10;
 export const PCI_SUBSYSTEM_VENDOR = 0x2c;
 export const PCI_SUBSYSTEM = 0x2e;
 export const PCI_ROM = 0x30;
+export const PCI_CAPABILITIES = 0x34;
 export const PCI_INTERRUPT_LINE = 0x3c;
 export const PCI_INTERRUPT_PIN = 0x3d;
 
@@ -21,6 +22,10 @@ export const COMMAND_MEMORY = 0x0002;
 export const COMMAND_MASTER = 0x0004;
 export const COMMAND_SERR = 0x0100;
 export const COMMAND_INTX_DISABLE = 0x0400;
+
+/** Status register bits, section 6.2.3: the list of capabilities, and the first place for one. */
+export const STATUS_CAPABILITIES = 0x10;
+export const FIRST_CAPABILITY = 0x40;
 
 /** Base address register bits, section 6.2.5.1. */
 export const BAR_IO = 1;

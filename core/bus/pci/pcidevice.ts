@@ -43,6 +43,9 @@ export abstract class PciDevice implements Device {
   private readonly view: DataView;
   private readonly bars = new Map<number, PciBar>();
   private readonly mapped = new Map<number, number>();
+  private nextCapability = C.FIRST_CAPABILITY;
+  /** Where the next capability's place is written. */
+  private lastCapability = C.PCI_CAPABILITIES;
   private intxLine: IrqLine | undefined;
   private intxLevel = false;
 
@@ -127,6 +130,18 @@ export abstract class PciDevice implements Device {
     const fixed = index === C.ROM_BAR ? 0 : bar.kind === 'io' ? C.BAR_IO : bar.prefetch ? C.BAR_PREFETCH : 0;
     this.view.setUint32(offset, fixed, true);
     this.seal();
+  }
+
+  /** Puts an empty capability of `bytes` bytes into the list (section 6.7) and returns where it begins. Only in a constructor. */
+  protected addCapability(capability: number, bytes: number): number {
+    const at = this.nextCapability;
+    this.nextCapability = at + Math.ceil(bytes / 4) * 4;
+    this.config[at] = capability;
+    this.config[this.lastCapability] = at;
+    this.lastCapability = at + 1;
+    this.config[C.PCI_STATUS] = this.config[C.PCI_STATUS]! | C.STATUS_CAPABILITIES;
+    this.seal();
+    return at;
   }
 
   /** Makes the present contents of configuration space the state after reset. Only in a constructor. */

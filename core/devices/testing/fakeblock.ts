@@ -16,7 +16,10 @@ export class FakeBlockDevice implements BlockDevice {
   /** Makes every request fail with this status. */
   failWith: BlockStatus = BLOCK_OK;
   flushes = 0;
+  readonly discarded: [offset: number, length: number][] = [];
+  readonly zeroed: [offset: number, length: number, unmap: boolean][] = [];
   private queue: (() => void)[] = [];
+  private readonly resizeListeners: (() => void)[] = [];
   private readonly listeners: (() => void)[] = [];
 
   constructor(data: Uint8Array | undefined, readOnly = false) {
@@ -36,8 +39,9 @@ export class FakeBlockDevice implements BlockDevice {
     });
   }
 
-  write(offset: number, sources: readonly Uint8Array[], done: BlockDone): void {
+  write(offset: number, sources: readonly Uint8Array[], done: BlockDone, fua = false): void {
     this.enqueue(done, () => {
+      if (fua) this.flushes++;
       if (this.info?.readOnly) return BLOCK_READ_ONLY;
       let at = offset;
       for (const source of sources) {
@@ -54,6 +58,37 @@ export class FakeBlockDevice implements BlockDevice {
       this.flushes++;
       return BLOCK_OK;
     });
+  }
+
+  discard(offset: number, length: number, done: BlockDone): void {
+    this.enqueue(done, () => {
+      if (this.info?.readOnly) return BLOCK_READ_ONLY;
+      this.discarded.push([offset, length]);
+      this.data.fill(0, offset, offset + length);
+      return BLOCK_OK;
+    });
+  }
+
+  writeZeroes(offset: number, length: number, unmap: boolean, done: BlockDone): void {
+    this.enqueue(done, () => {
+      if (this.info?.readOnly) return BLOCK_READ_ONLY;
+      this.zeroed.push([offset, length, unmap]);
+      this.data.fill(0, offset, offset + length);
+      return BLOCK_OK;
+    });
+  }
+
+  /** A larger medium, with what it had. */
+  grow(sizeBytes: number): void {
+    const data = new Uint8Array(sizeBytes);
+    data.set(this.data);
+    this.data = data;
+    if (this.info) this.info = { ...this.info, sizeBytes };
+    for (const listener of this.resizeListeners) listener();
+  }
+
+  onResize(listener: () => void): void {
+    this.resizeListeners.push(listener);
   }
 
   onMediaChange(listener: () => void): void {

@@ -15,7 +15,7 @@ const SECTOR = 512;
 
 /** A request that waits for the test to answer it. Data moves at that moment, as it does with a slow disk. */
 export interface SparseRequest {
-  op: 'read' | 'write' | 'flush';
+  op: 'read' | 'write' | 'flush' | 'discard' | 'zero';
   offset: number;
   bytes: number;
   /** Moves the data, unless `status` says it failed, and answers. */
@@ -47,6 +47,16 @@ export class SparseDisk implements BlockDevice {
     this.request('flush', 0, [], done);
   }
 
+  discard(offset: number, length: number, done: BlockDone): void {
+    this.request('discard', offset, [], done, length);
+  }
+
+  writeZeroes(offset: number, length: number, _unmap: boolean, done: BlockDone): void {
+    this.request('zero', offset, [], done, length);
+  }
+
+  onResize(): void {}
+
   onMediaChange(listener: () => void): void {
     this.listeners.push(listener);
   }
@@ -69,8 +79,8 @@ export class SparseDisk implements BlockDevice {
     return fresh;
   }
 
-  private request(op: SparseRequest['op'], offset: number, views: readonly Uint8Array[], done: BlockDone): void {
-    const bytes = views.reduce((sum, view) => sum + view.length, 0);
+  private request(op: SparseRequest['op'], offset: number, views: readonly Uint8Array[], done: BlockDone, length?: number): void {
+    const bytes = length ?? views.reduce((sum, view) => sum + view.length, 0);
     this.history.push({ op, offset, bytes });
     const request: SparseRequest = {
       op,

@@ -32,8 +32,10 @@ import { Port61 } from '../timer/port61.ts';
 import { Rtc } from '../timer/rtc.ts';
 import { Tsc } from '../timer/tsc.ts';
 import { BIOS_ROM_BASE } from '../../memory/layout.ts';
+import { VirtioBlk } from '../virtio/virtioblk.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
 import { FakeBlockDevice } from './fakeblock.ts';
+import { VirtioDriver } from './virtiodriver.ts';
 
 export const deviceRegistry: DeviceEntry[] = [
   entry({
@@ -531,6 +533,38 @@ export const deviceRegistry: DeviceEntry[] = [
     settle: (_, bench) => {
       // Software reset of both channels.
       for (const port of [0x3f6, 0x376]) for (const value of [4, 0]) bench.out8(port, value);
+    },
+  }),
+  entry({
+    name: 'VirtioBlk',
+    create: (bench) =>
+      new VirtioBlk({
+        id: 'virtio0',
+        mmio: bench.mmio,
+        memory: bench.memory,
+        message: () => {},
+        log: bench.log,
+        block: new FakeBlockDevice(new Uint8Array(1 << 20)),
+        serial: 'HV00000',
+        writeCache: true,
+        queues: 2,
+      }),
+    mutate(blk, bench) {
+      const driver = new VirtioDriver(blk, bench);
+      driver.useMessage(1, 0xfee01000, 0x41);
+      blk.writeConfig(0x42, 0xc000, 2);
+      driver.start([9, 11, 28, 29], 2);
+      driver.write(0x10, 2, 2);
+      driver.writeConfig(0x20, 0, 1);
+      driver.write(0, 1, 4);
+      // One that is answered at once, with an interrupt that is masked, and a queue that breaks.
+      driver.submit([
+        { gpa: driver.buffer(Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)), length: 16 },
+        { gpa: driver.buffer(21), length: 21, write: true },
+      ]);
+      driver.kick();
+      driver.makeAvailable(77, 1);
+      driver.kick(1);
     },
   }),
 ];

@@ -42,7 +42,7 @@ export class TestMachine {
       () => Date.UTC(2024, 5, 1) + this.now / 1e6,
     );
     const memory = createVmMemory(16 << 20);
-    const drives: DriveBay[] = [{ id: 'fd0', kind: 'floppy' }];
+    const drives: DriveBay[] = [{ id: 'fd0', kind: 'floppy', writeCache: true }];
     this.machine = new Machine({
       memory,
       definition: {

@@ -211,6 +211,7 @@ export const en = {
     ide1: 'IDE, primary slave',
     ide2: 'IDE, secondary master',
     ide3: 'IDE, secondary slave',
+    place: { virtio: 'VirtIO {n}' },
     fd0: 'A',
     fd1: 'B',
     empty: 'Empty',
@@ -220,6 +221,15 @@ export const en = {
     eject: 'Eject',
     readOnly: 'Read only',
     changeTitle: 'Change the medium: {drive}',
+  },
+  bus: {
+    label: 'Attached to',
+    ide: 'IDE',
+    virtio: 'VirtIO',
+    text: {
+      ide: 'Every operating system knows it',
+      virtio: 'The fastest. Linux and the BSDs know it; Windows needs a driver before it sees the disk',
+    },
   },
   log: {
     search: 'Filter the log',
@@ -303,6 +313,7 @@ export const en = {
     cpu: 'Processor',
     firmware: 'Firmware',
     disk: 'Disk',
+    bus: 'Attached to',
     editOf: 'Edit {what}',
   },
   source: {

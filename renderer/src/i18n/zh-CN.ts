@@ -201,6 +201,7 @@ export const zhCN: Messages = {
     diskImage: '磁盘映像',
     cdromImage: 'ISO 映像',
     floppyImage: '软盘映像',
+    place: { virtio: 'VirtIO 磁盘 {n}' },
     ide0: 'IDE 主通道主设备',
     ide1: 'IDE 主通道从设备',
     ide2: 'IDE 次通道主设备',
@@ -214,6 +215,15 @@ export const zhCN: Messages = {
     eject: '弹出',
     readOnly: '只读',
     changeTitle: '更换介质：{drive}',
+  },
+  bus: {
+    label: '连接方式',
+    ide: 'IDE 接口',
+    virtio: 'VirtIO（半虚拟化）',
+    text: {
+      ide: '所有操作系统都支持',
+      virtio: '速度最快。Linux 和 BSD 自带驱动；Windows 需要先安装驱动才能看到磁盘',
+    },
   },
   log: {
     search: '筛选日志',
@@ -297,6 +307,7 @@ export const zhCN: Messages = {
     cpu: '处理器',
     firmware: '固件',
     disk: '磁盘',
+    bus: '连接方式',
     editOf: '编辑{what}',
   },
   source: {

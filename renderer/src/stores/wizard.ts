@@ -1,6 +1,7 @@
 import { defineStore } from 'pinia';
 import { computed, ref } from 'vue';
 import { type CpuModel, defaultCpuModel } from '../../../core/contract/cpumodels.ts';
+import type { DriveBus } from '../../../core/contract/drives.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { DiskFormat, FirmwareKind, VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
@@ -30,6 +31,7 @@ export interface WizardDraft {
   /** GiB, may have a fraction. */
   diskGiB: number;
   diskFormat: DiskFormat;
+  bus: DriveBus;
 }
 
 const sampleMemoryMiB = 32;
@@ -60,6 +62,7 @@ export const useWizard = defineStore('wizard', () => {
       diskTouched: false,
       diskGiB: Math.max(0.001, Math.round((settings.current.defaultDiskBytes / 1024 ** 3) * 1000) / 1000),
       diskFormat: 'raw',
+      bus: 'ide',
     };
   }
 
@@ -106,6 +109,7 @@ export const useWizard = defineStore('wizard', () => {
       // A kernel is booted by the BIOS.
       ...(d.firmware === 'uefi' && d.source !== 'kernel' ? { firmware: d.firmware } : {}),
       source,
+      ...(d.bus !== 'ide' ? { bus: d.bus } : {}),
       newDisk: d.disk === 'new' ? { sizeBytes: Math.round((d.diskGiB * 1024 ** 3) / 512) * 512, format: d.diskFormat } : null,
     };
   });
