@@ -243,7 +243,9 @@ export class VmHost {
           ? new HypervueError('cancelled', `${this.config.name} was turned off while it started`, { object: this.config.name })
           : asHypervueError(error, { object: this.config.name, operation: 'start' });
       await this.shutDownThreads();
-      if (!endedMeanwhile) this.move('failed', reason);
+      // Then the thread's end is no failure of its own.
+      if (endedMeanwhile) stillWanted();
+      this.move('failed', reason);
       throw reason;
     }
   }
