@@ -42,7 +42,7 @@ async function waitForState(session: Session, vm: VmSummary, states: VmStateName
 const stateLine = (vm: VmSummary) => `${vm.name}: ${vm.state}`;
 
 function addLifecycle(program: Command, run: RunSession): void {
-  const verb = (name: string, description: string, method: 'vm.start' | 'vm.pause' | 'vm.resume' | 'vm.reset' | 'vm.forceOff') =>
+  const verb = (name: string, description: string, method: 'vm.pause' | 'vm.resume' | 'vm.reset' | 'vm.forceOff') =>
     program
       .command(`${name} <machine>`)
       .description(description)
@@ -52,7 +52,17 @@ function addLifecycle(program: Command, run: RunSession): void {
           session.print(await session.client.call(method, { id }), stateLine);
         }),
       );
-  verb('start', 'start a machine', 'vm.start');
+  program
+    .command('start <machine>')
+    .description('start a machine')
+    .option('--reset-nvram', 'let UEFI begin with its default settings; the old ones are kept in a file beside them')
+    .action((machine: string, options: { resetNvram?: boolean }) =>
+      run(false, async (session) => {
+        const { id } = await session.machine(machine);
+        if (options.resetNvram) await session.client.call('vm.resetFirmware', { id });
+        session.print(await session.client.call('vm.start', { id }), stateLine);
+      }),
+    );
   verb('pause', 'stop the guest where it is', 'vm.pause');
   verb('resume', 'let a paused guest go on', 'vm.resume');
   program

@@ -40,6 +40,11 @@ export const methods = {
   /** To the trash of the library; disks outside the VM folder are never touched. */
   'vm.delete': { params: vm, result: z.object({ trashId: z.string() }) },
   'vm.restore': { params: z.object({ trashId: z.string().max(128) }), result: vmSummarySchema },
+  /**
+   * UEFI starts with its defaults next time; only while the machine is off. The variables there were are kept beside the others of its folder's files
+   * under the name `keptAs`; null when there were none.
+   */
+  'vm.resetFirmware': { params: vm, result: z.object({ keptAs: z.string().nullable() }) },
   'vm.hardware': { params: vm, result: z.array(hardwareItemSchema) },
   'vm.log': { params: vm.extend({ lines: z.number().int().min(1).max(10_000) }), result: z.array(logEntrySchema) },
   'vm.stats': { params: vm, result: vmStatsSchema.nullable() },

@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MethodName } from '../contract/methods.ts';
@@ -109,6 +109,19 @@ describe('a machine', () => {
     expect(await h.get(id)).toMatchObject({ state: 'off', problem: null });
     expect(() => statSync(path.join(folder, '.lock'))).toThrow('ENOENT');
     expect(h.client.states(id).filter((state) => state !== 'stopping')).toEqual(['off', 'starting', 'off']);
+  });
+
+  test('gets default UEFI settings back while it is off; the old ones are kept beside them', async () => {
+    const { id, folder } = await fake();
+    expect(await h.call('vm.resetFirmware', { id })).toEqual({ keptAs: null });
+    writeFileSync(path.join(folder, 'nvram'), 'settings');
+    await h.call('vm.start', { id });
+    const { kind, dto } = await failureOf(h.call('vm.resetFirmware', { id }));
+    expect([kind, dto.fix]).toEqual(['invalid-state', 'Shut it down first.']);
+    await h.call('vm.forceOff', { id });
+    const { keptAs } = await h.call('vm.resetFirmware', { id });
+    expect(readFileSync(path.join(folder, keptAs!), 'utf8')).toBe('settings');
+    expect(existsSync(path.join(folder, 'nvram'))).toBe(false);
   });
 
   test('whose start hangs in its process can be forced off', async () => {

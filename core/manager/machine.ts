@@ -6,6 +6,7 @@ import type { ByteChannel } from '../contract/transport.ts';
 import type { Drive, LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import type { RunningVm } from '../engine/engine.ts';
 import { acquireLock, type Lock } from '../platform/locks.ts';
+import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
 import { imageFormat, imagesBelow } from '../platform/openimage.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
@@ -347,6 +348,20 @@ export class Machine {
     await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? { ...item, path: file } : item)) }));
     this.record('info', 'manager', file === null ? `${driveId}: ejected` : `${driveId}: ${file}`);
     this.changed();
+  }
+
+  /** UEFI starts with its defaults next time. Resolves with the name under which the variables that there were are kept, if any. */
+  async resetFirmware(): Promise<string | null> {
+    this.usable('reset UEFI settings');
+    if (this.active) throw this.wrongState('reset the UEFI settings', `is ${this.state}`, 'Shut it down first.');
+    const lock = acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which runs ${this.name}`);
+    try {
+      const keptAs = await setNvramAside(path.join(this.folder, NVRAM_FILE));
+      if (keptAs) this.record('info', 'manager', `UEFI settings reset; the old ones are kept as ${keptAs}`);
+      return keptAs;
+    } finally {
+      lock.dispose();
+    }
   }
 
   /** Changes the configuration. What is not about names applies at the next start; drives of a running machine change through `changeMedium`. */

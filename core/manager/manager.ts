@@ -430,6 +430,7 @@ export class Manager {
       'vm.update': ({ id, patch }) => this.update(id, patch),
       'vm.delete': ({ id }) => this.delete(id),
       'vm.restore': ({ trashId }) => this.restore(trashId),
+      'vm.resetFirmware': async ({ id }) => ({ keptAs: await this.machine(id).resetFirmware() }),
       'vm.hardware': async ({ id }) => {
         const { config } = this.machine(id);
         return config ? hardwareList(config) : [];

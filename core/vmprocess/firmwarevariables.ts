@@ -1,13 +1,11 @@
-import { readFile, rename } from 'node:fs/promises';
-import path from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { uefiVariableBytes } from '../devices/platform/uefivariables.ts';
 import { writeFileAtomic } from '../platform/atomicfile.ts';
 import { fileError } from '../platform/nodefile.ts';
+import { setNvramAside } from '../platform/nvram.ts';
 import { asHypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 
-/** The file in a machine's folder that keeps its UEFI variables. */
-export const NVRAM_FILE = 'nvram';
 /** Firmware writes variables byte by byte and in several steps; the file follows this long after the last of them. */
 const SETTLE_MS = 1000;
 
@@ -41,10 +39,9 @@ export class FirmwareVariables {
     if (kept) {
       if (kept.length === length && uefiVariableBytes(kept) === length) image.set(kept);
       else {
-        const aside = `${file}.unfit-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`;
-        await rename(file, aside);
+        const aside = await setNvramAside(file);
         log.warn(
-          `the UEFI variables in ${file} do not fit this firmware; they are kept as ${path.basename(aside)}, and the firmware starts with its defaults`,
+          `the UEFI variables in ${file} do not fit this firmware; they are kept as ${aside}, and the firmware starts with its defaults`,
         );
       }
     }

@@ -21,6 +21,7 @@ import { createVmMemory } from '../memory/vmmemory.ts';
 import { findUefi, UEFI_FIX } from '../platform/firmware.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
 import { fileError } from '../platform/nodefile.ts';
+import { NVRAM_FILE } from '../platform/nvram.ts';
 import { encodePng } from '../platform/png.ts';
 import { Emitter } from '../util/emitter.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
@@ -36,7 +37,7 @@ import type {
   RerunOptions,
   ToMachine,
 } from './machinemessages.ts';
-import { FirmwareVariables, NVRAM_FILE } from './firmwarevariables.ts';
+import { FirmwareVariables } from './firmwarevariables.ts';
 import { compileThreadBeside } from './runtimepaths.ts';
 import { RemoteInput } from './remoteinput.ts';
 import { MachineSaver } from './machinesaver.ts';

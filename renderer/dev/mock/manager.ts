@@ -293,6 +293,7 @@ export class MockManager {
       return { trashId: id };
     },
     'vm.restore': async ({ trashId }) => this.put(this.trash.get(trashId)!),
+    'vm.resetFirmware': async () => ({ keptAs: 'nvram.2026-11-21T12-00-00-000Z' }),
     'vm.hardware': async ({ id }) => [
       { id: 'machine', kind: 'machine', label: 'Machine', detail: 'PC with i440FX and PIIX3' },
       { id: 'cpu', kind: 'cpu', label: 'Processor', detail: '1 × i686 (SSE2)' },

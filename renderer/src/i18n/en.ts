@@ -354,6 +354,8 @@ export const en = {
     },
     cpu: 'UEFI needs a 64-bit processor',
     missing: 'UEFI needs OVMF, which is not installed (Debian, Ubuntu: apt-get install ovmf)',
+    reset: 'Reset UEFI settings…',
+    resetWhenOff: 'The machine must be off for this',
   },
   cpu: {
     label: 'Processor',
@@ -510,6 +512,8 @@ export const en = {
     copied: 'Copied to the clipboard.',
     saved: 'Saved.',
     savedNextStart: 'Saved. Applies when the machine starts next.',
+    firmwareReset: 'UEFI begins with its default settings. The old ones are kept as {file}.',
+    firmwareFresh: 'UEFI has its default settings already.',
     taskFailed: 'A task on “{object}” failed.',
   },
   confirm: {
@@ -529,6 +533,11 @@ export const en = {
       text: 'Like pressing the reset button: the guest restarts at once and loses what it has not written to disk.',
       confirm: 'Reset',
     },
+    resetFirmware: {
+      title: 'Reset the UEFI settings of “{name}”?',
+      text: 'Boot entries, keys and other settings of UEFI return to their defaults. An installed system may have to be chosen in the boot menu once. The old settings are kept in a file.',
+      confirm: 'Reset settings',
+    },
   },
   error: { whatToDo: 'What to do:', details: 'Details', kind: 'kind', copy: 'Copy details' },
   failed: {
@@ -543,6 +552,7 @@ export const en = {
     rename: 'Could not rename “{object}”',
     describe: 'Could not save the description of “{object}”',
     update: 'Could not save the settings of “{object}”',
+    resetFirmware: 'Could not reset the UEFI settings of “{object}”',
     hardware: 'Could not read the hardware of “{object}”',
     log: 'Could not read the log of “{object}”',
     profile: 'Could not measure “{object}”',

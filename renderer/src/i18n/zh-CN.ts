@@ -344,6 +344,8 @@ export const zhCN: Messages = {
     },
     cpu: 'UEFI 需要 64 位处理器',
     missing: 'UEFI 需要 OVMF，但尚未安装（Debian、Ubuntu：apt-get install ovmf）',
+    reset: '重置 UEFI 设置…',
+    resetWhenOff: '虚拟机必须处于关机状态',
   },
   cpu: {
     label: '处理器',
@@ -495,6 +497,8 @@ export const zhCN: Messages = {
     copied: '已复制到剪贴板。',
     saved: '已保存。',
     savedNextStart: '已保存，虚拟机下次启动时生效。',
+    firmwareReset: 'UEFI 将以默认设置启动，旧设置保存为 {file}。',
+    firmwareFresh: 'UEFI 已是默认设置。',
     taskFailed: '“{object}”的任务失败。',
   },
   confirm: {
@@ -502,6 +506,11 @@ export const zhCN: Messages = {
     delete: { title: '删除“{name}”？', text: '虚拟机及 {folder} 中的所有内容将移到回收站。可以撤销。', confirm: '移到回收站' },
     forceOff: { title: '强制关闭“{name}”？', text: '相当于拔掉电源：客户机会丢失尚未写入磁盘的内容。', confirm: '强制关机' },
     reset: { title: '重置“{name}”？', text: '相当于按下复位按钮：客户机立即重新启动，并丢失尚未写入磁盘的内容。', confirm: '重置' },
+    resetFirmware: {
+      title: '重置“{name}”的 UEFI 设置？',
+      text: 'UEFI 的启动项、密钥和其他设置将恢复默认值。已安装的系统可能需要在启动菜单中选择一次。旧设置会保存在文件中。',
+      confirm: '重置设置',
+    },
   },
   error: { whatToDo: '解决办法：', details: '详细信息', kind: '类型', copy: '复制详细信息' },
   failed: {
@@ -516,6 +525,7 @@ export const zhCN: Messages = {
     rename: '无法重命名“{object}”',
     describe: '无法保存“{object}”的说明',
     update: '无法保存“{object}”的设置',
+    resetFirmware: '无法重置“{object}”的 UEFI 设置',
     hardware: '无法读取“{object}”的硬件',
     log: '无法读取“{object}”的日志',
     profile: '无法测量“{object}”',

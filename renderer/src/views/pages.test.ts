@@ -292,6 +292,27 @@ test('the interpreter can be chosen, with what it is good for; gdb gets a port a
   expect(document.querySelector('[data-testid="gdb-port"]')).toBeNull();
 });
 
+test('UEFI settings are reset after a question, and only while the machine is off', async () => {
+  const choose = async (id: string, value: string) => {
+    const field = get(id) as HTMLSelectElement;
+    field.value = value;
+    field.dispatchEvent(new Event('change'));
+    await settle();
+  };
+  const off = '00000000-0000-4000-8000-000000000002';
+  await open(`/machines/${off}/hardware`);
+  expect(get('machine-page').dataset.state).toBe('off');
+  await choose('cpu-model', 'x86-64-v2');
+  await choose('firmware', 'uefi');
+  expect(document.querySelector('[data-testid="firmware-reset"]')).toBeNull();
+  get('hardware-form').dispatchEvent(new Event('submit', { cancelable: true }));
+  await settle();
+  await press(get('firmware-reset'));
+  await press(get('confirm-ok'));
+  expect(calls.find((each) => each.method === 'vm.resetFirmware')?.params).toEqual({ id: off });
+  expect(document.body.textContent).toContain('nvram.2026');
+});
+
 test('a measurement shows the hottest code of the time it took, and counting ends with it', async () => {
   await open('/machines/00000000-0000-4000-8000-000000000000/performance');
   expect(document.querySelector('[data-testid="profile-table"]')).toBeNull();
