@@ -77,6 +77,7 @@ interface InterpreterModule {
   jitCondition: Helpers['read'];
   jitSettle: Helpers['read'];
   jitSystem: Helpers['read'];
+  jitLeave: Helpers['read'];
   jitX87Arith: Helpers['read'];
   jitX87Widen: Helpers['read'];
   jitX87Narrow: Helpers['read'];
@@ -196,6 +197,7 @@ export class Interpreter implements Accelerator {
         condition: module.jitCondition,
         settle: module.jitSettle,
         system: module.jitSystem,
+        leave: module.jitLeave,
         x87Arith: module.jitX87Arith,
         x87Widen: module.jitX87Widen,
         x87Narrow: module.jitX87Narrow,

@@ -3,20 +3,8 @@
  * this one is built on), the interpreter's help, and the frame around it all. One object emits one region; it is run twice, because what to load
  * at the entry is known only at the end.
  */
-import { CPU_STATE_BASE, JIT_LINKS_BASE, MAILBOX_BASE } from '../../memory/layout.ts';
-import {
-  FLAG_PENDING,
-  LINK_COUNT,
-  LINK_TABLE_SIZE,
-  SJ_FLAG_A,
-  SJ_FLAG_B,
-  SJ_FLAG_C,
-  SJ_FLAG_KIND,
-  SJ_LEFT,
-  SJ_STEP,
-  STEP_FAULT,
-  SJ_UNLINKED,
-} from '../interp/wasm/jitoffsets.ts';
+import { CPU_STATE_BASE } from '../../memory/layout.ts';
+import { FLAG_PENDING, SJ_LEFT } from '../interp/wasm/jitoffsets.ts';
 import {
   S_CPL,
   S_CR0,
@@ -25,28 +13,28 @@ import {
   S_EXIT,
   S_FEATURES,
   S_INTR,
+  S_MSR_KERNEL_GS_BASE,
   S_MXCSR,
   S_NMI_PENDING,
-  S_RIP,
+  S_SEG,
   S_XCR0,
+  SEG_BASE,
+  SEG_FLAGS,
+  SEG_GS,
+  SEG_STRIDE,
 } from '../interp/wasm/stateoffsets.ts';
 import { crosses } from './codepages.ts';
 import { POOL_UNIT } from './dispatchemitter.ts';
 import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
+import { LinkEmitter } from './linkemitter.ts';
 import type { Insn } from './decode.ts';
-import { FA, FB, FC, FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64, RIP } from './locals.ts';
-import { RC_ENTRIES, RC_FAULTS, RC_INSTRUCTIONS, RC_INTERPRETER, RC_LINKED, RC_PAGE, RC_SLICE, RC_STEP } from './regioncounters.ts';
-import { EXECUTE_TABLE } from './tlbtables.ts';
-import { I32, OP, VOID } from './wasmcode.ts';
-import { X87Emitter } from './x87emitter.ts';
+import { FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64 } from './locals.ts';
+import { RC_FAULTS, RC_INTERPRETER } from './regioncounters.ts';
+import { I64, OP, VOID } from './wasmcode.ts';
 import type { StackState } from './x87flow.ts';
 
 const S = CPU_STATE_BASE;
-/** MB_EXIT_REQUEST of core/memory/mailbox.ts: another thread wants run() to return. */
-const EXIT_REQUEST = MAILBOX_BASE + 4;
-/** Index of the type of region functions in a region module. */
-export const REGION_TYPE = 7;
 
 /** CR0.EM and CR0.TS; CR4.OSFXSR: when SSE instructions fault. */
 const CR0_EM_TS = 0xc;
@@ -60,6 +48,9 @@ const XCR0_AVX = 6;
 const FLOAT_FIELDS = 0xffe0;
 const FLOAT_VALUE = 0x1fa0;
 
+/** Bits of SEG_FLAGS (interp/wasm/mem.ts): SF_READ and SF_WRITE; SF_FLAT_R and SF_FLAT_W. */
+const SF_USABLE = 3;
+const SF_FLAT = 48;
 /** EFLAGS.IF. */
 const FLAG_IF = 0x200;
 /** S_EXIT bit (interp/wasm/index.ts): the run loop is to look at interrupts. */
@@ -72,9 +63,7 @@ const mayBeMmx = ({ vex, prefix, op }: Insn): boolean => {
   return prefix === 0 && ((op >= 0x160 && op <= 0x17f) || op === 0x1c4 || op === 0x1c5 || (op >= 0x1d0 && op < 0x20c) || op === 0x30f);
 };
 
-export class Emitter extends X87Emitter {
-  /** Slot of RegionCounters that the region counts into; 0: it does not count. */
-  counters = 0;
+export class Emitter extends LinkEmitter {
   /**
    * Vector instructions are translated, legacy or VEX-encoded: the entry checks that they don't fault. `features` are bits FEAT_* that the
    * region's instructions need beyond SSE2, `absent` those that the processor must not have.
@@ -199,12 +188,8 @@ export class Emitter extends X87Emitter {
     this.flushX87();
     this.flagsToMemory();
     this.c.i32(1).set(INMEMORY);
-    this.callExec(HELPER.system);
-    this.c.op(OP.drop);
-    this.c
-      .i32(0)
-      .memory(OP.i32Load, S + SJ_LEFT)
-      .byte(OP.return);
+    this.callExec(HELPER.leave);
+    this.leaveFor();
   }
 
   /** CLI of a region that runs at CPL 0 to 2: the interpreter checks IOPL at the others. */
@@ -252,6 +237,37 @@ export class Emitter extends X87Emitter {
     this.exitAfter(() => {});
     if (!this.last) this.close();
     this.close();
+  }
+
+  /** SWAPGS, of which 32-bit code has none. */
+  swapGs(): void {
+    const { c } = this;
+    if (this.mode !== 64) {
+      this.interpretSystem(0, 0, false);
+      return;
+    }
+    this.needCpl0();
+    const gs = S + S_SEG + SEG_GS * SEG_STRIDE;
+    const base = this.temp(I64);
+    c.i32(0)
+      .memory(OP.i64Load, S + S_MSR_KERNEL_GS_BASE)
+      .set(base);
+    c.i32(0)
+      .i32(0)
+      .memory(OP.i64Load, gs + SEG_BASE)
+      .memory(OP.i64Store, S + S_MSR_KERNEL_GS_BASE);
+    c.i32(0)
+      .get(base)
+      .memory(OP.i64Store, gs + SEG_BASE);
+    // What updateSegFlags() of seg.ts makes of it: readable and writable, flat without a base. Alignment is not checked at CPL 0.
+    c.i32(0)
+      .get(base)
+      .op(OP.i64Eqz)
+      .i32(SF_FLAT)
+      .op(OP.i32Mul)
+      .i32(SF_USABLE)
+      .op(OP.i32Or)
+      .memory(OP.i32Store, gs + SEG_FLAGS);
   }
 
   private needCpl0(): void {
@@ -337,6 +353,7 @@ export class Emitter extends X87Emitter {
     c.i32(FLAG_PENDING).set(KIND);
     this.loadRegisters(this.usedGpr, this.usedXmm, this.usedUpper);
     this.loadX87();
+    if (this.leaves) this.open('gone');
     c.op(OP.try, VOID);
     this.labels.push({ kind: 'other', block: -1 });
     this.open('exit');
@@ -355,164 +372,12 @@ export class Emitter extends X87Emitter {
     this.storeRip();
     this.countEnd();
     this.followLink();
-    c.get(LEFT).end();
-  }
-
-  /** Adds one, or what `amount` pushes as an i64, to a counter of the region. */
-  private count(field: number, amount?: () => void): void {
-    const { c, counters } = this;
-    if (!counters) return;
-    c.i32(0)
-      .i32(0)
-      .memory(OP.i64Load, counters + field);
-    if (amount) amount();
-    else c.i64(1);
-    c.op(OP.i64Add).memory(OP.i64Store, counters + field);
-  }
-
-  private countEntry(): void {
-    if (!this.counters) return;
-    // What is left at the entry now, what is left at the end then: together the instructions in between.
-    this.count(RC_INSTRUCTIONS, () => this.c.get(LEFT).op(OP.i64ExtendI32S));
-    this.count(RC_ENTRIES);
-    this.c
-      .i32(0)
-      .get(PAGE64)
-      .memory(OP.i64Store, this.counters + RC_PAGE);
-  }
-
-  /** `left` pushes what the slice has left. */
-  private countExit(cause: number, left: () => void): void {
-    if (!this.counters) return;
-    this.count(cause);
-    this.countLeft(left);
-  }
-
-  /** Takes what the slice has left at the end off RC_INSTRUCTIONS. */
-  private countLeft(left: () => void): void {
-    this.count(RC_INSTRUCTIONS, () => {
-      this.c.i64(0);
-      left();
-      this.c.op(OP.i64ExtendI32S, OP.i64Sub);
-    });
-  }
-
-  /** At the end of the region, before it is known whether a link leads on. */
-  private countEnd(): void {
-    const { c } = this;
-    if (!this.counters) return;
-    this.countLeft(() => c.get(LEFT));
-    c.i32(0)
-      .memory(OP.i32Load, S + SJ_STEP)
-      .if();
-    c.i32(0)
-      .memory(OP.i32Load, S + SJ_STEP)
-      .i32(STEP_FAULT)
-      .op(OP.i32Eq)
-      .if();
-    this.count(RC_FAULTS);
-    c.else();
-    this.count(RC_STEP);
+    c.get(LEFT);
+    if (this.leaves) {
+      c.byte(OP.return);
+      this.close();
+      this.leaveLink();
+    }
     c.end();
-    c.else();
-    c.get(LEFT).i32(0).op(OP.i32LeS);
-    c.i32(0)
-      .memory(OP.i32Load, S + S_EXIT)
-      .i32(0)
-      .memory(OP.i32Load, EXIT_REQUEST)
-      .op(OP.i32Or, OP.i32Or)
-      .if();
-    this.count(RC_SLICE);
-    c.end();
-    c.end();
-  }
-
-  /** At the very end: goes straight on to the region at the new address when it is known, and nothing wants attention. */
-  private followLink(): void {
-    const { c } = this;
-    const code = this.tables + EXECUTE_TABLE;
-    const links = JIT_LINKS_BASE + ((this.mode === 64 ? 2 : 0) + this.user) * LINK_TABLE_SIZE;
-    const entry = this.temp(I32);
-    const host = this.temp(I32);
-    c.get(LEFT).i32(0).op(OP.i32GtS);
-    c.i32(0)
-      .memory(OP.i32Load, S + S_EXIT)
-      .i32(0)
-      .memory(OP.i32Load, EXIT_REQUEST)
-      .op(OP.i32Or);
-    if (this.mode === 32)
-      c.i32(0)
-        .memory(OP.i32Load, S + SJ_UNLINKED)
-        .op(OP.i32Or);
-    c.i32(0)
-      .memory(OP.i32Load, S + SJ_STEP)
-      .op(OP.i32Or, OP.i32Eqz, OP.i32And);
-    this.codeEntry(entry);
-    c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, code).get(RIP);
-    this.wordConst(-4096);
-    this.wordOp(OP.i32And, OP.i64And);
-    this.wordOp(OP.i32Eq, OP.i64Eq);
-    c.op(OP.i32And).if();
-    c.get(RIP);
-    this.fromWord();
-    c.get(entry)
-      .memory(OP.i32Load, code + 8)
-      .op(OP.i32Add)
-      .tee(host);
-    c.get(host)
-      .i32(12)
-      .op(OP.i32ShrU, OP.i32Xor)
-      .i32(LINK_COUNT - 1)
-      .op(OP.i32And)
-      .i32(3)
-      .op(OP.i32Shl)
-      .tee(entry);
-    c.memory(OP.i32Load, links).get(host).op(OP.i32Eq).if();
-    c.get(LEFT).get(RIP);
-    this.wordConst(-4096);
-    this.wordOp(OP.i32And, OP.i64And);
-    if (this.mode === 32) c.op(OP.i64ExtendI32U);
-    c.get(entry).memory(OP.i32Load, links + 4);
-    this.count(RC_LINKED);
-    c.byte(OP.returnCallIndirect).u32(REGION_TYPE).u32(0);
-    c.end();
-    c.end();
-  }
-
-  /** Offset of the TLB entry of the instruction pointer, in `entry` and on the stack. */
-  private codeEntry(entry: number): void {
-    const { c } = this;
-    c.get(RIP);
-    if (this.mode === 64) c.i64(8).op(OP.i64ShrU, OP.i32WrapI64);
-    else c.i32(8).op(OP.i32ShrU);
-    c.i32(0xfff0).op(OP.i32And).tee(entry);
-  }
-
-  /** Changed registers and flags to memory, in whatever lazy form they are. */
-  private spill(): void {
-    const { c } = this;
-    this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
-    this.storeX87();
-    const store = this.mode === 64 ? OP.i64Store : OP.i32Store;
-    c.get(KIND).i32(FLAG_PENDING).op(OP.i32Ne).if();
-    c.i32(0)
-      .get(KIND)
-      .memory(OP.i32Store, S + SJ_FLAG_KIND);
-    c.i32(0)
-      .get(FA)
-      .memory(store, S + SJ_FLAG_A);
-    c.i32(0)
-      .get(FB)
-      .memory(store, S + SJ_FLAG_B);
-    c.i32(0)
-      .get(FC)
-      .memory(store, S + SJ_FLAG_C);
-    c.end();
-  }
-
-  private storeRip(): void {
-    this.c.i32(0).get(RIP);
-    if (this.mode === 32) this.c.op(OP.i64ExtendI32U);
-    this.c.memory(OP.i64Store, S + S_RIP);
   }
 }

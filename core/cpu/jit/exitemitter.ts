@@ -9,7 +9,7 @@ import { OP, VOID } from './wasmcode.ts';
 const S = CPU_STATE_BASE;
 
 interface Label {
-  kind: 'exit' | 'block' | 'loop' | 'other';
+  kind: 'exit' | 'block' | 'loop' | 'other' | 'gone';
   block: number;
 }
 

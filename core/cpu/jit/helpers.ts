@@ -22,6 +22,7 @@ export interface RegionHelpers {
   condition: WasmFunction;
   settle: WasmFunction;
   system: WasmFunction;
+  leave: WasmFunction;
   x87Arith: WasmFunction;
   x87Widen: WasmFunction;
   x87Narrow: WasmFunction;
@@ -32,7 +33,19 @@ export interface RegionHelpers {
 export type Helpers = InstallHelpers & RegionHelpers;
 
 /** Indices of the imported functions of a region module, in the order of its import section. */
-export const HELPER = { read: 0, readW: 1, write: 2, writeV: 3, exec: 4, flags: 5, condition: 6, settle: 7, missed: 8, system: 9 } as const;
+export const HELPER = {
+  read: 0,
+  readW: 1,
+  write: 2,
+  writeV: 3,
+  exec: 4,
+  flags: 5,
+  condition: 6,
+  settle: 7,
+  missed: 8,
+  system: 9,
+  leave: 10,
+} as const;
 export const HELPERS = Object.keys(HELPER) as (keyof typeof HELPER)[];
 
 /** Those that only regions with x87 instructions import, after the others. */

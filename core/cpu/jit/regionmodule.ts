@@ -1,6 +1,7 @@
 /** The WebAssembly module around the code of a region (core specification, 5.5): types, imports, functions, hints. */
-import { REGION_TYPE, type Emitter } from './emitter.ts';
+import type { Emitter } from './emitter.ts';
 import { HELPERS, X87_HELPERS } from './helpers.ts';
+import { REGION_TYPE } from './linkemitter.ts';
 import { FUSED_FUNCTION_COUNT, FUSED_TYPE, fusedBodies } from './vexfma.ts';
 import { FUNCREF, I32, I64, WasmCode } from './wasmcode.ts';
 import { X87_FUNCTION_COUNT, X87_FUNCTION_TYPE, x87Bodies } from './x87functions.ts';
@@ -45,6 +46,7 @@ export function regionModule(e: Emitter): Uint8Array<ArrayBuffer> {
     condition: 5,
     settle: 6,
     system: 3,
+    leave: 3,
     x87Arith: X87_TYPE + 1,
     x87Widen: X87_TYPE + 2,
     x87Narrow: X87_TYPE + 3,

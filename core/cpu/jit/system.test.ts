@@ -127,6 +127,17 @@ describe('SYSCALL and SYSRET between regions', () => {
     expect(compiled!.segments).toEqual(interpreted!.segments);
   });
 
+  it('does not come back to the run loop once the regions are there', () => {
+    const MANY = 5000;
+    const t = new TestCpu({ recompiler: EAGER });
+    calls(t, [0x31, 0xc0, 0x48, 0xff, 0xc6], [0x8c, 0xc8, 0x01, 0xc7]);
+    t.guest.write32(0x20001, MANY);
+    t.untilHalt();
+    expect(t.cpu.getState().gpr[3]).toBe(BigInt(MANY));
+    // Two regions a call; slices end now and then.
+    expect(t.cpu.statistics().exits['entered compiled code']).toBeLessThan(MANY);
+  });
+
   it('run what the system has just written into the code of the user', () => {
     // xor eax,eax; add rsi,imm32: the system counts the immediate up.
     const [interpreted, compiled] = both((t) =>

@@ -1,6 +1,6 @@
 /**
  * System instructions in regions (SDM volume 2, by name; volume 3 table 2-3): the interpreter executes them, but control stays in the region, or goes
- * straight on to the next one where privilege, the address space or the instruction pointer change. CLI and STI are translated.
+ * straight on to the next one where privilege, the address space or the instruction pointer change. CLI, STI and SWAPGS are translated.
  */
 import type { Insn } from './decode.ts';
 import type { Emitter } from './emitter.ts';
@@ -54,7 +54,7 @@ function groupSeven(insn: Insn): Translation | undefined {
     case 0x10: // XGETBV
       return interpreted(RCX, RAX | RDX);
     case 0x38: // SWAPGS
-      return interpreted(0, 0);
+      return (e) => e.swapGs();
     case 0x39: // RDTSCP
       return interpreted(0, RAX | RCX | RDX);
   }

@@ -36,7 +36,7 @@ export { codeGeneration, getEflags, setEflags };
 export {
   jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
 } from './jit';
-export { jitSystem } from './jitsystem';
+export { jitLeave, jitSystem } from './jitsystem';
 
 const S: usize = CPU_STATE_BASE;
 

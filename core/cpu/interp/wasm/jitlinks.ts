@@ -20,6 +20,14 @@ export function jitLink(host: u32, long: u32, user: u32, index: u32): void {
   store<u32>(at, index, 4);
 }
 
+/** Function of the region at byte `host`, -1 when no link leads there. */
+// @ts-ignore: decorator
+@inline
+export function linkedRegion(host: u32, long: u32, user: u32): i32 {
+  const at = linkAt(host, long, user);
+  return load<u32>(at) == host ? load<i32>(at, 4) : -1;
+}
+
 /** The region at byte `host` goes. */
 export function jitUnlink(host: u32, long: u32): void {
   for (let user: u32 = 0; user < 2; user++) {

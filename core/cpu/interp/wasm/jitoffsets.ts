@@ -1,12 +1,14 @@
 /**
- * What compiled regions (core/cpu/jit) and the interpreter share, inside S_SCRATCH_CORE of the state block, and the numbers of the lazy
+ * What compiled regions (core/cpu/jit) and the interpreter share, most of it inside S_SCRATCH_CORE of the state block, and the numbers of the lazy
  * flag forms. Compiled by TypeScript and AssemblyScript alike: untyped literals only.
  */
 
 /** u32: instructions left of the slice at the last point where a region could be left; exact at every fault and bus access. */
 export const SJ_LEFT = 0x1400;
 /** u32: why the region stopped before an instruction: 0 not, STEP_INTERPRET, STEP_FAULT. */
-export const SJ_STEP = 0x1404;
+export const SJ_STEP = 0x280;
+/** u64: SJ_STEP and S_EXIT (stateoffsets.ts) at one look. */
+export const SJ_EXIT_OR_STEP = 0x280;
 /** It can't do that one: the interpreter must execute it. */
 export const STEP_INTERPRET = 1;
 /** It page-faults; the fault is noted in S_FAULT_*. */

@@ -3,22 +3,30 @@
  * finds its next region, unless the run loop has something to look at that it only looks at between instructions.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
-import { attention } from './branch';
+import { attention, finish } from './branch';
+import { begin64, nextRip, setPageRip } from './branch64';
 import { currentMode } from './codemode';
-import { F_IF, F_RF, F_TF, rawEflags } from './flags';
+import { iret } from './far';
+import { syscall, sysret } from './fastcall';
+import { F_IF, F_RF, F_TF, rawEflags, setRawEflags } from './flags';
+import { linkedRegion } from './jitlinks';
 import { runRecord } from './jitrecord';
-import { Run } from './runstate';
+import { SJ_LEFT, SJ_UNLINKED } from './jitoffsets';
+import { OP_0F, REC_LENGTH, REC_OPCODE, REC_SIZES } from './record';
+import { MODE_64, Run } from './runstate';
 import { S_EXIT, S_HALTED, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED, S_NMI_PENDING, S_RIP } from './stateoffsets';
 import { SY_DEBUG_ACTIVE, SY_TLB_CUR, SY_TLB_GEN } from './sysstate';
+import { setIretLength } from './task';
+import { PAGE_MASK, TLB_USER, TLB_X, tlbSlot } from './tlb';
 
 const S: usize = CPU_STATE_BASE;
 /** S_EXIT: look at things at the next opportunity. */
 const EXIT_LOOK: u32 = 2;
 
 /** The run loop must have its turn before the next instruction: an interrupt is due or held back, a trap, another code mode. */
-function loopDue(mode: u32): bool {
+function loopDue(mode: u32, flags: u32): bool {
   return (
-    (load<u32>(S, S_INT_SHADOW) | load<u32>(S, S_HALTED) | load<u32>(S, SY_DEBUG_ACTIVE) | (rawEflags() & (F_TF | F_RF))) != 0 ||
+    (load<u32>(S, S_INT_SHADOW) | load<u32>(S, S_HALTED) | load<u32>(S, SY_DEBUG_ACTIVE) | (rawEflags() & flags)) != 0 ||
     (load<u32>(S, S_INTR) != 0 && (rawEflags() & F_IF) != 0) ||
     (load<u32>(S, S_NMI_PENDING) != 0 && !load<u32>(S, S_NMI_BLOCKED)) ||
     currentMode() != mode
@@ -32,7 +40,7 @@ export function jitSystem(rec: usize, left: i32, page: u64): i32 {
   const generation = load<u32>(S, SY_TLB_GEN);
   const table = load<u32>(S, SY_TLB_CUR);
   const next = runRecord(rec, left, page);
-  if (loopDue(mode)) {
+  if (loopDue(mode, F_TF | F_RF)) {
     store<u32>(S, load<u32>(S, S_EXIT) | EXIT_LOOK, S_EXIT);
     return 1;
   }
@@ -40,4 +48,55 @@ export function jitSystem(rec: usize, left: i32, page: u64): i32 {
     <i32>(load<u64>(S, S_RIP) != next) |
     <i32>(attention() | (dropped ^ Run.regionsDropped) | (generation ^ load<u32>(S, SY_TLB_GEN)) | (table ^ load<u32>(S, SY_TLB_CUR)))
   );
+}
+
+/**
+ * The same for an instruction behind which the region ends. Gives the function of the region that goes on at S_RIP, of whatever privilege; -1 when
+ * the run loop must look for it.
+ */
+export function jitLeave(rec: usize, left: i32, page: u64): i32 {
+  const mode = Run.mode;
+  if (mode != MODE_64 || !leave64(rec, left, page)) runRecord(rec, left, page);
+  if (loopDue(mode, F_TF)) {
+    store<u32>(S, load<u32>(S, S_EXIT) | EXIT_LOOK, S_EXIT);
+    return -1;
+  }
+  if (Run.countdown <= 0 || attention()) return -1;
+  const next = regionAt(mode);
+  // No breakpoint is enabled, and a region never begins with an instruction that could tell that RF is gone (resumeflag.ts).
+  if (next >= 0) setRawEflags(rawEflags() & ~F_RF);
+  return next;
+}
+
+/** runRecord() for the frequent ones, without the interpreter's way to them. False: it is another. */
+function leave64(rec: usize, left: i32, page: u64): bool {
+  const opcode = <u32>load<u16>(rec, REC_OPCODE);
+  if (opcode != 0xcf && opcode != (OP_0F | 0x05) && opcode != (OP_0F | 0x07)) return false;
+  Run.region = false;
+  Run.countdown = left;
+  Run.start = rec;
+  setPageRip(page);
+  begin64(rec);
+  const size = <i32>(load<u8>(rec, REC_SIZES) & 3);
+  if (opcode == (OP_0F | 0x05)) syscall(nextRip(rec));
+  else if (opcode == (OP_0F | 0x07)) sysret(size == 3);
+  else {
+    setIretLength(load<u8>(rec, REC_LENGTH));
+    iret(size);
+  }
+  finish();
+  Run.region = true;
+  store<i32>(S, Run.countdown, SJ_LEFT);
+  return true;
+}
+
+/** Function of the region at S_RIP that links know, -1 when there is none. */
+function regionAt(mode: u32): i32 {
+  const long: u32 = mode == MODE_64 ? 1 : 0;
+  if (!long && load<u32>(S, SJ_UNLINKED)) return -1;
+  const table = load<u32>(S, SY_TLB_CUR);
+  const lin = load<u64>(S, S_RIP);
+  const e = tlbSlot(table + TLB_X, lin);
+  if (load<u64>(e) != (lin & PAGE_MASK)) return -1;
+  return linkedRegion(<u32>lin + load<u32>(e, 8), long, table == TLB_USER ? 1 : 0);
 }

@@ -73,8 +73,8 @@ export const S_NMI_BLOCKED = 0x278;
 /** u32: STI / MOV SS shadow, held for one instruction. */
 export const S_INT_SHADOW = 0x27c;
 /** u32: AND-mask for physical addresses below 4 GiB: 0xffffffff or 0xffefffff. */
-export const S_A20_MASK = 0x280;
-/** u32: set by requestExit; checked at instruction-slice boundaries. */
+export const S_A20_MASK = 0x2c4;
+/** u32: set by requestExit; checked at instruction-slice boundaries. SJ_STEP (jitoffsets.ts) stands before it. */
 export const S_EXIT = 0x284;
 /** u64: instructions retired. */
 export const S_ICOUNT = 0x288;
