@@ -42,7 +42,11 @@ async function waitForState(session: Session, vm: VmSummary, states: VmStateName
 const stateLine = (vm: VmSummary) => `${vm.name}: ${vm.state}`;
 
 function addLifecycle(program: Command, run: RunSession): void {
-  const verb = (name: string, description: string, method: 'vm.pause' | 'vm.resume' | 'vm.reset' | 'vm.forceOff') =>
+  const verb = (
+    name: string,
+    description: string,
+    method: 'vm.pause' | 'vm.resume' | 'vm.reset' | 'vm.forceOff' | 'vm.saveState' | 'vm.discardState',
+  ) =>
     program
       .command(`${name} <machine>`)
       .description(description)
@@ -54,15 +58,18 @@ function addLifecycle(program: Command, run: RunSession): void {
       );
   program
     .command('start <machine>')
-    .description('start a machine')
+    .description('start a machine; one whose state was saved goes on from there')
     .option('--reset-nvram', 'let UEFI begin with its default settings; the old ones are kept in a file beside them')
-    .action((machine: string, options: { resetNvram?: boolean }) =>
+    .option('--despite-disks', 'go on from the saved state although the files of its disks were copied or touched since')
+    .action((machine: string, options: { resetNvram?: boolean; despiteDisks?: boolean }) =>
       run(false, async (session) => {
         const { id } = await session.machine(machine);
         if (options.resetNvram) await session.client.call('vm.resetFirmware', { id });
-        session.print(await session.client.call('vm.start', { id }), stateLine);
+        session.print(await session.client.call('vm.start', { id, despiteDisks: options.despiteDisks ?? false }), stateLine);
       }),
     );
+  verb('save', 'write the whole state of a running machine to its folder and end it; `start` goes on from there', 'vm.saveState');
+  verb('discard-state', 'throw the saved state away: the machine is off, as after a power cut', 'vm.discardState');
   verb('pause', 'stop the guest where it is', 'vm.pause');
   verb('resume', 'let a paused guest go on', 'vm.resume');
   program
@@ -74,7 +81,7 @@ function addLifecycle(program: Command, run: RunSession): void {
       run(false, async (session) => {
         const vm = await session.machine(machine);
         let after = await session.client.call('vm.shutdown', { id: vm.id });
-        if (options.wait) after = await waitForState(session, vm, ['off', 'crashed'], options.timeout);
+        if (options.wait) after = await waitForState(session, vm, ['off', 'crashed', 'saved'], options.timeout);
         session.print(after, stateLine);
         return after.state === 'crashed' ? EXIT_ERROR : EXIT_OK;
       }),

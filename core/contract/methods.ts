@@ -49,7 +49,12 @@ export const methods = {
   'vm.log': { params: vm.extend({ lines: z.number().int().min(1).max(10_000) }), result: z.array(logEntrySchema) },
   'vm.stats': { params: vm, result: vmStatsSchema.nullable() },
 
-  'vm.start': { params: vm, result: vmSummarySchema },
+  /** `despiteDisks`: goes on from a saved state although the times of disk files changed since (a folder that was copied). */
+  'vm.start': { params: vm.extend({ despiteDisks: z.boolean().optional() }), result: vmSummarySchema },
+  /** Writes the whole state of a running or paused machine to its folder and ends it; the next start goes on from there. */
+  'vm.saveState': { params: vm, result: vmSummarySchema },
+  /** The machine is off then, as after a power cut at the moment it was saved. */
+  'vm.discardState': { params: vm, result: vmSummarySchema },
   'vm.pause': { params: vm, result: vmSummarySchema },
   'vm.resume': { params: vm, result: vmSummarySchema },
   /** Presses the ACPI power button; the guest decides. */

@@ -6,9 +6,10 @@ import { errorSchema } from './errors.ts';
 
 /**
  * `off` -> `starting` -> `running` <-> `paused`; `stopping` while the process ends (an ACPI power-button request changes no state: the guest decides);
+ * `saved`: off, with a state in its folder that the next start goes on from;
  * `crashed` when the VM process died or the guest triple-faulted in a way that stops the machine. The full table is core/machine/lifecycle.ts.
  */
-export const vmStates = ['off', 'starting', 'running', 'paused', 'stopping', 'crashed'] as const;
+export const vmStates = ['off', 'starting', 'running', 'paused', 'stopping', 'crashed', 'saved'] as const;
 export type VmStateName = (typeof vmStates)[number];
 
 /** SeaBIOS, or UEFI for x86-64 (OVMF). */
@@ -192,6 +193,8 @@ export const vmSummarySchema = z.object({
   problem: errorSchema.nullable(),
   config: vmConfigSchema.nullable(),
   stats: vmStatsSchema.nullable(),
+  /** The saved state that the next start goes on from. `at`: ISO 8601. */
+  saved: z.object({ at: z.string(), bytes: z.number() }).nullable(),
   /** Changes whenever the thumbnail does; fetch it with vm.thumbnail. */
   thumbnailVersion: z.number().int(),
   /** ISO 8601 time of the last start, null before the first. */

@@ -1,6 +1,6 @@
 import { HypervueError } from '../util/errors.ts';
 
-/** States of a machine; the same words as the contract's VmStateName. */
+/** States of a machine that has a process; the same words as the contract's VmStateName, which has `saved` too. */
 export type LifecycleState = 'off' | 'starting' | 'running' | 'paused' | 'stopping' | 'crashed';
 export type LifecycleEvent =
   | 'start'

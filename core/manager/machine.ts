@@ -4,14 +4,17 @@ import path from 'node:path';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { Drive, LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
+import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { RunningVm } from '../engine/engine.ts';
 import { acquireLock, type Lock } from '../platform/locks.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
 import { imageFormat, imagesBelow } from '../platform/openimage.ts';
+import { shapeDifferences } from '../snapshot/machinestate.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { checkConfig } from './configrules.ts';
 import { checkMedium, type PreflightParts, preflightStart, throwFirst } from './preflight.ts';
+import { checkSavedState, removeSavedState, removeStateLeftovers, SAVED_STATE, savedInfo } from './savedstate.ts';
 import { CONFIG_FILE, readVmConfig, writeVmConfig } from './vmconfigfile.ts';
 import { VmLog } from './vmlog.ts';
 
@@ -41,7 +44,7 @@ export class Machine {
   readonly id: string;
   folder: string;
   config: VmConfig | null;
-  state: VmStateName = 'off';
+  state: VmStateName;
   stats: VmStats | null = null;
   private problem: HypervueError | null;
   private readonly parts: MachineParts;
@@ -69,6 +72,7 @@ export class Machine {
     this.config = source.config;
     this.problem = source.problem;
     this.parts = parts;
+    this.state = savedInfo(source.folder) ? 'saved' : 'off';
     this.log = new VmLog(source.folder);
     this.log.onFailure = (error) => this.record('warn', 'manager', `the log file can't be written: ${asHypervueError(error).message}`);
   }
@@ -79,7 +83,7 @@ export class Machine {
 
   /** A process may be under way. */
   get active(): boolean {
-    return this.state !== 'off' && this.state !== 'crashed';
+    return this.state !== 'off' && this.state !== 'crashed' && this.state !== 'saved';
   }
 
   get pid(): number | undefined {
@@ -96,6 +100,7 @@ export class Machine {
       problem: this.problem?.toJSON() ?? null,
       config: this.config,
       stats: this.active ? this.stats : null,
+      saved: this.state === 'saved' ? savedInfo(this.folder) : null,
       thumbnailVersion: this.thumbnailVersion,
       startedAt: this.startedAt,
       display: display
@@ -104,7 +109,8 @@ export class Machine {
     };
   }
 
-  async start(): Promise<void> {
+  /** `despiteDisks`: see `vm.start` of the contract. */
+  async start(despiteDisks = false): Promise<void> {
     if (this.usable('start').template)
       throw this.wrongState('start', 'is a template', 'Make a machine from it (clone), or take the template mark off.');
     if (this.active) throw this.wrongState('start', `is ${this.state} already`, 'Open its console.');
@@ -113,7 +119,7 @@ export class Machine {
     this.problem = null;
     this.held = new DisposableStore();
     this.changed();
-    const work = this.launch();
+    const work = this.launch(despiteDisks);
     this.starting = work.catch(() => {});
     try {
       await work;
@@ -121,7 +127,7 @@ export class Machine {
       const error = asHypervueError(cause, { object: this.name, operation: 'start' });
       this.release();
       // A machine that died while it started crashed; one that could not start is off, and the caller has the reason.
-      this.state = error.kind === 'vm-crashed' ? 'crashed' : 'off';
+      this.state = error.kind === 'vm-crashed' ? 'crashed' : this.rest();
       this.problem = this.state === 'crashed' ? error : null;
       if (error.kind === 'cancelled') this.record('info', 'manager', 'off');
       else this.record('error', 'manager', `could not start: ${error.message}`);
@@ -132,7 +138,12 @@ export class Machine {
     }
   }
 
-  private async launch(): Promise<void> {
+  /** What the machine is when nothing runs. */
+  private rest(): 'off' | 'saved' {
+    return savedInfo(this.folder) ? 'saved' : 'off';
+  }
+
+  private async launch(despiteDisks: boolean): Promise<void> {
     // First of all, so that a machine which another manager runs is refused as what it is, not for its disks being in use.
     this.folderLock = acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which runs ${this.name}`);
     // A change under way counts, and so does one made by hand or by another manager.
@@ -145,10 +156,14 @@ export class Machine {
     for (const drive of config.drives) if (drive.path !== null) await this.lockDrive(drive);
     if (this.unwanted)
       throw new HypervueError('cancelled', `${this.name} was turned off meanwhile`, { object: this.name, operation: 'start' });
+    await removeStateLeftovers(this.folder);
+    const saved = savedInfo(this.folder);
+    if (saved) await checkSavedState(this.folder, config, despiteDisks);
     this.startedAt = new Date().toISOString();
     this.stats = null;
-    this.record('info', 'manager', `starting with ${config.memoryMiB} MiB`);
-    const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made));
+    this.record('info', 'manager', saved ? `going on from the state saved at ${saved.at}` : `starting with ${config.memoryMiB} MiB`);
+    const restore = saved ? { file: path.join(this.folder, SAVED_STATE), consume: true } : undefined;
+    const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made), restore);
     this.shareLocks(vm);
     // It may have ended in the same breath, and its end has been told.
     if (this.vm === vm) this.record('info', 'manager', 'running');
@@ -183,12 +198,12 @@ export class Machine {
   private followState(vm: RunningVm, state: VmStateName, error: HypervueError | undefined): void {
     if (vm !== this.vm) return;
     if (error) this.record(state === 'crashed' ? 'error' : 'warn', 'manager', error.message);
-    this.state = state;
+    this.state = state === 'off' ? this.rest() : state;
     // A host failure pauses a machine and says why; running again settles it.
     if (error) this.problem = error;
     else if (state === 'running' || state === 'off') this.problem = null;
     if (state === 'off' || state === 'crashed') {
-      this.record('info', 'manager', state === 'off' ? 'off' : 'crashed');
+      this.record('info', 'manager', this.state);
       this.release();
       this.saving = this.saving.then(() => this.saveThumbnail());
     }
@@ -231,6 +246,40 @@ export class Machine {
 
   reset(): Promise<void> {
     return this.inState('reset', ['running', 'paused']).reset();
+  }
+
+  /** Writes the machine's state to its folder and ends it; the next start goes on from there. When it fails the machine goes on. */
+  async saveState(): Promise<void> {
+    const vm = this.inState('save the state', ['running', 'paused']);
+    const { saveState } = await this.parts.engine.capabilities();
+    if (!saveState)
+      throw new HypervueError('unsupported', `the engine of ${this.name} can't save states`, { object: this.name, operation: 'save' });
+    await this.refreshThumbnail();
+    this.record('info', 'manager', 'saving its state');
+    try {
+      await vm.saveState(path.join(this.folder, SAVED_STATE));
+    } catch (cause) {
+      const error = asHypervueError(cause, { object: this.name, operation: 'save' });
+      this.record('error', 'manager', `its state could not be saved: ${error.message}`);
+      throw error;
+    }
+    await this.log.flush();
+  }
+
+  /** The machine is off, as after a power cut at the moment it was saved. */
+  async discardState(): Promise<void> {
+    this.usable('discard the saved state');
+    if (this.state !== 'saved') throw this.wrongState('discard the saved state', `is ${this.state}`, 'Only a saved machine has one.');
+    const lock = acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which works on ${this.name}`);
+    try {
+      await removeSavedState(this.folder);
+    } finally {
+      lock.dispose();
+    }
+    this.state = 'off';
+    this.problem = null;
+    this.record('info', 'manager', 'the saved state was discarded');
+    this.changed();
   }
 
   /** Ends the machine at once, also while it starts. Resolves when its process is gone. */
@@ -377,9 +426,21 @@ export class Machine {
       mayChange();
       const next = { ...now, ...patch, ...(drives ? { drives } : {}) };
       checkConfig(next);
+      if (this.state === 'saved') this.refuseOtherHardware(now, next);
       return next;
     });
     this.changed();
+  }
+
+  private refuseOtherHardware(now: VmConfig, next: VmConfig): void {
+    const differences = shapeDifferences(machineShape(now), machineShape(next));
+    const disks = (config: VmConfig) => JSON.stringify(config.drives.filter(({ kind }) => kind === 'disk'));
+    if (differences.length || disks(now) !== disks(next))
+      throw this.wrongState(
+        'change the hardware',
+        'has a saved state, which would not fit any more',
+        'Start it and shut it down, or discard the saved state first.',
+      );
   }
 
   /** Its vm.json could not be read when it was looked at, and can be now. */

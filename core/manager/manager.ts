@@ -437,11 +437,15 @@ export class Manager {
       },
       'vm.log': ({ id, lines }) => this.machine(id).logEntries(lines),
       'vm.stats': async ({ id }) => this.machine(id).stats,
-      'vm.start': verb(async (machine) => {
+      'vm.start': async ({ id, despiteDisks }) => {
+        const machine = this.machine(id);
         this.open('start', machine.name);
         if (!machine.active) await this.storage.refuseBases(machine);
-        await machine.start();
-      }),
+        await machine.start(despiteDisks);
+        return machine.summary();
+      },
+      'vm.saveState': verb((machine) => this.tasks.run('vm.saveState', machine.name, () => machine.saveState())),
+      'vm.discardState': verb((machine) => machine.discardState()),
       'vm.pause': verb((machine) => machine.pause()),
       'vm.resume': verb((machine) => machine.resume()),
       'vm.shutdown': verb((machine) => machine.shutdown()),

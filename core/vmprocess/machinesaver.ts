@@ -1,12 +1,13 @@
 import type { VmConfig } from '../contract/vm.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { SnapshotRequest, SnapshotTaken } from '../engine/engine.ts';
+import { stampMedia } from '../platform/mediastamps.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import { deleteDiskSnapshots, snapshotDisks } from './disksnapshots.ts';
 import type { DriveService } from './drives.ts';
 import type { SavedMachine } from './machinemessages.ts';
-import { type MachineMemory, type SaveResult, saveMachine, stampMedia } from './savedmachine.ts';
+import { type MachineMemory, type SaveResult, saveMachine } from './savedmachine.ts';
 
 export interface MachineSaverParts {
   config: VmConfig;

@@ -1,7 +1,4 @@
 /** Writes a machine's state to its file, and puts the memory of one back. On the main thread of the VM process: the machine thread does not wait for it. */
-import { stat } from 'node:fs/promises';
-import path from 'node:path';
-import type { Drive } from '../contract/vm.ts';
 import { BIOS_ROM_BASE, OPTION_ROM_BASE } from '../memory/layout.ts';
 import { StateFileReader, StateFileWriter } from '../platform/statefile.ts';
 import {
@@ -33,18 +30,6 @@ export interface MachineMemory {
   ramBytes: number;
   vramBytes: number;
   biosBytes: number;
-}
-
-/** What images look like at this moment; those that are gone are left out. */
-export async function stampMedia(drives: readonly Drive[], folder: string): Promise<MediumStamp[]> {
-  const stamps: MediumStamp[] = [];
-  for (const { id, kind, path: file } of drives) {
-    if (file === null) continue;
-    const image = path.resolve(folder, file);
-    const info = await stat(image).catch(() => undefined);
-    if (info) stamps.push({ drive: id, path: image, sizeBytes: info.size, modifiedMs: info.mtimeMs, removable: kind !== 'disk' });
-  }
-  return stamps;
 }
 
 export interface SaveRequest {

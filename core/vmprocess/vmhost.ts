@@ -2,7 +2,7 @@ import { appendFile, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import type { LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
+import type { LogEntry, VmConfig, VmStats } from '../contract/vm.ts';
 import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
 import { VgaScanout } from '../devices/display/scanout.ts';
@@ -14,13 +14,14 @@ import type { VmProcessStart } from '../engine/builtin/protocol.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
 import { INSTRUCTION_CLOCK_START_MS } from '../machine/instructionclock.ts';
-import { type LifecycleEvent, transition } from '../machine/lifecycle.ts';
+import { type LifecycleEvent, type LifecycleState, transition } from '../machine/lifecycle.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
 import { createVmMemory } from '../memory/vmmemory.ts';
 import { findUefi, UEFI_FIX } from '../platform/firmware.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
 import { fileError } from '../platform/nodefile.ts';
+import { stampMedia } from '../platform/mediastamps.ts';
 import { NVRAM_FILE } from '../platform/nvram.ts';
 import { encodePng } from '../platform/png.ts';
 import { Emitter } from '../util/emitter.ts';
@@ -41,7 +42,7 @@ import { FirmwareVariables } from './firmwarevariables.ts';
 import { compileThreadBeside } from './runtimepaths.ts';
 import { RemoteInput } from './remoteinput.ts';
 import { MachineSaver } from './machinesaver.ts';
-import { type MachineMemory, SavedMachineFile, stampMedia } from './savedmachine.ts';
+import { type MachineMemory, SavedMachineFile } from './savedmachine.ts';
 import { scalePicture } from './scalepicture.ts';
 import { SerialHub } from './seriallog.ts';
 import { machineFingerprint, type StateHash } from './statehash.ts';
@@ -77,7 +78,7 @@ export interface VmHostOptions {
  * process (over IPC) and by the headless runner (directly).
  */
 export class VmHost {
-  readonly onState = new Emitter<{ state: VmStateName; error?: HypervueError }>();
+  readonly onState = new Emitter<{ state: LifecycleState; error?: HypervueError }>();
   readonly onDisplayMode = new Emitter<DisplayMode>();
   readonly onLog = new Emitter<LogEntry>();
   readonly onStats = new Emitter<VmStats>();
@@ -93,7 +94,7 @@ export class VmHost {
   readonly config: VmConfig;
   readonly serial: SerialHub[] = [];
   readonly input: RemoteInput;
-  state: VmStateName = 'off';
+  state: LifecycleState = 'off';
   /** Saves this machine. */
   readonly saver: MachineSaver;
   private machineMemory: MachineMemory | undefined;
@@ -682,7 +683,7 @@ export class VmHost {
     this.setState(transition(this.state, event, this.config.name), error);
   }
 
-  private setState(state: VmStateName, error?: HypervueError): void {
+  private setState(state: LifecycleState, error?: HypervueError): void {
     if (state === this.state && !error) return;
     this.state = state;
     this.onState.emit(error ? { state, error } : { state });

@@ -75,6 +75,7 @@ export class MockManager {
         name,
         state,
         folder: `/home/user/Hypervue/${name}`,
+        saved: state === 'saved' ? { at: '2026-11-20T18:00:00.000Z', bytes: 61_000_000 } : null,
         problem:
           state === 'crashed'
             ? {
@@ -164,6 +165,7 @@ export class MockManager {
     return this.put({
       ...vm,
       state,
+      saved: state === 'saved' ? { at: new Date().toISOString(), bytes: 61_000_000 } : null,
       problem: null,
       stats: live ? this.stats(0) : null,
       thumbnailVersion: vm.thumbnailVersion + 1,
@@ -339,6 +341,8 @@ export class MockManager {
       return this.become(id, 'stopping');
     },
     'vm.reset': async ({ id }) => this.become(id, 'running'),
+    'vm.saveState': async ({ id }) => this.become(id, 'saved'),
+    'vm.discardState': async ({ id }) => this.become(id, 'off'),
     'vm.forceOff': async ({ id }) => this.become(id, 'off'),
     'vm.screenshot': async ({ id }) => {
       const screen = this.screenOf(id);

@@ -15,13 +15,14 @@ export function useVerbs() {
   async function run(verb: Verb, vm: VmSummary): Promise<boolean> {
     if (verbReason(verb, vm) !== null) return false;
     if (verb === 'delete') return remove(vm);
-    if (verb === 'forceOff' || verb === 'reset') {
+    if (verb === 'forceOff' || verb === 'reset' || verb === 'discardState') {
       const yes = await notices.ask({ key: verb, params: { name: vm.name }, danger: true, lines: [] });
       if (!yes) return false;
     }
     try {
       const next = await connection.call(`vm.${verb}`, { id: vm.id });
       machines.byId.set(next.id, next);
+      if (verb === 'saveState') notices.toast({ key: 'toast.stateSaved', tone: 'success', params: { name: vm.name } });
       if (verb === 'shutdown') notices.toast({ key: 'toast.shutdownSent', params: { name: vm.name } });
       return true;
     } catch (error) {

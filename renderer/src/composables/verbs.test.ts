@@ -19,8 +19,9 @@ test('each state offers the right verbs', () => {
   expect(usable('off')).toEqual(['start', 'delete']);
   expect(usable('crashed')).toEqual(['start', 'delete']);
   expect(usable('starting')).toEqual(['forceOff']);
-  expect(usable('running')).toEqual(['pause', 'shutdown', 'reset', 'forceOff']);
-  expect(usable('paused')).toEqual(['resume', 'reset', 'forceOff']);
+  expect(usable('running')).toEqual(['pause', 'shutdown', 'reset', 'saveState', 'forceOff']);
+  expect(usable('paused')).toEqual(['resume', 'reset', 'saveState', 'forceOff']);
+  expect(usable('saved')).toEqual(['start', 'discardState', 'delete']);
   expect(usable('stopping')).toEqual(['forceOff']);
 });
 

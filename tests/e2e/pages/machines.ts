@@ -1,6 +1,6 @@
 import type { Locator, Page } from 'playwright-core';
 
-export type State = 'off' | 'starting' | 'running' | 'paused' | 'stopping' | 'crashed';
+export type State = 'off' | 'starting' | 'running' | 'paused' | 'stopping' | 'crashed' | 'saved';
 
 /** The Machines page: cards in the grid view. */
 export class MachinesPage {

@@ -1,11 +1,15 @@
 import { emptyStatistics } from '../../../cpu/statistics.ts';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { VmStateName } from '../../../contract/vm.ts';
+import { stampMedia } from '../../../platform/mediastamps.ts';
+import { StateFileReader, StateFileWriter } from '../../../platform/statefile.ts';
+import { metaFromTree, metaToTree } from '../../../snapshot/machinestate.ts';
 import { encodePng } from '../../../platform/png.ts';
 import { asHypervueError, HypervueError } from '../../../util/errors.ts';
-import type { FromVmProcess, ToVmProcess, VmCalls } from '../protocol.ts';
+import { machineShape } from '../machineshape.ts';
+import type { FromVmProcess, ToVmProcess, VmCalls, VmProcessStart } from '../protocol.ts';
 
 /**
  * A VM process without a machine, for tests of everything above: it keeps the protocol of ../protocol.ts to the letter, echoes serial input and what is
@@ -24,6 +28,7 @@ import type { FromVmProcess, ToVmProcess, VmCalls } from '../protocol.ts';
  */
 let state: VmStateName = 'off';
 let cmdline = '';
+let machine: Pick<VmProcessStart, 'config' | 'folder'> | undefined;
 let typed = '';
 let cancelled = false;
 const started = performance.now();
@@ -81,9 +86,34 @@ function listen(path: string): Promise<void> {
   });
 }
 
+/** What was typed is the whole memory of this machine. */
+async function writeState(file: string): Promise<number> {
+  const { config, folder } = machine!;
+  const writer = await StateFileWriter.create(file);
+  const media = await stampMedia(config.drives, folder);
+  const paused = state === 'paused';
+  const meta = { savedAt: new Date().toISOString(), machineName: config.name, paused, ramBytes: 0, vramBytes: 0, media };
+  await writer.addTree('META', metaToTree({ ...meta, shape: machineShape(config) }));
+  await writer.addTree('TREE', { typed });
+  await writer.finish();
+  await writer.commit();
+  return writer.bytes;
+}
+
+async function readState(file: string): Promise<{ typed: string; paused: boolean }> {
+  const reader = await StateFileReader.open(file);
+  try {
+    const { paused } = metaFromTree(await reader.tree('META'), file);
+    return { paused, ...((await reader.tree('TREE')) as { typed: string }) };
+  } finally {
+    await reader.close();
+  }
+}
+
 const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<VmCalls[K]['result']> } = {
-  async start({ config, channelSocket, restore }) {
+  async start({ config, folder, channelSocket, restore }) {
     cmdline = config.boot.kernel?.cmdline ?? '';
+    machine = { config, folder };
     const dieEarly = /fake\.die-early=(\d+)/.exec(cmdline);
     if (dieEarly) {
       process.stderr.write('fake early failure\n');
@@ -98,7 +128,7 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     log(`fake machine ${config.name} with ${config.memoryMiB} MiB`);
     let paused = false;
     if (restore) {
-      ({ typed, paused } = JSON.parse(readFileSync(restore.file, 'utf8')) as { typed: string; paused: boolean });
+      ({ typed, paused } = await readState(restore.file));
       if (restore.consume) rmSync(restore.file);
     }
     setState(paused ? 'paused' : 'running');
@@ -169,19 +199,16 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     seconds: 1,
     haltedSeconds: 0.5,
   }),
-  /** What was typed is the whole memory of this machine. */
   async saveState({ file }) {
     if (cmdline.includes('fake.no-save')) throw new HypervueError('no-space', `${file} does not fit`, { path: file }, 'Make room.');
-    writeFileSync(file, JSON.stringify({ typed, paused: state === 'paused' }));
+    await writeState(file);
     return end();
   },
   async snapshot({ stateFile, tag, disks }) {
     if (cmdline.includes('fake.no-save')) throw new HypervueError('no-space', `${tag} does not fit`, {}, 'Make room.');
     log(`snapshot ${tag} of ${disks.join(', ')}`);
     if (stateFile === null) return { pauseMs: 1, stateBytes: 0 };
-    const text = JSON.stringify({ typed, paused: state === 'paused' });
-    writeFileSync(stateFile, text);
-    return { pauseMs: 5, stateBytes: text.length };
+    return { pauseMs: 5, stateBytes: await writeState(stateFile) };
   },
   async deleteDiskSnapshots({ tag, disks }) {
     log(`no snapshot ${tag} of ${disks.join(', ')}`);
