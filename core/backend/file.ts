@@ -14,6 +14,11 @@ export interface RandomAccessFile {
   truncate(bytes: number): Promise<void>;
   /** The range is not needed any more and may read as zeros from now on, or as before. Never rejects. */
   discard?(offset: number, length: number): Promise<void>;
+  /**
+   * Bytes from `offset` on, at most up to `end`, that are alike: a hole, which reads as zeros, or not. Absent where the system can't tell; undefined when
+   * this file system can't.
+   */
+  holeAt?(offset: number, end: number): { hole: boolean; length: number } | undefined;
   /** Puts room aside for the range, which keeps its bytes. Rejects with 'no-space'. Absent or without effect where the system can't. */
   allocate?(offset: number, length: number): Promise<void>;
   close(): Promise<void>;

@@ -1,12 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type DiskFormat, diskFormats } from '../contract/vm.ts';
+import { type DiskFormat, diskFormats, type ImageFormat, imageFormats } from '../contract/vm.ts';
 import { Disks, type DiskInfo } from '../manager/disks.ts';
 import type { Preallocation } from '../disk/qcow2/create.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { imagesOfMachines } from '../manager/machineimages.ts';
+import { formatName } from '../platform/openimage.ts';
+import { type ConvertFormat, convertFormats } from '../platform/convertimage.ts';
 import { appFolders } from '../platform/folders.ts';
 import { ImageLocks } from '../platform/imagelocks.ts';
 import { readableBytes } from '../util/bytes.ts';
+import type { VmdkSubformat } from '../disk/vmdk/write.ts';
 import { HypervueError } from '../util/errors.ts';
 import { addChainCommands } from './diskchain.ts';
 import { EXIT_ERROR, EXIT_OK, parseSize, reportError, table } from './output.ts';
@@ -22,7 +25,7 @@ const size = (text: string): number => {
   return Math.ceil(bytes / 512) * 512;
 };
 const sizeOrZero = (text: string): number => (text === '0' ? 0 : size(text));
-const formatOption = (description: string) => new Option('--format <format>', description).choices(diskFormats);
+const formatOption = (description: string) => new Option('--format <format>', description).choices(imageFormats);
 
 interface CreateOptions {
   format: DiskFormat;
@@ -30,7 +33,7 @@ interface CreateOptions {
   compat: '2' | '3';
   refcountBits?: number;
   backing?: string;
-  backingFormat?: DiskFormat;
+  backingFormat?: ImageFormat;
   preallocation: Preallocation;
   zstd?: boolean;
   extendedL2?: boolean;
@@ -82,7 +85,7 @@ export function addDiskCommand(program: Command): void {
     .description('format, sizes, images below, snapshots')
     .addOption(formatOption('instead of looking'))
     .action(
-      run(async (disks, image: string, options: { format?: DiskFormat }) => {
+      run(async (disks, image: string, options: { format?: ImageFormat }) => {
         const info = await disks.info(image, options.format);
         return { json: info, text: infoText(info) };
       }),
@@ -92,23 +95,23 @@ export function addDiskCommand(program: Command): void {
     .argument('<image>')
     .argument('<size>', 'like 20G or 512M; 0 with --backing', sizeOrZero)
     .description('a new image; takes room as it fills')
-    .addOption(formatOption('raw or qcow2').default('qcow2'))
+    .addOption(new Option('--format <format>', 'raw or qcow2').choices(diskFormats).default('qcow2'))
     .option('--cluster <size>', 'bytes of a cluster: 512 to 2M', size)
     .addOption(new Option('--compat <version>', 'version of qcow2').choices(['2', '3']).default('3'))
     .option('--refcount-bits <bits>', '1 to 64', Number)
     .option('--backing <image>', 'image below, relative to the new one; the size may be 0 to take its own')
-    .addOption(new Option('--backing-format <format>', 'its format; found out when absent').choices(diskFormats))
+    .addOption(new Option('--backing-format <format>', 'its format; found out when absent').choices(imageFormats))
     .addOption(new Option('--preallocation <how>', 'room put aside at once').choices(['off', 'metadata', 'falloc', 'full']).default('off'))
     .option('--zstd', 'compress with zstd where something is compressed')
     .option('--extended-l2', 'allocate in 32nds of a cluster')
     .action(
       run(async (disks, image: string, bytes: number, options: CreateOptions) => {
         let sizeBytes = bytes;
-        let backingFormat = options.backingFormat;
+        let backingFormat = options.backingFormat && formatName(options.backingFormat);
         if (options.backing) {
           const { dirname, resolve } = await import('node:path');
-          const below = await disks.info(resolve(dirname(image), options.backing), backingFormat);
-          backingFormat = below.format;
+          const below = await disks.info(resolve(dirname(image), options.backing), options.backingFormat);
+          backingFormat = formatName(below.format);
           sizeBytes ||= below.sizeBytes;
         }
         await disks.create(image, {
@@ -130,8 +133,13 @@ export function addDiskCommand(program: Command): void {
   disk
     .command('convert <from> <to>')
     .description('a copy in another format, with all that lies below; never overwrites')
-    .addOption(formatOption('of the new image').default('qcow2'))
-    .addOption(new Option('--from-format <format>', 'instead of looking').choices(diskFormats))
+    .addOption(new Option('--format <format>', 'of the new image').choices(convertFormats).default('qcow2'))
+    .addOption(
+      new Option('--subformat <kind>', 'of VMDK: compressed for exchange, or one that VMware runs from')
+        .choices(['streamOptimized', 'monolithicSparse'])
+        .default('streamOptimized'),
+    )
+    .addOption(new Option('--from-format <format>', 'instead of looking').choices(imageFormats))
     .option('--compress', 'compress it (qcow2)')
     .option('--zstd', 'with --compress: zstd instead of zlib')
     .option('--cluster <size>', 'bytes of a cluster', size)
@@ -141,13 +149,21 @@ export function addDiskCommand(program: Command): void {
           disks,
           from: string,
           to: string,
-          options: { format: DiskFormat; fromFormat?: DiskFormat; compress?: boolean; zstd?: boolean; cluster?: number },
+          options: {
+            format: ConvertFormat;
+            subformat: VmdkSubformat;
+            fromFormat?: ImageFormat;
+            compress?: boolean;
+            zstd?: boolean;
+            cluster?: number;
+          },
         ) => {
           await disks.convert({
             from: { path: from, format: options.fromFormat },
             to: {
               path: to,
               format: options.format,
+              subformat: options.subformat,
               ...(options.cluster ? { clusterSize: options.cluster } : {}),
               ...(options.zstd ? { compression: 'zstd' as const } : {}),
             },
@@ -166,7 +182,7 @@ export function addDiskCommand(program: Command): void {
     .addOption(formatOption('instead of looking'))
     .option('--shrink', 'make it smaller; done only when nothing but zeros is cut off')
     .action(
-      run(async (disks, image: string, bytes: number, options: { format?: DiskFormat; shrink?: boolean }) => {
+      run(async (disks, image: string, bytes: number, options: { format?: ImageFormat; shrink?: boolean }) => {
         await disks.resize(image, bytes, { ...options, ...task });
         return told(`${image}: ${readableBytes(bytes)}`);
       }),
@@ -191,7 +207,7 @@ export function addDiskCommand(program: Command): void {
     .description('which parts of the disk are in the file, and where')
     .addOption(formatOption('instead of looking'))
     .action(
-      run(async (disks, image: string, options: { format?: DiskFormat }) => {
+      run(async (disks, image: string, options: { format?: ImageFormat }) => {
         const ranges = await disks.map(image, options.format);
         const rows = ranges.map(({ offset, length, kind, host }) => [
           String(offset),

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { type DiskFormat, diskFormats } from '../contract/vm.ts';
+import { type ImageFormat, imageFormats } from '../contract/vm.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
@@ -7,14 +7,14 @@ import type { Runner } from './disk.ts';
 
 interface RebaseCommandOptions {
   backing?: string;
-  backingFormat?: DiskFormat;
+  backingFormat?: ImageFormat;
   none?: boolean;
   unsafe?: boolean;
 }
 
 /** Verbs of `hypervue disk` for images on top of each other, and for the room they take. */
 export function addChainCommands(disk: Command, run: Runner, task: TaskOptions): void {
-  const format = (description: string) => new Option('--format <format>', description).choices(diskFormats);
+  const format = (description: string) => new Option('--format <format>', description).choices(imageFormats);
   disk
     .command('commit <image>')
     .description('write what an overlay holds into the image below it; the overlay stays, empty, and reads as before')
@@ -28,7 +28,7 @@ export function addChainCommands(disk: Command, run: Runner, task: TaskOptions):
     .command('rebase <image>')
     .description('put an overlay on another image; it reads as before')
     .option('-b, --backing <image>', 'the image to lie below, relative to the overlay')
-    .addOption(new Option('--backing-format <format>', 'its format; found out when absent').choices(diskFormats))
+    .addOption(new Option('--backing-format <format>', 'its format; found out when absent').choices(imageFormats))
     .option('--none', 'no image: it stands by itself then')
     .option('-u, --unsafe', 'change the name only, for an image that was moved; the contents are not looked at')
     .action(
@@ -53,7 +53,7 @@ export function addChainCommands(disk: Command, run: Runner, task: TaskOptions):
     .addOption(format('instead of looking'))
     .option('--linked', 'an overlay instead of a copy: small, but the original must not change any more')
     .action(
-      run(async (disks, from: string, to: string, options: { format?: DiskFormat; linked?: boolean }) => {
+      run(async (disks, from: string, to: string, options: { format?: ImageFormat; linked?: boolean }) => {
         await disks.clone({ from: { path: from, format: options.format }, to, linked: options.linked, ...task });
         return { json: {}, text: '' };
       }),
@@ -63,7 +63,7 @@ export function addChainCommands(disk: Command, run: Runner, task: TaskOptions):
     .description('give back room of zeros and of what was deleted')
     .addOption(format('instead of looking'))
     .action(
-      run(async (disks, image: string, options: { format?: DiskFormat }) => {
+      run(async (disks, image: string, options: { format?: ImageFormat }) => {
         const result = await disks.compact(image, { format: options.format, ...task });
         return { json: result, text: `${image}: ${readableBytes(result.before)} before, ${readableBytes(result.after)} now` };
       }),

@@ -11,7 +11,7 @@ import type { DebugTarget } from '../debug/debugrequest.ts';
 import { type GdbArchitecture, gdbArchitecture } from '../debug/registers.ts';
 import { checkConfig } from '../manager/configrules.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
-import { imageFormat } from '../platform/openimage.ts';
+import { machineFormat } from '../platform/openimage.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { GdbListener } from '../vmprocess/gdblistener.ts';
 import type { InputMessage } from '../vmprocess/machinemessages.ts';
@@ -106,7 +106,7 @@ async function runConfig(options: RunOptions): Promise<VmConfig> {
     if (place === undefined || place === 'ide2')
       throw new HypervueError('invalid-argument', `there is no place for disk ${index + 1} on bus ${options.bus}`, { operation: 'run' });
     const image = path.resolve(file);
-    const format = options.format ?? (await imageFormat(image));
+    const format = options.format ?? (await machineFormat(image));
     drives.push({ id: place, kind: 'disk', path: image, format, readOnly });
   }
   if (options.cdrom) drives.push({ id: 'ide2', kind: 'cdrom', path: path.resolve(options.cdrom), format: 'raw', readOnly: true });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { diskFormats } from './vm.ts';
+import { imageFormats } from './vm.ts';
 
 export const engineInfoSchema = z.object({
   id: z.string(),
@@ -73,7 +73,7 @@ export const mediaInfoSchema = z.object({
   kind: z.enum(['iso', 'floppy', 'disk', 'bzimage', 'multiboot', 'unknown']),
   sizeBytes: z.number(),
   /** Of disk images. `sizeBytes` is the disk's size then, which may be far more than the file's. */
-  format: z.enum(diskFormats).optional(),
+  format: z.enum(imageFormats).optional(),
   bootable: z.boolean(),
   /** ISO volume id, kernel version string or the like. */
   label: z.string(),

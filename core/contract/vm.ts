@@ -39,6 +39,10 @@ const pathSchema = z
 /** Formats of disk images that machines run from. */
 export const diskFormats = ['raw', 'qcow2'] as const;
 export type DiskFormat = (typeof diskFormats)[number];
+/** Formats of disk images that can be read: the others are converted when a machine is to use them. */
+export const imageFormats = [...diskFormats, 'vmdk', 'vdi', 'vhd', 'vhdx'] as const;
+export type ImageFormat = (typeof imageFormats)[number];
+export const isDiskFormat = (format: ImageFormat): format is DiskFormat => (diskFormats as readonly string[]).includes(format);
 
 export const driveSchema = z.object({
   id: z.enum(drivePlaces),

@@ -1,12 +1,13 @@
-import type { BlockBackend, BlockInfo } from '../backend/block.ts';
+import type { BlockInfo } from '../backend/block.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
 import { HypervueError } from '../util/errors.ts';
+import type { Extent, MappedDisk } from './extent.ts';
 
 /**
  * A raw image: byte n of the disk is byte n of the file. A last partial sector reads as zero-filled up to `sectorBytes`; the
  * disk's size is the file's, rounded up to a whole sector.
  */
-export class RawDisk implements BlockBackend {
+export class RawDisk implements MappedDisk {
   info: BlockInfo;
   private readonly file: RandomAccessFile;
   /** Bytes that the file has had so far. */
@@ -47,6 +48,13 @@ export class RawDisk implements BlockBackend {
       throw new HypervueError('permission-denied', `${this.info.label} is read-only`, { path: this.info.label, operation: 'write' });
     await this.file.write(offset, source);
     this.fileBytes = Math.max(this.fileBytes, offset + source.length);
+  }
+
+  async extent(offset: number, length: number): Promise<Extent> {
+    this.check(offset, length, 'map');
+    const found = this.file.holeAt?.(offset, offset + length);
+    if (found?.hole) return { offset, length: found.length, kind: 'zero' };
+    return { offset, length: found?.length ?? length, kind: 'data', host: offset };
   }
 
   async flush(): Promise<void> {

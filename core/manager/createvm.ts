@@ -4,7 +4,7 @@ import path from 'node:path';
 import { defaultCpuModel } from '../contract/cpumodels.ts';
 import { freePlace } from '../contract/drives.ts';
 import { checkConfig } from './configrules.ts';
-import { type DiskFormat, type Drive, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
+import { type DiskFormat, type Drive, isDiskFormat, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
 import { convertImage } from '../platform/convertimage.ts';
 import { createDisk } from '../platform/creatediskfile.ts';
@@ -13,7 +13,7 @@ import type { ImageLocks } from '../platform/imagelocks.ts';
 import { acquireLock, livingOwner } from '../platform/locks.ts';
 import { CREATOR_LOCK, UNFINISHED } from '../platform/newfile.ts';
 import { fileError } from '../platform/nodefile.ts';
-import { imageFormat } from '../platform/openimage.ts';
+import { imageFormat, machineFormat } from '../platform/openimage.ts';
 import type { Disposable } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { folderName, freeName } from './names.ts';
@@ -27,6 +27,13 @@ export interface CreateParts {
   locks: ImageLocks;
   /** Runs `publish` while nobody else looks at the library or changes it. */
   exclusively<T>(publish: () => Promise<T>): Promise<T>;
+}
+
+/** The format that the machine's disk will have: a copy of an image that can only be read becomes qcow2. */
+async function sourceFormatOf(source: { path: string; copy: boolean }): Promise<DiskFormat> {
+  if (!source.copy) return machineFormat(source.path);
+  const format = await imageFormat(source.path);
+  return isDiskFormat(format) ? format : 'qcow2';
 }
 
 /** Boot order and drives of a new machine, with the images that are to be made in its folder. */
@@ -95,7 +102,7 @@ export async function createVm<T>(
   take: (folder: string, config: VmConfig) => T,
 ): Promise<T> {
   const { library } = parts;
-  const sourceFormat = create.source.type === 'disk' ? await imageFormat(create.source.path) : 'raw';
+  const sourceFormat = create.source.type === 'disk' ? await sourceFormatOf(create.source) : 'raw';
   const { drives, copies, order, kernel, newDisk, newFormat } = plan(create, parts.sampleImage, sourceFormat);
   const config = vmConfigSchema.parse({
     schema: 1,
@@ -130,7 +137,7 @@ export async function createVm<T>(
         const progress = (done: number, total: number) => control.bytes(done, total, from);
         if (format === 'raw') await copyImage(from, target, control.signal, progress);
         // With what lies below it: the copy stands by itself.
-        else await convertImage({ from: { path: from, format }, to: { path: target, format }, signal: control.signal, progress });
+        else await convertImage({ from: { path: from }, to: { path: target, format }, signal: control.signal, progress });
       } finally {
         source.dispose();
       }

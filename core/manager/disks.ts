@@ -2,7 +2,8 @@
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
-import type { DiskFormat } from '../contract/vm.ts';
+import type { ImageFormat } from '../contract/vm.ts';
+import { extents } from '../disk/extent.ts';
 import { compareDisks, firstData } from '../disk/operations/compare.ts';
 import { type CheckReport, checkImage } from '../disk/qcow2/check.ts';
 import { RawDisk } from '../disk/raw.ts';
@@ -24,7 +25,7 @@ import { HypervueError } from '../util/errors.ts';
 
 export interface DiskInfo {
   path: string;
-  format: DiskFormat;
+  format: ImageFormat;
   /** Size of the disk. */
   sizeBytes: number;
   /** What the file takes on the host's disk. */
@@ -62,7 +63,7 @@ export class Disks {
     this.known = known;
   }
 
-  async info(file: string, format?: DiskFormat): Promise<DiskInfo> {
+  async info(file: string, format?: ImageFormat): Promise<DiskInfo> {
     return this.withImage(file, { readOnly: true, format, forRepair: true }, async (image, found) => {
       const info = await stat(file);
       const result: DiskInfo = {
@@ -110,7 +111,7 @@ export class Disks {
   async resize(
     file: string,
     sizeBytes: number,
-    options: TaskOptions & { format?: DiskFormat | undefined; shrink?: boolean } = {},
+    options: TaskOptions & { format?: ImageFormat | undefined; shrink?: boolean } = {},
   ): Promise<void> {
     await this.withImage(file, { readOnly: false, format: options.format }, async (image) => {
       const now = image.info.sizeBytes;
@@ -141,7 +142,7 @@ export class Disks {
   }
 
   /** Gives back room that the image does not need. */
-  async compact(file: string, options: TaskOptions & { format?: DiskFormat | undefined } = {}): Promise<CompactResult> {
+  async compact(file: string, options: TaskOptions & { format?: ImageFormat | undefined } = {}): Promise<CompactResult> {
     return this.locked(file, false, options.format, undefined, () => compactImage(file, options));
   }
 
@@ -168,18 +169,15 @@ export class Disks {
   }
 
   /** Where the bytes of the disk come from. */
-  map(file: string, format?: DiskFormat): Promise<DiskRange[]> {
+  map(file: string, format?: ImageFormat): Promise<DiskRange[]> {
     return this.withImage(file, { readOnly: true, format }, async (image) => {
       const total = image.info.sizeBytes;
-      if (!(image instanceof Qcow2Image)) return [{ offset: 0, length: total, kind: 'data', host: 0 }];
       const ranges: DiskRange[] = [];
-      for (let at = 0; at < total; ) {
-        const extent = await image.extent(at, total - at);
+      for await (const extent of extents(image, 0, total)) {
         const last = ranges.at(-1);
         const follows = extent.kind !== 'data' || (last?.host !== undefined && last.host + last.length === extent.host);
         if (last?.kind === extent.kind && follows && extent.kind !== 'compressed') last.length += extent.length;
         else ranges.push({ ...extent });
-        at += extent.length;
       }
       return ranges;
     });
@@ -229,8 +227,8 @@ export class Disks {
 
   private async withImage<T>(
     file: string,
-    options: { readOnly: boolean; format?: DiskFormat | undefined; forRepair?: boolean },
-    work: (image: BlockBackend, format: DiskFormat) => Promise<T>,
+    options: { readOnly: boolean; format?: ImageFormat | undefined; forRepair?: boolean },
+    work: (image: BlockBackend, format: ImageFormat) => Promise<T>,
   ): Promise<T> {
     const format = options.format ?? (await imageFormat(file));
     return this.locked(file, options.readOnly, format, undefined, async () => {
@@ -252,7 +250,7 @@ export class Disks {
   private async locked<T>(
     file: string,
     readOnly: boolean,
-    format: DiskFormat | undefined,
+    format: ImageFormat | undefined,
     changed: string | undefined,
     work: () => Promise<T>,
   ): Promise<T> {

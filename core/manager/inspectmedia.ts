@@ -1,9 +1,8 @@
 import type { MediaInfo } from '../contract/host.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
-import type { DiskFormat } from '../contract/vm.ts';
-import { isQcow2 } from '../disk/qcow2/header.ts';
+import type { ImageFormat } from '../contract/vm.ts';
 import { NodeFile } from '../platform/nodefile.ts';
-import { openImage } from '../platform/openimage.ts';
+import { openImage, probeFormat } from '../platform/openimage.ts';
 import { asHypervueError } from '../util/errors.ts';
 
 /** Sizes of floppy images: 160 KiB to 2.88 MiB, and 1.68 MiB DMF. */
@@ -75,7 +74,8 @@ export async function inspectMedia(path: string): Promise<MediaInfo> {
       return info;
     }
     const head = await readAt(file, 0, Math.min(sizeBytes, MULTIBOOT_SEARCH));
-    if (isQcow2(head)) return await inspectImage(info, 'qcow2');
+    const format = await probeFormat(file);
+    if (format !== 'raw') return await inspectImage(info, format);
     if (await inspectIso(file, info)) return info;
     if (inspectMultiboot(head, info)) return info;
     if (await inspectLinux(file, head, info)) return info;
@@ -87,7 +87,7 @@ export async function inspectMedia(path: string): Promise<MediaInfo> {
 }
 
 /** The disk inside an image of another format than raw. */
-async function inspectImage(info: MediaInfo, format: DiskFormat): Promise<MediaInfo> {
+async function inspectImage(info: MediaInfo, format: ImageFormat): Promise<MediaInfo> {
   info.kind = 'disk';
   info.format = format;
   try {

@@ -8,7 +8,7 @@ import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { RunningVm } from '../engine/engine.ts';
 import { acquireLock, type Lock } from '../platform/locks.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
-import { imageFormat, imagesBelow } from '../platform/openimage.ts';
+import { imagesBelow, machineFormat } from '../platform/openimage.ts';
 import { shapeDifferences } from '../snapshot/machinestate.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
@@ -325,7 +325,10 @@ export class Machine {
     return Promise.all(
       drives.map(async (drive) => {
         if (drive.kind !== 'disk' || drive.path === null || known.has(drive.path)) return drive;
-        const format = await imageFormat(path.resolve(this.folder, drive.path)).catch(() => drive.format);
+        const format = await machineFormat(path.resolve(this.folder, drive.path)).catch((error: unknown) => {
+          if (error instanceof HypervueError && error.kind === 'unsupported') throw error;
+          return drive.format;
+        });
         return { ...drive, format };
       }),
     );

@@ -1,15 +1,15 @@
 import path from 'node:path';
-import type { DiskFormat } from '../contract/vm.ts';
+import { type ImageFormat, isDiskFormat } from '../contract/vm.ts';
 import { extendedL2, type Header } from '../disk/qcow2/header.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
 import { convertImage } from './convertimage.ts';
 import { createDisk } from './creatediskfile.ts';
 import { copyImage } from './diskfile.ts';
-import { imageFormat, openImage, readImageHeader } from './openimage.ts';
+import { formatName, imageFormat, openImage, readImageHeader } from './openimage.ts';
 
 export interface CloneOptions extends TaskOptions {
-  from: { path: string; format?: DiskFormat | undefined };
+  from: { path: string; format?: ImageFormat | undefined };
   to: string;
   /** An overlay instead of a copy: at once and small, but it needs the original, which must not change any more. */
   linked?: boolean | undefined;
@@ -29,6 +29,13 @@ export async function cloneImage(options: CloneOptions): Promise<void> {
   const { from, to } = options;
   const format = from.format ?? (await imageFormat(from.path));
   if (options.linked) return cloneLinked(from.path, format, to);
+  if (!isDiskFormat(format))
+    throw new HypervueError(
+      'unsupported',
+      `${from.path} is a ${format.toUpperCase()} image, which can't be cloned`,
+      { path: from.path, operation: 'clone' },
+      'Convert it (hypervue disk convert), or make a linked clone.',
+    );
   const header = format === 'qcow2' ? await readImageHeader(from.path) : undefined;
   if (!header || (header.backingFile === undefined && header.dataFile === undefined)) {
     // Byte by byte: with everything that is in it.
@@ -62,9 +69,9 @@ export function shapeOf(header: Header) {
   };
 }
 
-async function cloneLinked(from: string, format: DiskFormat, to: string): Promise<void> {
+async function cloneLinked(from: string, format: ImageFormat, to: string): Promise<void> {
   const source = await openImage(from, { readOnly: true, format });
   const { sizeBytes } = source.info;
   await source.close();
-  await createDisk(to, { format: 'qcow2', sizeBytes, backingFile: backingName(to, from), backingFormat: format });
+  await createDisk(to, { format: 'qcow2', sizeBytes, backingFile: backingName(to, from), backingFormat: formatName(format) });
 }

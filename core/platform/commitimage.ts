@@ -1,18 +1,18 @@
 import path from 'node:path';
-import type { DiskFormat } from '../contract/vm.ts';
+import type { ImageFormat } from '../contract/vm.ts';
 import { commitInto } from '../disk/operations/commit.ts';
 import type { Qcow2Image } from '../disk/qcow2/image.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
-import { backingPath, imageFormat, openImage, readImageHeader } from './openimage.ts';
+import { backingPath, formatOf, imageFormat, openImage, readImageHeader } from './openimage.ts';
 
 /** The image that lies directly below the overlay, as its header names it. Throws 'invalid-argument' when there is none. */
-export async function imageBelow(image: string): Promise<{ path: string; format: DiskFormat }> {
+export async function imageBelow(image: string): Promise<{ path: string; format: ImageFormat }> {
   const header = (await imageFormat(image)) === 'qcow2' ? await readImageHeader(image) : undefined;
   if (header?.backingFile === undefined)
     throw new HypervueError('invalid-argument', `nothing lies below ${image}`, { path: image, operation: 'commit' }, 'Choose an overlay.');
   const below = backingPath(path.resolve(image), header.backingFile);
-  return { path: below, format: (header.backingFormat as DiskFormat | undefined) ?? (await imageFormat(below)) };
+  return { path: below, format: formatOf(header.backingFormat) ?? (await imageFormat(below)) };
 }
 
 /**

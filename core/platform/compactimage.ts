@@ -1,6 +1,6 @@
 import { chmod, chown, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { DiskFormat } from '../contract/vm.ts';
+import { type ImageFormat, isDiskFormat } from '../contract/vm.ts';
 import { compareDisks } from '../disk/operations/compare.ts';
 import { compactInto, punchZeros, reclaimInPlace } from '../disk/operations/compact.ts';
 import { checkImage } from '../disk/qcow2/check.ts';
@@ -29,10 +29,20 @@ export interface CompactResult {
  * step; one with snapshots, bitmaps, external data or encryption, and a raw one, get holes. Cancelled or failed, the image is as it was. Whoever
  * calls this holds the image's lock for writing.
  */
-export async function compactImage(image: string, options: TaskOptions & { format?: DiskFormat | undefined } = {}): Promise<CompactResult> {
+export async function compactImage(
+  image: string,
+  options: TaskOptions & { format?: ImageFormat | undefined } = {},
+): Promise<CompactResult> {
   const file = await realpath(image);
   const before = await allocatedBytes(file);
   const format = options.format ?? (await imageFormat(file));
+  if (!isDiskFormat(format))
+    throw new HypervueError(
+      'unsupported',
+      `${image} is a ${format.toUpperCase()} image, which can only be read`,
+      { path: image, operation: 'compact' },
+      'Convert it to qcow2 (hypervue disk convert).',
+    );
   if (format === 'raw') await compactRaw(file, options);
   else await compactQcow2(file, options);
   return { before, after: await allocatedBytes(file) };

@@ -1,18 +1,24 @@
 /** Copies what a disk holds into another image, whatever the formats; what reads as zeros takes no room. */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { DiskFormat } from '../contract/vm.ts';
+import { diskFormats, type ImageFormat } from '../contract/vm.ts';
 import { copyContents } from '../disk/operations/copy.ts';
 import type { Qcow2Options } from '../disk/qcow2/create.ts';
 import { Qcow2Image } from '../disk/qcow2/image.ts';
 import type { TaskOptions } from '../disk/task.ts';
+import type { VmdkSubformat } from '../disk/vmdk/write.ts';
 import { HypervueError } from '../util/errors.ts';
 import { createDisk } from './creatediskfile.ts';
 import { openImage } from './openimage.ts';
+import { createVmdk } from './writevmdk.ts';
+
+/** Formats that can be written. */
+export const convertFormats = [...diskFormats, 'vmdk'] as const;
+export type ConvertFormat = (typeof convertFormats)[number];
 
 export interface ConvertOptions extends TaskOptions {
-  from: { path: string; format?: DiskFormat | undefined };
-  to: { path: string; format: DiskFormat } & Partial<Omit<Qcow2Options, 'sizeBytes'>>;
+  from: { path: string; format?: ImageFormat | undefined };
+  to: { path: string; format: ConvertFormat; subformat?: VmdkSubformat } & Partial<Omit<Qcow2Options, 'sizeBytes'>>;
   compress?: boolean;
 }
 
@@ -20,12 +26,15 @@ export interface ConvertOptions extends TaskOptions {
 export async function convertImage(options: ConvertOptions): Promise<void> {
   if (path.resolve(options.from.path) === path.resolve(options.to.path))
     throw new HypervueError('invalid-argument', `${options.to.path} can't be converted into itself`, { path: options.to.path });
-  if (options.compress && options.to.format !== 'qcow2')
-    throw new HypervueError('unsupported', `${options.to.format} images can't be compressed`, { path: options.to.path }, 'Choose qcow2.');
+  if (options.compress && options.to.format === 'raw')
+    throw new HypervueError('unsupported', `raw images can't be compressed`, { path: options.to.path }, 'Choose qcow2.');
   const source = await openImage(options.from.path, { readOnly: true, format: options.from.format });
   try {
-    await createDisk(options.to.path, { ...options.to, sizeBytes: source.info.sizeBytes });
-    const target = await openImage(options.to.path, { readOnly: false, format: options.to.format });
+    const { subformat = 'streamOptimized', format, ...shape } = options.to;
+    if (format === 'vmdk')
+      return await createVmdk(options.to.path, source, { signal: options.signal, progress: options.progress, subformat });
+    await createDisk(options.to.path, { ...shape, format, sizeBytes: source.info.sizeBytes });
+    const target = await openImage(options.to.path, { readOnly: false, format });
     let ok = false;
     try {
       await copyContents(source, target, {

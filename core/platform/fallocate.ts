@@ -1,5 +1,5 @@
 /**
- * fallocate(2) through koffi: Node has no call for holes in files or for putting room aside. On other systems than Linux, and where the library can't
+ * fallocate(2) and lseek(2) through koffi: Node has no call for holes in files, for where they are, or for putting room aside. On other systems than Linux, and where the library can't
  * be loaded, there is none, and callers go on without.
  */
 import { createRequire } from 'node:module';
@@ -7,6 +7,9 @@ import { createRequire } from 'node:module';
 const KEEP_SIZE = 1;
 const PUNCH_HOLE = 2;
 const ENOSPC = 28;
+const ENXIO = 6;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
 
 type Fallocate = {
   (fd: number, mode: number, offset: number, length: number): number;
@@ -15,6 +18,7 @@ type Fallocate = {
 
 interface Library {
   call: Fallocate;
+  seek(fd: number, offset: number, whence: number): number | bigint;
   errno(): number;
 }
 
@@ -24,8 +28,10 @@ function load(): Library | null {
   if (process.platform !== 'linux') return null;
   try {
     const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const call = koffi.load('libc.so.6').func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') as unknown as Fallocate;
-    return { call, errno: () => koffi.errno() };
+    const libc = koffi.load('libc.so.6');
+    const call = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') as unknown as Fallocate;
+    const seek = libc.func('int64_t lseek64(int fd, int64_t offset, int whence)') as unknown as Library['seek'];
+    return { call, seek, errno: () => koffi.errno() };
   } catch {
     return null;
   }
@@ -35,6 +41,18 @@ function load(): Library | null {
 export function punchHole(fd: number, offset: number, length: number): boolean {
   library ??= load();
   return library !== null && library.call(fd, PUNCH_HOLE | KEEP_SIZE, offset, length) === 0;
+}
+
+/** Whether the file has a hole at `offset`, and how far that goes, at most up to `end`. Undefined where that can't be said. */
+export function holeAt(fd: number, offset: number, end: number): { hole: boolean; length: number } | undefined {
+  library ??= load();
+  if (library === null) return undefined;
+  const data = Number(library.seek(fd, offset, SEEK_DATA));
+  // No data up to the end of the file.
+  if (data < 0) return library.errno() === ENXIO ? { hole: true, length: end - offset } : undefined;
+  if (data > offset) return { hole: true, length: Math.min(data, end) - offset };
+  const hole = Number(library.seek(fd, offset, SEEK_HOLE));
+  return hole > offset ? { hole: false, length: Math.min(hole, end) - offset } : undefined;
 }
 
 /** Puts room aside. 'no-room' when the file system is full, 'unsupported' where it can't. */

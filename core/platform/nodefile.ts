@@ -2,7 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { RandomAccessFile } from '../backend/file.ts';
 import { type ErrorKind, HypervueError } from '../util/errors.ts';
-import { allocateRoom, punchHole } from './fallocate.ts';
+import { allocateRoom, holeAt, punchHole } from './fallocate.ts';
 
 /** A host file or block device behind RandomAccessFile. */
 export class NodeFile implements RandomAccessFile {
@@ -83,6 +83,10 @@ export class NodeFile implements RandomAccessFile {
 
   async discard(offset: number, length: number): Promise<void> {
     punchHole(this.handle.fd, offset, length);
+  }
+
+  holeAt(offset: number, end: number): { hole: boolean; length: number } | undefined {
+    return holeAt(this.handle.fd, offset, end);
   }
 
   async allocate(offset: number, length: number): Promise<void> {

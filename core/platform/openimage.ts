@@ -5,10 +5,11 @@ import type { BlockBackend } from '../backend/block.ts';
 import { type Header, INCOMPAT_DATA_FILE, isQcow2 } from '../disk/qcow2/header.ts';
 import { Qcow2Image, readHeader } from '../disk/qcow2/image.ts';
 import { RawDisk } from '../disk/raw.ts';
-import type { DiskFormat as ImageFormat } from '../contract/vm.ts';
+import { type DiskFormat, type ImageFormat, imageFormats, isDiskFormat } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { nodeCodec } from './diskcodec.ts';
 import { NodeFile } from './nodefile.ts';
+import { foreignNeeds, openForeign, probeForeign } from './openforeign.ts';
 
 /** More images on top of each other are a mistake or an attack. */
 const MAX_DEPTH = 200;
@@ -29,13 +30,27 @@ export interface OpenImageOptions {
 export async function probeFormat(file: NodeFile): Promise<ImageFormat> {
   const start = new Uint8Array(8);
   const got = await file.read(0, start);
-  return isQcow2(start.subarray(0, got)) ? 'qcow2' : 'raw';
+  return isQcow2(start.subarray(0, got)) ? 'qcow2' : ((await probeForeign(file)) ?? 'raw');
 }
 
 /** The format of the image at `file`. Rejects as opening it does. */
 export async function imageFormat(file: string): Promise<ImageFormat> {
   const opened = await NodeFile.open(file, true);
   return probeFormat(opened).finally(() => opened.close());
+}
+
+/**
+ * The format of an image that a machine is to run from. Rejects with 'unsupported' for those that can only be read, and as opening does.
+ */
+export async function machineFormat(file: string): Promise<DiskFormat> {
+  const format = await imageFormat(file);
+  if (isDiskFormat(format)) return format;
+  throw new HypervueError(
+    'unsupported',
+    `${file} is a ${format.toUpperCase()} image, from which no machine can run`,
+    { path: file, operation: 'attach' },
+    'Convert it (hypervue disk convert), or create a machine with a copy of it.',
+  );
 }
 
 /** The header of the qcow2 image at `file`. Rejects as opening it does. */
@@ -51,13 +66,21 @@ export async function imagesBelow(image: string, format: ImageFormat | undefined
   while (next && below.length <= MAX_DEPTH) {
     const file: NodeFile = await NodeFile.open(next.file, true);
     try {
-      if ((next.format ?? (await probeFormat(file))) !== 'qcow2') break;
+      const found: ImageFormat = next.format ?? (await probeFormat(file));
+      if (found === 'raw') break;
+      if (found !== 'qcow2') {
+        const needs = await foreignNeeds(file, found);
+        below.push(...needs.files);
+        next = needs.below === undefined ? undefined : { file: needs.below, format: found };
+        if (next) below.push(next.file);
+        continue;
+      }
       const header: Header = await readHeader(file);
       if (header.dataFile) below.push(path.resolve(path.dirname(next.file), header.dataFile));
       next =
         header.backingFile === undefined
           ? undefined
-          : { file: backingPath(next.file, header.backingFile), format: header.backingFormat as ImageFormat | undefined };
+          : { file: backingPath(next.file, header.backingFile), format: formatOf(header.backingFormat) };
       if (next) below.push(next.file);
     } finally {
       await file.close();
@@ -76,7 +99,19 @@ async function openAt(image: string, options: OpenImageOptions, above: string[])
   try {
     const format = options.format ?? (await probeFormat(file));
     if (format === 'raw') return await RawDisk.open(file, { readOnly: options.readOnly, sectorBytes: options.sectorBytes ?? 512 });
-    return await openQcow2(file, options, above);
+    if (format === 'qcow2') return await openQcow2(file, options, above);
+    if (!options.readOnly)
+      throw new HypervueError(
+        'unsupported',
+        `${image} is a ${format.toUpperCase()} image, which can only be read`,
+        { path: image, operation: 'open' },
+        'Convert it to qcow2 (hypervue disk convert).',
+      );
+    return await openForeign(file, format, async (below, belowFormat) => {
+      const chain = await extended(above, file.path);
+      await refuseCircle(below, chain);
+      return openAt(below, { readOnly: true, format: belowFormat }, chain);
+    });
   } catch (error) {
     await file.close();
     throw error;
@@ -119,24 +154,41 @@ async function openBacking(file: NodeFile, name: string, format: string | undefi
       { path: file.path, operation: 'open' },
       'Convert it with the program that made it.',
     );
-  if (format !== undefined && format !== 'raw' && format !== 'qcow2')
+  if (format !== undefined && !formatOf(format))
     throw new HypervueError('unsupported', `${file.path} lies on top of an image of format "${format}"`, {
       path: file.path,
       operation: 'open',
     });
   const below = backingPath(file.path, name);
-  const chain = [...above, await identity(file.path)];
+  const chain = await extended(above, file.path);
+  await refuseCircle(below, chain, file.path);
+  return openAt(below, { readOnly: true, format: formatOf(format) }, chain);
+}
+
+/** The name of a format as qcow2 headers have it: QEMU calls VHD "vpc". */
+export const formatName = (format: ImageFormat): string => (format === 'vhd' ? 'vpc' : format);
+
+/** The format that a qcow2 header names. */
+export function formatOf(name: string | undefined): ImageFormat | undefined {
+  if (name === 'vpc') return 'vhd';
+  return imageFormats.find((format) => format === name);
+}
+
+async function extended(above: string[], image: string): Promise<string[]> {
+  const chain = [...above, await identity(image)];
   if (chain.length > MAX_DEPTH)
-    throw new HypervueError('unsupported', `more than ${MAX_DEPTH} images lie on top of each other below ${file.path}`, {
-      path: file.path,
-    });
+    throw new HypervueError('unsupported', `more than ${MAX_DEPTH} images lie on top of each other below ${image}`, { path: image });
+  return chain;
+}
+
+async function refuseCircle(below: string, chain: string[], top = below): Promise<void> {
   let id: string;
   try {
     id = await identity(below);
   } catch (error) {
     throw new HypervueError(
       'not-found',
-      `${file.path} lies on top of ${below}, which can't be opened`,
+      `${top} lies on top of ${below}, which can't be opened`,
       { path: below, operation: 'open backing file' },
       'Put the file back, or point the image to where it is now (hypervue disk rebase).',
       error,
@@ -149,7 +201,6 @@ async function openBacking(file: NodeFile, name: string, format: string | undefi
       { path: below, operation: 'open' },
       'Point it to the right image.',
     );
-  return openAt(below, { readOnly: true, format: format as ImageFormat | undefined }, chain);
 }
 
 /** Where a backing file is; relative to the image on top. */

@@ -1,17 +1,17 @@
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
-import type { DiskFormat } from '../contract/vm.ts';
+import type { ImageFormat } from '../contract/vm.ts';
 import { PaddedDisk, rebaseOnto } from '../disk/operations/rebase.ts';
 import { setBackingFile } from '../disk/qcow2/backinglink.ts';
 import type { Qcow2Image } from '../disk/qcow2/image.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
-import { backingPath, identity, imageFormat, imagesBelow, openImage, readImageHeader } from './openimage.ts';
+import { backingPath, formatName, formatOf, identity, imageFormat, imagesBelow, openImage, readImageHeader } from './openimage.ts';
 
 export interface RebaseOptions extends TaskOptions {
   /** The image that is to lie below, as the header shall name it: relative to the overlay, or absolute. Absent: none, the overlay stands by itself. */
   backingFile?: string | undefined;
-  backingFormat?: DiskFormat | undefined;
+  backingFormat?: ImageFormat | undefined;
   /** Only the name changes: for images that were moved. The overlay reads as something else when the contents differ. */
   unsafe?: boolean | undefined;
 }
@@ -27,7 +27,7 @@ export async function rebaseImage(image: string, options: RebaseOptions): Promis
     if (header.backingFile !== undefined)
       old = await openImage(backingPath(path.resolve(image), header.backingFile), {
         readOnly: true,
-        format: header.backingFormat as DiskFormat | undefined,
+        format: formatOf(header.backingFormat),
       });
     if (link) next = await openImage(backingPath(path.resolve(image), link.name), { readOnly: true, format: link.format });
     const below = new PaddedDisk(old, Math.ceil(header.sizeBytes / 512) * 512);
@@ -35,7 +35,7 @@ export async function rebaseImage(image: string, options: RebaseOptions): Promis
     // Closed with the overlay from here on.
     old = undefined;
     try {
-      await rebaseOnto(top, next, link, options);
+      await rebaseOnto(top, next, link && { ...link, format: formatName(link.format) }, options);
     } catch (error) {
       await top.close().catch(() => {});
       throw error;
@@ -47,17 +47,17 @@ export async function rebaseImage(image: string, options: RebaseOptions): Promis
   }
 }
 
-async function relink(image: string, sizeBytes: number, link: { name: string; format: string } | undefined): Promise<void> {
+async function relink(image: string, sizeBytes: number, link: { name: string; format: ImageFormat } | undefined): Promise<void> {
   // Nothing is read: the image that the header names may be gone.
   const top = (await openImage(image, { readOnly: false, format: 'qcow2', backing: new PaddedDisk(undefined, sizeBytes) })) as Qcow2Image;
   try {
-    await setBackingFile(top, link);
+    await setBackingFile(top, link && { ...link, format: formatName(link.format) });
   } finally {
     await top.close();
   }
 }
 
-async function checkLink(image: string, name: string, format: DiskFormat | undefined): Promise<{ name: string; format: DiskFormat }> {
+async function checkLink(image: string, name: string, format: ImageFormat | undefined): Promise<{ name: string; format: ImageFormat }> {
   const file = backingPath(path.resolve(image), name);
   const found = format ?? (await imageFormat(file));
   const self = await identity(image);
