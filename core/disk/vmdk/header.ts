@@ -15,8 +15,8 @@ export const FLAG_REDUNDANT = 2;
 export const FLAG_ZEROED_GRAINS = 4;
 export const FLAG_COMPRESSED = 0x1_0000;
 export const FLAG_MARKERS = 0x2_0000;
-/** The grain directory lies at the end; the footer has its place. */
-export const AT_END = 0xffff_ffff_ffff_ffff;
+/** All bits set (which a number rounds up): the grain directory lies at the end; the footer has its place. */
+export const AT_END = 2 ** 64;
 const MAX_SECTORS = 2 ** 44;
 /** Where fields that cross ASCII transfers show damage: newline, space, return, newline. */
 const NEWLINES = [0x0a, 0x20, 0x0d, 0x0a];
