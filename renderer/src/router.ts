@@ -23,6 +23,8 @@ export function makeRouter(history: RouterHistory = createWebHashHistory()) {
       },
       /** A console alone, in its own window. */
       { path: '/console/:id', name: 'console-window', meta: { bare: true }, component: () => import('./views/ConsoleWindowView.vue') },
+      { path: '/storage', name: 'storage', component: () => import('./views/StorageView.vue') },
+      { path: '/trash', name: 'trash', component: () => import('./views/TrashView.vue') },
       { path: '/settings', name: 'settings', component: () => import('./views/SettingsView.vue') },
       { path: '/about', name: 'about', component: () => import('./views/AboutView.vue') },
       { path: '/:rest(.*)*', name: 'not-found', component: () => import('./views/NotFoundView.vue') },

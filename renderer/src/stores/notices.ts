@@ -31,6 +31,8 @@ export interface Question {
   danger: boolean;
   /** Further lines, such as the paths that are kept. */
   lines: string[];
+  /** What the lines are; files that are kept when absent. */
+  linesKey?: string;
 }
 
 const toastMs = 6_000;

@@ -1,0 +1,90 @@
+import { ref, shallowRef } from 'vue';
+import { useI18n } from 'vue-i18n';
+import type { Volume } from '../../../core/contract/storage.ts';
+import { useConnection } from '../stores/connection.ts';
+import { useMachines } from '../stores/machines.ts';
+import { useNotices } from '../stores/notices.ts';
+import { useTasks } from '../stores/tasks.ts';
+import { useTrash } from '../stores/trash.ts';
+import { useFormat } from './useformat.ts';
+import { type VolumeVerb, volumeReason } from './volumeverbs.ts';
+
+export type VolumeDialogKind = Exclude<VolumeVerb, 'delete' | 'commit' | 'compact' | 'detach'>;
+
+/** Carries the verbs of volumes out: asks before those that change or remove something, opens dialogs for those that need answers. */
+export function useVolumeVerbs() {
+  const connection = useConnection();
+  const machines = useMachines();
+  const notices = useNotices();
+  const tasks = useTasks();
+  const trash = useTrash();
+  const format = useFormat();
+  const { t } = useI18n();
+  /** The dialog that is open, and for what. */
+  const dialog = ref<VolumeDialogKind | null>(null);
+  const target = shallowRef<Volume | null>(null);
+
+  const isTemplate = (id: string) => machines.get(id)?.config?.template === true;
+  function reason(verb: VolumeVerb, volume: Volume): string | null {
+    const why = volumeReason(verb, volume, isTemplate);
+    return why && t(`storage.reason.${why.key}`, { name: why.name });
+  }
+
+  async function run(verb: VolumeVerb, volume: Volume): Promise<void> {
+    if (reason(verb, volume) !== null) return;
+    switch (verb) {
+      case 'delete':
+        return remove(volume);
+      case 'commit':
+        return attempt('volumeCommit', volume, { below: volume.below[0]!.path }, async () => {
+          tasks.panelOpen = true;
+          await connection.call('storage.commit', { path: volume.path });
+          notices.toast({ key: 'toast.volumeDone', tone: 'success', params: { name: volume.name } });
+        });
+      case 'compact':
+        return attempt('volumeCompact', volume, {}, async () => {
+          tasks.panelOpen = true;
+          const { beforeBytes, afterBytes } = await connection.call('storage.compact', { path: volume.path });
+          const size = format.bytes(Math.max(0, beforeBytes - afterBytes));
+          notices.toast({ key: 'toast.volumeCompacted', tone: 'success', params: { name: volume.name, size } });
+        });
+      case 'detach': {
+        const machine = volume.usedBy.find(({ kind }) => kind === 'machine')!;
+        return attempt('volumeDetach', volume, { machine: machine.name }, async () => {
+          await connection.call('storage.detach', { path: volume.path, machine: machine.id! });
+          notices.toast({ key: 'toast.detached', params: { name: volume.name, machine: machine.name } });
+        });
+      }
+      default:
+        target.value = volume;
+        dialog.value = verb;
+    }
+  }
+
+  async function attempt(
+    key: 'volumeDelete' | 'volumeCommit' | 'volumeCompact' | 'volumeDetach',
+    volume: Volume,
+    params: Record<string, string>,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    if (!(await notices.ask({ key, params: { name: volume.name, ...params }, danger: key !== 'volumeCompact', lines: [] }))) return;
+    try {
+      await work();
+    } catch (error) {
+      notices.showError(key, volume.name, error);
+    }
+  }
+
+  function remove(volume: Volume): Promise<void> {
+    return attempt('volumeDelete', volume, { path: volume.path }, async () => {
+      const { trashId } = await connection.call('storage.delete', { path: volume.path });
+      notices.toast({
+        key: 'toast.deleted',
+        params: { name: volume.name },
+        action: { key: 'common.undo', run: () => void trash.restore(trashId, volume.name) },
+      });
+    });
+  }
+
+  return { dialog, target, reason, run };
+}

@@ -1,0 +1,85 @@
+import type { Volume } from '../../../core/contract/storage.ts';
+
+export const volumeVerbs = [
+  'attach',
+  'detach',
+  'resize',
+  'clone',
+  'linkedClone',
+  'convert',
+  'check',
+  'compact',
+  'commit',
+  'rebase',
+  'delete',
+] as const;
+export type VolumeVerb = (typeof volumeVerbs)[number];
+
+/** Key under `storage.reason.*` with its parameter. */
+export interface Reason {
+  key: string;
+  name: string;
+}
+
+const because = (key: string, name = ''): Reason => ({ key, name });
+/** Verbs that change the file. */
+const writes: readonly VolumeVerb[] = ['resize', 'compact', 'commit', 'rebase', 'attach'];
+const reads: readonly VolumeVerb[] = ['clone', 'convert'];
+
+/** Why a verb can't be used on the volume now; null when it can. `isTemplate` tells of a machine that never runs. */
+export function volumeReason(verb: VolumeVerb, volume: Volume, isTemplate: (machine: string) => boolean): Reason | null {
+  const machine = volume.usedBy.find(({ kind }) => kind === 'machine');
+  const above = volume.usedBy.find(({ kind }) => kind === 'overlay');
+  if (verb === 'delete') {
+    const user = volume.usedBy[0];
+    if (user) return because('used', user.name);
+    return volume.lockedBy === null ? null : because('locked', volume.lockedBy);
+  }
+  if (verb === 'detach') {
+    if (!machine) return because('notAttached');
+    return volume.lockedBy === null ? null : because('locked', volume.lockedBy);
+  }
+  if (volume.problem) return because('problem');
+  if (volume.lockedBy !== null) return because('locked', volume.lockedBy);
+  const workable = volume.format === 'raw' || volume.format === 'qcow2';
+  if (!workable && !reads.includes(verb)) return because('foreign');
+  if (writes.includes(verb) && volume.link !== null) return because('link');
+  if (writes.includes(verb) && volume.needsRepair) return because('repairFirst');
+  switch (verb) {
+    case 'check':
+      return volume.format === 'raw' ? because('rawCheck') : null;
+    case 'attach':
+      return machine ? because('attached', machine.name) : above ? because('below', above.name) : null;
+    case 'resize':
+      return above ? because('below', above.name) : null;
+    case 'linkedClone':
+      return machine && !isTemplate(machine.id ?? '') ? because('written', machine.name) : null;
+    case 'rebase':
+      return volume.format === 'raw' ? because('rawRebase') : null;
+    case 'commit':
+      return volume.below.length === 0 ? because('noBelow') : null;
+    default:
+      return null;
+  }
+}
+
+/** Key under `storage.place.nameProblem.*` for a name that no file of a pool can have; null for a good one. The contract checks it again. */
+export function nameProblem(name: string, taken: (name: string) => boolean): string | null {
+  if (name === '') return 'empty';
+  // The contract's own rule (volumeNameSchema), told apart to say which part is broken.
+  if (/[/\\:*?"<>|\p{Cc}]/u.test(name)) return 'characters';
+  if (/^[.\s]|[.\s]$/.test(name)) return 'dot';
+  if (name.length > 200) return 'long';
+  return taken(name) ? 'taken' : null;
+}
+
+/** A name for a copy that no other volume has: "debian 2.qcow2". */
+export function freeVolumeName(stem: string, ending: string, taken: (name: string) => boolean): string {
+  for (let number = 1; ; number++) {
+    const name = `${stem}${number === 1 ? '' : ` ${number}`}.${ending}`;
+    if (!taken(name)) return name;
+  }
+}
+
+export const endingOf = (format: string): string => (format === 'raw' ? 'img' : format);
+export const stemOf = (name: string): string => name.replace(/\.[a-z0-9]{1,8}$/i, '') || name;
