@@ -19,6 +19,8 @@ export interface RandomAccessFile {
    * this file system can't.
    */
   holeAt?(offset: number, end: number): { hole: boolean; length: number } | undefined;
+  /** Makes a hole: the range reads as zeros from now on. False, and nothing has changed, where that can't be done. Never rejects. */
+  punch?(offset: number, length: number): Promise<boolean>;
   /** Puts room aside for the range, which keeps its bytes. Rejects with 'no-space'. Absent or without effect where the system can't. */
   allocate?(offset: number, length: number): Promise<void>;
   close(): Promise<void>;

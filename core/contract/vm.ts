@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { cpuModels } from './cpumodels.ts';
 import { vmDebugSchema } from './debug.ts';
-import { driveBusSchema, driveKinds, drivePlaces } from './drives.ts';
+import { driveBusSchema, driveKinds, drivePlaces, drivePolicySchema } from './drives.ts';
 import { errorSchema } from './errors.ts';
 
 /**
@@ -52,6 +52,7 @@ export const driveSchema = z.object({
   /** How the image is written; never guessed again once it is here, for a guest can write what it likes into a raw image. */
   format: z.enum(diskFormats),
   readOnly: z.boolean(),
+  ...drivePolicySchema.shape,
 });
 export type Drive = z.infer<typeof driveSchema>;
 

@@ -3,6 +3,9 @@ import type { RandomAccessFile } from '../backend/file.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Extent, MappedDisk } from './extent.ts';
 
+/** Zeros that are written where no hole can be made. */
+const ZEROS = new Uint8Array(1 << 20);
+
 /**
  * A raw image: byte n of the disk is byte n of the file. A last partial sector reads as zero-filled up to `sectorBytes`; the
  * disk's size is the file's, rounded up to a whole sector.
@@ -43,9 +46,7 @@ export class RawDisk implements MappedDisk {
   }
 
   async write(offset: number, source: Uint8Array): Promise<void> {
-    this.check(offset, source.length, 'write');
-    if (this.info.readOnly)
-      throw new HypervueError('permission-denied', `${this.info.label} is read-only`, { path: this.info.label, operation: 'write' });
+    this.checkWrite(offset, source.length, 'write');
     await this.file.write(offset, source);
     this.fileBytes = Math.max(this.fileBytes, offset + source.length);
   }
@@ -55,6 +56,23 @@ export class RawDisk implements MappedDisk {
     const found = this.file.holeAt?.(offset, offset + length);
     if (found?.hole) return { offset, length: found.length, kind: 'zero' };
     return { offset, length: found?.length ?? length, kind: 'data', host: offset };
+  }
+
+  /** Makes a hole, where the host can. */
+  async discard(offset: number, length: number): Promise<void> {
+    this.checkWrite(offset, length, 'discard');
+    await this.file.discard?.(offset, length);
+  }
+
+  /** Zeros, as a hole where `unmap` allows it and the host can. */
+  async writeZeroes(offset: number, length: number, unmap: boolean): Promise<void> {
+    this.checkWrite(offset, length, 'write zeros');
+    if (!(unmap && (await this.file.punch?.(offset, length))))
+      for (let done = 0; done < length; done += ZEROS.length)
+        await this.file.write(offset + done, ZEROS.subarray(0, Math.min(ZEROS.length, length - done)));
+    // A hole does not make the file longer.
+    else if (offset + length > this.fileBytes) await this.file.truncate(offset + length);
+    this.fileBytes = Math.max(this.fileBytes, offset + length);
   }
 
   async flush(): Promise<void> {
@@ -75,6 +93,12 @@ export class RawDisk implements MappedDisk {
     } finally {
       await this.file.close();
     }
+  }
+
+  private checkWrite(offset: number, length: number, operation: string): void {
+    this.check(offset, length, operation);
+    if (this.info.readOnly)
+      throw new HypervueError('permission-denied', `${this.info.label} is read-only`, { path: this.info.label, operation });
   }
 
   private check(offset: number, length: number, operation: string): void {

@@ -89,6 +89,10 @@ export class NodeFile implements RandomAccessFile {
     return holeAt(this.handle.fd, offset, end);
   }
 
+  async punch(offset: number, length: number): Promise<boolean> {
+    return punchHole(this.handle.fd, offset, length);
+  }
+
   async allocate(offset: number, length: number): Promise<void> {
     if (allocateRoom(this.handle.fd, offset, length) === 'no-room')
       throw fileError(Object.assign(new Error('no room'), { code: 'ENOSPC' }), this.path, 'allocate');

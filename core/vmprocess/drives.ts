@@ -1,10 +1,15 @@
 import path from 'node:path';
 import { BLOCK_IO_ERROR, BLOCK_NO_MEDIUM, BLOCK_OK, BLOCK_READ_ONLY, type BlockStatus } from '../backend/asyncblock.ts';
 import type { BlockBackend, BlockInfo } from '../backend/block.ts';
+import { defaultPolicy, type DrivePolicy, fullPolicy } from '../contract/drives.ts';
 import type { Drive } from '../contract/vm.ts';
+import { freeBytes } from '../platform/hostinfo.ts';
 import { openImage } from '../platform/openimage.ts';
-import { asHypervueError, type HypervueError } from '../util/errors.ts';
+import { readableBytes } from '../util/bytes.ts';
+import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
+import { bytesOf, carryOut, describe } from './blockrequest.ts';
+import { DriveThrottle } from './drivethrottle.ts';
 import type { BlockRequest, ToMachine } from './machinemessages.ts';
 
 /** Opens the image of a drive. `folder` resolves relative paths. */
@@ -35,7 +40,6 @@ export interface DriveServiceOptions {
 /** Failed reads of one medium that are logged; a guest may try for ever. */
 const LOGGED_FAILURES = 20;
 const WRITE_BACK_MS = 5000;
-const ZEROS = new Uint8Array(1 << 20);
 
 /** A medium and what is under way on it. */
 interface OpenMedium {
@@ -46,11 +50,13 @@ interface OpenMedium {
   idle: (() => void)[];
 }
 
-/** The main thread's end of all drives: does the file I/O straight between files and guest RAM. */
+/** The main thread's end of all drives: does the file I/O as each drive's policy wants it. */
 export class DriveService {
   private readonly options: DriveServiceOptions;
   private readonly media = new Map<string, OpenMedium>();
   private readonly kinds = new Map<string, Drive['kind']>();
+  private readonly policies = new Map<string, Required<DrivePolicy>>();
+  private readonly throttles = new Map<string, DriveThrottle>();
   private stuck: BlockRequest[] = [];
   /** Brings tables of images to their files now and then, so that a crash of this process loses little of what no guest asked to be flushed. */
   private readonly writingBack = setInterval(() => this.writeBack(), WRITE_BACK_MS);
@@ -68,6 +74,8 @@ export class DriveService {
     try {
       for (const drive of drives) {
         this.kinds.set(drive.id, drive.kind);
+        this.policies.set(drive.id, fullPolicy(drive));
+        this.throttles.set(drive.id, new DriveThrottle(drive.limits ?? {}));
         const backend = await openDrive(drive, this.options.folder);
         if (!backend) continue;
         this.media.set(drive.id, { backend, pending: 0, failures: 0, idle: [] });
@@ -105,10 +113,37 @@ export class DriveService {
       return;
     }
     medium.pending++;
-    const status = await this.perform(request, medium);
-    medium.pending--;
-    if (status !== undefined) this.answer(request, status);
-    if (medium.pending === 0) for (const wake of medium.idle.splice(0)) wake();
+    const turn = this.throttles.get(request.drive)?.admit(bytesOf(request));
+    if (turn) await turn;
+    await this.serve(request, medium);
+  }
+
+  /** Other rules for a drive from now on. */
+  setPolicy(drive: string, policy: DrivePolicy): void {
+    this.policies.set(drive, fullPolicy(policy));
+    this.throttles.get(drive)?.setLimits(policy.limits ?? {});
+  }
+
+  /** Makes the disk in a drive larger and tells the guest. Rejects as the image does, and with 'invalid-argument' for a size that is no larger. */
+  async grow(drive: string, sizeBytes: number): Promise<void> {
+    const backend = this.media.get(drive)?.backend;
+    if (!backend) throw new HypervueError('not-found', `there is no disk in ${drive}`, { object: drive, operation: 'resize' });
+    const { readOnly, sizeBytes: now, label } = backend.info;
+    if (readOnly || !backend.resize)
+      throw new HypervueError('unsupported', `${label} can't be resized while it is in use`, {
+        object: drive,
+        path: label,
+        operation: 'resize',
+      });
+    if (sizeBytes <= now || sizeBytes % 512)
+      throw new HypervueError(
+        'invalid-argument',
+        `${label} has ${now} bytes; while the machine runs it can only grow, to a multiple of 512`,
+        { object: drive, path: label, operation: 'resize' },
+        'Turn the machine off to make a disk smaller.',
+      );
+    await backend.resize(sizeBytes);
+    this.options.post({ t: 'resized', drive, info: backend.info });
   }
 
   /** Images by drive id, for snapshots of them. */
@@ -135,18 +170,35 @@ export class DriveService {
 
   /** Tries again what failed on the host; call before the machine resumes. Resolves with false when something failed again. */
   async retry(): Promise<boolean> {
-    await Promise.all(this.stuck.splice(0).map((request) => this.handle(request)));
+    await Promise.all(
+      this.stuck.splice(0).map((request) => {
+        const medium = this.media.get(request.drive);
+        // A medium that is gone has taken its requests along.
+        if (!medium) return undefined;
+        medium.pending++;
+        return this.serve(request, medium);
+      }),
+    );
     return this.stuck.length === 0;
   }
 
   /** Flushes and closes every image, after requests under way have ended. */
   async close(): Promise<void> {
     clearInterval(this.writingBack);
+    for (const throttle of this.throttles.values()) throttle.end();
     const media = [...this.media];
     this.media.clear();
     await Promise.all(media.map(([drive, medium]) => this.closeMedium(drive, medium)));
     if (this.stuck.length) this.options.log.error(`${this.stuck.length} writes for which the host had no room are lost`);
     this.stuck = [];
+  }
+
+  /** Carries a request out that `pending` counts already. */
+  private async serve(request: BlockRequest, medium: OpenMedium): Promise<void> {
+    const status = await this.perform(request, medium);
+    medium.pending--;
+    if (status !== undefined) this.answer(request, status);
+    if (medium.pending === 0) for (const wake of medium.idle.splice(0)) wake();
   }
 
   private writeBack(): void {
@@ -172,62 +224,60 @@ export class DriveService {
     const { backend } = medium;
     if (request.op !== 'read' && request.op !== 'flush' && backend.info.readOnly) return BLOCK_READ_ONLY;
     try {
-      const bytes = await carryOut(request, backend);
-      if (request.op === 'read') this.readBytes += bytes;
-      else this.writtenBytes += bytes;
+      await carryOut(request, backend, this.policy(request.drive));
+      if (request.op === 'read') this.readBytes += bytesOf(request);
+      else this.writtenBytes += bytesOf(request);
       return BLOCK_OK;
     } catch (cause) {
       const error = asHypervueError(cause, { object: request.drive });
-      if (request.op === 'read' || error.kind === 'invalid-argument') {
-        medium.failures++;
-        if (medium.failures <= LOGGED_FAILURES)
-          this.options.log.warn(
-            `${request.drive}: ${placeOf(request)} failed: ${error.message}${medium.failures === LOGGED_FAILURES ? ' (further failures of this medium are not logged)' : ''}`,
-          );
-        return BLOCK_IO_ERROR;
-      }
       if (this.media.get(request.drive) !== medium) {
         // The medium was changed meanwhile: there is nowhere left to try again.
-        this.options.log.error(`${request.drive}: ${placeOf(request)} failed: ${error.message}`);
+        this.options.log.error(`${request.drive}: ${describe(request)} failed: ${error.message}`);
         return BLOCK_IO_ERROR;
       }
-      const again = request.op !== 'flush';
-      if (again) this.stuck.push(request);
-      this.options.onHostError(request.drive, error);
-      return again ? undefined : BLOCK_IO_ERROR;
+      return this.failed(request, medium, error);
     }
   }
-}
 
-/** Does what was asked and returns how many bytes were moved. */
-async function carryOut(request: BlockRequest, backend: BlockBackend): Promise<number> {
-  switch (request.op) {
-    case 'flush':
-      await backend.flush();
-      return 0;
-    case 'discard':
-      await backend.discard?.(request.offset, request.length);
-      return 0;
-    case 'zero':
-      if (backend.writeZeroes) await backend.writeZeroes(request.offset, request.length, request.unmap);
-      else await writeZeros(backend, request.offset, request.length);
-      return 0;
-    default: {
-      let { offset } = request;
-      for (const view of request.views) {
-        if (request.op === 'read') await backend.read(offset, view);
-        else await backend.write(offset, view);
-        offset += view.length;
-      }
-      if (request.op === 'write' && request.fua) await backend.flush();
-      return offset - request.offset;
+  /** What the drive's policy makes of an error of the host. */
+  private async failed(request: BlockRequest, medium: OpenMedium, error: HypervueError): Promise<BlockStatus | undefined> {
+    const { writeErrors, readErrors } = this.policy(request.drive);
+    const reading = request.op === 'read';
+    const stop = reading ? readErrors === 'stop' : writeErrors === 'stop' || (writeErrors === 'stop-if-full' && error.kind === 'no-space');
+    // A range that does not exist is no failure of the host.
+    if (!stop || error.kind === 'invalid-argument') {
+      medium.failures++;
+      if (medium.failures <= LOGGED_FAILURES)
+        this.options.log.warn(
+          `${request.drive}: ${describe(request)} failed: ${error.message}${medium.failures === LOGGED_FAILURES ? ' (further failures of this medium are not logged)' : ''}`,
+        );
+      return !reading && writeErrors === 'ignore' && error.kind !== 'invalid-argument' ? BLOCK_OK : BLOCK_IO_ERROR;
     }
+    const again = request.op !== 'flush';
+    if (again) this.stuck.push(request);
+    // Many requests fail at once; one message says it.
+    if (!again || this.stuck.length === 1) this.options.onHostError(request.drive, await this.explain(request.drive, medium, error, again));
+    return again ? undefined : BLOCK_IO_ERROR;
+  }
+
+  /** Says which drive and file it was, how much room there is, and what to do. */
+  private async explain(drive: string, { backend }: OpenMedium, error: HypervueError, again: boolean): Promise<HypervueError> {
+    const file = typeof error.context.path === 'string' ? error.context.path : backend.info.label;
+    const folder = path.dirname(path.resolve(file));
+    const free = await freeBytes(folder).catch(() => undefined);
+    const room = free === undefined ? '' : `; ${readableBytes(free)} are free in ${folder}`;
+    const fix =
+      error.kind === 'no-space' ? 'Free some space, then resume the machine' : (error.fix ?? 'Mend the cause, then resume the machine');
+    return new HypervueError(
+      error.kind,
+      `${drive}: ${error.message}${error.kind === 'no-space' ? room : ''}`,
+      { ...error.context, object: drive, path: file, ...(free === undefined ? {} : { freeBytes: free }) },
+      again ? `${fix.replace(/\.$/, '')}: the request is done again, and nothing is lost.` : `${fix.replace(/\.$/, '')}.`,
+      error,
+    );
+  }
+
+  private policy(drive: string): Required<DrivePolicy> {
+    return this.policies.get(drive) ?? defaultPolicy;
   }
 }
-
-async function writeZeros(backend: BlockBackend, offset: number, length: number): Promise<void> {
-  for (let done = 0; done < length; done += ZEROS.length)
-    await backend.write(offset + done, ZEROS.subarray(0, Math.min(ZEROS.length, length - done)));
-}
-
-const placeOf = (request: BlockRequest) => (request.op === 'flush' ? 'flush' : `${request.op} at byte ${request.offset}`);

@@ -390,7 +390,7 @@ export class VmHost {
       vramBytes: config.display.vramMiB * 1024 * 1024,
       bios,
       vgaBios,
-      drives: config.drives.map(({ id, kind }) => ({ id, kind, writeCache: true })),
+      drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: cache !== 'writethrough' })),
       bootOrder: config.boot.order,
       bootMenu: config.boot.menu,
       directBoot: direct
@@ -567,7 +567,7 @@ export class VmHost {
   /** A write failed on the host: hold the machine so that the guest loses nothing. */
   private hostError(drive: string, error: HypervueError): void {
     this.hostFailure = error;
-    this.log.error(`${drive}: ${error.message}; the machine is paused`);
+    this.log.error(`${error.message.startsWith(`${drive}: `) ? '' : `${drive}: `}${error.message}; the machine is paused`);
     if (this.state === 'paused') {
       this.setState('paused', error);
       return;
