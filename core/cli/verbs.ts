@@ -2,9 +2,10 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { events, type MethodName } from '../contract/methods.ts';
-import { driveSchema, type VmStateName, type VmSummary } from '../contract/vm.ts';
+import type { VmStateName, VmSummary } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
+import { addDriveVerbs, driveId } from './driveverbs.ts';
 import type { RunSession, Session } from './session.ts';
 
 const wholeNumber = (value: string) => {
@@ -246,17 +247,15 @@ function addLibrary(program: Command, run: RunSession): void {
     .action((machine: string, drive: string, file: string | undefined) =>
       run(true, async (session) => {
         const { id } = await session.machine(machine);
-        const known = driveSchema.shape.id.safeParse(drive);
-        if (!known.success)
-          throw new HypervueError('invalid-argument', `there is no drive ${drive}`, { object: drive }, 'See `hypervue info <machine>`.');
         const summary = await session.client.call('vm.changeMedium', {
           id,
-          drive: known.data,
+          drive: driveId(drive),
           path: file === undefined ? null : path.resolve(file),
         });
         session.print(summary, (vm) => `${vm.name}: ${drive} ${file === undefined ? 'is empty' : `holds ${file}`}`);
       }),
     );
+  addDriveVerbs(program, run);
   program
     .command('call <method> [params]')
     .description('call any method of the contract with JSON parameters and print the result as JSON')

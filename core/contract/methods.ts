@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
+import { drivePolicySchema } from './drives.ts';
 import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsPatchSchema, settingsSchema, taskSchema } from './host.ts';
 import { storageEvents, storageMethods } from './storage.ts';
 import { transferMethods } from './transfer.ts';
@@ -82,6 +83,13 @@ export const methods = {
   /** Replaces the medium of a removable drive, null ejects; works while running. */
   'vm.changeMedium': {
     params: vm.extend({ drive: driveSchema.shape.id, path: z.string().min(1).max(4096).nullable() }),
+    result: vmSummarySchema,
+  },
+  /** How the host serves a drive: caching, discard, errors, limits. Replaces the whole policy; applies at once, also while it runs. */
+  'vm.setDrivePolicy': { params: vm.extend({ drive: driveSchema.shape.id, policy: drivePolicySchema }), result: vmSummarySchema },
+  /** Makes a hard disk larger, also while the machine runs; its partitions and file systems are the guest's to grow. */
+  'vm.growDisk': {
+    params: vm.extend({ drive: driveSchema.shape.id, sizeBytes: z.number().int().positive().multipleOf(512).max(Number.MAX_SAFE_INTEGER) }),
     result: vmSummarySchema,
   },
   /** Lets gdb attach to a running machine; `command` is the line to type in gdb. Replaces a listener that is open. */

@@ -1,4 +1,5 @@
 import type { GdbListen } from '../contract/debug.ts';
+import type { DrivePolicy } from '../contract/drives.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
 import type { ProfileRequest } from '../debug/readprofile.ts';
@@ -86,6 +87,9 @@ export interface RunningVm {
   cancelTyping(): Promise<void>;
   sendKeys(keys: readonly string[]): Promise<void>;
   changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void>;
+  setDrivePolicy(drive: string, policy: DrivePolicy): Promise<void>;
+  /** Makes the disk in a drive larger; the guest is told. */
+  growDisk(drive: string, sizeBytes: number): Promise<void>;
   /** Lets gdb attach; gives the line to type in gdb. */
   openGdb(address: GdbListen, architecture?: GdbArchitecture): Promise<{ command: string }>;
   closeGdb(): Promise<void>;

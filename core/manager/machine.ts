@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { DrivePolicy } from '../contract/drives.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { Drive, LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
@@ -11,8 +12,10 @@ import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
 import { imagesBelow, machineFormat } from '../platform/openimage.ts';
 import { shapeDifferences } from '../snapshot/machinestate.ts';
 import { DisposableStore } from '../util/disposable.ts';
+import { readableBytes } from '../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { checkConfig } from './configrules.ts';
+import { driveOf, growDisk, withPolicy } from './machinedrives.ts';
 import { checkMedium, type PreflightParts, preflightStart, throwFirst } from './preflight.ts';
 import { checkSavedState, removeSavedState, removeStateLeftovers, SAVED_STATE, savedInfo } from './savedstate.ts';
 import { CONFIG_FILE, readVmConfig, writeVmConfig } from './vmconfigfile.ts';
@@ -354,14 +357,7 @@ export class Machine {
 
   private async exchangeMedium(driveId: string, file: string | null): Promise<void> {
     const config = this.usable('change medium');
-    const drive = config.drives.find(({ id }) => id === driveId);
-    if (!drive)
-      throw new HypervueError(
-        'not-found',
-        `${this.name} has no drive ${driveId}`,
-        { object: this.name, drive: driveId },
-        'Its drives are listed under Hardware.',
-      );
+    const drive = driveOf(config, driveId);
     if (drive.kind === 'disk')
       throw new HypervueError('unsupported', `${driveId} of ${this.name} is a hard disk; its medium is fixed`, {
         object: this.name,
@@ -414,6 +410,24 @@ export class Machine {
     } finally {
       lock.dispose();
     }
+  }
+
+  /** How the host serves a drive: at once when it runs, except that the guest sees another cache only after the next start. */
+  async setDrivePolicy(driveId: string, policy: DrivePolicy): Promise<void> {
+    driveOf(this.usable('change a drive'), driveId);
+    await this.vm?.setDrivePolicy(driveId, policy);
+    await this.save((now) => withPolicy(now, driveId, policy));
+    this.changed();
+  }
+
+  /** Makes a disk larger, also while the machine runs. */
+  async growDisk(driveId: string, sizeBytes: number): Promise<void> {
+    const config = this.usable('resize a disk');
+    if (this.state === 'starting' || this.state === 'stopping')
+      throw this.wrongState('resize a disk', `is ${this.state}`, 'Wait a moment.');
+    await growDisk(config, driveId, sizeBytes, { folder: this.folder, vm: this.vm, locks: this.parts.locks });
+    this.record('info', 'manager', `${driveId}: ${readableBytes(sizeBytes)} large now`);
+    this.changed();
   }
 
   /** Changes the configuration. What is not about names applies at the next start; drives of a running machine change through `changeMedium`. */

@@ -477,6 +477,16 @@ export class Manager {
         await machine.changeMedium(drive, file);
         return machine.summary();
       },
+      'vm.setDrivePolicy': async ({ id, drive, policy }) => {
+        const machine = this.machine(id);
+        await machine.setDrivePolicy(drive, policy);
+        return machine.summary();
+      },
+      'vm.growDisk': async ({ id, drive, sizeBytes }) => {
+        const machine = this.machine(id);
+        await machine.growDisk(drive, sizeBytes);
+        return machine.summary();
+      },
       'vm.openGdb': async ({ id, address, architecture }) => this.machine(id).openGdb(address, architecture),
       'vm.closeGdb': async ({ id }) => {
         await this.machine(id).closeGdb();

@@ -143,6 +143,11 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
   snapshot: (request) => running().saver.snapshot(request),
   deleteDiskSnapshots: ({ disks, tag }) => done(running().saver.deleteDiskSnapshots(disks, tag)),
   profile: (options) => readProfile(running().debug, options),
+  setDrivePolicy: async ({ drive, policy }) => {
+    running().setDrivePolicy(drive, policy);
+    return null;
+  },
+  growDisk: ({ drive, sizeBytes }) => done(running().growDisk(drive, sizeBytes)),
   changeMedium: ({ drive, path, readOnly }) => done(running().changeMedium(drive, path, readOnly)),
 };
 

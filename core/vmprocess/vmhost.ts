@@ -2,6 +2,7 @@ import { appendFile, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { DrivePolicy } from '../contract/drives.ts';
 import type { LogEntry, VmConfig, VmStats } from '../contract/vm.ts';
 import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
@@ -305,6 +306,14 @@ export class VmHost {
   sendKeys(keys: readonly string[]): Promise<void> {
     this.needRunning('send keys');
     return this.typist.chord(keys);
+  }
+
+  setDrivePolicy(drive: string, policy: DrivePolicy): void {
+    this.drives.setPolicy(drive, policy);
+  }
+
+  growDisk(drive: string, sizeBytes: number): Promise<void> {
+    return this.drives.grow(drive, sizeBytes);
   }
 
   async changeMedium(drive: string, imagePath: string | null, readOnly: boolean): Promise<void> {

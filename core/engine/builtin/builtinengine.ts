@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import type { GdbListen } from '../../contract/debug.ts';
+import type { DrivePolicy } from '../../contract/drives.ts';
 import type { ChannelKind } from '../../contract/methods.ts';
 import type { ByteChannel } from '../../contract/transport.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
@@ -246,6 +247,14 @@ class BuiltinVm implements RunningVm {
 
   async changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void> {
     await this.call('changeMedium', { drive, path, readOnly });
+  }
+
+  async setDrivePolicy(drive: string, policy: DrivePolicy): Promise<void> {
+    await this.call('setDrivePolicy', { drive, policy });
+  }
+
+  async growDisk(drive: string, sizeBytes: number): Promise<void> {
+    await this.call('growDisk', { drive, sizeBytes });
   }
 
   async saveState(file: string): Promise<void> {

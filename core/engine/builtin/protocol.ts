@@ -1,4 +1,5 @@
 import type { GdbListen } from '../../contract/debug.ts';
+import type { DrivePolicy } from '../../contract/drives.ts';
 import type { ErrorDto } from '../../contract/errors.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
 import type { ProfileRequest } from '../../debug/readprofile.ts';
@@ -46,6 +47,8 @@ export interface VmCalls {
   saveState: { params: { file: string }; result: null };
   snapshot: { params: SnapshotRequest; result: SnapshotTaken };
   deleteDiskSnapshots: { params: { disks: string[]; tag: string }; result: null };
+  setDrivePolicy: { params: { drive: string; policy: DrivePolicy }; result: null };
+  growDisk: { params: { drive: string; sizeBytes: number }; result: null };
   changeMedium: { params: { drive: string; path: string | null; readOnly: boolean }; result: null };
 }
 export type VmCallName = keyof VmCalls;

@@ -214,6 +214,14 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     log(`no snapshot ${tag} of ${disks.join(', ')}`);
     return null;
   },
+  async setDrivePolicy({ drive, policy }) {
+    log(`${drive}: ${JSON.stringify(policy)}`);
+    return null;
+  },
+  async growDisk({ drive, sizeBytes }) {
+    log(`${drive}: ${sizeBytes} bytes`);
+    return null;
+  },
   async changeMedium({ drive, path }) {
     log(`${drive}: ${path ?? 'ejected'}`);
     return null;

@@ -1,0 +1,51 @@
+import path from 'node:path';
+import { type DrivePolicy, drivePolicySchema } from '../contract/drives.ts';
+import type { Drive, VmConfig } from '../contract/vm.ts';
+import type { RunningVm } from '../engine/engine.ts';
+import { HypervueError } from '../util/errors.ts';
+import { Disks } from './disks.ts';
+import type { ImageLocks } from '../platform/imagelocks.ts';
+
+/** The drive of that place. Throws 'not-found'. */
+export function driveOf(config: VmConfig, id: string): Drive {
+  const drive = config.drives.find((item) => item.id === id);
+  if (drive) return drive;
+  throw new HypervueError(
+    'not-found',
+    `${config.name} has no drive ${id}`,
+    { object: config.name, drive: id },
+    'Its drives are listed under Hardware.',
+  );
+}
+
+/** The configuration with another policy for one drive; what the policy does not say is as by default. */
+export function withPolicy(config: VmConfig, id: string, policy: DrivePolicy): VmConfig {
+  const names = Object.keys(drivePolicySchema.shape) as (keyof DrivePolicy)[];
+  return {
+    ...config,
+    drives: config.drives.map((drive) => {
+      if (drive.id !== id) return drive;
+      const rest = { ...drive };
+      for (const name of names) delete rest[name];
+      return { ...rest, ...policy };
+    }),
+  };
+}
+
+/** Makes the disk of a drive larger, in the running machine or in the file. */
+export async function growDisk(
+  config: VmConfig,
+  id: string,
+  sizeBytes: number,
+  parts: { folder: string; vm: RunningVm | undefined; locks: ImageLocks },
+): Promise<void> {
+  const drive = driveOf(config, id);
+  if (drive.kind !== 'disk' || drive.path === null)
+    throw new HypervueError('unsupported', `${id} of ${config.name} is no hard disk`, {
+      object: config.name,
+      drive: id,
+      operation: 'resize',
+    });
+  if (parts.vm) return parts.vm.growDisk(id, sizeBytes);
+  await new Disks(parts.locks).resize(path.resolve(parts.folder, drive.path), sizeBytes, { format: drive.format });
+}
