@@ -28,6 +28,10 @@ export const IO_SCRATCH_SIZE = 0x0001_0000;
 export const JIT_COUNTERS_BASE = 0x0014_0000;
 export const JIT_COUNTERS_SIZE = 0x0008_0000;
 
+/** When the run loop was last seen at a place of the memory, by hash of that (core/cpu/jit/codecache.ts): 64 KiB. */
+export const JIT_USED_BASE = 0x001c_0000;
+export const JIT_USED_SIZE = 0x0001_0000;
+
 /** Software TLB of vCPU 0: 2 MiB, format private to the accelerators. */
 export const TLB_BASE = 0x0020_0000;
 export const TLB_SIZE = 0x0020_0000;

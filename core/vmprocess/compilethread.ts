@@ -1,18 +1,41 @@
 import { performance } from 'node:perf_hooks';
-import { type MessagePort, workerData } from 'node:worker_threads';
-import { type CompileJob, runJob } from '../cpu/jit/service.ts';
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type CompileJob, MAX_BATCH, runJobs } from '../cpu/jit/service.ts';
 import { SJ_READY } from '../cpu/interp/wasm/jitoffsets.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import type { CompileThreadData } from './machinemessages.ts';
-import { tuneWasm } from './wasmflags.ts';
 
 /** Entry point of the compile thread: hot guest code to WebAssembly modules. */
 const data = workerData as CompileThreadData;
 const port = data.port as MessagePort;
 const words = new Int32Array(data.memory.buffer);
-tuneWasm();
+
+/**
+ * Time between two modules, ms. The first region after a pause is compiled at once; where one follows the other, as when a system boots, they are
+ * gathered for as long as this, so that several share a module.
+ */
+const GATHER_MS = 40;
+
+const waiting: CompileJob[] = [];
+let timer: NodeJS.Timeout | undefined;
+let last = -Infinity;
+
+function compile(): void {
+  timer = undefined;
+  for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port))
+    waiting.push(received.message as CompileJob);
+  while (waiting.length) {
+    port.postMessage(runJobs(waiting.splice(0, MAX_BATCH), () => performance.now()));
+    Atomics.store(words, (CPU_STATE_BASE + SJ_READY) >> 2, 1);
+  }
+  last = performance.now();
+}
 
 port.on('message', (job: CompileJob) => {
-  port.postMessage(runJob(job, () => performance.now()));
-  Atomics.store(words, (CPU_STATE_BASE + SJ_READY) >> 2, 1);
+  waiting.push(job);
+  const due = last + GATHER_MS - performance.now();
+  if (due <= 0 || waiting.length >= MAX_BATCH) {
+    clearTimeout(timer);
+    compile();
+  } else timer ??= setTimeout(compile, due);
 });

@@ -16,7 +16,6 @@ import { Mailbox } from '../memory/mailbox.ts';
 import { asHypervueError } from '../util/errors.ts';
 import { createLogger } from '../util/logger.ts';
 import { CompileQueue } from './compilequeue.ts';
-import { tuneWasm } from './wasmflags.ts';
 import { BatchedCharBackend } from './batchedchar.ts';
 import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, MachineTree, ToMachine } from './machinemessages.ts';
 import { RemoteDrive } from './remotedrive.ts';
@@ -35,7 +34,6 @@ function hostRandom(): number {
 }
 
 function main(): void {
-  if (data.compilePort) tuneWasm();
   const log = createLogger((level, scope, message) => post({ t: 'log', level, scope, message }));
   const { definition } = data;
   const hostNow = () => performance.now() * 1e6;

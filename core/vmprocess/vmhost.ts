@@ -48,6 +48,7 @@ import { scalePicture } from './scalepicture.ts';
 import { SerialHub } from './seriallog.ts';
 import { machineFingerprint, type StateHash } from './statehash.ts';
 import { Typist } from './typing.ts';
+import { tuneWasm } from './wasmflags.ts';
 
 /** Neither thread keeps many young objects; V8's usual 48 MiB for them would only fill up with garbage before it is collected. */
 const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
@@ -430,6 +431,7 @@ export class VmHost {
     let compilePort: MessagePort | undefined;
     // Exact slices leave the recompiler so little to do at a time that the interpreter is quicker, with the very same results.
     if (this.config.cpu.accel === 'jit' && (data.definition.time.source === 'host' || data.rerun?.recompile)) {
+      tuneWasm();
       const channel = new MessageChannel();
       compilePort = channel.port1;
       transfer.push(compilePort);

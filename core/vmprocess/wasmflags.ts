@@ -6,9 +6,18 @@ import { setFlagsFromString } from 'node:v8';
  */
 const TIERING_BUDGET = 200_000;
 
-/** Sets V8's flags for a process that runs compiled regions; any thread of it may call it. */
+let tuned = false;
+
+/**
+ * Sets V8's flags for a process that runs compiled regions. They are those of the whole process, and V8 reads them while it compiles: a change that another
+ * thread sees half done can end the process. So they are set once, and before there are other threads.
+ */
 export function tuneWasm(): void {
+  if (tuned) return;
+  tuned = true;
   setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
   // Slow paths of memory accesses are marked unlikely; engines that do not know the marks ignore them.
   setFlagsFromString('--experimental-wasm-branch-hinting');
+  // What the compile thread makes is about to run: the machine's thread must not compile it at its first call.
+  setFlagsFromString('--no-wasm-lazy-compilation');
 }

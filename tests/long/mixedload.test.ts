@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { type MemoryUse, memoryUse } from '../bench/support/memorymap.ts';
 import { openProduct, seconds } from '../bench/support/product.ts';
 import type { Width } from '../bench/support/programs.ts';
-import { MAX_REGIONS, MAX_WASM_BYTES } from '../../core/cpu/jit/recompiler.ts';
+import { MAX_REGIONS, MAX_WASM_BYTES } from '../../core/cpu/jit/codecache.ts';
 import type { AcceleratorStatistics } from '../../core/cpu/statistics.ts';
 import { mixedSystem, wantedSums } from './support/mixedsystem.ts';
 

@@ -8,6 +8,7 @@ import { RipSampler } from '../ripsampler.ts';
 import { type AcceleratorStatistics, type CodeBits, emptyStatistics, type HotRegion } from '../statistics.ts';
 import { seededRandom } from '../seededrandom.ts';
 import type { Helpers } from '../jit/helpers.ts';
+import { TABLE_SIZE } from '../jit/codecache.ts';
 import { DEFAULT_TUNING, Recompiler, type Tuning } from '../jit/recompiler.ts';
 import type { RegionSource } from '../jit/codelisting.ts';
 import type { CompileService } from '../jit/service.ts';
@@ -121,9 +122,6 @@ export interface InterpreterOptions {
   compiler?: CompileService;
   tuning?: Partial<Tuning>;
 }
-
-/** Room for functions of compiled regions. */
-const TABLE_SIZE = 8192;
 
 /** Tier 0: the interpreter in WebAssembly, on the shared memory of its VM. One object a vCPU, machine thread only. */
 export class Interpreter implements Accelerator {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { codeListing } from './codelisting.ts';
 import type { CodePage } from './codepages.ts';
-import { compileRegion } from './compile.ts';
+import { compileModule } from './compile.ts';
 import type { CodeMode } from './decode.ts';
 import { OP, SIMD } from './wasmcode.ts';
 import { PLAIN_NAMES, VECTOR_NAMES } from './wasmnames.ts';
@@ -98,8 +98,7 @@ describe('reading back', () => {
         if (random(2)) code.push(0x0f);
         code.push(random(256), random(256), random(256), random(256), random(256), random(256));
       }
-      const pages = [page(...code)];
-      const compiled = compileRegion(pages, 0, mode, false, ALL);
+      const compiled = compileModule([{ pages: [page(...code)], entry: 0, mode, user: false, features: ALL }]);
       if (!compiled) continue;
       regions++;
       const lines = wasmText(compiled.wasm, mode);

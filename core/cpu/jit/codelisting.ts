@@ -1,7 +1,7 @@
 /** A compiled region for people: its guest instructions, each followed by the WebAssembly made of it. Compiles once more what was compiled before. */
 import { disassemble, MAX_INSTRUCTION } from '../x86/disassemble.ts';
 import type { CodePage } from './codepages.ts';
-import { compileRegion } from './compile.ts';
+import { compileModule } from './compile.ts';
 import type { CodeMode } from './decode.ts';
 import { wasmText } from './wasmtext.ts';
 
@@ -33,14 +33,15 @@ function bytesAt(pages: readonly CodePage[], offset: number): Uint8Array {
 
 /** `linear` is the address of the first page's byte 0. Empty when the code there can't be compiled as it is now. */
 export function codeListing({ pages, entry, mode, user, features, hints = [] }: RegionSource, linear: bigint): string[] {
-  const compiled = compileRegion(pages, entry, mode, user, features, { hints });
+  const module = compileModule([{ pages, entry, mode, user, features, hints }]);
+  const compiled = module?.regions[0];
   if (!compiled) return [];
   const address = (offset: number) => BigInt.asUintN(mode, linear + BigInt(offset));
   const lines = [
-    `region 0x${address(entry).toString(16)}, ${mode}-bit, privilege ${user ? 3 : 0}: ${new Set(compiled.marks.map(([, at]) => at)).size} instructions, ${compiled.wasm.length} bytes of WebAssembly`,
+    `region 0x${address(entry).toString(16)}, ${mode}-bit, privilege ${user ? 3 : 0}: ${new Set(compiled.marks.map(([, at]) => at)).size} instructions, ${module.wasm.length} bytes of WebAssembly`,
   ];
   let next = 0;
-  for (const { depth, text, offset } of wasmText(compiled.wasm, mode)) {
+  for (const { depth, text, offset } of wasmText(module.wasm, mode)) {
     for (; next < compiled.marks.length && compiled.marks[next]![0] <= offset; next++) {
       const at = compiled.marks[next]![1];
       lines.push(`;; ${address(at).toString(16).padStart(8, '0')}  ${disassemble(bytesAt(pages, at), address(at), mode).text}`);

@@ -1,22 +1,41 @@
-/** A region becomes a WebAssembly module with one function (left: i32, page: i64) -> i32. See docs/decisions for the design. */
+/** A region becomes a function (left: i32, page: i64) -> i32 of a WebAssembly module. See docs/decisions for the design. */
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_EXACT, SJ_STEP, STEP_INTERPRET, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
 import { type CodePage, CodePages } from './codepages.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
+import { POOL_UNIT } from './dispatchemitter.ts';
 import { dispatchTable } from './dispatchtable.ts';
 import { Emitter } from './emitter.ts';
 import type { FlagState } from './flagemitter.ts';
 import { flagsDeadAfter } from './flaguse.ts';
 import { VIA_FALL, VIA_TARGET, type Block, findRegion, type Region, type RegionPart } from './region.ts';
-import { regionModule } from './regionmodule.ts';
+import { type RegionBody, regionModule } from './regionmodule.ts';
 import { analyse, type FlowGraph } from './structure.ts';
 import { tlbTables } from './tlbtables.ts';
+import { WasmCode } from './wasmcode.ts';
 import { translatable, translationOf } from './translate.ts';
 import { I32, OP } from './wasmcode.ts';
 import { x87Flow } from './x87flow.ts';
 
+/** What a region is to be made from, and how. */
+export interface RegionRequest {
+  /** The page of the entry, and those beside it that are known. */
+  pages: readonly CodePage[];
+  entry: number;
+  mode: CodeMode;
+  /** Runs at CPL 3. */
+  user: boolean;
+  /** Low word of SY_FEATURES. */
+  features: number;
+  /** Slot of RegionCounters that it counts into; 0 or absent for none. */
+  counters?: number;
+  /** Offsets that calls and indirect branches of an earlier compilation went to. */
+  hints?: readonly number[];
+  /** Targets that the region does not have between two reports of them, a power of two. */
+  missPeriod?: number;
+}
+
 export interface CompiledRegion {
-  wasm: Uint8Array<ArrayBuffer>;
   /** Bytes of the shared memory where the instructions begin that the interpreter executes for the region. */
   fallbacks: number[];
   parts: RegionPart[];
@@ -24,15 +43,19 @@ export interface CompiledRegion {
   marks: [code: number, offset: number][];
   /** What belongs before the records in the region's memory: notes of targets and the dispatcher's table, in whole units of the pool. */
   table: Int32Array | undefined;
+  /** Its memory in the pool, from where that of the module begins, in units. */
+  pool: number;
+  units: number;
+  /** Its place among the regions of the module. */
+  number: number;
 }
 
-export interface CompileExtras {
-  /** Slot of RegionCounters that it counts into; 0 or absent for none. */
-  counters?: number;
-  /** Offsets that calls and indirect branches of an earlier compilation went to. */
-  hints?: readonly number[];
-  /** Targets that the region does not have between two reports of them, a power of two. */
-  missPeriod?: number;
+export interface CompiledModule {
+  wasm: Uint8Array<ArrayBuffer>;
+  /** By request; undefined where the first instruction has no translation. */
+  regions: (CompiledRegion | undefined)[];
+  /** Of the pool that the regions need together. */
+  units: number;
 }
 
 /** Instructions that an exact slice has in reserve: below EXACT_SLACK of interp/wasm/runstate.ts. */
@@ -52,7 +75,7 @@ class RegionCompiler {
   private readonly known: Int32Array;
   private marks: [code: number, offset: number][] = [];
 
-  constructor(region: Region, user: boolean, has: number, extras: CompileExtras) {
+  constructor(region: Region, user: boolean, has: number, extras: RegionRequest) {
     this.region = region;
     this.user = user;
     this.has = has;
@@ -70,21 +93,26 @@ class RegionCompiler {
       );
   }
 
-  compile(): CompiledRegion {
+  /** As the region with this number of its module, whose memory begins `pool` units behind that of the module. */
+  compile(number: number, pool: number): { region: CompiledRegion; body: RegionBody } {
+    const { region, e } = this;
+    e.poolOffset = pool * POOL_UNIT;
     this.emit();
-    this.e.restart();
+    e.restart();
     this.marks = [];
     this.emit();
-    const { region, e } = this;
+    const table = e.notes();
+    const fallbacks = e.fallbacks.map((offset) => {
+      const page = region.pages.list[region.pages.numberOf(offset)]!;
+      return page.host + (offset & 0xfff);
+    });
+    const units = fallbacks.length + (table ? (table.length * 4) / POOL_UNIT : 0);
+    const locals = e.locals();
+    const code = new WasmCode().raw(locals.view()).raw(e.c.view()).view().slice();
+    const hints = e.c.hints.map(([offset, likely]): [number, number] => [locals.length + offset, likely]);
     return {
-      wasm: regionModule(e),
-      fallbacks: e.fallbacks.map((offset) => {
-        const page = region.pages.list[region.pages.numberOf(offset)]!;
-        return page.host + (offset & 0xfff);
-      }),
-      parts: region.parts,
-      marks: this.marks,
-      table: e.notes(),
+      region: { fallbacks, parts: region.parts, marks: this.marks, table, pool, units, number },
+      body: { code, hints, x87: e.flow !== undefined, fused: e.usesFused },
     };
   }
 
@@ -374,18 +402,18 @@ class RegionCompiler {
   }
 }
 
-/**
- * Compiles the region at `entry` of the first of `pages` for a processor with `has` in the low word of SY_FEATURES; undefined when its first
- * instruction has no translation.
- */
-export function compileRegion(
-  pages: readonly CodePage[],
-  entry: number,
-  mode: CodeMode,
-  user: boolean,
-  has: number,
-  extras: CompileExtras = {},
-): CompiledRegion | undefined {
-  const region = findRegion(new CodePages(pages), entry, mode, (insn) => translatable(insn, has), extras.hints);
-  return region && new RegionCompiler(region, user, has, extras).compile();
+/** Compiles regions into one module; undefined when none of them has anything to translate. */
+export function compileModule(requests: readonly RegionRequest[]): CompiledModule | undefined {
+  const bodies: RegionBody[] = [];
+  let units = 0;
+  const regions = requests.map((request) => {
+    const { pages, entry, mode, user, features, hints } = request;
+    const found = findRegion(new CodePages(pages), entry, mode, (insn) => translatable(insn, features), hints);
+    if (!found) return undefined;
+    const { region, body } = new RegionCompiler(found, user, features, request).compile(bodies.length, units);
+    bodies.push(body);
+    units += region.units;
+    return region;
+  });
+  return bodies.length ? { wasm: regionModule(bodies), regions, units } : undefined;
 }

@@ -17,6 +17,8 @@ export class DispatchEmitter extends ExitEmitter {
   table: DispatchTable | undefined;
   /** How often targets are missed between two reports, a power of two. */
   missPeriod = 16384;
+  /** Where the region's memory begins in that of its module, in bytes. */
+  poolOffset = 0;
   private notesMisses = false;
 
   /** What stands before the records in the region's memory. */
@@ -33,7 +35,7 @@ export class DispatchEmitter extends ExitEmitter {
     return Math.ceil((TABLE + this.table.slots.length * 4) / POOL_UNIT) * POOL_UNIT;
   }
 
-  /** Where the region's memory begins. */
+  /** Where the memory of the module begins, from which the region's is `poolOffset` away. */
   protected pool(): void {
     this.c.byte(OP.globalGet).u32(0);
   }
@@ -69,7 +71,9 @@ export class DispatchEmitter extends ExitEmitter {
       this.fromWord();
       c.i32(table.multiplier).op(OP.i32Mul).i32(table.shift).op(OP.i32ShrU).i32(2).op(OP.i32Shl);
       this.pool();
-      c.op(OP.i32Add).memory(OP.i32Load, TABLE).tee(slot);
+      c.op(OP.i32Add)
+        .memory(OP.i32Load, this.poolOffset + TABLE)
+        .tee(slot);
       c.i32(8).op(OP.i32ShrS);
       if (this.mode === 64) c.op(OP.i64ExtendI32S);
       c.get(offset);
@@ -108,7 +112,8 @@ export class DispatchEmitter extends ExitEmitter {
     const count = this.temp(I32);
     this.pool();
     this.pool();
-    c.memory(OP.i32Load, MISS_COUNT).i32(1).op(OP.i32Add).tee(count).memory(OP.i32Store, MISS_COUNT);
+    const at = this.poolOffset + MISS_COUNT;
+    c.memory(OP.i32Load, at).i32(1).op(OP.i32Add).tee(count).memory(OP.i32Store, at);
     this.pool();
     c.get(count)
       .i32(MISS_TARGET_COUNT - 1)
@@ -118,13 +123,13 @@ export class DispatchEmitter extends ExitEmitter {
     c.get(RIP).get(PAGE);
     this.wordOp(OP.i32Sub, OP.i64Sub);
     this.fromWord();
-    c.memory(OP.i32Store, MISS_TARGETS);
+    c.memory(OP.i32Store, this.poolOffset + MISS_TARGETS);
     c.get(count)
       .i32(this.missPeriod - 1)
       .op(OP.i32And, OP.i32Eqz);
     this.openRare();
     this.pool();
-    c.get(PAGE64).call(HELPER.missed);
+    c.i32(this.poolOffset).op(OP.i32Add).get(PAGE64).call(HELPER.missed);
     this.close();
   }
 }

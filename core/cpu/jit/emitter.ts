@@ -336,7 +336,7 @@ export class Emitter extends LinkEmitter {
     const { c, insn } = this;
     const index = this.fallbacks.push(insn.at) - 1;
     this.pool();
-    c.i32(this.notesSize() + index * POOL_UNIT).op(OP.i32Add);
+    c.i32(this.poolOffset + this.notesSize() + index * POOL_UNIT).op(OP.i32Add);
     this.leftNow();
     c.get(PAGE64);
     if (insn.at >> 12) c.i64((insn.at >> 12) * 4096).op(OP.i64Add);

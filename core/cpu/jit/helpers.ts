@@ -48,7 +48,7 @@ export const HELPER = {
 } as const;
 export const HELPERS = Object.keys(HELPER) as (keyof typeof HELPER)[];
 
-/** Those that only regions with x87 instructions import, after the others. */
+/** Those for x87 instructions, imported after the others. */
 export const X87_HELPER = {
   x87Arith: HELPERS.length,
   x87Widen: HELPERS.length + 1,

@@ -2,30 +2,25 @@
  * Machine-thread side of the recompiler: which places are hot, what is compiled, where it is installed, when it is thrown away. The code it
  * manages is found by place in memory (byte of the shared memory), code mode and privilege, never by linear address, so no remapping touches it.
  */
-import { CPU_STATE_BASE, GUEST_RAM_BASE, JIT_POOL_BASE, JIT_POOL_SIZE } from '../../memory/layout.ts';
+import { CPU_STATE_BASE, GUEST_RAM_BASE } from '../../memory/layout.ts';
 import { SJ_PIECE, SJ_READY, SJ_THRESHOLD } from '../interp/wasm/jitoffsets.ts';
 import { S_FEATURES } from '../interp/wasm/stateoffsets.ts';
 import type { RegionSource } from './codelisting.ts';
+import { CodeCache, MAX_REGIONS, type RegionModule } from './codecache.ts';
 import type { CodePage } from './codepages.ts';
+import { CodeWatch, PAGE, type PagePart } from './codewatch.ts';
 import { POOL_UNIT } from './dispatchemitter.ts';
 import { MISS_COUNT, MISS_TARGET_COUNT, MISS_TARGETS } from './dispatchtable.ts';
 import { type Helpers, HELPERS, type WasmFunction, X87_HELPERS } from './helpers.ts';
 import type { HotRegion } from '../statistics.ts';
 import { addCounts, RegionCounters, type RegionExits } from './regioncounters.ts';
-import type { CompileResult, CompileService } from './service.ts';
+import type { CompiledJob, CompileResult, CompileService } from './service.ts';
 
 /** Run.mode values that are compiled (runstate.ts). */
 const MODE_64 = 2;
 const MODE_FLAT = 3;
-const PAGE = 4096;
 /** Pages beside the hot one, as distances in linear space, that its regions may take in. */
 const BESIDE = [1, -1];
-
-/** Limits of the code cache. */
-export const MAX_REGIONS = 6000;
-export const MAX_WASM_BYTES = 24 << 20;
-/** Writes into a page that are remembered while something of it is being compiled. */
-const MAX_WRITES = 32;
 
 /** Times that a region is compiled again to take in what it calls. */
 const MAX_AGAIN = 6;
@@ -53,27 +48,16 @@ interface Region {
   user: number;
   /** Function in the table. */
   index: number;
-  /** What it was made from. */
-  /** `delta`: pages from the entry's page in linear space. */
-  parts: { page: number; delta: number; low: number; high: number }[];
-  /** Its memory in the pool, in units. */
+  /** What it was made from; `delta`: pages from the entry's page in linear space. */
+  parts: (PagePart & { delta: number })[];
+  module: RegionModule<Region>;
+  /** Its memory in the pool; 0 when it needs none. */
   pool: number;
-  units: number;
   /** What it was given to take in, and how often it was compiled again for that. */
   hints: number[];
   again: number;
   /** Slot of RegionCounters; 0 while nobody counts. */
   counters: number;
-  wasmBytes: number;
-}
-
-interface Page {
-  regions: Set<Region>;
-  pending: number;
-  /** Places that can't be compiled as long as the page stays as it is. */
-  refused: Set<number>;
-  /** Byte ranges written while something was pending; undefined: too many. */
-  writes: [first: number, last: number][] | undefined;
 }
 
 interface Job {
@@ -124,17 +108,14 @@ export class Recompiler {
   /** Of regions that are gone, by key. */
   private readonly retired = new Map<number, HotRegion>();
   private readonly regions = new Map<number, Region>();
-  private readonly pages = new Map<number, Page>();
+  private readonly watch: CodeWatch<Region>;
+  private readonly cache: CodeCache<Region>;
   private readonly jobs = new Map<number, Job>();
   private readonly pending = new Set<number>();
   private nextJob = 1;
-  private readonly freeIndices: number[] = [];
-  private nextIndex = 1;
-  private poolTop = JIT_POOL_BASE;
   /** Regions that have memory in the pool, by its address. */
   private readonly byPool = new Map<number, Region>();
   private readonly missPeriod: number;
-  private readonly freePools = new Map<number, number[]>();
   readonly counts: RecompilerCounts = {
     compiled: 0,
     alive: 0,
@@ -157,6 +138,8 @@ export class Recompiler {
     this.table = table;
     this.service = service;
     this.counters = new RegionCounters(memory);
+    this.watch = new CodeWatch(helpers);
+    this.cache = new CodeCache(memory);
     this.now = tuning.now;
     this.missPeriod = tuning.missPeriod;
     this.words[(CPU_STATE_BASE + SJ_PIECE) >> 2] = tuning.piece;
@@ -169,8 +152,7 @@ export class Recompiler {
     const key = (host * 4 + mode) * 2 + user;
     if (this.regions.has(key)) return;
     if (this.pending.has(key)) return;
-    const number = Math.floor(host / PAGE);
-    if (this.pageOf(number).refused.has(key)) return;
+    if (this.watch.refuses(Math.floor(host / PAGE), key)) return;
     this.compile({ key, host, mode, user }, BESIDE, [], 0);
     this.collect();
   }
@@ -208,7 +190,7 @@ export class Recompiler {
     const { key, host, mode, user } = place;
     const id = this.nextJob++;
     const numbers = pages.map((page) => page.host / PAGE);
-    for (const each of numbers) this.expect(each);
+    for (const each of numbers) this.watch.expect(each);
     this.pending.add(key);
     const counters = this.counting ? this.counters.take() : 0;
     this.jobs.set(id, { key, host, mode, user, pages: numbers, deltas: pages.map(({ delta }) => delta), hints, again, counters });
@@ -233,28 +215,16 @@ export class Recompiler {
 
   /** `size` bytes at `host` were written (import jitWritten). */
   written(host: number, size: number): void {
-    const number = Math.floor(host / PAGE);
-    const page = this.pages.get(number);
-    if (!page) return;
-    const first = host - number * PAGE;
-    const last = first + size - 1;
-    page.refused.clear();
-    for (const region of [...page.regions])
-      if (region.parts.some((part) => part.page === number && part.low <= last && part.high > first)) {
-        this.counts.invalidated++;
-        this.drop(region);
-      }
-    if (page.pending && page.writes) {
-      if (page.writes.length < MAX_WRITES) page.writes.push([first, last]);
-      else page.writes = undefined;
+    for (const region of this.watch.written(host, size)) {
+      this.counts.invalidated++;
+      this.drop(region);
     }
-    this.tidy(number, page);
   }
 
   /** Throws everything away. */
   clear(): void {
     for (const region of [...this.regions.values()]) this.drop(region);
-    for (const page of this.pages.values()) page.writes = undefined;
+    this.watch.spoil();
   }
 
   /** From now on every region counts for itself, or none does: those that are there are compiled anew. What was counted before is forgotten. */
@@ -328,7 +298,7 @@ export class Recompiler {
   sourcesAt(host: number): { source: RegionSource; delta: number }[] {
     const number = Math.floor(host / PAGE);
     const at = host % PAGE;
-    return [...(this.pages.get(number)?.regions ?? [])].flatMap((region) => {
+    return [...this.watch.regionsOf(number)].flatMap((region) => {
       const part = region.parts.find(({ page, low, high }) => page === number && low <= at && high > at);
       if (!part) return [];
       const source: RegionSource = {
@@ -348,153 +318,101 @@ export class Recompiler {
     this.service.dispose();
   }
 
-  private pageOf(number: number): Page {
-    let page = this.pages.get(number);
-    if (!page) {
-      page = { regions: new Set(), pending: 0, refused: new Set(), writes: undefined };
-      this.pages.set(number, page);
-    }
-    return page;
-  }
-
   private copyOf(delta: number, number: number): CodePage {
     const host = number * PAGE;
     return { delta, host, bytes: this.bytes.slice(host, host + PAGE) };
   }
 
-  /** Something of the page is being compiled: writes into it are noted from now on. */
-  private expect(number: number): void {
-    const page = this.pageOf(number);
-    page.pending++;
-    if (page.pending === 1) page.writes = [];
-    this.helpers.jitWatchPage(number * PAGE, 1);
-  }
-
-  /** Something of these bytes may have changed since they were given to the compiler. */
-  private stale(part: { page: number; low: number; high: number }): boolean {
-    const { writes } = this.pageOf(part.page);
-    return !writes || writes.some(([first, last]) => part.low <= last && part.high > first);
-  }
-
-  private tidy(number: number, page: Page): void {
-    if (page.regions.size || page.pending) return;
-    this.helpers.jitWatchPage(number * PAGE, 0);
-    if (!page.refused.size) this.pages.delete(number);
-  }
-
+  /** A module and the jobs that it was made for. */
   private finished(result: CompileResult): void {
-    const job = this.jobs.get(result.id);
-    if (!job) return;
     const start = this.now();
-    this.jobs.delete(result.id);
-    this.pending.delete(job.key);
-    const { key, host, mode, user, hints, again } = job;
     this.counts.offThreadMs += result.ms;
-    const made = result.region;
-    const parts = made?.parts.map(({ page, low, high }) => ({ page: job.pages[page]!, delta: job.deltas[page]!, low, high })) ?? [];
-    if (!made) this.pageOf(job.pages[0]!).refused.add(key);
-    else if (!parts.some((part) => this.stale(part))) {
-      const notesBytes = made.table ? made.table.length * 4 : 0;
-      const units = made.fallbacks.length + notesBytes / POOL_UNIT;
-      this.makeRoom(made.wasmBytes, units);
-      const pool = this.takePool(units);
-      if (made.table) this.words.set(made.table, pool >> 2);
-      made.fallbacks.forEach((at, i) => {
-        this.helpers.jitDecode(pool + notesBytes + i * POOL_UNIT, at, mode);
-      });
-      const instance = new WebAssembly.Instance(made.module, {
+    const jobs = result.jobs.flatMap(({ id, region: made }) => {
+      const job = this.jobs.get(id);
+      return job ? [{ id, job, made, parts: this.partsOf(job, made) }] : [];
+    });
+    const fresh = jobs.filter(({ made, parts }) => made && !parts.some((part) => this.watch.stale(part)));
+    const place = result.module && fresh.length ? this.place(result) : undefined;
+    if (result.module && place) {
+      new WebAssembly.Instance(result.module, {
         h: this.imports,
-        e: { m: this.memory, t: this.table, p: new WebAssembly.Global({ value: 'i32' }, pool) },
+        e: {
+          m: this.memory,
+          t: this.table,
+          p: new WebAssembly.Global({ value: 'i32' }, place.pool),
+          i: new WebAssembly.Global({ value: 'i32' }, place.first),
+        },
       });
-      const index = this.freeIndices.pop() ?? this.nextIndex++;
-      this.table.set(index, instance.exports['r'] as () => void);
-      const region: Region = {
-        key,
-        host,
-        mode,
-        user,
-        index,
-        parts,
-        pool,
-        units,
-        hints,
-        again,
-        counters: job.counters,
-        wasmBytes: made.wasmBytes,
-      };
-      // The one that it takes the place of.
-      const old = this.regions.get(key);
-      if (old) this.drop(old);
-      this.regions.set(key, region);
-      if (units) this.byPool.set(pool, region);
-      for (const { page } of parts) this.pageOf(page).regions.add(region);
-      this.helpers.jitInstall(host, mode, user, index);
-      this.counts.compiled++;
+      const alive = new Set(fresh.map(({ made }) => made!.number));
+      for (let number = 0; number < place.size; number++) if (!alive.has(number)) this.table.set(place.first + number, null);
+      for (const { job, made, parts } of fresh) this.install(job, made!, parts, place);
       this.counts.modules++;
-      this.counts.alive++;
-      this.counts.wasmBytes += made.wasmBytes;
-      this.counts.wasmBytesAlive += made.wasmBytes;
-      job.counters = 0;
+      this.counts.wasmBytes += result.wasmBytes;
+      this.counts.wasmBytesAlive = this.cache.wasmBytes;
     }
-    this.counters.release(job.counters);
-    for (const number of job.pages) {
-      const page = this.pageOf(number);
-      page.pending--;
-      this.tidy(number, page);
+    for (const { id, job, made } of jobs) {
+      this.jobs.delete(id);
+      this.pending.delete(job.key);
+      if (!made) this.watch.refuse(job.pages[0]!, job.key);
+      this.counters.release(job.counters);
+      for (const number of job.pages) this.watch.expected(number);
     }
     const ms = this.now() - start;
     this.counts.totalMs += ms;
     this.counts.maxMs = Math.max(this.counts.maxMs, ms, result.ms);
   }
 
-  /** Evicts the oldest regions until another one fits. */
-  private makeRoom(wasmBytes: number, units: number): void {
-    const full = () =>
-      this.regions.size >= MAX_REGIONS ||
-      this.counts.wasmBytesAlive + wasmBytes > MAX_WASM_BYTES ||
-      (this.poolTop + units * POOL_UNIT > JIT_POOL_BASE + JIT_POOL_SIZE && !this.freePools.get(units)?.length);
-    if (!full()) return;
-    const oldest = [...this.regions.values()].slice(0, Math.max(1, this.regions.size >> 2));
-    for (const region of oldest) {
-      this.counts.evicted++;
-      this.drop(region);
-    }
-    if (full()) {
-      // The pool is in pieces: start over.
-      this.counts.evicted += this.regions.size;
-      this.clear();
-      this.freePools.clear();
-      this.poolTop = JIT_POOL_BASE;
-    }
+  private partsOf(job: Job, made: CompiledJob['region']): Region['parts'] {
+    return made?.parts.map(({ page, low, high }) => ({ page: job.pages[page]!, delta: job.deltas[page]!, low, high })) ?? [];
   }
 
-  private takePool(units: number): number {
-    if (!units) return 0;
-    const free = this.freePools.get(units)?.pop();
-    if (free !== undefined) return free;
-    const pool = this.poolTop;
-    this.poolTop += units * POOL_UNIT;
-    return pool;
+  private install(job: Job, made: NonNullable<CompiledJob['region']>, parts: Region['parts'], module: RegionModule<Region>): void {
+    const { key, host, mode, user, hints, again, counters } = job;
+    const pool = made.units ? module.pool + made.pool * POOL_UNIT : 0;
+    if (made.table) this.words.set(made.table, pool >> 2);
+    const records = pool + (made.table ? made.table.length * 4 : 0);
+    made.fallbacks.forEach((at, i) => {
+      this.helpers.jitDecode(records + i * POOL_UNIT, at, mode);
+    });
+    // The one that it takes the place of.
+    const old = this.regions.get(key);
+    if (old) this.drop(old);
+    const region: Region = { key, host, mode, user, index: module.first + made.number, parts, module, pool, hints, again, counters };
+    this.regions.set(key, region);
+    module.regions.add(region);
+    if (pool) this.byPool.set(pool, region);
+    this.watch.add(region);
+    this.helpers.jitInstall(host, mode, user, region.index);
+    this.counts.compiled++;
+    this.counts.alive++;
+    job.counters = 0;
+  }
+
+  /** Room for a module, for which the coldest ones may have to go. */
+  private place({ jobs, wasmBytes, units }: CompileResult): RegionModule<Region> | undefined {
+    const size = jobs.filter(({ region }) => region).length;
+    for (;;) {
+      const place = this.cache.take(size, wasmBytes, units);
+      if (place || !this.cache.modules.size) return place;
+      for (const module of this.cache.coldest())
+        for (const region of [...module.regions]) {
+          this.counts.evicted++;
+          this.drop(region);
+        }
+    }
   }
 
   private drop(region: Region): void {
+    const { module } = region;
     this.helpers.jitUninstall(region.host, region.mode, region.user, region.index);
     this.regions.delete(region.key);
-    for (const { page: number } of region.parts) {
-      const page = this.pages.get(number);
-      page?.regions.delete(region);
-      if (page) this.tidy(number, page);
-    }
+    this.watch.remove(region);
     this.table.set(region.index, null);
     this.retire(region);
-    this.freeIndices.push(region.index);
-    if (region.units) {
-      this.byPool.delete(region.pool);
-      const list = this.freePools.get(region.units) ?? [];
-      list.push(region.pool);
-      this.freePools.set(region.units, list);
-    }
+    if (region.pool) this.byPool.delete(region.pool);
+    module.regions.delete(region);
+    if (!module.regions.size) this.cache.release(module);
     this.counts.alive--;
-    this.counts.wasmBytesAlive -= region.wasmBytes;
+    this.counts.wasmBytesAlive = this.cache.wasmBytes;
   }
 }

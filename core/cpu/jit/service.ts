@@ -1,55 +1,63 @@
-import { compileRegion } from './compile.ts';
-import type { CodePage } from './codepages.ts';
-import type { CodeMode } from './decode.ts';
-import type { RegionPart } from './region.ts';
+import { type CompiledRegion, compileModule, type RegionRequest } from './compile.ts';
 
 /** A region to compile. */
-export interface CompileJob {
+export interface CompileJob extends RegionRequest {
   id: number;
-  /** The page of the entry, and those beside it that are known. */
-  pages: CodePage[];
-  entry: number;
-  mode: CodeMode;
-  /** Runs at CPL 3. */
-  user: boolean;
-  /** Low word of SY_FEATURES. */
-  features: number;
-  /** Slot of RegionCounters that the region is to count into; 0 for none. */
-  counters: number;
-  /** Offsets that calls and indirect branches of an earlier compilation went to. */
-  hints: number[];
-  /** Targets that the region does not have between two reports of them, a power of two. */
-  missPeriod: number;
 }
 
-export interface CompileResult {
+/** What came of one job; without `region` when the first instruction can't be translated. */
+export interface CompiledJob {
   id: number;
-  /** Absent when the first instruction can't be translated. */
-  region?: { module: WebAssembly.Module; fallbacks: number[]; parts: RegionPart[]; table: Int32Array | undefined; wasmBytes: number };
+  region?: Omit<CompiledRegion, 'marks'>;
+}
+
+/** One module, and the jobs that it was made for. */
+export interface CompileResult {
+  /** Absent when there is nothing in it. */
+  module?: WebAssembly.Module;
+  wasmBytes: number;
+  /** Of the pool that its regions need together. */
+  units: number;
+  jobs: CompiledJob[];
   ms: number;
 }
 
 /** Where regions are compiled: in place, or on another thread. */
 export interface CompileService {
   request(job: CompileJob): void;
-  /** Finished jobs, each once. */
+  /** Finished modules, each once. */
   collect(): CompileResult[];
   dispose(): void;
 }
 
-/** Compiles one job. `now` gives milliseconds. */
-export function runJob(job: CompileJob, now: () => number): CompileResult {
+/**
+ * Regions of one module. V8 spends tens of kilobytes on every module and instance; but a module goes as a whole, and while its first region waits for the
+ * last to be made, the guest is interpreted.
+ */
+export const MAX_BATCH = 32;
+
+/** Compiles jobs, at most MAX_BATCH, into one module. `now` gives milliseconds. */
+export function runJobs(jobs: readonly CompileJob[], now: () => number): CompileResult {
   const start = now();
-  const compiled = compileRegion(job.pages, job.entry, job.mode, job.user, job.features, job);
-  if (!compiled) return { id: job.id, ms: now() - start };
-  const module = new WebAssembly.Module(compiled.wasm);
-  const { fallbacks, parts, table } = compiled;
-  return { id: job.id, region: { module, fallbacks, parts, table, wasmBytes: compiled.wasm.length }, ms: now() - start };
+  const compiled = compileModule(jobs);
+  const module = compiled && new WebAssembly.Module(compiled.wasm);
+  return {
+    ...(module ? { module } : {}),
+    wasmBytes: compiled?.wasm.length ?? 0,
+    units: compiled?.units ?? 0,
+    jobs: jobs.map(({ id }, i) => {
+      const region = compiled?.regions[i];
+      if (!region) return { id };
+      const { fallbacks, parts, table, pool, units, number } = region;
+      return { id, region: { fallbacks, parts, table, pool, units, number } };
+    }),
+    ms: now() - start,
+  };
 }
 
-/** Compiles at once on the calling thread: for tests, and where there is no other thread. */
+/** Compiles on the calling thread, when what was asked for is collected: for tests, and where there is no other thread. */
 export class SyncCompileService implements CompileService {
-  private done: CompileResult[] = [];
+  private waiting: CompileJob[] = [];
   private readonly now: () => number;
 
   constructor(now: () => number = () => 0) {
@@ -57,10 +65,12 @@ export class SyncCompileService implements CompileService {
   }
 
   request(job: CompileJob): void {
-    this.done.push(runJob(job, this.now));
+    this.waiting.push(job);
   }
   collect(): CompileResult[] {
-    return this.done.splice(0);
+    const results: CompileResult[] = [];
+    while (this.waiting.length) results.push(runJobs(this.waiting.splice(0, MAX_BATCH), this.now));
+    return results;
   }
   dispose(): void {}
 }

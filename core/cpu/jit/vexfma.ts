@@ -150,9 +150,9 @@ export function fusedBodies(section: WasmCode): void {
   }
 }
 
-/** Calls one of them after the imports, the region and what it has of x87. Leaves the mask on the stack and gives the temporary of the result. */
+/** Calls one of them, which come after the imports and the x87 functions. Leaves the mask on the stack and gives the temporary of the result. */
 function callFused(e: Emitter, double: boolean, a: number, b: number, addend: number): number {
-  const before = HELPERS.length + 1 + (e.flow ? X87_HELPERS.length + X87_FUNCTION_COUNT : 0);
+  const before = HELPERS.length + X87_HELPERS.length + X87_FUNCTION_COUNT;
   e.usesFused = true;
   e.c
     .get(a)

@@ -3,9 +3,11 @@
  * specification 2.0, chapters 5 and 6), one line a statement, with guest registers and fields of the state by name. For people only.
  */
 import { HELPERS, X87_HELPERS } from './helpers.ts';
+import { FIRST_REGION } from './regionmodule.ts';
 import { FA, FB, FC, FLOAT, GPR, INMEMORY, KIND, LEFT, PAGE, PAGE64, PAGES, RIP, TEMPS, XMM } from './locals.ts';
 import { stateName } from './statenames.ts';
 import { FUNCREF, I32, I64, F32, F64, OP, V128, VOID } from './wasmcode.ts';
+import { X87_FUNCTION } from './x87functions.ts';
 import { operandsOf, PLAIN_NAMES, VECTOR_NAMES } from './wasmnames.ts';
 
 const TYPE_NAMES: { readonly [code: number]: string } = {
@@ -16,8 +18,7 @@ const TYPE_NAMES: { readonly [code: number]: string } = {
   [V128]: 'v128',
   [FUNCREF]: 'funcref',
 };
-/** In a module with x87 instructions; others have the first of them. */
-const FUNCTION_NAMES: readonly string[] = [...HELPERS, ...X87_HELPERS];
+const FUNCTION_NAMES: readonly string[] = [...HELPERS, ...X87_HELPERS, ...Object.keys(X87_FUNCTION), 'fusedDoubles', 'fusedSingles'];
 const GPRS = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di'];
 /** Sections: types, imports, functions, code. */
 const SECTION_TYPE = 1;
@@ -66,6 +67,11 @@ class Reader {
       if (byte < 0x80) return value;
     }
   }
+  /** Passes over bytes whose number comes first. */
+  skip(): void {
+    const size = this.u32();
+    this.at += size;
+  }
   signed(): bigint {
     let value = 0n;
     for (let shift = 0n; ; ) {
@@ -88,7 +94,7 @@ interface Module {
   signatures: Signature[];
   /** Signature of each function, imported ones first. */
   functions: number[];
-  /** Where the code of the region, the first function of the module's own, begins and ends, behind its locals. */
+  /** Where the code of the region begins and ends, behind its locals. */
   start: number;
   end: number;
 }
@@ -121,9 +127,10 @@ function readImports(reader: Reader): number[] {
   return found;
 }
 
-function readModule(wasm: Uint8Array): Module {
+function readModule(wasm: Uint8Array, region: number): Module {
   const reader = new Reader(wasm, 8);
   const module: Module = { signatures: [], functions: [], start: 0, end: 0 };
+  let imported = 0;
   while (reader.at < wasm.length) {
     const id = reader.byte();
     const size = reader.u32();
@@ -137,10 +144,13 @@ function readModule(wasm: Uint8Array): Module {
         reader.at += results;
         module.signatures.push({ parameters, results });
       }
-    } else if (id === SECTION_IMPORT) module.functions = readImports(reader);
-    else if (id === SECTION_FUNCTION) for (let count = reader.u32(); count > 0; count--) module.functions.push(reader.u32());
+    } else if (id === SECTION_IMPORT) {
+      module.functions = readImports(reader);
+      imported = module.functions.length;
+    } else if (id === SECTION_FUNCTION) for (let count = reader.u32(); count > 0; count--) module.functions.push(reader.u32());
     else if (id === SECTION_CODE) {
       reader.u32();
+      for (let before = FIRST_REGION - imported + region; before > 0; before--) reader.skip();
       const length = reader.u32();
       module.end = reader.at + length;
       for (let groups = reader.u32(); groups > 0; groups--) {
@@ -417,9 +427,9 @@ class Writer {
   }
 }
 
-/** The lines of a region module's function; `bits` is the mode of the guest code it was made of. Throws RangeError on what it does not know. */
-export function wasmText(wasm: Uint8Array, bits: 32 | 64): TextLine[] {
-  const writer = new Writer(wasm, readModule(wasm), bits);
+/** The lines of one region of a module, by its number in that; `bits` is the mode of the guest code it was made of. Throws RangeError on what it does not know. */
+export function wasmText(wasm: Uint8Array, bits: 32 | 64, region = 0): TextLine[] {
+  const writer = new Writer(wasm, readModule(wasm, region), bits);
   writer.run();
   return writer.lines;
 }

@@ -237,7 +237,7 @@ function compare(c: WasmCode): void {
 }
 
 const BODIES = [add, multiply, compare];
-/** Numbers of the functions, from the first after the region itself. */
+/** Numbers of the functions, from the first after the imports. */
 export const X87_FUNCTION = { add: 0, multiply: 1, compare: 2 } as const;
 export const X87_FUNCTION_COUNT = BODIES.length;
 export const X87_FUNCTION_TYPE: [parameters: number[], results: number[]] = [

@@ -6,8 +6,8 @@ import type { Emitter } from './emitter.ts';
 import { HELPERS, X87_HELPERS } from './helpers.ts';
 import { I32, I64, OP } from './wasmcode.ts';
 
-/** Index of the first function of x87functions.ts in a region module. */
-export const FUNCTIONS = HELPERS.length + X87_HELPERS.length + 1;
+/** Index of the first function of x87functions.ts in a region module: right after the imports. */
+export const FUNCTIONS = HELPERS.length + X87_HELPERS.length;
 export const SIGN = 0x8000;
 
 /** An operand in two temporaries or locals. */

@@ -11,7 +11,7 @@ import type { CpuState, SegmentState } from '../../cpustate.ts';
 import type { CpuModel } from '../../../contract/cpumodels.ts';
 import { type Feature, featureBit } from '../../x86/features.ts';
 import type { Tuning } from '../../jit/recompiler.ts';
-import { SyncCompileService } from '../../jit/service.ts';
+import { type CompileService, SyncCompileService } from '../../jit/service.ts';
 import { Interpreter, type InterpreterOptions } from '../interpreter.ts';
 import { S_FEATURES } from '../wasm/stateoffsets.ts';
 
@@ -56,8 +56,8 @@ export class TestCpu {
   private featureWord: bigint | undefined;
   tsc = 0;
 
-  /** `bus`: members besides the plain ones. `recompiler`: with one, tuned like this. */
-  constructor(options: { paravirt?: boolean; bus?: Partial<CpuBus>; recompiler?: Partial<Tuning> } = {}) {
+  /** `bus`: members besides the plain ones. `recompiler`: with one, tuned like this, that compiles by `compiler`. */
+  constructor(options: { paravirt?: boolean; bus?: Partial<CpuBus>; recompiler?: Partial<Tuning>; compiler?: CompileService } = {}) {
     this.map.mapRam(0, GUEST_RAM_BASE, RAM_BYTES);
     this.guest = new GuestMemory(this.memory, this.map, RAM_BYTES);
     this.ram = new Uint8Array(this.memory.buffer, GUEST_RAM_BASE, RAM_BYTES);
@@ -87,7 +87,7 @@ export class TestCpu {
       bus,
       log: nullLogger,
       paravirt: options.paravirt ?? false,
-      ...(options.recompiler ? { compiler: new SyncCompileService(), tuning: options.recompiler } : testAccelerator()),
+      ...(options.recompiler ? { compiler: options.compiler ?? new SyncCompileService(), tuning: options.recompiler } : testAccelerator()),
     });
     this.guest.onCodeWrite((offset) => this.cpu.invalidateCode(offset));
     this.map.onChange(() => this.cpu.flushTlb());

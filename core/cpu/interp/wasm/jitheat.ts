@@ -1,10 +1,10 @@
 /** Which places are hot enough to be compiled: where pieces of slices end, and where control leaves compiled code for code that is not. */
-import { CPU_STATE_BASE } from '../../../memory/layout';
+import { CPU_STATE_BASE, JIT_USED_BASE, JIT_USED_SIZE } from '../../../memory/layout';
 import { recordAt, slotIfAny } from './codecache';
 import { HANDLER_JIT } from './generated/tables';
 import { jitHot } from './imports';
 import { setPlace } from './jit';
-import { SJ_PIECE, SJ_THRESHOLD, SY_TLB_CUR } from './jitoffsets';
+import { SJ_EPOCH, SJ_PIECE, SJ_THRESHOLD, SY_TLB_CUR, USED_GRAIN_SHIFT } from './jitoffsets';
 import { codeHost } from './mem';
 import { REC_HANDLER } from './record';
 import { MODE_64, Run } from './runstate';
@@ -30,6 +30,10 @@ export function heat(weight: u32): void {
   const lin = base + load<u64>(S, S_RIP);
   const host = codeHost(lin);
   if (!host) return;
+  if (weight == SAMPLE) {
+    const grain = host >> USED_GRAIN_SHIFT;
+    store<u16>(JIT_USED_BASE + (<usize>((grain ^ (grain >> 15)) & (JIT_USED_SIZE / 2 - 1)) << 1), <u16>load<u32>(S, SJ_EPOCH));
+  }
   const at = COUNTERS + (<usize>((host ^ (host >> 11)) & COUNTER_MASK) << 3);
   if (load<u32>(at) != host) {
     store<u32>(at, host);

@@ -35,6 +35,10 @@ export const SJ_UNLINKED = 0x143c;
 /** u32: second word of what an x87 operation of a region gives (fpu/x87jit.ts). */
 export const SJ_X87 = 0x1458;
 
+/** u32: what is noted in JIT_USED_BASE where a sample falls, its low half: u16 each, by hash of byte of the shared memory >> USED_GRAIN_SHIFT. */
+export const SJ_EPOCH = 0x145c;
+export const USED_GRAIN_SHIFT = 8;
+
 /**
  * Links: for each of (mode, privilege) a direct-mapped table in JIT_LINKS_BASE of LINK_COUNT entries of 8 bytes,
  *   +0 u32 byte of the shared memory, 0 when empty, +4 u32 function of the region that begins there.
