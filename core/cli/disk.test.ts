@@ -72,6 +72,21 @@ test('an image on top of another one', () => {
   });
 });
 
+test('an encrypted image', () => {
+  writeFileSync(path.join(folder, 'secret'), 'swordfish\n');
+  writeFileSync(path.join(folder, 'guess'), 'marlin\n');
+  writeFileSync(path.join(folder, 's.img'), Buffer.alloc(1 << 20, 3));
+  expect(disk('convert', 's.img', 's.qcow2', '--encrypt')).toMatchObject({ code: 1, err: expect.stringContaining('--passphrase-file') });
+  expect(disk('convert', 's.img', 's.qcow2', '--encrypt', '--passphrase-file', 'secret')).toMatchObject({ code: 0 });
+  expect(disk('info', 's.qcow2').out).toContain('encrypted  luks');
+  expect(disk('map', 's.qcow2')).toMatchObject({ code: 1, err: expect.stringContaining('is encrypted') });
+  expect(disk('compare', 's.img', 's.qcow2', '--passphrase-file', 'secret')).toMatchObject({ code: 0 });
+  expect(disk('compare', 's.img', 's.qcow2', '--passphrase-file', 'guess')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('the passphrase does not open'),
+  });
+});
+
 test('wrong input has an error that says what to do', () => {
   expect(disk('create', 'x.qcow2', 'huge')).toMatchObject({ code: 2 });
   expect(disk('create', 'x.qcow2', '1M', '--cluster', '3000')).toMatchObject({

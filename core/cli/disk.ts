@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type DiskFormat, diskFormats, type ImageFormat, imageFormats } from '../contract/vm.ts';
 import { Disks, type DiskInfo } from '../manager/disks.ts';
 import type { Preallocation } from '../disk/qcow2/create.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { imagesOfMachines } from '../manager/machineimages.ts';
+import { fileError } from '../platform/nodefile.ts';
 import { formatName } from '../platform/openimage.ts';
 import { type ConvertFormat, convertFormats } from '../platform/convertimage.ts';
 import { appFolders } from '../platform/folders.ts';
@@ -37,6 +39,7 @@ interface CreateOptions {
   preallocation: Preallocation;
   zstd?: boolean;
   extendedL2?: boolean;
+  encrypt?: boolean;
 }
 
 interface Result {
@@ -61,7 +64,9 @@ export function addDiskCommand(program: Command): void {
       const stop = () => stopped.abort(new HypervueError('cancelled', 'interrupted'));
       process.once('SIGINT', stop).once('SIGTERM', stop);
       try {
-        const result = await work(new Disks(new ImageLocks(folders.locks), () => imagesOfMachines(folders.library)), ...args);
+        passphrase = readPassphrase([disk, ...disk.commands]);
+        const known = () => imagesOfMachines(folders.library);
+        const result = await work(new Disks(new ImageLocks(folders.locks), known, passphrase), ...args);
         if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
         const output = json ? JSON.stringify(result.json) : result.text;
         if (output) process.stdout.write(`${output}\n`);
@@ -73,6 +78,7 @@ export function addDiskCommand(program: Command): void {
       process.off('SIGINT', stop).off('SIGTERM', stop);
       process.exitCode = code;
     };
+  let passphrase: string | undefined;
   const stopped = new AbortController();
   const progress = (done: number, total: number) => {
     if (process.stderr.isTTY) process.stderr.write(`\r${Math.floor((done / total) * 100)} %`);
@@ -104,6 +110,7 @@ export function addDiskCommand(program: Command): void {
     .addOption(new Option('--preallocation <how>', 'room put aside at once').choices(['off', 'metadata', 'falloc', 'full']).default('off'))
     .option('--zstd', 'compress with zstd where something is compressed')
     .option('--extended-l2', 'allocate in 32nds of a cluster')
+    .option('--encrypt', 'encrypt it (LUKS) with the passphrase of --passphrase-file')
     .action(
       run(async (disks, image: string, bytes: number, options: CreateOptions) => {
         let sizeBytes = bytes;
@@ -122,6 +129,7 @@ export function addDiskCommand(program: Command): void {
           ...(options.refcountBits ? { refcountBits: options.refcountBits } : {}),
           ...(options.backing ? { backingFile: options.backing } : {}),
           ...(backingFormat ? { backingFormat } : {}),
+          ...(options.encrypt ? { passphrase: wanted(passphrase, image) } : {}),
           preallocation: options.preallocation,
           ...(options.zstd ? { compression: 'zstd' as const } : {}),
           ...(options.extendedL2 ? { extendedL2: true } : {}),
@@ -143,6 +151,7 @@ export function addDiskCommand(program: Command): void {
     .option('--compress', 'compress it (qcow2)')
     .option('--zstd', 'with --compress: zstd instead of zlib')
     .option('--cluster <size>', 'bytes of a cluster', size)
+    .option('--encrypt', 'encrypt the new image (LUKS) with the passphrase of --passphrase-file')
     .action(
       run(
         async (
@@ -153,6 +162,7 @@ export function addDiskCommand(program: Command): void {
             format: ConvertFormat;
             subformat: VmdkSubformat;
             fromFormat?: ImageFormat;
+            encrypt?: boolean;
             compress?: boolean;
             zstd?: boolean;
             cluster?: number;
@@ -164,6 +174,7 @@ export function addDiskCommand(program: Command): void {
               path: to,
               format: options.format,
               subformat: options.subformat,
+              ...(options.encrypt ? { passphrase: wanted(passphrase, to) } : {}),
               ...(options.cluster ? { clusterSize: options.cluster } : {}),
               ...(options.zstd ? { compression: 'zstd' as const } : {}),
             },
@@ -253,7 +264,29 @@ export function addDiskCommand(program: Command): void {
     .action(
       run(async (disks, image: string, snapshot: string, name: string) => told((await disks.renameSnapshot(image, snapshot, name)) ?? '')),
     );
-  for (const command of disk.commands) command.exitOverride().option('--json', 'as JSON');
+  for (const command of disk.commands)
+    command.exitOverride().option('--json', 'as JSON').option('--passphrase-file <file>', 'file with the passphrase of an encrypted image');
+}
+
+/** The first line of the file that --passphrase-file names. A passphrase on the command line would be everybody's to see. */
+function readPassphrase(commands: readonly Command[]): string | undefined {
+  const file = commands.map((command) => command.opts<{ passphraseFile?: string }>().passphraseFile).find((name) => name !== undefined);
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, 'utf8').split(/\r?\n/)[0]!;
+  } catch (error) {
+    throw fileError(error, file, 'read');
+  }
+}
+
+function wanted(passphrase: string | undefined, image: string): string {
+  if (passphrase) return passphrase;
+  throw new HypervueError(
+    'invalid-argument',
+    '--encrypt wants a passphrase',
+    { path: image },
+    'Put it into a file and name that with --passphrase-file.',
+  );
 }
 
 function infoText(info: DiskInfo): string {

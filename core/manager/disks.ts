@@ -56,11 +56,13 @@ const HOLDER = 'a disk command';
 export class Disks {
   private readonly locks: ImageLocks;
   private readonly known: () => Promise<string[]>;
+  private readonly passphrase: string | undefined;
 
-  /** `known`: images that machines have and that may lie on top of others. Files in the same folder are looked into besides. */
-  constructor(locks: ImageLocks, known: () => Promise<string[]> = async () => []) {
+  /** `known`: images that machines have and that may lie on top of others; files in the same folder are looked into besides. `passphrase` opens encrypted images. */
+  constructor(locks: ImageLocks, known: () => Promise<string[]> = async () => [], passphrase?: string) {
     this.locks = locks;
     this.known = known;
+    this.passphrase = passphrase;
   }
 
   async info(file: string, format?: ImageFormat): Promise<DiskInfo> {
@@ -103,7 +105,7 @@ export class Disks {
   async convert(options: ConvertOptions): Promise<void> {
     const from = path.resolve(options.from.path);
     await this.locked(from, true, options.from.format, undefined, () =>
-      convertImage({ ...options, from: { ...options.from, path: from } }),
+      convertImage({ ...options, from: { passphrase: this.passphrase, ...options.from, path: from } }),
     );
   }
 
@@ -126,24 +128,24 @@ export class Disks {
     return this.locked(file, false, 'qcow2', below.path, async () => {
       await refuseWhenBelow(below.path, await this.neighbours(below.path), 'commit', file);
       // What lies on the overlay stays right: it reads as before.
-      return commitImage(file, options);
+      return commitImage(file, { passphrase: this.passphrase, ...options });
     });
   }
 
   /** Puts an overlay on another image, or on none. */
   async rebase(file: string, options: RebaseOptions): Promise<void> {
-    await this.locked(file, false, 'qcow2', undefined, () => rebaseImage(file, options));
+    await this.locked(file, false, 'qcow2', undefined, () => rebaseImage(file, { passphrase: this.passphrase, ...options }));
   }
 
   /** A second disk with the same contents, or (linked) an overlay. */
   async clone(options: CloneOptions): Promise<void> {
     const { path: file, format } = options.from;
-    await this.locked(file, true, format, undefined, () => cloneImage(options));
+    await this.locked(file, true, format, undefined, () => cloneImage({ passphrase: this.passphrase, ...options }));
   }
 
   /** Gives back room that the image does not need. */
   async compact(file: string, options: TaskOptions & { format?: ImageFormat | undefined } = {}): Promise<CompactResult> {
-    return this.locked(file, false, options.format, undefined, () => compactImage(file, options));
+    return this.locked(file, false, options.format, undefined, () => compactImage(file, { passphrase: this.passphrase, ...options }));
   }
 
   /** Deletes an image; refused while it is in use, or while another one lies on top of it. */
@@ -232,7 +234,7 @@ export class Disks {
   ): Promise<T> {
     const format = options.format ?? (await imageFormat(file));
     return this.locked(file, options.readOnly, format, undefined, async () => {
-      const image = await openImage(file, { ...options, format });
+      const image = await openImage(file, { passphrase: this.passphrase, ...options, format });
       let result: T;
       try {
         result = await work(image, format);

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { type ImageFormat, isDiskFormat } from '../contract/vm.ts';
 import { extendedL2, type Header } from '../disk/qcow2/header.ts';
+import { Qcow2Image } from '../disk/qcow2/image.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
 import { convertImage } from './convertimage.ts';
@@ -13,6 +14,8 @@ export interface CloneOptions extends TaskOptions {
   to: string;
   /** An overlay instead of a copy: at once and small, but it needs the original, which must not change any more. */
   linked?: boolean | undefined;
+  /** Opens an encrypted original; the clone is encrypted with it too. */
+  passphrase?: string | undefined;
 }
 
 /** How an image at `top` names one at `below`: relative when they move together, in one folder or in one below it. */
@@ -28,7 +31,7 @@ export function backingName(top: string, below: string): string {
 export async function cloneImage(options: CloneOptions): Promise<void> {
   const { from, to } = options;
   const format = from.format ?? (await imageFormat(from.path));
-  if (options.linked) return cloneLinked(from.path, format, to);
+  if (options.linked) return cloneLinked(options, format);
   if (!isDiskFormat(format))
     throw new HypervueError(
       'unsupported',
@@ -50,8 +53,8 @@ export async function cloneImage(options: CloneOptions): Promise<void> {
       'Delete the snapshots, make a linked clone, or convert it (hypervue disk convert), which keeps the present contents.',
     );
   await convertImage({
-    from: { path: from.path, format },
-    to: { path: to, format, ...shapeOf(header) },
+    from: { path: from.path, format, passphrase: options.passphrase },
+    to: { path: to, format, ...shapeOf(header), passphrase: header.encryption === 'none' ? undefined : options.passphrase },
     signal: options.signal,
     progress: options.progress,
   });
@@ -69,9 +72,17 @@ export function shapeOf(header: Header) {
   };
 }
 
-async function cloneLinked(from: string, format: ImageFormat, to: string): Promise<void> {
-  const source = await openImage(from, { readOnly: true, format });
+async function cloneLinked({ from, to, passphrase }: CloneOptions, format: ImageFormat): Promise<void> {
+  const source = await openImage(from.path, { readOnly: true, format, passphrase });
   const { sizeBytes } = source.info;
+  const encrypted = source instanceof Qcow2Image && source.header.encryption !== 'none';
   await source.close();
-  await createDisk(to, { format: 'qcow2', sizeBytes, backingFile: backingName(to, from), backingFormat: formatName(format) });
+  await createDisk(to, {
+    format: 'qcow2',
+    sizeBytes,
+    backingFile: backingName(to, from.path),
+    backingFormat: formatName(format),
+    // What is written to an overlay of a secret is as secret.
+    passphrase: encrypted ? passphrase : undefined,
+  });
 }

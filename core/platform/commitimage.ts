@@ -19,15 +19,15 @@ export async function imageBelow(image: string): Promise<{ path: string; format:
  * Writes what the overlay holds into the image below it and empties the overlay, which stays and reads as before. Returns the path of the image below. Whoever
  * calls this holds the locks of both for writing and has made sure that nothing else lies on that image.
  */
-export async function commitImage(image: string, options: TaskOptions = {}): Promise<string> {
+export async function commitImage(image: string, options: TaskOptions & { passphrase?: string | undefined } = {}): Promise<string> {
   const below = await imageBelow(image);
-  const base = await openImage(below.path, { readOnly: false, format: below.format });
+  const base = await openImage(below.path, { readOnly: false, format: below.format, passphrase: options.passphrase });
   let top: Qcow2Image;
   try {
     if (base.info.readOnly)
       throw new HypervueError('permission-denied', `${below.path} is read-only`, { path: below.path, operation: 'commit' });
     // One instance of the image below: what is written to it is what the overlay sees.
-    top = (await openImage(image, { readOnly: false, format: 'qcow2', backing: base })) as Qcow2Image;
+    top = (await openImage(image, { readOnly: false, format: 'qcow2', backing: base, passphrase: options.passphrase })) as Qcow2Image;
   } catch (error) {
     await base.close();
     throw error;

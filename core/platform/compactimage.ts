@@ -18,6 +18,12 @@ import { imageFormat, openImage } from './openimage.ts';
 /** Of the new file beside the image until it takes the image's place. */
 export const COMPACT_ENDING = '.hypervue-compact';
 
+export interface CompactOptions extends TaskOptions {
+  format?: ImageFormat | undefined;
+  /** Opens encrypted images. */
+  passphrase?: string | undefined;
+}
+
 export interface CompactResult {
   /** Bytes that the file takes on the host's disk. */
   before: number;
@@ -29,10 +35,7 @@ export interface CompactResult {
  * step; one with snapshots, bitmaps, external data or encryption, and a raw one, get holes. Cancelled or failed, the image is as it was. Whoever
  * calls this holds the image's lock for writing.
  */
-export async function compactImage(
-  image: string,
-  options: TaskOptions & { format?: ImageFormat | undefined } = {},
-): Promise<CompactResult> {
+export async function compactImage(image: string, options: CompactOptions = {}): Promise<CompactResult> {
   const file = await realpath(image);
   const before = await allocatedBytes(file);
   const format = options.format ?? (await imageFormat(file));
@@ -58,8 +61,8 @@ async function compactRaw(file: string, options: TaskOptions): Promise<void> {
   }
 }
 
-async function compactQcow2(file: string, options: TaskOptions): Promise<void> {
-  const source = (await openImage(file, { readOnly: true, format: 'qcow2' })) as Qcow2Image;
+async function compactQcow2(file: string, options: CompactOptions): Promise<void> {
+  const source = (await openImage(file, { readOnly: true, format: 'qcow2', passphrase: options.passphrase })) as Qcow2Image;
   const { header } = source;
   const plain =
     !header.snapshotCount && !header.bitmaps && header.dataFile === undefined && header.encryption === 'none' && !header.unknown.length;
@@ -70,7 +73,7 @@ async function compactQcow2(file: string, options: TaskOptions): Promise<void> {
     await source.close();
   }
   if (plain) return;
-  const image = (await openImage(file, { readOnly: false, format: 'qcow2' })) as Qcow2Image;
+  const image = (await openImage(file, { readOnly: false, format: 'qcow2', passphrase: options.passphrase })) as Qcow2Image;
   try {
     await reclaimInPlace(image, options);
   } finally {
@@ -89,8 +92,10 @@ async function refuseUnsound(image: Qcow2Image): Promise<void> {
   );
 }
 
-async function rewrite(file: string, source: Qcow2Image, options: TaskOptions): Promise<void> {
+async function rewrite(file: string, source: Qcow2Image, options: CompactOptions): Promise<void> {
   const { header } = source;
+  // Of an image below.
+  const { passphrase } = options;
   const next = file + COMPACT_ENDING;
   // Ours, from a run that was killed: the image's lock is held.
   await rm(next, { force: true });
@@ -105,13 +110,13 @@ async function rewrite(file: string, source: Qcow2Image, options: TaskOptions): 
       ...(header.backingFile === undefined ? {} : { backingFile: header.backingFile }),
       ...(header.backingFormat === undefined ? {} : { backingFormat: header.backingFormat }),
     });
-    const target = (await openImage(next, { readOnly: false, format: 'qcow2' })) as Qcow2Image;
+    const target = (await openImage(next, { readOnly: false, format: 'qcow2', passphrase })) as Qcow2Image;
     try {
       await compactInto(source, target, { signal: options.signal, progress: half(0) });
     } finally {
       await target.close();
     }
-    await proveEqual(source, next, { signal: options.signal, progress: half(total / 2) });
+    await proveEqual(source, next, { signal: options.signal, progress: half(total / 2), passphrase });
     const { mode, uid, gid } = await stat(file);
     await chmod(next, mode & 0o7777);
     // Only the administrator may give files away; who may not keeps them.
@@ -125,8 +130,8 @@ async function rewrite(file: string, source: Qcow2Image, options: TaskOptions): 
 }
 
 /** Reads the new image from the disk anew. */
-async function proveEqual(source: Qcow2Image, file: string, options: TaskOptions): Promise<void> {
-  const target = (await openImage(file, { readOnly: true, format: 'qcow2' })) as Qcow2Image;
+async function proveEqual(source: Qcow2Image, file: string, options: CompactOptions): Promise<void> {
+  const target = (await openImage(file, { readOnly: true, format: 'qcow2', passphrase: options.passphrase })) as Qcow2Image;
   try {
     const report = await checkImage(target, { repair: 'none' });
     const different = await compareDisks(source, target, options);

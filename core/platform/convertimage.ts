@@ -17,8 +17,14 @@ export const convertFormats = [...diskFormats, 'vmdk'] as const;
 export type ConvertFormat = (typeof convertFormats)[number];
 
 export interface ConvertOptions extends TaskOptions {
-  from: { path: string; format?: ImageFormat | undefined };
-  to: { path: string; format: ConvertFormat; subformat?: VmdkSubformat } & Partial<Omit<Qcow2Options, 'sizeBytes'>>;
+  from: { path: string; format?: ImageFormat | undefined; passphrase?: string | undefined };
+  to: {
+    path: string;
+    format: ConvertFormat;
+    subformat?: VmdkSubformat;
+    passphrase?: string | undefined;
+    luksIterations?: number;
+  } & Partial<Omit<Qcow2Options, 'sizeBytes'>>;
   compress?: boolean;
 }
 
@@ -26,15 +32,19 @@ export interface ConvertOptions extends TaskOptions {
 export async function convertImage(options: ConvertOptions): Promise<void> {
   if (path.resolve(options.from.path) === path.resolve(options.to.path))
     throw new HypervueError('invalid-argument', `${options.to.path} can't be converted into itself`, { path: options.to.path });
+  if (options.to.passphrase !== undefined && options.to.format !== 'qcow2')
+    throw new HypervueError('unsupported', `${options.to.format} images can't be encrypted`, { path: options.to.path }, 'Choose qcow2.');
   if (options.compress && options.to.format === 'raw')
     throw new HypervueError('unsupported', `raw images can't be compressed`, { path: options.to.path }, 'Choose qcow2.');
-  const source = await openImage(options.from.path, { readOnly: true, format: options.from.format });
+  const source = await openImage(options.from.path, { readOnly: true, format: options.from.format, passphrase: options.from.passphrase });
   try {
     const { subformat = 'streamOptimized', format, ...shape } = options.to;
     if (format === 'vmdk')
       return await createVmdk(options.to.path, source, { signal: options.signal, progress: options.progress, subformat });
+    if (shape.passphrase !== undefined && options.compress)
+      throw new HypervueError('unsupported', "an encrypted image can't be compressed", { path: options.to.path }, 'Choose one of them.');
     await createDisk(options.to.path, { ...shape, format, sizeBytes: source.info.sizeBytes });
-    const target = await openImage(options.to.path, { readOnly: false, format });
+    const target = await openImage(options.to.path, { readOnly: false, format, passphrase: shape.passphrase });
     let ok = false;
     try {
       await copyContents(source, target, {

@@ -5,13 +5,21 @@ import type { RandomAccessFile } from '../backend/file.ts';
 import type { SectorCipher } from '../disk/cipher.ts';
 import { corruptImage, unsupportedImage } from '../disk/formaterrors.ts';
 import { mergeStripes, splitKey } from '../disk/luks/antiforensic.ts';
-import { DIGEST_BYTES, encodeLuksHeader, LUKS_HEADER_BYTES, type LuksHeader, parseLuksHeader, SALT_BYTES, SLOTS } from '../disk/luks/header.ts';
+import {
+  DIGEST_BYTES,
+  encodeLuksHeader,
+  LUKS_HEADER_BYTES,
+  type LuksHeader,
+  parseLuksHeader,
+  SALT_BYTES,
+  SLOTS,
+} from '../disk/luks/header.ts';
 import { HypervueError } from '../util/errors.ts';
 import { CbcCipher, XtsCipher } from './sectorciphers.ts';
 
 const derive = promisify(pbkdf2);
 const SECTOR = 512;
-const HASHES = ['sha1', 'sha256', 'sha512', 'ripemd160'];
+const HASHES = ['sha1', 'sha256', 'sha512'];
 /** Of new headers. */
 const STRIPES = 4000;
 const KEY_BYTES = 64;
@@ -25,9 +33,11 @@ const SAMPLE_ITERATIONS = 50_000;
 
 function cipherFor(header: Pick<LuksHeader, 'cipher' | 'mode'>, key: Uint8Array, path: string): SectorCipher {
   const { cipher, mode } = header;
-  if (cipher === 'aes' && (mode === 'xts-plain64' || mode === 'xts-plain') && (key.length === 32 || key.length === 64)) return new XtsCipher(key);
+  if (cipher === 'aes' && (mode === 'xts-plain64' || mode === 'xts-plain') && (key.length === 32 || key.length === 64))
+    return new XtsCipher(key);
   const cbc = /^cbc-(plain|plain64|essiv:sha256)$/.exec(mode);
-  if (cipher === 'aes' && cbc && [16, 24, 32].includes(key.length)) return new CbcCipher(key, cbc[1] as 'plain' | 'plain64' | 'essiv:sha256');
+  if (cipher === 'aes' && cbc && [16, 24, 32].includes(key.length))
+    return new CbcCipher(key, cbc[1] as 'plain' | 'plain64' | 'essiv:sha256');
   throw unsupportedImage(path, `encrypted with ${cipher}-${mode} and keys of ${key.length * 8} bits`);
 }
 
@@ -65,7 +75,8 @@ async function iterationsFor(hash: string): Promise<number> {
 
 /** A new header with all key slots (AES-256-XTS, SHA-256), the first of which the passphrase opens. `iterations` is for tests. */
 export async function makeLuksHeader(passphrase: string, options: { iterations?: number; label: string }): Promise<Uint8Array> {
-  if (!passphrase) throw new HypervueError('invalid-argument', 'an encrypted disk wants a passphrase', { path: options.label, operation: 'create' });
+  if (!passphrase)
+    throw new HypervueError('invalid-argument', 'an encrypted disk wants a passphrase', { path: options.label, operation: 'create' });
   const hash = 'sha256';
   const iterations = options.iterations ?? (await iterationsFor(hash));
   const key = randomBytes(KEY_BYTES);

@@ -2,12 +2,14 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
+import type { SectorCipher } from '../disk/cipher.ts';
 import { type Header, INCOMPAT_DATA_FILE, isQcow2 } from '../disk/qcow2/header.ts';
 import { Qcow2Image, readHeader } from '../disk/qcow2/image.ts';
 import { RawDisk } from '../disk/raw.ts';
 import { type DiskFormat, type ImageFormat, imageFormats, isDiskFormat } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { nodeCodec } from './diskcodec.ts';
+import { legacyAesCipher, unlockLuks } from './luks.ts';
 import { NodeFile } from './nodefile.ts';
 import { foreignNeeds, openForeign, probeForeign } from './openforeign.ts';
 
@@ -22,6 +24,8 @@ export interface OpenImageOptions {
   sectorBytes?: number;
   /** Opens an image that is marked as dirty or damaged, to repair it. */
   forRepair?: boolean;
+  /** Opens encrypted images, also those below. */
+  passphrase?: string | undefined;
   /** Opened instead of the image that the header names below this one; owned by the image then. */
   backing?: BlockBackend;
 }
@@ -131,13 +135,16 @@ async function openQcow2(file: NodeFile, options: OpenImageOptions, above: strin
       dataFile = await NodeFile.open(path.resolve(folder, header.dataFile), options.readOnly);
     }
     if (options.backing) backing = options.backing;
-    else if (header.backingFile !== undefined) backing = await openBacking(file, header.backingFile, header.backingFormat, above);
+    else if (header.backingFile !== undefined)
+      backing = await openBacking(file, header.backingFile, header.backingFormat, above, options.passphrase);
+    const cipher = await cipherOf(file, header, options);
     return await Qcow2Image.open(file, header, {
       readOnly: options.readOnly,
       codec: nodeCodec,
       ...(options.forRepair ? { forRepair: true } : {}),
       ...(dataFile ? { dataFile } : {}),
       ...(backing ? { backing } : {}),
+      ...(cipher ? { cipher } : {}),
     });
   } catch (error) {
     await dataFile?.close();
@@ -146,7 +153,20 @@ async function openQcow2(file: NodeFile, options: OpenImageOptions, above: strin
   }
 }
 
-async function openBacking(file: NodeFile, name: string, format: string | undefined, above: string[]): Promise<BlockBackend> {
+/** The cipher of an encrypted image, when there is a passphrase. */
+async function cipherOf(file: NodeFile, header: Header, { passphrase }: OpenImageOptions): Promise<SectorCipher | undefined> {
+  if (header.encryption === 'none' || passphrase === undefined) return undefined;
+  if (header.luks) return unlockLuks(file, header.luks.offset, header.luks.length, passphrase);
+  return legacyAesCipher(passphrase);
+}
+
+async function openBacking(
+  file: NodeFile,
+  name: string,
+  format: string | undefined,
+  above: string[],
+  passphrase: string | undefined,
+): Promise<BlockBackend> {
   if (/^[a-z][a-z0-9+.-]*:/i.test(name) && !/^[a-z]:[\\/]/i.test(name) && !name.startsWith('file:'))
     throw new HypervueError(
       'unsupported',
@@ -162,7 +182,7 @@ async function openBacking(file: NodeFile, name: string, format: string | undefi
   const below = backingPath(file.path, name);
   const chain = await extended(above, file.path);
   await refuseCircle(below, chain, file.path);
-  return openAt(below, { readOnly: true, format: formatOf(format) }, chain);
+  return openAt(below, { readOnly: true, format: formatOf(format), passphrase }, chain);
 }
 
 /** The name of a format as qcow2 headers have it: QEMU calls VHD "vpc". */

@@ -14,13 +14,15 @@ export interface RebaseOptions extends TaskOptions {
   backingFormat?: ImageFormat | undefined;
   /** Only the name changes: for images that were moved. The overlay reads as something else when the contents differ. */
   unsafe?: boolean | undefined;
+  /** Opens encrypted images. */
+  passphrase?: string | undefined;
 }
 
 /** Puts the overlay on another image; it reads as before, whatever happens on the way. Whoever calls this holds the overlay's lock. */
 export async function rebaseImage(image: string, options: RebaseOptions): Promise<void> {
   const header = await readImageHeader(image);
   const link = options.backingFile === undefined ? undefined : await checkLink(image, options.backingFile, options.backingFormat);
-  if (options.unsafe) return relink(image, header.sizeBytes, link);
+  if (options.unsafe) return relink(image, header.sizeBytes, link, options.passphrase);
   let old: BlockBackend | undefined;
   let next: BlockBackend | undefined;
   try {
@@ -28,10 +30,21 @@ export async function rebaseImage(image: string, options: RebaseOptions): Promis
       old = await openImage(backingPath(path.resolve(image), header.backingFile), {
         readOnly: true,
         format: formatOf(header.backingFormat),
+        passphrase: options.passphrase,
       });
-    if (link) next = await openImage(backingPath(path.resolve(image), link.name), { readOnly: true, format: link.format });
+    if (link)
+      next = await openImage(backingPath(path.resolve(image), link.name), {
+        readOnly: true,
+        format: link.format,
+        passphrase: options.passphrase,
+      });
     const below = new PaddedDisk(old, Math.ceil(header.sizeBytes / 512) * 512);
-    const top = (await openImage(image, { readOnly: false, format: 'qcow2', backing: below })) as Qcow2Image;
+    const top = (await openImage(image, {
+      readOnly: false,
+      format: 'qcow2',
+      backing: below,
+      passphrase: options.passphrase,
+    })) as Qcow2Image;
     // Closed with the overlay from here on.
     old = undefined;
     try {
@@ -47,9 +60,19 @@ export async function rebaseImage(image: string, options: RebaseOptions): Promis
   }
 }
 
-async function relink(image: string, sizeBytes: number, link: { name: string; format: ImageFormat } | undefined): Promise<void> {
+async function relink(
+  image: string,
+  sizeBytes: number,
+  link: { name: string; format: ImageFormat } | undefined,
+  passphrase: string | undefined,
+): Promise<void> {
   // Nothing is read: the image that the header names may be gone.
-  const top = (await openImage(image, { readOnly: false, format: 'qcow2', backing: new PaddedDisk(undefined, sizeBytes) })) as Qcow2Image;
+  const top = (await openImage(image, {
+    readOnly: false,
+    format: 'qcow2',
+    backing: new PaddedDisk(undefined, sizeBytes),
+    passphrase,
+  })) as Qcow2Image;
   try {
     await setBackingFile(top, link && { ...link, format: formatName(link.format) });
   } finally {

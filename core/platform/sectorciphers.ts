@@ -110,7 +110,11 @@ export class CbcCipher implements SectorCipher {
   private run(sector: number, data: Uint8Array, engine: (iv: Uint8Array) => Cipheriv | Decipheriv): void {
     for (let at = 0; at < data.length; at += SECTOR) {
       const part = data.subarray(at, at + SECTOR);
-      part.set(engine(this.ivOf(sector + at / SECTOR)).setAutoPadding(false).update(part));
+      part.set(
+        engine(this.ivOf(sector + at / SECTOR))
+          .setAutoPadding(false)
+          .update(part),
+      );
     }
   }
 

@@ -66,7 +66,8 @@ export function parseLuksHeader(bytes: Uint8Array, path: string): LuksHeader {
     slots: [],
   };
   if (header.keyBytes < 16 || header.keyBytes > 64 || header.keyBytes % 8) throw corruptImage(path, `keys of ${header.keyBytes} bytes`);
-  if (!header.digestIterations || header.digestIterations > MAX_ITERATIONS) throw corruptImage(path, `${header.digestIterations} iterations`);
+  if (!header.digestIterations || header.digestIterations > MAX_ITERATIONS)
+    throw corruptImage(path, `${header.digestIterations} iterations`);
   for (let at = SLOT_AT; at < SLOT_AT + SLOTS * SLOT_BYTES; at += SLOT_BYTES) {
     const slot: LuksSlot = {
       active: view.getUint32(at) === SLOT_ACTIVE,
@@ -75,7 +76,10 @@ export function parseLuksHeader(bytes: Uint8Array, path: string): LuksHeader {
       sector: view.getUint32(at + 40),
       stripes: view.getUint32(at + 44),
     };
-    if (slot.active && (!slot.iterations || slot.iterations > MAX_ITERATIONS || !slot.stripes || slot.stripes > MAX_STRIPES || slot.sector > MAX_SECTOR))
+    if (
+      slot.active &&
+      (!slot.iterations || slot.iterations > MAX_ITERATIONS || !slot.stripes || slot.stripes > MAX_STRIPES || slot.sector > MAX_SECTOR)
+    )
       throw corruptImage(path, `a key slot with ${slot.iterations} iterations and ${slot.stripes} stripes at sector ${slot.sector}`);
     header.slots.push(slot);
   }

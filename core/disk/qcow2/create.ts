@@ -38,6 +38,8 @@ export interface Qcow2Options {
    * are written.
    */
   preallocation?: Preallocation;
+  /** LUKS header with its key slots: what is written to the disk is encrypted. */
+  luksHeader?: Uint8Array;
 }
 export type Preallocation = 'off' | 'metadata' | 'falloc' | 'full';
 
@@ -64,6 +66,8 @@ export function headerFor(options: Qcow2Options): Header {
     throw refuse('version 2 has none of the newer features', 'Choose version 3.');
   if (options.extendedL2 && clusterBits < 14)
     throw refuse('extended L2 entries want clusters of at least 16 KiB', 'Choose larger clusters.');
+  if (options.luksHeader && (options.version === 2 || options.dataFile))
+    throw refuse('an encrypted image wants version 3 and no external data', 'Leave one of them out.');
   if (options.dataFile && options.backingFile) throw refuse('an image with external data has no backing file', 'Leave one of them out.');
   if (options.preallocation && options.preallocation !== 'off' && options.backingFile && !options.extendedL2)
     throw refuse('a preallocated image would hide its backing file', 'Leave the preallocation out.');
@@ -71,7 +75,7 @@ export function headerFor(options: Qcow2Options): Header {
     version,
     clusterBits,
     sizeBytes: options.sizeBytes,
-    encryption: 'none',
+    encryption: options.luksHeader ? 'luks' : 'none',
     l1Entries: 0,
     l1Offset: 0,
     refcountTableOffset: clusterSize,
@@ -103,18 +107,19 @@ export function headerFor(options: Qcow2Options): Header {
   return header;
 }
 
-/** Writes an empty image into `file`, which is empty. The order of the parts: header, refcount table, refcount blocks, L1 table. */
+/** Writes an empty image into `file`, which is empty. The order of the parts: header, refcount table, refcount blocks, L1 table, LUKS header. */
 export async function createQcow2(file: RandomAccessFile, options: Qcow2Options): Promise<void> {
   const header = headerFor(options);
   const clusterSize = 2 ** header.clusterBits;
   const perBlock = (clusterSize * 8) / 2 ** header.refcountOrder;
   const l1Clusters = Math.ceil((header.l1Entries * 8) / clusterSize);
+  const luksClusters = Math.ceil((options.luksHeader?.length ?? 0) / clusterSize);
   // The blocks count themselves.
   let blocks = 1;
   let tableClusters = 1;
   let total = 0;
   for (;;) {
-    total = 1 + tableClusters + blocks + l1Clusters;
+    total = 1 + tableClusters + blocks + l1Clusters + luksClusters;
     const wantedBlocks = Math.ceil(total / perBlock);
     const wantedTable = Math.ceil((wantedBlocks * 8) / clusterSize);
     if (wantedBlocks <= blocks && wantedTable <= tableClusters) break;
@@ -133,6 +138,12 @@ export async function createQcow2(file: RandomAccessFile, options: Qcow2Options)
   }
   await file.write(clusterSize, table);
   await file.write(header.l1Offset, new Uint8Array(l1Clusters * clusterSize));
+  if (options.luksHeader) {
+    header.luks = { offset: header.l1Offset + l1Clusters * clusterSize, length: options.luksHeader.length };
+    const padded = new Uint8Array(luksClusters * clusterSize);
+    padded.set(options.luksHeader);
+    await file.write(header.luks.offset, padded);
+  }
   await file.sync();
   await file.write(0, encodeHeader(header, file.path));
   await file.sync();

@@ -100,6 +100,12 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
         { path: file.path, operation: 'open' },
         'Give the passphrase of the image.',
       );
+    if (header.encryption === 'aes' && !readOnly && !parts.forRepair)
+      throw unsupported(
+        file.path,
+        'the AES encryption of old QEMU versions, with which it can only be read',
+        'Convert it to an image with LUKS (hypervue disk convert --encrypt).',
+      );
     const meta = await Metadata.open(file, header, parts.forRepair === true);
     const data = parts.dataFile ?? file;
     const layers = new Layers({
@@ -107,6 +113,7 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
       backing: parts.backing,
       codec: parts.codec,
       cipher: parts.cipher,
+      guestNumbers: header.encryption === 'aes',
     });
     if (parts.dataFile) meta.syncData = () => data.sync();
     const image = new Qcow2Image(meta, layers, readOnly);

@@ -11,21 +11,25 @@ export class Layers {
   readonly backing: BlockBackend | undefined;
   readonly codec: Codec;
   private readonly cipher: SectorCipher | undefined;
+  /** The number of a sector is its place on the disk (AES), rather than in the file (LUKS). */
+  private readonly guestNumbers: boolean;
 
   constructor(parts: {
     data: RandomAccessFile;
     backing: BlockBackend | undefined;
     codec: Codec;
     cipher: SectorCipher | undefined;
+    guestNumbers?: boolean;
   }) {
     this.data = parts.data;
     this.backing = parts.backing;
     this.codec = parts.codec;
     this.cipher = parts.cipher;
+    this.guestNumbers = parts.guestNumbers ?? false;
   }
 
-  /** Reads decrypted bytes at `host` of the data file; what the file does not have is zeros. Sector-aligned when encrypted. */
-  async readData(host: number, target: Uint8Array): Promise<void> {
+  /** Reads decrypted bytes at `host` of the data file, which are those at `guest` of the disk; what the file does not have is zeros. */
+  async readData(host: number, target: Uint8Array, guest: number): Promise<void> {
     if (!this.cipher) {
       const got = await this.data.read(host, target);
       if (got < target.length) target.fill(0, got);
@@ -37,7 +41,8 @@ export class Layers {
     const got = await this.data.read(from, bytes);
     // A sector that was never written has no key stream to take off.
     const whole = Math.ceil(got / SECTOR) * SECTOR;
-    this.cipher.decrypt(from / SECTOR, bytes.subarray(0, whole));
+    const first = this.guestNumbers ? Math.floor(guest / SECTOR) : from / SECTOR;
+    this.cipher.decrypt(first, bytes.subarray(0, whole));
     target.set(bytes.subarray(host - from, host - from + target.length));
   }
 

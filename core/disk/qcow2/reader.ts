@@ -45,7 +45,7 @@ export class Reader {
         target.fill(0);
         return undefined;
       case 'data':
-        return this.layers.readData(extent.host!, target);
+        return this.layers.readData(extent.host!, target, extent.offset);
       case 'backing':
         return this.layers.readBacking(extent.offset, target);
       case 'compressed':

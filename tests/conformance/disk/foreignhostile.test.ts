@@ -12,11 +12,58 @@ const ROUNDS = Number(process.env.HYPERVUE_DISK_SEEDS ?? 1) * 60;
 
 /** Byte ranges of headers and tables, by format: damage elsewhere is guest data. */
 const kinds: [qemu: string, ours: 'vmdk' | 'vdi' | 'vhd' | 'vhdx', options: string, places: [number, number][]][] = [
-  ['vmdk', 'vmdk', 'subformat=monolithicSparse', [[0, 80], [512, 700], [21 * 512, 16384]]],
-  ['vmdk', 'vmdk', 'subformat=streamOptimized', [[0, 80], [512, 700], [65536, 8192]]],
-  ['vdi', 'vdi', 'static=off', [[64, 448], [512, 64]]],
-  ['vpc', 'vhd', 'subformat=dynamic', [[0, 512], [512, 1024], [1536, 64]]],
-  ['vhdx', 'vhdx', 'subformat=dynamic', [[65536, 96], [131072, 96], [196608, 128], [2 * MIB, 512], [2 * MIB + 65536, 256], [3 * MIB, 64]]],
+  [
+    'vmdk',
+    'vmdk',
+    'subformat=monolithicSparse',
+    [
+      [0, 80],
+      [512, 700],
+      [21 * 512, 16384],
+    ],
+  ],
+  [
+    'vmdk',
+    'vmdk',
+    'subformat=streamOptimized',
+    [
+      [0, 80],
+      [512, 700],
+      [65536, 8192],
+    ],
+  ],
+  [
+    'vdi',
+    'vdi',
+    'static=off',
+    [
+      [64, 448],
+      [512, 64],
+    ],
+  ],
+  [
+    'vpc',
+    'vhd',
+    'subformat=dynamic',
+    [
+      [0, 512],
+      [512, 1024],
+      [1536, 64],
+    ],
+  ],
+  [
+    'vhdx',
+    'vhdx',
+    'subformat=dynamic',
+    [
+      [65536, 96],
+      [131072, 96],
+      [196608, 128],
+      [2 * MIB, 512],
+      [2 * MIB + 65536, 256],
+      [3 * MIB, 64],
+    ],
+  ],
 ];
 
 /** Reads all of a disk that is not too large, and pieces of others. */
@@ -79,11 +126,16 @@ for (const [qemu, ours, options, places] of kinds)
       if (typeof answer === 'string' || random(4)) continue;
       // Where both read it, both read the same.
       const theirs = path.join(folder, 'theirs.raw');
-      const result = spawnSync('qemu-img', ['dd', '-f', qemu, '-O', 'raw', `if=${file}`, `of=${theirs}`, 'bs=1M', 'count=8'], { timeout: 20_000 });
+      const result = spawnSync('qemu-img', ['dd', '-f', qemu, '-O', 'raw', `if=${file}`, `of=${theirs}`, 'bs=1M', 'count=8'], {
+        timeout: 20_000,
+      });
       if (result.status !== 0) continue;
       const reference = readFileSync(theirs);
       const length = Math.min(reference.length, answer.length);
-      expect(Buffer.compare(answer.subarray(0, length), reference.subarray(0, length)), `round ${round} of ${options}: other data than qemu-img`).toBe(0);
+      expect(
+        Buffer.compare(answer.subarray(0, length), reference.subarray(0, length)),
+        `round ${round} of ${options}: other data than qemu-img`,
+      ).toBe(0);
     }
     expect(answers.get('read'), JSON.stringify([...answers])).toBeGreaterThan(0);
     expect((answers.get('corrupt') ?? 0) + (answers.get('unsupported') ?? 0)).toBeGreaterThan(0);

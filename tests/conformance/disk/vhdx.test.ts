@@ -116,8 +116,12 @@ it('reads a differencing VHDX image over its parent', async () => {
   const header = base.readBigUInt64LE(65536 + 8) > base.readBigUInt64LE(131072 + 8) ? 65536 : 131072;
   const hex = base.subarray(header + 32, header + 48).toString('hex');
   const swap = (text: string) => text.match(/../g)!.reverse().join('');
-  const linkage = `{${swap(hex.slice(0, 8))}-${swap(hex.slice(8, 12))}-${swap(hex.slice(12, 16))}-${hex.slice(16, 20)}-${hex.slice(20)}}`.toUpperCase();
-  const pairs: [string, string][] = [['parent_linkage', linkage], ['relative_path', '.\\parent.vhdx']];
+  const linkage =
+    `{${swap(hex.slice(0, 8))}-${swap(hex.slice(8, 12))}-${swap(hex.slice(12, 16))}-${hex.slice(16, 20)}-${hex.slice(20)}}`.toUpperCase();
+  const pairs: [string, string][] = [
+    ['parent_linkage', linkage],
+    ['relative_path', '.\\parent.vhdx'],
+  ];
   const strings: Buffer[] = [];
   const locator = Buffer.alloc(20 + pairs.length * 12);
   locator.writeUInt16LE(pairs.length, 18);
