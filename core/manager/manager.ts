@@ -94,12 +94,13 @@ export class Manager {
     const machine = (id: string) => this.machine(id);
     const exclusively = <T>(work: () => Promise<T>) => this.exclusively(work);
     const machines = () =>
-      [...this.machines.values()].map(({ id, name, folder, config }) => ({
+      [...this.machines.values()].map(({ id, name, folder, config, state }) => ({
         id,
         name,
         folder,
         drives: config?.drives ?? [],
         template: config?.template ?? false,
+        saved: state === 'saved',
       }));
     this.volumes = new Volumes({ pools, locks, library, tasks, machines, changed, trashChanged });
     const restoreMachine = async (trashId: string) => (await this.restore(trashId)).folder;

@@ -1,15 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { ContractClient } from '../../core/contract/client.ts';
+import { accessibilityProblems } from './support/accessibility.ts';
 import { eventually, keepPicture, launchBrowser, openWindow, type Window } from './support/browser.ts';
 import { openContract } from './support/contract.ts';
 import { colours, difference, readPng } from './support/picture.ts';
 import { startServer, type TestServer } from './support/server.ts';
 
 /** An empty library, "Try a sample", and everything around a running machine that a person looks at. */
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let server: TestServer;
 let browser: Browser;
 let contract: ContractClient & { end(): void };
@@ -32,22 +31,10 @@ afterEach(async (context) => {
   if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
 });
 
-/** Violations of WCAG A and AA on the page as it is, one line each. */
-async function accessibilityProblems(): Promise<string[]> {
-  // The page's CSP forbids injected scripts; the debugger's evaluation does not go through it.
-  await window.page.evaluate(axeSource);
-  const result = (await window.page.evaluate(
-    `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'], rules: { 'scrollable-region-focusable': { enabled: true } } })`,
-  )) as { violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] };
-  return result.violations.flatMap(({ id, nodes }) =>
-    nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary.slice(0, 200)}`),
-  );
-}
-
 test('an empty library offers the sample, which runs after one click', async () => {
   const { app, page } = window;
   await app.byId('machines-empty').waitFor();
-  expect(await accessibilityProblems()).toEqual([]);
+  expect(await accessibilityProblems(window.page)).toEqual([]);
   await app.machines.trySample();
   await page.getByTestId('machine-page').waitFor();
   await app.machine().waitForState('running');
@@ -118,11 +105,11 @@ test('hardware, performance and log tell what there is and what happened', async
     const hardware = await page.getByTestId('machine-page').innerText();
     return /32 MiB/.test(hardware) && /check\.img/.test(hardware);
   });
-  expect(await accessibilityProblems()).toEqual([]);
+  expect(await accessibilityProblems(window.page)).toEqual([]);
   await machine.tab('performance');
   await machine.profile();
   expect(await page.getByTestId('profile-facts').innerText()).toMatch(/Recompiler[\s\S]*Compiled regions/);
-  expect(await accessibilityProblems()).toEqual([]);
+  expect(await accessibilityProblems(window.page)).toEqual([]);
   await machine.tab('log');
   expect((await machine.logLines()).join('\n')).toMatch(/start/i);
 });
@@ -168,21 +155,21 @@ test.each(['light', 'dark'] as const)(
     await app.goToMachines();
     await page.waitForTimeout(300);
     const problems: Record<string, string[]> = {};
-    problems.machines = await accessibilityProblems();
+    problems.machines = await accessibilityProblems(window.page);
     await app.machines.open('Hypervue check');
-    problems.machine = await accessibilityProblems();
+    problems.machine = await accessibilityProblems(window.page);
     await app.machine().tab('console');
-    problems.console = await accessibilityProblems();
+    problems.console = await accessibilityProblems(window.page);
     await app.machine().tab('performance');
-    problems.performance = await accessibilityProblems();
+    problems.performance = await accessibilityProblems(window.page);
     await app.machine().tab('log');
-    problems.log = await accessibilityProblems();
+    problems.log = await accessibilityProblems(window.page);
     await app.machines.create();
-    problems.wizard = await accessibilityProblems();
+    problems.wizard = await accessibilityProblems(window.page);
     await app.goToSettings();
-    problems.settings = await accessibilityProblems();
+    problems.settings = await accessibilityProblems(window.page);
     await app.byId('nav-about').click();
-    problems.about = await accessibilityProblems();
+    problems.about = await accessibilityProblems(window.page);
     expect(Object.entries(problems).filter(([, list]) => list.length)).toEqual([]);
   },
   60_000,

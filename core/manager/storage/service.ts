@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { MACHINES_POOL, type TrashItem, type storageMethods } from '../../contract/storage.ts';
 import type { Handlers } from '../../contract/server.ts';
+import { busOf, freePlace } from '../../contract/drives.ts';
 import type { Drive } from '../../contract/vm.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { removeUnfinished } from '../createvm.ts';
@@ -86,7 +87,11 @@ export class StorageService {
     const machine = this.parts.machine(id);
     const volume = await this.parts.volumes.attachable(file);
     const drives = machine.config?.drives ?? [];
-    const free = (['ide0', 'ide1', 'ide2', 'ide3'] as const).find((slot) => !drives.some((drive) => drive.id === slot));
+    // Where its other disks are: a guest that has a driver for them sees this one too.
+    const taken = drives.map((drive) => drive.id);
+    const first = drives.find(({ kind }) => kind === 'disk');
+    const bus = first ? busOf(first.id) : 'ide';
+    const free = freePlace(bus, taken) ?? freePlace(bus === 'virtio' ? 'ide' : 'virtio', taken);
     if (free === undefined)
       throw new HypervueError(
         'resource-limit',

@@ -24,6 +24,8 @@ export interface StorageMachine {
   drives: readonly Drive[];
   /** It never runs, so that its disks can lie below others. */
   template: boolean;
+  /** It goes on from a state that knows its disks as they are. */
+  saved: boolean;
 }
 
 export interface VolumesParts {
@@ -332,6 +334,14 @@ export class Volumes {
         `${volume.name} is in use by ${volume.lockedBy}`,
         { object: volume.name, path: volume.path, holder: volume.lockedBy, operation },
         `Stop ${volume.lockedBy} first.`,
+      );
+    const saved = this.parts.machines().find((machine) => machine.saved && volume.usedBy.some(({ id }) => id === machine.id));
+    if (saved)
+      throw new HypervueError(
+        'invalid-state',
+        `${saved.name} has a saved state, to which a change of ${volume.name} would not fit`,
+        { object: volume.name, path: volume.path, holder: saved.name, operation },
+        `Start ${saved.name} and shut it down, or discard its saved state.`,
       );
     const above = volume.usedBy.filter(({ kind }) => kind === 'overlay').map(({ name }) => name);
     if (!keepsContents && above.length)

@@ -52,8 +52,9 @@ export class Transfers {
     };
   }
 
-  private clone(id: string, name: string, linked: boolean): Promise<VmSummary> {
+  private async clone(id: string, name: string, linked: boolean): Promise<VmSummary> {
     const machine = this.parts.machine(id);
+    this.refuseSaved(machine, 'clone');
     return this.parts.withName(name, () =>
       this.parts.tasks.run('vm.clone', machine.name, (control) =>
         this.holding(machine, 'clone', async (config) => {
@@ -94,6 +95,7 @@ export class Transfers {
         { object: machine.name, operation: 'template' },
         'Turn it off first.',
       );
+    this.refuseSaved(machine, 'make a template of');
     if (!template) {
       const clones = await this.parts.volumes.dependants(machine.folder);
       if (clones.length)
@@ -106,6 +108,16 @@ export class Transfers {
     }
     await machine.update({ template });
     return machine.summary();
+  }
+
+  private refuseSaved(machine: Machine, operation: string): void {
+    if (machine.state !== 'saved') return;
+    throw new HypervueError(
+      'invalid-state',
+      `can't ${operation} ${machine.name}: it has a saved state, which belongs to this machine alone`,
+      { object: machine.name, operation },
+      'Start it and shut it down, or discard the saved state.',
+    );
   }
 
   private async inspect(wanted: string) {

@@ -1,5 +1,5 @@
 /** A machine's folder carried elsewhere as a whole: into the library from another computer's copy, or out of it with every disk that it needs. */
-import { lstat, mkdir, readdir, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import type { Drive, VmConfig } from '../../contract/vm.ts';
 import { convertImage } from '../../platform/convertimage.ts';
@@ -88,7 +88,12 @@ export async function carryFolder(
       const file = path.join(target, to);
       // What lies below it stays behind, so the copy takes it in.
       if (drive) await convertImage({ from: { path: from, format: drive.format }, to: { path: file, format: 'qcow2' }, signal, progress });
-      else await copyImage(from, file, signal, progress);
+      else {
+        await copyImage(from, file, signal, progress);
+        // A saved state knows its disks by size and time.
+        const { atime, mtime } = await stat(from);
+        await utimes(file, atime, mtime);
+      }
     } finally {
       lock.dispose();
     }

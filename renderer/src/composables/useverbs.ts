@@ -3,6 +3,7 @@ import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
 import { useNotices } from '../stores/notices.ts';
+import { useTransfer } from '../stores/transfer.ts';
 import { type Verb, verbReason } from './verbs.ts';
 
 /** Carries verbs out: asks before destructive ones, shows failures, offers undo. */
@@ -10,11 +11,17 @@ export function useVerbs() {
   const connection = useConnection();
   const machines = useMachines();
   const notices = useNotices();
+  const transfer = useTransfer();
   const router = useRouter();
 
   async function run(verb: Verb, vm: VmSummary): Promise<boolean> {
     if (verbReason(verb, vm) !== null) return false;
     if (verb === 'delete') return remove(vm);
+    if (verb === 'clone' || verb === 'export') {
+      transfer.open(verb, vm);
+      return true;
+    }
+    if (verb === 'template') return setTemplate(vm);
     if (verb === 'forceOff' || verb === 'reset' || verb === 'discardState') {
       const yes = await notices.ask({ key: verb, params: { name: vm.name }, danger: true, lines: [] });
       if (!yes) return false;
@@ -49,6 +56,19 @@ export function useVerbs() {
       return true;
     } catch (error) {
       notices.showError('delete', vm.name, error);
+      return false;
+    }
+  }
+
+  async function setTemplate(vm: VmSummary): Promise<boolean> {
+    const template = !vm.config?.template;
+    try {
+      const next = await connection.call('vm.setTemplate', { id: vm.id, template });
+      machines.byId.set(next.id, next);
+      notices.toast({ key: template ? 'toast.templateMade' : 'toast.templateUnmade', tone: 'success', params: { name: vm.name } });
+      return true;
+    } catch (error) {
+      notices.showError('template', vm.name, error);
       return false;
     }
   }

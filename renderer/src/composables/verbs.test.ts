@@ -16,13 +16,17 @@ test('every verb in every state is either usable or has a reason that is written
 
 test('each state offers the right verbs', () => {
   const usable = (state: (typeof vmStates)[number]) => verbNames.filter((verb) => verbReason(verb, { state, config }) === null);
-  expect(usable('off')).toEqual(['start', 'delete']);
-  expect(usable('crashed')).toEqual(['start', 'delete']);
+  expect(usable('off')).toEqual(['start', 'clone', 'template', 'export', 'delete']);
+  expect(usable('crashed')).toEqual(['start', 'clone', 'template', 'export', 'delete']);
   expect(usable('starting')).toEqual(['forceOff']);
   expect(usable('running')).toEqual(['pause', 'shutdown', 'reset', 'saveState', 'forceOff']);
   expect(usable('paused')).toEqual(['resume', 'reset', 'saveState', 'forceOff']);
-  expect(usable('saved')).toEqual(['start', 'discardState', 'delete']);
+  expect(usable('saved')).toEqual(['start', 'discardState', 'export', 'delete']);
   expect(usable('stopping')).toEqual(['forceOff']);
+});
+
+test('a template never starts', () => {
+  expect(verbReason('start', { state: 'off', config: { template: true } as never })).toBe('template');
 });
 
 test('a machine whose vm.json is unreadable can only be deleted', () => {

@@ -1,6 +1,19 @@
 import type { VmStateName, VmSummary } from '../../../core/contract/vm.ts';
 
-export const verbNames = ['start', 'pause', 'resume', 'shutdown', 'reset', 'saveState', 'discardState', 'forceOff', 'delete'] as const;
+export const verbNames = [
+  'start',
+  'pause',
+  'resume',
+  'shutdown',
+  'reset',
+  'saveState',
+  'discardState',
+  'forceOff',
+  'clone',
+  'template',
+  'export',
+  'delete',
+] as const;
 export type Verb = (typeof verbNames)[number];
 
 /** States in which the manager accepts each verb (core/machine/lifecycle.ts). */
@@ -13,27 +26,34 @@ const allowed: Record<Verb, readonly VmStateName[]> = {
   forceOff: ['starting', 'running', 'paused', 'stopping'],
   saveState: ['running', 'paused'],
   discardState: ['saved'],
+  clone: ['off', 'crashed'],
+  template: ['off', 'crashed'],
+  export: ['off', 'crashed', 'saved'],
   delete: ['off', 'crashed', 'saved'],
 };
+/** Verbs on the machine's folder, which no running machine may use. */
+const needsOff: readonly Verb[] = ['clone', 'template', 'export', 'delete'];
 
 /** Key under `verbs.reason.*` for why a verb can't be used now; null when it can. */
 export function verbReason(verb: Verb, vm: Pick<VmSummary, 'state' | 'config'>): string | null {
   if (vm.config === null && verb !== 'delete') return 'unreadable';
+  if (verb === 'start' && vm.config?.template) return 'template';
   if (allowed[verb].includes(vm.state)) return null;
   if (verb === 'discardState') return 'notSaved';
   switch (vm.state) {
     case 'starting':
       return 'starting';
     case 'stopping':
-      return verb === 'start' || verb === 'delete' ? 'stillStopping' : 'stopping';
-    case 'off':
+      return verb === 'start' || needsOff.includes(verb) ? 'stillStopping' : 'stopping';
     case 'saved':
+      return needsOff.includes(verb) ? 'saved' : 'notRunning';
+    case 'off':
     case 'crashed':
       return 'notRunning';
     case 'paused':
-      return verb === 'start' ? 'pausedStart' : verb === 'delete' ? 'mustBeOff' : verb === 'pause' ? 'alreadyPaused' : 'paused';
+      return verb === 'start' ? 'pausedStart' : needsOff.includes(verb) ? 'mustBeOff' : verb === 'pause' ? 'alreadyPaused' : 'paused';
     case 'running':
-      return verb === 'resume' ? 'notPaused' : verb === 'delete' ? 'mustBeOff' : 'alreadyRunning';
+      return verb === 'resume' ? 'notPaused' : needsOff.includes(verb) ? 'mustBeOff' : 'alreadyRunning';
   }
 }
 

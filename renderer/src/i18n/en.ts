@@ -66,6 +66,7 @@ export const en = {
       mustBeOff: 'Shut the machine down first',
       notSaved: 'The machine has no saved state',
       template: 'This is a template; make a machine from it',
+      saved: 'It has a saved state: start it and shut it down, or discard the state',
     },
   },
   machines: {
@@ -88,6 +89,8 @@ export const en = {
     createText: 'From an installation ISO, a floppy image or a Linux kernel',
     import: 'Import a disk image',
     importText: 'A raw disk that already has a system on it',
+    importMachine: 'Import a machine',
+    importMachineText: 'A machine’s folder from another computer or a backup',
     sample: 'Try a sample',
     sampleText: 'A small check image that shows screen, keyboard, mouse, clock and disk at work; nothing to download',
     sampleName: 'Hypervue check',

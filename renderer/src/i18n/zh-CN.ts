@@ -67,6 +67,7 @@ export const zhCN: Messages = {
       mustBeOff: '请先关闭虚拟机',
       notSaved: '虚拟机没有已保存的状态',
       template: '这是模板；请由它新建虚拟机',
+      saved: '它有已保存的状态：请启动后关机，或放弃该状态',
     },
   },
   machines: {
@@ -89,6 +90,8 @@ export const zhCN: Messages = {
     createText: '从安装 ISO、软盘映像或 Linux 内核创建',
     import: '导入磁盘映像',
     importText: '已装有系统的 raw 磁盘映像',
+    importMachine: '导入虚拟机',
+    importMachineText: '来自另一台计算机或备份的虚拟机文件夹',
     sample: '试用示例',
     sampleText: '一个小型检测映像，演示屏幕、键盘、鼠标、时钟和磁盘；无需下载',
     sampleName: 'Hypervue 检测',

@@ -1,6 +1,7 @@
 import type { Locator, Page } from 'playwright-core';
 import { MachinePage } from './machine.ts';
 import { MachinesPage } from './machines.ts';
+import { StoragePage, TrashPage } from './storage.ts';
 import { WizardPage } from './wizard.ts';
 
 /** The whole window: what is on every page. */
@@ -8,11 +9,15 @@ export class AppPage {
   readonly page: Page;
   readonly machines: MachinesPage;
   readonly wizard: WizardPage;
+  readonly storage: StoragePage;
+  readonly trash: TrashPage;
 
   constructor(page: Page) {
     this.page = page;
     this.machines = new MachinesPage(page);
     this.wizard = new WizardPage(page);
+    this.storage = new StoragePage(page);
+    this.trash = new TrashPage(page);
   }
 
   /** `url` is the server's, without a hash. The token goes the way of the printed link. */

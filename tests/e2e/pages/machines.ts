@@ -39,7 +39,7 @@ export class MachinesPage {
   }
 
   /** A verb of the card's menu; destructive ones open the confirmation. */
-  async choose(name: string, verb: 'reset' | 'forceOff' | 'delete'): Promise<void> {
+  async choose(name: string, verb: 'reset' | 'forceOff' | 'clone' | 'template' | 'export' | 'delete'): Promise<void> {
     await this.card(name).getByTestId('more-button').click();
     await this.page.getByTestId(`menu-${verb}`).click();
   }

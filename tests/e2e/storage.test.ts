@@ -1,0 +1,208 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { ContractClient } from '../../core/contract/client.ts';
+import { accessibilityProblems } from './support/accessibility.ts';
+import { eventually, keepPicture, launchBrowser, openWindow, type Window } from './support/browser.ts';
+import { openContract } from './support/contract.ts';
+import { startServer, type TestServer } from './support/server.ts';
+
+/** Pools and volumes, the trash, and clones of machines, as a person uses them; what lies on the disk then is looked at with qemu-img. */
+let server: TestServer;
+let browser: Browser;
+let contract: ContractClient & { end(): void };
+let window: Window;
+let disks: string;
+const mib = 1024 * 1024;
+const qemuImg = (...args: string[]) => execFileSync('qemu-img', args, { encoding: 'utf8' });
+
+beforeAll(async () => {
+  server = await startServer();
+  disks = path.join(server.home, 'disks');
+  browser = await launchBrowser();
+  contract = await openContract(server);
+  window = await openWindow(browser, server);
+}, 120_000);
+
+afterAll(async () => {
+  contract?.end();
+  await browser?.close();
+  await server?.stop();
+});
+
+afterEach(async (context) => {
+  if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
+});
+
+test('a disk is created with a name that is checked while it is typed', async () => {
+  const { app, page } = window;
+  await app.storage.open();
+  await app.byId('storage-empty').waitFor();
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await page.getByTestId('new-volume').click();
+  await app.storage.fillName('../outside.qcow2');
+  expect(await page.getByTestId('place-problem').innerText()).toMatch(/can’t have \//);
+  expect(await app.storage.submitButton().getAttribute('aria-disabled')).toBe('true');
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await app.storage.fillName('data.qcow2');
+  await app.storage.fillSize(64, 'MiB');
+  await app.storage.submit('volume-create');
+  await app.storage.row('data.qcow2').waitFor();
+  expect(JSON.parse(qemuImg('info', '--output=json', path.join(disks, 'data.qcow2')))).toMatchObject({
+    format: 'qcow2',
+    'virtual-size': 64 * mib,
+  });
+});
+
+test('an image is imported, grown, checked, cloned and looked at', async () => {
+  const { app, page } = window;
+  const raw = path.join(server.home, 'from elsewhere.img');
+  writeFileSync(raw, Buffer.alloc(3 * mib, 7));
+  await app.storage.import(raw, 'imported.qcow2');
+  const imported = path.join(disks, 'imported.qcow2');
+  expect(qemuImg('compare', '-f', 'raw', '-F', 'qcow2', raw, imported)).toContain('identical');
+  await page.getByTestId('volume-close').click();
+
+  await app.storage.choose('imported.qcow2', 'resize');
+  await app.storage.fillSize(128, 'MiB');
+  expect(await page.getByTestId('volume-resize').innerText()).toContain('growpart');
+  await app.storage.submit('volume-resize');
+  await eventually('the new size', async () => (await app.storage.row('imported.qcow2').innerText()).includes('128 MiB'));
+
+  await app.storage.choose('imported.qcow2', 'check');
+  await app.storage.submitButton().click();
+  expect(await page.getByTestId('check-result').innerText()).toMatch(/no errors/);
+  await page.getByTestId('dialog-cancel').click();
+
+  await app.storage.choose('imported.qcow2', 'linkedClone');
+  await app.storage.fillName('top.qcow2');
+  await app.storage.submit('volume-copy');
+  const details = await app.storage.details('top.qcow2');
+  await eventually('the chain', async () => (await details.getByTestId('volume-chain').innerText()).includes(imported));
+  await details.getByTestId('volume-map').waitFor();
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await app.storage.closeDetails();
+  // What it lies on can't be deleted, and the button says by whom it is used.
+  expect(await app.storage.reason('imported.qcow2', 'delete')).toContain('top.qcow2');
+  expect(await app.storage.reason('top.qcow2', 'attach')).toBe('');
+});
+
+test('the table is searched, sorted and walked through by keyboard', async () => {
+  const { app, page } = window;
+  await app.storage.search('qcow2 imp');
+  expect(await app.storage.names()).toEqual(['imported.qcow2']);
+  await app.storage.search('nothing like this');
+  await page.getByTestId('storage-no-match').waitFor();
+  await app.storage.search('');
+  expect(await app.storage.names()).toEqual(['data.qcow2', 'imported.qcow2', 'top.qcow2']);
+  await app.storage.sortBy('size');
+  expect((await app.storage.names())[0]).toBe('data.qcow2');
+  await app.storage.sortBy('size');
+  expect((await app.storage.names()).at(-1)).toBe('data.qcow2');
+  await app.storage.sortBy('name');
+  await app.storage.row('data.qcow2').getByTestId('volume-open').focus();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.getByTestId('volume-details').getByRole('heading', { name: 'imported.qcow2', exact: true }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByTestId('volume-details').waitFor({ state: 'detached' });
+});
+
+test('a pool is added, shown and removed; its files stay', async () => {
+  const { app, page } = window;
+  const folder = path.join(server.home, 'archive');
+  mkdirSync(folder);
+  qemuImg('create', '-q', '-f', 'qcow2', path.join(folder, 'old.qcow2'), '8M');
+  await app.storage.addPool('Archive', folder);
+  await app.storage.row('old.qcow2').waitFor();
+  const pool = page.locator('[data-testid="pool"][data-name="Archive"]');
+  await pool.getByTestId('pool-more').click();
+  await page.getByTestId('pool-remove').click();
+  await app.confirm();
+  await app.storage.row('old.qcow2').waitFor({ state: 'detached' });
+  expect(existsSync(path.join(folder, 'old.qcow2'))).toBe(true);
+});
+
+test('what is deleted can be undone at once, restored later, or removed for good', async () => {
+  const { app, page } = window;
+  await app.storage.choose('data.qcow2', 'delete');
+  await app.confirm();
+  await app.storage.row('data.qcow2').waitFor({ state: 'detached' });
+  await page.getByTestId('toast-action').click();
+  await app.storage.row('data.qcow2').waitFor();
+  for (const name of ['top.qcow2', 'data.qcow2']) {
+    await app.storage.choose(name, 'delete');
+    await app.confirm();
+    await app.storage.row(name).waitFor({ state: 'detached' });
+  }
+  await app.trash.open();
+  await app.trash.row('top.qcow2').waitFor();
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await app.trash.restore('top.qcow2');
+  expect(existsSync(path.join(disks, 'top.qcow2'))).toBe(true);
+  await app.trash.remove('data.qcow2');
+  expect(await page.getByTestId('confirm-dialog').innerText()).toContain('data.qcow2');
+  await app.confirm();
+  await page.getByTestId('trash-nothing').waitFor();
+  expect(existsSync(path.join(disks, 'data.qcow2'))).toBe(false);
+  expect(await contract.call('trash.list', {})).toEqual([]);
+});
+
+test('a disk is attached, and a machine cloned, made a template and used as one', async () => {
+  const { app, page } = window;
+  await contract.call('vm.create', {
+    name: 'Original',
+    memoryMiB: 32,
+    source: { type: 'blank' },
+    newDisk: { sizeBytes: 8 * mib, format: 'qcow2' },
+  });
+  await app.storage.open();
+  await app.storage.choose('top.qcow2', 'attach');
+  await app.storage.submit('volume-choice');
+  await eventually('the machine', async () => (await app.storage.row('top.qcow2').innerText()).includes('Original'));
+  expect(await app.storage.reason('top.qcow2', 'delete')).toContain('Original');
+
+  await app.goToMachines();
+  await app.machines.choose('Original', 'clone');
+  await page.getByTestId('clone-name').locator('input').fill('Full clone');
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await app.storage.submit('clone-dialog');
+  await page.getByTestId('machine-page').waitFor();
+  const full = (await contract.call('vm.list', {})).find(({ name }) => name === 'Full clone')!;
+  expect(full.config!.drives.filter(({ kind }) => kind === 'disk').map(({ path: file }) => file)).toEqual(['disk.qcow2', 'top.qcow2']);
+
+  await app.goToMachines();
+  await app.machines.choose('Original', 'template');
+  await app.machines.card('Original').getByTestId('template-tag').waitFor();
+  expect(await app.machines.card('Original').getByTestId('start-button').getAttribute('aria-description')).toContain('template');
+  await app.machines.choose('Original', 'clone');
+  await page.getByTestId('clone-name').locator('input').fill('From template');
+  expect(await page.getByTestId('clone-linked').isChecked()).toBe(true);
+  await app.storage.submit('clone-dialog');
+  const linked = (await contract.call('vm.list', {})).find(({ name }) => name === 'From template')!;
+  expect(JSON.parse(qemuImg('info', '--output=json', path.join(linked.folder, 'disk.qcow2')))['backing-filename']).toBe(
+    '../Original/disk.qcow2',
+  );
+});
+
+test('a machine is exported and imported again', async () => {
+  const { app, page } = window;
+  const away = path.join(server.home, 'away');
+  mkdirSync(away);
+  await app.goToMachines();
+  await app.machines.choose('From template', 'export');
+  await page.getByTestId('export-folder-path').locator('input').fill(away);
+  await app.storage.submit('export-dialog');
+  expect(existsSync(path.join(away, 'From template', 'vm.json'))).toBe(true);
+  await page.getByTestId('import-machine').click();
+  await page.getByTestId('import-folder-path').locator('input').fill(path.join(away, 'From template'));
+  await page.getByTestId('import-found').waitFor();
+  expect(await page.getByTestId('import-found').innerText()).toContain('From template 2');
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await app.storage.submit('import-dialog');
+  await page.getByTestId('machine-page').waitFor();
+  await app.goToMachines();
+  expect(await app.machines.names()).toEqual(['From template', 'From template 2', 'Full clone', 'Original']);
+});
