@@ -368,6 +368,12 @@ export class MockManager {
         config: vm.config && { ...vm.config, drives: vm.config.drives.map((each) => (each.id === drive ? { ...each, path } : each)) },
       });
     },
+    'vm.setDrivePolicy': async ({ id, drive, policy }) => {
+      const vm = this.get(id);
+      const drives = vm.config?.drives.map((each) => (each.id === drive ? { ...each, ...policy } : each));
+      return this.put({ ...vm, config: vm.config && { ...vm.config, drives: drives ?? [] } });
+    },
+    'vm.growDisk': async ({ id }) => this.get(id),
     'vm.clone': async ({ id, name }) => {
       this.task('vm.clone', name);
       const vm = this.get(id);
