@@ -14,6 +14,7 @@ const MAX_WITH_HINTS = 700;
 const MAX_INLINE_DEPTH = 3;
 const MAX_BEFORE_INLINE = 200;
 const INT = 0xcd;
+const STI = 0xfb;
 
 export type Ending =
   /** Control goes on at `fall` (another block, or an exit when there is none). */
@@ -250,7 +251,10 @@ export function findRegion(
       let call: Frame | undefined;
       for (;;) {
         const insn = frame.seen.has(offset) ? insns.get(offset) : undefined;
-        if (!insn || (offset !== start && frame.leaders.has(offset))) break;
+        if (!insn) break;
+        // What STI's shadow falls on is in its block, and the rest of that one with it: between blocks a slice may end.
+        const shadowed = block.insns.at(-1)?.op === STI && pages.beside(insn) === block.pages;
+        if (offset !== start && frame.leaders.has(offset) && !shadowed) break;
         block.insns.push(insn);
         const ending = endingOf(insn);
         if (ending) {

@@ -40,6 +40,32 @@ describe('interrupts in regions', () => {
     expect(counts).toEqual([ROUNDS, ROUNDS]);
   });
 
+  it('are held by STI also where others jump behind it', () => {
+    const tested = both((t) => {
+      t.flat(0x10000, [0, 0, 0, 0, 0x8000, 0, 0, 0]);
+      // cli; test ecx,1; jz even; sti; even: inc esi; inc edi; sti; out 0x80,al at every sixteenth
+      const body = [0xfa, 0xf7, 0xc1, ...le32(1), 0x74, 0x01, 0xfb, 0x46, 0x47, 0xfb];
+      t.put(0x10000, ...rounds([...body, 0xf7, 0xc1, ...le32(15), 0x75, 0x02, 0xe6, 0x80]));
+      t.put(handlerAt(VECTOR), 0x89, 0xf3, 0x29, 0xfb, 0x01, 0x1d, ...le32(COUNT), 0xff, 0x05, ...le32(COUNT + 4), 0xcf);
+    });
+    expect(tested.map((t) => [t.guest.read32(COUNT), t.guest.read32(COUNT + 4)])).toEqual([
+      [0, Math.floor(ROUNDS / 16)],
+      [0, Math.floor(ROUNDS / 16)],
+    ]);
+  });
+
+  it('do not make a region stop at an STI that others jump behind', () => {
+    const MANY = 20_000;
+    const t = new TestCpu({ recompiler: { piece: 2000, threshold: 1 } });
+    t.flat(0x10000, [0, 0, 0, 0, 0x8000, 0, 0, 0]);
+    // cli; test ecx,1; jz even; sti; even: inc esi; inc edi
+    t.put(0x10000, ...rounds([0xfa, 0xf7, 0xc1, ...le32(1), 0x74, 0x01, 0xfb, 0x46, 0x47]));
+    t.guest.write32(0x10001, MANY);
+    t.untilHalt();
+    expect(t.cpu.getState().gpr[6]).toBe(BigInt(MANY));
+    expect(t.cpu.statistics().exits['entered compiled code']).toBeLessThan(MANY / 20);
+  });
+
   it('come before STI has no effect any more only when HLT has begun', () => {
     const counts = both((t) => {
       t.flat(0x10000);
