@@ -82,11 +82,11 @@ export const JIT_POOL_BASE = 0x03e0_0000;
 export const JIT_POOL_SIZE = 0x0020_0000;
 
 /** Where compiled regions find each other: below the pool, format private to the recompiler (jitoffsets.ts). */
-export const JIT_LINKS_BASE = 0x03dc_0000;
-export const JIT_LINKS_SIZE = 0x0004_0000;
+export const JIT_LINKS_BASE = 0x03d0_0000;
+export const JIT_LINKS_SIZE = 0x0010_0000;
 
 /** Which compiled region begins where: below the links, format private to the recompiler (jitmap.ts). */
-export const JIT_MAP_BASE = 0x03d4_0000;
+export const JIT_MAP_BASE = 0x03c8_0000;
 export const JIT_MAP_SIZE = 0x0008_0000;
 
 /** Video memory: 32 MiB, of which the VGA uses what the machine gives it (16 MiB by default). */

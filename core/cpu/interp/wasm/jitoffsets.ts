@@ -40,11 +40,11 @@ export const SJ_EPOCH = 0x145c;
 export const USED_GRAIN_SHIFT = 8;
 
 /**
- * Links: for each of (mode, privilege) a direct-mapped table in JIT_LINKS_BASE of LINK_COUNT entries of 8 bytes,
+ * Links: for each of (mode, privilege) a direct-mapped table in JIT_LINKS_BASE of LINK_COUNT entries of 8 bytes (several times the regions, since two that meet in one throw each other out),
  *   +0 u32 byte of the shared memory, 0 when empty, +4 u32 function of the region that begins there.
  */
-export const LINK_COUNT = 8192;
-export const LINK_TABLE_SIZE = 0x10000;
+export const LINK_COUNT = 32768;
+export const LINK_TABLE_SIZE = 0x40000;
 
 /** Lazy flag forms: FLAG_* + log2 of the operand size in bytes. `a`, `b`, `c` as below, zero-extended. */
 /** The canonical form of flags.ts, in memory. */

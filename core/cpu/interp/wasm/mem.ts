@@ -132,7 +132,11 @@ function tryTranslate(table: usize, lin: u64, access: u32): usize {
   const writable = walkWritable && (entry & PM_WRITE) != 0 && !load<u8>(CODE_MAP_BASE + (host >> 12));
   if (access == ACCESS_WRITE) {
     if (!(entry & PM_WRITE)) return entry & PM_ROM ? HOST_DROPPED : 0;
-    if (!watched && writable) tlbInsert(table + TLB_W, lin, host, walkGlobal);
+    if (!watched && writable) {
+      tlbInsert(table + TLB_W, lin, host, walkGlobal);
+      // What may be written may be read, and soon is.
+      if (entry & PM_READ) tlbInsert(table, lin, host, walkGlobal);
+    }
     return host;
   }
   if (!(entry & PM_READ)) return 0;
