@@ -9,6 +9,7 @@ import { EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
 import { addRunCommand } from './run.ts';
 import { addServeCommand } from './serve.ts';
 import { sessionRunner } from './session.ts';
+import { addStorageVerbs } from './storage.ts';
 import { addVerbs } from './verbs.ts';
 
 /** The `hypervue` command. */
@@ -38,6 +39,7 @@ const program = new Command('hypervue')
 const run = sessionRunner(program, entry);
 addServeCommand(program, entry);
 addVerbs(program, run);
+addStorageVerbs(program, run);
 addDebugVerbs(program, run);
 addCreateCommand(program, run);
 addConsoleCommand(program, run);
@@ -46,7 +48,7 @@ addDiskCommand(program);
 // `--json` may stand before or after the verb.
 for (const command of program.commands) {
   command.exitOverride();
-  if (!['serve', 'run', 'events', 'disk'].includes(command.name())) command.option('--json', 'as JSON');
+  if (!['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash'].includes(command.name())) command.option('--json', 'as JSON');
 }
 
 try {

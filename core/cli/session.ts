@@ -19,7 +19,9 @@ export type RunSession = (local: boolean, work: (session: Session) => Promise<nu
 
 export function sessionRunner(program: Command, entry: string): RunSession {
   return async (local, work) => {
-    const json = [program, ...program.commands].some((command) => Boolean(command.opts<{ json?: boolean }>().json));
+    const json = [program, ...program.commands.flatMap((command) => [command, ...command.commands])].some((command) =>
+      Boolean(command.opts<{ json?: boolean }>().json),
+    );
     const log = createLogger((level, _scope, message) => {
       if (level === 'warn' || level === 'error') process.stderr.write(`[${level}] ${message}\n`);
     });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
-import { diskFormats, vmIdSchema } from './vm.ts';
+import { diskFormats, imageFormats, vmIdSchema } from './vm.ts';
 
 /** Storage pools, the volumes in them, and what can be done with a volume. Sizes are bytes. */
 
@@ -113,6 +113,8 @@ export const volumeDetailsSchema = z.object({
 });
 export type VolumeDetails = z.infer<typeof volumeDetailsSchema>;
 
+/** What images are converted to. */
+export const writtenFormats = [...diskFormats, 'vmdk'] as const;
 export const preallocations = ['off', 'metadata', 'falloc', 'full'] as const;
 export const clusterSizes = [512, 4096, 16384, 65536, 262144, 1048576, 2097152] as const;
 
@@ -179,16 +181,19 @@ export const storageMethods = {
   'storage.convert': {
     params: z.object({
       from: storagePathSchema,
-      fromFormat: z.string().max(16).optional(),
+      fromFormat: z.enum(imageFormats).optional(),
       ...place,
-      format: z.enum(diskFormats),
+      /** `vmdk` for other programs; machines run from the others. */
+      format: z.enum(writtenFormats),
       compress: z.boolean().default(false),
+      /** Opens an encrypted original. The copy is not encrypted. */
+      passphrase: z.string().max(1024).optional(),
     }),
     result: volumeSchema,
   },
   /** A new image on top of this one, which must not be written to from then on. */
   'storage.linkedClone': { params: volume.extend(place), result: volumeSchema },
-  /** Grows; shrinks only when nothing but zeros would be cut off. */
+  /** Grows, also while its machine runs; shrinks only when nothing but zeros would be cut off. */
   'storage.resize': { params: volume.extend({ sizeBytes: sizeSchema }), result: volumeSchema },
   'storage.check': { params: volume.extend({ repair: z.enum(['none', 'leaks', 'all']) }), result: checkReportSchema },
   /** Writes what the overlay holds into the image below it; the overlay stays, empty. */

@@ -3,6 +3,8 @@ import path from 'node:path';
 import type { ErrorDto } from '../../contract/errors.ts';
 import { HEADER_BYTES, type Header, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, isQcow2, parseHeader } from '../../disk/qcow2/header.ts';
 import { NodeFile } from '../../platform/nodefile.ts';
+import { type ForeignFormat, foreignNeeds, probeForeign } from '../../platform/openforeign.ts';
+import { openImage } from '../../platform/openimage.ts';
 import { asHypervueError } from '../../util/errors.ts';
 
 export interface ImageFacts {
@@ -25,15 +27,10 @@ const ISO_OFFSET = 16 * 2048 + 1;
 
 const ascii = (bytes: Uint8Array, at: number, length: number) => Buffer.from(bytes.subarray(at, at + length)).toString('latin1');
 
-/** Formats that begin with a word of their own, which we know to name. */
-const MAGICS: readonly [number, string, string][] = [
-  [0, 'KDMV', 'vmdk'],
-  [0, '# Disk DescriptorFile', 'vmdk'],
-  [0, 'vhdxfile', 'vhdx'],
-  [0, 'conectix', 'vhd'],
-  [0x40, '\x7f\x10\xda\xbe', 'vdi'],
-  [0, 'QED\0', 'qed'],
-  [0, 'LUKS\xba\xbe', 'luks'],
+/** Formats that we know to name and nothing more. */
+const MAGICS: readonly [string, string][] = [
+  ['QED\0', 'qed'],
+  ['LUKS\xba\xbe', 'luks'],
 ];
 
 /** `file` is resolved. Rejects as opening does when it can't be read; a header that makes no sense is a `problem`. */
@@ -46,14 +43,41 @@ export async function readImageFacts(file: string): Promise<ImageFacts> {
     const head = start.subarray(0, got);
     if (isQcow2(head)) return await qcow2Facts(opened, head, size);
     const plain = { backing: null, dataFile: null, snapshots: 0, needsRepair: false, problem: null };
-    const magic = MAGICS.find(([at, word]) => ascii(head, at, word.length) === word);
-    if (magic) return { ...plain, format: magic[2], sizeBytes: null, encrypted: magic[2] === 'luks' };
+    const magic = MAGICS.find(([word]) => ascii(head, 0, word.length) === word);
+    if (magic) return { ...plain, format: magic[1], sizeBytes: null, encrypted: magic[1] === 'luks' };
+    const foreign = await probeForeign(opened);
+    if (foreign) return await foreignFacts(opened, foreign);
     const iso = new Uint8Array(5);
     const isIso = size > ISO_OFFSET + 5 && (await opened.read(ISO_OFFSET, iso)) === 5 && ascii(iso, 0, 5) === 'CD001';
     return { ...plain, format: isIso ? 'iso' : 'raw', sizeBytes: size, encrypted: false };
   } finally {
     await opened.close();
   }
+}
+
+/** Of an image of another program. Its size is known once it was opened, with the files that it needs. */
+async function foreignFacts(file: NodeFile, format: ForeignFormat): Promise<ImageFacts> {
+  const facts: ImageFacts = {
+    format,
+    sizeBytes: null,
+    backing: null,
+    dataFile: null,
+    encrypted: false,
+    snapshots: 0,
+    needsRepair: false,
+    problem: null,
+  };
+  try {
+    const { files, below } = await foreignNeeds(file, format);
+    facts.backing = below === undefined ? null : { path: below, format };
+    facts.dataFile = files[0] ?? null;
+    const image = await openImage(file.path, { readOnly: true, format });
+    facts.sizeBytes = image.info.sizeBytes;
+    await image.close();
+  } catch (error) {
+    facts.problem = asHypervueError(error, { path: file.path }).toJSON();
+  }
+  return facts;
 }
 
 async function qcow2Facts(file: NodeFile, head: Uint8Array, size: number): Promise<ImageFacts> {

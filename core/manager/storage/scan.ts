@@ -168,7 +168,7 @@ export class Scanner {
         const lower: ImageFacts = await this.facts(next.path, await stat(next.path, { bigint: true }));
         entry.format ??= lower.format;
         // A raw image has nothing below it, whatever the guest wrote into it.
-        next = entry.format === 'qcow2' ? lower.backing : null;
+        next = entry.format === 'raw' ? null : lower.backing;
       } catch {
         entry.exists = false;
         break;

@@ -1,6 +1,6 @@
 /** The storage part of the contract: pools, volumes and the trash. */
 import path from 'node:path';
-import { MACHINES_POOL, type TrashItem, type storageMethods } from '../../contract/storage.ts';
+import { MACHINES_POOL, type TrashItem, type storageMethods, type Volume } from '../../contract/storage.ts';
 import type { Handlers } from '../../contract/server.ts';
 import { busOf, freePlace } from '../../contract/drives.ts';
 import type { Drive } from '../../contract/vm.ts';
@@ -45,7 +45,7 @@ export class StorageService {
       'storage.create': (wanted) => volumes.create(wanted),
       'storage.convert': (wanted) => volumes.convert(wanted),
       'storage.linkedClone': ({ path: file, pool, name }) => volumes.linkedClone(file, pool, name),
-      'storage.resize': ({ path: file, sizeBytes }) => volumes.resize(file, sizeBytes),
+      'storage.resize': ({ path: file, sizeBytes }) => this.resize(file, sizeBytes),
       'storage.check': ({ path: file, repair }) => volumes.check(file, repair),
       'storage.commit': ({ path: file }) => volumes.commit(file),
       'storage.rebase': ({ path: file, backing }) => volumes.rebase(file, backing),
@@ -81,6 +81,22 @@ export class StorageService {
           `Give ${machine.name} a clone of the disk, or delete what lies on top.`,
         );
     }
+  }
+
+  /** The disk of a machine that runs here grows in it; its guest sees that at once. */
+  private async resize(file: string, sizeBytes: number): Promise<Volume> {
+    const volume = await this.parts.volumes.get(file);
+    for (const user of volume.usedBy) {
+      const machine = user.kind === 'machine' && user.id !== undefined ? this.parts.machine(user.id) : undefined;
+      const drive = machine?.config?.drives.find(
+        (each) => each.kind === 'disk' && each.path !== null && path.resolve(machine.folder, each.path) === volume.path,
+      );
+      if (!machine?.active || !drive) continue;
+      await this.parts.tasks.run('disk.resize', volume.name, () => machine.growDisk(drive.id, sizeBytes));
+      this.parts.changed();
+      return this.parts.volumes.get(file);
+    }
+    return this.parts.volumes.resize(file, sizeBytes);
   }
 
   private async attach(file: string, id: string): Promise<{ drive: string }> {

@@ -176,6 +176,33 @@ describe('the list of volumes', () => {
     expect(readFileSync(copy.path).subarray(0, bytes.length).equals(bytes)).toBe(true);
   });
 
+  test('knows images of other programs, which can be converted and nothing more', async () => {
+    mkdirSync(pool);
+    const at = (name: string) => path.join(pool, name);
+    const raw = h.medium('raw.img', Buffer.alloc(2 * MIB, 5));
+    for (const [format, ending] of [
+      ['vmdk', 'vmdk'],
+      ['vdi', 'vdi'],
+      ['vpc', 'vhd'],
+      ['vhdx', 'vhdx'],
+    ] as const)
+      qemuImg('convert', '-f', 'raw', '-O', format, ...(format === 'vpc' ? ['-o', 'force_size=on'] : []), raw, at(`x.${ending}`));
+    const all = await volumes();
+    for (const ending of ['vmdk', 'vdi', 'vhd', 'vhdx'] as const) {
+      expect(all.get(`x.${ending}`)).toMatchObject({ format: ending, sizeBytes: 2 * MIB, problem: null });
+      expect((await failureOf(h.call('storage.resize', { path: at(`x.${ending}`), sizeBytes: 4 * MIB }))).kind).toBe('unsupported');
+      const made = await h.call('storage.convert', {
+        from: at(`x.${ending}`),
+        pool: 'default',
+        name: `from-${ending}.qcow2`,
+        format: 'qcow2',
+      });
+      expect(qemuImg('compare', '-f', 'raw', '-F', 'qcow2', raw, made.path)).toContain('identical');
+    }
+    await h.call('storage.convert', { from: raw, pool: 'default', name: 'out.vmdk', format: 'vmdk' });
+    expect(qemuImg('compare', '-f', 'raw', '-F', 'vmdk', raw, at('out.vmdk'))).toContain('identical');
+  });
+
   test('is quick over hundreds of images, and quicker the second time', async () => {
     await create('one.qcow2');
     const bytes = readFileSync(path.join(pool, 'one.qcow2'));

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { MACHINES_POOL, type Volume, type VolumeCheckReport, type VolumeDetails } from '../../contract/storage.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
 import type { DiskFormat, Drive } from '../../contract/vm.ts';
-import { diskFormats } from '../../contract/vm.ts';
+import { diskFormats, imageFormats } from '../../contract/vm.ts';
 import { freeBytes } from '../../platform/hostinfo.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { makeFile } from '../../platform/newfile.ts';
@@ -160,10 +160,10 @@ export class Volumes {
     // What a machine says of an image counts more than what its guest has written into it.
     const known = (await this.list()).find((volume) => volume.path === from);
     if (known?.problem) throw new HypervueError(known.problem.kind, known.problem.message, known.problem.context, known.problem.fix);
-    const format = wanted.fromFormat ?? (known && isDiskFormat(known.format) ? known.format : undefined);
+    const format = wanted.fromFormat ?? imageFormats.find((each) => each === known?.format);
     return this.making(known ? 'disk.convert' : 'disk.import', file, (temporary, control) =>
       this.disks.convert({
-        from: { path: from, format: format as DiskFormat | undefined },
+        from: { path: from, format, passphrase: wanted.passphrase },
         to: { path: temporary, format: wanted.format },
         compress: wanted.compress,
         signal: control.signal,

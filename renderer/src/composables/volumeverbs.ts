@@ -40,6 +40,8 @@ export function volumeReason(verb: VolumeVerb, volume: Volume, isTemplate: (mach
     return volume.lockedBy === null ? null : because('locked', volume.lockedBy);
   }
   if (volume.problem) return because('problem');
+  // The machine that runs from it makes it larger itself.
+  if (verb === 'resize' && machine && volume.lockedBy === machine.name) return null;
   if (volume.lockedBy !== null) return because('locked', volume.lockedBy);
   const workable = volume.format === 'raw' || volume.format === 'qcow2';
   if (!workable && !reads.includes(verb)) return because('foreign');

@@ -125,6 +125,7 @@ export const storageEn = {
     formatText: {
       qcow2: 'Takes room only for what was written, wherever the file lies; can have snapshots and lie on top of another disk',
       raw: 'The disk byte by byte: the simplest, and every program reads it; no snapshots',
+      vmdk: 'For VMware and other programs; no machine runs from it here',
     },
     size: 'Size',
     sizeProblem: 'At least 1 MiB, at most 64 TiB',
@@ -158,6 +159,8 @@ export const storageEn = {
     compress: 'Compress',
     compressText: 'Smaller, slower to read; for disks that are kept more than used',
     submit: { import: 'Import', convert: 'Convert', clone: 'Clone', linked: 'Create' },
+    passphrase: 'Passphrase of the original',
+    passphraseText: 'Only for an encrypted image. The copy is not encrypted.',
     missing: 'Choose a file first',
   },
   resize: {

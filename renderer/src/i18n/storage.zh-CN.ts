@@ -126,6 +126,7 @@ export const storageZhCN: typeof storageEn = {
     formatText: {
       qcow2: '无论文件在哪里，只为已写入的内容占用空间；可以有快照，也可以基于另一块磁盘',
       raw: '逐字节保存磁盘：最简单，所有程序都能读取；没有快照',
+      vmdk: '用于 VMware 等其他程序；此处的虚拟机不能从它运行',
     },
     size: '大小',
     sizeProblem: '最小 1 MiB，最大 64 TiB',
@@ -158,6 +159,8 @@ export const storageZhCN: typeof storageEn = {
     compress: '压缩',
     compressText: '更小，读取较慢；适合存放而不常用的磁盘',
     submit: { import: '导入', convert: '转换', clone: '克隆', linked: '创建' },
+    passphrase: '原映像的密码',
+    passphraseText: '仅用于加密映像。副本不加密。',
     missing: '请先选择文件',
   },
   resize: {

@@ -1,0 +1,396 @@
+import path from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { clusterSizes, preallocations, type Pool, type TrashItem, type Volume, writtenFormats } from '../contract/storage.ts';
+import { diskFormats } from '../contract/vm.ts';
+import { readableBytes } from '../util/bytes.ts';
+import { HypervueError } from '../util/errors.ts';
+import { EXIT_ERROR, EXIT_OK, parseSize, table } from './output.ts';
+import type { RunSession, Session } from './session.ts';
+
+const size = (text: string): number => {
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes <= 0) throw new InvalidArgumentError('must be a size like 20G or 512M');
+  return Math.ceil(bytes / 512) * 512;
+};
+
+const poolTitle = ({ id, name }: Pool) => name || id;
+
+/** The pool of this name or id. */
+async function poolOf(session: Session, wanted: string): Promise<Pool> {
+  const pools = await session.client.call('storage.pools', {});
+  const found = pools.find(({ id }) => id === wanted) ?? pools.find((pool) => poolTitle(pool) === wanted);
+  if (!found) throw new HypervueError('not-found', `there is no storage pool ${wanted}`, { object: wanted }, 'See `hypervue pool list`.');
+  return found;
+}
+
+/** The volume of this path, or of this name when only one has it. */
+async function volumeOf(session: Session, wanted: string): Promise<Volume> {
+  const volumes = await session.client.call('storage.volumes', {});
+  const file = path.resolve(wanted);
+  const exact = volumes.find((volume) => volume.path === file);
+  if (exact) return exact;
+  const named = volumes.filter(({ name }) => name === wanted);
+  if (named.length === 1) return named[0]!;
+  if (named.length > 1)
+    throw new HypervueError(
+      'invalid-argument',
+      `${named.length} volumes are named ${wanted}`,
+      { object: wanted },
+      `Use a path: ${named.map((volume) => volume.path).join(', ')}`,
+    );
+  throw new HypervueError('not-found', `there is no volume ${wanted}`, { object: wanted }, 'See `hypervue volume list`.');
+}
+
+function addPools(program: Command, run: RunSession): void {
+  const pool = program.command('pool').description('storage pools: folders that hold disk images');
+  pool
+    .command('list')
+    .description('pools with their free space')
+    .action(() =>
+      run(true, async (session) => {
+        session.print(await session.client.call('storage.pools', {}), (pools) =>
+          table(
+            ['POOL', 'FREE', 'FOLDER'],
+            pools.map((each) => [poolTitle(each), each.freeBytes === null ? 'unusable' : readableBytes(each.freeBytes), each.folder]),
+          ),
+        );
+      }),
+    );
+  pool
+    .command('add <name> <folder>')
+    .description('make a folder a pool; nothing in it is touched')
+    .action((name: string, folder: string) =>
+      run(true, async (session) => {
+        session.print(
+          await session.client.call('storage.addPool', { name, folder: path.resolve(folder) }),
+          (made) => `${made.name}: ${made.folder}`,
+        );
+      }),
+    );
+  pool
+    .command('rename <pool> <name>')
+    .description('another name for a pool')
+    .action((wanted: string, name: string) =>
+      run(true, async (session) => {
+        const { id } = await poolOf(session, wanted);
+        session.print(await session.client.call('storage.renamePool', { id, name }), (made) => `${made.name}: ${made.folder}`);
+      }),
+    );
+  pool
+    .command('remove <pool>')
+    .description('forget a pool; its files stay')
+    .action((wanted: string) =>
+      run(true, async (session) => {
+        const { id } = await poolOf(session, wanted);
+        session.print(await session.client.call('storage.removePool', { id }), () => '');
+      }),
+    );
+  for (const command of pool.commands) command.exitOverride().option('--json', 'as JSON');
+}
+
+const volumeLine = (volume: Volume) =>
+  `${volume.path}: ${volume.sizeBytes === null ? '?' : readableBytes(volume.sizeBytes)}, ${volume.format}`;
+
+function volumeText(volume: Volume): string {
+  const lines = [
+    volume.path,
+    `format   ${volume.format}`,
+    `disk     ${volume.sizeBytes === null ? 'unknown' : readableBytes(volume.sizeBytes)}`,
+    `on disk  ${readableBytes(volume.allocatedBytes)}`,
+  ];
+  for (const lower of volume.below) lines.push(`on top of ${lower.path}${lower.exists ? '' : ' (missing)'}`);
+  for (const user of volume.usedBy) lines.push(`used by  ${user.name} (${user.kind})`);
+  if (volume.lockedBy !== null) lines.push(`open in  ${volume.lockedBy}`);
+  if (volume.problem) lines.push(`problem  ${volume.problem.message}`);
+  return lines.join('\n');
+}
+
+interface CreateOptions {
+  pool: string;
+  format: (typeof diskFormats)[number];
+  preallocation: (typeof preallocations)[number];
+  cluster?: number;
+  backing?: string;
+}
+
+function addVolumes(program: Command, run: RunSession): void {
+  const volume = program.command('volume').description('disk images of pools and machines, by name or path');
+  const poolOption = () => new Option('--pool <pool>', 'where it is made').default('default');
+  volume
+    .command('list')
+    .description('every image, with who uses it')
+    .action(() =>
+      run(true, async (session) => {
+        const pools = new Map((await session.client.call('storage.pools', {})).map((pool) => [pool.id, poolTitle(pool)]));
+        session.print(await session.client.call('storage.volumes', {}), (volumes) =>
+          volumes.length
+            ? table(
+                ['NAME', 'POOL', 'FORMAT', 'DISK', 'ON DISK', 'USED BY'],
+                volumes.map((each) => [
+                  each.name,
+                  each.machine?.name ?? pools.get(each.pool) ?? each.pool,
+                  each.problem ? 'damaged' : each.format,
+                  each.sizeBytes === null ? '-' : readableBytes(each.sizeBytes),
+                  readableBytes(each.allocatedBytes),
+                  each.usedBy.map(({ name }) => name).join(', ') || '-',
+                ]),
+              )
+            : 'There are no volumes. Create one with `hypervue volume create`.',
+        );
+      }),
+    );
+  volume
+    .command('info <volume>')
+    .description('sizes, what lies below, who uses it')
+    .action((wanted: string) =>
+      run(true, async (session) => {
+        const { path: file } = await volumeOf(session, wanted);
+        session.print(await session.client.call('storage.info', { path: file }), (details) => volumeText(details.volume));
+      }),
+    );
+  volume
+    .command('create')
+    .argument('<name>')
+    .argument('[size]', 'like 20G or 512M; that of the image below when absent', size)
+    .description('a new image in a pool')
+    .addOption(poolOption())
+    .addOption(new Option('--format <format>').choices(diskFormats).default('qcow2'))
+    .addOption(new Option('--preallocation <how>', 'room put aside at once').choices(preallocations).default('off'))
+    .option('--cluster <size>', `bytes of a cluster: ${clusterSizes[0]} to ${clusterSizes.at(-1)}`, size)
+    .option('--backing <volume>', 'image that it lies on top of')
+    .action((name: string, sizeBytes: number | undefined, options: CreateOptions) =>
+      run(true, async (session) => {
+        const { id: pool } = await poolOf(session, options.pool);
+        const backing = options.backing === undefined ? {} : { backing: (await volumeOf(session, options.backing)).path };
+        const made = await session.client.call('storage.create', {
+          pool,
+          name,
+          format: options.format,
+          preallocation: options.preallocation,
+          ...(sizeBytes === undefined ? {} : { sizeBytes }),
+          ...(options.cluster === undefined ? {} : { clusterBytes: options.cluster }),
+          ...backing,
+        });
+        session.print(made, volumeLine);
+      }),
+    );
+  volume
+    .command('import <file> <name>')
+    .description('copy an image, with all that lies below it, into a pool')
+    .addOption(poolOption())
+    .addOption(new Option('--format <format>', 'of the copy').choices(writtenFormats).default('qcow2'))
+    .option('--compress', 'compress it (qcow2)')
+    .action((file: string, name: string, options: { pool: string; format: (typeof writtenFormats)[number]; compress?: boolean }) =>
+      run(true, async (session) => {
+        const { id: pool } = await poolOf(session, options.pool);
+        const { format, compress } = options;
+        session.print(
+          await session.client.call('storage.convert', { from: path.resolve(file), pool, name, format, compress: compress ?? false }),
+          volumeLine,
+        );
+      }),
+    );
+  volume
+    .command('clone <volume> <name>')
+    .description('a second image with the same contents; with --linked one that lies on top of the first')
+    .addOption(poolOption())
+    .option('--linked', 'keep only what differs')
+    .action((wanted: string, name: string, options: { pool: string; linked?: boolean }) =>
+      run(true, async (session) => {
+        const { id: pool } = await poolOf(session, options.pool);
+        const from = await volumeOf(session, wanted);
+        const format = from.format === 'raw' ? 'raw' : 'qcow2';
+        const made = options.linked
+          ? await session.client.call('storage.linkedClone', { path: from.path, pool, name })
+          : await session.client.call('storage.convert', { from: from.path, pool, name, format });
+        session.print(made, volumeLine);
+      }),
+    );
+  volume
+    .command('resize')
+    .argument('<volume>')
+    .argument('<size>', 'like 20G', size)
+    .description('a larger disk, also while its machine runs; a smaller one when only zeros are cut off')
+    .action((wanted: string, sizeBytes: number) =>
+      run(true, async (session) => {
+        const { path: file } = await volumeOf(session, wanted);
+        session.print(await session.client.call('storage.resize', { path: file, sizeBytes }), volumeLine);
+      }),
+    );
+  volume
+    .command('check <volume>')
+    .description('look for damage and leaks')
+    .addOption(new Option('--repair <what>').choices(['leaks', 'all']))
+    .action((wanted: string, options: { repair?: 'leaks' | 'all' }) =>
+      run(true, async (session) => {
+        const { path: file } = await volumeOf(session, wanted);
+        const report = await session.client.call('storage.check', { path: file, repair: options.repair ?? 'none' });
+        session.print(report, () => [...report.messages, `${report.errors} errors, ${report.leaks} leaked clusters`].join('\n'));
+        return report.errors > report.errorsFixed ? EXIT_ERROR : EXIT_OK;
+      }),
+    );
+  volume
+    .command('commit <volume>')
+    .description('write what an overlay holds into the image below it')
+    .action((wanted: string) =>
+      run(true, async (session) => {
+        const { path: file } = await volumeOf(session, wanted);
+        session.print(await session.client.call('storage.commit', { path: file }), volumeLine);
+      }),
+    );
+  volume
+    .command('rebase <volume> [below]')
+    .description('put an image on another one; on none without a name')
+    .action((wanted: string, below: string | undefined) =>
+      run(true, async (session) => {
+        const { path: file } = await volumeOf(session, wanted);
+        const backing = below === undefined ? null : (await volumeOf(session, below)).path;
+        session.print(await session.client.call('storage.rebase', { path: file, backing }), volumeText);
+      }),
+    );
+  volume
+    .command('compact <volume>')
+    .description('give back the room of what reads as zeros')
+    .action((wanted: string) =>
+      run(true, async (session) => {
+        const { path: file } = await volumeOf(session, wanted);
+        session.print(
+          await session.client.call('storage.compact', { path: file }),
+          ({ beforeBytes, afterBytes }) => `${readableBytes(beforeBytes)} before, ${readableBytes(afterBytes)} now`,
+        );
+      }),
+    );
+  for (const verb of ['attach', 'detach'] as const)
+    volume
+      .command(`${verb} <volume> <machine>`)
+      .description(verb === 'attach' ? 'make it a hard disk of a machine that is off' : 'take it out of a machine that is off')
+      .action((wanted: string, machine: string) =>
+        run(true, async (session) => {
+          const { path: file } = await volumeOf(session, wanted);
+          const { id } = await session.machine(machine);
+          session.print(await session.client.call(`storage.${verb}`, { path: file, machine: id }), (result) => result?.drive ?? '');
+        }),
+      );
+  volume
+    .command('delete <volume>')
+    .description('to the trash; refused while anything uses it')
+    .action((wanted: string) =>
+      run(true, async (session) => {
+        const { path: file, name } = await volumeOf(session, wanted);
+        session.print(
+          await session.client.call('storage.delete', { path: file }),
+          ({ trashId }) => `${name} is in the trash: hypervue trash restore ${trashId}`,
+        );
+      }),
+    );
+  for (const command of volume.commands) command.exitOverride().option('--json', 'as JSON');
+}
+
+function addTrash(program: Command, run: RunSession): void {
+  const trash = program.command('trash').description('deleted machines and volumes');
+  const list = (items: TrashItem[]) =>
+    items.length
+      ? table(
+          ['ID', 'NAME', 'KIND', 'DELETED', 'SIZE', 'FROM'],
+          items.map((item) => [item.id, item.name, item.kind, item.deletedAt, readableBytes(item.sizeBytes), item.from]),
+        )
+      : 'The trash is empty.';
+  trash
+    .command('list')
+    .description('what was deleted, when and from where')
+    .action(() =>
+      run(true, async (session) => {
+        session.print(await session.client.call('trash.list', {}), list);
+      }),
+    );
+  trash
+    .command('restore <id>')
+    .description('bring it back')
+    .action((id: string) =>
+      run(true, async (session) => {
+        session.print(await session.client.call('trash.restore', { id }), (made) => made.path);
+      }),
+    );
+  trash
+    .command('remove <ids...>')
+    .description('delete for good')
+    .action((ids: string[]) =>
+      run(true, async (session) => {
+        session.print(await session.client.call('trash.remove', { ids }), () => '');
+      }),
+    );
+  trash
+    .command('empty')
+    .description('delete everything in it for good')
+    .action(() =>
+      run(true, async (session) => {
+        const ids = (await session.client.call('trash.list', {})).map(({ id }) => id);
+        if (ids.length) await session.client.call('trash.remove', { ids });
+        session.print({ removed: ids.length }, () => `${ids.length} deleted for good`);
+      }),
+    );
+  for (const command of trash.commands) command.exitOverride().option('--json', 'as JSON');
+}
+
+function addMachines(program: Command, run: RunSession): void {
+  program
+    .command('clone <machine> <name>')
+    .description('a machine like one that is off; of a template, a machine made from it')
+    .option('--linked', 'disks that keep only what differs from those of the original')
+    .action((machine: string, name: string, options: { linked?: boolean }) =>
+      run(true, async (session) => {
+        const { id } = await session.machine(machine);
+        session.print(
+          await session.client.call('vm.clone', { id, name, linked: options.linked ?? false }),
+          (vm) => `${vm.name}: ${vm.folder}`,
+        );
+      }),
+    );
+  program
+    .command('template <machine>')
+    .description('mark a machine as a template, which never starts')
+    .option('--off', 'make it a machine again')
+    .action((machine: string, options: { off?: boolean }) =>
+      run(true, async (session) => {
+        const { id } = await session.machine(machine);
+        session.print(
+          await session.client.call('vm.setTemplate', { id, template: !options.off }),
+          (vm) => `${vm.name}: ${vm.config?.template ? 'template' : 'machine'}`,
+        );
+      }),
+    );
+  const notes = (lines: readonly string[]) => lines.map((line) => `\n${line}`).join('');
+  program
+    .command('export <machine> <folder>')
+    .description('copy a machine that is off, with every disk it needs, into a new folder there')
+    .action((machine: string, folder: string) =>
+      run(true, async (session) => {
+        const { id } = await session.machine(machine);
+        session.print(
+          await session.client.call('vm.export', { id, folder: path.resolve(folder) }),
+          (made) => `${made.folder}${notes(made.notes)}`,
+        );
+      }),
+    );
+  program
+    .command('import <folder>')
+    .description("take a machine's folder into the library")
+    .option('--move', 'move it instead of copying')
+    .action((folder: string, options: { move?: boolean }) =>
+      run(true, async (session) => {
+        const how = options.move ? 'move' : 'copy';
+        session.print(
+          await session.client.call('vm.import', { folder: path.resolve(folder), how }),
+          ({ machine, notes: lines }) => `${machine.name}: ${machine.folder}${notes(lines)}`,
+        );
+      }),
+    );
+}
+
+/** Pools, volumes, the trash, and copies of whole machines. */
+export function addStorageVerbs(program: Command, run: RunSession): void {
+  addMachines(program, run);
+  addPools(program, run);
+  addVolumes(program, run);
+  addTrash(program, run);
+}
