@@ -1,5 +1,9 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { CompileJob, CompileResult, CompileService } from '../cpu/jit/service.ts';
+import { collectGarbage } from './garbage.ts';
+
+/** Message to the compile thread besides jobs: modules were evicted. */
+export const EVICTED = 'evicted';
 
 /** The machine thread's end of the compile thread. */
 export class CompileQueue implements CompileService {
@@ -18,6 +22,11 @@ export class CompileQueue implements CompileService {
     for (let received = receiveMessageOnPort(this.port); received; received = receiveMessageOnPort(this.port))
       results.push(received.message as CompileResult);
     return results;
+  }
+
+  evicted(): void {
+    collectGarbage();
+    this.port.postMessage(EVICTED);
   }
 
   dispose(): void {

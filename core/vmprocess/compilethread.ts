@@ -3,6 +3,8 @@ import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_
 import { type CompileJob, MAX_BATCH, runJobs } from '../cpu/jit/service.ts';
 import { SJ_READY } from '../cpu/interp/wasm/jitoffsets.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
+import { EVICTED } from './compilequeue.ts';
+import { collectGarbage } from './garbage.ts';
 import type { CompileThreadData } from './machinemessages.ts';
 
 /** Entry point of the compile thread: hot guest code to WebAssembly modules. */
@@ -16,23 +18,34 @@ const words = new Int32Array(data.memory.buffer);
  */
 const GATHER_MS = 40;
 
+/** Without a job for so long, ms, the thread gives back what compiling left behind. */
+const QUIET_MS = 2000;
+
 const waiting: CompileJob[] = [];
 let timer: NodeJS.Timeout | undefined;
+let quiet: NodeJS.Timeout | undefined;
 let last = -Infinity;
+
+function take(message: CompileJob | typeof EVICTED): void {
+  if (message === EVICTED) collectGarbage();
+  else waiting.push(message);
+}
 
 function compile(): void {
   timer = undefined;
-  for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port))
-    waiting.push(received.message as CompileJob);
+  for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) take(received.message);
   while (waiting.length) {
     port.postMessage(runJobs(waiting.splice(0, MAX_BATCH), () => performance.now()));
     Atomics.store(words, (CPU_STATE_BASE + SJ_READY) >> 2, 1);
   }
   last = performance.now();
+  clearTimeout(quiet);
+  quiet = setTimeout(collectGarbage, QUIET_MS);
 }
 
-port.on('message', (job: CompileJob) => {
-  waiting.push(job);
+port.on('message', (message: CompileJob | typeof EVICTED) => {
+  take(message);
+  if (!waiting.length) return;
   const due = last + GATHER_MS - performance.now();
   if (due <= 0 || waiting.length >= MAX_BATCH) {
     clearTimeout(timer);

@@ -20,4 +20,6 @@ export function tuneWasm(): void {
   setFlagsFromString('--experimental-wasm-branch-hinting');
   // What the compile thread makes is about to run: the machine's thread must not compile it at its first call.
   setFlagsFromString('--no-wasm-lazy-compilation');
+  // For collectGarbage().
+  setFlagsFromString('--expose-gc');
 }

@@ -4,7 +4,7 @@ import { createVmMemory } from '../../memory/vmmemory.ts';
 import { SJ_EPOCH, USED_GRAIN_SHIFT } from '../interp/wasm/jitoffsets.ts';
 import { CodeCache, type CachedRegion, MAX_REGIONS, MAX_WASM_BYTES, type RegionModule } from './codecache.ts';
 
-const BATCH = 20;
+const BATCH = 16;
 const FIRST_PAGE = GUEST_RAM_BASE / 4096;
 
 let memory: WebAssembly.Memory;

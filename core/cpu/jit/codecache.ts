@@ -8,8 +8,8 @@ import { POOL_UNIT } from './dispatchemitter.ts';
 import { Ranges } from './ranges.ts';
 
 /** Limits of the code cache. */
-export const MAX_REGIONS = 6000;
-export const MAX_WASM_BYTES = 24 << 20;
+export const MAX_REGIONS = 4096;
+export const MAX_WASM_BYTES = 16 << 20;
 /** Functions of the shared table; 0 is none. More than MAX_REGIONS, because the places of a module lie side by side. */
 export const TABLE_SIZE = 8192;
 /** Regions compiled from one epoch to the next: times are told apart no finer. */

@@ -399,6 +399,7 @@ export class Recompiler {
           this.counts.evicted++;
           this.drop(region);
         }
+      this.service.evicted();
     }
   }
 

@@ -27,6 +27,8 @@ export interface CompileService {
   request(job: CompileJob): void;
   /** Finished modules, each once. */
   collect(): CompileResult[];
+  /** Modules were thrown away to make room: what is left of them should go too. */
+  evicted(): void;
   dispose(): void;
 }
 
@@ -72,5 +74,6 @@ export class SyncCompileService implements CompileService {
     while (this.waiting.length) results.push(runJobs(this.waiting.splice(0, MAX_BATCH), this.now));
     return results;
   }
+  evicted(): void {}
   dispose(): void {}
 }
