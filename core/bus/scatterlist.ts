@@ -11,7 +11,7 @@ export class ScatterList {
   /** Bytes of all ranges. */
   readonly bytes: number;
   private readonly memory: GuestMemory;
-  private readonly ranges: readonly MemoryRange[];
+  readonly ranges: readonly MemoryRange[];
 
   constructor(memory: GuestMemory, ranges: readonly MemoryRange[]) {
     this.memory = memory;
@@ -61,6 +61,43 @@ export class ScatterList {
       move(gpa + skip, data.subarray(done, done + size));
       done += size;
       skip = 0;
+    }
+    return done;
+  }
+}
+
+/** Goes through a list once, from its beginning. */
+export class ScatterCursor {
+  private readonly memory: GuestMemory;
+  private readonly ranges: readonly MemoryRange[];
+  private index = 0;
+  private position = 0;
+
+  constructor(memory: GuestMemory, { ranges }: ScatterList) {
+    this.memory = memory;
+    this.ranges = ranges;
+  }
+
+  /** Puts bytes where the last ones ended; returns how many found room. */
+  put(source: Uint8Array): number {
+    return this.walk(source, (gpa, piece) => this.memory.write(gpa, piece));
+  }
+
+  take(target: Uint8Array): number {
+    return this.walk(target, (gpa, piece) => this.memory.read(gpa, piece));
+  }
+
+  private walk(data: Uint8Array, move: (gpa: number, piece: Uint8Array) => void): number {
+    let done = 0;
+    while (done < data.length && this.index < this.ranges.length) {
+      const { gpa, length } = this.ranges[this.index]!;
+      const size = Math.min(data.length - done, length - this.position);
+      move(gpa + this.position, data.subarray(done, done + size));
+      done += size;
+      this.position += size;
+      if (this.position < length) continue;
+      this.index++;
+      this.position = 0;
     }
     return done;
   }

@@ -2,23 +2,29 @@ import { z } from 'zod';
 
 /** Where drives can be. IDE: primary master, primary slave, secondary master, secondary slave. The number of a place never changes its meaning. */
 export const idePlaces = ['ide0', 'ide1', 'ide2', 'ide3'] as const;
+export const sataPlaces = ['sata0', 'sata1', 'sata2', 'sata3', 'sata4', 'sata5'] as const;
 export const virtioPlaces = ['virtio0', 'virtio1', 'virtio2', 'virtio3', 'virtio4', 'virtio5', 'virtio6', 'virtio7'] as const;
 export const floppyPlaces = ['fd0', 'fd1'] as const;
-export const drivePlaces = [...idePlaces, ...virtioPlaces, ...floppyPlaces] as const;
+export const drivePlaces = [...idePlaces, ...sataPlaces, ...virtioPlaces, ...floppyPlaces] as const;
 export type DriveId = (typeof drivePlaces)[number];
 
 /** What a disk can be attached to. */
-export const driveBuses = ['ide', 'virtio'] as const;
+export const driveBuses = ['ide', 'sata', 'virtio'] as const;
 export type DriveBus = (typeof driveBuses)[number];
 export const driveBusSchema = z.enum(driveBuses);
 
 export const driveKinds = ['disk', 'cdrom', 'floppy'] as const;
 export type DriveKind = (typeof driveKinds)[number];
 
-const places: { [B in DriveBus | 'floppy']: readonly DriveId[] } = { ide: idePlaces, virtio: virtioPlaces, floppy: floppyPlaces };
+const places: { [B in DriveBus | 'floppy']: readonly DriveId[] } = {
+  ide: idePlaces,
+  sata: sataPlaces,
+  virtio: virtioPlaces,
+  floppy: floppyPlaces,
+};
 
 export function busOf(id: DriveId): DriveBus | 'floppy' {
-  return id.startsWith('fd') ? 'floppy' : id.startsWith('virtio') ? 'virtio' : 'ide';
+  return id.startsWith('fd') ? 'floppy' : id.startsWith('virtio') ? 'virtio' : id.startsWith('sata') ? 'sata' : 'ide';
 }
 
 /** True when a drive of this kind can be at that place. */

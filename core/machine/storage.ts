@@ -5,13 +5,14 @@ import type { MmioBus } from '../bus/mmiobus.ts';
 import type { MessageSink } from '../bus/pci/msi.ts';
 import type { PciBus } from '../bus/pci/pcibus.ts';
 import type { PortBus } from '../bus/portbus.ts';
-import { idePlaces, virtioPlaces } from '../contract/drives.ts';
+import { idePlaces, sataPlaces, virtioPlaces } from '../contract/drives.ts';
+import { Ahci } from '../devices/storage/ahci.ts';
 import { Ide } from '../devices/storage/ide.ts';
 import { VirtioBlk } from '../devices/virtio/virtioblk.ts';
 import type { GuestMemory } from '../memory/guestmemory.ts';
 import type { Logger } from '../util/logger.ts';
 import type { DriveBay } from './definition.ts';
-import { IDE_SLOT, virtioSlot } from './slots.ts';
+import { AHCI_SLOT, IDE_SLOT, virtioSlot } from './slots.ts';
 
 export interface StorageParts {
   pci: PciBus;
@@ -27,7 +28,7 @@ export interface StorageParts {
   log: Logger;
 }
 
-/** Creates the disk controllers: IDE always, as the chipset has it; one virtio function for each of its disks. */
+/** Creates the disk controllers: IDE always, as the chipset has it; AHCI when a drive is there; one virtio function for each of its disks. */
 export function addStorage({ pci, ports, mmio, memory, ideIrqs, message, drives, drive, add, log }: StorageParts): void {
   const bayAt = (id: string) => drives.find((bay) => bay.id === id);
   const ide = new Ide({
@@ -37,11 +38,33 @@ export function addStorage({ pci, ports, mmio, memory, ideIrqs, message, drives,
     irqs: ideIrqs,
     drives: idePlaces.map((id, index) => {
       const bay = bayAt(id);
-      return bay && bay.kind !== 'floppy' ? { kind: bay.kind, block: drive(id), serial: `HV${String(index).padStart(5, '0')}` } : undefined;
+      return bay && bay.kind !== 'floppy'
+        ? { kind: bay.kind, block: drive(id), serial: `HV${String(index).padStart(5, '0')}`, writeCache: bay.writeCache }
+        : undefined;
     }),
     log: log.child('ide'),
   });
   pci.attach(IDE_SLOT, 1, add(ide));
+  if (sataPlaces.some((id) => bayAt(id)))
+    pci.attach(
+      AHCI_SLOT,
+      0,
+      add(
+        new Ahci({
+          id: 'ahci',
+          mmio,
+          memory,
+          message,
+          drives: sataPlaces.map((id, index) => {
+            const bay = bayAt(id);
+            return bay && bay.kind !== 'floppy'
+              ? { kind: bay.kind, block: drive(id), serial: `HVS${String(index).padStart(5, '0')}`, writeCache: bay.writeCache }
+              : undefined;
+          }),
+          log: log.child('ahci'),
+        }),
+      ),
+    );
   virtioPlaces.forEach((id, index) => {
     const bay = bayAt(id);
     if (!bay) return;

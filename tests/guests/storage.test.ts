@@ -35,7 +35,7 @@ const bootDisk = (name: string, says: string) => {
   return file;
 };
 
-test.each<DriveId>(['virtio0'])(
+test.each<DriveId>(['sata2', 'virtio0'])(
   'the BIOS boots from %s, the first disk of the list, reads and writes it',
   async (place) => {
     const first = bootDisk('first.img', 'FROM THE FIRST');
@@ -65,18 +65,26 @@ function ext4(name: string): string {
 
 const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-test('Linux reads, writes, trims and flushes virtio disks, raw and qcow2', async () => {
+test('Linux reads, writes, trims and flushes virtio and SATA disks, raw and qcow2, and sees one grow', async () => {
   const raw = ext4('virtio.img');
   const content = randomBytes(6 << 20);
   const plain = path.join(folder, 'plain.img');
   writeFileSync(plain, content);
   const packed = path.join(folder, 'plain.qcow2');
   execFileSync('qemu-img', ['convert', '-O', 'qcow2', plain, packed]);
+  const sata = ext4('sata.img');
+  const disc = path.join(folder, 'disc.iso');
+  writeFileSync(disc, content.subarray(0, 2 << 20));
   const initrd = path.join(folder, 'initrd');
   storageInitrd('i386', initrd);
   guest = await new Guest({
     memoryMiB: 96,
-    drives: [drive('virtio0', 'disk', raw), { ...drive('virtio3', 'disk', packed), format: 'qcow2' }],
+    drives: [
+      drive('virtio0', 'disk', raw),
+      { ...drive('virtio3', 'disk', packed), format: 'qcow2' },
+      drive('sata0', 'disk', sata),
+      drive('sata1', 'cdrom', disc),
+    ],
     kernel: { path: linux686(), initrd, cmdline: 'console=ttyS0,115200 cryptomgr.notests=1' },
   }).start();
   const sh = (line: string, pattern: RegExp, timeoutMs = 120_000) => guest!.ask(line, pattern, timeoutMs);
@@ -89,10 +97,22 @@ test('Linux reads, writes, trims and flushes virtio disks, raw and qcow2', async
   await sh('mount -t ext4 -o discard /dev/vda /mnt && dd if=/dev/vdb of=/mnt/copy bs=1M conv=fsync && echo COPIED', /^COPIED/m);
   await sh('dd if=/mnt/copy of=/mnt/gone bs=1M conv=fsync && rm /mnt/gone && sync && echo TRIMMED', /^TRIMMED/m);
   await sh('umount /mnt; dd if=/dev/vda of=/dev/null bs=64k iflag=direct && echo DIRECT', /^DIRECT/m);
+  // AHCI with queued commands; the disc comes and goes.
+  await sh('cat /sys/block/sda/device/queue_depth', /^(3[12])\r?$/m);
+  await sh('sha256sum /dev/sr0', new RegExp(`^${sha(content.subarray(0, 2 << 20))}  /dev/sr0`, 'm'));
+  await sh('mount -t ext4 -o discard /dev/sda /mnt && dd if=/dev/vdb of=/mnt/copy bs=1M conv=fsync && echo COPIED', /^COPIED/m);
+  await sh('dd if=/mnt/copy of=/mnt/gone bs=1M conv=fsync && rm /mnt/gone && sync && echo TRIMMED', /^TRIMMED/m);
+  await sh('umount /mnt; for i in 1 2 3 4; do dd if=/dev/sda of=/dev/null bs=64k iflag=direct & done; wait; echo DIRECT', /^DIRECT/m);
+  await guest.vm.changeMedium('sata1', null, true);
+  await sh('dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null || echo NO MEDIUM', /^NO MEDIUM/m);
+  await guest.vm.growDisk('virtio3', 8 << 20);
+  await sh('cat /sys/block/vdb/size', /^16384\r?$/m);
   await sh('dmesg | grep -ciE "i/o error|call trace|bug:|timed out|needs reset"', /^0\r?$/m);
   await guest.vm.forceOff();
-  expect(execFileSync('e2fsck', ['-fn', raw], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })).toContain('1/');
-  expect(sha(execFileSync('debugfs', ['-R', 'cat /copy', raw], { maxBuffer: 1 << 26, stdio: ['ignore', 'pipe', 'ignore'] }))).toBe(
-    sha(content),
-  );
+  for (const image of [raw, sata]) {
+    // Throws on anything wrong.
+    execFileSync('e2fsck', ['-fn', image], { stdio: 'ignore' });
+    const copy = execFileSync('debugfs', ['-R', 'cat /copy', image], { maxBuffer: 1 << 26, stdio: ['ignore', 'pipe', 'ignore'] });
+    expect(sha(copy)).toBe(sha(content));
+  }
 }, 900_000);

@@ -21,6 +21,15 @@ const MAX_MULTIPLE = 16;
 const HEADS = 16;
 const SECTORS_PER_TRACK = 63;
 const LBA28_SECTORS = 0x0fff_ffff;
+/** DATA SET MANAGEMENT: what it is to do, and blocks of ranges in one command. */
+const DSM_TRIM = 0x01;
+const MAX_TRIM_BLOCKS = 8;
+/** Pages of READ LOG EXT. */
+const LOG_DIRECTORY = 0x00;
+const LOG_QUEUED_ERROR = 0x10;
+const NOT_QUEUED = 0x80;
+/** Commands that can be queued. */
+export const QUEUE_DEPTH = 32;
 /** Ultra DMA mode 5. */
 const POWER_ON_MODE = 0x45;
 
@@ -31,6 +40,8 @@ interface DataCommand {
   write: boolean;
   way: Way;
   extended: boolean;
+  /** On stable storage before the command ends, whatever the write cache is set to. */
+  durable?: true;
 }
 
 /** Command codes of data transfers, ATA/ATAPI-6 section 8 and table 21. */
@@ -45,6 +56,7 @@ const dataCommands = new Map<number, DataCommand>([
   [0x34, { write: true, way: 'pio', extended: true }],
   [0x35, { write: true, way: 'dma', extended: true }],
   [0x39, { write: true, way: 'multiple', extended: true }],
+  [0x3d, { write: true, way: 'dma', extended: true, durable: true }],
   [0xc4, { write: false, way: 'multiple', extended: false }],
   [0xc5, { write: true, way: 'multiple', extended: false }],
   [0xc8, { write: false, way: 'dma', extended: false }],
@@ -56,11 +68,27 @@ const dataCommands = new Map<number, DataCommand>([
 export interface AtaDiskOptions extends AtaUnitOptions {
   /** At most 20 characters. */
   serial: string;
+  /** False: no write cache until the guest turns one on. */
+  writeCache?: boolean;
+  /** Serial ATA, with native command queuing by its controller. */
+  sata?: boolean;
+}
+
+/** What the controller found wrong with a queued command, for READ LOG EXT page 10h (ACS-3 section A.14, "NCQ Command Error log"). */
+export interface QueuedError {
+  tag: number;
+  status: number;
+  error: number;
+  lba: number;
 }
 
 /** A hard disk, ATA/ATAPI-6: CHS, LBA28 and LBA48 addressing, PIO, MULTIPLE and DMA transfers, write cache with FLUSH CACHE. */
 export class AtaDisk extends AtaUnit {
+  /** The last queued command that failed. */
+  queuedError: QueuedError | undefined;
   private readonly serial: string;
+  private readonly sata: boolean;
+  private readonly cacheAtStart: boolean;
   /** Sectors a MULTIPLE block has; 0 = not set. */
   private multiple = MAX_MULTIPLE;
   /** Geometry of INITIALIZE DEVICE PARAMETERS. */
@@ -69,11 +97,13 @@ export class AtaDisk extends AtaUnit {
   /** Selected transfer mode as SET FEATURES gave it. */
   private transferMode = POWER_ON_MODE;
   /** Without it a write is on stable storage before the command ends. */
-  private writeCache = true;
+  private writeCache: boolean;
 
   constructor(options: AtaDiskOptions) {
     super(options);
     this.serial = options.serial;
+    this.sata = options.sata ?? false;
+    this.cacheAtStart = this.writeCache = options.writeCache ?? true;
   }
 
   override hardReset(): void {
@@ -82,7 +112,8 @@ export class AtaDisk extends AtaUnit {
     this.heads = HEADS;
     this.sectorsPerTrack = SECTORS_PER_TRACK;
     this.transferMode = POWER_ON_MODE;
-    this.writeCache = true;
+    this.writeCache = this.cacheAtStart;
+    this.queuedError = undefined;
   }
 
   signature(): void {
@@ -122,7 +153,12 @@ export class AtaDisk extends AtaUnit {
     this.writeCache = state.boolean('writeCache');
   }
 
-  private get sectors(): number {
+  /** True when writes wait for stable storage. */
+  get writeThrough(): boolean {
+    return !this.writeCache;
+  }
+
+  get sectors(): number {
     return Math.floor((this.block.info?.sizeBytes ?? 0) / SECTOR);
   }
 
@@ -157,6 +193,12 @@ export class AtaDisk extends AtaUnit {
           this.multiple = this.sectorCount;
           this.succeed();
         }
+        break;
+      case 0x06: // DATA SET MANAGEMENT
+        this.dataSetManagement();
+        break;
+      case 0x2f: // READ LOG EXT
+        this.readLog();
         break;
       case 0xe7: // FLUSH CACHE
       case 0xea: // FLUSH CACHE EXT
@@ -279,12 +321,71 @@ export class AtaDisk extends AtaUnit {
     }
   }
 
-  private transfer({ write, way, extended }: DataCommand): void {
+  /** ACS-2 section 7.10: ranges that the guest does not need any more, 8 bytes each (48 bits sector, 16 bits count). */
+  private dataSetManagement(): void {
+    const blocks = (this.hob.sectorCount << 8) | this.sectorCount;
+    if ((this.features & 0xff) !== DSM_TRIM || blocks === 0 || blocks > MAX_TRIM_BLOCKS || this.block.info?.readOnly) {
+      this.fail(ERR_ABRT);
+      return;
+    }
+    this.busy();
+    this.requestDma(false, blocks * SECTOR, (transfer) => {
+      const bytes = Math.min(transfer.bytes, blocks * SECTOR);
+      const list = new Uint8Array(bytes);
+      transfer.take(list);
+      this.dma.complete();
+      this.trim(new DataView(list.buffer), 0);
+    });
+  }
+
+  private trim(list: DataView, at: number): void {
+    if (at + 8 > list.byteLength) {
+      this.succeed();
+      return;
+    }
+    const start = list.getUint32(at, true) + list.getUint16(at + 4, true) * 2 ** 32;
+    const count = list.getUint16(at + 6, true);
+    if (count === 0) this.trim(list, nextRange(list, at));
+    else if (start + count > this.sectors) this.fail(ERR_ABRT | ERR_IDNF);
+    else
+      this.discardMedium(start * SECTOR, count * SECTOR, (status) =>
+        AtaUnit.ok(status) ? this.trim(list, nextRange(list, at + 8)) : this.fail(ERR_ABRT),
+      );
+  }
+
+  /** ACS-2 section 7.24: the directory, and what went wrong with a queued command. */
+  private readLog(): void {
+    const page = this.lbaLow;
+    const count = (this.hob.sectorCount << 8) | this.sectorCount;
+    if (!this.sata || count !== 1 || (page !== LOG_DIRECTORY && page !== LOG_QUEUED_ERROR)) {
+      this.fail(ERR_ABRT);
+      return;
+    }
+    const log = new Uint8Array(SECTOR);
+    if (page === LOG_DIRECTORY) {
+      log[0] = 1; // version
+      log[LOG_QUEUED_ERROR * 2] = 1; // pages
+    } else {
+      const { queuedError } = this;
+      log[0] = queuedError ? queuedError.tag : NOT_QUEUED;
+      if (queuedError) {
+        log[2] = queuedError.status;
+        log[3] = queuedError.error;
+        for (let i = 0; i < 6; i++) log[i < 3 ? 4 + i : 5 + i] = Math.floor(queuedError.lba / 2 ** (8 * i)) & 0xff;
+        log[7] = DEV_LBA;
+      }
+      log[SECTOR - 1] = -log.reduce((sum, byte) => sum + byte, 0) & 0xff;
+    }
+    this.buffer.set(log);
+    this.startPio(true, 0, SECTOR, true, () => this.idle());
+  }
+
+  private transfer({ write, way, extended, durable }: DataCommand): void {
     const range = this.range(extended);
     if (way === 'multiple' && this.multiple === 0) this.fail(ERR_ABRT);
     else if (!range) this.fail(ERR_IDNF);
     else if (write && this.block.info?.readOnly) this.fail(ERR_ABRT);
-    else if (way === 'dma') this.transferDma(write, range.start * SECTOR, range.count * SECTOR);
+    else if (way === 'dma') this.transferDma(write, range.start * SECTOR, range.count * SECTOR, durable ?? false);
     else {
       const block = (way === 'multiple' ? this.multiple : 1) * SECTOR;
       if (write) this.writePio(range.start * SECTOR, range.count * SECTOR, block, true);
@@ -292,12 +393,12 @@ export class AtaDisk extends AtaUnit {
     }
   }
 
-  private transferDma(write: boolean, offset: number, bytes: number): void {
+  private transferDma(write: boolean, offset: number, bytes: number, durable: boolean): void {
     this.busy();
     this.requestDma(!write, bytes, (transfer) => {
       // A table that ends within a sector moves the sectors before it.
       const whole = transfer.bytes - (transfer.bytes % SECTOR);
-      if (write) this.writeDma(transfer, offset, whole);
+      if (write) this.writeDma(transfer, offset, whole, durable);
       else this.readDma(transfer, offset, whole);
     });
   }
@@ -316,7 +417,7 @@ export class AtaDisk extends AtaUnit {
     });
   }
 
-  private writeDma(transfer: DmaTransfer, offset: number, bytes: number): void {
+  private writeDma(transfer: DmaTransfer, offset: number, bytes: number, durable: boolean): void {
     const size = Math.min(bytes, BUFFER_BYTES);
     if (this.dmaOver(transfer, bytes)) return;
     transfer.take(this.buffer.subarray(0, size));
@@ -324,10 +425,10 @@ export class AtaDisk extends AtaUnit {
       if (!AtaUnit.ok(status)) {
         this.dma.complete();
         this.fail(ERR_ABRT);
-      } else if (bytes > size) this.writeDma(transfer, offset + size, bytes - size);
+      } else if (bytes > size) this.writeDma(transfer, offset + size, bytes - size, durable);
       else {
         this.dma.complete();
-        this.written();
+        this.written(durable);
       }
     });
   }
@@ -348,8 +449,8 @@ export class AtaDisk extends AtaUnit {
   }
 
   /** All sectors of a write command are with the host. */
-  private written(): void {
-    if (this.writeCache) this.succeed();
+  private written(durable = false): void {
+    if (this.writeCache && !durable) this.succeed();
     else this.flush();
   }
 
@@ -414,20 +515,35 @@ export class AtaDisk extends AtaUnit {
     words[63] = 0x0007 | (this.transferMode >> 3 === 4 ? 1 << (8 + (this.transferMode & 7)) : 0);
     words[64] = 0x0003;
     words[65] = words[66] = words[67] = words[68] = 120;
-    words[80] = 0x007e; // ATA-1 to ATA-6
+    words[69] = 0x4000; // trimmed sectors read the same each time
+    words[80] = 0x01fe; // ATA-1 to ACS-2
     words[82] = 0x4020; // NOP, write cache
     words[83] = 0x7400; // FLUSH CACHE (EXT), LBA48
-    words[84] = 0x4000;
+    words[84] = 0x4040; // WRITE DMA FUA EXT
     words[85] = this.writeCache ? 0x4020 : 0x4000;
     words[86] = 0x3400;
-    words[87] = 0x4000;
+    words[87] = 0x4040;
     words[88] = 0x003f | (this.transferMode >> 3 === 8 ? 1 << (8 + (this.transferMode & 7)) : 0);
-    words[93] = 0x6001;
+    if (this.sata) {
+      words[75] = QUEUE_DEPTH - 1;
+      words[76] = 0x0106; // NCQ, generations 1 and 2
+      words[84] = words[87] = 0x4060; // general purpose logs
+    } else words[93] = 0x6001;
+    words[105] = MAX_TRIM_BLOCKS;
+    words[106] = 0x6003; // 2^3 logical sectors in a physical one
+    words[169] = 0x0001; // TRIM
     words[100] = sectors % 0x10000;
     words[101] = Math.floor(sectors / 2 ** 16) % 0x10000;
     words[102] = Math.floor(sectors / 2 ** 32) % 0x10000;
     this.buffer.set(new Uint8Array(words.buffer));
   }
+}
+
+/** Where the next range that names sectors is, or the end of the list. */
+function nextRange(list: DataView, from: number): number {
+  let at = from;
+  while (at + 8 <= list.byteLength && list.getUint16(at + 6, true) === 0) at += 8;
+  return at;
 }
 
 function validMultiple(sectors: number): boolean {

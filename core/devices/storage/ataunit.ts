@@ -142,6 +142,17 @@ export abstract class AtaUnit {
     this.advance(pio, size);
   }
 
+  /** For controllers that move whole blocks: the part of the buffer that the data register gives or wants now. `moved` says that all of it was moved. */
+  get offered(): { toHost: boolean; data: Uint8Array } | undefined {
+    const { pio } = this;
+    return pio && { toHost: pio.toHost, data: this.buffer.subarray(pio.position, pio.end) };
+  }
+
+  moved(): void {
+    const { pio } = this;
+    if (pio) this.advance(pio, pio.end - pio.position);
+  }
+
   setInterrupt(level: boolean): void {
     this.interrupt = level;
     this.onInterrupt();
@@ -213,8 +224,12 @@ export abstract class AtaUnit {
   }
 
   /** Puts the first `bytes` of the buffer on the medium. */
-  protected writeMedium(offset: number, bytes: number, then: (status: BlockStatus) => void): void {
-    this.block.write(offset, [this.buffer.subarray(0, bytes)], this.answer(then));
+  protected writeMedium(offset: number, bytes: number, then: (status: BlockStatus) => void, durable = false): void {
+    this.block.write(offset, [this.buffer.subarray(0, bytes)], this.answer(then), durable);
+  }
+
+  protected discardMedium(offset: number, bytes: number, then: (status: BlockStatus) => void): void {
+    this.block.discard(offset, bytes, this.answer(then));
   }
 
   protected flushMedium(then: (status: BlockStatus) => void): void {

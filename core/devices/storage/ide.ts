@@ -42,6 +42,8 @@ export interface IdeDrive {
   kind: 'disk' | 'cdrom';
   block: BlockDevice;
   serial: string;
+  /** False: the disk has no write cache until the guest turns one on. */
+  writeCache?: boolean;
 }
 
 export interface IdeOptions {
@@ -72,7 +74,9 @@ class Channel {
       const drive = options.drives[index * 2 + place];
       if (!drive) return undefined;
       const common = { id: `ide${index * 2 + place}`, block: drive.block, dma: this.busMaster, onInterrupt: () => this.updateIrq(), log };
-      return drive.kind === 'disk' ? new AtaDisk({ ...common, serial: drive.serial }) : new AtapiCdrom(common);
+      return drive.kind === 'disk'
+        ? new AtaDisk({ ...common, serial: drive.serial, writeCache: drive.writeCache ?? true })
+        : new AtapiCdrom(common);
     });
     const { command, control } = CHANNELS[index]!;
     options.ports.register({

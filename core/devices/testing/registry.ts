@@ -24,6 +24,7 @@ import { Piix4Pm } from '../platform/piix4pm.ts';
 import { Port92 } from '../platform/port92.ts';
 import { PostPort } from '../platform/post.ts';
 import { TestDevice } from '../platform/testdevice.ts';
+import { Ahci } from '../storage/ahci.ts';
 import { Fdc } from '../storage/fdc.ts';
 import { Ide } from '../storage/ide.ts';
 import { Hpet } from '../timer/hpet.ts';
@@ -33,6 +34,7 @@ import { Rtc } from '../timer/rtc.ts';
 import { Tsc } from '../timer/tsc.ts';
 import { BIOS_ROM_BASE } from '../../memory/layout.ts';
 import { VirtioBlk } from '../virtio/virtioblk.ts';
+import { AhciDriver } from './ahcidriver.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
 import { FakeBlockDevice } from './fakeblock.ts';
 import { VirtioDriver } from './virtiodriver.ts';
@@ -533,6 +535,32 @@ export const deviceRegistry: DeviceEntry[] = [
     settle: (_, bench) => {
       // Software reset of both channels.
       for (const port of [0x3f6, 0x376]) for (const value of [4, 0]) bench.out8(port, value);
+    },
+  }),
+  entry({
+    name: 'Ahci',
+    create: (bench) =>
+      new Ahci({
+        id: 'ahci',
+        mmio: bench.mmio,
+        memory: bench.memory,
+        message: () => {},
+        drives: [
+          { kind: 'disk', block: new FakeBlockDevice(new Uint8Array(1 << 20)), serial: 'HVS00000', writeCache: true },
+          { kind: 'cdrom', block: new FakeBlockDevice(new Uint8Array(1 << 20)), serial: '', writeCache: true },
+        ],
+        log: bench.log,
+      }),
+    mutate(ahci, bench) {
+      ahci.writeConfig(0x42, 1, 2);
+      const [disk, cd] = [new AhciDriver(ahci, bench), new AhciDriver(ahci, bench, 1)];
+      for (const port of [disk, cd]) port.start();
+      disk.issue(2, { command: 0xef, features: 0x03, count: 0x22 });
+      // One that fails, and one that then waits.
+      cd.issue(1, { command: 0xa0, packet: new Array<number>(12).fill(0) });
+      cd.issue(5, { command: 0xa0, packet: new Array<number>(12).fill(0) });
+      disk.write(0x34, 0x40);
+      disk.write(0x2c, 0x300);
     },
   }),
   entry({

@@ -9,7 +9,7 @@ import { VirtioPciDevice, type VirtioPciOptions } from '../../bus/virtio/virtiop
 import type { Chain, VirtQueue } from '../../bus/virtio/virtqueue.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
-import { PIECE_BYTES, RequestBuffers } from '../storage/requestbuffers.ts';
+import { HostRequests } from '../storage/hostrequests.ts';
 
 const SECTOR = 512;
 const TYPE_BLOCK = 2;
@@ -72,30 +72,14 @@ export interface VirtioBlkOptions extends VirtioPciOptions {
 interface Request {
   queue: VirtQueue;
   chain: Chain;
-  /** Of the device when it was taken; it is nobody's when the device was reset since. */
-  generation: number;
-}
-
-/** What a request moves between guest memory and the disk. */
-interface Transfer extends Request {
-  write: boolean;
-  data: ScatterList;
-  /** Byte of the disk where it begins. */
-  offset: number;
-  done: number;
 }
 
 export class VirtioBlk extends VirtioPciDevice {
   private readonly block: BlockDevice;
   private readonly serial: string;
   private readonly writeCache: boolean;
-  private readonly buffers = new RequestBuffers();
+  private readonly requests: HostRequests;
   private readonly underWay = new Set<Request>();
-  /** Transfers for which no buffer was left. */
-  private readonly waiting: Transfer[] = [];
-  /** Requests with the host that a reset took from the guest; before they are over nothing new is started, so that nothing overtakes them. */
-  private abandoned = 0;
-  private generation = 0;
 
   constructor(options: VirtioBlkOptions) {
     const queues = options.queues ?? 1;
@@ -106,6 +90,10 @@ export class VirtioBlk extends VirtioPciDevice {
     if (queues > 1) features.push(F_MQ);
     super(options, { type: TYPE_BLOCK, classCode: CLASS_CODE, queues, features, configBytes: CONFIG_BYTES });
     this.block = options.block;
+    this.requests = new HostRequests(options.block);
+    this.requests.onDrained = () => {
+      for (const queue of this.queues) this.notified(queue);
+    };
     this.serial = options.serial;
     this.writeCache = options.writeCache;
     this.fillConfig(queues);
@@ -142,7 +130,7 @@ export class VirtioBlk extends VirtioPciDevice {
   }
 
   protected queueNotified(queue: VirtQueue): void {
-    if (this.abandoned > 0) return;
+    if (this.requests.draining) return;
     for (let chain = queue.pop(); chain; chain = queue.pop()) {
       this.take(queue, chain);
       if (queue.broken !== undefined) return;
@@ -169,7 +157,7 @@ export class VirtioBlk extends VirtioPciDevice {
       queue.broken = 'a request without header or status';
       return;
     }
-    const request: Request = { queue, chain, generation: this.generation };
+    const request: Request = { queue, chain };
     this.underWay.add(request);
     const header = new DataView(new ArrayBuffer(HEADER_BYTES));
     readable.take(0, new Uint8Array(header.buffer));
@@ -182,7 +170,10 @@ export class VirtioBlk extends VirtioPciDevice {
         this.transfer(request, true, sector, readable.slice(HEADER_BYTES));
         break;
       case T_FLUSH:
-        this.block.flush((status) => this.answer(request, status));
+        this.requests.request(
+          (answered) => this.block.flush(answered),
+          (status) => this.answer(request, status),
+        );
         break;
       case T_GET_ID: {
         const id = new Uint8Array(ID_BYTES);
@@ -204,41 +195,10 @@ export class VirtioBlk extends VirtioPciDevice {
       this.log.guest(`${write ? 'write' : 'read'} of ${data.bytes} bytes at sector ${sector}, which can not be`);
       this.finish(request, S_IOERR);
     } else if (data.bytes === 0) this.finish(request, S_OK);
-    else {
-      const transfer: Transfer = { ...request, write, data, offset: sector * SECTOR, done: 0 };
-      this.underWay.delete(request);
-      this.underWay.add(transfer);
-      if (this.waiting.length || !this.move(transfer)) this.waiting.push(transfer);
-    }
-  }
-
-  /** Starts the next piece; false when there is no buffer for it now. */
-  private move(transfer: Transfer): boolean {
-    const { write, data, offset, done } = transfer;
-    const bytes = Math.min(PIECE_BYTES, data.bytes - done);
-    const buffer = this.buffers.take(bytes);
-    if (!buffer) return false;
-    const piece = buffer.subarray(0, bytes);
-    const answered = (status: BlockStatus) => {
-      if (this.current(transfer) && status === BLOCK_OK && !write) data.put(done, piece);
-      this.buffers.give(buffer);
-      if (!this.current(transfer)) this.abandonedEnded();
-      else {
-        transfer.done += bytes;
-        if (status !== BLOCK_OK || transfer.done === data.bytes) this.answer(transfer, status, write ? 0 : data.bytes);
-        else if (!this.move(transfer)) this.waiting.unshift(transfer);
-      }
-      this.moveWaiting();
-    };
-    if (write) {
-      data.take(done, piece);
-      this.block.write(offset + done, [piece], answered, this.writeThrough);
-    } else this.block.read(offset + done, [piece], answered);
-    return true;
-  }
-
-  private moveWaiting(): void {
-    while (this.waiting[0] && this.move(this.waiting[0])) this.waiting.shift();
+    else
+      this.requests.transfer({ write, data, offset: sector * SECTOR, durable: this.writeThrough }, (status) =>
+        this.answer(request, status, write ? 0 : data.bytes),
+      );
   }
 
   /** DISCARD and WRITE ZEROES: one segment after the other. */
@@ -265,25 +225,20 @@ export class VirtioBlk extends VirtioPciDevice {
       if (flags & ~SEGMENT_UNMAP || (discard && unmap)) this.finish(request, S_UNSUPP);
       else if (length > MAX_DISCARD_SECTORS || sector + length > this.sectors || this.block.info?.readOnly) this.finish(request, S_IOERR);
       else {
-        const then = (status: BlockStatus) => {
-          if (!this.current(request)) this.abandonedEnded();
-          else if (status === BLOCK_OK) next(index + 1);
-          else this.answer(request, status);
-        };
-        if (discard) this.block.discard(sector * SECTOR, length * SECTOR, then);
-        else this.block.writeZeroes(sector * SECTOR, length * SECTOR, unmap, then);
+        this.requests.request(
+          (answered) =>
+            discard
+              ? this.block.discard(sector * SECTOR, length * SECTOR, answered)
+              : this.block.writeZeroes(sector * SECTOR, length * SECTOR, unmap, answered),
+          (status) => (status === BLOCK_OK ? next(index + 1) : this.answer(request, status)),
+        );
       }
     };
     next(0);
   }
 
-  private current(request: Request): boolean {
-    return request.generation === this.generation;
-  }
-
   private answer(request: Request, status: BlockStatus, written = 0): void {
-    if (!this.current(request)) this.abandonedEnded();
-    else if (status === BLOCK_OK) this.finish(request, S_OK, written);
+    if (status === BLOCK_OK) this.finish(request, S_OK, written);
     else this.finish(request, S_IOERR);
   }
 
@@ -295,17 +250,9 @@ export class VirtioBlk extends VirtioPciDevice {
     this.interruptQueue(queue);
   }
 
-  /** Takes every request from the guest; the host may still be at some of them. */
   private abandon(): void {
-    this.generation++;
-    this.abandoned += this.underWay.size - this.waiting.length;
+    this.requests.abandon();
     this.underWay.clear();
-    this.waiting.length = 0;
-  }
-
-  private abandonedEnded(): void {
-    this.abandoned--;
-    if (this.abandoned === 0) for (const queue of this.queues) this.notified(queue);
   }
 
   private fillConfig(queues: number): void {

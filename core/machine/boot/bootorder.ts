@@ -4,7 +4,7 @@
  */
 import { busOf } from '../../contract/drives.ts';
 import type { DriveBay, MachineDefinition } from '../definition.ts';
-import { IDE_SLOT, virtioSlot } from '../slots.ts';
+import { AHCI_SLOT, IDE_SLOT, virtioSlot } from '../slots.ts';
 
 /** The drives of each kind in the order of kinds, those of one kind in the order of the machine's list. */
 export function bootOrder({ bootOrder, drives }: Pick<MachineDefinition, 'bootOrder' | 'drives'>): Uint8Array {
@@ -19,6 +19,8 @@ function devicePath({ id }: DriveBay): string {
       return `/pci@i0cf8/isa@1/fdc@03f0/floppy@${number}`;
     case 'virtio':
       return `/pci@i0cf8/scsi@${virtioSlot(number).toString(16)}/disk@0,0`;
+    case 'sata':
+      return `/pci@i0cf8/pci8086,2922@${AHCI_SLOT}/drive@${number}/disk@0`;
     case 'ide':
       return `/pci@i0cf8/ide@${IDE_SLOT},1/drive@${number >> 1}/disk@${number & 1}`;
   }

@@ -231,7 +231,7 @@ export const en = {
     ide1: 'IDE, primary slave',
     ide2: 'IDE, secondary master',
     ide3: 'IDE, secondary slave',
-    place: { virtio: 'VirtIO {n}' },
+    place: { sata: 'SATA, port {n}', virtio: 'VirtIO {n}' },
     fd0: 'A',
     fd1: 'B',
     empty: 'Empty',
@@ -245,9 +245,11 @@ export const en = {
   bus: {
     label: 'Attached to',
     ide: 'IDE',
+    sata: 'SATA (AHCI)',
     virtio: 'VirtIO',
     text: {
       ide: 'Every operating system knows it',
+      sata: 'For systems from about 2007 on, Windows Vista and newer among them: several requests at a time, trim',
       virtio: 'The fastest. Linux and the BSDs know it; Windows needs a driver before it sees the disk',
     },
   },

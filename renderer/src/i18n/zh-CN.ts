@@ -220,7 +220,7 @@ export const zhCN: Messages = {
     diskImage: '磁盘映像',
     cdromImage: 'ISO 映像',
     floppyImage: '软盘映像',
-    place: { virtio: 'VirtIO 磁盘 {n}' },
+    place: { sata: 'SATA 端口 {n}', virtio: 'VirtIO 磁盘 {n}' },
     ide0: 'IDE 主通道主设备',
     ide1: 'IDE 主通道从设备',
     ide2: 'IDE 次通道主设备',
@@ -238,9 +238,11 @@ export const zhCN: Messages = {
   bus: {
     label: '连接方式',
     ide: 'IDE 接口',
+    sata: 'SATA（AHCI）',
     virtio: 'VirtIO（半虚拟化）',
     text: {
       ide: '所有操作系统都支持',
+      sata: '适合 2007 年以后的系统，包括 Windows Vista 及更新版本：可同时处理多个请求，支持 TRIM',
       virtio: '速度最快。Linux 和 BSD 自带驱动；Windows 需要先安装驱动才能看到磁盘',
     },
   },
