@@ -43,7 +43,7 @@ const exceptions = new Map([
 /** npm packages a place may import; floors 0-3 otherwise import none. */
 const packages = {
   'core/contract': ['zod'],
-  'core/platform': ['pngjs', 'koffi', 'jpeg-js'],
+  'core/platform': ['pngjs', 'koffi', 'jpeg-js', 'sax'],
   'core/vmprocess': [],
   'core/manager': ['zod'],
   'core/server': ['ws', 'zod'],

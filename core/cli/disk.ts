@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type DiskFormat, diskFormats, type ImageFormat, imageFormats } from '../contract/vm.ts';
 import { Disks, type DiskInfo } from '../manager/disks.ts';
 import type { Preallocation } from '../disk/qcow2/create.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { imagesOfMachines } from '../manager/machineimages.ts';
-import { fileError } from '../platform/nodefile.ts';
 import { formatName } from '../platform/openimage.ts';
 import { type ConvertFormat, convertFormats } from '../platform/convertimage.ts';
 import { appFolders } from '../platform/folders.ts';
@@ -14,6 +12,7 @@ import { readableBytes } from '../util/bytes.ts';
 import type { VmdkSubformat } from '../disk/vmdk/write.ts';
 import { HypervueError } from '../util/errors.ts';
 import { addChainCommands } from './diskchain.ts';
+import { readPassphrase } from './passphrase.ts';
 import { EXIT_ERROR, EXIT_OK, parseSize, reportError, table } from './output.ts';
 
 /** Exit codes as qemu-img's: 2 damage found, 3 leaks only; `compare` gives 1 when the disks differ. */
@@ -64,7 +63,10 @@ export function addDiskCommand(program: Command): void {
       const stop = () => stopped.abort(new HypervueError('cancelled', 'interrupted'));
       process.once('SIGINT', stop).once('SIGTERM', stop);
       try {
-        passphrase = readPassphrase([disk, ...disk.commands]);
+        const named = disk.commands
+          .map((command) => command.opts<{ passphraseFile?: string }>().passphraseFile)
+          .find((name) => name !== undefined);
+        passphrase = named === undefined ? undefined : readPassphrase(named);
         const known = () => imagesOfMachines(folders.library);
         const result = await work(new Disks(new ImageLocks(folders.locks), known, passphrase), ...args);
         if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
@@ -266,17 +268,6 @@ export function addDiskCommand(program: Command): void {
     );
   for (const command of disk.commands)
     command.exitOverride().option('--json', 'as JSON').option('--passphrase-file <file>', 'file with the passphrase of an encrypted image');
-}
-
-/** The first line of the file that --passphrase-file names. A passphrase on the command line would be everybody's to see. */
-function readPassphrase(commands: readonly Command[]): string | undefined {
-  const file = commands.map((command) => command.opts<{ passphraseFile?: string }>().passphraseFile).find((name) => name !== undefined);
-  if (file === undefined) return undefined;
-  try {
-    return readFileSync(file, 'utf8').split(/\r?\n/)[0]!;
-  } catch (error) {
-    throw fileError(error, file, 'read');
-  }
 }
 
 function wanted(passphrase: string | undefined, image: string): string {

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { readPassphrase } from './passphrase.ts';
 import { type Command, InvalidArgumentError } from 'commander';
 import { events, type MethodName } from '../contract/methods.ts';
 import type { VmStateName, VmSummary } from '../contract/vm.ts';
@@ -62,11 +63,32 @@ function addLifecycle(program: Command, run: RunSession): void {
     .description('start a machine; one whose state was saved goes on from there')
     .option('--reset-nvram', 'let UEFI begin with its default settings; the old ones are kept in a file beside them')
     .option('--despite-disks', 'go on from the saved state although the files of its disks were copied or touched since')
-    .action((machine: string, options: { resetNvram?: boolean; despiteDisks?: boolean }) =>
+    .option('--passphrase-file <file>', 'file with the passphrase of encrypted disks')
+    .action((machine: string, options: { resetNvram?: boolean; despiteDisks?: boolean; passphraseFile?: string }) =>
       run(false, async (session) => {
         const { id } = await session.machine(machine);
         if (options.resetNvram) await session.client.call('vm.resetFirmware', { id });
-        session.print(await session.client.call('vm.start', { id, despiteDisks: options.despiteDisks ?? false }), stateLine);
+        const passphrase = options.passphraseFile === undefined ? {} : { passphrase: readPassphrase(options.passphraseFile) };
+        session.print(await session.client.call('vm.start', { id, despiteDisks: options.despiteDisks ?? false, ...passphrase }), stateLine);
+      }),
+    );
+  program
+    .command('import <file>')
+    .description('a new machine from an OVA file, or from an OVF descriptor with its files beside it')
+    .action((file: string) =>
+      run(false, async (session) => {
+        const { machine, notes } = await session.client.call('vm.importOva', { file: path.resolve(file) });
+        session.print(machine, (made) => [`${made.name}: imported`, ...notes].join('\n'));
+      }),
+    );
+  program
+    .command('export <machine> <file>')
+    .description('write a machine that is off as an OVA file; never overwrites')
+    .action((machine: string, file: string) =>
+      run(false, async (session) => {
+        const { id } = await session.machine(machine);
+        const result = await session.client.call('vm.exportOva', { id, file: path.resolve(file) });
+        session.print(result, ({ file: made, notes }) => [made, ...notes].join('\n'));
       }),
     );
   verb('save', 'write the whole state of a running machine to its folder and end it; `start` goes on from there', 'vm.saveState');

@@ -51,7 +51,14 @@ export const methods = {
   'vm.stats': { params: vm, result: vmStatsSchema.nullable() },
 
   /** `despiteDisks`: goes on from a saved state although the times of disk files changed since (a folder that was copied). */
-  'vm.start': { params: vm.extend({ despiteDisks: z.boolean().optional() }), result: vmSummarySchema },
+  /**
+   * `passphrase` opens encrypted disks and is kept nowhere; without it, or with a wrong one, the start fails as 'unauthorized' with
+   * `reason: 'passphrase-missing'` or `'passphrase-wrong'`.
+   */
+  'vm.start': {
+    params: vm.extend({ despiteDisks: z.boolean().optional(), passphrase: z.string().min(1).max(512).optional() }),
+    result: vmSummarySchema,
+  },
   /** Writes the whole state of a running or paused machine to its folder and ends it; the next start goes on from there. */
   'vm.saveState': { params: vm, result: vmSummarySchema },
   /** The machine is off then, as after a power cut at the moment it was saved. */

@@ -28,4 +28,11 @@ export const transferMethods = {
     params: vm.extend({ folder: storagePathSchema }),
     result: z.object({ folder: z.string(), notes: z.array(z.string()) }),
   },
+  /** A new machine from an OVA file, or from an OVF descriptor with its files beside it. */
+  'vm.importOva': {
+    params: z.object({ file: storagePathSchema }),
+    result: z.object({ machine: vmSummarySchema, notes: z.array(z.string()) }),
+  },
+  /** Writes a machine that is off as one OVA file, which other programs take in. Never overwrites. */
+  'vm.exportOva': { params: vm.extend({ file: storagePathSchema }), result: z.object({ file: z.string(), notes: z.array(z.string()) }) },
 } as const;

@@ -29,9 +29,10 @@ export interface Engine {
   capabilities(): Promise<EngineCapabilities>;
   /**
    * Resolves once the machine runs; rejects with a HypervueError that names the object and the way out. `watch` gets the machine before it starts,
-   * to subscribe to what it says meanwhile. `restore`: goes on from a saved state instead of from power-on.
+   * to subscribe to what it says meanwhile. `restore`: goes on from a saved state instead of from power-on. `passphrase`
+   * opens encrypted disks.
    */
-  start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void, restore?: RestoreFrom): Promise<RunningVm>;
+  start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void, restore?: RestoreFrom, passphrase?: string): Promise<RunningVm>;
 }
 
 export interface RestoreFrom {

@@ -3,7 +3,7 @@ import type { RandomAccessFile } from '../backend/file.ts';
 import type { ImageFormat } from '../contract/vm.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { openImage, probeFormat } from '../platform/openimage.ts';
-import { asHypervueError } from '../util/errors.ts';
+import { asHypervueError, HypervueError } from '../util/errors.ts';
 
 /** Sizes of floppy images: 160 KiB to 2.88 MiB, and 1.68 MiB DMF. */
 const FLOPPY_SIZES = new Set([163840, 184320, 327680, 368640, 737280, 1228800, 1474560, 1720320, 2949120]);
@@ -101,6 +101,8 @@ async function inspectImage(info: MediaInfo, format: ImageFormat): Promise<Media
       await disk.close();
     }
   } catch (error) {
+    // What is in it shows when it is opened with its passphrase.
+    if (error instanceof HypervueError && error.kind === 'unauthorized') return info;
     const { message, fix } = asHypervueError(error, { path: info.path });
     info.problems.push({ severity: 'error', message, ...(fix === undefined ? {} : { fix }) });
   }

@@ -112,8 +112,8 @@ export class Machine {
     };
   }
 
-  /** `despiteDisks`: see `vm.start` of the contract. */
-  async start(despiteDisks = false): Promise<void> {
+  /** `despiteDisks`, `passphrase`: see `vm.start` of the contract. */
+  async start(despiteDisks = false, passphrase?: string): Promise<void> {
     if (this.usable('start').template)
       throw this.wrongState('start', 'is a template', 'Make a machine from it (clone), or take the template mark off.');
     if (this.active) throw this.wrongState('start', `is ${this.state} already`, 'Open its console.');
@@ -122,7 +122,7 @@ export class Machine {
     this.problem = null;
     this.held = new DisposableStore();
     this.changed();
-    const work = this.launch(despiteDisks);
+    const work = this.launch(despiteDisks, passphrase);
     this.starting = work.catch(() => {});
     try {
       await work;
@@ -146,7 +146,7 @@ export class Machine {
     return savedInfo(this.folder) ? 'saved' : 'off';
   }
 
-  private async launch(despiteDisks: boolean): Promise<void> {
+  private async launch(despiteDisks: boolean, passphrase: string | undefined): Promise<void> {
     // First of all, so that a machine which another manager runs is refused as what it is, not for its disks being in use.
     this.folderLock = acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which runs ${this.name}`);
     // A change under way counts, and so does one made by hand or by another manager.
@@ -166,7 +166,7 @@ export class Machine {
     this.stats = null;
     this.record('info', 'manager', saved ? `going on from the state saved at ${saved.at}` : `starting with ${config.memoryMiB} MiB`);
     const restore = saved ? { file: path.join(this.folder, SAVED_STATE), consume: true } : undefined;
-    const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made), restore);
+    const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made), restore, passphrase);
     this.shareLocks(vm);
     // It may have ended in the same breath, and its end has been told.
     if (this.vm === vm) this.record('info', 'manager', 'running');

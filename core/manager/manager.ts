@@ -438,11 +438,11 @@ export class Manager {
       },
       'vm.log': ({ id, lines }) => this.machine(id).logEntries(lines),
       'vm.stats': async ({ id }) => this.machine(id).stats,
-      'vm.start': async ({ id, despiteDisks }) => {
+      'vm.start': async ({ id, despiteDisks, passphrase }) => {
         const machine = this.machine(id);
         this.open('start', machine.name);
         if (!machine.active) await this.storage.refuseBases(machine);
-        await machine.start(despiteDisks);
+        await machine.start(despiteDisks, passphrase);
         return machine.summary();
       },
       'vm.saveState': verb((machine) => this.tasks.run('vm.saveState', machine.name, () => machine.saveState())),

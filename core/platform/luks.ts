@@ -42,7 +42,12 @@ function cipherFor(header: Pick<LuksHeader, 'cipher' | 'mode'>, key: Uint8Array,
 }
 
 export const wrongPassphrase = (path: string): HypervueError =>
-  new HypervueError('unauthorized', `the passphrase does not open ${path}`, { path, operation: 'unlock', reason: 'wrong' }, 'Try again.');
+  new HypervueError(
+    'unauthorized',
+    `the passphrase does not open ${path}`,
+    { path, operation: 'unlock', reason: 'passphrase-wrong' },
+    'Try again.',
+  );
 
 /** The cipher of the payload whose header lies at `offset` of the file. Rejects with 'unauthorized' for a wrong passphrase. */
 export async function unlockLuks(file: RandomAccessFile, offset: number, length: number, passphrase: string): Promise<SectorCipher> {

@@ -1,5 +1,6 @@
 /** Opens images of other programs (VMDK, VDI, VHD, VHDX) with the files that they lie on. */
 import type { BlockBackend } from '../backend/block.ts';
+import type { RandomAccessFile } from '../backend/file.ts';
 import type { ImageFormat } from '../contract/vm.ts';
 import { corruptImage, unsupportedImage } from '../disk/formaterrors.ts';
 import { isVdi } from '../disk/vdi/header.ts';
@@ -126,6 +127,12 @@ async function readVmdk(file: NodeFile): Promise<{ descriptor: Descriptor; embed
     await file.read(0, bytes);
   }
   return { descriptor: parseDescriptor(new TextDecoder().decode(bytes), file.path), embedded };
+}
+
+/** A VMDK image of one file, which may be part of an archive: nothing lies beside it. */
+export async function openLoneVmdk(file: RandomAccessFile): Promise<BlockBackend> {
+  const sparse = await SparseExtent.open(file, nodeCodec);
+  return new VmdkImage(file, [{ sectors: sparse.header.capacity, sparse }]);
 }
 
 async function openVmdk(file: NodeFile, below: OpenBelow): Promise<BlockBackend> {

@@ -3,6 +3,11 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
 import type { SectorCipher } from '../disk/cipher.ts';
+import { isVdi } from '../disk/vdi/header.ts';
+import { isVhdFooter } from '../disk/vhd/header.ts';
+import { isVhdx } from '../disk/vhdx/header.ts';
+import { isDescriptor, isSparseExtent } from '../disk/vmdk/header.ts';
+import type { RandomAccessFile } from '../backend/file.ts';
 import { type Header, INCOMPAT_DATA_FILE, isQcow2 } from '../disk/qcow2/header.ts';
 import { Qcow2Image, readHeader } from '../disk/qcow2/image.ts';
 import { RawDisk } from '../disk/raw.ts';
@@ -11,7 +16,7 @@ import { HypervueError } from '../util/errors.ts';
 import { nodeCodec } from './diskcodec.ts';
 import { legacyAesCipher, unlockLuks } from './luks.ts';
 import { NodeFile } from './nodefile.ts';
-import { foreignNeeds, openForeign, probeForeign } from './openforeign.ts';
+import { foreignNeeds, openForeign, openLoneVmdk, probeForeign } from './openforeign.ts';
 
 /** More images on top of each other are a mistake or an attack. */
 const MAX_DEPTH = 200;
@@ -96,6 +101,21 @@ export async function imagesBelow(image: string, format: ImageFormat | undefined
 /** Opens the image and what lies below it. Rejects with 'not-found', 'corrupt', 'unsupported', ... naming the file that is to blame. */
 export function openImage(image: string, options: OpenImageOptions): Promise<BlockBackend> {
   return openAt(path.resolve(image), options, []);
+}
+
+/** Opens an image that is a part of another file: sparse VMDK or raw, as archives have them. */
+export async function openImageIn(file: RandomAccessFile): Promise<BlockBackend> {
+  const start = new Uint8Array(512);
+  const got = await file.read(0, start);
+  if (isSparseExtent(start.subarray(0, got))) return openLoneVmdk(file);
+  if (isQcow2(start.subarray(0, got)) || isVhdx(start) || isVdi(start) || isVhdFooter(start) || isDescriptor(start.subarray(0, got)))
+    throw new HypervueError(
+      'unsupported',
+      `${file.path} is no VMDK image in one file`,
+      { path: file.path, operation: 'import' },
+      'Unpack the package and convert its disks one by one (hypervue disk convert).',
+    );
+  return RawDisk.open(file, { readOnly: true, sectorBytes: 512 });
 }
 
 async function openAt(image: string, options: OpenImageOptions, above: string[]): Promise<BlockBackend> {

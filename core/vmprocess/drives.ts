@@ -16,17 +16,21 @@ import type { BlockRequest, ToMachine } from './machinemessages.ts';
 export async function openDrive(
   drive: Pick<Drive, 'kind' | 'path' | 'readOnly' | 'format'>,
   folder: string,
+  passphrase?: string,
 ): Promise<BlockBackend | undefined> {
   if (drive.path === null) return undefined;
   return openImage(path.resolve(folder, drive.path), {
     readOnly: drive.readOnly || drive.kind === 'cdrom',
     format: drive.format,
+    passphrase,
     sectorBytes: drive.kind === 'cdrom' ? 2048 : 512,
   });
 }
 
 export interface DriveServiceOptions {
   folder: string;
+  /** Opens encrypted images. */
+  passphrase?: string | undefined;
   post(message: ToMachine): void;
   /**
    * The host could not complete a write (disk full, I/O error). The machine should be paused. A write is kept and tried again by `retry`; a failed
@@ -76,7 +80,7 @@ export class DriveService {
         this.kinds.set(drive.id, drive.kind);
         this.policies.set(drive.id, fullPolicy(drive));
         this.throttles.set(drive.id, new DriveThrottle(drive.limits ?? {}));
-        const backend = await openDrive(drive, this.options.folder);
+        const backend = await openDrive(drive, this.options.folder, this.options.passphrase);
         if (!backend) continue;
         this.media.set(drive.id, { backend, pending: 0, failures: 0, idle: [] });
         media[drive.id] = backend.info;

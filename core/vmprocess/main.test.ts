@@ -10,6 +10,7 @@ import { BuiltinEngine } from '../engine/builtin/builtinengine.ts';
 import type { VmProcessHandle } from '../engine/builtin/protocol.ts';
 import type { RunningVm } from '../engine/engine.ts';
 import { ChildProcessLauncher } from '../platform/childlauncher.ts';
+import { convertImage } from '../platform/convertimage.ts';
 import { findFirmware } from '../platform/firmware.ts';
 import { runtimePaths } from './runtimepaths.ts';
 
@@ -56,7 +57,7 @@ function image(): string {
   return file;
 }
 
-async function start(changes: Partial<VmConfig> = {}): Promise<{ vm: RunningVm; states: string[] }> {
+async function start(changes: Partial<VmConfig> = {}, passphrase?: string): Promise<{ vm: RunningVm; states: string[] }> {
   const config = vmConfigSchema.parse({
     schema: 1,
     id: '00000000-0000-4000-8000-000000000001',
@@ -84,11 +85,32 @@ async function start(changes: Partial<VmConfig> = {}): Promise<{ vm: RunningVm; 
     runtimeFolder: path.join(folder, 'run'),
   });
   const states: string[] = [];
-  const vm = await engine.start(config, folder, (made) =>
-    made.onState((state, error) => states.push(error ? `${state}: ${error.message}` : state)),
+  const vm = await engine.start(
+    config,
+    folder,
+    (made) => made.onState((state, error) => states.push(error ? `${state}: ${error.message}` : state)),
+    undefined,
+    passphrase,
   );
   return { vm, states };
 }
+
+test('a machine on an encrypted disk wants its passphrase', { timeout: 90_000 }, async () => {
+  const file = path.join(folder, 'secret.qcow2');
+  const to = { path: file, format: 'qcow2' as const, passphrase: 'swordfish', luksIterations: 1000 };
+  await convertImage({ from: { path: image(), format: 'raw' }, to });
+  const drives: VmConfig['drives'] = [{ id: 'ide0', kind: 'disk', path: file, format: 'qcow2', readOnly: false }];
+  await expect(start({ drives })).rejects.toMatchObject({ kind: 'unauthorized', context: { reason: 'passphrase-missing' } });
+  await expect(start({ drives }, 'marlin')).rejects.toMatchObject({ kind: 'unauthorized', context: { reason: 'passphrase-wrong' } });
+  const { vm } = await start({ drives }, 'swordfish');
+  const serial = await vm.openChannel('serial0');
+  let said = '';
+  serial.onData((bytes) => {
+    said += Buffer.from(bytes).toString('latin1');
+  });
+  await expect.poll(() => said, soon).toContain('hi');
+  await vm.forceOff();
+});
 
 test('a machine runs, shows its screen, talks on its serial line and goes off without a trace', async () => {
   const { vm, states } = await start();

@@ -152,6 +152,7 @@ export class VmHost {
     );
     this.drives = new DriveService({
       folder: options.start.folder,
+      passphrase: options.start.passphrase,
       post: (message) => this.post(message),
       onHostError: (drive, error) => this.hostError(drive, error),
       log: this.log.child('disk'),

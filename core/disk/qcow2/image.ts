@@ -97,8 +97,8 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
       throw new HypervueError(
         'unauthorized',
         `${file.path} is encrypted`,
-        { path: file.path, operation: 'open' },
-        'Give the passphrase of the image.',
+        { path: file.path, operation: 'open', reason: 'passphrase-missing' },
+        'Give the passphrase of the image (hypervue: --passphrase-file).',
       );
     if (header.encryption === 'aes' && !readOnly && !parts.forRepair)
       throw unsupported(

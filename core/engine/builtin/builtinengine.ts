@@ -67,7 +67,13 @@ export class BuiltinEngine implements Engine {
     };
   }
 
-  async start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void, restore?: RestoreFrom): Promise<RunningVm> {
+  async start(
+    config: VmConfig,
+    folder: string,
+    watch?: (vm: RunningVm) => void,
+    restore?: RestoreFrom,
+    passphrase?: string,
+  ): Promise<RunningVm> {
     const channelSocket = socketPath(this.options.runtimeFolder, config.id.replaceAll('-', '').slice(0, 16));
     const vm = new BuiltinVm(config.name, this.options.launcher.launch(config.name), channelSocket, {
       ...LIMITS,
@@ -76,7 +82,15 @@ export class BuiltinEngine implements Engine {
     watch?.(vm);
     const { cpuWasmPath } = this.options;
     const firmwareFolder = this.options.firmwareFolder();
-    await vm.start({ config, folder, firmwareFolder, cpuWasmPath, channelSocket, ...(restore ? { restore } : {}) });
+    await vm.start({
+      config,
+      folder,
+      firmwareFolder,
+      cpuWasmPath,
+      channelSocket,
+      ...(restore ? { restore } : {}),
+      ...(passphrase ? { passphrase } : {}),
+    });
     return vm;
   }
 }

@@ -12,6 +12,8 @@ import type { DisplayMode, RestoreFrom, SnapshotRequest, SnapshotTaken } from '.
  * process's parent port. Structured-clone values only.
  */
 export interface VmProcessStart {
+  /** Opens encrypted disks; kept in memory only. */
+  passphrase?: string;
   config: VmConfig;
   /** Absolute VM folder; relative drive paths resolve against it. */
   folder: string;

@@ -19,6 +19,7 @@ import { listed, type Volumes } from '../storage/volumes.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
 import { readVmConfig, writeVmConfig } from '../vmconfigfile.ts';
 import { copyMachine, linkDisks, linkMachine, refuseLinked } from './clone.ts';
+import { exportPackage, importPackage, nameInPackage } from './ova.ts';
 import { carryFolder, listFolder } from './wholefolder.ts';
 
 export interface TransferParts {
@@ -37,6 +38,11 @@ export interface TransferParts {
   take(folder: string, config: VmConfig, how: string): VmSummary;
 }
 
+function absolute(wanted: string): string {
+  if (path.isAbsolute(wanted)) return wanted;
+  throw new HypervueError('invalid-argument', `${wanted} is not an absolute path`, { path: wanted }, 'Give the whole path.');
+}
+
 export class Transfers {
   readonly handlers: Pick<Handlers, keyof typeof transferMethods>;
   private readonly parts: TransferParts;
@@ -49,6 +55,8 @@ export class Transfers {
       'vm.inspectFolder': ({ folder }) => this.inspect(folder),
       'vm.import': ({ folder, how }) => this.import(folder, how),
       'vm.export': ({ id, folder }) => this.export(id, folder),
+      'vm.importOva': ({ file }) => this.importOva(file),
+      'vm.exportOva': ({ id, file }) => this.exportOva(id, file),
     };
   }
 
@@ -197,9 +205,7 @@ export class Transfers {
 
   private async export(id: string, wanted: string) {
     const machine = this.parts.machine(id);
-    if (!path.isAbsolute(wanted))
-      throw new HypervueError('invalid-argument', `${wanted} is not an absolute path`, { path: wanted }, 'Give the whole path.');
-    const place = await realpath(wanted).catch((error) => {
+    const place = await realpath(absolute(wanted)).catch((error) => {
       throw fileError(error, wanted, 'open');
     });
     const library = await realpath(this.parts.library);
@@ -233,11 +239,38 @@ export class Transfers {
     );
   }
 
+  private async importOva(wanted: string) {
+    const file = absolute(wanted);
+    const found = await nameInPackage(file);
+    const name = freeName(found, this.parts.names());
+    return this.parts.withName(name, () =>
+      this.parts.tasks.run('vm.importOva', name, async (control) => {
+        const notes: string[] = [];
+        if (name !== found) notes.push(`${found} was taken; it is called ${name}`);
+        const machine = await this.building(name, control, async (building) => {
+          const made = await importPackage(file, name, building, control);
+          notes.push(...made.notes);
+          return { config: made.config, how: `imported from ${file}` };
+        });
+        return { machine, notes };
+      }),
+    );
+  }
+
+  private async exportOva(id: string, wanted: string) {
+    const machine = this.parts.machine(id);
+    const file = absolute(wanted);
+    return this.parts.tasks.run('vm.exportOva', machine.name, (control) =>
+      this.holding(machine, 'export', async (config) => ({
+        file,
+        ...(await exportPackage(machine.folder, config, file, this.parts.locks, control)),
+      })),
+    );
+  }
+
   /** A machine's folder that is not in the library, with its configuration. */
   private async foreign(wanted: string): Promise<{ folder: string; config: VmConfig }> {
-    if (!path.isAbsolute(wanted))
-      throw new HypervueError('invalid-argument', `${wanted} is not an absolute path`, { path: wanted }, 'Give the whole path.');
-    const folder = await realpath(wanted).catch((error) => {
+    const folder = await realpath(absolute(wanted)).catch((error) => {
       throw fileError(error, wanted, 'open');
     });
     const library = await realpath(this.parts.library);

@@ -396,6 +396,20 @@ export class MockManager {
       return { machine: this.put(vm), notes: ['ide2: /other/some.iso is not here; the drive is empty'] };
     },
     'vm.export': async ({ id, folder }) => ({ folder: `${folder}/${this.get(id).name}`, notes: [] }),
+    'vm.importOva': async ({ file }) => {
+      const [, vm] = this.make(
+        file
+          .split('/')
+          .at(-1)!
+          .replace(/\.ov[af]$/, ''),
+        '',
+        'off',
+        512,
+        this.vms.size + 100,
+      );
+      return { machine: this.put(vm), notes: [] };
+    },
+    'vm.exportOva': async ({ file }) => ({ file, notes: [] }),
     ...mockStorage(
       (event, payload) => this.emit(event, payload),
       (kind, object) => this.task(kind, object),

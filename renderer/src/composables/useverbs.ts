@@ -2,9 +2,15 @@ import { useRouter } from 'vue-router';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
-import { useNotices } from '../stores/notices.ts';
+import { toDto, useNotices } from '../stores/notices.ts';
 import { useTransfer } from '../stores/transfer.ts';
 import { type Verb, verbReason } from './verbs.ts';
+
+/** True for the failure of a start that wants the passphrase of an encrypted disk. */
+export function asksForPassphrase(error: unknown): boolean {
+  const { kind, context } = toDto(error);
+  return kind === 'unauthorized' && String(context.reason ?? '').startsWith('passphrase');
+}
 
 /** Carries verbs out: asks before destructive ones, shows failures, offers undo. */
 export function useVerbs() {
@@ -26,6 +32,7 @@ export function useVerbs() {
       const yes = await notices.ask({ key: verb, params: { name: vm.name }, danger: true, lines: [] });
       if (!yes) return false;
     }
+    if (verb === 'start') return start(vm);
     try {
       const next = await connection.call(`vm.${verb}`, { id: vm.id });
       machines.byId.set(next.id, next);
@@ -34,6 +41,18 @@ export function useVerbs() {
       return true;
     } catch (error) {
       notices.showError(verb, vm.name, error);
+      return false;
+    }
+  }
+
+  /** Starts a machine; one with encrypted disks after its passphrase was asked for. */
+  async function start(vm: Pick<VmSummary, 'id' | 'name'>): Promise<boolean> {
+    try {
+      machines.byId.set(vm.id, await connection.call('vm.start', { id: vm.id }));
+      return true;
+    } catch (error) {
+      if (asksForPassphrase(error)) notices.unlock = { id: vm.id, name: vm.name };
+      else notices.showError('start', vm.name, error);
       return false;
     }
   }
@@ -97,5 +116,5 @@ export function useVerbs() {
     }
   }
 
-  return { run, trySample };
+  return { run, start, trySample };
 }

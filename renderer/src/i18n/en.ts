@@ -184,6 +184,12 @@ export const en = {
     stop: 'Stop typing',
     send: 'Type',
   },
+  unlock: {
+    title: 'Unlock “{name}”',
+    text: 'A disk of this machine is encrypted. Its passphrase is used for this start only and kept nowhere.',
+    passphrase: 'Passphrase',
+    start: 'Unlock and start',
+  },
   serial: {
     toolbar: 'Serial console',
     port: 'COM{n}',
@@ -544,6 +550,8 @@ export const en = {
       vm_clone: 'Clone machine',
       vm_import: 'Import machine',
       vm_export: 'Export machine',
+      vm_importOva: 'Import OVA',
+      vm_exportOva: 'Export OVA',
       trash_remove: 'Delete for good',
     },
   },

@@ -177,6 +177,12 @@ export const zhCN: Messages = {
     stop: '停止键入',
     send: '键入',
   },
+  unlock: {
+    title: '解锁“{name}”',
+    text: '此虚拟机有加密的磁盘。密码短语仅用于本次启动，不会保存。',
+    passphrase: '密码短语',
+    start: '解锁并启动',
+  },
   serial: {
     toolbar: '串口控制台',
     port: 'COM{n}',
@@ -528,6 +534,8 @@ export const zhCN: Messages = {
       vm_clone: '克隆虚拟机',
       vm_import: '导入虚拟机',
       vm_export: '导出虚拟机',
+      vm_importOva: '导入 OVA',
+      vm_exportOva: '导出 OVA',
       trash_remove: '彻底删除',
     },
   },

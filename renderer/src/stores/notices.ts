@@ -42,6 +42,8 @@ const undoToastMs = 12_000;
 export const useNotices = defineStore('notices', () => {
   const failure = shallowRef<Failure | null>(null);
   const question = shallowRef<(Question & { answer: (yes: boolean) => void }) | null>(null);
+  /** A machine whose start waits for a passphrase. */
+  const unlock = shallowRef<{ id: string; name: string } | null>(null);
   const toasts = ref<Toast[]>([]);
   let nextId = 1;
 
@@ -78,7 +80,7 @@ export const useNotices = defineStore('notices', () => {
     toast({ tone: 'error', key: 'toast.taskFailed', params: { object: task.object }, detail: task.error?.message ?? '' });
   }
 
-  return { failure, question, toasts, showError, ask, toast, dismiss, taskFailed };
+  return { failure, question, unlock, toasts, showError, ask, toast, dismiss, taskFailed };
 });
 
 export function toDto(error: unknown): ErrorDto {

@@ -380,3 +380,29 @@ test('settings apply at once, in both languages', async () => {
   expect(document.documentElement.dataset.theme).toBe('dark');
   i18n.global.locale.value = 'en';
 });
+
+test('a machine on an encrypted disk asks for the passphrase; a wrong one can be tried again', async () => {
+  const { manager } = await open('/machines');
+  const start = manager.handlers['vm.start'];
+  const locked = new Error('locked');
+  const otherwise = manager.toError.bind(manager);
+  let reason = '';
+  manager.toError = (error) =>
+    error === locked ? { kind: 'unauthorized', message: 'the passphrase does not open disk.qcow2', context: { reason } } : otherwise(error);
+  manager.handlers['vm.start'] = async (params) => {
+    if (params.passphrase === 'right') return start(params);
+    reason = params.passphrase === undefined ? 'passphrase-missing' : 'passphrase-wrong';
+    throw locked;
+  };
+  await press(get('start-button', card('FreeDOS 1.3')));
+  expect(get('unlock-dialog').textContent).toContain('FreeDOS 1.3');
+  await fill('unlock-passphrase', 'wrong');
+  await press(get('unlock-start'));
+  expect(get('unlock-dialog').textContent).toContain('does not open disk.qcow2');
+  await fill('unlock-passphrase', 'right');
+  await press(get('unlock-start'));
+  await vi.advanceTimersByTimeAsync(400);
+  await settle();
+  expect(document.querySelector('[data-testid="unlock-dialog"]')).toBeNull();
+  expect(card('FreeDOS 1.3').dataset.state).toBe('running');
+});

@@ -1,0 +1,137 @@
+/** Machines from and to OVA files. */
+import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import { defaultCpuModel } from '../../contract/cpumodels.ts';
+import { freePlace } from '../../contract/drives.ts';
+import { type Drive, type VmConfig, vmConfigSchema } from '../../contract/vm.ts';
+import type { ImageLocks } from '../../platform/imagelocks.ts';
+import { exportOva } from '../../platform/ova/exportova.ts';
+import { importDisk, openOvfPackage } from '../../platform/ova/importova.ts';
+import type { OvfMachine } from '../../platform/ova/ovfread.ts';
+import { imagesBelow } from '../../platform/openimage.ts';
+import type { Disposable } from '../../util/disposable.ts';
+import { HypervueError } from '../../util/errors.ts';
+import { checkConfig } from '../configrules.ts';
+import type { TaskControl } from '../tasks.ts';
+
+const MAX_MEMORY_MIB = 3072;
+
+/** The name that the package gives its machine, made fit. */
+export async function nameInPackage(file: string): Promise<string> {
+  const source = await openOvfPackage(file);
+  await source.close();
+  return (
+    source.machine.name
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a name must not have
+      .replace(/[\u0000-\u001f\u007f/\\]+/g, ' ')
+      .trim()
+      .slice(0, 64) || 'Imported machine'
+  );
+}
+
+/** Builds the machine of a package in `building`; the disks become qcow2 images. `notes` say what is other than in the package. */
+export async function importPackage(
+  file: string,
+  name: string,
+  building: string,
+  control: TaskControl,
+): Promise<{ config: VmConfig; notes: string[] }> {
+  const source = await openOvfPackage(file);
+  try {
+    const { machine } = source;
+    const notes: string[] = [];
+    const { signal } = control;
+    const checked = await source.verify({ signal, progress: (done, total) => control.progress((done / total) * 0.2, 'checksums') });
+    if (!checked) notes.push('the package has no manifest: damage on the way would not have shown');
+    const config = configOf(machine, name, notes);
+    for (const [i, disk] of machine.disks.entries()) {
+      const drive = config.drives[i]!;
+      const progress = (done: number, total: number) =>
+        control.progress(0.2 + (0.8 * (i + done / total)) / machine.disks.length, disk.file ?? drive.path!);
+      await importDisk(source, disk, path.join(building, drive.path!), { signal, progress });
+    }
+    return { config, notes };
+  } finally {
+    await source.close();
+  }
+}
+
+function configOf(machine: OvfMachine, name: string, notes: string[]): VmConfig {
+  const drives: Drive[] = [];
+  const taken: Drive['id'][] = ['ide2'];
+  for (const [i] of machine.disks.entries()) {
+    // IDE first: every system knows it; what does not fit there goes where drivers are common.
+    const place = freePlace('ide', taken) ?? freePlace('virtio', taken);
+    if (!place)
+      throw new HypervueError('unsupported', `the package has ${machine.disks.length} disks, more than a machine can have here`, {
+        object: name,
+      });
+    taken.push(place);
+    drives.push({ id: place, kind: 'disk', path: `disk${i ? i + 1 : ''}.qcow2`, format: 'qcow2', readOnly: false });
+  }
+  if (machine.disks.some(({ onIde }) => !onIde)) notes.push('disks that were not on IDE are on IDE now');
+  drives.push({ id: 'ide2', kind: 'cdrom', path: null, format: 'raw', readOnly: true });
+  if (machine.cpus > 1) notes.push(`it had ${machine.cpus} processors and has one here`);
+  if (machine.networkCards) notes.push('its network cards were left out');
+  if (machine.memoryMiB > MAX_MEMORY_MIB) notes.push(`it had ${machine.memoryMiB} MiB of memory and has ${MAX_MEMORY_MIB} here`);
+  const config = vmConfigSchema.parse({
+    schema: 1,
+    id: randomUUID(),
+    name,
+    description: machine.description.slice(0, 10_000),
+    createdAt: new Date().toISOString(),
+    os: machine.os.slice(0, 128),
+    cpu: { model: defaultCpuModel },
+    memoryMiB: Math.min(machine.memoryMiB, MAX_MEMORY_MIB),
+    firmware: machine.uefi ? 'uefi' : 'bios',
+    boot: { order: ['disk', 'cdrom'] },
+    drives,
+    display: {},
+    serial: [{ type: 'console' }, { type: 'none' }],
+  });
+  checkConfig(config);
+  return config;
+}
+
+/** Writes a machine that is off as an OVA file. `notes` say what the file does not have. */
+export async function exportPackage(
+  folder: string,
+  config: VmConfig,
+  file: string,
+  locks: ImageLocks,
+  control: TaskControl,
+): Promise<{ notes: string[] }> {
+  const notes: string[] = [];
+  const held: Disposable[] = [];
+  try {
+    const disks: { path: string; format: 'raw' | 'qcow2' }[] = [];
+    for (const drive of config.drives) {
+      if (drive.path === null) continue;
+      if (drive.kind !== 'disk') {
+        notes.push(`${drive.id}: ${drive.path} was left out`);
+        continue;
+      }
+      const image = path.resolve(folder, drive.path);
+      held.push(locks.acquire(image, true, config.name));
+      for (const lower of await imagesBelow(image, drive.format)) held.push(locks.acquire(lower, true, config.name));
+      disks.push({ path: image, format: drive.format });
+    }
+    if (config.boot.kernel) notes.push(`the kernel ${config.boot.kernel.path} was left out: it boots from its disks there`);
+    await exportOva(file, {
+      machine: {
+        name: config.name,
+        description: config.description,
+        os: config.os,
+        memoryMiB: config.memoryMiB,
+        uefi: config.firmware === 'uefi',
+        cds: config.drives.some(({ kind }) => kind === 'cdrom') ? 1 : 0,
+      },
+      disks,
+      signal: control.signal,
+      progress: (done, total) => control.progress(done / total, path.basename(file)),
+    });
+    return { notes };
+  } finally {
+    for (const lock of held) lock.dispose();
+  }
+}

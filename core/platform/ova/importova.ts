@@ -1,0 +1,144 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { BlockBackend } from '../../backend/block.ts';
+import type { RandomAccessFile } from '../../backend/file.ts';
+import { copyContents } from '../../disk/operations/copy.ts';
+import type { TaskOptions } from '../../disk/task.ts';
+import { HypervueError } from '../../util/errors.ts';
+import { fileBeside } from '../besidefile.ts';
+import { createDisk } from '../creatediskfile.ts';
+import { NodeFile } from '../nodefile.ts';
+import { openImage, openImageIn } from '../openimage.ts';
+import { type ManifestLine, parseManifest, verifyDigest } from './manifest.ts';
+import { type OvfDisk, type OvfMachine, parseOvf } from './ovfread.ts';
+import { isTar, listTar, TAR_BLOCK, WindowFile } from './tar.ts';
+
+const MAX_DESCRIPTOR = 4 << 20;
+
+/** An OVA file, or an OVF descriptor with its files beside it. `close` it. */
+export interface OvfPackage {
+  machine: OvfMachine;
+  /** Checks every file of the package with its manifest. False: there is none. Rejects with 'corrupt'. */
+  verify(options: TaskOptions): Promise<boolean>;
+  /** Opens the contents of a disk; undefined for an empty one. */
+  openDisk(disk: OvfDisk): Promise<BlockBackend | undefined>;
+  close(): Promise<void>;
+}
+
+const missing = (path: string, name: string) =>
+  new HypervueError(
+    'not-found',
+    `${path} has no file ${name}`,
+    { path, object: name, operation: 'import' },
+    'Use another copy of the package.',
+  );
+
+async function textOf(file: RandomAccessFile): Promise<string> {
+  const size = await file.size();
+  if (size > MAX_DESCRIPTOR)
+    throw new HypervueError('corrupt', `${file.path} has ${size} bytes, too many for a description`, { path: file.path });
+  const bytes = new Uint8Array(size);
+  await file.read(0, bytes);
+  return new TextDecoder().decode(bytes);
+}
+
+/** Opens a package. Rejects with 'corrupt', 'unsupported' or 'not-found'. */
+export async function openOvfPackage(file: string): Promise<OvfPackage> {
+  const opened = await NodeFile.open(file, true);
+  try {
+    const start = new Uint8Array(TAR_BLOCK);
+    await opened.read(0, start);
+    return isTar(start) ? await archivePackage(opened) : await folderPackage(opened);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+/** A manifest covers every file that it names, and must name every one. */
+async function verifyAll(
+  lines: ReadonlyMap<string, ManifestLine>,
+  names: readonly string[],
+  open: (name: string) => Promise<RandomAccessFile>,
+  options: TaskOptions,
+  path: string,
+): Promise<void> {
+  for (const [i, name] of names.entries()) {
+    const line = lines.get(name);
+    if (!line)
+      throw new HypervueError(
+        'corrupt',
+        `the manifest of ${path} does not name ${name}`,
+        { path, operation: 'import' },
+        'Use another copy of the package.',
+      );
+    const file = await open(name);
+    const progress = (done: number, total: number) => options.progress?.(i + done / total, names.length);
+    await verifyDigest(file, name, line, { signal: options.signal, progress }).finally(() => file.close());
+  }
+}
+
+const namesOf = (machine: OvfMachine): string[] => [...new Set(machine.disks.flatMap(({ file }) => (file === undefined ? [] : [file])))];
+
+async function archivePackage(file: NodeFile): Promise<OvfPackage> {
+  const members = await listTar(file);
+  const member = (name: string): WindowFile => {
+    const found = members.find((entry) => entry.name === name || entry.name === `./${name}`);
+    if (!found) throw missing(file.path, name);
+    return new WindowFile(file, name, found.offset, found.size);
+  };
+  const ovf = members.find(({ name }) => /\.ovf$/i.test(name));
+  if (!ovf) throw missing(file.path, 'with the ending .ovf');
+  const mf = members.find(({ name }) => /\.mf$/i.test(name));
+  const machine = parseOvf(await textOf(member(ovf.name)), file.path);
+  return {
+    machine,
+    verify: async (options) => {
+      if (!mf) return false;
+      const lines = parseManifest(await textOf(member(mf.name)), file.path);
+      await verifyAll(lines, [ovf.name, ...namesOf(machine)], async (name) => member(name), options, file.path);
+      return true;
+    },
+    openDisk: async ({ file: name }) => (name === undefined ? undefined : openImageIn(member(name))),
+    close: () => file.close(),
+  };
+}
+
+async function folderPackage(file: NodeFile): Promise<OvfPackage> {
+  const machine = parseOvf(await textOf(file), file.path);
+  const manifest = file.path.replace(/\.[^.]*$/, '.mf');
+  return {
+    machine,
+    verify: async (options) => {
+      const mf = await NodeFile.open(manifest, true).catch(() => undefined);
+      if (!mf) return false;
+      const lines = parseManifest(await textOf(mf).finally(() => mf.close()), manifest);
+      const open = async (name: string) => NodeFile.open(await fileBeside(file.path, name), true);
+      await verifyAll(lines, [path.basename(file.path), ...namesOf(machine)], open, options, file.path);
+      return true;
+    },
+    openDisk: async ({ file: name }) => (name === undefined ? undefined : openImage(await fileBeside(file.path, name), { readOnly: true })),
+    close: () => file.close(),
+  };
+}
+
+/** Makes a qcow2 image with what the disk of the package holds. Leaves nothing behind when it fails or is cancelled. */
+export async function importDisk(source: OvfPackage, disk: OvfDisk, to: string, options: TaskOptions): Promise<void> {
+  const contents = await source.openDisk(disk);
+  try {
+    const sizeBytes = Math.max(contents?.info.sizeBytes ?? 0, Math.ceil(disk.capacityBytes / 512) * 512);
+    await createDisk(to, { format: 'qcow2', sizeBytes });
+    if (!contents) return;
+    const target = await openImage(to, { readOnly: false, format: 'qcow2' });
+    try {
+      await copyContents(contents, target, options);
+    } catch (error) {
+      await target.close().catch(() => {});
+      await rm(to, { force: true });
+      throw error;
+    }
+    await target.close();
+  } finally {
+    await contents?.close();
+  }
+}
