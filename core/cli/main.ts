@@ -8,6 +8,7 @@ import { HypervueError } from '../util/errors.ts';
 import { EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
 import { addRunCommand } from './run.ts';
 import { addServeCommand } from './serve.ts';
+import { addSnapshotCommand } from './snapshot.ts';
 import { sessionRunner } from './session.ts';
 import { addStorageVerbs } from './storage.ts';
 import { addVerbs } from './verbs.ts';
@@ -40,6 +41,7 @@ const run = sessionRunner(program, entry);
 addServeCommand(program, entry);
 addVerbs(program, run);
 addStorageVerbs(program, run);
+addSnapshotCommand(program, run);
 addDebugVerbs(program, run);
 addCreateCommand(program, run);
 addConsoleCommand(program, run);
@@ -48,7 +50,8 @@ addDiskCommand(program);
 // `--json` may stand before or after the verb.
 for (const command of program.commands) {
   command.exitOverride();
-  if (!['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash'].includes(command.name())) command.option('--json', 'as JSON');
+  if (!['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot'].includes(command.name()))
+    command.option('--json', 'as JSON');
 }
 
 try {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { drivePolicySchema } from './drives.ts';
 import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsPatchSchema, settingsSchema, taskSchema } from './host.ts';
+import { snapshotEvents, snapshotMethods } from './snapshots.ts';
 import { storageEvents, storageMethods } from './storage.ts';
 import { transferMethods } from './transfer.ts';
 import {
@@ -122,6 +123,7 @@ export const methods = {
   },
 
   ...transferMethods,
+  ...snapshotMethods,
   ...storageMethods,
 
   'task.list': { params: none, result: z.array(taskSchema) },
@@ -140,6 +142,7 @@ export const events = {
   'vm.removed': z.object({ id: z.string() }),
   'vm.logged': z.object({ id: z.string(), entry: logEntrySchema }),
   'settings.changed': settingsSchema,
+  ...snapshotEvents,
   ...storageEvents,
   'task.changed': taskSchema,
 } as const;

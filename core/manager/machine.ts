@@ -6,7 +6,7 @@ import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { Drive, LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
-import type { RunningVm } from '../engine/engine.ts';
+import type { RunningVm, SnapshotRequest, SnapshotTaken } from '../engine/engine.ts';
 import { acquireLock, type Lock } from '../platform/locks.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
 import { imagesBelow, machineFormat } from '../platform/openimage.ts';
@@ -112,8 +112,8 @@ export class Machine {
     };
   }
 
-  /** `despiteDisks`, `passphrase`: see `vm.start` of the contract. */
-  async start(despiteDisks = false, passphrase?: string): Promise<void> {
+  /** `despiteDisks`, `passphrase`: see `vm.start` of the contract. `from`: goes on from this state file, which stays. */
+  async start(how: { despiteDisks?: boolean; passphrase?: string | undefined; from?: string } = {}): Promise<void> {
     if (this.usable('start').template)
       throw this.wrongState('start', 'is a template', 'Make a machine from it (clone), or take the template mark off.');
     if (this.active) throw this.wrongState('start', `is ${this.state} already`, 'Open its console.');
@@ -122,7 +122,7 @@ export class Machine {
     this.problem = null;
     this.held = new DisposableStore();
     this.changed();
-    const work = this.launch(despiteDisks, passphrase);
+    const work = this.launch(how);
     this.starting = work.catch(() => {});
     try {
       await work;
@@ -146,7 +146,7 @@ export class Machine {
     return savedInfo(this.folder) ? 'saved' : 'off';
   }
 
-  private async launch(despiteDisks: boolean, passphrase: string | undefined): Promise<void> {
+  private async launch({ despiteDisks = false, passphrase, from }: Parameters<Machine['start']>[0] & object): Promise<void> {
     // First of all, so that a machine which another manager runs is refused as what it is, not for its disks being in use.
     this.folderLock = acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which runs ${this.name}`);
     // A change under way counts, and so does one made by hand or by another manager.
@@ -160,12 +160,17 @@ export class Machine {
     if (this.unwanted)
       throw new HypervueError('cancelled', `${this.name} was turned off meanwhile`, { object: this.name, operation: 'start' });
     await removeStateLeftovers(this.folder);
-    const saved = savedInfo(this.folder);
+    const saved = from === undefined ? savedInfo(this.folder) : null;
     if (saved) await checkSavedState(this.folder, config, despiteDisks);
     this.startedAt = new Date().toISOString();
     this.stats = null;
     this.record('info', 'manager', saved ? `going on from the state saved at ${saved.at}` : `starting with ${config.memoryMiB} MiB`);
-    const restore = saved ? { file: path.join(this.folder, SAVED_STATE), consume: true } : undefined;
+    const restore =
+      from !== undefined
+        ? { file: from, consume: false }
+        : saved
+          ? { file: path.join(this.folder, SAVED_STATE), consume: true }
+          : undefined;
     const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made), restore, passphrase);
     this.shareLocks(vm);
     // It may have ended in the same breath, and its end has been told.
@@ -267,6 +272,50 @@ export class Machine {
       throw error;
     }
     await this.log.flush();
+  }
+
+  /** Throws when its vm.json can't be used. */
+  requireConfig(operation: string): VmConfig {
+    return this.usable(operation);
+  }
+
+  /** Memory and disks of one moment, of a machine that is on. */
+  takeSnapshot(request: SnapshotRequest): Promise<SnapshotTaken> {
+    return this.inState('take a snapshot', ['running', 'paused']).snapshot(request);
+  }
+
+  deleteLiveSnapshots(disks: string[], tag: string): Promise<void> {
+    return this.inState('delete a snapshot', ['running', 'paused']).deleteDiskSnapshots(disks, tag);
+  }
+
+  /** Runs `work` while nobody else has this machine's folder or writes to its disks, or those in `also`. Rejects when it is on. */
+  async whileOff<T>(operation: string, work: () => Promise<T>, also: readonly { path: string }[] = []): Promise<T> {
+    const config = this.usable(operation);
+    if (this.active) throw this.wrongState(operation, `is ${this.state}`, 'Turn it off first.');
+    const locks = [acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which works on ${this.name}`)];
+    try {
+      const writable = new Set(also.map(({ path: file }) => path.resolve(this.folder, file)));
+      for (const { path: file, readOnly, kind } of config.drives)
+        if (kind === 'disk' && file !== null && !readOnly) writable.add(path.resolve(this.folder, file));
+      for (const file of writable) locks.push(this.parts.locks.acquire(file, false, this.name));
+      return await work();
+    } finally {
+      for (const lock of locks.reverse()) lock.dispose();
+      const rest = this.rest();
+      if (!this.active && this.state !== 'crashed' && this.state !== rest) {
+        this.state = rest;
+        this.changed();
+      }
+    }
+  }
+
+  /** The hardware of an earlier configuration; what the machine is called and about stays. */
+  async revertConfig(then: VmConfig): Promise<void> {
+    await this.save((now) => {
+      const { id, name, description, createdAt } = now;
+      return { ...then, id, name, description, createdAt };
+    });
+    this.changed();
   }
 
   /** The machine is off, as after a power cut at the moment it was saved. */

@@ -19,6 +19,7 @@ import { inspectMedia } from './inspectmedia.ts';
 import { JsonStore } from './jsonstore.ts';
 import { loadVm, vmFolders } from './library.ts';
 import { LOCK_FILE, Machine, type MachineParts } from './machine.ts';
+import { SnapshotService } from './snapshots/service.ts';
 import { freeName, nameFromHint } from './names.ts';
 import { preflightCreate, throwFirst, toCheck } from './preflight.ts';
 
@@ -62,6 +63,7 @@ export class Manager {
   private readonly volumes: Volumes;
   private readonly storage: StorageService;
   private readonly transfers: Transfers;
+  private readonly snapshots: SnapshotService;
   private readonly thumbnails: NodeJS.Timeout;
   /** Names that machines being created or renamed will have. */
   private readonly reserved = new Set<string>();
@@ -126,6 +128,13 @@ export class Manager {
       withName: (name, work) => this.withName(name, work),
       exclusively,
       take: (folder, config, how) => this.take(folder, config, how),
+    });
+    this.snapshots = new SnapshotService({
+      tasks,
+      machine,
+      refuseBases: (one) => this.storage.refuseBases(one),
+      clone: (one, snapshot, tag, name) => this.transfers.fromSnapshot(one, snapshot, tag, name),
+      changed: (id) => this.emit('snapshot.changed', { id }),
     });
     this.handlers = this.makeHandlers();
     this.thumbnails = setInterval(() => {
@@ -246,6 +255,7 @@ export class Manager {
     const source = await loadVm(folder, new Set(this.machines.keys()), this.names(), this.options.log);
     const machine = new Machine(source, this.parts);
     this.machines.set(machine.id, machine);
+    await this.snapshots.recover(machine);
     this.emit('vm.changed', machine.summary());
     return machine;
   }
@@ -442,7 +452,8 @@ export class Manager {
         const machine = this.machine(id);
         this.open('start', machine.name);
         if (!machine.active) await this.storage.refuseBases(machine);
-        await machine.start(despiteDisks, passphrase);
+        await this.snapshots.beforeStart(machine);
+        await machine.start({ despiteDisks: despiteDisks ?? false, passphrase });
         return machine.summary();
       },
       'vm.saveState': verb((machine) => this.tasks.run('vm.saveState', machine.name, () => machine.saveState())),
@@ -496,6 +507,7 @@ export class Manager {
       'vm.profile': ({ id, ...options }) => this.machine(id).profile(options),
       ...this.storage.handlers,
       ...this.transfers.handlers,
+      ...this.snapshots.handlers,
       'task.list': async () => this.tasks.list(),
       'task.cancel': async ({ id }) => {
         this.tasks.cancel(id);

@@ -6,6 +6,7 @@ import { copyContents } from '../disk/operations/copy.ts';
 import type { Qcow2Options } from '../disk/qcow2/create.ts';
 import { Qcow2Image } from '../disk/qcow2/image.ts';
 import type { TaskOptions } from '../disk/task.ts';
+import { showSnapshot } from '../disk/qcow2/snapshots.ts';
 import type { VmdkSubformat } from '../disk/vmdk/write.ts';
 import { HypervueError } from '../util/errors.ts';
 import { createDisk } from './creatediskfile.ts';
@@ -17,7 +18,8 @@ export const convertFormats = [...diskFormats, 'vmdk'] as const;
 export type ConvertFormat = (typeof convertFormats)[number];
 
 export interface ConvertOptions extends TaskOptions {
-  from: { path: string; format?: ImageFormat | undefined; passphrase?: string | undefined };
+  /** `snapshot`: the disk as it was in this snapshot inside a qcow2 image. */
+  from: { path: string; format?: ImageFormat | undefined; passphrase?: string | undefined; snapshot?: string };
   to: {
     path: string;
     format: ConvertFormat;
@@ -38,6 +40,7 @@ export async function convertImage(options: ConvertOptions): Promise<void> {
     throw new HypervueError('unsupported', `raw images can't be compressed`, { path: options.to.path }, 'Choose qcow2.');
   const source = await openImage(options.from.path, { readOnly: true, format: options.from.format, passphrase: options.from.passphrase });
   try {
+    if (options.from.snapshot !== undefined && source instanceof Qcow2Image) await showSnapshot(source, options.from.snapshot);
     const { subformat = 'streamOptimized', format, ...shape } = options.to;
     if (format === 'vmdk')
       return await createVmdk(options.to.path, source, { signal: options.signal, progress: options.progress, subformat });

@@ -37,6 +37,18 @@ function find(entries: readonly SnapshotEntry[], idOrName: string, image: Qcow2I
   );
 }
 
+/** From here on the image, which was opened read-only, shows the disk as it was when the snapshot was taken. */
+export async function showSnapshot(image: Qcow2Image, idOrName: string): Promise<void> {
+  if (!image.info.readOnly) throw new HypervueError('internal', `${image.info.label} is not open read-only`, { path: image.info.label });
+  const { meta } = image;
+  const entry = find((await readSnapshots(image)).entries, idOrName, image);
+  meta.l1 = viewOf(await readL1(image, entry));
+  meta.header.sizeBytes = entry.diskBytes;
+  meta.header.l1Entries = entry.l1Entries;
+  meta.header.l1Offset = entry.l1Offset;
+  image.sizeChanged();
+}
+
 /** Takes a snapshot of the disk as it is now and returns its id. */
 export function createSnapshot(image: Qcow2Image, name: string, date: { seconds: number; nanoseconds: number }): Promise<string> {
   return image.exclusive(async () => {

@@ -18,7 +18,7 @@ import { folderName, freeName } from '../names.ts';
 import { listed, type Volumes } from '../storage/volumes.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
 import { readVmConfig, writeVmConfig } from '../vmconfigfile.ts';
-import { copyMachine, linkDisks, linkMachine, refuseLinked } from './clone.ts';
+import { copyMachine, copySnapshot, linkDisks, linkMachine, refuseLinked } from './clone.ts';
 import { exportPackage, importPackage, nameInPackage } from './ova.ts';
 import { carryFolder, listFolder } from './wholefolder.ts';
 
@@ -76,6 +76,23 @@ export class Transfers {
             return { config: clone, how: `a linked clone of ${machine.name}` };
           });
         }),
+      ),
+    );
+  }
+
+  /** A machine of its own with copies of the disks as they were in a snapshot, and the hardware of then. The original may be running. */
+  fromSnapshot(
+    machine: Machine,
+    then: { config: VmConfig; name: string; disks: readonly { drive: string; path: string }[] },
+    tag: string,
+    name: string,
+  ) {
+    return this.parts.withName(name, () =>
+      this.parts.tasks.run('snapshot.clone', machine.name, (control) =>
+        this.building(name, control, async (building) => ({
+          config: await copySnapshot({ folder: machine.folder, config: then.config, disks: then.disks, tag }, building, { name, control }),
+          how: `a clone of ${machine.name} as it was in "${then.name}"`,
+        })),
       ),
     );
   }

@@ -1,11 +1,15 @@
 import { emptyStatistics } from '../../../cpu/statistics.ts';
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { VmStateName } from '../../../contract/vm.ts';
 import { stampMedia } from '../../../platform/mediastamps.ts';
 import { StateFileReader, StateFileWriter } from '../../../platform/statefile.ts';
 import { metaFromTree, metaToTree } from '../../../snapshot/machinestate.ts';
+import { openImage } from '../../../platform/openimage.ts';
+import type { Qcow2Image } from '../../../disk/qcow2/image.ts';
+import { createSnapshot, deleteSnapshot, readSnapshots } from '../../../disk/qcow2/snapshots.ts';
 import { encodePng } from '../../../platform/png.ts';
 import { asHypervueError, HypervueError } from '../../../util/errors.ts';
 import { machineShape } from '../machineshape.ts';
@@ -23,6 +27,7 @@ import type { FromVmProcess, ToVmProcess, VmCalls, VmProcessStart } from '../pro
  *   fake.chatty          writes 5000 log entries
  *   fake.deaf            never answers calls after the start, not even forceOff
  *   fake.ignore-power    the guest does not react to the power button
+ *   fake.die-in-snapshot is killed when its disks have a snapshot and its state is half written
  *   fake.no-save         there is no room for states and snapshots
  *   fake.flood           serial0 sends bytes as fast as they are taken
  */
@@ -98,6 +103,16 @@ async function writeState(file: string): Promise<number> {
   await writer.finish();
   await writer.commit();
   return writer.bytes;
+}
+
+async function eachDisk(disks: readonly string[], work: (image: Qcow2Image) => Promise<unknown>): Promise<void> {
+  const { config, folder } = machine!;
+  for (const { id, path: file, format } of config.drives) {
+    if (!disks.includes(id)) continue;
+    const image = await openImage(path.resolve(folder, file!), { readOnly: false, format });
+    await work(image as Qcow2Image);
+    await image.close();
+  }
 }
 
 async function readState(file: string): Promise<{ typed: string; paused: boolean }> {
@@ -206,12 +221,21 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
   },
   async snapshot({ stateFile, tag, disks }) {
     if (cmdline.includes('fake.no-save')) throw new HypervueError('no-space', `${tag} does not fit`, {}, 'Make room.');
+    if (cmdline.includes('fake.die-in-snapshot')) {
+      if (stateFile !== null) writeFileSync(`${stateFile}.cut.tmp`, 'half');
+      await eachDisk(disks, (image) => createSnapshot(image, tag, { seconds: 1, nanoseconds: 0 }));
+      process.kill(process.pid, 'SIGKILL');
+    }
     log(`snapshot ${tag} of ${disks.join(', ')}`);
+    await eachDisk(disks, (image) => createSnapshot(image, tag, { seconds: 1, nanoseconds: 0 }));
     if (stateFile === null) return { pauseMs: 1, stateBytes: 0 };
     return { pauseMs: 5, stateBytes: await writeState(stateFile) };
   },
   async deleteDiskSnapshots({ tag, disks }) {
     log(`no snapshot ${tag} of ${disks.join(', ')}`);
+    await eachDisk(disks, async (image) => {
+      if ((await readSnapshots(image)).entries.some(({ name }) => name === tag)) await deleteSnapshot(image, tag);
+    });
     return null;
   },
   async setDrivePolicy({ drive, policy }) {

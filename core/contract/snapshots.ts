@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { vmNameSchema, vmSummarySchema } from './vm.ts';
+
+/** Snapshots of whole machines. */
+const vm = z.object({ id: z.string().max(64) });
+const snapshotIdSchema = z.string().regex(/^[0-9a-f]{16}$/);
+const snapshot = vm.extend({ snapshot: snapshotIdSchema });
+const description = z.string().max(10_000);
+
+export const snapshotSchema = z.object({
+  id: snapshotIdSchema,
+  /** The one that the machine went on from when this was taken; null at the root. */
+  parent: snapshotIdSchema.nullable(),
+  name: vmNameSchema,
+  description,
+  /** ISO 8601. */
+  createdAt: z.string(),
+  /** `memory`: a machine that was on, with its memory; `disk`: disks alone. */
+  kind: z.enum(['memory', 'disk']),
+  /** What the machine was, and is again after a revert; a disk snapshot reverts to a machine that is off. */
+  state: z.enum(['running', 'paused', 'off']),
+  /** Of the state file; what the disks keep for it is inside their images. */
+  memoryBytes: z.number(),
+  /** How long the guest stood while it was taken, milliseconds; null when it was not running. */
+  pauseMs: z.number().nullable(),
+  /** Disks that take part, by drive. */
+  disks: z.array(z.object({ drive: z.string(), path: z.string() })),
+});
+export type Snapshot = z.infer<typeof snapshotSchema>;
+
+/** One thing that an operation would do. `text` is English; clients with other languages have their own by `code`. */
+export const planStepSchema = z.object({
+  code: z.enum([
+    'turnsOff',
+    'losesPresent',
+    'keepsPresent',
+    'revertsDisk',
+    'revertsHardware',
+    'startsFrom',
+    'staysOff',
+    'dropsSaved',
+    'mediumGone',
+    'deletesSnapshot',
+    'childrenMove',
+    'freesMemory',
+    'copiesDisk',
+    'withoutMemory',
+  ]),
+  params: z.record(z.string(), z.union([z.string(), z.number()])),
+  text: z.string(),
+  /** What it does away with can't be had back. */
+  destructive: z.boolean(),
+});
+export type PlanStep = z.infer<typeof planStepSchema>;
+
+export const snapshotMethods = {
+  /** Oldest first. `current`: the one that the machine went on from; null before the first. */
+  'snapshot.list': {
+    params: vm,
+    result: z.object({
+      current: snapshotIdSchema.nullable(),
+      snapshots: z.array(snapshotSchema),
+      refusal: z.object({ message: z.string(), fix: z.string().optional() }).nullable(),
+    }),
+  },
+  /** Takes one, of a machine that is on (it stands for a moment) or off. `memory` counts for machines that are on. */
+  'snapshot.take': {
+    params: vm.extend({ name: vmNameSchema, description: description.default(''), memory: z.boolean().default(true) }),
+    result: snapshotSchema,
+  },
+  /** What `revert`, `delete` or `clone` would do, without doing it. */
+  'snapshot.plan': {
+    params: snapshot.extend({ operation: z.enum(['revert', 'delete', 'clone']), keep: z.boolean().default(false) }),
+    result: z.array(planStepSchema),
+  },
+  /** The machine is as it was then. `keep`: the name of a snapshot that is taken of the present first. */
+  'snapshot.revert': { params: snapshot.extend({ keep: vmNameSchema.nullable().default(null) }), result: vmSummarySchema },
+  /** Those that were taken after it go on from its parent. */
+  'snapshot.delete': { params: snapshot, result: z.null() },
+  'snapshot.update': {
+    params: snapshot.extend({ name: vmNameSchema.optional(), description: description.optional() }),
+    result: snapshotSchema,
+  },
+  /** A machine of its own with copies of the disks as they were then. */
+  'snapshot.clone': { params: snapshot.extend({ name: vmNameSchema }), result: vmSummarySchema },
+  /** Base64 PNG, null when there was no picture. */
+  'snapshot.thumbnail': { params: snapshot, result: z.object({ png: z.string().nullable() }) },
+} as const;
+
+export const snapshotEvents = {
+  /** Snapshots of the machine were taken, deleted, renamed or reverted to. */
+  'snapshot.changed': z.object({ id: z.string() }),
+} as const;

@@ -1,0 +1,57 @@
+/** Internal snapshots of disks that no machine has open. The caller holds their locks. */
+import path from 'node:path';
+import { stat } from 'node:fs/promises';
+import { Qcow2Image } from '../../disk/qcow2/image.ts';
+import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from '../../disk/qcow2/snapshots.ts';
+import { openImage } from '../../platform/openimage.ts';
+import { HypervueError } from '../../util/errors.ts';
+
+export interface OffDisk {
+  drive: string;
+  path: string;
+}
+
+async function withImage<T>(folder: string, disk: OffDisk, readOnly: boolean, work: (image: Qcow2Image) => Promise<T>): Promise<T> {
+  const file = path.resolve(folder, disk.path);
+  const image = await openImage(file, { readOnly, format: 'qcow2' });
+  try {
+    if (!(image instanceof Qcow2Image)) throw new HypervueError('unsupported', `${file} is no qcow2 image`, { path: file });
+    return await work(image);
+  } finally {
+    await image.close();
+  }
+}
+
+const has = async (image: Qcow2Image, tag: string) => (await readSnapshots(image)).entries.some(({ name }) => name === tag);
+
+export async function takeOffDisk(folder: string, disk: OffDisk, tag: string): Promise<void> {
+  const now = Date.now();
+  const date = { seconds: Math.floor(now / 1000), nanoseconds: (now % 1000) * 1e6 };
+  await withImage(folder, disk, false, (image) => createSnapshot(image, tag, date));
+}
+
+/** Deletes it where it is. An image that is gone has none. */
+export async function deleteOffDisk(folder: string, disk: OffDisk, tag: string): Promise<void> {
+  const there = await stat(path.resolve(folder, disk.path)).catch(() => undefined);
+  if (!there) return;
+  await withImage(folder, disk, false, async (image) => {
+    while (await has(image, tag)) await deleteSnapshot(image, tag);
+  });
+}
+
+export function revertOffDisk(folder: string, disk: OffDisk, tag: string): Promise<void> {
+  return withImage(folder, disk, false, (image) => revertToSnapshot(image, tag));
+}
+
+/** Rejects with 'not-found' when the image or its snapshot is not there. Also while a machine has it open. */
+export async function checkOffDisk(folder: string, disk: OffDisk, tag: string): Promise<void> {
+  await withImage(folder, disk, true, async (image) => {
+    if (!(await has(image, tag)))
+      throw new HypervueError(
+        'not-found',
+        `${disk.path} no longer has the snapshot ${tag}`,
+        { path: path.resolve(folder, disk.path), object: tag },
+        'It was deleted with another program, or the disk was replaced. Delete this snapshot.',
+      );
+  });
+}

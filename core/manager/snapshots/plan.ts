@@ -1,0 +1,86 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { PlanStep } from '../../contract/snapshots.ts';
+import type { VmConfig } from '../../contract/vm.ts';
+import { machineShape } from '../../engine/builtin/machineshape.ts';
+import { allocatedBytes } from '../../platform/diskfile.ts';
+import { shapeDifferences } from '../../snapshot/machinestate.ts';
+import { readableBytes } from '../../util/bytes.ts';
+import type { Manifest, StoredSnapshot } from './store.ts';
+
+export interface PlanContext {
+  folder: string;
+  config: VmConfig;
+  active: boolean;
+  saved: boolean;
+  manifest: Manifest;
+}
+
+type Texts = { [K in PlanStep['code']]: (params: Record<string, string | number>) => string };
+
+const texts: Texts = {
+  turnsOff: ({ name }) => `${name} is turned off at once, like pulling the plug`,
+  losesPresent: () => 'What its disks and memory hold now, and no snapshot has, is lost',
+  keepsPresent: ({ name }) => `A snapshot "${name}" of the present is taken first`,
+  revertsDisk: ({ drive, path: file }) => `${drive} (${file}) becomes what it was then`,
+  revertsHardware: ({ changes }) => `The hardware becomes what it was then (${changes})`,
+  startsFrom: ({ state }) => `The machine goes on from the memory of that moment (${state})`,
+  staysOff: () => 'The machine is off afterwards: this snapshot has no memory',
+  dropsSaved: () => 'The saved state of the present is discarded',
+  mediumGone: ({ drive, path: file }) => `${drive} is empty afterwards, as ${file} is no longer there`,
+  deletesSnapshot: ({ name }) => `The snapshot "${name}" can't be reverted to any more`,
+  childrenMove: ({ count }) => `${count} later ones stay, and go on from the one before`,
+  freesMemory: ({ size }) => `${size} of memory, and what only it keeps in the disks, become free`,
+  copiesDisk: ({ drive, size }) => `${drive} is copied as it was then: at most ${size}. The copy needs nothing of the original`,
+  withoutMemory: () => 'The new machine starts from its disks: the memory of the snapshot is not taken over',
+};
+
+const DESTRUCTIVE: readonly PlanStep['code'][] = ['turnsOff', 'losesPresent', 'dropsSaved', 'deletesSnapshot'];
+
+export function step(code: PlanStep['code'], params: Record<string, string | number> = {}): PlanStep {
+  return { code, params, text: texts[code](params), destructive: DESTRUCTIVE.includes(code) };
+}
+
+export async function planRevert(
+  { folder, config, active, saved }: PlanContext,
+  to: StoredSnapshot,
+  keepAs: string | null,
+): Promise<PlanStep[]> {
+  const steps: PlanStep[] = [];
+  if (keepAs !== null) steps.push(step('keepsPresent', { name: keepAs }));
+  if (active) steps.push(step('turnsOff', { name: config.name }));
+  if (saved && keepAs === null) steps.push(step('dropsSaved'));
+  if (keepAs === null) steps.push(step('losesPresent'));
+  for (const { drive, path: file } of to.disks) steps.push(step('revertsDisk', { drive, path: file }));
+  const changes = shapeDifferences(machineShape(config), machineShape(to.config));
+  if (changes.length)
+    steps.push(step('revertsHardware', { changes: changes.map((change) => change.replace(/ when it was saved, .*$/, ' now')).join('; ') }));
+  for (const { id, kind, path: file } of to.config.drives)
+    if (kind !== 'disk' && file !== null && !(await exists(path.resolve(folder, file))))
+      steps.push(step('mediumGone', { drive: id, path: file }));
+  steps.push(to.kind === 'memory' ? step('startsFrom', { state: to.state }) : step('staysOff'));
+  return steps;
+}
+
+export function planDelete({ manifest }: PlanContext, snapshot: StoredSnapshot): PlanStep[] {
+  const children = manifest.snapshots.filter(({ parent }) => parent === snapshot.id).length;
+  return [
+    step('deletesSnapshot', { name: snapshot.name }),
+    ...(children ? [step('childrenMove', { count: children })] : []),
+    step('freesMemory', { size: readableBytes(snapshot.memoryBytes) }),
+  ];
+}
+
+export async function planClone({ folder }: PlanContext, snapshot: StoredSnapshot): Promise<PlanStep[]> {
+  const steps: PlanStep[] = [];
+  for (const { drive, path: file } of snapshot.disks)
+    steps.push(step('copiesDisk', { drive, size: readableBytes(await allocatedBytes(path.resolve(folder, file)).catch(() => 0)) }));
+  if (snapshot.kind === 'memory') steps.push(step('withoutMemory'));
+  return steps;
+}
+
+export const exists = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );

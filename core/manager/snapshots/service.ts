@@ -1,0 +1,403 @@
+/**
+ * Snapshots of machines: memory, devices and disks of one moment. Every operation is noted in a journal before it changes anything and shows in the
+ * manifest when it is done, so that after a crash at any instant a snapshot is whole or absent.
+ */
+import { randomBytes } from 'node:crypto';
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { PlanStep, Snapshot, snapshotMethods } from '../../contract/snapshots.ts';
+import type { Handlers } from '../../contract/server.ts';
+import type { Drive, VmConfig, VmSummary } from '../../contract/vm.ts';
+import { syncFolder } from '../../platform/atomicfile.ts';
+import { NVRAM_FILE } from '../../platform/nvram.ts';
+import { readImageHeader } from '../../platform/openimage.ts';
+import { asHypervueError, HypervueError } from '../../util/errors.ts';
+import { livingOwner } from '../../platform/locks.ts';
+import { LOCK_FILE, type Machine } from '../machine.ts';
+import { SAVED_STATE } from '../savedstate.ts';
+import type { Tasks } from '../tasks.ts';
+import { checkOffDisk, deleteOffDisk, revertOffDisk, takeOffDisk } from './offdisks.ts';
+import { exists, planClone, type PlanContext, planDelete, planRevert } from './plan.ts';
+import {
+  endJournal,
+  type Journal,
+  type Manifest,
+  MEMORY_FILE,
+  NVRAM,
+  publicSnapshot,
+  readJournal,
+  readManifest,
+  snapshotFolder,
+  type StoredSnapshot,
+  tagOf,
+  THUMBNAIL,
+  writeJournal,
+  writeManifest,
+} from './store.ts';
+
+export interface SnapshotParts {
+  tasks: Tasks;
+  machine(id: string): Machine;
+  /** Refuses when linked clones lie on the machine's disks. */
+  refuseBases(machine: Machine): Promise<unknown>;
+  /** Makes a machine of copies of the disks as they were in the snapshot. */
+  clone(machine: Machine, snapshot: StoredSnapshot, tag: string, name: string): Promise<VmSummary>;
+  changed(machineId: string): void;
+}
+
+/** Writable hard disks: what a guest changes and a snapshot has to keep. */
+const writableDisks = (config: VmConfig): (Drive & { path: string })[] =>
+  config.drives.filter((drive): drive is Drive & { path: string } => drive.kind === 'disk' && !drive.readOnly && drive.path !== null);
+
+/** Why no snapshot can be taken of a machine of this configuration; null when it can. */
+export function snapshotRefusal(config: VmConfig): HypervueError | null {
+  const raw = writableDisks(config).find(({ format }) => format !== 'qcow2');
+  if (!raw) return null;
+  return new HypervueError(
+    'unsupported',
+    `${raw.id} of ${config.name} is a ${raw.format} image, which can't keep snapshots`,
+    { object: config.name, drive: raw.id, path: raw.path },
+    'Convert the disk to qcow2, or make it read-only.',
+  );
+}
+
+export class SnapshotService {
+  readonly handlers: Pick<Handlers, keyof typeof snapshotMethods>;
+  private readonly parts: SnapshotParts;
+  private readonly turns = new Map<string, Promise<unknown>>();
+
+  constructor(parts: SnapshotParts) {
+    this.parts = parts;
+    const task = <T>(kind: string, id: string, work: (machine: Machine) => Promise<T>): Promise<T> => {
+      const machine = parts.machine(id);
+      return parts.tasks.run(kind, machine.name, () => this.inTurn(machine, () => work(machine)));
+    };
+    this.handlers = {
+      'snapshot.list': ({ id }) => this.list(parts.machine(id)),
+      'snapshot.take': ({ id, name, description, memory }) =>
+        task('snapshot.take', id, (machine) => this.take(machine, { name, description, memory })),
+      'snapshot.plan': ({ id, snapshot, operation, keep }) => this.plan(parts.machine(id), snapshot, operation, keep),
+      'snapshot.revert': ({ id, snapshot, keep }) =>
+        task('snapshot.revert', id, async (machine) => {
+          await this.revert(machine, snapshot, keep);
+          return machine.summary();
+        }),
+      'snapshot.delete': ({ id, snapshot }) =>
+        task('snapshot.delete', id, async (machine) => {
+          await this.delete(machine, snapshot);
+          return null;
+        }),
+      'snapshot.update': ({ id, snapshot, name, description }) => {
+        const machine = parts.machine(id);
+        return this.inTurn(machine, () => this.update(machine, snapshot, name, description));
+      },
+      'snapshot.clone': ({ id, snapshot, name }) => {
+        const machine = parts.machine(id);
+        return this.inTurn(machine, async () => {
+          const { found } = await this.find(machine, snapshot);
+          for (const disk of found.disks) await checkOffDisk(machine.folder, disk, tagOf(found.id));
+          return parts.clone(machine, found, tagOf(found.id), name);
+        });
+      },
+      'snapshot.thumbnail': async ({ id, snapshot }) => {
+        const file = path.join(snapshotFolder(parts.machine(id).folder, snapshot), THUMBNAIL);
+        return { png: await readFile(file, 'base64').catch(() => null) };
+      },
+    };
+  }
+
+  /** A machine that was to be reverted when a crash came must not run before that is done. */
+  async beforeStart(machine: Machine): Promise<void> {
+    if (!machine.active && machine.config && (await readJournal(machine.folder))) await this.inTurn(machine, () => this.settle(machine));
+  }
+
+  /** Finishes or undoes what a crash cut off, for a machine that nobody works on. Leaves a machine alone that it can't do this for, and says why. */
+  async recover(machine: Machine): Promise<void> {
+    if (machine.active || !machine.config || livingOwner(path.join(machine.folder, LOCK_FILE))) return;
+    try {
+      const journal = await readJournal(machine.folder);
+      if (journal) await this.inTurn(machine, () => this.settle(machine));
+    } catch (error) {
+      machine.record('error', 'snapshots', `a snapshot operation that was cut off could not be settled: ${asHypervueError(error).message}`);
+    }
+  }
+
+  private async list(machine: Machine): ReturnType<Handlers['snapshot.list']> {
+    const { current, snapshots } = await readManifest(machine.folder);
+    const refusal = machine.config && snapshotRefusal(machine.config);
+    const { message, fix } = refusal ?? {};
+    return {
+      current,
+      snapshots: snapshots.map(publicSnapshot),
+      refusal: message === undefined ? null : { message, ...(fix ? { fix } : {}) },
+    };
+  }
+
+  private async take(machine: Machine, how: { name: string; description: string; memory: boolean }): Promise<Snapshot> {
+    const config = machine.requireConfig('take a snapshot');
+    await this.settle(machine);
+    const refusal = snapshotRefusal(config);
+    if (refusal) throw refusal;
+    const { folder, state } = machine;
+    await refuseEncrypted(machine, config);
+    if (state === 'starting' || state === 'stopping')
+      throw new HypervueError(
+        'invalid-state',
+        `can't take a snapshot: ${machine.name} is ${state}`,
+        { object: machine.name },
+        'Wait a moment.',
+      );
+    refuseSaved(machine, 'take a snapshot');
+    const live = state === 'running' || state === 'paused';
+    const memory = how.memory && live;
+    const id = randomBytes(8).toString('hex');
+    const tag = tagOf(id);
+    const disks = writableDisks(config).map((drive) => ({ drive: drive.id, path: drive.path }));
+    const own = snapshotFolder(folder, id);
+    const journal: Journal = { operation: 'take', id, disks };
+    const png = (await machine.thumbnailPng()).png;
+    await writeJournal(folder, journal);
+    let pauseMs: number | null = null;
+    let memoryBytes = 0;
+    try {
+      await mkdir(own, { mode: 0o700 });
+      const stateFile = path.join(own, MEMORY_FILE);
+      if (live) {
+        const taken = await machine.takeSnapshot({ stateFile: memory ? stateFile : null, tag, disks: disks.map(({ drive }) => drive) });
+        memoryBytes = taken.stateBytes;
+        pauseMs = state === 'running' ? Math.round(taken.pauseMs * 10) / 10 : null;
+        await copyIfThere(path.join(folder, NVRAM_FILE), path.join(own, NVRAM));
+      } else
+        await machine.whileOff('take a snapshot', async () => {
+          for (const disk of disks) await takeOffDisk(folder, disk, tag);
+          await copyIfThere(path.join(folder, NVRAM_FILE), path.join(own, NVRAM));
+        });
+      if (png) await writeFile(path.join(own, THUMBNAIL), png);
+      await syncFolder(own);
+      const manifest = await readManifest(folder);
+      const stored: StoredSnapshot = {
+        id,
+        parent: manifest.current,
+        name: how.name,
+        description: how.description,
+        createdAt: new Date().toISOString(),
+        kind: memory ? 'memory' : 'disk',
+        state: !memory ? 'off' : state === 'paused' ? 'paused' : 'running',
+        memoryBytes,
+        pauseMs,
+        disks,
+        config,
+      };
+      await writeManifest(folder, { ...manifest, current: id, snapshots: [...manifest.snapshots, stored] });
+      await endJournal(folder);
+      machine.record('info', 'snapshots', `took "${how.name}"${pauseMs === null ? '' : `; the guest stood for ${pauseMs} ms`}`);
+      this.parts.changed(machine.id);
+      return publicSnapshot(stored);
+    } catch (error) {
+      await this.settle(machine).catch((left) =>
+        machine.record('warn', 'snapshots', `what is left of a failed snapshot is cleaned up later: ${asHypervueError(left).message}`),
+      );
+      throw error;
+    }
+  }
+
+  private async plan(machine: Machine, id: string, operation: 'revert' | 'delete' | 'clone', keep: boolean): Promise<PlanStep[]> {
+    const { found, manifest } = await this.find(machine, id);
+    const context: PlanContext = {
+      folder: machine.folder,
+      config: machine.requireConfig('plan'),
+      active: machine.active,
+      saved: machine.state === 'saved',
+      manifest,
+    };
+    if (operation === 'delete') return planDelete(context, found);
+    return operation === 'clone' ? planClone(context, found) : planRevert(context, found, keep ? '…' : null);
+  }
+
+  private async revert(machine: Machine, id: string, keep: string | null): Promise<void> {
+    machine.requireConfig('revert');
+    await this.settle(machine);
+    const { folder } = machine;
+    const { found } = await this.find(machine, id);
+    // Everything that could stop it is looked at while nothing is lost yet.
+    for (const disk of found.disks) await checkOffDisk(folder, disk, tagOf(id));
+    if (found.kind === 'memory' && !(await exists(path.join(snapshotFolder(folder, id), MEMORY_FILE))))
+      throw new HypervueError('not-found', `the memory of "${found.name}" is gone`, {
+        object: found.name,
+        path: snapshotFolder(folder, id),
+      });
+    await this.parts.refuseBases(machine);
+    if (keep !== null) await this.take(machine, { name: keep, description: '', memory: true });
+    if (machine.active) await machine.forceOff();
+    await machine.whileOff(
+      'revert',
+      async () => {
+        await writeJournal(folder, { operation: 'revert', id, disks: found.disks });
+        await this.finishRevert(machine, found);
+      },
+      found.disks,
+    );
+    machine.record('info', 'snapshots', `reverted to "${found.name}"`);
+    this.parts.changed(machine.id);
+    if (found.kind === 'memory') await machine.start({ from: path.join(snapshotFolder(folder, id), MEMORY_FILE) });
+  }
+
+  /** What a revert does to a machine that is off; may be done again after it was cut off. */
+  private async finishRevert(machine: Machine, to: StoredSnapshot): Promise<void> {
+    const { folder } = machine;
+    const own = snapshotFolder(folder, to.id);
+    for (const disk of to.disks) await revertOffDisk(folder, disk, tagOf(to.id));
+    await rm(path.join(folder, SAVED_STATE), { force: true });
+    await copyIfThere(path.join(own, NVRAM), path.join(folder, NVRAM_FILE));
+    const drives: Drive[] = [];
+    for (const drive of to.config.drives)
+      drives.push(
+        drive.kind === 'disk' || drive.path === null || (await exists(path.resolve(folder, drive.path))) ? drive : { ...drive, path: null },
+      );
+    await machine.revertConfig({ ...to.config, drives });
+    const manifest = await readManifest(folder);
+    await writeManifest(folder, { ...manifest, current: to.id });
+    await endJournal(folder);
+  }
+
+  private async delete(machine: Machine, id: string): Promise<void> {
+    await this.settle(machine);
+    refuseSaved(machine, 'delete a snapshot');
+    const { found } = await this.find(machine, id);
+    await writeJournal(machine.folder, { operation: 'delete', id, disks: found.disks });
+    await this.forget(machine, id);
+    await this.finishDelete(machine, { operation: 'delete', id, disks: found.disks });
+    machine.record('info', 'snapshots', `deleted "${found.name}"`);
+  }
+
+  /** Out of the manifest: from here on it does not exist. */
+  private async forget(machine: Machine, id: string): Promise<void> {
+    const manifest = await readManifest(machine.folder);
+    const gone = manifest.snapshots.find((snapshot) => snapshot.id === id);
+    if (!gone) return;
+    await writeManifest(machine.folder, {
+      ...manifest,
+      current: manifest.current === id ? gone.parent : manifest.current,
+      snapshots: manifest.snapshots
+        .filter((snapshot) => snapshot !== gone)
+        .map((snapshot) => (snapshot.parent === id ? { ...snapshot, parent: gone.parent } : snapshot)),
+    });
+    this.parts.changed(machine.id);
+  }
+
+  /** Removes what lies in disks and folder; also for a snapshot that was not taken to its end. */
+  private async finishDelete(machine: Machine, { id, disks }: Journal): Promise<void> {
+    const { folder } = machine;
+    if (machine.state === 'running' || machine.state === 'paused') {
+      // Disks that were put into the machine since, or taken out, are not its process's.
+      const own = writableDisks(machine.requireConfig('delete a snapshot'));
+      const its = disks.filter(({ drive, path: file }) => own.some((one) => one.id === drive && one.path === file));
+      await machine.deleteLiveSnapshots(
+        its.map(({ drive }) => drive),
+        tagOf(id),
+      );
+      for (const disk of disks) if (!its.includes(disk)) await deleteOffDisk(folder, disk, tagOf(id));
+    } else
+      await machine.whileOff(
+        'delete a snapshot',
+        async () => {
+          for (const disk of disks) await deleteOffDisk(folder, disk, tagOf(id));
+        },
+        await present(folder, disks),
+      );
+    await rm(snapshotFolder(folder, id), { recursive: true, force: true });
+    await endJournal(folder);
+  }
+
+  private async update(machine: Machine, id: string, name: string | undefined, description: string | undefined): Promise<Snapshot> {
+    const { found, manifest } = await this.find(machine, id);
+    const next = { ...found, name: name ?? found.name, description: description ?? found.description };
+    await writeManifest(machine.folder, {
+      ...manifest,
+      snapshots: manifest.snapshots.map((snapshot) => (snapshot === found ? next : snapshot)),
+    });
+    this.parts.changed(machine.id);
+    return publicSnapshot(next);
+  }
+
+  /** What was cut off before comes to its end first. */
+  private async settle(machine: Machine): Promise<void> {
+    const journal = await readJournal(machine.folder);
+    if (!journal) return;
+    const { snapshots } = await readManifest(machine.folder);
+    const found = snapshots.find(({ id }) => id === journal.id);
+    switch (journal.operation) {
+      case 'take':
+        if (found) await endJournal(machine.folder);
+        else await this.finishDelete(machine, journal);
+        break;
+      case 'delete':
+        await this.forget(machine, journal.id);
+        await this.finishDelete(machine, journal);
+        break;
+      case 'revert':
+        if (!found) await endJournal(machine.folder);
+        else await machine.whileOff('revert', () => this.finishRevert(machine, found), found.disks);
+        break;
+    }
+    machine.record('info', 'snapshots', `settled a snapshot operation that was cut off (${journal.operation})`);
+  }
+
+  private async find(machine: Machine, id: string): Promise<{ found: StoredSnapshot; manifest: Manifest }> {
+    const manifest = await readManifest(machine.folder);
+    const found = manifest.snapshots.find((snapshot) => snapshot.id === id);
+    if (!found)
+      throw new HypervueError(
+        'not-found',
+        `${machine.name} has no such snapshot`,
+        { object: machine.name, snapshot: id },
+        'It may have been deleted.',
+      );
+    return { found, manifest };
+  }
+
+  private inTurn<T>(machine: Machine, work: () => Promise<T>): Promise<T> {
+    const result = (this.turns.get(machine.id) ?? Promise.resolve()).then(work);
+    const settled = result.catch(() => {});
+    this.turns.set(machine.id, settled);
+    void settled.then(() => {
+      if (this.turns.get(machine.id) === settled) this.turns.delete(machine.id);
+    });
+    return result;
+  }
+}
+
+/** Disks whose images are there. */
+async function present(folder: string, disks: Journal['disks']): Promise<Journal['disks']> {
+  const there = await Promise.all(disks.map((disk) => exists(path.resolve(folder, disk.path))));
+  return disks.filter((_, index) => there[index]);
+}
+
+async function copyIfThere(from: string, to: string): Promise<void> {
+  if (await exists(from)) await copyFile(from, to);
+}
+
+/** The memory of such a machine would lie beside its disks in clear, and nothing here has the passphrase. */
+async function refuseEncrypted(machine: Machine, config: VmConfig): Promise<void> {
+  for (const { id, path: file } of writableDisks(config)) {
+    const { encryption } = await readImageHeader(path.resolve(machine.folder, file));
+    if (encryption !== 'none')
+      throw new HypervueError(
+        'unsupported',
+        `${id} of ${machine.name} is encrypted, and no snapshots are taken of machines with such disks`,
+        { object: machine.name, drive: id, path: file },
+        'Copy the disk while the machine is off (hypervue disk clone).',
+      );
+  }
+}
+
+/** Changing the images would make a saved state unfit for them. */
+function refuseSaved(machine: Machine, operation: string): void {
+  if (machine.state === 'saved')
+    throw new HypervueError(
+      'invalid-state',
+      `can't ${operation}: ${machine.name} has a saved state, which its disks have to stay as they are for`,
+      { object: machine.name, operation },
+      'Start the machine, or discard the saved state.',
+    );
+}

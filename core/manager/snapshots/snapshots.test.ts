@@ -1,0 +1,263 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { VmSummary } from '../../contract/vm.ts';
+import { createDisk } from '../../platform/creatediskfile.ts';
+import { openImage } from '../../platform/openimage.ts';
+import { failureOf, Harness } from '../testing/harness.ts';
+import { tagOf } from './store.ts';
+
+let h: Harness;
+
+beforeAll(async () => {
+  h = await Harness.open();
+});
+
+afterAll(async () => {
+  await h.close();
+});
+
+let count = 0;
+const disk = ({ folder }: Pick<VmSummary, 'folder'>) => path.join(folder, 'disk.qcow2');
+
+/** A machine with a qcow2 disk. */
+async function made(cmdline = ''): Promise<VmSummary> {
+  const vm = await h.fake(`N${++count}`, cmdline);
+  await createDisk(disk(vm), { format: 'qcow2', sizeBytes: 8 << 20 });
+  return h.call('vm.update', {
+    id: vm.id,
+    patch: { drives: [{ id: 'ide0', kind: 'disk', path: 'disk.qcow2', format: 'qcow2', readOnly: false }] },
+  });
+}
+
+async function put(vm: VmSummary, byte: number): Promise<void> {
+  const image = await openImage(disk(vm), { readOnly: false, format: 'qcow2' });
+  await image.write(0, new Uint8Array(65536).fill(byte));
+  await image.close();
+}
+
+async function get(vm: Pick<VmSummary, 'folder'>): Promise<number> {
+  const image = await openImage(disk(vm), { readOnly: true, format: 'qcow2' });
+  const bytes = new Uint8Array(1);
+  await image.read(0, bytes);
+  await image.close();
+  return bytes[0]!;
+}
+
+/** Names of the snapshots that QEMU's tool sees in the disk; its check has to find nothing. */
+function inDisk(vm: VmSummary): string[] {
+  execFileSync('qemu-img', ['check', '-q', disk(vm)]);
+  const info = JSON.parse(execFileSync('qemu-img', ['info', '--output=json', disk(vm)], { encoding: 'utf8' })) as {
+    snapshots?: { name: string }[];
+  };
+  return (info.snapshots ?? []).map(({ name }) => name);
+}
+
+const list = ({ id }: VmSummary) => h.call('snapshot.list', { id });
+const take = ({ id }: VmSummary, name: string, memory = true) => h.call('snapshot.take', { id, name, memory });
+const typed = async ({ id }: VmSummary) => (await h.call('vm.screenText', { id }))!.rows[1];
+
+describe('snapshots', () => {
+  test('of a machine that is off: tree, branches, revert in both directions, rename, delete', async () => {
+    const vm = await made();
+    const { id } = vm;
+    await put(vm, 1);
+    const one = await take(vm, 'one');
+    expect(one).toMatchObject({ kind: 'disk', state: 'off', parent: null, memoryBytes: 0, pauseMs: null });
+    await put(vm, 2);
+    const two = await take(vm, 'two');
+    expect(two.parent).toBe(one.id);
+    await put(vm, 3);
+    expect((await h.call('snapshot.revert', { id, snapshot: one.id })).state).toBe('off');
+    expect(await get(vm)).toBe(1);
+    await put(vm, 4);
+    const branch = await take(vm, 'branch');
+    expect(branch.parent).toBe(one.id);
+    await h.call('snapshot.revert', { id, snapshot: two.id });
+    expect(await get(vm)).toBe(2);
+    await h.call('snapshot.revert', { id, snapshot: branch.id });
+    expect(await get(vm)).toBe(4);
+    expect(inDisk(vm)).toEqual([one, two, branch].map((each) => tagOf(each.id)));
+    expect(await h.call('snapshot.update', { id, snapshot: two.id, name: 'deux', description: 'd' })).toMatchObject({
+      name: 'deux',
+      description: 'd',
+    });
+    await h.call('snapshot.delete', { id, snapshot: one.id });
+    const left = await list(vm);
+    expect(left.snapshots.map(({ name, parent }) => [name, parent])).toEqual([
+      ['deux', null],
+      ['branch', null],
+    ]);
+    expect(left.current).toBe(branch.id);
+    expect(inDisk(vm)).toEqual([two, branch].map((each) => tagOf(each.id)));
+    await h.call('snapshot.revert', { id, snapshot: two.id });
+    expect(await get(vm)).toBe(2);
+    for (const each of [two, branch]) await h.call('snapshot.delete', { id, snapshot: each.id });
+    expect(inDisk(vm)).toEqual([]);
+    // Nothing is left, as linked clones look for it.
+    expect(existsSync(path.join(vm.folder, 'snapshots'))).toBe(false);
+  });
+
+  test('of running and paused machines have their memory, and reverting goes on from it, also while it runs', async () => {
+    const vm = await made();
+    const { id } = vm;
+    await h.call('vm.start', { id });
+    await h.call('vm.typeText', { id, text: 'first' });
+    const first = await take(vm, 'first');
+    expect(first).toMatchObject({ kind: 'memory', state: 'running', pauseMs: 5 });
+    expect(first.memoryBytes).toBeGreaterThan(0);
+    expect((await h.call('snapshot.thumbnail', { id, snapshot: first.id })).png).toMatch(/^iVBOR/);
+    await h.call('vm.typeText', { id, text: ' second' });
+    await h.call('vm.pause', { id });
+    const second = await take(vm, 'second');
+    expect(second).toMatchObject({ state: 'paused', pauseMs: null, parent: first.id });
+    expect((await h.call('snapshot.revert', { id, snapshot: first.id })).state).toBe('running');
+    expect(await typed(vm)).toBe('first');
+    await h.call('vm.typeText', { id, text: ' third' });
+    const plan = await h.call('snapshot.plan', { id, snapshot: second.id, operation: 'revert', keep: true });
+    expect(plan.map(({ code }) => code)).toEqual(['keepsPresent', 'turnsOff', 'revertsDisk', 'startsFrom']);
+    expect((await h.call('snapshot.revert', { id, snapshot: second.id, keep: 'third' })).state).toBe('paused');
+    expect(await typed(vm)).toBe('first second');
+    const third = (await list(vm)).snapshots.find(({ name }) => name === 'third')!;
+    expect(third.parent).toBe(first.id);
+    const disksOnly = await take(vm, 'disks', false);
+    expect(disksOnly).toMatchObject({ kind: 'disk', state: 'off' });
+    await h.call('snapshot.delete', { id, snapshot: disksOnly.id });
+    await h.call('vm.forceOff', { id });
+    expect((await h.call('snapshot.revert', { id, snapshot: third.id })).state).toBe('running');
+    expect(await typed(vm)).toBe('first third');
+    await h.call('vm.forceOff', { id });
+  });
+
+  test('bring the hardware of then back, but neither name nor description', async () => {
+    const vm = await made();
+    const { id } = vm;
+    const taken = await take(vm, 'small');
+    await h.call('vm.update', { id, patch: { memoryMiB: 123, name: `${vm.name} b` } });
+    const plan = await h.call('snapshot.plan', { id, snapshot: taken.id, operation: 'revert' });
+    expect(plan.find(({ code }) => code === 'revertsHardware')!.text).toContain('123');
+    expect(plan.filter(({ destructive }) => destructive).map(({ code }) => code)).toEqual(['losesPresent']);
+    const after = await h.call('snapshot.revert', { id, snapshot: taken.id });
+    expect(after).toMatchObject({ name: `${vm.name} b`, config: { memoryMiB: vm.config!.memoryMiB } });
+  });
+
+  test('become machines of their own', async () => {
+    const vm = await made();
+    const { id } = vm;
+    await put(vm, 7);
+    const taken = await take(vm, 'seven');
+    await put(vm, 8);
+    await h.call('vm.start', { id });
+    const clone = await h.call('snapshot.clone', { id, snapshot: taken.id, name: `${vm.name} clone` });
+    expect(await get(clone)).toBe(7);
+    expect(inDisk(clone)).toEqual([]);
+    expect(clone.id).not.toBe(id);
+    await h.call('vm.forceOff', { id });
+    expect(await get(vm)).toBe(8);
+  });
+
+  test('are refused where they could not be kept, with a way out', async () => {
+    const raw = await h.fake(`N${++count}`);
+    writeFileSync(path.join(raw.folder, 'disk.img'), Buffer.alloc(4096));
+    await h.call('vm.update', {
+      id: raw.id,
+      patch: { drives: [{ id: 'ide0', kind: 'disk', path: 'disk.img', format: 'raw', readOnly: false }] },
+    });
+    expect((await failureOf(take(raw, 'x'))).dto).toMatchObject({ kind: 'unsupported', fix: expect.stringContaining('qcow2') });
+    expect((await list(raw)).refusal!.fix).toContain('qcow2');
+    const vm = await made();
+    await h.call('vm.start', { id: vm.id });
+    await h.call('vm.saveState', { id: vm.id });
+    expect((await failureOf(take(vm, 'x'))).kind).toBe('invalid-state');
+    expect((await failureOf(h.call('snapshot.revert', { id: vm.id, snapshot: '0123456789abcdef' }))).kind).toBe('not-found');
+  });
+
+  test('that fail leave nothing', async () => {
+    const vm = await made('fake.no-save');
+    await h.call('vm.start', { id: vm.id });
+    expect((await failureOf(take(vm, 'x'))).kind).toBe('no-space');
+    expect((await h.get(vm.id)).state).toBe('running');
+    await h.call('vm.forceOff', { id: vm.id });
+    expect(inDisk(vm)).toEqual([]);
+    expect(existsSync(path.join(vm.folder, 'snapshots'))).toBe(false);
+  });
+
+  test('of a machine whose process dies in the middle are absent', async () => {
+    const vm = await made('fake.die-in-snapshot');
+    await h.call('vm.start', { id: vm.id });
+    expect((await failureOf(take(vm, 'x'))).kind).toBe('vm-crashed');
+    await h.reaches(vm.id, 'crashed');
+    expect(inDisk(vm)).toEqual([]);
+    expect((await list(vm)).snapshots).toEqual([]);
+    expect(existsSync(path.join(vm.folder, 'snapshots'))).toBe(false);
+  });
+
+  test('whose tag was deleted with another program are not reverted to, and nothing is lost', async () => {
+    const vm = await made();
+    await put(vm, 5);
+    const taken = await take(vm, 'x');
+    execFileSync('qemu-img', ['snapshot', '-d', tagOf(taken.id), disk(vm)]);
+    await put(vm, 6);
+    expect((await failureOf(h.call('snapshot.revert', { id: vm.id, snapshot: taken.id }))).kind).toBe('not-found');
+    expect(await get(vm)).toBe(6);
+    await h.call('snapshot.delete', { id: vm.id, snapshot: taken.id });
+  });
+});
+
+describe('after a crash of the manager', () => {
+  const journal = (vm: VmSummary, operation: string, id: string) =>
+    writeFileSync(
+      path.join(vm.folder, 'snapshots/journal.json'),
+      JSON.stringify({ operation, id, disks: [{ drive: 'ide0', path: 'disk.qcow2' }] }),
+    );
+
+  test('a snapshot that was being taken is absent', async () => {
+    const vm = await made();
+    const kept = await take(vm, 'kept');
+    const id = 'aaaabbbbccccdddd';
+    execFileSync('qemu-img', ['snapshot', '-c', tagOf(id), disk(vm)]);
+    execFileSync('mkdir', [path.join(vm.folder, 'snapshots', id)]);
+    journal(vm, 'take', id);
+    await h.call('vm.start', { id: vm.id });
+    expect(inDisk(vm)).toEqual([tagOf(kept.id)]);
+    expect(readdirSync(path.join(vm.folder, 'snapshots')).sort()).toEqual([kept.id, 'snapshots.json'].sort());
+    await h.call('vm.forceOff', { id: vm.id });
+  });
+
+  test('a revert is finished before the machine runs', async () => {
+    const vm = await made();
+    await put(vm, 1);
+    const one = await take(vm, 'one');
+    await put(vm, 2);
+    journal(vm, 'revert', one.id);
+    await h.call('vm.start', { id: vm.id });
+    await h.call('vm.forceOff', { id: vm.id });
+    expect(await get(vm)).toBe(1);
+    expect((await list(vm)).current).toBe(one.id);
+  });
+
+  test('a delete is finished', async () => {
+    const vm = await made();
+    const one = await take(vm, 'one');
+    const two = await take(vm, 'two');
+    journal(vm, 'delete', one.id);
+    await take(vm, 'three');
+    expect((await list(vm)).snapshots.map(({ name, parent }) => [name, parent])).toEqual([
+      ['two', null],
+      ['three', two.id],
+    ]);
+    expect(inDisk(vm)).not.toContain(tagOf(one.id));
+  });
+
+  test('a manifest that can not be read is left as it is', async () => {
+    const vm = await made();
+    await take(vm, 'one');
+    const file = path.join(vm.folder, 'snapshots/snapshots.json');
+    writeFileSync(file, '{"schema": 1');
+    expect((await failureOf(list(vm))).kind).toBe('corrupt');
+    expect((await failureOf(take(vm, 'two'))).kind).toBe('corrupt');
+    expect(readFileSync(file, 'utf8')).toBe('{"schema": 1');
+    rmSync(path.join(vm.folder, 'snapshots'), { recursive: true });
+  });
+});
