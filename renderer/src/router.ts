@@ -16,6 +16,7 @@ export function makeRouter(history: RouterHistory = createWebHashHistory()) {
           { path: '', name: 'machine', component: () => import('./views/machine/OverviewTab.vue') },
           { path: 'console', name: 'console', component: () => import('./views/machine/ConsoleTab.vue') },
           { path: 'serial', name: 'serial', component: () => import('./views/machine/SerialTab.vue') },
+          { path: 'snapshots', name: 'snapshots', component: () => import('./views/machine/SnapshotsTab.vue') },
           { path: 'hardware', name: 'hardware', component: () => import('./views/machine/HardwareTab.vue') },
           { path: 'performance', name: 'performance', component: () => import('./views/machine/PerformanceTab.vue') },
           { path: 'log', name: 'log', component: () => import('./views/machine/LogTab.vue') },

@@ -37,7 +37,7 @@ test('a Linux guest under write load: memory and disk of one moment, again and a
     await first.start();
     await first.onSerial(/GUEST READY/, 240_000);
     await first.ask(load, /#/);
-    for (let index = 0; index < 3; index++) {
+    for (let index = 0; index < 2; index++) {
       await new Promise((resolve) => setTimeout(resolve, 700));
       const file = fresh();
       const tag = `hypervue-${index}`;
@@ -50,12 +50,12 @@ test('a Linux guest under write load: memory and disk of one moment, again and a
     }
     const { memory, disk: onDisk } = await counters(first);
     expect(onDisk).toBe(memory);
-    expect(memory).toBeGreaterThan(taken[2]!.count);
+    expect(memory).toBeGreaterThan(taken[1]!.count);
   } finally {
     await first.end();
   }
   execFileSync('qemu-img', ['check', '-q', disk]);
-  for (const index of [1, 0, 2]) {
+  for (const index of [0, 1]) {
     const { tag, file, count } = taken[index]!;
     await revertOffDisk(folder, off, tag);
     const guest = new Guest({ ...options, restore: file });
@@ -65,7 +65,7 @@ test('a Linux guest under write load: memory and disk of one moment, again and a
       const { memory, disk: onDisk } = await counters(guest);
       expect(onDisk).toBe(memory);
       expect(memory).toBeGreaterThan(0);
-      if (index < 2) expect(memory).toBeLessThan(taken[2]!.count + 200);
+      if (index === 0) expect(memory).toBeLessThan(taken[1]!.count + 200);
       expect(count).toBeGreaterThan(0);
     } finally {
       await guest.end();

@@ -4,6 +4,7 @@ import type { Settings } from '../../../core/contract/host.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
 import type { ContractServer, Handlers } from '../../../core/contract/server.ts';
 import type { LogEntry, VmStateName, VmSummary } from '../../../core/contract/vm.ts';
+import { mockSnapshots } from './snapshots.ts';
 import { mockStorage } from './storage.ts';
 import { drawScreen, pngOf } from './screen.ts';
 
@@ -410,6 +411,11 @@ export class MockManager {
       return { machine: this.put(vm), notes: [] };
     },
     'vm.exportOva': async ({ file }) => ({ file, notes: [] }),
+    ...mockSnapshots(
+      (id) => this.get(id),
+      (id, state) => this.become(id, state),
+      (event, payload) => this.emit(event, payload),
+    ),
     ...mockStorage(
       (event, payload) => this.emit(event, payload),
       (kind, object) => this.task(kind, object),
