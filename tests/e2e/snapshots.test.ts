@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { ContractClient } from '../../core/contract/client.ts';
+import { keepPicture, launchBrowser, openWindow, type Window } from './support/browser.ts';
+import { openContract } from './support/contract.ts';
+import { startServer, type TestServer } from './support/server.ts';
+
+/** Snapshots and the saved state of a machine that runs, as a person uses them. */
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+let server: TestServer;
+let browser: Browser;
+let contract: ContractClient & { end(): void };
+let window: Window;
+let id: string;
+
+beforeAll(async () => {
+  server = await startServer();
+  browser = await launchBrowser();
+  contract = await openContract(server);
+  const vm = await contract.call('vm.create', {
+    name: 'Snapped',
+    memoryMiB: 32,
+    source: { type: 'blank' },
+    newDisk: { sizeBytes: 4 << 20, format: 'qcow2' },
+  });
+  id = vm.id;
+  window = await openWindow(browser, server);
+}, 120_000);
+
+afterAll(async () => {
+  contract?.end();
+  await browser?.close();
+  await server?.stop();
+});
+
+afterEach(async (context) => {
+  if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
+});
+
+async function accessibilityProblems(): Promise<string[]> {
+  await window.page.evaluate(axeSource);
+  const result = (await window.page.evaluate(`axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] })`)) as {
+    violations: { id: string; nodes: { html: string }[] }[];
+  };
+  return result.violations.flatMap(({ id: rule, nodes }) => nodes.map((node) => `${rule}: ${node.html.slice(0, 160)}`));
+}
+
+const picture = async (name: string) => {
+  const folder = process.env.HYPERVUE_PICTURES;
+  if (folder) await window.page.screenshot({ path: path.join(folder, `${name}.png`) });
+};
+
+test('a running machine is snapshotted, reverted with the present kept, and its snapshots are edited and deleted', async () => {
+  const { page } = window;
+  await contract.call('vm.start', { id });
+  await page.goto(page.url().replace(/#.*$|\/machines.*$/, '') + `#/machines/${id}/snapshots`).catch(() => {});
+  const at = (name: string) => page.getByTestId(name);
+  if (
+    !(await at('snapshot-take')
+      .isVisible()
+      .catch(() => false))
+  ) {
+    await page.getByText('Snapped').first().click();
+    await at('tab-snapshots').click();
+  }
+  await at('snapshots-none').waitFor();
+  await at('snapshot-take').click();
+  await at('snapshot-name').fill('First');
+  expect(await accessibilityProblems()).toEqual([]);
+  await picture('take');
+  await at('snapshot-confirm').click();
+  await page.getByTestId('snapshot').filter({ hasText: 'First' }).waitFor();
+  const { snapshots } = await contract.call('snapshot.list', { id });
+  expect(snapshots[0]).toMatchObject({ name: 'First', kind: 'memory', state: 'running' });
+  await at('snapshot-revert').click();
+  await at('snapshot-plan').waitFor();
+  expect(await at('snapshot-plan').innerText()).toContain('is taken first');
+  await picture('revert');
+  await at('snapshot-confirm').click();
+  await page.getByTestId('snapshot').nth(1).waitFor();
+  await at('snapshot-dialog').waitFor({ state: 'detached' });
+  expect((await contract.call('vm.get', { id })).state).toBe('running');
+  expect(await accessibilityProblems()).toEqual([]);
+  await picture('tree');
+  await page.getByTestId('snapshot').nth(1).getByTestId('snapshot-edit').click();
+  await at('snapshot-name').fill('Other');
+  await at('snapshot-confirm').click();
+  await page.getByTestId('snapshot').filter({ hasText: 'Other' }).waitFor();
+  await page.getByTestId('snapshot').nth(1).getByTestId('snapshot-delete').click();
+  await at('snapshot-confirm').click();
+  await page.getByTestId('snapshot').nth(1).waitFor({ state: 'detached' });
+  expect((await contract.call('snapshot.list', { id })).snapshots.map(({ name }) => name)).toEqual(['First']);
+}, 120_000);
+
+test('a machine is saved, says so, and goes on', async () => {
+  const { page } = window;
+  await page.getByTestId('more-button').click();
+  await page.getByTestId('menu-saveState').click();
+  await page.locator('[data-testid=machine-page][data-state=saved]').waitFor();
+  expect(await page.getByTestId('snapshot-take').isDisabled()).toBe(true);
+  expect(await accessibilityProblems()).toEqual([]);
+  await picture('saved');
+  await page.getByTestId('start-button').click();
+  await page.locator('[data-testid=machine-page][data-state=running]').waitFor();
+}, 60_000);
