@@ -133,11 +133,7 @@ class RegionCompiler {
           .op(OP.i32Or);
       e.vectorConditions();
       e.openIf();
-      e.c
-        .i32(0)
-        .i32(STEP_INTERPRET)
-        .memory(OP.i32Store, CPU_STATE_BASE + SJ_STEP);
-      e.exitTo(region.entry);
+      this.stepAtEntry();
       e.close();
       e.checkPages(
         region.parts.flatMap(({ page }) => {
@@ -145,9 +141,26 @@ class RegionCompiler {
           return page ? [{ page, delta, host }] : [];
         }),
       );
+      const beside = region.blocks[0]!.pages;
+      if (beside) {
+        // The first instruction reaches into a page that is another one now, or not known to the TLB.
+        e.pagesDiffer(beside);
+        e.openRare();
+        this.stepAtEntry();
+        e.close();
+      }
       if (graph.hasDispatcher) e.startDispatcher(1);
       this.tree(graph.root);
     });
+  }
+
+  /** The interpreter is to execute the first instruction. */
+  private stepAtEntry(): void {
+    this.e.c
+      .i32(0)
+      .i32(STEP_INTERPRET)
+      .memory(OP.i32Store, CPU_STATE_BASE + SJ_STEP);
+    this.e.exitTo(this.region.entry);
   }
 
   /** Block `x` and everything it dominates. */

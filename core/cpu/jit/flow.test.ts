@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { TestCpu } from '../interp/testing/testcpu.ts';
-import { dword, expectSame, HLT, PAGE_TABLE, paged, to, TURNS } from './testing/flowcases.ts';
+import { dword, expectSame, HLT, PAGE_TABLE, paged, runFrom, to, TURNS } from './testing/flowcases.ts';
 
 /** ADD RDX, `step`; JMP `back`. */
 const stepAndBack = (at: number, step: number, back: number) => [0x48, 0x83, 0xc2, step, 0xe9, ...to(back, at + 4, 5)];
@@ -76,6 +76,43 @@ describe('regions over two pages', () => {
         s.halted = false;
       });
       return [first, second, t.untilHalt()];
+    });
+  });
+
+  /** At 0x20000 MOV ECX, turns; loop: DEC ECX; JZ out; JMP to a MOV EAX that lies in two pages far from here, behind which RDX grows. */
+  const ACROSS = 0x10ffe;
+  const intoAcross = (t: TestCpu) => {
+    t.put(0x20000, 0xb9, ...dword(TURNS), 0xff, 0xc9, 0x75, 0x01, HLT, 0xe9, ...to(ACROSS, 0x2000a, 5));
+    t.put(ACROSS, 0xb8, ...dword(7), 0x01, 0xc3, ...stepAndBack(0x11005, 1, 0x20005));
+  };
+
+  it('begin with an instruction that lies in both', () => {
+    const { seen, inRegions } = expectSame((t) => {
+      intoAcross(t);
+      paged(t, 0x20000, []);
+      return [t.untilHalt().gpr[2]];
+    });
+    expect(seen).toEqual([BigInt(TURNS - 1)]);
+    // Of the seven instructions of a turn none is left to the interpreter.
+    expect(inRegions).toBeGreaterThan(TURNS * 6.5);
+  });
+
+  it('do not begin there when the next page is another one or missing', () => {
+    expectSame((t) => {
+      intoAcross(t);
+      t.put(0x13000, ...t.ram.slice(0x11000, 0x12000));
+      // The end of the MOV and the step are others.
+      t.put(0x13000, 0x01);
+      t.put(0x13005, ...stepAndBack(0x11005, 3, 0x20005));
+      paged(t, 0x20000, []);
+      const seen = [runFrom(t, 0x20000)];
+      for (const page of [0x13003, 0x11003, 0, 0x11003]) {
+        t.guest.write32(PAGE_TABLE + 0x11 * 8, page);
+        seen.push(runFrom(t, 0x20000));
+      }
+      t.put(0x11000, 0x02);
+      seen.push(runFrom(t, 0x20000));
+      return seen;
     });
   });
 

@@ -152,7 +152,7 @@ export function findRegion(
     return insn;
   };
   const first = at(entry);
-  if (!first || pages.beside(first)) return undefined;
+  if (!first) return undefined;
   // INT n stores RF, which the run loop has cleared before a region (interp/wasm/resumeflag.ts).
   if (first.op === INT && !first.vex) return undefined;
   const root = newFrame(undefined, -1);

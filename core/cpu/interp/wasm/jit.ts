@@ -329,7 +329,12 @@ export function jitInstall(host: u32, mode: u32, user: u32, index: u32): void {
   const slot = slotIfAny(host, mode);
   if (slot < 0) return;
   const rec = recordAt(<u32>slot, host & 0xfff);
-  if (!rec || !load<u8>(rec, REC_LENGTH)) return;
+  if (!rec) return;
+  if (!load<u8>(rec, REC_LENGTH)) {
+    // It reaches into the next page, so its record leaves: the region is found by place only.
+    forgetTargets();
+    return;
+  }
   store<u16>(rec, <u16>HANDLER_JIT, REC_HANDLER);
   store<u16>(rec, <u16>index, REC_OPCODE);
 }
