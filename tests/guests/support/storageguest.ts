@@ -21,8 +21,11 @@ const storageModules = [
   'ext4',
 ];
 
-/** The initramfs of the other guests with storage drivers and `/load`, which loads them: the kernel unpacks one archive after the other. */
-export function storageInitrd(arch: GuestArch, target: string): void {
+/**
+ * The initramfs of the other guests with storage drivers and `/load`, which loads them: the kernel unpacks one archive after the other. `after` are lines
+ * of shell that run once when the guest is ready, instead of somebody typing.
+ */
+export function storageInitrd(arch: GuestArch, target: string, after?: string): void {
   const root = mkdtempSync(path.join(tmpdir(), 'hypervue-storage-'));
   try {
     mkdirSync(path.join(root, 'modules'));
@@ -38,6 +41,11 @@ export function storageInitrd(arch: GuestArch, target: string): void {
     });
     const load = `#!/bin/sh\nfor m in ${found.join(' ')}; do insmod /modules/$m.ko || echo "NO $m"; done\necho LOADED\n`;
     writeFileSync(path.join(root, 'load'), load, { mode: 0o755 });
+    if (after) {
+      mkdirSync(path.join(root, 'etc'));
+      writeFileSync(path.join(root, 'etc/inittab'), '::sysinit:/etc/rc\n::once:/after\n');
+      writeFileSync(path.join(root, 'after'), `#!/bin/sh\nexec >/dev/ttyS0 2>&1\n/load\n${after}\n`, { mode: 0o755 });
+    }
     run('sh', ['-c', `cd '${root}' && find . | cpio --quiet -o -H newc | gzip -1 > '${target}.part'`]);
     writeFileSync(target, Buffer.concat([readFileSync(initramfs(arch)), readFileSync(`${target}.part`)]));
   } finally {
