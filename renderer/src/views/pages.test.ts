@@ -406,3 +406,37 @@ test('a machine on an encrypted disk asks for the passphrase; a wrong one can be
   expect(document.querySelector('[data-testid="unlock-dialog"]')).toBeNull();
   expect(card('FreeDOS 1.3').dataset.state).toBe('running');
 });
+
+test('how a disk is served is set in a dialog; where it is attached only while the machine is off', async () => {
+  await open('/machines/00000000-0000-4000-8000-000000000000/hardware');
+  await press(get('settings-ide0'));
+  const choose = (id: string, value: string) => {
+    const select = get(id) as HTMLSelectElement;
+    select.value = value;
+    select.dispatchEvent(new Event('change'));
+  };
+  // This one runs.
+  const places = [...(get('drive-bus') as HTMLSelectElement).options];
+  expect(places.map(({ value, disabled }) => [value, disabled])).toEqual([
+    ['ide', false],
+    ['sata', true],
+    ['virtio', true],
+  ]);
+  choose('drive-cache', 'unsafe');
+  choose('drive-write-errors', 'report');
+  const limit = get('drive-bandwidth') as HTMLInputElement;
+  limit.value = '20';
+  limit.dispatchEvent(new Event('input'));
+  await press(get('drive-save'));
+  expect(calls.find((each) => each.method === 'vm.setDrivePolicy')?.params).toMatchObject({
+    drive: 'ide0',
+    policy: {
+      cache: 'unsafe',
+      discard: 'unmap',
+      writeErrors: 'report',
+      readErrors: 'report',
+      limits: { bytesPerSecond: 20 * 1024 * 1024 },
+    },
+  });
+  expect(calls.some((each) => each.method === 'vm.update' || each.method === 'vm.growDisk')).toBe(false);
+});
