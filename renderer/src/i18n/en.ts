@@ -397,8 +397,8 @@ export const en = {
     diskSize: 'Size',
     diskFormat: 'Format',
     diskFormatText: {
-      raw: 'The disk byte by byte: the fastest, and every program reads it',
-      qcow2: 'Takes room only for what was written, wherever the file lies; can hold snapshots and compressed data',
+      raw: 'The disk byte by byte, which every program reads; no snapshots and no linked clones of its own',
+      qcow2: 'For nearly everything: takes room only for what was written, can have snapshots, and is as quick for the guest as raw',
     },
     diskFree: '{free} free in {folder}',
     diskTight: 'More than the space that is free now. The machine pauses when the host disk is full.',

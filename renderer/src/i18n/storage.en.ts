@@ -105,6 +105,7 @@ export const storageEn = {
     rawRebase: 'Raw images lie on nothing',
     noBelow: 'Nothing lies below it',
     repairFirst: 'Check and repair it first',
+    encrypted: 'Machines can’t run from encrypted images; convert it with its passphrase first',
   },
   place: {
     pool: 'Pool',

@@ -106,6 +106,7 @@ export const storageZhCN: typeof storageEn = {
     rawRebase: 'raw 映像没有下层',
     noBelow: '它没有下层',
     repairFirst: '请先检查并修复',
+    encrypted: '虚拟机不能从加密映像运行；请先用密码转换',
   },
   place: {
     pool: '存储池',

@@ -393,8 +393,8 @@ export const zhCN: Messages = {
     diskSize: '大小',
     diskFormat: '格式',
     diskFormatText: {
-      raw: '逐字节存储：速度最快，所有程序都能读取',
-      qcow2: '无论文件位于何处，只占用已写入数据的空间；可保存快照和压缩数据',
+      raw: '逐字节存储，所有程序都能读取；没有快照，也不能作为链接克隆',
+      qcow2: '适合几乎所有情况：只占用已写入数据的空间，可以有快照，客户机使用时与 raw 一样快',
     },
     diskFree: '{folder} 中有 {free} 可用',
     diskTight: '超过目前的可用空间。主机磁盘写满时虚拟机会暂停。',

@@ -56,6 +56,8 @@ test('the new disk is a whole number of sectors', () => {
   wizard.draft.disk = 'new';
   wizard.draft.diskGiB = 0.333;
   expect(wizard.request.newDisk!.sizeBytes % 512).toBe(0);
-  wizard.draft.diskFormat = 'qcow2';
+  // Snapshots need it.
   expect(wizard.request.newDisk!.format).toBe('qcow2');
+  wizard.draft.diskFormat = 'raw';
+  expect(wizard.request.newDisk!.format).toBe('raw');
 });

@@ -61,7 +61,7 @@ export const useWizard = defineStore('wizard', () => {
       disk: 'new',
       diskTouched: false,
       diskGiB: Math.max(0.001, Math.round((settings.current.defaultDiskBytes / 1024 ** 3) * 1000) / 1000),
-      diskFormat: 'raw',
+      diskFormat: 'qcow2',
       bus: 'ide',
     };
   }
