@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { MACHINES_POOL, type TrashItem, type storageMethods, type Volume } from '../../contract/storage.ts';
 import type { Handlers } from '../../contract/server.ts';
-import { busOf, freePlace } from '../../contract/drives.ts';
+import { busOf, driveBuses, freePlace } from '../../contract/drives.ts';
 import type { Drive } from '../../contract/vm.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { removeUnfinished } from '../createvm.ts';
@@ -107,7 +107,7 @@ export class StorageService {
     const taken = drives.map((drive) => drive.id);
     const first = drives.find(({ kind }) => kind === 'disk');
     const bus = first ? busOf(first.id) : 'ide';
-    const free = freePlace(bus, taken) ?? freePlace(bus === 'virtio' ? 'ide' : 'virtio', taken);
+    const free = [bus, ...driveBuses].map((each) => freePlace(each, taken)).find((place) => place !== undefined);
     if (free === undefined)
       throw new HypervueError(
         'resource-limit',

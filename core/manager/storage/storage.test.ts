@@ -417,6 +417,33 @@ describe('an existing volume', () => {
     expect(readdirSync(pool)).toEqual(['a.qcow2']);
   });
 
+  test('of a machine with a saved state stays as that state knows it', async () => {
+    const vm = await h.create('Saved', { newDisk: { sizeBytes: 8 * MIB, format: 'qcow2' } });
+    writeFileSync(path.join(vm.folder, 'saved.state'), 'a state');
+    await h.reopen();
+    const file = path.join(vm.folder, 'disk.qcow2');
+    for (const attempt of [
+      () => h.call('storage.resize', { path: file, sizeBytes: 16 * MIB }),
+      () => h.call('storage.compact', { path: file }),
+      () => h.call('storage.check', { path: file, repair: 'all' }),
+      () => h.call('vm.clone', { id: vm.id, name: 'Copy' }),
+      () => h.call('vm.setTemplate', { id: vm.id, template: true }),
+    ])
+      expect(await failureOf(attempt())).toMatchObject({ kind: 'invalid-state', message: expect.stringContaining('saved state') });
+    expect(await h.call('storage.check', { path: file, repair: 'none' })).toMatchObject({ errors: 0 });
+  });
+
+  test('of a running machine grows in it', async () => {
+    const vm = await h.fake('Grows');
+    const { path: file } = await create('a.qcow2');
+    await h.call('storage.attach', { path: file, machine: vm.id });
+    await h.call('vm.start', { id: vm.id });
+    expect((await volume('a.qcow2')).lockedBy).toBe('Grows');
+    await h.call('storage.resize', { path: file, sizeBytes: 64 * MIB });
+    expect((await h.call('vm.log', { id: vm.id, lines: 100 })).map(({ message }) => message)).toContain('ide0: 64 MiB large now');
+    await h.call('vm.forceOff', { id: vm.id });
+  });
+
   test('is attached, taken off and attached to one machine at a time', async () => {
     const { path: file } = await create('a.qcow2');
     const one = await h.create('One');
