@@ -52,6 +52,7 @@ test('pools, and a machine that is cloned, exported and imported', async () => {
   expect(await run('template', 'One', '--off')).toMatchObject({ code: 1, err: expect.stringContaining('Two') });
   const exported = await run('export', 'Two', folder);
   expect(exported).toMatchObject({ code: 0, out: expect.stringContaining(path.join(folder, 'Two')) });
+  expect(await run('export', 'Two', path.join(folder, 'Two.ova'))).toMatchObject({ code: 0, out: expect.stringContaining('Two.ova') });
   expect(await run('import', path.join(folder, 'Two'))).toMatchObject({
     code: 0,
     out: expect.stringMatching(/^Two 2: .*\nTwo was taken; it is called Two 2/),

@@ -361,28 +361,28 @@ function addMachines(program: Command, run: RunSession): void {
     );
   const notes = (lines: readonly string[]) => lines.map((line) => `\n${line}`).join('');
   program
-    .command('export <machine> <folder>')
-    .description('copy a machine that is off, with every disk it needs, into a new folder there')
-    .action((machine: string, folder: string) =>
+    .command('export <machine> <to>')
+    .description('copy a machine that is off, with every disk it needs, into a new folder there, or into an OVA file; never overwrites')
+    .action((machine: string, to: string) =>
       run(true, async (session) => {
         const { id } = await session.machine(machine);
-        session.print(
-          await session.client.call('vm.export', { id, folder: path.resolve(folder) }),
-          (made) => `${made.folder}${notes(made.notes)}`,
-        );
+        const place = path.resolve(to);
+        if (/\.ova$/i.test(to))
+          session.print(await session.client.call('vm.exportOva', { id, file: place }), (made) => `${made.file}${notes(made.notes)}`);
+        else session.print(await session.client.call('vm.export', { id, folder: place }), (made) => `${made.folder}${notes(made.notes)}`);
       }),
     );
   program
-    .command('import <folder>')
-    .description("take a machine's folder into the library")
-    .option('--move', 'move it instead of copying')
-    .action((folder: string, options: { move?: boolean }) =>
+    .command('import <from>')
+    .description("a new machine from a machine's folder, an OVA file, or an OVF descriptor with its files beside it")
+    .option('--move', 'move the folder instead of copying it')
+    .action((from: string, options: { move?: boolean }) =>
       run(true, async (session) => {
-        const how = options.move ? 'move' : 'copy';
-        session.print(
-          await session.client.call('vm.import', { folder: path.resolve(folder), how }),
-          ({ machine, notes: lines }) => `${machine.name}: ${machine.folder}${notes(lines)}`,
-        );
+        const place = path.resolve(from);
+        const result = /\.ov[af]$/i.test(from)
+          ? await session.client.call('vm.importOva', { file: place })
+          : await session.client.call('vm.import', { folder: place, how: options.move ? 'move' : 'copy' });
+        session.print(result, ({ machine, notes: lines }) => `${machine.name}: ${machine.folder}${notes(lines)}`);
       }),
     );
 }

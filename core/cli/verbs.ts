@@ -72,25 +72,6 @@ function addLifecycle(program: Command, run: RunSession): void {
         session.print(await session.client.call('vm.start', { id, despiteDisks: options.despiteDisks ?? false, ...passphrase }), stateLine);
       }),
     );
-  program
-    .command('import <file>')
-    .description('a new machine from an OVA file, or from an OVF descriptor with its files beside it')
-    .action((file: string) =>
-      run(false, async (session) => {
-        const { machine, notes } = await session.client.call('vm.importOva', { file: path.resolve(file) });
-        session.print(machine, (made) => [`${made.name}: imported`, ...notes].join('\n'));
-      }),
-    );
-  program
-    .command('export <machine> <file>')
-    .description('write a machine that is off as an OVA file; never overwrites')
-    .action((machine: string, file: string) =>
-      run(false, async (session) => {
-        const { id } = await session.machine(machine);
-        const result = await session.client.call('vm.exportOva', { id, file: path.resolve(file) });
-        session.print(result, ({ file: made, notes }) => [made, ...notes].join('\n'));
-      }),
-    );
   verb('save', 'write the whole state of a running machine to its folder and end it; `start` goes on from there', 'vm.saveState');
   verb('discard-state', 'throw the saved state away: the machine is off, as after a power cut', 'vm.discardState');
   verb('pause', 'stop the guest where it is', 'vm.pause');

@@ -204,5 +204,16 @@ test('a machine is exported and imported again', async () => {
   await app.storage.submit('import-dialog');
   await page.getByTestId('machine-page').waitFor();
   await app.goToMachines();
-  expect(await app.machines.names()).toEqual(['From template', 'From template 2', 'Full clone', 'Original']);
+  // For other programs, and back from there.
+  await app.machines.choose('From template 2', 'export');
+  await page.getByTestId('export-to-ova').click();
+  await page.getByTestId('export-folder-path').locator('input').fill(away);
+  await app.storage.submit('export-dialog');
+  await page.getByTestId('import-machine').click();
+  await page.getByTestId('import-from-ova').click();
+  await page.getByTestId('import-file-path').locator('input').fill(path.join(away, 'From template 2.ova'));
+  await app.storage.submit('import-dialog');
+  await page.getByTestId('machine-page').waitFor();
+  await app.goToMachines();
+  expect(await app.machines.names()).toEqual(['From template', 'From template 2', 'From template 3', 'Full clone', 'Original']);
 });

@@ -279,13 +279,6 @@ export class Volumes {
   /** A volume that can be a disk of `machine`. */
   async attachable(file: string): Promise<Volume> {
     const volume = await this.writable(file, 'attach');
-    if (volume.encrypted)
-      throw new HypervueError(
-        'unsupported',
-        `${volume.name} is encrypted, and machines can't run from encrypted images`,
-        { object: volume.name, path: volume.path, operation: 'attach' },
-        'Convert it with its passphrase; the copy is not encrypted.',
-      );
     const machine = volume.usedBy.find(({ kind }) => kind === 'machine');
     if (machine)
       throw new HypervueError(

@@ -51,7 +51,6 @@ export function volumeReason(verb: VolumeVerb, volume: Volume, isTemplate: (mach
     case 'check':
       return volume.format === 'raw' ? because('rawCheck') : null;
     case 'attach':
-      if (volume.encrypted) return because('encrypted');
       return machine ? because('attached', machine.name) : above ? because('below', above.name) : null;
     case 'resize':
       return above ? because('below', above.name) : null;
