@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { boot } from './boot.ts';
 import { CPU_USAGE, cpu } from './cpu.ts';
+import { disk } from './disk.ts';
 import { guestdisk } from './guestdisk.ts';
 import { idle } from './idle.ts';
 import { memory } from './memory.ts';
@@ -14,7 +15,7 @@ import { type Bench, formatTable, type Row } from './support/report.ts';
  * `npm run bench` runs all, `npm run bench -- mips idle` only those. `npm run bench -- cpu` has options and a table of its own. Nothing here
  * passes or fails on a time.
  */
-const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, overhead, start, guestdisk };
+const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, overhead, start, disk, guestdisk };
 
 const CPU = 'cpu';
 if (process.argv[2] === CPU) {

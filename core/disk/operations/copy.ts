@@ -23,6 +23,8 @@ export async function copyContents(
   const { packed } = options;
   const unit = packed ? packed.compressedUnit : CHUNK;
   const jobs = new Parallel(DEPTH);
+  // Used again and again: fresh memory costs the system as much as the copy.
+  const buffers: Uint8Array[] = [];
   let done = 0;
   const finished = (bytes: number) => {
     done += bytes;
@@ -41,10 +43,12 @@ export async function copyContents(
       const from = at;
       const length = Math.min(unit, total - at);
       await jobs.add(async () => {
-        const bytes = new Uint8Array(length);
+        const buffer = buffers.pop() ?? new Uint8Array(unit);
+        const bytes = buffer.subarray(0, length);
         await source.read(from, bytes);
         if (!packed) for (const [start, end] of dataRuns(bytes)) await target.write(from + start, bytes.subarray(start, end));
         else if (!isZero(bytes)) await packed.writeCompressed(from, bytes);
+        buffers.push(buffer);
         finished(length);
       });
       at += length;
