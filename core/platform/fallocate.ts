@@ -1,5 +1,5 @@
 /**
- * fallocate(2) and lseek(2) through koffi: Node has no call for holes in files, for where they are, or for putting room aside. On other systems than Linux, and where the library can't
+ * fallocate(2), lseek(2) and preadv2(2) through koffi: Node has no call for holes in files, for where they are, for putting room aside, or for reading what needs no wait. On other systems than Linux, and where the library can't
  * be loaded, there is none, and callers go on without.
  */
 import { createRequire } from 'node:module';
@@ -8,8 +8,13 @@ const KEEP_SIZE = 1;
 const PUNCH_HOLE = 2;
 const ENOSPC = 28;
 const ENXIO = 6;
+const EAGAIN = 11;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
+/** preadv2: fails with EAGAIN rather than wait for the disk. */
+const RWF_NOWAIT = 8;
+/** Bytes that are read without a wait at once. */
+export const CACHED_READ_BYTES = 64 << 10;
 
 type Fallocate = {
   (fd: number, mode: number, offset: number, length: number): number;
@@ -19,6 +24,10 @@ type Fallocate = {
 interface Library {
   call: Fallocate;
   seek(fd: number, offset: number, whence: number): number | bigint;
+  readNow: ((fd: number, vector: Uint8Array, count: number, offset: number, flags: number) => number | bigint) | undefined;
+  /** Where it reads to, and the vector that says so. */
+  landing: Buffer;
+  vector: BigUint64Array;
   errno(): number;
 }
 
@@ -31,7 +40,17 @@ function load(): Library | null {
     const libc = koffi.load('libc.so.6');
     const call = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') as unknown as Fallocate;
     const seek = libc.func('int64_t lseek64(int fd, int64_t offset, int whence)') as unknown as Library['seek'];
-    return { call, seek, errno: () => koffi.errno() };
+    let readNow: Library['readNow'];
+    try {
+      readNow = libc.func(
+        'int64_t preadv2(int fd, const uint8_t *vector, int count, int64_t offset, int flags)',
+      ) as unknown as Library['readNow'];
+    } catch {
+      // A library without it.
+    }
+    const landing = Buffer.allocUnsafeSlow(CACHED_READ_BYTES);
+    const vector = new BigUint64Array([BigInt(koffi.address(landing)), 0n]);
+    return { call, seek, readNow, landing, vector, errno: () => koffi.errno() };
   } catch {
     return null;
   }
@@ -53,6 +72,22 @@ export function holeAt(fd: number, offset: number, end: number): { hole: boolean
   if (data > offset) return { hole: true, length: Math.min(data, end) - offset };
   const hole = Number(library.seek(fd, offset, SEEK_HOLE));
   return hole > offset ? { hole: false, length: Math.min(hole, end) - offset } : undefined;
+}
+
+/**
+ * Fills `target` (at most CACHED_READ_BYTES) when the system has all of it in memory. False: it has not, or the file ends. Undefined: this system or
+ * file system never can. A read by way of a thread costs several times as much.
+ */
+export function readCached(fd: number, offset: number, target: Uint8Array): boolean | undefined {
+  library ??= load();
+  if (!library?.readNow) return undefined;
+  const { landing, vector } = library;
+  vector[1] = BigInt(target.length);
+  const got = Number(library.readNow(fd, new Uint8Array(vector.buffer), 1, offset, RWF_NOWAIT));
+  if (got < 0 && library.errno() !== EAGAIN) return undefined;
+  if (got !== target.length) return false;
+  target.set(landing.subarray(0, got));
+  return true;
 }
 
 /** Puts room aside. 'no-room' when the file system is full, 'unsupported' where it can't. */
