@@ -3,6 +3,8 @@ import type { MachineClock } from '../machine/machineclock.ts';
 
 /** How long a guest that is in the middle of a disk command may run on before it is looked at again, and how often, by the kind of clock. */
 const HOST_RETRY = { ns: 1_000_000, times: 300 };
+/** How many looks a running guest gets to come to such a moment by itself, before it is made to stand until its disks have answered. */
+const PATIENT_LOOKS = 200;
 const COUNTED_RETRY = { ns: 20_000, times: 50_000 };
 
 export interface SavePointOptions {
@@ -31,11 +33,13 @@ export class SavePoint {
   private wasPaused = false;
   private looking = false;
   private tries = 0;
+  /** Looks left at a guest that runs. */
+  private patience = 0;
 
   constructor(options: SavePointOptions) {
     this.options = options;
     this.retry = options.counted ? COUNTED_RETRY : HOST_RETRY;
-    this.timer = options.clock.createTimer(() => this.stand());
+    this.timer = options.clock.createTimer(() => (this.patience > 0 ? this.look() : this.stand()));
   }
 
   /** `reached` is called, once, when the machine stands at such a moment. */
@@ -47,11 +51,30 @@ export class SavePoint {
     this.tries = 0;
     // Where a slice is cut for a message may lie within an instruction; at a timer it never does.
     if (counted && !loop.paused) this.timer.arm(clock.now() + this.retry.ns);
-    else this.stand();
+    else if (loop.paused) this.stand();
+    else {
+      this.patience = PATIENT_LOOKS;
+      this.look();
+    }
+  }
+
+  /** Waits for an answer of a disk while the guest runs: a flush can take the host longer than anything else here. */
+  private lookPatiently(): void {
+    const { idle, settled, loop } = this.options;
+    if (--this.patience > 0 && !loop.paused && !(idle() && settled())) return;
+    this.patience = 0;
+    this.timer.disarm();
+    this.stand();
   }
 
   /** The run loop calls this between slices and before it sleeps. */
   look(): void {
+    if (this.patience > 0) {
+      this.lookPatiently();
+      // A guest that halts is looked at all the same.
+      if (this.patience > 0 && this.timer.deadline === undefined) this.timer.arm(this.options.clock.now() + this.retry.ns);
+      return;
+    }
     if (!this.looking) return;
     const { options, retry } = this;
     const last = this.wasPaused || this.tries >= retry.times;
