@@ -6,7 +6,7 @@ import { Random } from '../fp/record.ts';
 import { edgeBytes, encodeRow, type Item, type Roles, rowsOf, windowAddress } from './encode.ts';
 import { segmentPiece } from './segments.ts';
 import { systemPiece } from './systemcode.ts';
-import { CODE2_SIZE, CODE_SIZE, HLT } from './layout.ts';
+import { CODE16_BASE, CODE2_SIZE, CODE_SIZE, HLT } from './layout.ts';
 import { X87_CODES } from './undefined.ts';
 
 export interface Code {
@@ -53,7 +53,7 @@ const plain = (bytes: number[], name: string, more: Partial<Item> = {}): Item =>
 });
 const le32 = (value: number): number[] => [value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24];
 
-export function drawRoles(random: Random, bits: 64 | 32): Roles {
+export function drawRoles(random: Random, bits: CodeBits): Roles {
   const all = Array.from({ length: bits === 64 ? 16 : 8 }, (_, i) => i).filter((r) => r !== RSP);
   // Strings want RSI and RDI; RBX is XLAT's; RBP is a frame.
   const pointers = bits === 64 ? [random.pick([8, 9, 12, 13, 14, 15]), 3, 6, 7] : [3, 6, 7];
@@ -105,6 +105,19 @@ class Builder {
     return this.roles.bits === 64;
   }
 
+  /** An instruction with operands of 32 bits, also in 16-bit code; `address`: with an address of 32 bits, too. */
+  private push32(bytes: number[], name: string, more: Partial<Item> = {}, address = false): void {
+    const prefixes = this.roles.bits === 16 ? (address ? [0x66, 0x67] : [0x66]) : [];
+    const by = prefixes.length;
+    const { fix, target } = more;
+    const moved = {
+      ...more,
+      ...(fix ? { fix: { ...fix, at: fix.at + by } } : {}),
+      ...(target ? { target: { ...target, at: target.at + by } } : {}),
+    };
+    this.push(plain([...prefixes, ...bytes], name, moved));
+  }
+
   /** Code for the system; `next` is where it goes on. */
   private system(): void {
     const piece = systemPiece(this.random, this.long);
@@ -123,8 +136,7 @@ class Builder {
       return;
     }
     if (this.extra === 'segments' && this.random.chance(12)) {
-      const piece = segmentPiece(this.random);
-      this.push(plain(piece.bytes, piece.name, { settles: piece.settles, leaves: piece.leaves }));
+      for (const { bytes, ...more } of segmentPiece(this.random)) this.push32(bytes, more.name, more);
       return;
     }
     for (let tries = 0; tries < 40; tries++) {
@@ -144,7 +156,9 @@ class Builder {
     const near = random.chance(25);
     if (random.chance(25)) {
       const bytes = near ? [0xe9, 0, 0, 0, 0] : [0xeb, 0];
-      this.push(plain(bytes, 'jmp', { fix: { at: 1, size: near ? 4 : 1, label, relative: true } }));
+      const fix = { at: 1, size: near ? 4 : 1, label, relative: true } as const;
+      if (near) this.push32(bytes, 'jmp', { fix });
+      else this.push(plain(bytes, 'jmp', { fix }));
       this.reachable = false;
       this.unknown = 0;
       return;
@@ -156,12 +170,14 @@ class Builder {
     }
     const [flags, condition] = random.pick(usable);
     const bytes = near ? [0x0f, 0x80 | condition, 0, 0, 0, 0] : [0x70 | condition, 0];
-    this.push(plain(bytes, 'jcc', { reads: flags, fix: { at: near ? 2 : 1, size: near ? 4 : 1, label, relative: true } }));
+    const fix = { at: near ? 2 : 1, size: near ? 4 : 1, label, relative: true } as const;
+    if (near) this.push32(bytes, 'jcc', { reads: flags, fix });
+    else this.push(plain(bytes, 'jcc', { reads: flags, fix }));
   }
 
   private beginLoop(): void {
     const { random } = this;
-    this.push(plain([0xb9, ...le32(1 + random.below(6))], 'mov ecx,n'));
+    this.push32([0xb9, ...le32(1 + random.below(6))], 'mov ecx,n');
     const label = this.newLabel();
     this.loop = { label, unknown: this.unknown, after: 1 + random.below(6), how: random.below(3) };
     this.place(label);
@@ -185,7 +201,7 @@ class Builder {
     else this.push(plain([0x49], 'dec ecx', { settles: ARITHMETIC & ~1 }));
     // Undefined x87 codes would meet what was checked with them defined.
     this.settle(loop.unknown);
-    this.push(plain([0x0f, 0x8f, 0, 0, 0, 0], 'jg', { reads: 0x8c0, fix: { at: 2, size: 4, label: loop.label, relative: true } }));
+    this.push32([0x0f, 0x8f, 0, 0, 0, 0], 'jg', { reads: 0x8c0, fix: { at: 2, size: 4, label: loop.label, relative: true } });
   }
 
   /** Leaves nothing undefined that was not at the head of the loop. */
@@ -221,27 +237,34 @@ class Builder {
 
   private callFunction(at2: number): void {
     const { random } = this;
+    const offset = at2 - this.codeBase;
     const how = random.below(4);
-    if (how === 0) this.push(plain([0xb8, ...le32(at2), 0xff, 0xd0], 'call eax'));
-    else if (how === 1) {
-      // push at2; call [esp]
-      this.push(plain([0x68, ...le32(at2), 0xff, 0x14, 0x24], 'call [esp]'));
-      this.push(plain(this.long ? [0x48, 0x8d, 0x64, 0x24, 8] : [0x8d, 0x64, 0x24, 4], 'lea esp,[esp+n]'));
-    } else this.push(plain([0xe8, 0, 0, 0, 0], 'call', { target: { at: 1, address: at2 } }));
+    if (how === 0) {
+      this.push32([0xb8, ...le32(offset)], 'mov eax,function');
+      this.push32([0xff, 0xd0], 'call eax');
+    } else if (how === 1) {
+      this.push32([0x68, ...le32(offset)], 'push function');
+      this.push32([0xff, 0x14, 0x24], 'call [esp]', {}, true);
+      this.push32(this.long ? [0x48, 0x8d, 0x64, 0x24, 8] : [0x8d, 0x64, 0x24, 4], 'lea esp,[esp+n]', {}, true);
+    } else this.push32([0xe8, 0, 0, 0, 0], 'call', { target: { at: 1, address: at2 } });
     this.unknown |= this.calleeUnknown;
   }
   calleeUnknown = 0;
+  /** Of the code segment. */
+  private get codeBase(): number {
+    return this.roles.bits === 16 ? CODE16_BASE : 0;
+  }
 
   /** A call of the next instruction, a jump through a register, or a return to a pushed address. */
   private indirect(): void {
     const { random } = this;
     const label = this.newLabel();
     const how = random.below(3);
-    if (how === 0) this.push(plain([0xb8, 0, 0, 0, 0], 'mov eax,label', { fix: { at: 1, size: 4, label, relative: false } }));
-    else if (how === 1) this.push(plain([0x68, 0, 0, 0, 0], 'push label', { fix: { at: 1, size: 4, label, relative: false } }));
-    if (how === 0) this.push(plain([0xff, 0xe0], 'jmp eax'));
-    else if (how === 1) this.push(plain([0xc3], 'ret'));
-    else this.push(plain([0xe8, 0, 0, 0, 0], 'call', { fix: { at: 1, size: 4, label, relative: true } }));
+    if (how === 0) this.push32([0xb8, 0, 0, 0, 0], 'mov eax,label', { fix: { at: 1, size: 4, label, relative: false } });
+    else if (how === 1) this.push32([0x68, 0, 0, 0, 0], 'push label', { fix: { at: 1, size: 4, label, relative: false } });
+    if (how === 0) this.push32([0xff, 0xe0], 'jmp eax');
+    else if (how === 1) this.push32([0xc3], 'ret');
+    else this.push32([0xe8, 0, 0, 0, 0], 'call', { fix: { at: 1, size: 4, label, relative: true } });
     const before = this.unknown;
     this.reachable = false;
     for (let i = random.below(3); i > 0; i--) this.ordinary();
@@ -258,7 +281,8 @@ class Builder {
       else if (kind < 90 && !this.loop) this.beginLoop();
       else if (kind < 93 && at2 !== undefined) this.callFunction(at2);
       else if (kind < 95) this.indirect();
-      else if (kind < 97) this.modify();
+      // Data segments of 16-bit code do not reach it.
+      else if (kind < 97 && this.roles.bits !== 16) this.modify();
       else this.ordinary();
       for (const entry of [...this.waiting])
         if (--entry.after <= 0) {
@@ -276,12 +300,12 @@ class Builder {
     return this.unknown;
   }
   finish(bytes: number[], name: string): void {
-    this.push(plain(bytes, name));
+    this.push32(bytes, name);
   }
 }
 
 /** Puts addresses in; undefined when a short jump does not reach or there is no room. */
-function layOut(builder: Builder, at: number, size: number): Uint8Array | undefined {
+function layOut(builder: Builder, at: number, size: number, base: number): Uint8Array | undefined {
   const labels = new Map<number, number>();
   let offset = 0;
   for (const item of builder.items) {
@@ -296,7 +320,7 @@ function layOut(builder: Builder, at: number, size: number): Uint8Array | undefi
     const end = offset + item.bytes.length;
     if (item.fix) {
       const to = labels.get(item.fix.label)!;
-      const value = item.fix.relative ? to - end : at + to;
+      const value = item.fix.relative ? to - end : at + to - base;
       if (item.fix.size === 1 && (value < -128 || value > 127)) return undefined;
       out.set(le32(value).slice(0, item.fix.size), offset + item.fix.at);
     }
@@ -317,7 +341,7 @@ function drawPlace(random: Random): number {
 }
 
 /** `seed` gives the same code each time. `extra`: code for the system, that only it may execute, or with segments. */
-export function drawCode(seed: number, bits: 64 | 32, extra?: Extra): Code {
+export function drawCode(seed: number, bits: CodeBits, extra?: Extra): Code {
   const random = new Random(seed);
   for (;;) {
     const roles = drawRoles(random, bits);
@@ -334,8 +358,9 @@ export function drawCode(seed: number, bits: 64 | 32, extra?: Extra): Code {
     const length = random.below(100);
     main.build(length < 30 ? 1 : length < 60 ? 2 + random.below(4) : 6 + random.below(15), at2);
     main.finish([HLT], 'hlt');
-    const code = layOut(main, at, CODE_SIZE);
-    const code2 = layOut(callee, at2, CODE2_SIZE);
+    const base = bits === 16 ? CODE16_BASE : 0;
+    const code = layOut(main, at, CODE_SIZE, base);
+    const code2 = layOut(callee, at2, CODE2_SIZE, base);
     if (!code || !code2) continue;
     const places: Code['places'] = [];
     for (const [builder, start] of [

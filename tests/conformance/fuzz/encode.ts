@@ -1,4 +1,5 @@
 /** One random encoding of one row of the instruction table, with the prefixes and operands that processors see and those they should refuse. */
+import type { CodeBits } from '../../../core/cpu/x86/disassemble.ts';
 import { candidates, type Syntax } from '../../../core/cpu/x86/syntax.ts';
 import { INSTRUCTIONS, type Instruction } from '../../../core/cpu/x86/table.ts';
 import type { Random } from '../fp/record.ts';
@@ -8,7 +9,7 @@ import { isTranscendental, readsCodes, readsFlags, undefinedCodes, X87_CODES } f
 
 /** What registers hold at the start, so that memory operands hit memory. */
 export interface Roles {
-  bits: 64 | 32;
+  bits: CodeBits;
   /** Point into windows; the first one is aligned to 64 bytes. */
   pointers: readonly number[];
   /** Holds a small number. */
@@ -72,8 +73,26 @@ interface Memory {
   target?: { at: number; address: number };
 }
 
+/** modrm.rm of each register that addresses alone in 16 bits. */
+const ALONE: { readonly [register: number]: number } = { 3: 7, 5: 6, 6: 4, 7: 5 };
+
+/** With an address of 16 bits: a pointer, two of them, or a displacement. */
+function memoryOperand16(random: Random, roles: Roles, step: number, short: boolean): Memory {
+  const kind = random.below(100);
+  if (kind < 10) return { bytes: [6, ...le(windowAddress(random) & 0xffff, 2)], rex: 0, short };
+  const rm = kind < 22 ? random.below(4) : ALONE[random.pick(roles.pointers)]!;
+  const disp = random.chance(30) ? 0 : (random.below(9) - 4) * step;
+  if (disp === 0 && rm !== 6) return { bytes: [rm], rex: 0, short };
+  return random.chance(75) ? { bytes: [0x40 | rm, disp & 255], rex: 0, short } : { bytes: [0x80 | rm, ...le(disp, 2)], rex: 0, short };
+}
+
 function memoryOperand(random: Random, roles: Roles, step: number, locked: boolean, vsib: boolean): Memory {
   const long = roles.bits === 64;
+  if (roles.bits === 16) {
+    if (!vsib && !locked && random.chance(75)) return memoryOperand16(random, roles, step, false);
+    const wide = memoryOperand(random, { ...roles, bits: 32 }, step, locked, vsib);
+    return { ...wide, short: !wide.short };
+  }
   const kind = random.below(100);
   if (!vsib && !locked && kind < 2 && !long)
     // 16-bit addressing.
@@ -148,10 +167,21 @@ export function encodeRow(row: Instruction, random: Random, roles: Roles): Item 
   if (mandatory && !row.vex) prefixes.push(mandatory);
   const ofByte = operands.some((o) => /^(Eb|Gb|ab|Ob|Zb|b)$/.test(o)) && !/^mov[zs]x$/.test(mnemonic);
   let narrow = mandatory === 0x66;
-  if (!narrow && !mandatory && row.map < 2 && !row.vex && row.prefix === 'any' && row.executor !== 'simd' && random.chance(12)) {
+  if (
+    !narrow &&
+    !mandatory &&
+    row.map < 2 &&
+    !row.vex &&
+    row.prefix === 'any' &&
+    row.executor !== 'simd' &&
+    random.chance(roles.bits === 16 ? 30 : 12)
+  ) {
     narrow = true;
     prefixes.push(0x66);
   }
+  // In 16-bit code it is the prefix that makes 32.
+  const sized = narrow;
+  if (roles.bits === 16 && row.executor === 'core' && mandatory !== 0x66) narrow = !sized;
   const string = /^(movs|cmps|stos|lods|scas|ins|outs)$/.test(mnemonic);
   if (string) {
     if (random.chance(60)) prefixes.push(random.pick([0xf3, 0xf2]));
@@ -193,7 +223,7 @@ export function encodeRow(row: Instruction, random: Random, roles: Roles): Item 
     if (row.executor === 'x87' && syntax?.exact === undefined && rm >= 0) rm &= 7;
   } else if (operands.some((o) => o[0] === 'Z')) rm = register(random, roles, operands.includes('Zb'), rex !== 0 || forced);
   if (locked) prefixes.push(0xf0);
-  if (memory?.short || (!modrm && random.chance(2))) prefixes.push(0x67);
+  if (memory?.short || (!modrm && random.chance(roles.bits === 16 ? 10 : 2))) prefixes.push(0x67);
   // In any order.
   if (prefixes.length > 1 && random.chance(50)) prefixes.reverse();
   const bytes = [...(random.chance(4) ? idlePrefixes(random, prefixes, long && !row.vex) : []), ...prefixes];
@@ -238,7 +268,7 @@ export function encodeRow(row: Instruction, random: Random, roles: Roles): Item 
     else if (operand === 'Iv') more = edgeBytes(random, rex & 8 ? 8 : narrow ? 2 : 4);
     else if (operand === 'Ienter') more = [random.below(32), 0, random.chance(80) ? random.below(4) : random.next() & 255];
     else if (operand[0] === 'O' && mnemonic !== 'xlat') {
-      const short = prefixes.includes(0x67);
+      const short = prefixes.includes(0x67) !== (roles.bits === 16);
       more = [...le(windowAddress(random), 4), 0, 0, 0, 0].slice(0, long ? (short ? 4 : 8) : short ? 2 : 4);
     }
     if (/^[IO]/.test(operand)) immediate = more;

@@ -39,6 +39,8 @@ export const WINDOWS: readonly (readonly [address: number, size: number])[] = [
   [0x205f00, 256],
   [0xffffff00, 256],
 ];
+/** The 16-bit code segment. */
+export const CODE16_BASE = 0x210000;
 export const BACKGROUND = 0x5a;
 export const HLT = 0xf4;
 /** Code and the function it may call. */
@@ -49,7 +51,7 @@ export const DATA_SIZE = WINDOWS.reduce((sum, [, size]) => sum + size, 0);
 // The record.
 export const R_CODE_AT = 0;
 export const R_CODE2_AT = 4;
-/** 64 or 32. */
+/** 64, 32 or 16. */
 export const R_MODE = 8;
 export const R_FLAGS = 12;
 export const R_GPR = 16;

@@ -10,13 +10,14 @@ import { FEATURES } from '../../../core/cpu/x86/features.ts';
 import { CPU_STATE_BASE, GUEST_RAM_BASE } from '../../../core/memory/layout.ts';
 import type { CpuState, SegmentState } from '../../../core/cpu/cpustate.ts';
 import * as L from './layout.ts';
-import { TABLE as SEGMENTS, wordsOf } from './segments.ts';
+import { TABLE as SEGMENTS, USER_CS16, wordsOf } from './segments.ts';
 
 /**
- * User code: 64-bit code, 32-bit code of a 64-bit system, 32-bit code of a 32-bit system (PAE paging), the second with segments that are not flat.
- * System code: of the first and the third. 16-bit code: real mode with segments that begin where the memory under test does.
+ * User code: 64-bit code, 32-bit code of a 64-bit system, 32-bit code of a 32-bit system (PAE paging), the second and 16-bit code with
+ * segments that are not flat. System code: of the first and the third. Real mode with segments that begin where the memory under test does.
  */
-export type Mode = 'long' | 'compat' | 'legacy' | 'segments' | 'system' | 'system32' | 'real';
+export type Mode = 'long' | 'compat' | 'legacy' | 'segments' | 'segments16' | 'system' | 'system32' | 'real';
+export const hasTable = (mode: Mode): boolean => mode === 'segments' || mode === 'segments16';
 export const isSystem = (mode: Mode): boolean => mode === 'system' || mode === 'system32' || mode === 'real';
 /** Where the system's own memory ends: descriptors, page tables, handlers, stack. */
 const SYSTEM_SIZE = 0x11000;
@@ -111,7 +112,7 @@ export class FuzzMachine {
 
   /** Where a case begins. */
   private get entry(): number {
-    return this.mode === 'segments' ? LOAD : IRET;
+    return hasTable(this.mode) ? LOAD : IRET;
   }
 
   private get isLong(): boolean {
@@ -143,7 +144,7 @@ export class FuzzMachine {
     t.guest.write32(TSS + 4, STACK);
     t.guest.write32(TSS + 8, long ? 0 : 0x18);
     t.guest.write16(TSS + 0x66, 0x68);
-    if (this.mode === 'segments') this.setUpSegments(word);
+    if (hasTable(this.mode)) this.setUpSegments(word);
     const kernel = long ? 0x10 : 0x08;
     for (let vector = 0; vector < 256; vector++) {
       const handler = HANDLERS + vector * 16;
@@ -196,7 +197,7 @@ export class FuzzMachine {
       // Not zero, so that what the processor derives from the segment is right for every base.
       for (const name of ['fs', 'gs'] as const) s.segments[name] = segment(L.USER_DS, 0xc0f3, 0x1000n);
       s.segments.tr = segment(0x40, 0x8b, BigInt(TSS), 0x67);
-      s.segments.ldtr = this.mode === 'segments' ? segment(0x50, 0x82, BigInt(LDT), 8 * SEGMENTS.length - 1) : segment(0, 0);
+      s.segments.ldtr = hasTable(this.mode) ? segment(0x50, 0x82, BigInt(LDT), 8 * SEGMENTS.length - 1) : segment(0, 0);
       if (!isSystem(this.mode)) return;
       // SYSCALL and SYSENTER lead to the function of the case, or near it.
       s.efer |= 1n;
@@ -329,9 +330,10 @@ export class FuzzMachine {
   private loadFrame(from: DataView): void {
     const { view, bytes } = this;
     const long = this.isLong;
-    const cs = BigInt(this.mode === 'long' ? L.USER_CS64 : L.USER_CS32);
+    const narrow = this.mode === 'segments16';
+    const cs = BigInt(this.mode === 'long' ? L.USER_CS64 : narrow ? USER_CS16 : L.USER_CS32);
     const frame = [
-      from.getBigUint64(L.R_RIP, true),
+      from.getBigUint64(L.R_RIP, true) - (narrow ? BigInt(L.CODE16_BASE) : 0n),
       cs,
       BigInt(from.getUint32(L.R_FLAGS, true)),
       from.getBigUint64(L.R_GPR + 32, true),
@@ -347,8 +349,7 @@ export class FuzzMachine {
     view.setBigUint64(S.S_GPR + 32, BigInt(stack), true);
     view.setBigUint64(S.S_RIP, BigInt(this.entry), true);
     const low = new DataView(this.ram.buffer, this.ram.byteOffset);
-    if (this.mode === 'segments')
-      for (let i = 0; i < 8; i += 2) low.setUint16(SELECTORS + i, from.getUint16(L.R_SELECTORS + i, true), true);
+    if (hasTable(this.mode)) for (let i = 0; i < 8; i += 2) low.setUint16(SELECTORS + i, from.getUint16(L.R_SELECTORS + i, true), true);
     view.setUint32(S.S_HALTED, 0, true);
     view.setUint32(S.S_INT_SHADOW, 0, true);
     view.setBigUint64(S.S_CR2, 0n, true);
@@ -413,14 +414,15 @@ export class FuzzMachine {
       to.setUint32(L.R_ERROR, WITH_ERROR.has(vector) ? Number(next() & 0xffffffffn) : 0, true);
       to.setBigUint64(L.R_RIP, next(), true);
       const cs = Number(next() & 0xffffn);
-      to.setUint32(L.R_MODE, cs === L.USER_CS64 ? 64 : cs === L.USER_CS32 ? 32 : cs, true);
+      to.setUint32(L.R_MODE, cs === L.USER_CS64 ? 64 : cs === L.USER_CS32 ? 32 : cs === USER_CS16 ? 16 : cs, true);
+      if (cs === USER_CS16) to.setBigUint64(L.R_RIP, to.getBigUint64(L.R_RIP, true) + BigInt(L.CODE16_BASE), true);
       to.setUint32(L.R_FLAGS, Number(next() & 0xffffffffn), true);
       to.setBigUint64(L.R_GPR + 32, next(), true);
-      if (this.mode === 'segments')
+      if (hasTable(this.mode))
         [S.SEG_DS, S.SEG_ES, S.SEG_FS, S.SEG_GS].forEach((segment, i) => {
           to.setUint16(L.R_SELECTORS + 2 * i, view.getUint16(S.S_SEG + segment * S.SEG_STRIDE + S.SEG_SELECTOR, true), true);
         });
-      if (this.mode === 'segments') to.setUint16(L.R_SELECTORS + 8, Number(next() & 0xffffn), true);
+      if (hasTable(this.mode)) to.setUint16(L.R_SELECTORS + 8, Number(next() & 0xffffn), true);
     }
     to.setBigUint64(L.R_CR2, vector === 14 ? view.getBigUint64(S.S_CR2, true) : 0n, true);
     to.setBigUint64(L.R_FS, view.getBigUint64(S.S_SEG + S.SEG_FS * S.SEG_STRIDE + S.SEG_BASE, true), true);

@@ -39,6 +39,8 @@
 #define USER_DS 0x2b
 #define USER_CS32 0x23
 #define USER_CS64 0x33
+#define USER_CS16 0x67
+#define CODE16_BASE 0x210000
 /* arch/x86/include/uapi/asm/ucontext.h */
 #define SIGCONTEXT_SS 2
 #define STRICT_RESTORE_SS 4
@@ -64,7 +66,7 @@ static const struct page pages[] = {{0x201000, RW},
 static const struct segment { uint32_t base, limit, contents, flags; } segments[] = {
     {0x200000, 0x2fbf, 0, 0},   {0x200000, 0x7ffff, 0, 1},  {0x200000, 0x14ff, 1, 0}, {0x200000, 0x27ff, 1, 2},
     {0x200000, 0x5fff, 2, 0},   {0x200000, 0xffff, 2, 1},   {0x200000, 0xffff, 0, 4}, {0xffff0000, 0x2fffff, 0, 0},
-    {0x201400, 0xfa, 0, 0},     {0x200003, 0x5000, 0, 0},   {0x200000, 0xffff, 0, 2}};
+    {0x201400, 0xfa, 0, 0},     {0x200003, 0x5000, 0, 0},   {0x200000, 0xffff, 0, 2},  {0x210000, 0xffff, 2, 2}};
 #define SEGMENTS (sizeof segments / sizeof *segments)
 
 struct record {
@@ -143,9 +145,9 @@ static void advance(ucontext_t *uc) {
   load_case(r);
   greg_t *g = uc->uc_mcontext.gregs;
   for (int i = 0; i < 16; i++) g[order[i]] = (greg_t)r->gpr[i];
-  g[REG_RIP] = (greg_t)r->rip;
+  g[REG_RIP] = (greg_t)(r->mode == 16 ? r->rip - CODE16_BASE : r->rip);
   g[REG_EFL] = r->flags;
-  g[REG_CSGSFS] = (greg_t)(r->mode == 64 ? USER_CS64 : USER_CS32) | ((greg_t)(r->selectors[4] ? r->selectors[4] : USER_DS) << 48);
+  g[REG_CSGSFS] = (greg_t)(r->mode == 64 ? USER_CS64 : r->mode == 16 ? USER_CS16 : USER_CS32) | ((greg_t)(r->selectors[4] ? r->selectors[4] : USER_DS) << 48);
   uc->uc_flags |= SIGCONTEXT_SS | STRICT_RESTORE_SS;
   uint8_t *fx = (uint8_t *)uc->uc_mcontext.fpregs;
   memcpy(fx, r->fx, 416);
@@ -180,7 +182,8 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     r->error = (uint32_t)g[REG_ERR];
     r->cr2 = r->vector == 14 ? (uint64_t)g[REG_CR2] : 0;
     uint32_t cs = (uint32_t)g[REG_CSGSFS] & 0xffff;
-    r->mode = cs == USER_CS64 ? 64 : cs == USER_CS32 ? 32 : cs;
+    r->mode = cs == USER_CS64 ? 64 : cs == USER_CS32 ? 32 : cs == USER_CS16 ? 16 : cs;
+    if (cs == USER_CS16) r->rip += CODE16_BASE;
     __asm__ volatile("rdfsbase %0\nrdgsbase %1" : "=r"(r->fs), "=r"(r->gs));
     uint8_t *fx = (uint8_t *)uc->uc_mcontext.fpregs;
     memcpy(r->fx, fx, 416);

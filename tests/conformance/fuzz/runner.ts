@@ -1,9 +1,10 @@
 /** Runs codes from many states on the interpreter, the recompiler and the host, and makes what differs small. */
+import type { CodeBits } from '../../../core/cpu/x86/disassemble.ts';
 import { type Code, drawCode, listingOf } from './code.ts';
 import { differences, instructionAt } from './compare.ts';
 import { hasSegments, runOnHost } from './host.ts';
 import * as L from './layout.ts';
-import { FuzzMachine, isSystem, type Mode } from './machine.ts';
+import { FuzzMachine, hasTable, isSystem, type Mode } from './machine.ts';
 import { drawState } from './state.ts';
 
 /** States that each code is run from. */
@@ -36,8 +37,8 @@ interface Machines {
   recompiler: FuzzMachine;
 }
 const machines = new Map<Mode, Machines>();
-const extraOf = (mode: Mode): 'system' | 'segments' | undefined => (isSystem(mode) ? 'system' : mode === 'segments' ? mode : undefined);
-const bitsOf = (mode: Mode): 64 | 32 => (mode === 'long' || mode === 'system' ? 64 : 32);
+const extraOf = (mode: Mode): 'system' | 'segments' | undefined => (isSystem(mode) ? 'system' : hasTable(mode) ? 'segments' : undefined);
+const bitsOf = (mode: Mode): CodeBits => (mode === 'long' || mode === 'system' ? 64 : mode === 'segments16' ? 16 : 32);
 
 function machinesOf(mode: Mode): Machines {
   let known = machines.get(mode);
@@ -51,8 +52,7 @@ const pieceOf = (seed: number): number => PIECES[(seed >>> 1) % PIECES.length]!;
 
 function statesOf(mode: Mode, code: Code, seed: number): Uint8Array {
   const records = new Uint8Array(STATES * L.RECORD_SIZE);
-  for (let i = 0; i < STATES; i++)
-    drawState(part(records, i), code, (Math.imul(seed, 0x9e3779b1) + i * 0x85ebca6b) >>> 0, mode === 'segments');
+  for (let i = 0; i < STATES; i++) drawState(part(records, i), code, (Math.imul(seed, 0x9e3779b1) + i * 0x85ebca6b) >>> 0, hasTable(mode));
   return records;
 }
 
@@ -85,7 +85,7 @@ function beyond(got: Uint8Array, want: Uint8Array, code: Code): boolean {
   if (vectorOf(got) === 6 && (vectorOf(want) !== 6 || ripOf(got) !== ripOf(want)) && NEWER.test(instructionAt(got, code))) return true;
   // Whether an access that reaches beyond 4 GiB is one beyond the limit (SDM volume 3, 5.3: may, or may not).
   const end = instructionAt(want, code);
-  if (code.roles.bits === 32 && vectorOf(want) === 13 && vectorOf(got) === 14 && ripOf(got) === ripOf(want) && /[fg]s:/.test(end))
+  if (code.roles.bits !== 64 && vectorOf(want) === 13 && vectorOf(got) === 14 && ripOf(got) === ripOf(want) && /[fg]s:/.test(end))
     return true;
   // Which accesses are checked for alignment, and before or after what else, differs.
   if (vectorOf(got) === 17 || vectorOf(want) === 17) return true;
@@ -181,7 +181,7 @@ export function fuzz(options: RunOptions): Totals {
   const totals: Totals = { cases: 0, onHost: 0, endless: 0, compiled: 0, findings: [] };
   const compiledBefore = recompiler.compiledInstructions;
   const most = options.most ?? 10;
-  const host = options.host && (mode !== 'segments' || hasSegments());
+  const host = options.host && (!hasTable(mode) || hasSegments());
   for (let first = 0; first < options.codes && totals.findings.length < most; first += BATCH) {
     const count = Math.min(BATCH, options.codes - first);
     const batch = Array.from({ length: count }, (_, i) => {

@@ -1,10 +1,10 @@
 /**
- * Segments that are not flat, for 32-bit code (mode `segments`): a local descriptor table with bases, limits, expand-down segments, read-only
+ * Segments that are not flat, for 32- and 16-bit code (modes `segments` and `segments16`): a local descriptor table with bases, limits, expand-down segments, read-only
  * ones, a 16-bit stack. Linux makes the same table for the host's run (native.c has the list again, and checks the size of this one).
  */
 import { AF, ARITHMETIC, ZF } from '../flags.ts';
 import type { Random } from '../fp/record.ts';
-import { USER_DS } from './layout.ts';
+import { CODE16_BASE, USER_DS } from './layout.ts';
 
 interface Descriptor {
   base: number;
@@ -38,10 +38,12 @@ export const TABLE: readonly (Descriptor | undefined)[] = [
   entry(0xffff0000, 0x2fffff, 3),
   entry(0x201400, 0xfa, 3),
   entry(0x200003, 0x5000, 3),
-  // 16-bit stack.
+  // 16-bit stack, and 16-bit code.
   entry(0x200000, 0xffff, 3, false),
+  entry(CODE16_BASE, 0xffff, 11, false),
 ];
 export const selectorOf = (index: number): number => (index << 3) | 7;
+export const USER_CS16 = selectorOf(12);
 
 /** Quadword of a descriptor in memory: [low, high]. */
 export function wordsOf(d: Descriptor): [low: number, high: number] {
@@ -71,18 +73,23 @@ export const baseOf = (selector: number): number => (selector & 4 ? (TABLE[selec
 /** Any selector that code may try to load or ask about; those of the system's own table differ between systems. */
 const ANY = [0, 3, USER_DS, 4, 0x67, ...TABLE.map((_, i) => selectorOf(i)), ...DATA, ...DATA];
 
+interface Piece {
+  bytes: number[];
+  name: string;
+  settles?: number;
+  leaves?: number;
+}
+
 /** MOV to a segment register, or LAR, LSL, VERR, VERW, of such a selector. */
-export function segmentPiece(random: Random): { bytes: number[]; name: string; settles: number; leaves: number } {
-  const selector = random.pick(ANY);
-  const load = [0xb8, selector & 255, selector >> 8, 0, 0];
+export function segmentPiece(random: Random): Piece[] {
   const kind = random.below(10);
-  if (kind < 7)
-    return { bytes: [...load, 0x8e, 0xc0 | (random.pick([0, 0, 3, 3, 2, 4, 5]) << 3)], name: 'mov sreg', settles: 0, leaves: 0 };
-  // Of the table of both; that of the system is nobody's business.
-  load[1]! |= 4;
-  if (kind < 8) return { bytes: [...load, 0x0f, 3, 0xd0], name: 'lsl', settles: ZF, leaves: 0 };
-  // LAR leaves bits 16 to 19 undefined: AND EDX, FFF0FFFF.
-  if (kind < 9)
-    return { bytes: [...load, 0x0f, 2, 0xd0, 0x81, 0xe2, 0xff, 0xff, 0xf0, 0xff], name: 'lar', settles: ARITHMETIC, leaves: AF };
-  return { bytes: [...load, 0x0f, 0x00, random.pick([0xe0, 0xe8])], name: 'verr or verw', settles: ZF, leaves: 0 };
+  // What is asked about is in the table of both; that of the system is nobody's business.
+  const selector = kind < 7 ? random.pick(ANY) : random.pick(ANY) | 4;
+  const load = { bytes: [0xb8, selector & 255, selector >> 8, 0, 0], name: 'mov eax,selector' };
+  if (kind < 7) return [load, { bytes: [0x8e, 0xc0 | (random.pick([0, 0, 3, 3, 2, 4, 5]) << 3)], name: 'mov sreg,eax' }];
+  if (kind < 8) return [load, { bytes: [0x0f, 3, 0xd0], name: 'lsl', settles: ZF }];
+  // LAR leaves bits 16 to 19 undefined.
+  const mask = { bytes: [0x81, 0xe2, 0xff, 0xff, 0xf0, 0xff], name: 'and edx,fff0ffff', settles: ARITHMETIC, leaves: AF };
+  if (kind < 9) return [load, { bytes: [0x0f, 2, 0xd0], name: 'lar', settles: ZF }, mask];
+  return [load, { bytes: [0x0f, 0x00, random.pick([0xe0, 0xe8])], name: 'verr or verw', settles: ZF }];
 }

@@ -86,6 +86,9 @@ export function drawState(record: Uint8Array, code: Code, seed: number, segments
     // Strings go to ES, EBP and ESP mean SS.
     if (selectors && (r === 4 || code.roles.pointers.includes(r)))
       value -= BigInt(baseOf(r === 4 || r === 5 ? selectors[4] : r === 7 && random.chance(50) ? selectors[1] : selectors[0]));
+    // Addresses of 16 bits mind the lower halves alone.
+    if (code.roles.bits === 16 && r !== 4 && code.roles.pointers.includes(r))
+      value = (value & 0xffffn) | (random.chance(20) ? random.big() & 0xffff0000n : 0n);
     if (selectors && r === 4 && isNarrow(selectors[4])) value &= 0xffffn;
     view.setBigUint64(L.R_GPR + r * 8, BigInt.asUintN(long ? 64 : 32, value), true);
   }
