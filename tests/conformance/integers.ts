@@ -24,3 +24,16 @@ export const INTEGERS = [
   0x0001000100010001n,
   0xff00ff00ff00ff00n,
 ];
+
+/** Pairs, fours and eights of such integers, and zero and ones. */
+export const LANES = [
+  0n,
+  0xffffffffffffffffn,
+  0x8000800080008000n,
+  0x7fff7fff7fff7fffn,
+  0x8080808080808080n,
+  0x8000000080000000n,
+  0x7fffffff7fffffffn,
+  0x8000000000000000n,
+  0x7fffffffffffffffn,
+];

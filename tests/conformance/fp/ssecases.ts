@@ -1,4 +1,6 @@
 /** MMX, SSE and SSE2 instructions under test, and how their start states are drawn. */
+import { LANES } from '../integers.ts';
+import { ARITHMETIC_ROWS, ROOT_ROWS } from '../simd/rows.ts';
 import { FX_FCW, FX_FSW, FX_FTW, FX_MXCSR, FX_ST, FX_XMM, R_FX, R_MEMORY, type Random } from './record.ts';
 import { DOUBLES, randomDouble, randomExtended, randomSingle, SINGLES } from './values.ts';
 import { blank, putExtended } from './x87cases.ts';
@@ -26,16 +28,7 @@ function one(name: string, bytes: number[], kind: SimdInstruction['kind'], more:
   out.push({ name, bytes, kind, ...more });
 }
 
-const ARITH: [string, number][] = [
-  ['ADD', 0x58],
-  ['MUL', 0x59],
-  ['SUB', 0x5c],
-  ['MIN', 0x5d],
-  ['DIV', 0x5e],
-  ['MAX', 0x5f],
-  ['SQRT', 0x51],
-];
-for (const [name, op] of ARITH) {
+for (const [name, op] of [...ARITHMETIC_ROWS, ...ROOT_ROWS]) {
   both(`${name}PS`, [0x0f, op], 'f32');
   both(`${name}PD`, [0x66, 0x0f, op], 'f64');
   both(`${name}SS`, [0xf3, 0x0f, op], 'f32');
@@ -208,16 +201,7 @@ function putVector(random: Random, view: DataView, at: number, kind: SimdInstruc
       let v = random.big();
       const shape = random.below(10);
       if (shape < 2) v = BigInt(random.below(80));
-      else if (shape < 4)
-        v = random.pick([
-          0n,
-          0xffffffffffffffffn,
-          0x8000800080008000n,
-          0x7fff7fff7fff7fffn,
-          0x8080808080808080n,
-          0x8000000080000000n,
-          0x7fffffff7fffffffn,
-        ]);
+      else if (shape < 4) v = random.pick(LANES);
       view.setBigUint64(at + i, v, true);
     }
   }

@@ -41,6 +41,8 @@ export const WINDOWS: readonly (readonly [address: number, size: number])[] = [
 ];
 /** The 16-bit code segment. */
 export const CODE16_BASE = 0x210000;
+/** Of the memory under test, in the system's memory. */
+export const PAGE_TABLE = 0xd000;
 export const BACKGROUND = 0x5a;
 export const HLT = 0xf4;
 /** Code and the function it may call. */

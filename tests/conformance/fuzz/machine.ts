@@ -35,7 +35,6 @@ const PML4 = 0x9000;
 const PDPT = 0xa000;
 const DIRECTORY = 0xb000;
 const IDT = 0xc000;
-const TABLE = 0xd000;
 const TOP_DIRECTORY = 0xe000;
 const TOP_TABLE = 0xf000;
 /** PDPTEs of PAE paging have no access bits. */
@@ -63,6 +62,16 @@ const GAPS: (readonly [address: number, size: number])[] = L.WRITABLE.filter((pa
   return gaps;
 });
 const PLAIN = new Uint8Array(L.PAGE).fill(L.BACKGROUND);
+
+export interface HowToRun {
+  /** Instructions between two samples of the recompiler. */
+  piece?: number;
+  /** Makes the beginning a region first. */
+  compile?: boolean;
+  /** Stops after every so many instructions and goes on; with `restore` from the state that a snapshot would have. */
+  slice?: number | undefined;
+  restore?: boolean;
+}
 
 /** Members that only the fuzzer uses. */
 interface Inside {
@@ -164,10 +173,10 @@ export class FuzzMachine {
     word(PAE_PDPT + 24, TOP_DIRECTORY | 1);
     // The system's 2 MiB are a page of their own; users can't reach it. Accessed and dirty are set everywhere.
     word(DIRECTORY, 0xe3);
-    word(DIRECTORY + 8, TABLE | 0x27);
+    word(DIRECTORY + 8, L.PAGE_TABLE | 0x27);
     word(TOP_DIRECTORY + 511 * 8, TOP_TABLE | 0x27);
     for (const [address, access] of L.PAGES) {
-      const entry = address >= 0xfffff000 ? TOP_TABLE + 511 * 8 : TABLE + ((address >>> 12) & 511) * 8;
+      const entry = address >= 0xfffff000 ? TOP_TABLE + 511 * 8 : L.PAGE_TABLE + ((address >>> 12) & 511) * 8;
       word(entry, physical(address) | 0x65 | (access.includes('w') ? 2 : 0), access.includes('x') ? 0 : NX);
     }
     t.features(...FEATURES);
@@ -264,8 +273,8 @@ export class FuzzMachine {
     );
   }
 
-  /** Runs the case of `record` and gives its end in `result`. `piece`: instructions between two samples of the recompiler. */
-  run(record: Uint8Array, result: Uint8Array, piece: number, compile: boolean): void {
+  /** Runs the case of `record` and gives its end in `result`. */
+  run(record: Uint8Array, result: Uint8Array, { piece, compile, slice, restore }: HowToRun = {}): void {
     const from = new DataView(record.buffer, record.byteOffset, L.RECORD_SIZE);
     this.writeCode(record, from);
     for (const page of L.WRITABLE) if (!L.isCodePage(page)) this.ram.fill(L.BACKGROUND, physical(page), physical(page) + L.PAGE);
@@ -277,7 +286,7 @@ export class FuzzMachine {
     if (isSystem(this.mode)) this.begin(from);
     this.load(record, from);
     if (compile) this.compileEntry(record);
-    if (this.view.getUint32(SJ_PIECE, true)) this.view.setUint32(SJ_PIECE, piece, true);
+    if (this.view.getUint32(SJ_PIECE, true)) this.view.setUint32(SJ_PIECE, piece ?? 0, true);
     if (!this.ended && !isSystem(this.mode)) {
       // The last case did not come back to the system.
       const fresh = this.test.cpu.getState();
@@ -291,7 +300,11 @@ export class FuzzMachine {
         segments: { ...this.fresh.segments, fs: fresh.segments.fs, gs: fresh.segments.gs },
       });
     }
-    const exit = this.cpu.run(LIMIT);
+    let exit = this.cpu.run(slice ?? LIMIT);
+    for (let left = slice ? LIMIT : 0; exit === 'budget' && left > 0; left -= slice!) {
+      if (restore) this.test.setState(this.test.cpu.getState());
+      exit = this.cpu.run(slice!);
+    }
     this.ended = exit === 'halt';
     result.set(record);
     this.store(result, new DataView(result.buffer, result.byteOffset, L.RECORD_SIZE), exit);

@@ -4,7 +4,7 @@ import { type Code, drawCode, listingOf } from './code.ts';
 import { differences, instructionAt } from './compare.ts';
 import { hasSegments, runOnHost } from './host.ts';
 import * as L from './layout.ts';
-import { FuzzMachine, hasTable, isSystem, type Mode } from './machine.ts';
+import { FuzzMachine, hasTable, type HowToRun, isSystem, type Mode } from './machine.ts';
 import { drawState } from './state.ts';
 
 /** States that each code is run from. */
@@ -58,16 +58,18 @@ function statesOf(mode: Mode, code: Code, seed: number): Uint8Array {
 
 /**
  * The first state leaves the code decoded. Then its beginning is compiled; or, for every other seed, the second state runs with a sample behind every
- * instruction, so that regions begin all over the code, and go on in the pages beside theirs.
+ * instruction, so that regions begin all over the code, and go on in the pages beside theirs. The last states of some seeds run in slices, out of and
+ * into regions everywhere.
  */
-function howToRun(seed: number, state: number): [piece: number, compile: boolean] {
+function howToRun(seed: number, state: number): HowToRun {
   const forced = seed % 2 === 0;
-  return [!forced && state === 1 ? 1 : pieceOf(seed), forced && state > 0];
+  const slice = state > 1 && seed % 7 === 3 ? 1 + ((seed >>> 4) % 40) : undefined;
+  return { piece: !forced && state === 1 ? 1 : pieceOf(seed), compile: forced && state > 0, slice, restore: seed % 3 === 0 };
 }
 
 function onRecompiler(machine: FuzzMachine, records: Uint8Array, seed: number): Uint8Array {
   const out = new Uint8Array(records.length);
-  for (let i = 0; i < records.length / L.RECORD_SIZE; i++) machine.run(part(records, i), part(out, i), ...howToRun(seed, i));
+  for (let i = 0; i < records.length / L.RECORD_SIZE; i++) machine.run(part(records, i), part(out, i), howToRun(seed, i));
   return out;
 }
 
@@ -150,8 +152,8 @@ function systemDifference(mode: Mode, code: Code, records: Uint8Array, seed: num
   const got = new Uint8Array(L.RECORD_SIZE);
   let endless = 0;
   for (let state = 0; state < records.length / L.RECORD_SIZE; state++) {
-    interpreter.run(part(records, state), want, 0, false);
-    recompiler.run(part(records, state), got, ...howToRun(seed, state));
+    interpreter.run(part(records, state), want);
+    recompiler.run(part(records, state), got, howToRun(seed, state));
     if (vectorOf(want) === L.END_BUDGET) {
       endless++;
       continue;
@@ -189,7 +191,7 @@ export function fuzz(options: RunOptions): Totals {
       const code = drawCode(seed, bits, extraOf(mode));
       const records = statesOf(mode, code, seed);
       const want = new Uint8Array(records.length);
-      for (let k = 0; k < STATES; k++) interpreter.run(part(records, k), part(want, k), 0, false);
+      for (let k = 0; k < STATES; k++) interpreter.run(part(records, k), part(want, k));
       return { seed, code, records, want, got: onRecompiler(recompiler, records, seed) };
     });
     const asked = batch.flatMap((entry) =>
@@ -245,7 +247,7 @@ function disagree(mode: Mode, code: Code, records: Uint8Array, state: number, be
   const { interpreter, recompiler } = machinesOf(mode);
   if (isSystem(mode)) return systemDifference(mode, code, records.slice(0, (state + 1) * L.RECORD_SIZE), seed).found;
   const want = new Uint8Array(L.RECORD_SIZE);
-  interpreter.run(part(records, state), want, 0, false);
+  interpreter.run(part(records, state), want);
   if (vectorOf(want) === L.END_BUDGET) return [];
   if (between === 'recompiler')
     return differences(part(onRecompiler(recompiler, records.slice(0, (state + 1) * L.RECORD_SIZE), seed), state), want, code, false);
@@ -300,7 +302,7 @@ function describe(
   const record = part(small.records, state);
   const view = new DataView(record.buffer, record.byteOffset);
   const end = new Uint8Array(L.RECORD_SIZE);
-  machinesOf(mode).interpreter.run(record, end, 0, false);
+  machinesOf(mode).interpreter.run(record, end);
   const endView = new DataView(end.buffer);
   const withoutNops = (lines: string[]): string[] => lines.filter((line) => !/ 90 +nop$/.test(line));
   const lines = [

@@ -1,6 +1,7 @@
 /** Pieces of system code: control and debug registers, MSRs, flags, segments, and the ways between privilege levels, with operands that mostly work. */
 import type { Random } from '../fp/record.ts';
 import { edgeBytes } from './encode.ts';
+import { PAGE_TABLE } from './layout.ts';
 
 const le32 = (value: number): number[] => [value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24];
 const bit = (random: Random, bits: readonly number[]): number[] => le32(random.chance(85) ? 1 << random.pick(bits) : random.next());
@@ -21,9 +22,37 @@ export interface SystemPiece {
   next?: number;
 }
 
+/** Pages with code, and all that a case may write: the machine makes both new for each case, these without telling the processor. */
+const CODE = [0x210, 0x211, 0x213];
+const WRITABLE = [0x201, 0x202, 0x205, ...CODE];
+/** Also those that can't be written, or are absent at first. */
+const PAGES = [...WRITABLE, ...CODE, 0x203, 0x204, 0x206, 0x212];
+
+/** Another entry in the page table: other rights, another page, code under its own feet; then INVLPG, for stale entries may be used or not. */
+function remap(random: Random, long: boolean): number[] {
+  const page = random.pick(PAGES);
+  const entry = PAGE_TABLE + (page & 511) * 8;
+  const code = CODE.includes(page);
+  const to = WRITABLE.includes(page) && random.chance(60) ? page : random.pick(code ? CODE : WRITABLE);
+  const bits =
+    (random.chance(90) ? 1 : 0) |
+    (random.chance(75) ? 2 : 0) |
+    (random.chance(75) ? 4 : 0) |
+    (random.next() & 0x60) |
+    (random.chance(10) ? 0x100 : 0);
+  const absolute = (modrm: number, address: number): number[] =>
+    long ? [modrm | 4, 0x25, ...le32(address)] : [modrm | 5, ...le32(address)];
+  const low = [0xc7, ...absolute(0, entry), ...le32(((to << 12) | bits) >>> 0)];
+  const high =
+    random.chance(25) || !WRITABLE.includes(page)
+      ? [0xc7, ...absolute(0, entry + 4), ...le32(!code || random.chance(50) ? 0x80000000 : 0)]
+      : [];
+  return [...low, ...high, 0x0f, 0x01, ...absolute(0x38, page << 12)];
+}
+
 export function systemPiece(random: Random, long: boolean): SystemPiece {
   const wide = long ? [0x48] : [];
-  switch (random.below(14)) {
+  switch (random.below(16)) {
     case 0:
       // mov eax,cr0; xor eax,bit; mov cr0,eax
       return { bytes: [0x0f, 0x20, 0xc0, 0x35, ...bit(random, CR0_BITS), 0x0f, 0x22, 0xc0], name: 'flip cr0' };
@@ -72,6 +101,9 @@ export function systemPiece(random: Random, long: boolean): SystemPiece {
     case 12:
       // invlpg [ebx]
       return { bytes: [0x0f, 0x01, 0x3b], name: 'invlpg' };
+    case 13:
+    case 14:
+      return { bytes: remap(random, long), name: 'remap' };
     default: {
       // A far return to the same code segment.
       const head = [0x6a, long ? 0x10 : 0x08];

@@ -1,5 +1,5 @@
 /** AVX, AVX2, FMA and F16C instructions in the notation of encode.ts. */
-const hex = (n: number): string => n.toString(16).padStart(2, '0');
+import { ARITHMETIC_ROWS, hex } from './rows.ts';
 
 const ONE_BY_ONE = `
 VMOVUPS load|vnp 0f 10 wig Lig|V,W|int ud
@@ -192,14 +192,7 @@ VPCMPISTRI|v66 0f3a 63 w0 L0|V,W16,I|int texts ud
 function families(): string {
   let text = '';
   // Arithmetic and logic of packed and scalar numbers.
-  for (const [name, op] of [
-    ['ADD', 0x58],
-    ['MUL', 0x59],
-    ['SUB', 0x5c],
-    ['MIN', 0x5d],
-    ['DIV', 0x5e],
-    ['MAX', 0x5f],
-  ] as const) {
+  for (const [name, op] of ARITHMETIC_ROWS) {
     text += `V${name}PS|vnp 0f ${hex(op)} wig Lig|V,H,W|f32\nV${name}PD|v66 0f ${hex(op)} wig Lig|V,H,W|f64\n`;
     text += `V${name}SS|vf3 0f ${hex(op)} wig Lig|V,H,W4|f32\nV${name}SD|vf2 0f ${hex(op)} wig Lig|V,H,W8|f64\n`;
   }

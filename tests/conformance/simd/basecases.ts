@@ -1,5 +1,5 @@
 /** MMX, SSE and SSE2 instructions in the notation of encode.ts: 64-bit mode gives them eight more registers and 64-bit general operands. */
-const hex = (n: number): string => n.toString(16).padStart(2, '0');
+import { ARITHMETIC_ROWS, hex, ROOT_ROWS } from './rows.ts';
 
 const ONE_BY_ONE = `
 MOVUPS load|np 0f 10|V,W16|int
@@ -97,15 +97,7 @@ CVTSD2SI|f2 0f 2d|G,W8|f64 gy
 
 function families(): string {
   let text = '';
-  for (const [name, op] of [
-    ['ADD', 0x58],
-    ['MUL', 0x59],
-    ['SUB', 0x5c],
-    ['MIN', 0x5d],
-    ['DIV', 0x5e],
-    ['MAX', 0x5f],
-    ['SQRT', 0x51],
-  ] as const) {
+  for (const [name, op] of [...ARITHMETIC_ROWS, ...ROOT_ROWS]) {
     text += `${name}PS|np 0f ${hex(op)}|V,W16a|f32\n${name}PD|66 0f ${hex(op)}|V,W16a|f64\n`;
     text += `${name}SS|f3 0f ${hex(op)}|V,W4|f32\n${name}SD|f2 0f ${hex(op)}|V,W8|f64\n`;
   }

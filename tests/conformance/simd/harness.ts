@@ -9,6 +9,7 @@ import { FEATURES } from '../../../core/cpu/x86/features.ts';
 import { CPU_STATE_BASE } from '../../../core/memory/layout.ts';
 import { Random } from '../fp/record.ts';
 import { DOUBLES, randomDouble, randomSingle, SINGLES } from '../fp/values.ts';
+import { LANES } from '../integers.ts';
 import { type Case, encode } from './encode.ts';
 import {
   CODE,
@@ -125,17 +126,6 @@ function drawMxcsr(random: Random): number {
   return v & 0xffff;
 }
 
-const SHAPES = [
-  0n,
-  0xffffffffffffffffn,
-  0x8000800080008000n,
-  0x7fff7fff7fff7fffn,
-  0x8080808080808080n,
-  0x8000000080000000n,
-  0x7fffffff7fffffffn,
-  0x8000000000000000n,
-  0x7fffffffffffffffn,
-];
 /** Halves of interest: zeros, denormals, ones, largest, infinity, NaNs. */
 const HALVES = [0, 1, 0x3ff, 0x400, 0x3c00, 0x7bff, 0x7c00, 0x7e00, 0x7d01, 0x7fff];
 
@@ -158,7 +148,7 @@ function drawVector(random: Random, view: DataView, at: number, data: Case['data
         view.setUint16(at + i + k, random.chance(40) ? random.pick(HALVES) | (random.next() & 0x8000) : random.next() & 0xffff, true);
     else {
       const shape = random.below(10);
-      view.setBigUint64(at + i, shape < 2 ? BigInt(random.below(80)) : shape < 4 ? random.pick(SHAPES) : random.big(), true);
+      view.setBigUint64(at + i, shape < 2 ? BigInt(random.below(80)) : shape < 4 ? random.pick(LANES) : random.big(), true);
     }
   }
 }
@@ -174,7 +164,7 @@ export function makeRecord(random: Random, c: Case, mode: 32 | 64): Uint8Array {
   view.setUint32(R_FLAGS, random.next() & 0x8d5, true);
   const texts = c.options.includes('texts');
   for (let i = 0; i < 16; i++) {
-    let v = random.chance(30) ? random.pick(SHAPES) : random.big();
+    let v = random.chance(30) ? random.pick(LANES) : random.big();
     if (texts) v = random.chance(90) ? BigInt(random.below(20)) : v;
     else if (random.chance(20)) v = BigInt(random.below(300));
     if (mode === 32) v &= 0xffffffffn;
@@ -197,7 +187,7 @@ export function makeRecord(random: Random, c: Case, mode: 32 | 64): Uint8Array {
         if (c.options.includes('q')) view.setBigInt64(R_YMM + i * 32 + k, BigInt(v), true);
         else view.setInt32(R_YMM + i * 32 + k, v, true);
       }
-  for (let i = 0; i < 8; i++) view.setBigUint64(R_MM + i * 8, random.chance(30) ? random.pick(SHAPES) : random.big(), true);
+  for (let i = 0; i < 8; i++) view.setBigUint64(R_MM + i * 8, random.chance(30) ? random.pick(LANES) : random.big(), true);
   return record;
 }
 

@@ -158,21 +158,22 @@ export function farJump(selector: u32, offset: u64, opsize: i32, nextRip: u64): 
   }
   checkSystem(selector, attr);
   const type = attr & 15;
-  if (type == TYPE_TSS16 || type == TYPE_TSS32) {
-    switchTask(selector, TASK_JMP, <u32>nextRip, false, 0);
-    return;
-  }
   const target = descLo >> 16;
-  if (type == TYPE_TASK_GATE) {
-    switchTask(target, TASK_JMP, <u32>nextRip, false, 0);
-    return;
-  }
+  if (toTask(selector, target, type, TASK_JMP, nextRip)) return;
   const gateRip = gateOffset(selector, type);
   fetchGateCode(target, true);
   checkCodeTarget(descLo, descHi, gateRip);
   markAccessed();
   setCode(target, descLo, descHi, cpl());
   setRip(gateRip);
+}
+
+/** Switches to the task of a TSS at `selector`, or of a task gate that names `target`; false when the descriptor is neither. */
+function toTask(selector: u32, target: u32, type: u32, how: u32, nextRip: u64): bool {
+  const gate = type == TYPE_TASK_GATE;
+  if (!gate && type != TYPE_TSS16 && type != TYPE_TSS32) return false;
+  switchTask(gate ? target : selector, how, <u32>nextRip, false, 0);
+  return true;
 }
 
 export function farCall(selector: u32, offset: u64, opsize: i32, nextRip: u64): void {
@@ -201,15 +202,8 @@ export function farCall(selector: u32, offset: u64, opsize: i32, nextRip: u64): 
   }
   checkSystem(selector, attr);
   const type = attr & 15;
-  if (type == TYPE_TSS16 || type == TYPE_TSS32) {
-    switchTask(selector, TASK_CALL, <u32>nextRip, false, 0);
-    return;
-  }
   const target = descLo >> 16;
-  if (type == TYPE_TASK_GATE) {
-    switchTask(target, TASK_CALL, <u32>nextRip, false, 0);
-    return;
-  }
+  if (toTask(selector, target, type, TASK_CALL, nextRip)) return;
   const gateSize: u32 = longMode() ? 8 : type == TYPE_CALL32 ? 4 : 2;
   const count = descHi & 31;
   const gateRip = gateOffset(selector, type);

@@ -1,33 +1,13 @@
 /** VEX-encoded integer arithmetic of the 0F map (SDM volume 2): AVX on 128 bits, AVX2 on both halves of 256. */
 import { REC_MODRM } from '../record';
 import { groupShift, pack, packedOp, shiftPacked, unpackHigh } from './intops';
-import { imm8, P_66, P_F3, regGpr, regXmm, rmXmm, SCRATCH, undefinedOp } from './operand';
+import { imm8, P_66, P_F3, regGpr, regXmm, rmXmm, undefinedOp } from './operand';
+import { byteShift, shuffleDwords, shuffleHalf } from './shuffle';
 import { needReg, setVector, vexBytes, vexSource, vexWide, vvvvXmm, wideIsAvx2 } from './vex';
 
-/** Whole-half byte shifts, VPSRLDQ (right) and VPSLLDQ, through a zero-padded copy. */
-function byteShift(v: v128, n: usize, right: bool): v128 {
-  if (n > 16) n = 16;
-  const pad = SCRATCH + 16;
-  v128.store(pad, i64x2.splat(0));
-  v128.store(pad, v, 16);
-  v128.store(pad, i64x2.splat(0), 32);
-  return v128.load(right ? pad + 16 + n : pad + 16 - n);
-}
-
-function shuffleWords(p: i32, s: usize, order: u32): v128 {
-  if (p == P_66) {
-    let v = v128.load32_zero(s + (<usize>(order & 3) << 2));
-    v = i32x4.replace_lane(v, 1, load<u32>(s + (<usize>((order >> 2) & 3) << 2)));
-    v = i32x4.replace_lane(v, 2, load<u32>(s + (<usize>((order >> 4) & 3) << 2)));
-    return i32x4.replace_lane(v, 3, load<u32>(s + (<usize>((order >> 6) & 3) << 2)));
-  }
-  const h = s + (p == P_F3 ? 8 : 0);
-  const four =
-    <u64>load<u16>(h + (<usize>(order & 3) << 1)) |
-    (<u64>load<u16>(h + (<usize>((order >> 2) & 3) << 1)) << 16) |
-    (<u64>load<u16>(h + (<usize>((order >> 4) & 3) << 1)) << 32) |
-    (<u64>load<u16>(h + (<usize>((order >> 6) & 3) << 1)) << 48);
-  return p == P_F3 ? i64x2.replace_lane(v128.load(s), 1, four) : i64x2.replace_lane(v128.load(s), 0, four);
+/** PSHUFD, PSHUFHW or PSHUFLW of one half. */
+function shuffle(p: i32, s: usize, order: u32): v128 {
+  return p == P_66 ? shuffleDwords(s, s, order) : shuffleHalf(s, order, p == P_F3);
 }
 
 /** Every two-operand instruction but the shifts by register. */
@@ -77,8 +57,8 @@ export function avxInteger(rec: usize, op: u32, p: i32): void {
     case 0x70: {
       const s = vexSource(rec, vexBytes(rec));
       const order = imm8(rec);
-      const low = shuffleWords(p, s, order);
-      setVector(regXmm(rec), low, wide ? shuffleWords(p, s + 16, order) : i64x2.splat(0));
+      const low = shuffle(p, s, order);
+      setVector(regXmm(rec), low, wide ? shuffle(p, s + 16, order) : i64x2.splat(0));
       return;
     }
     case 0x71:

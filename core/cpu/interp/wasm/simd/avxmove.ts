@@ -5,6 +5,7 @@ import { memRead16, memRead32, memRead64, memWrite32, memWrite64 } from '../mem'
 import { S_CODE_MODE, XMM_STRIDE } from '../stateoffsets';
 import { maskedStore } from './mmx';
 import { checkAligned, imm8, isMem, P_66, P_F2, P_F3, P_NONE, regGpr, regXmm, rmGpr, rmXmm, wideOperand, xmmPtr } from './operand';
+import { shuffleDwords, shuffleQwords } from './shuffle';
 import { duplicate } from './sse3';
 import {
   needMem, needNarrow, needReg, noVvvv, setLow, setVector, vexBytes, vexScalar, vexSource, vexStore, vexWide, vvvvXmm,
@@ -82,14 +83,7 @@ function logic(op: u32, a: v128, b: v128): v128 {
 
 /** VSHUFPS and VSHUFPD of one half; VSHUFPD has two bits of `order` a half. */
 function shuffle(p: i32, a: usize, b: usize, order: u32): v128 {
-  if (p == P_66) {
-    const low = v128.load64_zero(a + (<usize>(order & 1) << 3));
-    return i64x2.replace_lane(low, 1, load<u64>(b + (<usize>((order >> 1) & 1) << 3)));
-  }
-  let v = v128.load32_zero(a + (<usize>(order & 3) << 2));
-  v = i32x4.replace_lane(v, 1, load<u32>(a + (<usize>((order >> 2) & 3) << 2)));
-  v = i32x4.replace_lane(v, 2, load<u32>(b + (<usize>((order >> 4) & 3) << 2)));
-  return i32x4.replace_lane(v, 3, load<u32>(b + (<usize>((order >> 6) & 3) << 2)));
+  return p == P_66 ? shuffleQwords(a, b, order) : shuffleDwords(a, b, order);
 }
 
 /** VZEROUPPER, or with VEX.L VZEROALL: registers 0..7, in 64-bit mode 0..15. */

@@ -7,6 +7,7 @@ import { REC_ADDRESS32, REC_ADDRESS64, REC_MODRM, REC_SIZES } from '../record';
 import { S_GPR } from '../stateoffsets';
 import { groupShift, pack, packedOp, shiftPacked } from './intops';
 import { checkMmx, imm8, isMem, regGpr, regMm, rmGpr, rmMm, setMm, srcMm, undefinedOp, wide64 } from './operand';
+import { shuffleWords } from './shuffle';
 
 // @ts-ignore: decorator
 @inline
@@ -17,15 +18,6 @@ function low(at: usize): v128 {
 @inline
 function result(at: usize, v: v128): void {
   setMm(at, <u64>i64x2.extract_lane(v, 0));
-}
-
-/** PSHUFW: four words picked by two immediate bits each. */
-function shuffleWords(v: u64, order: u32): u64 {
-  let r: u64 = 0;
-  for (let i: u32 = 0; i < 4; i++) {
-    r |= ((v >> (<u64>((order >> (i << 1)) & 3) << 4)) & 0xffff) << <u64>(i << 4);
-  }
-  return r;
 }
 
 /** MASKMOVQ and MASKMOVDQU: bytes whose mask has bit 7 go to seg:(R)DI: `bytes` bytes from `data` under `mask`. */
@@ -68,7 +60,7 @@ export function mmxExec(rec: usize, op: u32): void {
       setMm(regMm(rec), load<u64>(srcMm(rec)));
       return;
     case 0x70:
-      setMm(regMm(rec), shuffleWords(load<u64>(srcMm(rec)), imm8(rec)));
+      setMm(regMm(rec), shuffleWords(srcMm(rec), imm8(rec)));
       return;
     case 0x71:
     case 0x72:

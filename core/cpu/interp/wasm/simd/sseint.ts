@@ -5,43 +5,11 @@ import { REC_MODRM } from '../record';
 import { groupShift, pack, packedOp, shiftPacked, unpackHigh } from './intops';
 import { maskedStore } from './mmx';
 import {
-  checkAligned, checkSse, checkSseMmx, imm8, isMem, P_F2, P_F3, regGpr, regMm, regXmm, rmGpr, rmMm, rmXmm, SCRATCH, setMm, src128, src64,
+  checkAligned, checkSse, checkSseMmx, imm8, isMem, P_F2, P_F3, regGpr, regMm, regXmm, rmGpr, rmMm, rmXmm, setMm, src128, src64,
   undefinedOp, wide64,
 } from './operand';
+import { byteShift, shuffleDwords, shuffleHalf } from './shuffle';
 import { enterMmx } from '../fpu/x87stack';
-
-/** Whole-register byte shifts, PSRLDQ (right) and PSLLDQ, through a zero-padded copy. */
-function byteShift(d: usize, n: usize, right: bool): void {
-  if (n > 16) n = 16;
-  const pad = SCRATCH + 16;
-  v128.store(pad, i64x2.splat(0));
-  v128.store(pad + 16, v128.load(d));
-  v128.store(pad + 32, i64x2.splat(0));
-  v128.store(d, v128.load(right ? pad + 16 + n : pad + 16 - n));
-}
-
-function shuffleDwords(d: usize, s: usize, order: u32): void {
-  const a = load<u32>(s + <usize>((order & 3) << 2));
-  const b = load<u32>(s + <usize>(((order >> 2) & 3) << 2));
-  const c = load<u32>(s + <usize>(((order >> 4) & 3) << 2));
-  const e = load<u32>(s + <usize>(((order >> 6) & 3) << 2));
-  store<u32>(d, a);
-  store<u32>(d, b, 4);
-  store<u32>(d, c, 8);
-  store<u32>(d, e, 12);
-}
-
-/** PSHUFLW (half 0) and PSHUFHW (half 8): words of one half, the other copied. */
-function shuffleHalf(d: usize, s: usize, order: u32, half: usize): void {
-  const h = s + half;
-  const a = <u64>load<u16>(h + <usize>((order & 3) << 1));
-  const b = <u64>load<u16>(h + <usize>(((order >> 2) & 3) << 1));
-  const c = <u64>load<u16>(h + <usize>(((order >> 4) & 3) << 1));
-  const e = <u64>load<u16>(h + <usize>(((order >> 6) & 3) << 1));
-  const other = load<u64>(s + (half ^ 8));
-  store<u64>(d + half, a | (b << 16) | (c << 32) | (e << 48));
-  store<u64>(d + (half ^ 8), other);
-}
 
 /** MOVQ and MOVD to a register clear the rest of it. */
 function setLow(d: usize, v: u64): void {
@@ -53,7 +21,7 @@ function setLow(d: usize, v: u64): void {
 export function sseIntPrefixed(rec: usize, op: u32, p: i32): void {
   if (op == 0x70) {
     checkSse();
-    shuffleHalf(regXmm(rec), src128(rec), imm8(rec), p == P_F3 ? 8 : 0);
+    v128.store(regXmm(rec), shuffleHalf(src128(rec), imm8(rec), p == P_F3));
     return;
   }
   if (p == P_F3) {
@@ -132,9 +100,11 @@ export function sseIntExec(rec: usize, op: u32): void {
     case 0x6f:
       v128.store(regXmm(rec), v128.load(src128(rec)));
       return;
-    case 0x70:
-      shuffleDwords(regXmm(rec), src128(rec), imm8(rec));
+    case 0x70: {
+      const s = src128(rec);
+      v128.store(regXmm(rec), shuffleDwords(s, s, imm8(rec)));
       return;
+    }
     case 0x71:
     case 0x72:
     case 0x73: {
@@ -142,7 +112,7 @@ export function sseIntExec(rec: usize, op: u32): void {
       const reg = (<u32>load<u8>(rec, REC_MODRM) >> 3) & 7;
       const d = rmXmm(rec);
       if (op == 0x73 && (reg == 3 || reg == 7)) {
-        byteShift(d, <usize>imm8(rec), reg == 3);
+        v128.store(d, byteShift(v128.load(d), <usize>imm8(rec), reg == 3));
         return;
       }
       const shift = groupShift(op, reg);

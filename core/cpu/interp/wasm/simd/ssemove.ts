@@ -2,6 +2,7 @@
 import { recOff, recSeg } from '../ea';
 import { memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../mem';
 import { checkAligned, checkSse, imm8, isMem, P_66, P_F2, P_F3, regGpr, regXmm, rmXmm, src128, undefinedOp } from './operand';
+import { shuffleDwords, shuffleQwords } from './shuffle';
 
 /** 10, 11: unaligned and scalar moves. */
 function movu(rec: usize, op: u32, p: i32): void {
@@ -56,22 +57,7 @@ function aligned(rec: usize, op: u32): void {
 function shuffle(rec: usize, p: i32): void {
   const d = regXmm(rec);
   const s = src128(rec);
-  const order = imm8(rec);
-  if (p == P_66) {
-    const a = load<u64>(d + <usize>((order & 1) << 3));
-    const b = load<u64>(s + <usize>(((order >> 1) & 1) << 3));
-    store<u64>(d, a);
-    store<u64>(d, b, 8);
-    return;
-  }
-  const a = load<u32>(d + <usize>((order & 3) << 2));
-  const b = load<u32>(d + <usize>(((order >> 2) & 3) << 2));
-  const c = load<u32>(s + <usize>(((order >> 4) & 3) << 2));
-  const e = load<u32>(s + <usize>(((order >> 6) & 3) << 2));
-  store<u32>(d, a);
-  store<u32>(d, b, 4);
-  store<u32>(d, c, 8);
-  store<u32>(d, e, 12);
+  v128.store(d, p == P_66 ? shuffleQwords(d, s, imm8(rec)) : shuffleDwords(d, s, imm8(rec)));
 }
 
 /** 10..17, 28, 29, 2B, 50, 54..57, C6. */
