@@ -59,17 +59,22 @@ function statesOf(mode: Mode, code: Code, seed: number): Uint8Array {
 /**
  * The first state leaves the code decoded. Then its beginning is compiled; or, for every other seed, the second state runs with a sample behind every
  * instruction, so that regions begin all over the code, and go on in the pages beside theirs. The last states of some seeds run in slices, out of and
- * into regions everywhere.
+ * into regions everywhere. Code of users also goes on from a state that was taken and set; that empties the TLB, and systems may have changed page tables.
  */
-function howToRun(seed: number, state: number): HowToRun {
+function howToRun(mode: Mode, seed: number, state: number): HowToRun {
   const forced = seed % 2 === 0;
   const slice = state > 1 && seed % 7 === 3 ? 1 + ((seed >>> 4) % 40) : undefined;
-  return { piece: !forced && state === 1 ? 1 : pieceOf(seed), compile: forced && state > 0, slice, restore: seed % 3 === 0 };
+  return {
+    piece: !forced && state === 1 ? 1 : pieceOf(seed),
+    compile: forced && state > 0,
+    slice,
+    restore: seed % 3 === 0 && !isSystem(mode),
+  };
 }
 
 function onRecompiler(machine: FuzzMachine, records: Uint8Array, seed: number): Uint8Array {
   const out = new Uint8Array(records.length);
-  for (let i = 0; i < records.length / L.RECORD_SIZE; i++) machine.run(part(records, i), part(out, i), howToRun(seed, i));
+  for (let i = 0; i < records.length / L.RECORD_SIZE; i++) machine.run(part(records, i), part(out, i), howToRun(machine.mode, seed, i));
   return out;
 }
 
@@ -153,7 +158,7 @@ function systemDifference(mode: Mode, code: Code, records: Uint8Array, seed: num
   let endless = 0;
   for (let state = 0; state < records.length / L.RECORD_SIZE; state++) {
     interpreter.run(part(records, state), want);
-    recompiler.run(part(records, state), got, howToRun(seed, state));
+    recompiler.run(part(records, state), got, howToRun(mode, seed, state));
     if (vectorOf(want) === L.END_BUDGET) {
       endless++;
       continue;

@@ -51,6 +51,14 @@ export function recOff64(rec: usize): u64 {
   return (load<u8>(rec, REC_SIZES) & REC_ADDRESS64) == REC_ADDRESS64 ? off : <u64>(<u32>off);
 }
 
+/**
+ * Offset of the second of the two parts, `by` bytes behind the first, in which processors access ten bytes: it wraps at 4 GiB with 32-bit addresses, in
+ * 64-bit mode too.
+ */
+export function secondPart(rec: usize, off: u64, by: u32): u64 {
+  return (load<u8>(rec, REC_SIZES) & REC_ADDRESS64) == REC_ADDRESS64 ? off + by : <u64>(<u32>off + by);
+}
+
 // @ts-ignore: decorator
 @inline
 export function recSeg(rec: usize): i32 {

@@ -1,9 +1,9 @@
 /** x87 instructions D8..DF and FWAIT (SDM volume 2; opcode map in volume 2 appendix A.5). */
 import { CPU_STATE_BASE } from '../../../../memory/layout';
-import { recOff, recSeg } from '../ea';
+import { recOff, recSeg, secondPart } from '../ea';
 import { raiseFault } from '../fault';
 import { FEAT_SSE3 } from '../features';
-import { behind, memRead16, memRead32, memRead64, memWrite16 } from '../mem';
+import { memRead16, memRead32, memRead64, memWrite16 } from '../mem';
 import { hasFeature } from '../model';
 import { REC_MODRM, REC_OPCODE, REC_RM, REC_MEM, REC_SIZES } from '../record';
 import { setGpr16 } from '../state';
@@ -119,14 +119,14 @@ function execMemory(rec: usize, esc: u32, reg: u32): void {
     case 0o15: {
       checkPending();
       const sig = memRead64(seg, off);
-      const se = memRead16(seg, behind(off, 8));
+      const se = memRead16(seg, secondPart(rec, off, 8));
       set80(se, sig);
       loadExtended();
       break;
     }
     case 0o17:
       checkPending();
-      storeExtended(seg, off);
+      storeExtended(seg, off, secondPart(rec, off, 8));
       break;
     // DD
     case 0o20:
@@ -163,7 +163,7 @@ function execMemory(rec: usize, esc: u32, reg: u32): void {
     case 0o34: {
       checkPending();
       const low = memRead64(seg, off);
-      bcdTo80(low, memRead16(seg, behind(off, 8)));
+      bcdTo80(low, memRead16(seg, secondPart(rec, off, 8)));
       loadExtended();
       break;
     }
@@ -174,7 +174,7 @@ function execMemory(rec: usize, esc: u32, reg: u32): void {
       break;
     case 0o36:
       checkPending();
-      storeBcd(seg, off);
+      storeBcd(seg, off, secondPart(rec, off, 8));
       break;
     case 0o37:
       checkPending();

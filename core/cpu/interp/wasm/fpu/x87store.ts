@@ -1,5 +1,5 @@
 /** FST(P), FIST(P), FBSTP to memory. An unmasked exception other than PE leaves memory and stack alone (SDM volume 1, 8.5). */
-import { behind, memProbeW, memWrite16, memWrite32, memWrite64 } from '../mem';
+import { memProbeW, memWrite16, memWrite32, memWrite64 } from '../mem';
 import { Ctl } from './f80';
 import { toFloat, toInt } from './f80convert';
 import { FP, FP_IE, FP_PE, RC_ZERO } from './unpacked';
@@ -70,12 +70,17 @@ function storeRounded(seg: i32, off: u64, size: u32, popAfter: bool): void {
   if (popAfter) pop();
 }
 
-/** FSTP m80. */
-export function storeExtended(seg: i32, off: u64): void {
+function probeTen(seg: i32, off: u64, rest: u64): void {
+  memProbeW(seg, off, 8);
+  memProbeW(seg, rest, 2);
+}
+
+/** FSTP m80; the last two bytes go to `rest`. */
+export function storeExtended(seg: i32, off: u64, rest: u64): void {
   begin();
   let se: u32 = 0xffff;
   let sig: u64 = 0xc000000000000000;
-  memProbeW(seg, off, 10);
+  probeTen(seg, off, rest);
   if (isEmpty(0)) {
     if (!stackFault(0)) return;
   } else {
@@ -84,27 +89,28 @@ export function storeExtended(seg: i32, off: u64): void {
     commitFlags();
   }
   memWrite64(seg, off, sig);
-  memWrite16(seg, behind(off, 8), se);
+  memWrite16(seg, rest, se);
   pop();
 }
 
-export function storeBcd(seg: i32, off: u64): void {
+export function storeBcd(seg: i32, off: u64, rest: u64): void {
   begin();
   let low: u64 = 0xc000000000000000;
   Bcd.high = 0xffff;
   const empty = isEmpty(0);
   if (empty) {
-    if (!storeEmpty(seg, off, 10)) return;
+    if (Ctl.masks & FP_IE) probeTen(seg, off, rest);
+    if (!stackFault(0)) return;
   } else {
     low = bcdFrom80(stSe(0), stSig(0));
     if (refused()) {
       commitFlags();
       return;
     }
-    memProbeW(seg, off, 10);
+    probeTen(seg, off, rest);
   }
   memWrite64(seg, off, low);
-  memWrite16(seg, behind(off, 8), Bcd.high);
+  memWrite16(seg, rest, Bcd.high);
   if (!empty) commitFlags();
   pop();
 }

@@ -60,7 +60,7 @@ function fromInt(rec: usize, p: i32): void {
     return;
   }
   // From memory both leave the x87 state alone; from a register it becomes MMX mode even if #XM follows.
-  if (p == P_66 && isMem(rec)) checkSse();
+  if (isMem(rec)) checkSse();
   else checkSseMmx();
   const s = srcMm(rec);
   beginSse();
