@@ -236,6 +236,7 @@ export const trashEn = {
 
 export const transferEn = {
   clone: 'Clone…',
+  copyName: '{name} copy',
   cloneTitle: 'Clone {name}',
   fromTemplateTitle: 'New machine from {name}',
   name: 'Name of the new machine',

@@ -235,6 +235,7 @@ export const trashZhCN: typeof trashEn = {
 
 export const transferZhCN: typeof transferEn = {
   clone: '克隆…',
+  copyName: '{name} 副本',
   cloneTitle: '克隆 {name}',
   fromTemplateTitle: '从 {name} 新建虚拟机',
   name: '新虚拟机的名称',
