@@ -21,6 +21,7 @@ import {
   SEG_BASE,
   SEG_FLAGS,
   SEG_GS,
+  SEG_SELECTOR,
   SEG_STRIDE,
 } from '../interp/wasm/stateoffsets.ts';
 import { crosses } from './codepages.ts';
@@ -31,7 +32,7 @@ import { LinkEmitter } from './linkemitter.ts';
 import type { Insn } from './decode.ts';
 import { FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64 } from './locals.ts';
 import { RC_FAULTS, RC_INTERPRETER } from './regioncounters.ts';
-import { I64, OP, VOID } from './wasmcode.ts';
+import { I32, I64, OP, VOID } from './wasmcode.ts';
 import type { StackState } from './x87flow.ts';
 
 const S = CPU_STATE_BASE;
@@ -51,6 +52,7 @@ const FLOAT_VALUE = 0x1fa0;
 /** Bits of SEG_FLAGS (interp/wasm/mem.ts): SF_READ and SF_WRITE; SF_FLAT_R and SF_FLAT_W. */
 const SF_USABLE = 3;
 const SF_FLAT = 48;
+const RSP = 4;
 /** EFLAGS.IF. */
 const FLAG_IF = 0x200;
 /** S_EXIT bit (interp/wasm/index.ts): the run loop is to look at interrupts. */
@@ -268,6 +270,20 @@ export class Emitter extends LinkEmitter {
       .i32(SF_USABLE)
       .op(OP.i32Or)
       .memory(OP.i32Store, gs + SEG_FLAGS);
+  }
+
+  /** PUSH of a segment register in 32-bit code: two bytes are written, four taken. */
+  pushSegment(segment: number): void {
+    const { c } = this;
+    const selector = this.temp(I32);
+    c.i32(0)
+      .memory(OP.i32Load16U, S + S_SEG + segment * SEG_STRIDE + SEG_SELECTOR)
+      .set(selector);
+    const top = this.below(4);
+    this.store(top, 2, selector, () => {
+      c.get(top);
+      this.setGpr(RSP);
+    });
   }
 
   private needCpl0(): void {

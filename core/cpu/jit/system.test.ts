@@ -90,6 +90,21 @@ describe('interrupts in regions', () => {
   });
 });
 
+describe('pushes of segment registers in regions', () => {
+  it('write two bytes of four', () => {
+    const [interpreted, compiled] = both((t) => {
+      t.flat(0x10000, [0, 0, 0, 0, 0x8000, 0, 0, 0]);
+      // push -1; pop eax; push es; push cs; push ss; push ds; push fs; push gs; then each popped and added: pop ebx; add esi,ebx
+      const pushes = [0x6a, 0xff, 0x58, 0x06, 0x0e, 0x16, 0x1e, 0x0f, 0xa0, 0x0f, 0xa8];
+      const pops = Array.from({ length: 6 }, () => [0x5b, 0x01, 0xde, 0x8d, 0x3c, 0x7b]).flat();
+      t.put(0x10000, ...rounds([...pushes, ...pops]));
+    }).map((t) => t.cpu.getState());
+    expect(compiled!.gpr).toEqual(interpreted!.gpr);
+    // The upper halves are what was there: all ones above ES, from PUSH -1.
+    expect(compiled!.gpr[3]! >> 16n).toBe(0xffffn);
+  });
+});
+
 describe('flags in regions', () => {
   it('PUSHF and POPF keep what arithmetic made', () => {
     const [interpreted, compiled] = both((t) => {

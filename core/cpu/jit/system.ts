@@ -1,6 +1,7 @@
 /**
  * System instructions in regions (SDM volume 2, by name; volume 3 table 2-3): the interpreter executes them, but control stays in the region, or goes
- * straight on to the next one where privilege, the address space or the instruction pointer change. CLI, STI and SWAPGS are translated.
+ * straight on to the next one where privilege, the address space or the instruction pointer change. CLI, STI, SWAPGS and the
+ * pushes of segment registers are translated.
  */
 import type { Insn } from './decode.ts';
 import type { Emitter } from './emitter.ts';
@@ -44,6 +45,11 @@ export function leavesRegion(insn: Insn): boolean {
   return false;
 }
 
+/** Opcodes 06, 0E, 16, 1E, 0F A0 and 0F A8 have the register's number where others have modrm.reg. */
+const pushSegment: Translation = (e, insn) => {
+  if (e.mode === 64 || insn.opsize) e.interpretSystem(RSP, RSP, false);
+  else e.pushSegment((insn.op >> 3) & 7);
+};
 const disable: Translation = (e) => e.disableInterrupts();
 const enable: Translation = (e) => e.enableInterrupts();
 const whole: Translation = (e) => e.interpret();
@@ -72,16 +78,17 @@ export function systemTranslation(insn: Insn): Translation | undefined {
       return disable;
     case 0xfb:
       return enable;
-    case 0x06: // PUSH and POP of segment registers
-    case 0x07:
+    case 0x06: // PUSH of segment registers
     case 0x0e:
     case 0x16:
-    case 0x17:
     case 0x1e:
-    case 0x1f:
     case 0x1a0:
-    case 0x1a1:
     case 0x1a8:
+      return pushSegment;
+    case 0x07: // POP
+    case 0x17:
+    case 0x1f:
+    case 0x1a1:
     case 0x1a9:
       return interpreted(RSP, RSP);
     case 0x8c: // MOV from and to segment registers
