@@ -14,7 +14,7 @@ import type { StateHash } from './statehash.ts';
 export interface MachineThreadData {
   memory: WebAssembly.Memory;
   definition: MachineDefinition;
-  cpuWasm: Uint8Array;
+  cpuWasm: WebAssembly.Module;
   /** Media present at start, by drive id. */
   media: { [drive: string]: BlockInfo };
   /** Message port to the compile thread; without it only the interpreter runs. */

@@ -48,7 +48,7 @@ import { scalePicture } from './scalepicture.ts';
 import { SerialHub } from './seriallog.ts';
 import { machineFingerprint, type StateHash } from './statehash.ts';
 import { Typist } from './typing.ts';
-import { tuneWasm } from './wasmflags.ts';
+import { loadInterpreter, tuneWasm } from './wasmsetup.ts';
 
 /** Neither thread keeps many young objects; V8's usual 48 MiB for them would only fill up with garbage before it is collected. */
 const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
@@ -204,7 +204,7 @@ export class VmHost {
       };
       this.mailbox = new Mailbox(this.memory);
       const media = await this.drives.open(this.config.drives);
-      const cpuWasm = await readFile(this.options.start.cpuWasmPath);
+      const cpuWasm = await loadInterpreter(this.options.start.cpuWasmPath);
       stillWanted();
       for (let index = 0; index < definition.serialPorts; index++) this.serial.push(this.serialHub(index));
       this.scanoutSource = new VgaScanout({
@@ -221,7 +221,7 @@ export class VmHost {
       await this.launch({
         memory: this.memory,
         definition,
-        cpuWasm: new Uint8Array(cpuWasm),
+        cpuWasm,
         media,
         port: undefined,
         compilePort: undefined,
@@ -427,7 +427,7 @@ export class VmHost {
     this.port = port1;
     const { bios, vgaBios, directBoot } = data.definition;
     // The machine thread alone needs the images from here on; a kernel and its initrd are large.
-    const images = [data.cpuWasm, bios, vgaBios, directBoot?.kernel, directBoot?.initrd].flatMap((image) => ownBuffer(image) ?? []);
+    const images = [bios, vgaBios, directBoot?.kernel, directBoot?.initrd].flatMap((image) => ownBuffer(image) ?? []);
     const transfer: (MessagePort | ArrayBuffer)[] = [port2, ...new Set(images)];
     let compilePort: MessagePort | undefined;
     // Exact slices leave the recompiler so little to do at a time that the interpreter is quicker, with the very same results.

