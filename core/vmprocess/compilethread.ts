@@ -16,7 +16,7 @@ const words = new Int32Array(data.memory.buffer);
  * Time between two modules, ms. The first region after a pause is compiled at once; where one follows the other, as when a system boots, they are
  * gathered for as long as this, so that several share a module.
  */
-const GATHER_MS = 40;
+const GATHER_MS = 15;
 
 /** Without a job for so long, ms, the thread gives back what compiling left behind. */
 const QUIET_MS = 2000;
