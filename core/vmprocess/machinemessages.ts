@@ -93,7 +93,16 @@ export type ToMachine =
 export type FromMachine =
   | { t: 'started' }
   | { t: 'failed'; error: ErrorDto }
-  | { t: 'done'; id: number; error?: ErrorDto; cpuState?: CpuState; stateHash?: StateHash; debug?: unknown; saved?: SavedMachine }
+  | {
+      t: 'done';
+      id: number;
+      error?: ErrorDto;
+      cpuState?: CpuState;
+      stateHash?: StateHash;
+      debug?: unknown;
+      saved?: SavedMachine;
+      at?: number;
+    }
   | { t: 'applied'; timed: TimedInput<InputMessage> }
   | { t: 'stopped'; stateHash: StateHash }
   | BlockRequest

@@ -19,8 +19,8 @@ export interface MachineSaverParts {
   paused(): boolean;
   /** Asks the machine thread to stand where its state can be saved. */
   stand(): Promise<SavedMachine>;
-  /** Lets the guest go on, unless a failure on the host holds it meanwhile. */
-  goOn(): Promise<void>;
+  /** Lets the guest go on, unless a failure on the host holds it meanwhile. Gives the host time at which it did, epoch milliseconds. */
+  goOn(): Promise<number>;
 }
 
 const HELD = 'a drive was in the middle of a command; the guest has to repeat it when this state is restored';
@@ -68,8 +68,7 @@ export class MachineSaver {
       if (stateFile === null) {
         const stood = await this.stand('take a snapshot of');
         atThatMoment();
-        if (!stood.wasPaused) await this.parts.goOn();
-        const pauseMs = stood.wasPaused ? 0 : performance.timeOrigin + performance.now() - stood.stoppedAt;
+        const pauseMs = stood.wasPaused ? 0 : (await this.parts.goOn()) - stood.stoppedAt;
         await snapshots;
         return { pauseMs, stateBytes: 0 };
       }
@@ -123,7 +122,7 @@ export class MachineSaver {
 
   private async goOnIfStanding(stood: SavedMachine, result: SaveResult | undefined): Promise<void> {
     if (stood.wasPaused || result || !this.standing) return;
-    await this.parts.goOn().catch(() => {});
+    await this.parts.goOn().catch(() => 0);
   }
 
   private write(
@@ -143,9 +142,10 @@ export class MachineSaver {
       media: how.media,
       atThatMoment: how.atThatMoment ?? (() => {}),
       goOn: async () => {
-        if (!live || !this.standing) return;
-        await this.parts.goOn();
+        if (!live || !this.standing) return undefined;
+        const at = await this.parts.goOn();
         this.standing = false;
+        return at;
       },
     });
   }

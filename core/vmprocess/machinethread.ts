@@ -203,7 +203,7 @@ function main(): void {
     },
     resume: () => {
       loop.resume();
-      return {};
+      return { at: performance.timeOrigin + performance.now() };
     },
     reset: () => {
       input({ t: 'button', button: 'reset' });

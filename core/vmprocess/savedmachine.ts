@@ -46,8 +46,8 @@ export interface SaveRequest {
   media(): Promise<MediumStamp[]>;
   /** The moment of the snapshot: the machine stands and its state is held. What is started here belongs to the same moment. */
   atThatMoment(): void;
-  /** The guest may run on. */
-  goOn(): Promise<void>;
+  /** The guest may run on. Gives the host time at which it did, epoch milliseconds; undefined when it had been paused. */
+  goOn(): Promise<number | undefined>;
 }
 
 export interface SaveResult {
@@ -99,14 +99,14 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
         }
       }
     request.atThatMoment();
-    await request.goOn();
-    const pauseMs = Math.max(0, performance.timeOrigin + performance.now() - standing.stoppedAt);
+    const wentOn = await request.goOn();
+    const pauseMs = wentOn === undefined ? 0 : Math.max(0, wentOn - standing.stoppedAt);
     for (const { kind, index, plain } of held) await writer.add(kind, index, plain);
     await writer.addTree('TREE', standing.tree);
     await writer.finish();
     return {
       bytes: writer.bytes,
-      pauseMs: standing.wasPaused ? 0 : pauseMs,
+      pauseMs,
       settled: standing.settled,
       commit: () => writer.commit(),
       abandon: () => writer.abandon(),

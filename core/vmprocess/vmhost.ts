@@ -170,7 +170,8 @@ export class VmHost {
       paused: () => this.state === 'paused',
       stand: async () => (await this.command('saveState')).saved!,
       goOn: async () => {
-        if (this.state === 'running') await this.command('resume');
+        const now = () => performance.timeOrigin + performance.now();
+        return this.state === 'running' ? ((await this.command('resume')).at ?? now()) : now();
       },
     });
   }
