@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -74,6 +75,22 @@ describe('a new machine', () => {
       (tasks) => tasks[0]?.state === 'done' && tasks[0].progress === 1,
     );
     expect(h.lockFiles()).toEqual([]);
+  });
+
+  test('from an image of another program takes a copy as qcow2, and does not run from it in place', async () => {
+    const image = h.medium('disk.img', rawImage(4 * MIB).fill(0x5a, 1024));
+    const foreign = `${image}.vmdk`;
+    execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'vmdk', image, foreign]);
+    const vm = await h.create('Copy', { source: { type: 'disk', path: foreign, copy: true } });
+    expect(vm.config!.drives[0]).toMatchObject({ id: 'ide0', path: 'disk.qcow2', format: 'qcow2' });
+    const copy = path.join(vm.folder, 'disk.qcow2');
+    expect(execFileSync('qemu-img', ['compare', '-f', 'raw', '-F', 'qcow2', image, copy], { encoding: 'utf8' })).toContain('identical');
+    const failure = await failureOf(h.create('In place', { source: { type: 'disk', path: foreign, copy: false } }));
+    expect(failure).toMatchObject({
+      kind: 'unsupported',
+      message: expect.stringContaining('VMDK'),
+      fix: expect.stringContaining('convert'),
+    });
   });
 
   test('from a kernel boots it directly', async () => {

@@ -9,7 +9,7 @@ import { syncFolder } from './atomicfile.ts';
 import { createExclusive, createRawDisk } from './diskfile.ts';
 import { makeLuksHeader } from './luks.ts';
 import { NodeFile } from './nodefile.ts';
-import { openImage } from './openimage.ts';
+import { backingPath, openImage, readImageHeader } from './openimage.ts';
 
 export interface CreateDiskOptions extends Qcow2Options, TaskOptions {
   format: DiskFormat;
@@ -30,6 +30,7 @@ export async function createDisk(file: string, options: CreateDiskOptions): Prom
     if (options.preallocation === 'falloc' || options.preallocation === 'full') await reserveRaw(file, options.sizeBytes);
     return;
   }
+  await refusePlainOverlay(file, options);
   await (await createExclusive(file)).close();
   try {
     const target = await NodeFile.open(file, false);
@@ -58,6 +59,20 @@ export async function createDisk(file: string, options: CreateDiskOptions): Prom
     await rm(file, { force: true }).catch(() => {});
     throw error;
   }
+}
+
+/** What a guest writes to an overlay of an encrypted image is as secret as the image: without encryption of its own it would lie there for all to read. */
+async function refusePlainOverlay(file: string, options: CreateDiskOptions): Promise<void> {
+  if (options.backingFile === undefined || options.passphrase !== undefined) return;
+  // One that can't be read has an error of its own when the overlay is opened.
+  const below = await readImageHeader(backingPath(path.resolve(file), options.backingFile)).catch(() => undefined);
+  if (!below || below.encryption === 'none') return;
+  throw new HypervueError(
+    'unauthorized',
+    `${options.backingFile} is encrypted, and an image on top of it must be too`,
+    { path: file, operation: 'create', reason: 'passphrase-missing' },
+    'Give a passphrase, or make a full copy.',
+  );
 }
 
 async function reserveRaw(file: string, sizeBytes: number): Promise<void> {

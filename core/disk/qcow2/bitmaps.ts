@@ -150,18 +150,9 @@ export class Bitmaps {
     for (let i = 0; i < entries; i++) {
       const part = bits.subarray(i * clusterSize, (i + 1) * clusterSize);
       if (part.every((byte) => byte === 0)) continue;
-      const { first } = await meta.refcounts.allocate(1, true);
-      const padded = new Uint8Array(clusterSize);
-      padded.set(part);
-      await meta.file.write(first * clusterSize, padded);
-      setU64(viewOf(table), i * 8, first * clusterSize);
+      setU64(viewOf(table), i * 8, (await meta.writeClusters(part)) * clusterSize);
     }
-    const clusters = Math.max(1, Math.ceil(table.length / clusterSize));
-    const { first } = await meta.refcounts.allocate(clusters, true);
-    const padded = new Uint8Array(clusters * clusterSize);
-    padded.set(table);
-    await meta.file.write(first * clusterSize, padded);
-    bitmap.tableOffset = first * clusterSize;
+    bitmap.tableOffset = (await meta.writeClusters(table)) * clusterSize;
     bitmap.tableEntries = entries;
     setU64(viewOf(this.directory), bitmap.at, bitmap.tableOffset);
     viewOf(this.directory).setUint32(bitmap.at + 8, entries);

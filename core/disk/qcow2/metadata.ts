@@ -172,6 +172,16 @@ export class Metadata {
 
   // ---- Commit ------------------------------------------------------------------------------------------------------------------------------
 
+  /** Puts bytes into clusters of their own, filled up with zeros, and gives the first one's number. Neither they nor their counts are synced. Under the lock. */
+  async writeClusters(bytes: Uint8Array): Promise<number> {
+    const clusters = Math.max(1, Math.ceil(bytes.length / this.clusterSize));
+    const { first } = await this.refcounts.allocate(clusters, true);
+    const padded = new Uint8Array(clusters * this.clusterSize);
+    padded.set(bytes);
+    await this.file.write(first * this.clusterSize, padded);
+    return first;
+  }
+
   /** Something in memory is not in the file yet. */
   get needsCommit(): boolean {
     return this.l2.dirty.size > 0 || this.dirtyL1.size > 0 || this.refcounts.cache.dirty.size > 0 || this.freed.length > 0;
@@ -345,12 +355,8 @@ export class Metadata {
 
   /** Replaces the L1 table by one elsewhere, in one write of one sector (offset and entries). Commit first. Under the lock; frees the old one. */
   async replaceL1(l1: Uint8Array): Promise<void> {
-    const clusters = Math.max(1, Math.ceil(l1.length / this.clusterSize));
-    const { first } = await this.refcounts.allocate(clusters, true);
+    const first = await this.writeClusters(l1);
     await this.writeRefcounts(true);
-    const padded = new Uint8Array(clusters * this.clusterSize);
-    padded.set(l1);
-    await this.file.write(first * this.clusterSize, padded);
     await this.sync();
     const old = { offset: this.header.l1Offset, entries: this.header.l1Entries };
     const fields = new Uint8Array(12);

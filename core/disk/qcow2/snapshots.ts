@@ -73,11 +73,7 @@ export function createSnapshot(image: Qcow2Image, name: string, date: { seconds:
     await count(image, meta.l1, 1);
     try {
       const l1 = clean(meta.l1);
-      const clusters = Math.max(1, Math.ceil(l1.length / clusterSize));
-      const { first } = await meta.lock.run(() => meta.refcounts.allocate(clusters, true));
-      const padded = new Uint8Array(clusters * clusterSize);
-      padded.set(l1);
-      await meta.file.write(first * clusterSize, padded);
+      const first = await meta.lock.run(() => meta.writeClusters(l1));
       entry.l1Offset = first * clusterSize;
       await updateCopied(image);
       await meta.commit();
@@ -99,11 +95,7 @@ export function revertToSnapshot(image: Qcow2Image, idOrName: string): Promise<v
     const entry = find((await readSnapshots(image)).entries, idOrName, image);
     const l1 = await readL1(image, entry);
     await count(image, viewOf(l1), 1);
-    const clusters = Math.max(1, Math.ceil(l1.length / clusterSize));
-    const { first } = await meta.lock.run(() => meta.refcounts.allocate(clusters, true));
-    const padded = new Uint8Array(clusters * clusterSize);
-    padded.set(l1);
-    await file.write(first * clusterSize, padded);
+    const first = await meta.lock.run(() => meta.writeClusters(l1));
     await meta.commit();
     const old = { l1: meta.l1, offset: header.l1Offset, clusters: Math.max(1, Math.ceil((header.l1Entries * 8) / clusterSize)) };
     // Size (24), encryption method (32), L1 entries (36) and offset (40): one write within one sector.
@@ -248,12 +240,7 @@ async function writeTable(image: Qcow2Image, entries: readonly SnapshotEntry[], 
   const bytes = encodeSnapshots(entries);
   let offset = 0;
   if (bytes.length) {
-    const clusters = Math.ceil(bytes.length / clusterSize);
-    const { first } = await meta.lock.run(() => meta.refcounts.allocate(clusters, true));
-    const padded = new Uint8Array(clusters * clusterSize);
-    padded.set(bytes);
-    offset = first * clusterSize;
-    await file.write(offset, padded);
+    offset = (await meta.lock.run(() => meta.writeClusters(bytes))) * clusterSize;
     await meta.commit();
   }
   const pointer = new Uint8Array(12);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import type { Qcow2Image } from '../../../core/disk/qcow2/image.ts';
@@ -108,6 +108,19 @@ it('reads and goes on with encrypted images of qemu-img, in every mode that it m
       message: expect.stringContaining('is encrypted'),
     });
   }
+});
+
+it('puts nothing plain on top of an encrypted image', async () => {
+  const folder = scratch();
+  const at = (name: string) => path.join(folder, name);
+  await createDisk(at('base.qcow2'), { format: 'qcow2', sizeBytes: MIB, passphrase: PASSPHRASE, luksIterations: 1000 });
+  const overlay = { format: 'qcow2', sizeBytes: MIB, backingFile: 'base.qcow2', backingFormat: 'qcow2', luksIterations: 1000 } as const;
+  await expect(createDisk(at('top.qcow2'), overlay)).rejects.toMatchObject({ kind: 'unauthorized' });
+  await createDisk(at('top.qcow2'), { ...overlay, passphrase: PASSPHRASE });
+  const image = await open(at('top.qcow2'));
+  await image.write(0, new Uint8Array(65536).fill(0x41));
+  await image.close();
+  expect(readFileSync(at('top.qcow2')).includes('AAAAAAAA')).toBe(false);
 });
 
 it('reads images with the AES encryption of old QEMU versions', async () => {
