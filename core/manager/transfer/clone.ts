@@ -9,6 +9,7 @@ import { allocatedBytes, copyImage } from '../../platform/diskfile.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { freeFileName } from '../names.ts';
+import { SNAPSHOTS_FOLDER } from '../snapshots/store.ts';
 import { readImageFacts } from '../storage/headers.ts';
 import type { TaskControl } from '../tasks.ts';
 import { isInside, plainPaths } from './inside.ts';
@@ -96,7 +97,8 @@ export async function refuseLinked({ folder, config }: CloneSource): Promise<voi
     new HypervueError('unsupported', `${config.name} ${why}`, { object: config.name, operation: 'linked clone' }, 'Make a full clone.');
   const disks = config.drives.filter(({ kind }) => kind === 'disk');
   if (disks.length === 0) throw refuse('has no disk to share');
-  if ((await readdir(path.join(folder, 'snapshots')).catch(() => [])).length) throw refuse('has snapshots, which belong to its disks');
+  const kept = await readdir(path.join(folder, SNAPSHOTS_FOLDER), { withFileTypes: true }).catch(() => []);
+  if (!config.template && kept.some((entry) => entry.isDirectory())) throw refuse('has snapshots, which belong to its disks');
   for (const { path: file } of disks) {
     const facts = await readImageFacts(path.resolve(folder, file!));
     if (facts.snapshots && !config.template) throw refuse('has snapshots, which belong to its disks');

@@ -201,6 +201,19 @@ describe('export and import', () => {
     }
   });
 
+  test('loses no snapshot of a disk that lies on another one', async () => {
+    const vm = await source();
+    const clone = await h.call('vm.clone', { id: vm.id, name: 'Linked', linked: true });
+    execFileSync('qemu-img', ['snapshot', '-c', 'one', path.join(clone.folder, 'disk.qcow2')]);
+    const stick = path.join(h.root, 'stick');
+    mkdirSync(stick);
+    expect(await failureOf(h.call('vm.export', { id: clone.id, folder: stick }))).toMatchObject({
+      kind: 'unsupported',
+      message: expect.stringContaining('1 snapshots'),
+    });
+    expect(readdirSync(stick)).toEqual([]);
+  });
+
   test('moving takes the folder itself', async () => {
     const vm = await source();
     const away = path.join(h.root, 'away');

@@ -10,6 +10,7 @@ import { imagesBelow } from '../../platform/openimage.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { LOCK_FILE } from '../machine.ts';
 import { freeFileName } from '../names.ts';
+import { readImageFacts } from '../storage/headers.ts';
 import type { TaskControl } from '../tasks.ts';
 import { CONFIG_FILE } from '../vmconfigfile.ts';
 import { isInside, plainPaths } from './inside.ts';
@@ -188,7 +189,16 @@ async function chainsOutside(folder: string, drives: readonly Drive[]): Promise<
   for (const drive of drives) {
     if (drive.kind !== 'disk' || drive.path === null || !isInside(drive.path)) continue;
     const below = await imagesBelow(path.resolve(folder, drive.path), drive.format).catch(() => []);
-    if (below.some((lower) => !lower.startsWith(`${path.resolve(folder)}${path.sep}`))) found.set(path.normalize(drive.path), drive);
+    if (!below.some((lower) => !lower.startsWith(`${path.resolve(folder)}${path.sep}`))) continue;
+    const { snapshots } = await readImageFacts(path.resolve(folder, drive.path));
+    if (snapshots)
+      throw new HypervueError(
+        'unsupported',
+        `${drive.path} lies on an image outside the folder and has ${snapshots} snapshots, which a copy that stands by itself could not keep`,
+        { path: path.resolve(folder, drive.path), operation: 'copy' },
+        'Delete the snapshots first, or clone the machine and take the clone.',
+      );
+    found.set(path.normalize(drive.path), drive);
   }
   return found;
 }
