@@ -146,7 +146,7 @@ export const en = {
       dropsSaved: 'The saved state of the present is discarded.',
       mediumGone: '{drive} is empty afterwards, as {path} is no longer there.',
       deletesSnapshot: '“{name}” can’t be reverted to any more.',
-      childrenMove: '{count} later ones stay, and go on from the one before.',
+      childrenMove: '{count} later one stays, and goes on from the one before. | {count} later ones stay, and go on from the one before.',
       freesMemory: '{size} of memory, and what only it keeps in the disks, become free.',
       copiesDisk: '{drive} is copied as it was then: at most {size}. The copy needs nothing of the original.',
       withoutMemory: 'The new machine starts from its disks; the memory is not taken over.',
@@ -687,7 +687,7 @@ export const en = {
     },
     trashEmpty: {
       title: 'Empty the trash?',
-      text: '{n} items are deleted for good, and {size} given back. This can’t be undone.',
+      text: '{n} item is deleted for good, and {size} given back. This can’t be undone. | {n} items are deleted for good, and {size} given back. This can’t be undone.',
       confirm: 'Empty the trash',
     },
     volumeDelete: { title: 'Delete “{name}”?', text: 'The disk {path} moves to the trash. You can undo this.', confirm: 'Move to trash' },

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'vue/compiler-sfc';
 import { en } from './en.ts';
-import { resolveLocale } from './index.ts';
+import { i18n, resolveLocale } from './index.ts';
 import { zhCN } from './zh-CN.ts';
 
 const source = path.join(import.meta.dirname, '..');
@@ -25,7 +25,14 @@ function* files(folder: string, extension: string): Generator<string> {
   }
 }
 
-const placeholders = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
+/** Of each form of a message: languages have one for each kind of number that they tell apart. */
+const placeholders = (text: string) =>
+  text.split(' | ').map((form) =>
+    [...form.matchAll(/\{(\w+)\}/g)]
+      .map((match) => match[1])
+      .sort()
+      .join(),
+  );
 
 test('both languages have exactly the same keys', () => {
   expect([...flat(zhCN).keys()].sort()).toEqual([...flat(en).keys()].sort());
@@ -33,7 +40,10 @@ test('both languages have exactly the same keys', () => {
 
 test('both languages use the same placeholders in each message', () => {
   const chinese = flat(zhCN);
-  for (const [key, text] of flat(en)) expect([key, placeholders(chinese.get(key) ?? '')]).toEqual([key, placeholders(text)]);
+  for (const [key, text] of flat(en)) {
+    const forms = placeholders(text);
+    for (const form of [...forms, ...placeholders(chinese.get(key) ?? '')]) expect([key, form]).toEqual([key, forms[0]]);
+  }
 });
 
 test('no message is empty, and no Chinese message was left in English by accident', () => {
@@ -124,4 +134,10 @@ test('the system language is the first known one', () => {
   expect(resolveLocale('system', ['en-GB', 'zh'])).toBe('en');
   expect(resolveLocale('system', ['fr'])).toBe('en');
   expect(resolveLocale('zh-CN', ['en'])).toBe('zh-CN');
+});
+
+test('one is not said in the plural', () => {
+  const say = (key: string, named: Record<string, unknown>) => i18n.global.t(key, named);
+  expect([0, 1, 2].map((n) => say('storage.count', { n }))).toEqual(['0 volumes', '1 volume', '2 volumes']);
+  expect(say('trash.total', { n: 1, size: '8 KiB' })).toBe('1 item, 8 KiB');
 });

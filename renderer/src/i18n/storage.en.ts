@@ -14,7 +14,7 @@ export const storageEn = {
   poolRemove: 'Remove…',
   poolFixed: 'This pool is always there',
   poolUnusable: 'This folder can’t be used now',
-  count: '{n} volumes',
+  count: '{n} volume | {n} volumes',
   table: 'Volumes',
   column: {
     name: 'Name',
@@ -185,8 +185,9 @@ export const storageEn = {
     run: 'Check',
     running: 'Checking…',
     clean: 'Sound: no errors, nothing leaked.',
-    leaks: '{n} clusters are set aside and not used. This harms nothing and takes room.',
-    errors: '{n} errors: the image is damaged.',
+    leaks:
+      '{n} cluster is set aside and not used. This harms nothing and takes room. | {n} clusters are set aside and not used. This harms nothing and takes room.',
+    errors: '{n} error: the image is damaged. | {n} errors: the image is damaged.',
     fixed: 'Repaired: {errors} errors, {leaks} leaked clusters.',
     repairLeaks: 'Give leaked room back',
     repairAll: 'Repair all',
@@ -230,7 +231,7 @@ export const trashEn = {
   kind: { machine: 'Machine', volume: 'Disk' },
   restore: 'Restore',
   remove: 'Delete for good…',
-  total: '{n} items, {size}',
+  total: '{n} item, {size} | {n} items, {size}',
   emptyReason: 'There is nothing in it',
 };
 
