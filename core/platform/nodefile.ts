@@ -3,6 +3,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { RandomAccessFile } from '../backend/file.ts';
 import { type ErrorKind, HypervueError } from '../util/errors.ts';
 import { allocateRoom, CACHED_READ_BYTES, holeAt, punchHole, readCached } from './fallocate.ts';
+import { QuickIo } from './quickio.ts';
 
 /** Reads of one file that may be answered without a wait, one after another. */
 const TURNS = 32;
@@ -14,15 +15,17 @@ export class NodeFile implements RandomAccessFile {
   private readonly handle: FileHandle;
   private canReadNow = true;
   private turns = 1;
+  private readonly quick: QuickIo | undefined;
 
-  private constructor(handle: FileHandle, path: string, readOnly: boolean) {
+  private constructor(handle: FileHandle, path: string, readOnly: boolean, quick: boolean) {
     this.handle = handle;
+    this.quick = quick ? new QuickIo(handle.fd) : undefined;
     this.path = path;
     this.readOnly = readOnly;
   }
 
   /** Rejects with 'not-found', 'permission-denied', 'invalid-argument' (a folder, a pipe, ...) or 'io-error', each naming the path. */
-  static async open(path: string, readOnly: boolean): Promise<NodeFile> {
+  static async open(path: string, readOnly: boolean, quick = false): Promise<NodeFile> {
     let handle: FileHandle;
     try {
       // Before it is opened: opening alone makes a watchdog count, and a pipe wait for its other end.
@@ -34,7 +37,7 @@ export class NodeFile implements RandomAccessFile {
     }
     try {
       refuseOddFile(await handle.stat(), path);
-      return new NodeFile(handle, path, readOnly);
+      return new NodeFile(handle, path, readOnly, quick);
     } catch (error) {
       await handle.close();
       throw fileError(error, path, 'open');
@@ -48,14 +51,17 @@ export class NodeFile implements RandomAccessFile {
   }
 
   async read(offset: number, target: Uint8Array): Promise<number> {
+    /** Known not to be in the system's cache. */
+    let cold = false;
     // Now and then by way of a thread all the same: a long walk over tables must let others have their turn.
     if (this.canReadNow && target.length <= CACHED_READ_BYTES && target.length && this.turns++ % TURNS) {
       const now = readCached(this.handle.fd, offset, target);
       if (now) return target.length;
       this.canReadNow = now !== undefined;
+      cold = now === false;
     }
     try {
-      let done = 0;
+      let done = cold ? 0 : (this.quick?.read(offset, target) ?? 0);
       while (done < target.length) {
         const { bytesRead } = await this.handle.read(target, done, target.length - done, offset + done);
         if (bytesRead === 0) break;
@@ -69,7 +75,7 @@ export class NodeFile implements RandomAccessFile {
 
   async write(offset: number, source: Uint8Array): Promise<void> {
     try {
-      let done = 0;
+      let done = this.quick?.write(offset, source) ?? 0;
       while (done < source.length) done += (await this.handle.write(source, done, source.length - done, offset + done)).bytesWritten;
     } catch (error) {
       throw fileError(error, this.path, 'write');

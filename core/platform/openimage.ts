@@ -27,6 +27,8 @@ export interface OpenImageOptions {
   format?: ImageFormat | undefined;
   /** For raw images: 2048 for discs. */
   sectorBytes?: number;
+  /** Reads and writes on the calling thread while the system answers from its cache (QuickIo): for disks of running machines. */
+  quick?: boolean;
   /** Opens an image that is marked as dirty or damaged, to repair it. */
   forRepair?: boolean;
   /** Opens encrypted images, also those below. */
@@ -119,7 +121,7 @@ export async function openImageIn(file: RandomAccessFile): Promise<BlockBackend>
 }
 
 async function openAt(image: string, options: OpenImageOptions, above: string[]): Promise<BlockBackend> {
-  const file = await NodeFile.open(image, options.readOnly);
+  const file = await NodeFile.open(image, options.readOnly, options.quick);
   try {
     const format = options.format ?? (await probeFormat(file));
     if (format === 'raw') return await RawDisk.open(file, { readOnly: options.readOnly, sectorBytes: options.sectorBytes ?? 512 });
@@ -152,7 +154,7 @@ async function openQcow2(file: NodeFile, options: OpenImageOptions, above: strin
     if (header.incompatible & INCOMPAT_DATA_FILE) {
       if (!header.dataFile)
         throw new HypervueError('corrupt', `${file.path} keeps its data in another file and does not say in which`, { path: file.path });
-      dataFile = await NodeFile.open(path.resolve(folder, header.dataFile), options.readOnly);
+      dataFile = await NodeFile.open(path.resolve(folder, header.dataFile), options.readOnly, options.quick);
     }
     if (options.backing) backing = options.backing;
     else if (header.backingFile !== undefined)

@@ -23,6 +23,7 @@ export async function openDrive(
     readOnly: drive.readOnly || drive.kind === 'cdrom',
     format: drive.format,
     passphrase,
+    quick: true,
     sectorBytes: drive.kind === 'cdrom' ? 2048 : 512,
   });
 }

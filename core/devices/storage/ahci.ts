@@ -9,7 +9,7 @@ import { StateReader } from '../../snapshot/statereader.ts';
 import type { Logger } from '../../util/logger.ts';
 import { type AhciDrive, AhciPort } from './ahciport.ts';
 import * as R from './ahciregisters.ts';
-import { QUEUE_DEPTH } from './atadisk.ts';
+import { QUEUE_DEPTH } from './ataidentify.ts';
 
 export const AHCI_PORTS = 6;
 const ABAR = 5;

@@ -3,7 +3,6 @@ import type { StateReader } from '../../snapshot/statereader.ts';
 import {
   AtaUnit,
   type AtaUnitOptions,
-  ataString,
   BUFFER_BYTES,
   DEV_LBA,
   type DmaTransfer,
@@ -13,23 +12,16 @@ import {
   ST_DRDY,
   ST_DSC,
 } from './ataunit.ts';
+import { HEADS, identifyDisk, LBA28_SECTORS, MAX_MULTIPLE, MAX_TRIM_BLOCKS, SECTORS_PER_TRACK } from './ataidentify.ts';
 
 /** Logical sector, bytes. */
 const SECTOR = 512;
-/** Most sectors one READ/WRITE MULTIPLE block may have. */
-const MAX_MULTIPLE = 16;
-const HEADS = 16;
-const SECTORS_PER_TRACK = 63;
-const LBA28_SECTORS = 0x0fff_ffff;
-/** DATA SET MANAGEMENT: what it is to do, and blocks of ranges in one command. */
+/** DATA SET MANAGEMENT: what it is to do. */
 const DSM_TRIM = 0x01;
-const MAX_TRIM_BLOCKS = 8;
 /** Pages of READ LOG EXT. */
 const LOG_DIRECTORY = 0x00;
 const LOG_QUEUED_ERROR = 0x10;
 const NOT_QUEUED = 0x80;
-/** Commands that can be queued. */
-export const QUEUE_DEPTH = 32;
 /** Ultra DMA mode 5. */
 const POWER_ON_MODE = 0x45;
 
@@ -484,58 +476,10 @@ export class AtaDisk extends AtaUnit {
     accept(0);
   }
 
-  /** Section 8.16, table 26. */
   private identify(): void {
-    const words = new Uint16Array(256);
-    const { sectors } = this;
-    const cylinders = Math.min(16_383, Math.max(1, Math.floor(sectors / (HEADS * SECTORS_PER_TRACK))));
-    const currentCylinders = Math.min(65_535, Math.max(1, Math.floor(sectors / (this.heads * this.sectorsPerTrack))));
-    const chsSectors = Math.min(sectors, currentCylinders * this.heads * this.sectorsPerTrack);
-    words[0] = 0x0040;
-    words[1] = cylinders;
-    words[3] = HEADS;
-    words[6] = SECTORS_PER_TRACK;
-    ataString(words, 10, 10, this.serial);
-    ataString(words, 23, 4, '1.0');
-    ataString(words, 27, 20, 'HYPERVUE HARDDISK');
-    words[47] = 0x8000 | MAX_MULTIPLE;
-    words[49] = 0x0b00; // IORDY, LBA, DMA
-    words[50] = 0x4000;
-    words[51] = 0x0200;
-    words[53] = 0x0007;
-    words[54] = currentCylinders;
-    words[55] = this.heads;
-    words[56] = this.sectorsPerTrack;
-    words[57] = chsSectors & 0xffff;
-    words[58] = chsSectors >>> 16;
-    words[59] = this.multiple ? 0x0100 | this.multiple : 0;
-    const lba28 = Math.min(sectors, LBA28_SECTORS);
-    words[60] = lba28 & 0xffff;
-    words[61] = lba28 >>> 16;
-    words[63] = 0x0007 | (this.transferMode >> 3 === 4 ? 1 << (8 + (this.transferMode & 7)) : 0);
-    words[64] = 0x0003;
-    words[65] = words[66] = words[67] = words[68] = 120;
-    words[69] = 0x4000; // trimmed sectors read the same each time
-    words[80] = 0x01fe; // ATA-1 to ACS-2
-    words[82] = 0x4020; // NOP, write cache
-    words[83] = 0x7400; // FLUSH CACHE (EXT), LBA48
-    words[84] = 0x4040; // WRITE DMA FUA EXT
-    words[85] = this.writeCache ? 0x4020 : 0x4000;
-    words[86] = 0x3400;
-    words[87] = 0x4040;
-    words[88] = 0x003f | (this.transferMode >> 3 === 8 ? 1 << (8 + (this.transferMode & 7)) : 0);
-    if (this.sata) {
-      words[75] = QUEUE_DEPTH - 1;
-      words[76] = 0x0106; // NCQ, generations 1 and 2
-      words[84] = words[87] = 0x4060; // general purpose logs
-    } else words[93] = 0x6001;
-    words[105] = MAX_TRIM_BLOCKS;
-    words[106] = 0x6003; // 2^3 logical sectors in a physical one
-    words[169] = 0x0001; // TRIM
-    words[100] = sectors % 0x10000;
-    words[101] = Math.floor(sectors / 2 ** 16) % 0x10000;
-    words[102] = Math.floor(sectors / 2 ** 32) % 0x10000;
-    this.buffer.set(new Uint8Array(words.buffer));
+    const { sectors, serial, heads, sectorsPerTrack, multiple, transferMode, writeCache, sata } = this;
+    const shape = { sectors, serial, heads, sectorsPerTrack, multiple, transferMode, writeCache, sata };
+    this.buffer.set(new Uint8Array(identifyDisk(shape).buffer));
   }
 }
 
