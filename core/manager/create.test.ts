@@ -86,7 +86,7 @@ describe('a new machine', () => {
     const copy = path.join(vm.folder, 'disk.qcow2');
     expect(execFileSync('qemu-img', ['compare', '-f', 'raw', '-F', 'qcow2', image, copy], { encoding: 'utf8' })).toContain('identical');
     const failure = await failureOf(h.create('In place', { source: { type: 'disk', path: foreign, copy: false } }));
-    expect(failure).toMatchObject({
+    expect(failure.dto).toMatchObject({
       kind: 'unsupported',
       message: expect.stringContaining('VMDK'),
       fix: expect.stringContaining('convert'),
