@@ -81,6 +81,8 @@ try {
       await shoot(page, 'serial');
       await app.machine().tab('hardware');
       await shoot(page, 'hardware');
+      await app.machine().tab('performance');
+      await shoot(page, 'performance');
       await app.machine().tab('log');
       await shoot(page, 'log');
       await app.goToMachines();
