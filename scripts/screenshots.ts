@@ -65,6 +65,13 @@ try {
   await contract.call('vm.pause', { id: memtest });
   await new Promise((resolve) => setTimeout(resolve, 3000));
 
+  const volume = (name: string, changes: object = {}) =>
+    contract.call('storage.create', { pool: 'default', name, format: 'qcow2', sizeBytes: 20 * 1024 ** 3, ...changes });
+  const base = await volume('debian-12.qcow2');
+  await volume('web.qcow2', { sizeBytes: undefined, backing: base.path });
+  await volume('scratch.img', { format: 'raw' });
+  await contract.call('storage.delete', { path: (await volume('old.qcow2')).path });
+
   for (const theme of ['light', 'dark'] as const) {
     await contract.call('settings.set', { theme });
     const { page, app, close } = await openWindow(browser, server);
@@ -76,7 +83,23 @@ try {
     await app.machine().tab('console');
     await app.machine().focusConsole();
     await shoot(page, `console-${theme}`);
+    await app.storage.open();
+    await app.byId('volume-table').waitFor();
+    await shoot(page, `storage-${theme}`);
     if (theme === 'light') {
+      await app.storage.details('web.qcow2');
+      await page.getByTestId('volume-map').waitFor();
+      await shoot(page, 'storage-details');
+      await app.storage.closeDetails();
+      await app.byId('new-volume').click();
+      await app.byId('volume-options').click();
+      await shoot(page, 'storage-new-disk');
+      await app.byId('dialog-cancel').click();
+      await app.trash.open();
+      await app.trash.row('old.qcow2').waitFor();
+      await shoot(page, 'trash');
+      await app.goToMachines();
+      await app.machines.open('Debian kernel 6.1');
       await app.machine().tab('serial');
       await shoot(page, 'serial');
       await app.machine().tab('hardware');
@@ -113,6 +136,9 @@ try {
   const phone = await openWindow(browser, server, { viewport: { width: 420, height: 800 } });
   await phone.page.waitForTimeout(2500);
   await shoot(phone.page, 'machines-narrow');
+  await phone.app.storage.open();
+  await phone.app.byId('volume-table').waitFor();
+  await shoot(phone.page, 'storage-narrow');
   await phone.close();
 } finally {
   contract.end();
