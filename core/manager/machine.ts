@@ -55,6 +55,8 @@ export class Machine {
   private vm: RunningVm | undefined;
   /** Settles when the start under way has ended, either way. */
   private starting: Promise<unknown> | undefined;
+  /** Settles when what comes before a start has ended, either way. */
+  private preparing: Promise<unknown> | undefined;
   /** Forced off while it starts: its process is ended as soon as there is one. */
   private unwanted = false;
   private held = new DisposableStore();
@@ -112,13 +114,28 @@ export class Machine {
     };
   }
 
-  /** `despiteDisks`, `passphrase`: see `vm.start` of the contract. `from`: goes on from this state file, which stays. */
-  async start(how: { despiteDisks?: boolean; passphrase?: string | undefined; from?: string } = {}): Promise<void> {
+  /**
+   * `despiteDisks`, `passphrase`: see `vm.start` of the contract. `from`: goes on from this state file, which stays. `before`: done first, while the machine is
+   * still off; it can be forced off then as during the start itself.
+   */
+  async start(
+    how: { despiteDisks?: boolean; passphrase?: string | undefined; from?: string; before?: () => Promise<void> } = {},
+  ): Promise<void> {
     if (this.usable('start').template)
       throw this.wrongState('start', 'is a template', 'Make a machine from it (clone), or take the template mark off.');
     if (this.active) throw this.wrongState('start', `is ${this.state} already`, 'Open its console.');
-    this.state = 'starting';
+    if (this.preparing) throw this.wrongState('start', 'is starting already', 'Open its console.');
     this.unwanted = false;
+    if (how.before) {
+      const preparing = how.before();
+      this.preparing = preparing.catch(() => {});
+      await preparing.finally(() => {
+        this.preparing = undefined;
+      });
+      if (this.unwanted)
+        throw new HypervueError('cancelled', `${this.name} was turned off while it started`, { object: this.name, operation: 'start' });
+    }
+    this.state = 'starting';
     this.problem = null;
     this.held = new DisposableStore();
     this.changed();
@@ -336,6 +353,11 @@ export class Machine {
 
   /** Ends the machine at once, also while it starts. Resolves when its process is gone. */
   async forceOff(): Promise<void> {
+    if (this.preparing) {
+      this.unwanted = true;
+      await this.preparing;
+      return;
+    }
     if (!this.active) throw this.wrongState('force off', `is ${this.state}`);
     // A machine that hangs does not answer, and its owner has waited long enough.
     await Promise.race([this.refreshThumbnail(), new Promise((resolve) => setTimeout(resolve, LAST_PICTURE_MS).unref())]);

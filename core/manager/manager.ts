@@ -451,9 +451,11 @@ export class Manager {
       'vm.start': async ({ id, despiteDisks, passphrase }) => {
         const machine = this.machine(id);
         this.open('start', machine.name);
-        if (!machine.active) await this.storage.refuseBases(machine);
-        await this.snapshots.beforeStart(machine);
-        await machine.start({ despiteDisks: despiteDisks ?? false, passphrase });
+        const before = async () => {
+          await this.storage.refuseBases(machine);
+          await this.snapshots.beforeStart(machine);
+        };
+        await machine.start({ despiteDisks: despiteDisks ?? false, passphrase, before });
         return machine.summary();
       },
       'vm.saveState': verb((machine) => this.tasks.run('vm.saveState', machine.name, () => machine.saveState())),

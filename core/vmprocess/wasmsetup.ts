@@ -7,6 +7,9 @@ import { setFlagsFromString } from 'node:v8';
  */
 const TIERING_BUDGET = 200_000;
 
+/** Calls until V8 makes a wrapper for one import; the most that the flag takes. */
+const NEVER = 2 ** 31 - 1;
+
 let tuned = false;
 const modules = new Map<string, Promise<WebAssembly.Module>>();
 
@@ -32,6 +35,10 @@ export function tuneWasm(): void {
   if (tuned) return;
   tuned = true;
   setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
+  // No wrapper of its own for an import that is called often. V8 keeps these in one cache for all threads and, when it takes one out, looks for its page in a
+  // register where that may be missing: "Check failed: jit_page.has_value()" in TierUpWasmToJSWrapper, which ends the process (nodejs/node issue 64500 is of
+  // its kind).
+  setFlagsFromString(`--wasm-wrapper-tiering-budget=${NEVER}`);
   // Slow paths of memory accesses are marked unlikely; engines that do not know the marks ignore them.
   setFlagsFromString('--experimental-wasm-branch-hinting');
   // What the compile thread makes is about to run: the machine's thread must not compile it at its first call.
