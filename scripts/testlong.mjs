@@ -1,5 +1,5 @@
 // `npm run test:long`: what takes too long for every change. More random cases of the processor tests, and the guests of tests/long.
-// `npm run test:long -- cpu` or `-- guests` runs one half. test386 takes part when HYPERVUE_TEST386 names its ROM (tests/conformance).
+// `npm run test:long -- cpu`, `-- guests` or `-- more` runs one part. test386 takes part when HYPERVUE_TEST386 names its ROM (tests/conformance).
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { build } from './build.mjs';
@@ -12,20 +12,26 @@ const factors = {
   HYPERVUE_FP_CASES: String((number || 10) * 2000),
   HYPERVUE_FUZZ_CASES: String((number || 25) * 40_000),
 };
-const halves = {
+const parts = {
   cpu: { projects: ['conformance'], env: factors },
   guests: { projects: ['long'], env: {} },
+  // Files of tests/guests with more in them than a change should have to wait for.
+  more: {
+    projects: ['guests'],
+    env: { HYPERVUE_LONG: '1' },
+    paths: ['tests/guests/determinism.test.ts', 'tests/guests/vectors.test.ts', 'tests/guests/uefi.test.ts'],
+  },
 };
 
 const wanted = process.argv.slice(2).filter((arg) => /^[a-z]/.test(arg));
-const unknown = wanted.filter((name) => !(name in halves));
+const unknown = wanted.filter((name) => !(name in parts));
 if (unknown.length) {
-  console.error(`there is no ${unknown.join(', ')}; there are ${Object.keys(halves).join(' and ')}`);
+  console.error(`there is no ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}`);
   process.exit(2);
 }
 setUp('test');
 build();
-for (const [name, { projects, env }] of Object.entries(halves)) {
+for (const [name, { projects, env, paths = [] }] of Object.entries(parts)) {
   if (wanted.length && !wanted.includes(name)) continue;
   const result = spawnSync(
     node24(),
@@ -34,6 +40,7 @@ for (const [name, { projects, env }] of Object.entries(halves)) {
       'run',
       ...projects.flatMap((project) => ['--project', project]),
       '--testTimeout=3600000',
+      ...paths,
     ],
     { cwd: root, stdio: 'inherit', env: childEnv(env) },
   );
