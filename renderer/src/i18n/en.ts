@@ -345,7 +345,7 @@ export const en = {
     text: {
       ide: 'Every operating system knows it',
       sata: 'For systems from about 2007 on, Windows Vista and newer among them: several requests at a time, trim',
-      virtio: 'The fastest. Linux and the BSDs know it; Windows needs a driver before it sees the disk',
+      virtio: 'The quickest with many small requests. Linux and the BSDs know it; Windows needs a driver before it sees the disk',
     },
   },
   log: {
@@ -398,7 +398,7 @@ export const en = {
     diskFormat: 'Format',
     diskFormatText: {
       raw: 'The disk byte by byte, which every program reads; no snapshots and no linked clones of its own',
-      qcow2: 'For nearly everything: takes room only for what was written, can have snapshots, and is as quick for the guest as raw',
+      qcow2: 'For nearly everything: takes room only for what was written, and can have snapshots, for a little more work at each request',
     },
     diskFree: '{free} free in {folder}',
     diskTight: 'More than the space that is free now. The machine pauses when the host disk is full.',

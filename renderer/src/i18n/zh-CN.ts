@@ -341,7 +341,7 @@ export const zhCN: Messages = {
     text: {
       ide: '所有操作系统都支持',
       sata: '适合 2007 年以后的系统，包括 Windows Vista 及更新版本：可同时处理多个请求，支持 TRIM',
-      virtio: '速度最快。Linux 和 BSD 自带驱动；Windows 需要先安装驱动才能看到磁盘',
+      virtio: '大量小请求时最快。Linux 和 BSD 自带驱动；Windows 需要先安装驱动才能看到磁盘',
     },
   },
   log: {
@@ -394,7 +394,7 @@ export const zhCN: Messages = {
     diskFormat: '格式',
     diskFormatText: {
       raw: '逐字节存储，所有程序都能读取；没有快照，也不能作为链接克隆',
-      qcow2: '适合几乎所有情况：只占用已写入数据的空间，可以有快照，客户机使用时与 raw 一样快',
+      qcow2: '适合几乎所有情况：只占用已写入数据的空间，可以有快照，每次请求略多一点开销',
     },
     diskFree: '{folder} 中有 {free} 可用',
     diskTight: '超过目前的可用空间。主机磁盘写满时虚拟机会暂停。',
