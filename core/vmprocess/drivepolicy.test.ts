@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { BLOCK_IO_ERROR, BLOCK_OK } from '../backend/asyncblock.ts';
@@ -8,9 +7,9 @@ import type { DrivePolicy } from '../contract/drives.ts';
 import type { Drive } from '../contract/vm.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
-import { createLogger } from '../util/logger.ts';
-import { DriveService } from './drives.ts';
+import type { DriveService } from './drives.ts';
 import type { BlockOperation, ToMachine } from './machinemessages.ts';
+import { driveBench } from './testing/drivebench.ts';
 
 const SECTOR = 512;
 let folder: string;
@@ -18,24 +17,15 @@ let posted: ToMachine[];
 let logged: string[];
 let hostErrors: HypervueError[];
 let drives: DriveService;
+let end: () => Promise<void>;
 
 beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'hypervue-policy-'));
-  posted = [];
-  logged = [];
-  hostErrors = [];
-  drives = new DriveService({
-    folder,
-    post: (message) => posted.push(message),
-    onHostError: (_drive, error) => hostErrors.push(error),
-    log: createLogger((level, _scope, message) => logged.push(`${level}: ${message}`)),
-  });
+  ({ folder, posted, logged, hostErrors, drives, end } = driveBench());
 });
 
 afterEach(async () => {
   vi.restoreAllMocks();
-  await drives.close();
-  rmSync(folder, { recursive: true, force: true });
+  await end();
 });
 
 async function open(policy: DrivePolicy = {}, bytes = 64 << 10, format: Drive['format'] = 'raw'): Promise<string> {

@@ -1,14 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { BLOCK_IO_ERROR, BLOCK_NO_MEDIUM, BLOCK_OK, BLOCK_READ_ONLY } from '../backend/asyncblock.ts';
 import type { Drive } from '../contract/vm.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
-import { createLogger } from '../util/logger.ts';
-import { DriveService } from './drives.ts';
+import type { DriveService } from './drives.ts';
 import type { BlockRequest, ToMachine } from './machinemessages.ts';
+import { driveBench } from './testing/drivebench.ts';
 
 type DataRequest = Extract<BlockRequest, { op: 'read' | 'write' }>;
 
@@ -18,24 +17,15 @@ let posted: ToMachine[];
 let logged: string[];
 let hostErrors: HypervueError[];
 let drives: DriveService;
+let end: () => Promise<void>;
 
 beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'hypervue-drives-'));
-  posted = [];
-  logged = [];
-  hostErrors = [];
-  drives = new DriveService({
-    folder,
-    post: (message) => posted.push(message),
-    onHostError: (_drive, error) => hostErrors.push(error),
-    log: createLogger((level, _scope, message) => logged.push(`${level}: ${message}`)),
-  });
+  ({ folder, posted, logged, hostErrors, drives, end } = driveBench());
 });
 
 afterEach(async () => {
   vi.restoreAllMocks();
-  await drives.close();
-  rmSync(folder, { recursive: true, force: true });
+  await end();
 });
 
 const image = (name: string, sectors = 8, fill = 0x11) => {
