@@ -6,7 +6,8 @@ import { livingOwner } from '../platform/locks.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { asHypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
-import { LOCK_FILE, type MachineSource } from './machine.ts';
+import type { MachineSource } from './machine.ts';
+import { LOCK_FILE } from './machinelocks.ts';
 import { freeName } from './names.ts';
 import { CONFIG_FILE, readVmConfig, writeVmConfig } from './vmconfigfile.ts';
 

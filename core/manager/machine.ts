@@ -1,30 +1,24 @@
-import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { DrivePolicy } from '../contract/drives.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
-import type { Drive, LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
+import type { LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { RunningVm, SnapshotRequest, SnapshotTaken } from '../engine/engine.ts';
-import { acquireLock, type Lock } from '../platform/locks.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
-import { imagesBelow, machineFormat } from '../platform/openimage.ts';
 import { shapeDifferences } from '../snapshot/machinestate.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { checkConfig } from './configrules.ts';
-import { driveOf, growDisk, withPolicy } from './machinedrives.ts';
+import { driveOf, growDisk, withFormats, withPolicy } from './machinedrives.ts';
+import { lockFolder, MachineLocks } from './machinelocks.ts';
+import { MachineThumbnail } from './machinethumbnail.ts';
 import { checkMedium, type PreflightParts, preflightStart, throwFirst } from './preflight.ts';
 import { checkSavedState, removeSavedState, removeStateLeftovers, SAVED_STATE, savedInfo } from './savedstate.ts';
 import { CONFIG_FILE, readVmConfig, writeVmConfig } from './vmconfigfile.ts';
 import { VmLog } from './vmlog.ts';
 
-/** Held in the VM folder while the machine runs. */
-export const LOCK_FILE = '.lock';
-const THUMBNAIL_FILE = 'thumbnail.png';
-const THUMBNAIL_WIDTH = 320;
 /** Forcing a machine off does not wait longer for its last picture. */
 const LAST_PICTURE_MS = 500;
 /** Milliseconds between two keys of typed text when the client names none: quick, and a BIOS still keeps up. */
@@ -60,15 +54,11 @@ export class Machine {
   /** Forced off while it starts: its process is ended as soon as there is one. */
   private unwanted = false;
   private held = new DisposableStore();
-  private readonly driveLocks = new Map<string, Lock>();
-  private folderLock: Lock | undefined;
+  private readonly locks: MachineLocks;
   /** Media change one at a time. */
   private changingMedium: Promise<unknown> = Promise.resolve();
   private startedAt: string | null = null;
-  private thumbnail: Uint8Array | undefined;
-  private thumbnailHash = '';
-  private thumbnailVersion = 0;
-  private refreshing = false;
+  private readonly thumbnail = new MachineThumbnail();
   private saving: Promise<unknown> = Promise.resolve();
 
   constructor(source: MachineSource, parts: MachineParts) {
@@ -77,6 +67,7 @@ export class Machine {
     this.config = source.config;
     this.problem = source.problem;
     this.parts = parts;
+    this.locks = new MachineLocks(parts.locks);
     this.state = savedInfo(source.folder) ? 'saved' : 'off';
     this.log = new VmLog(source.folder);
     this.log.onFailure = (error) => this.record('warn', 'manager', `the log file can't be written: ${asHypervueError(error).message}`);
@@ -106,7 +97,7 @@ export class Machine {
       config: this.config,
       stats: this.active ? this.stats : null,
       saved: this.state === 'saved' ? savedInfo(this.folder) : null,
-      thumbnailVersion: this.thumbnailVersion,
+      thumbnailVersion: this.thumbnail.version,
       startedAt: this.startedAt,
       display: display
         ? { width: display.width, height: display.height, text: display.text, absolutePointer: display.absolutePointer }
@@ -165,7 +156,7 @@ export class Machine {
 
   private async launch({ despiteDisks = false, passphrase, from }: Parameters<Machine['start']>[0] & object): Promise<void> {
     // First of all, so that a machine which another manager runs is refused as what it is, not for its disks being in use.
-    this.folderLock = acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which runs ${this.name}`);
+    this.locks.takeFolder(this.folder, this.name);
     // A change under way counts, and so does one made by hand or by another manager.
     await this.saving;
     const config = await this.reread();
@@ -173,7 +164,7 @@ export class Machine {
     const checks = await preflightStart(this.parts, config, this.folder);
     for (const check of checks) if (!check.ok && check.severity === 'warning') this.record('warn', 'manager', check.message);
     throwFirst(checks, this.name, 'start');
-    for (const drive of config.drives) if (drive.path !== null) await this.lockDrive(drive);
+    for (const drive of config.drives) if (drive.path !== null) await this.locks.takeDrive(drive, this.folder, this.name);
     if (this.unwanted)
       throw new HypervueError('cancelled', `${this.name} was turned off meanwhile`, { object: this.name, operation: 'start' });
     await removeStateLeftovers(this.folder);
@@ -198,7 +189,7 @@ export class Machine {
   private shareLocks(vm: RunningVm): void {
     if (vm !== this.vm || vm.pid === undefined) return;
     try {
-      for (const lock of [this.folderLock, ...this.driveLocks.values()]) lock?.share(vm.pid);
+      this.locks.share(vm.pid);
     } catch (error) {
       // Only a manager that is killed needs this, so the machine goes on.
       this.record('warn', 'manager', `its locks could not be shared with its process: ${asHypervueError(error).message}`);
@@ -239,22 +230,8 @@ export class Machine {
   private release(): void {
     this.vm = undefined;
     this.stats = null;
-    for (const lock of this.driveLocks.values()) lock.dispose();
-    this.driveLocks.clear();
-    this.folderLock?.dispose();
-    this.folderLock = undefined;
+    this.locks.release();
     this.held.dispose();
-  }
-
-  /** Locks the image of a drive, and for reading those below it: whoever changed one of them would change this disk. */
-  private async lockDrive({ id, path: file, format, readOnly, kind }: Drive): Promise<void> {
-    const image = path.resolve(this.folder, file!);
-    this.driveLocks.set(id, this.parts.locks.acquire(image, readOnly || kind === 'cdrom', this.name));
-    if (kind !== 'disk') return;
-    const below = await imagesBelow(image, format);
-    below.forEach((lower, depth) => {
-      this.driveLocks.set(`${id} below ${depth}`, this.parts.locks.acquire(lower, true, this.name));
-    });
   }
 
   pause(): Promise<void> {
@@ -309,7 +286,7 @@ export class Machine {
   async whileOff<T>(operation: string, work: () => Promise<T>, also: readonly { path: string }[] = []): Promise<T> {
     const config = this.usable(operation);
     if (this.active) throw this.wrongState(operation, `is ${this.state}`, 'Turn it off first.');
-    const locks = [acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which works on ${this.name}`)];
+    const locks = [lockFolder(this.folder, this.name, 'works on')];
     try {
       const writable = new Set(also.map(({ path: file }) => path.resolve(this.folder, file)));
       for (const { path: file, readOnly, kind } of config.drives)
@@ -339,7 +316,7 @@ export class Machine {
   async discardState(): Promise<void> {
     this.usable('discard the saved state');
     if (this.state !== 'saved') throw this.wrongState('discard the saved state', `is ${this.state}`, 'Only a saved machine has one.');
-    const lock = acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which works on ${this.name}`);
+    const lock = lockFolder(this.folder, this.name, 'works on');
     try {
       await removeSavedState(this.folder);
     } finally {
@@ -393,21 +370,6 @@ export class Machine {
     return this.alive('open a debugger').openGdb(...wanted);
   }
 
-  /** Disks that are new to the machine, with the format that their image has. One that can't be read keeps what it is said to be. */
-  private async withFormats(drives: readonly Drive[]): Promise<Drive[]> {
-    const known = new Set(this.usable('update').drives.map(({ path: file }) => file));
-    return Promise.all(
-      drives.map(async (drive) => {
-        if (drive.kind !== 'disk' || drive.path === null || known.has(drive.path)) return drive;
-        const format = await machineFormat(path.resolve(this.folder, drive.path)).catch((error: unknown) => {
-          if (error instanceof HypervueError && error.kind === 'unsupported') throw error;
-          return drive.format;
-        });
-        return { ...drive, format };
-      }),
-    );
-  }
-
   closeGdb(): Promise<void> {
     return this.alive('close a debugger').closeGdb();
   }
@@ -457,11 +419,8 @@ export class Machine {
           throw error;
         }
         // The machine may have ended meanwhile, and then its locks are gone and nothing would release this one later.
-        if (this.vm === vm) {
-          this.driveLocks.get(driveId)?.dispose();
-          this.driveLocks.delete(driveId);
-          if (lock) this.driveLocks.set(driveId, lock);
-        } else lock?.dispose();
+        if (this.vm === vm) this.locks.replaceDrive(driveId, lock);
+        else lock?.dispose();
       }
     }
     await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? { ...item, path: file } : item)) }));
@@ -473,7 +432,7 @@ export class Machine {
   async resetFirmware(): Promise<string | null> {
     this.usable('reset UEFI settings');
     if (this.active) throw this.wrongState('reset the UEFI settings', `is ${this.state}`, 'Shut it down first.');
-    const lock = acquireLock(path.join(this.folder, LOCK_FILE), this.name, `another Hypervue, which runs ${this.name}`);
+    const lock = lockFolder(this.folder, this.name, 'runs');
     try {
       const keptAs = await setNvramAside(path.join(this.folder, NVRAM_FILE));
       if (keptAs) this.record('info', 'manager', `UEFI settings reset; the old ones are kept as ${keptAs}`);
@@ -509,7 +468,7 @@ export class Machine {
         throw this.wrongState('change drives', `is ${this.state}`, 'Shut it down first. Discs and floppies can be changed while it runs.');
     };
     mayChange();
-    const drives = patch.drives && (await this.withFormats(patch.drives));
+    const drives = patch.drives && (await withFormats(this.usable('update'), patch.drives, this.folder));
     await this.save((now) => {
       mayChange();
       const next = { ...now, ...patch, ...(drives ? { drives } : {}) };
@@ -553,35 +512,19 @@ export class Machine {
 
   async thumbnailPng(): Promise<{ version: number; png: Uint8Array | null }> {
     if (this.active) await this.refreshThumbnail();
-    if (!this.thumbnail) this.thumbnail = await readFile(path.join(this.folder, THUMBNAIL_FILE)).catch(() => undefined);
-    return { version: this.thumbnailVersion, png: this.thumbnail ?? null };
+    const png = await this.thumbnail.read(this.folder);
+    return { version: this.thumbnail.version, png };
   }
 
   /** Takes a new picture of a running machine; tells clients when it differs. */
   async refreshThumbnail(): Promise<void> {
-    const vm = this.vm;
-    if (!vm || this.refreshing || (this.state !== 'running' && this.state !== 'paused')) return;
-    this.refreshing = true;
-    try {
-      const { png } = await vm.screenshot(THUMBNAIL_WIDTH);
-      const hash = createHash('sha1').update(png).digest('base64');
-      if (hash === this.thumbnailHash) return;
-      this.thumbnailHash = hash;
-      this.thumbnail = png;
-      this.thumbnailVersion++;
-      this.changed();
-    } catch {
-      // The machine ended meanwhile: the last picture stays.
-    } finally {
-      this.refreshing = false;
-    }
+    const { vm } = this;
+    if (vm && (this.state === 'running' || this.state === 'paused') && (await this.thumbnail.refresh(vm))) this.changed();
   }
 
-  /** The picture outlives the process. A lost one is no harm, so no fsync. */
   private async saveThumbnail(): Promise<void> {
-    if (!this.thumbnail) return;
     try {
-      await writeFile(path.join(this.folder, THUMBNAIL_FILE), this.thumbnail);
+      await this.thumbnail.save(this.folder);
     } catch (error) {
       this.record('warn', 'manager', `the thumbnail can't be saved: ${asHypervueError(error).message}`);
     }

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { type DrivePolicy, drivePolicySchema } from '../contract/drives.ts';
 import type { Drive, VmConfig } from '../contract/vm.ts';
 import type { RunningVm } from '../engine/engine.ts';
+import { machineFormat } from '../platform/openimage.ts';
 import { HypervueError } from '../util/errors.ts';
 import { Disks } from './disks.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
@@ -48,4 +49,19 @@ export async function growDisk(
     });
   if (parts.vm) return parts.vm.growDisk(id, sizeBytes);
   await new Disks(parts.locks).resize(path.resolve(parts.folder, drive.path), sizeBytes, { format: drive.format });
+}
+
+/** Disks that are new to the machine, with the format that their image has. One that can't be read keeps what it is said to be. */
+export async function withFormats(config: VmConfig, drives: readonly Drive[], folder: string): Promise<Drive[]> {
+  const known = new Set(config.drives.map(({ path: file }) => file));
+  return Promise.all(
+    drives.map(async (drive) => {
+      if (drive.kind !== 'disk' || drive.path === null || known.has(drive.path)) return drive;
+      const format = await machineFormat(path.resolve(folder, drive.path)).catch((error: unknown) => {
+        if (error instanceof HypervueError && error.kind === 'unsupported') throw error;
+        return drive.format;
+      });
+      return { ...drive, format };
+    }),
+  );
 }

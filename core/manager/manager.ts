@@ -9,7 +9,6 @@ import type { Engine } from '../engine/engine.ts';
 import type { Firmware } from '../platform/firmware.ts';
 import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
 import { ImageLocks } from '../platform/imagelocks.ts';
-import { acquireLock } from '../platform/locks.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import { browse } from './browse.ts';
@@ -18,7 +17,8 @@ import { hardwareList } from './hardwarelist.ts';
 import { inspectMedia } from './inspectmedia.ts';
 import { JsonStore } from './jsonstore.ts';
 import { loadVm, vmFolders } from './library.ts';
-import { LOCK_FILE, Machine, type MachineParts } from './machine.ts';
+import { Machine, type MachineParts } from './machine.ts';
+import { lockFolder } from './machinelocks.ts';
 import { SnapshotService } from './snapshots/service.ts';
 import { freeName, nameFromHint } from './names.ts';
 import { preflightCreate, throwFirst, toCheck } from './preflight.ts';
@@ -333,7 +333,7 @@ export class Manager {
           'Turn it off first.',
         );
       // Another manager may run it, or another machine use a disk of its folder.
-      const lock = acquireLock(path.join(folder, LOCK_FILE), name, `another Hypervue, which works on ${name}`);
+      const lock = lockFolder(folder, name, 'works on');
       this.machines.delete(id);
       try {
         const holder = machine.imagesInFolder().flatMap((image) => this.imageHolder(image))[0];

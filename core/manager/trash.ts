@@ -8,7 +8,7 @@ import { moveFile } from '../platform/newfile.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
 import { moveIntoLibrary } from './createvm.ts';
-import { LOCK_FILE } from './machine.ts';
+import { LOCK_FILE } from './machinelocks.ts';
 import { freeFileName } from './names.ts';
 import { CONFIG_FILE } from './vmconfigfile.ts';
 

@@ -1,7 +1,6 @@
-import { appendFile, readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { DrivePolicy } from '../contract/drives.ts';
 import type { LogEntry, VmConfig, VmStats } from '../contract/vm.ts';
 import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
@@ -14,12 +13,10 @@ import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { VmProcessStart } from '../engine/builtin/protocol.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
-import { INSTRUCTION_CLOCK_START_MS } from '../machine/instructionclock.ts';
 import { type LifecycleEvent, type LifecycleState, transition } from '../machine/lifecycle.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
 import { createVmMemory } from '../memory/vmmemory.ts';
-import { findUefi, UEFI_FIX } from '../platform/firmware.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { stampMedia } from '../platform/mediastamps.ts';
@@ -30,33 +27,20 @@ import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { createLogger, type Logger } from '../util/logger.ts';
 import { DebugAccess } from './debugaccess.ts';
 import { DriveService } from './drives.ts';
-import type {
-  CompileThreadData,
-  FromMachine,
-  InputMessage,
-  MachineCommand,
-  MachineThreadData,
-  RerunOptions,
-  ToMachine,
-} from './machinemessages.ts';
+import { readDefinition } from './machinedefinition.ts';
+import type { FromMachine, InputMessage, RerunOptions } from './machinemessages.ts';
 import { FirmwareVariables } from './firmwarevariables.ts';
-import { compileThreadBeside } from './runtimepaths.ts';
 import { RemoteInput } from './remoteinput.ts';
 import { MachineSaver } from './machinesaver.ts';
 import { type MachineMemory, SavedMachineFile } from './savedmachine.ts';
 import { scalePicture } from './scalepicture.ts';
-import { SerialHub } from './seriallog.ts';
+import type { SerialHub } from './seriallog.ts';
+import { openSerialPort } from './serialports.ts';
 import { machineFingerprint, type StateHash } from './statehash.ts';
+import { StatsMeter } from './statsmeter.ts';
+import { MachineThreads } from './machinethreads.ts';
 import { Typist } from './typing.ts';
-import { loadInterpreter, tuneWasm } from './wasmsetup.ts';
-
-/** Neither thread keeps many young objects; V8's usual 48 MiB for them would only fill up with garbage before it is collected. */
-const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
-
-/** The whole memory behind an image, where nothing else lies in it. */
-function ownBuffer(image: Uint8Array | undefined): ArrayBuffer | undefined {
-  return image?.buffer instanceof ArrayBuffer && image.byteLength === image.buffer.byteLength ? image.buffer : undefined;
-}
+import { loadInterpreter } from './wasmsetup.ts';
 
 /** What a caller may ask beyond the VM's own configuration. */
 export interface VmHostOptions {
@@ -106,21 +90,13 @@ export class VmHost {
   private readonly log: Logger;
   private readonly typist: Typist;
   private readonly drives: DriveService;
+  private readonly threads: MachineThreads;
+  private readonly meter: StatsMeter;
   private memory: WebAssembly.Memory | undefined;
   private mailbox: Mailbox | undefined;
   private firmwareVariables: FirmwareVariables | undefined;
-  private worker: Worker | undefined;
-  private compiler: Worker | undefined;
-  private port: MessagePort | undefined;
   private scanoutSource: VgaScanout | undefined;
-  private readonly commands = new Map<
-    number,
-    { resolve: (message: Extract<FromMachine, { t: 'done' }>) => void; reject: (error: Error) => void }
-  >();
-  private nextCommand = 1;
-  private statsTimer: NodeJS.Timeout | undefined;
   private displayMode: DisplayMode | undefined;
-  private startedAt = 0;
   private ended = false;
   /** While recording: the state when the guest turned the machine off. */
   lastState: StateHash | undefined;
@@ -133,8 +109,15 @@ export class VmHost {
     this.options = options;
     this.config = options.start.config;
     this.log = createLogger((level, scope, message) => this.onLog.emit({ time: new Date().toISOString(), level, scope, message }), '', 20);
+    this.threads = new MachineThreads({
+      name: this.config.name,
+      entry: options.machineThread,
+      log: this.log,
+      receive: (message) => this.receive(message),
+      died: (error) => void this.threadDied(error),
+    });
     this.input = new RemoteInput(
-      (message) => this.post(message),
+      (message) => this.threads.post(message),
       () => ({ width: this.scanoutSource?.width ?? 1, height: this.scanoutSource?.height ?? 1 }),
     );
     this.debug = new DebugAccess({
@@ -142,7 +125,7 @@ export class VmHost {
       state: () => this.state,
       setState: (state) => this.setState(state),
       onState: (listener) => this.onState.on(({ state }) => listener(state)),
-      ask: async (request) => (await this.ask((id) => ({ t: 'debug', id, request }), request.op)).debug,
+      ask: async (request) => (await this.threads.ask((id) => ({ t: 'debug', id, request }), request.op)).debug,
       reset: () => this.reset(),
       forceOff: () => this.forceOff(),
     });
@@ -153,9 +136,17 @@ export class VmHost {
     this.drives = new DriveService({
       folder: options.start.folder,
       passphrase: options.start.passphrase,
-      post: (message) => this.post(message),
+      post: (message) => this.threads.post(message),
       onHostError: (drive, error) => this.hostError(drive, error),
       log: this.log.child('disk'),
+    });
+    this.meter = new StatsMeter({
+      instructions: () => this.instructions(),
+      readBytes: () => this.drives.readBytes,
+      writtenBytes: () => this.drives.writtenBytes,
+      viewers: () => this.viewers(),
+      look: () => this.updateDisplayMode(),
+      stats: (stats) => this.onStats.emit(stats),
     });
     this.saver = new MachineSaver({
       config: this.config,
@@ -168,10 +159,10 @@ export class VmHost {
         return this.machineMemory;
       },
       paused: () => this.state === 'paused',
-      stand: async () => (await this.command('saveState')).saved!,
+      stand: async () => (await this.threads.command('saveState')).saved!,
       goOn: async () => {
         const now = () => performance.timeOrigin + performance.now();
-        return this.state === 'running' ? ((await this.command('resume')).at ?? now()) : now();
+        return this.state === 'running' ? ((await this.threads.command('resume')).at ?? now()) : now();
       },
     });
   }
@@ -194,7 +185,7 @@ export class VmHost {
     try {
       const restore = this.options.start.restore;
       saved = restore && (await SavedMachineFile.open(restore.file, machineShape(this.config)));
-      const definition = { ...(await this.definition()), ...(saved ? { bios: saved.bios, vgaBios: saved.vgaBios } : {}) };
+      const definition = { ...(await this.readDefinition()), ...(saved ? { bios: saved.bios, vgaBios: saved.vgaBios } : {}) };
       stillWanted();
       this.memory = createVmMemory(definition.ramBytes);
       this.machineMemory = {
@@ -207,7 +198,10 @@ export class VmHost {
       const media = await this.drives.open(this.config.drives);
       const cpuWasm = await loadInterpreter(this.options.start.cpuWasmPath);
       stillWanted();
-      for (let index = 0; index < definition.serialPorts; index++) this.serial.push(this.serialHub(index));
+      for (let index = 0; index < definition.serialPorts; index++)
+        this.serial.push(
+          openSerialPort(this.options.start, index, (bytes) => this.threads.post({ t: 'serialInput', index, bytes }), this.log),
+        );
       this.scanoutSource = new VgaScanout({
         memory: this.memory,
         now: () => performance.now(),
@@ -219,24 +213,19 @@ export class VmHost {
       });
       const { rerun, checkMachine } = this.options;
       checkMachine?.(machineFingerprint(definition, media));
-      await this.launch({
-        memory: this.memory,
-        definition,
-        cpuWasm,
-        media,
-        port: undefined,
-        compilePort: undefined,
-        ...(rerun ? { rerun } : {}),
-        ...(saved ? { restoring: true } : {}),
-      });
+      // Exact slices leave the recompiler so little to do at a time that the interpreter is quicker, with the very same results.
+      const compile = this.config.cpu.accel === 'jit' && (definition.time.source === 'host' || rerun?.recompile === true);
+      await this.threads.start(
+        { memory: this.memory, definition, cpuWasm, media, ...(rerun ? { rerun } : {}), ...(saved ? { restoring: true } : {}) },
+        compile,
+      );
       if (saved) await this.restore(saved, restore!);
       const standing = this.options.startPaused || saved?.meta.paused === true;
-      if (!standing) await this.command('resume');
+      if (!standing) await this.threads.command('resume');
       stillWanted();
-      this.startedAt = performance.now();
       this.move('started');
       if (standing) this.setState('paused');
-      this.watch();
+      this.meter.start();
       // The guest may have been quick to write.
       if (this.hostFailure) this.hostError('disk', this.hostFailure);
     } catch (error) {
@@ -258,7 +247,7 @@ export class VmHost {
 
   async pause(): Promise<void> {
     const next = transition(this.state, 'pause', this.config.name);
-    await this.command('pause');
+    await this.threads.command('pause');
     this.setState(next);
   }
 
@@ -275,20 +264,20 @@ export class VmHost {
     // While the guest still stands: what did not fit before goes first, and when it does not fit yet the guest must not go on.
     if (!(await this.drives.retry()) && this.hostFailure) throw this.hostFailure;
     const next = transition(this.state, 'resume', this.config.name);
-    await this.command('resume');
+    await this.threads.command('resume');
     // A write may have failed again in the meantime, while the state still said paused.
-    if (this.hostFailure) await this.command('pause');
+    if (this.hostFailure) await this.threads.command('pause');
     else this.setState(next);
   }
 
   async reset(): Promise<void> {
     transition(this.state, 'reset', this.config.name);
-    await this.command('reset');
+    await this.threads.command('reset');
   }
 
   async shutdown(): Promise<void> {
     transition(this.state, 'powerButton', this.config.name);
-    await this.command('powerButton');
+    await this.threads.command('powerButton');
   }
 
   /** Ends the machine at once; flushes and closes the images first. */
@@ -336,12 +325,12 @@ export class VmHost {
   }
 
   async cpuState(): Promise<CpuState> {
-    return (await this.command('cpuState')).cpuState!;
+    return (await this.threads.command('cpuState')).cpuState!;
   }
 
   /** What the whole machine is like now; with a clock of instructions at a point where it can be like that again. */
   async stateHash(): Promise<StateHash> {
-    return (await this.command('stateHash')).stateHash!;
+    return (await this.threads.command('stateHash')).stateHash!;
   }
 
   /** Writes the state to `file` and ends the machine. When it fails the machine goes on. */
@@ -356,7 +345,7 @@ export class VmHost {
   private async restore(saved: SavedMachineFile, { file, consume }: RestoreFrom): Promise<void> {
     const tree = await saved.load(this.machineMemory!);
     await saved.close();
-    await this.ask((id) => ({ t: 'restore', id, tree }), 'restore');
+    await this.threads.ask((id) => ({ t: 'restore', id, tree }), 'restore');
     // A disc or floppy that is not what the guest knows: it hears of the change.
     const now = await stampMedia(this.config.drives, this.options.start.folder);
     for (const { id, kind } of this.config.drives) {
@@ -378,100 +367,15 @@ export class VmHost {
     return this.memory ? Number(new BigUint64Array(this.memory.buffer, CPU_STATE_BASE + S_ICOUNT, 1)[0]) : 0;
   }
 
-  private async definition(): Promise<MachineDefinition> {
-    const { config } = this;
-    const { folder, firmwareFolder } = this.options.start;
-    const [bios, vgaBios] = await Promise.all([
-      config.firmware === 'uefi'
-        ? readUefi(this.options.start.uefiImage ?? findUefi(firmwareFolder).file)
-        : readFirmware(firmwareFolder, 'bios-256k.bin'),
-      readFirmware(firmwareFolder, 'vgabios-stdvga.bin'),
-    ]);
+  private async readDefinition(): Promise<MachineDefinition> {
+    const { start, unpaced = false, debugExit = false } = this.options;
+    const definition = await readDefinition(start, { unpaced, debugExit });
     this.firmwareVariables = await FirmwareVariables.load(
-      this.options.start.nvramFile ?? path.join(folder, NVRAM_FILE),
-      bios,
+      start.nvramFile ?? path.join(start.folder, NVRAM_FILE),
+      definition.bios,
       this.log.child('firmware'),
     );
-    const direct = config.boot.kernel;
-    const counted = config.timekeeping === 'instructions';
-    return {
-      name: config.name,
-      uuid: config.id,
-      cpuModel: config.cpu.model,
-      ramBytes: config.memoryMiB * 1024 * 1024,
-      vramBytes: config.display.vramMiB * 1024 * 1024,
-      bios,
-      vgaBios,
-      drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: cache !== 'writethrough' })),
-      bootOrder: config.boot.order,
-      bootMenu: config.boot.menu,
-      directBoot: direct
-        ? {
-            kernel: await readImage(path.resolve(folder, direct.path)),
-            initrd: direct.initrd ? await readImage(path.resolve(folder, direct.initrd)) : undefined,
-            cmdline: direct.cmdline,
-            label: path.basename(direct.path),
-          }
-        : undefined,
-      serialPorts: config.serial.length,
-      hpet: config.hpet,
-      paravirt: config.paravirt,
-      time: counted ? { source: 'instructions', startMs: INSTRUCTION_CLOCK_START_MS, paced: !this.options.unpaced } : { source: 'host' },
-      // A machine that is to be the same everywhere has no time zone.
-      clockOffsetMs: config.clock === 'localtime' && !counted ? -new Date().getTimezoneOffset() * 60_000 : 0,
-      debugExit: this.options.debugExit ?? false,
-    };
-  }
-
-  private async launch(data: MachineThreadData): Promise<void> {
-    const { port1, port2 } = new MessageChannel();
-    this.port = port1;
-    const { bios, vgaBios, directBoot } = data.definition;
-    // The machine thread alone needs the images from here on; a kernel and its initrd are large.
-    const images = [bios, vgaBios, directBoot?.kernel, directBoot?.initrd].flatMap((image) => ownBuffer(image) ?? []);
-    const transfer: (MessagePort | ArrayBuffer)[] = [port2, ...new Set(images)];
-    let compilePort: MessagePort | undefined;
-    // Exact slices leave the recompiler so little to do at a time that the interpreter is quicker, with the very same results.
-    if (this.config.cpu.accel === 'jit' && (data.definition.time.source === 'host' || data.rerun?.recompile)) {
-      tuneWasm();
-      const channel = new MessageChannel();
-      compilePort = channel.port1;
-      transfer.push(compilePort);
-      const compileData: CompileThreadData = { memory: data.memory, port: channel.port2 };
-      this.compiler = new Worker(compileThreadBeside(this.options.machineThread), {
-        workerData: compileData,
-        transferList: [channel.port2],
-        name: 'compile',
-        resourceLimits: THREAD_LIMITS,
-      });
-      // Without it the guest goes on in the interpreter.
-      this.compiler.on('error', (error) =>
-        this.log.error(`the compile thread failed: ${error instanceof Error ? error.message : String(error)}`),
-      );
-    }
-    const worker = new Worker(this.options.machineThread, {
-      workerData: { ...data, port: port2, compilePort },
-      transferList: transfer,
-      name: 'machine',
-      resourceLimits: THREAD_LIMITS,
-    });
-    this.worker = worker;
-    await new Promise<void>((resolve, reject) => {
-      port1.on('message', (message: FromMachine) => {
-        if (message.t === 'started') resolve();
-        else if (message.t === 'failed')
-          reject(new HypervueError(message.error.kind, message.error.message, message.error.context, message.error.fix));
-        else this.receive(message);
-      });
-      worker.on('error', (error) => {
-        reject(error);
-        void this.threadDied(error instanceof Error ? error : new Error(String(error)));
-      });
-      worker.on('exit', (code) => {
-        reject(new Error(`the machine thread ended with code ${code}`));
-        void this.threadDied(new Error(`the machine thread ended with code ${code}`));
-      });
-    });
+    return definition;
   }
 
   private receive(message: FromMachine): void {
@@ -479,14 +383,6 @@ export class VmHost {
       case 'block':
         void this.drives.handle(message);
         break;
-      case 'done': {
-        const command = this.commands.get(message.id);
-        this.commands.delete(message.id);
-        if (message.error)
-          command?.reject(new HypervueError(message.error.kind, message.error.message, message.error.context, message.error.fix));
-        else command?.resolve(message);
-        break;
-      }
       case 'serialOutput':
         this.serial[message.index]?.output(message.bytes);
         break;
@@ -533,50 +429,6 @@ export class VmHost {
     }
   }
 
-  private post(message: ToMachine): void {
-    this.port?.postMessage(message);
-    this.mailbox?.ring();
-  }
-
-  private command(command: MachineCommand): Promise<Extract<FromMachine, { t: 'done' }>> {
-    return this.ask((id) => ({ t: 'command', id, command }), command);
-  }
-
-  /** Sends a request that the machine thread answers with `done`. */
-  private ask(message: (id: number) => ToMachine, operation: string): Promise<Extract<FromMachine, { t: 'done' }>> {
-    if (!this.port) throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation });
-    const id = this.nextCommand++;
-    return new Promise((resolve, reject) => {
-      this.commands.set(id, { resolve, reject });
-      this.post(message(id));
-    });
-  }
-
-  private serialHub(index: number): SerialHub {
-    const hub = new SerialHub((bytes) => this.post({ t: 'serialInput', index, bytes }));
-    const port = this.config.serial[index];
-    if (port?.type === 'file') {
-      const file = path.resolve(this.options.start.folder, port.path ?? `serial${index}.log`);
-      let writing: Promise<void> = Promise.resolve();
-      let failing = false;
-      hub.onOutput = (bytes) => {
-        writing = writing
-          .then(() => appendFile(file, bytes))
-          .then(
-            () => {
-              failing = false;
-            },
-            (error) => {
-              // Once for each trouble: a guest writes on and on.
-              if (!failing) this.log.error(`serial${index}: ${fileError(error, file, 'write').message}; its output is lost meanwhile`);
-              failing = true;
-            },
-          );
-      };
-    }
-    return hub;
-  }
-
   /** A write failed on the host: hold the machine so that the guest loses nothing. */
   private hostError(drive: string, error: HypervueError): void {
     this.hostFailure = error;
@@ -586,7 +438,7 @@ export class VmHost {
       return;
     }
     if (this.state !== 'running') return;
-    this.command('pause').then(
+    this.threads.command('pause').then(
       () => {
         if (this.state === 'running' || this.state === 'paused') this.setState('paused', error);
       },
@@ -612,62 +464,20 @@ export class VmHost {
       error,
     );
     this.log.error(error.stack ?? error.message);
-    for (const command of this.commands.values()) command.reject(reason);
-    this.commands.clear();
+    this.threads.reject(reason);
     await this.shutDownThreads();
     this.move('failed', reason);
   }
 
   private async shutDownThreads(): Promise<void> {
     this.ended = true;
-    clearInterval(this.statsTimer);
+    this.meter.stop();
     this.typist.cancel();
-    const worker = this.worker;
-    if (worker && this.port) {
-      const stopped = new Promise<void>((resolve) => {
-        worker.once('exit', () => resolve());
-        setTimeout(resolve, 2000).unref();
-      });
-      this.post({ t: 'command', id: 0, command: 'stop' });
-      await stopped;
-      await worker.terminate();
-    }
-    await this.compiler?.terminate();
-    this.compiler = undefined;
+    await this.threads.stop();
     await this.drives.close();
     await this.firmwareVariables?.close();
     for (const hub of this.serial) hub.close();
-    for (const { reject } of this.commands.values())
-      reject(new HypervueError('cancelled', `${this.config.name} was turned off meanwhile`, { object: this.config.name }));
-    this.commands.clear();
-    this.port?.close();
-    this.port = undefined;
-    this.worker = undefined;
-  }
-
-  private watch(): void {
-    let lastInstructions = 0;
-    let lastCpu = process.cpuUsage();
-    let lastTime = performance.now();
-    this.statsTimer = setInterval(() => {
-      this.updateDisplayMode();
-      const now = performance.now();
-      if (now - lastTime < 950) return;
-      const cpu = process.cpuUsage();
-      const instructions = this.instructions();
-      this.onStats.emit({
-        cpu: (cpu.user + cpu.system - lastCpu.user - lastCpu.system) / 1000 / (now - lastTime),
-        instructionsPerSecond: Math.max(0, ((instructions - lastInstructions) * 1000) / (now - lastTime)),
-        diskReadBytes: this.drives.readBytes,
-        diskWriteBytes: this.drives.writtenBytes,
-        residentBytes: process.memoryUsage.rss(),
-        uptimeSeconds: Math.floor((now - this.startedAt) / 1000),
-        viewers: this.viewers(),
-      });
-      lastCpu = cpu;
-      lastTime = now;
-      lastInstructions = instructions;
-    }, 250);
+    this.threads.close();
   }
 
   private updateDisplayMode(): void {
@@ -700,48 +510,5 @@ export class VmHost {
     if (state === this.state && !error) return;
     this.state = state;
     this.onState.emit(error ? { state, error } : { state });
-  }
-}
-
-async function readFirmware(folder: string, name: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(path.join(folder, name)));
-  } catch (cause) {
-    throw new HypervueError(
-      'not-found',
-      `the firmware image ${name} is missing`,
-      { path: path.join(folder, name), operation: 'start' },
-      'Install SeaBIOS (Debian: apt-get install seabios) and start Hypervue again.',
-      cause,
-    );
-  }
-}
-
-async function readUefi(file: string): Promise<Uint8Array> {
-  try {
-    if (file === '') throw new Error('no image was found');
-    return new Uint8Array(await readFile(file));
-  } catch (cause) {
-    throw new HypervueError(
-      'not-found',
-      'the UEFI firmware is missing',
-      { ...(file ? { path: file } : {}), operation: 'start' },
-      UEFI_FIX,
-      cause,
-    );
-  }
-}
-
-async function readImage(file: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(file));
-  } catch (cause) {
-    throw new HypervueError(
-      'not-found',
-      `${file} can't be read`,
-      { path: file, operation: 'direct boot' },
-      'Check the kernel and initrd paths of this machine.',
-      cause,
-    );
   }
 }

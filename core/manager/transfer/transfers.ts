@@ -13,7 +13,8 @@ import { fileError } from '../../platform/nodefile.ts';
 import { readableBytes } from '../../util/bytes.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { moveIntoLibrary } from '../createvm.ts';
-import { LOCK_FILE, type Machine } from '../machine.ts';
+import type { Machine } from '../machine.ts';
+import { LOCK_FILE, lockFolder } from '../machinelocks.ts';
 import { folderName, freeName } from '../names.ts';
 import { listed, type Volumes } from '../storage/volumes.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
@@ -314,7 +315,7 @@ export class Transfers {
         { object: machine.name, operation },
         'Turn it off first.',
       );
-    const lock = acquireLock(path.join(machine.folder, LOCK_FILE), machine.name, `another Hypervue, which works on ${machine.name}`);
+    const lock = lockFolder(machine.folder, machine.name, 'works on');
     try {
       return await work(await readVmConfig(machine.folder));
     } finally {

@@ -8,7 +8,7 @@ import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { UNFINISHED } from '../../platform/newfile.ts';
 import { imagesBelow } from '../../platform/openimage.ts';
 import { HypervueError } from '../../util/errors.ts';
-import { LOCK_FILE } from '../machine.ts';
+import { LOCK_FILE } from '../machinelocks.ts';
 import { freeFileName } from '../names.ts';
 import { readImageFacts } from '../storage/headers.ts';
 import type { TaskControl } from '../tasks.ts';

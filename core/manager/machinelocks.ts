@@ -1,0 +1,57 @@
+import path from 'node:path';
+import type { Drive } from '../contract/vm.ts';
+import type { ImageLocks } from '../platform/imagelocks.ts';
+import { acquireLock, type Lock } from '../platform/locks.ts';
+import { imagesBelow } from '../platform/openimage.ts';
+
+/** Held in the VM folder while the machine runs, and by whoever works on it. */
+export const LOCK_FILE = '.lock';
+
+/** Keeps others from a machine's folder; `doing` says what the holder does with it. Throws 'in-use'. */
+export const lockFolder = (folder: string, name: string, doing: 'runs' | 'works on'): Lock =>
+  acquireLock(path.join(folder, LOCK_FILE), name, `another Hypervue, which ${doing} ${name}`);
+
+/** What a running machine keeps others from: its folder and its images. */
+export class MachineLocks {
+  private readonly images: ImageLocks;
+  private readonly drives = new Map<string, Lock>();
+  private folder: Lock | undefined;
+
+  constructor(images: ImageLocks) {
+    this.images = images;
+  }
+
+  takeFolder(folder: string, name: string): void {
+    this.folder = lockFolder(folder, name, 'runs');
+  }
+
+  /** Locks the image of a drive, and for reading those below it: whoever changed one of them would change this disk. */
+  async takeDrive({ id, path: file, format, readOnly, kind }: Drive, folder: string, name: string): Promise<void> {
+    const image = path.resolve(folder, file!);
+    this.drives.set(id, this.images.acquire(image, readOnly || kind === 'cdrom', name));
+    if (kind !== 'disk') return;
+    const below = await imagesBelow(image, format);
+    below.forEach((lower, depth) => {
+      this.drives.set(`${id} below ${depth}`, this.images.acquire(lower, true, name));
+    });
+  }
+
+  /** Another medium is in the drive, or none. */
+  replaceDrive(id: string, lock: Lock | undefined): void {
+    this.drives.get(id)?.dispose();
+    this.drives.delete(id);
+    if (lock) this.drives.set(id, lock);
+  }
+
+  /** The locks hold as long as this process lives too. */
+  share(pid: number): void {
+    for (const lock of [this.folder, ...this.drives.values()]) lock?.share(pid);
+  }
+
+  release(): void {
+    for (const lock of this.drives.values()) lock.dispose();
+    this.drives.clear();
+    this.folder?.dispose();
+    this.folder = undefined;
+  }
+}

@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { RunningVm } from '../engine/engine.ts';
+
+const THUMBNAIL_FILE = 'thumbnail.png';
+const THUMBNAIL_WIDTH = 320;
+
+/** The last picture of a machine's screen: taken while it runs, kept in its folder when it is off. */
+export class MachineThumbnail {
+  /** Counts pictures that differ. */
+  version = 0;
+  private png: Uint8Array | undefined;
+  private hash = '';
+  private refreshing = false;
+
+  /** Takes a new picture. True when it differs from the last. */
+  async refresh(vm: RunningVm): Promise<boolean> {
+    if (this.refreshing) return false;
+    this.refreshing = true;
+    try {
+      const { png } = await vm.screenshot(THUMBNAIL_WIDTH);
+      const hash = createHash('sha1').update(png).digest('base64');
+      if (hash === this.hash) return false;
+      this.hash = hash;
+      this.png = png;
+      this.version++;
+      return true;
+    } catch {
+      // The machine ended meanwhile: the last picture stays.
+      return false;
+    } finally {
+      this.refreshing = false;
+    }
+  }
+
+  async read(folder: string): Promise<Uint8Array | null> {
+    this.png ??= await readFile(path.join(folder, THUMBNAIL_FILE)).catch(() => undefined);
+    return this.png ?? null;
+  }
+
+  /** The picture outlives the process. A lost one is no harm, so no fsync. */
+  async save(folder: string): Promise<void> {
+    if (this.png) await writeFile(path.join(folder, THUMBNAIL_FILE), this.png);
+  }
+}

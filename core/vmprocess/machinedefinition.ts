@@ -1,0 +1,90 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { VmProcessStart } from '../engine/builtin/protocol.ts';
+import type { MachineDefinition } from '../machine/definition.ts';
+import { INSTRUCTION_CLOCK_START_MS } from '../machine/instructionclock.ts';
+import { findUefi, UEFI_FIX } from '../platform/firmware.ts';
+import { HypervueError } from '../util/errors.ts';
+
+/** What a machine is made of: its configuration with the files that it names read. Rejects with 'not-found', naming the file. */
+export async function readDefinition(
+  { config, folder, firmwareFolder, uefiImage }: VmProcessStart,
+  how: { unpaced: boolean; debugExit: boolean },
+): Promise<MachineDefinition> {
+  const [bios, vgaBios] = await Promise.all([
+    config.firmware === 'uefi' ? readUefi(uefiImage ?? findUefi(firmwareFolder).file) : readFirmware(firmwareFolder, 'bios-256k.bin'),
+    readFirmware(firmwareFolder, 'vgabios-stdvga.bin'),
+  ]);
+  const direct = config.boot.kernel;
+  const counted = config.timekeeping === 'instructions';
+  return {
+    name: config.name,
+    uuid: config.id,
+    cpuModel: config.cpu.model,
+    ramBytes: config.memoryMiB * 1024 * 1024,
+    vramBytes: config.display.vramMiB * 1024 * 1024,
+    bios,
+    vgaBios,
+    drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: cache !== 'writethrough' })),
+    bootOrder: config.boot.order,
+    bootMenu: config.boot.menu,
+    directBoot: direct
+      ? {
+          kernel: await readImage(path.resolve(folder, direct.path)),
+          initrd: direct.initrd ? await readImage(path.resolve(folder, direct.initrd)) : undefined,
+          cmdline: direct.cmdline,
+          label: path.basename(direct.path),
+        }
+      : undefined,
+    serialPorts: config.serial.length,
+    hpet: config.hpet,
+    paravirt: config.paravirt,
+    time: counted ? { source: 'instructions', startMs: INSTRUCTION_CLOCK_START_MS, paced: !how.unpaced } : { source: 'host' },
+    // A machine that is to be the same everywhere has no time zone.
+    clockOffsetMs: config.clock === 'localtime' && !counted ? -new Date().getTimezoneOffset() * 60_000 : 0,
+    debugExit: how.debugExit,
+  };
+}
+
+async function readFirmware(folder: string, name: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(path.join(folder, name)));
+  } catch (cause) {
+    throw new HypervueError(
+      'not-found',
+      `the firmware image ${name} is missing`,
+      { path: path.join(folder, name), operation: 'start' },
+      'Install SeaBIOS (Debian: apt-get install seabios) and start Hypervue again.',
+      cause,
+    );
+  }
+}
+
+async function readUefi(file: string): Promise<Uint8Array> {
+  try {
+    if (file === '') throw new Error('no image was found');
+    return new Uint8Array(await readFile(file));
+  } catch (cause) {
+    throw new HypervueError(
+      'not-found',
+      'the UEFI firmware is missing',
+      { ...(file ? { path: file } : {}), operation: 'start' },
+      UEFI_FIX,
+      cause,
+    );
+  }
+}
+
+async function readImage(file: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(file));
+  } catch (cause) {
+    throw new HypervueError(
+      'not-found',
+      `${file} can't be read`,
+      { path: file, operation: 'direct boot' },
+      'Check the kernel and initrd paths of this machine.',
+      cause,
+    );
+  }
+}
