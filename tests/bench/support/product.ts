@@ -1,5 +1,6 @@
 import type { VmCreate, VmPatch, VmStateName } from '../../../core/contract/vm.ts';
 import type { AcceleratorStatistics, GuestProfile } from '../../../core/cpu/statistics.ts';
+import type { ContractClient } from '../../../core/contract/client.ts';
 import { openContract } from '../../e2e/support/contract.ts';
 import { startServer } from '../../e2e/support/server.ts';
 import { benchGuest } from './guestimage.ts';
@@ -14,6 +15,7 @@ export interface RunningMachine {
 
 export interface Product {
   serverPid: number;
+  readonly contract: ContractClient;
   /** Creates and starts a machine with the bench guest; `patch` is applied in between. */
   machine(name: string, cmdline: string, more?: Partial<VmCreate>, patch?: VmPatch): Promise<RunningMachine>;
   state(machine: RunningMachine): Promise<VmStateName>;
@@ -31,6 +33,7 @@ export async function openProduct(): Promise<Product> {
   const known = new Set<number>();
   return {
     serverPid: server.process.pid!,
+    contract,
     machine: async (name, cmdline, more, patch) => {
       const { id, folder } = await contract.call('vm.create', {
         name,

@@ -12,7 +12,7 @@ export class Qemu {
     this.child = spawn(
       width === 64 ? 'qemu-system-x86_64' : 'qemu-system-i386',
       ['-accel', 'tcg', '-machine', 'pc', '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-no-reboot', ...args],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['pipe', 'pipe', 'pipe'] },
     );
     this.child.stdout!.on('data', (data: Buffer) => {
       this.serial += data.toString('latin1');
@@ -51,6 +51,11 @@ export class Qemu {
         };
       });
     }
+  }
+
+  /** Into COM1. */
+  type(text: string): void {
+    this.child.stdin!.write(text);
   }
 
   async end(): Promise<void> {
