@@ -41,6 +41,11 @@ export class ExitEmitter extends FlagEmitter {
     if (likely === undefined) this.c.if(type);
     else this.c.hintedIf(likely, type);
   }
+  /** A block whose end code of its own branches to, by depth. */
+  openBlock(): void {
+    this.labels.push({ kind: 'other', block: -1 });
+    this.c.op(OP.block, VOID);
+  }
   /** An `if` for what hardly ever happens. */
   openRare(): void {
     this.openIf(VOID, false);
@@ -83,6 +88,10 @@ export class ExitEmitter extends FlagEmitter {
   spend(count: number): void {
     if (count) this.c.get(LEFT).i32(count).op(OP.i32Sub).set(LEFT);
   }
+  /** Takes as many as the i32 local says. */
+  spendLocal(count: number): void {
+    this.c.get(LEFT).get(count).op(OP.i32Sub).set(LEFT);
+  }
   /** 1 on the stack when fewer than `count` instructions are left. */
   leftBelow(count: number): void {
     this.c.get(LEFT).i32(count).op(OP.i32LtS);
@@ -115,7 +124,7 @@ export class ExitEmitter extends FlagEmitter {
   }
 
   /** What the slice has left before the current instruction. */
-  protected leftNow(): void {
+  leftNow(): void {
     this.c.get(LEFT);
     if (this.done) this.c.i32(this.done).op(OP.i32Sub);
   }

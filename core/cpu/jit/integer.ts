@@ -23,6 +23,7 @@ import {
 import { group3, imul } from './integermuldiv.ts';
 import { doubleShift, shift } from './integershift.ts';
 import { leave, popRegister, pushImmediate, pushModrm, pushRegister } from './integerstack.ts';
+import { string } from './integerstring.ts';
 import type { Translation } from './translation.ts';
 import { I32, OP } from './wasmcode.ts';
 
@@ -103,8 +104,6 @@ export function integerTranslation(insn: Insn): Translation | undefined {
     case 0x98:
     case 0x99:
       return signExtendAccumulator;
-    case 0x9e:
-    case 0x9f:
     case 0xa4:
     case 0xa5:
     case 0xa6:
@@ -115,6 +114,9 @@ export function integerTranslation(insn: Insn): Translation | undefined {
     case 0xad:
     case 0xae:
     case 0xaf:
+      return string;
+    case 0x9e:
+    case 0x9f:
     case 0xd7:
       return interpret;
     case 0xa0:

@@ -13,7 +13,7 @@ const SBB = 3;
 const AND = 4;
 export const SUB = 5;
 const XOR = 6;
-const CMP = 7;
+export const CMP = 7;
 
 /** `a kind b`: the result's temporary; -1 for CMP. Sets flags. */
 export function arithmetic(e: Emitter, kind: number, width: Width, a: number, b: number): number {

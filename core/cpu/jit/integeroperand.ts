@@ -8,6 +8,8 @@ export const RCX = 1;
 export const RDX = 2;
 export const RSP = 4;
 export const RBP = 5;
+export const RSI = 6;
+export const RDI = 7;
 
 export const isWide = (width: Width): boolean => width === 8;
 export const pick = (width: Width, op32: number, op64: number): number => (isWide(width) ? op64 : op32);

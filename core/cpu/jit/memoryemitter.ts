@@ -85,6 +85,15 @@ export class MemoryEmitter extends DispatchEmitter {
 
   /** Address of the TLB entry of `ea` in the read or write tables, and whether it hits (i32 on the stack). */
   private probe(ea: number, size: number, table: number): number {
+    return this.compareTag(ea, table, () => {
+      if (size === 1) return;
+      this.wordConst(size - 1);
+      this.wordAdd();
+    });
+  }
+
+  /** The same; `last` adds to the address on the stack how far the last byte is from it. */
+  private compareTag(ea: number, table: number, last: () => void): number {
     const { c } = this;
     const entry = this.temp(I32);
     c.get(ea);
@@ -93,14 +102,25 @@ export class MemoryEmitter extends DispatchEmitter {
     c.i32(0xfff0).op(OP.i32And).tee(entry);
     c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, table);
     c.get(ea);
-    if (size > 1) {
-      this.wordConst(size - 1);
-      this.wordAdd();
-    }
+    last();
     this.wordConst(-4096);
     this.wordOp(OP.i32And, OP.i64And);
     this.wordOp(OP.i32Eq, OP.i64Eq);
     return entry;
+  }
+
+  /**
+   * On the stack: the TLB has the `bytes` (an i32 temporary, above 0 and no more than a page) at `ea` readable, or writable. Gives back what pushes their
+   * host address then.
+   */
+  stretch(ea: number, bytes: number, write: boolean): () => void {
+    const table = this.tables + (write ? WRITE_TABLE : 0);
+    const entry = this.compareTag(ea, table, () => {
+      this.c.get(bytes).i32(1).op(OP.i32Sub);
+      this.toWord();
+      this.wordAdd();
+    });
+    return () => this.host(ea, entry, table);
   }
 
   /** Host address after a hit. */
@@ -285,7 +305,8 @@ export class MemoryEmitter extends DispatchEmitter {
     this.close();
   }
 
-  private markDirty(host: number): void {
+  /** Notes that the page of a host address was written. */
+  markDirty(host: number): void {
     this.c.get(host).i32(12).op(OP.i32ShrU).i32(0xff).memory(OP.i32Store8, DIRTY_MAP_BASE);
   }
 

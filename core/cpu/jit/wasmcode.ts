@@ -168,6 +168,9 @@ export const OP = {
   simd: 0xfd,
 } as const;
 
+/** Prefix of bulk memory instructions. */
+const BULK = 0xfc;
+
 /** Sub-opcodes after the 0xfd prefix. */
 export const SIMD = {
   load: 0,
@@ -454,6 +457,14 @@ export class WasmCode {
   /** A load or store; alignment hints are only hints, so none is given. */
   memory(op: number, offset: number): this {
     return this.byte(op).byte(0).u32(offset);
+  }
+  /** Target, source and size are on the stack. */
+  memoryCopy(): this {
+    return this.op(BULK, 10, 0, 0);
+  }
+  /** Target, byte and size are on the stack. */
+  memoryFill(): this {
+    return this.op(BULK, 11, 0);
   }
   simd(op: number): this {
     return this.byte(OP.simd).u32(op);
