@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { childEnv, node24, root } from './setup.mjs';
+import { childEnv, node24, osinfoFolders, root } from './setup.mjs';
 
 const bin = (name, file) => path.join(root, 'node_modules', name, file);
 
@@ -25,6 +25,13 @@ export const targets = {
     output: 'out/sample/hypervue-check.img',
     command: () => [node24(), ['scripts/build-sample.mjs']],
     optional: 'the check image needs nasm (Debian: apt-get install nasm); "Try a sample" stays disabled until it is there',
+  },
+  systems: {
+    inputs: ['scripts/build-systems.mjs', ...osinfoFolders.map((folder) => path.relative(root, path.join(folder, 'VERSION')))],
+    output: 'out/systems/systems.json',
+    command: () => [node24(), ['scripts/build-systems.mjs']],
+    optional:
+      'the table of operating systems needs osinfo-db (Debian: apt-get install osinfo-db); media are told by their names until it is there',
   },
 };
 

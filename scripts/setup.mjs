@@ -11,7 +11,7 @@ const isWindows = process.platform === 'win32';
 const say = (text) => console.log(`[setup] ${text}`);
 
 /** Debian packages and what each is for. */
-const startPackages = ['seabios', 'nasm'];
+const startPackages = ['seabios', 'nasm', 'osinfo-db'];
 const testPackages = [
   ...startPackages,
   'chromium',
@@ -27,6 +27,9 @@ const testPackages = [
   'gcc',
   'libc6-dev',
 ];
+
+/** Where distributions, Homebrew and libosinfo itself keep the database. */
+export const osinfoFolders = ['/usr/share/osinfo', '/usr/local/share/osinfo', '/opt/homebrew/share/osinfo'];
 
 /** The Node 24 binary that scripts run on. */
 export const node24 = () => {
@@ -146,12 +149,15 @@ export function electronRuntime() {
   return false;
 }
 
+/** What is built from Debian packages. */
+const builtWithPackages = ['out/sample/hypervue-check.img', 'out/systems/systems.json'];
+
 /** `kind` is 'start' or 'test'. Throws an Error whose message says what to do. */
 export function setUp(kind) {
   npmPackages();
   const haveFirmware = firmwareFiles.every((file) => existsSync(path.join(root, 'resources', 'firmware', file)));
   if (kind === 'test') debianPackages(testPackages);
-  else if (!haveFirmware || !existsSync(path.join(root, 'out', 'sample', 'hypervue-check.img'))) {
+  else if (!haveFirmware || !builtWithPackages.every((file) => existsSync(path.join(root, file)))) {
     try {
       debianPackages(startPackages);
     } catch (error) {

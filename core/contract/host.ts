@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { pcArchitectures } from './systems.ts';
 import { imageFormats } from './vm.ts';
 
 export const engineInfoSchema = z.object({
@@ -79,6 +80,21 @@ export const mediaInfoSchema = z.object({
   label: z.string(),
   /** Best guess at the operating system, empty when unknown. */
   os: z.string(),
+  /** Of optical discs: how they start and what is on them. */
+  disc: z
+    .object({
+      bios: z.boolean(),
+      uefi: z.boolean(),
+      /** Of what is on it; empty when unknown. */
+      architectures: z.array(z.enum(pcArchitectures)),
+      /** Runs from the disc and needs no disk. */
+      live: z.boolean(),
+      /** In `host.systems`: the system, or the nearest one there. */
+      systemId: z.string().optional(),
+      /** Name of that nearest one, when `os` is newer than the table. */
+      like: z.string().optional(),
+    })
+    .optional(),
   /** Ready-made problems: empty file, truncated, not bootable. */
   problems: z.array(z.object({ severity: z.enum(['error', 'warning']), message: z.string(), fix: z.string().optional() })),
 });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { guestSystemsSchema } from './systems.ts';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { drivePolicySchema } from './drives.ts';
 import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsPatchSchema, settingsSchema, taskSchema } from './host.ts';
@@ -27,6 +28,8 @@ const nothing = z.null();
 export const methods = {
   'host.info': { params: none, result: hostInfoSchema },
   'host.browse': { params: z.object({ path: z.string().max(4096).nullable() }), result: folderListingSchema },
+  /** Operating systems that machines can be made for. */
+  'host.systems': { params: z.object({}), result: guestSystemsSchema },
   'host.inspectMedia': { params: z.object({ path: z.string().min(1).max(4096) }), result: mediaInfoSchema },
   'settings.get': { params: none, result: settingsSchema },
   'settings.set': { params: settingsPatchSchema, result: settingsSchema },

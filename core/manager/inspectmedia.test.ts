@@ -30,7 +30,7 @@ const look = (content: Uint8Array) => inspectMedia(file(content));
 
 describe('good media', () => {
   test.each([
-    ['a bootable ISO', isoImage({ label: 'Debian 12.5.0 i386 1' }), { kind: 'iso', label: 'Debian 12.5.0 i386 1', os: 'Debian GNU/Linux' }],
+    ['a bootable ISO', isoImage({ label: 'Debian 12.5.0 i386 1' }), { kind: 'iso', label: 'Debian 12.5.0 i386 1', os: 'Debian 12.5.0' }],
     ['a bootable floppy', rawImage(), { kind: 'floppy' }],
     ['a DOS floppy', dosFloppy(), { kind: 'floppy', label: 'FD14-BOOT', os: 'FreeDOS' }],
     ['a bootable disk', rawImage(MIB), { kind: 'disk' }],

@@ -1,17 +1,17 @@
 import type { MediaInfo } from '../contract/host.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
 import type { ImageFormat } from '../contract/vm.ts';
+import { printable } from '../disk/iso/sector.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { openImage, probeFormat } from '../platform/openimage.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { cutOff, inspectDisc, notBootable } from './inspectdisc.ts';
+import { guessSystem } from './systems/identify.ts';
+import type { SystemTable } from './systems/systemtable.ts';
 
 /** Sizes of floppy images: 160 KiB to 2.88 MiB, and 1.68 MiB DMF. */
 const FLOPPY_SIZES = new Set([163840, 184320, 327680, 368640, 737280, 1228800, 1474560, 1720320, 2949120]);
 const SECTOR = 512;
-const ISO_SECTOR = 2048;
-/** ECMA-119 section 8: the volume descriptors start at sector 16. */
-const FIRST_DESCRIPTOR = 16;
-const MAX_DESCRIPTORS = 64;
 /** Linux boot protocol: "HdrS" at 0x202, kernel_version pointer at 0x20e. */
 const LINUX_MAGIC = 'HdrS';
 const MULTIBOOT_MAGIC = 0x1badb002;
@@ -19,52 +19,14 @@ const MULTIBOOT_SEARCH = 8192;
 const MULTIBOOT_HAS_ADDRESSES = 1 << 16;
 const ELF_MAGIC = 0x7f454c46;
 
-type Problem = MediaInfo['problems'][number];
-
 async function readAt(file: RandomAccessFile, offset: number, length: number): Promise<Buffer> {
   const buffer = Buffer.alloc(length);
   await file.read(offset, buffer);
   return buffer;
 }
 
-/** Text up to the first zero, as one printable line: files say what they like. */
-const text = (bytes: Buffer) =>
-  bytes
-    .toString('latin1')
-    .split('\0')[0]!
-    .replace(/\p{Cc}+/gu, ' ')
-    .trim();
-
-/** Names by which installation media give themselves away: volume id, application id or kernel version. */
-const systems: readonly [RegExp, string][] = [
-  [/debian/i, 'Debian GNU/Linux'],
-  [/ubuntu/i, 'Ubuntu'],
-  [/fedora/i, 'Fedora'],
-  [/opensuse|suse/i, 'SUSE Linux'],
-  [/centos|rhel|rocky|alma/i, 'Enterprise Linux'],
-  [/archlinux|arch_/i, 'Arch Linux'],
-  [/alpine/i, 'Alpine Linux'],
-  [/freebsd/i, 'FreeBSD'],
-  [/openbsd/i, 'OpenBSD'],
-  [/netbsd/i, 'NetBSD'],
-  [/memtest|mt86/i, 'Memtest86+'],
-  [/^(CCCOMA|CPBA|CENA|ESD-ISO|J_CCSA|GRMC|WXP|XRM|XP|W2K|WIN)/i, 'Windows'],
-  [/grub/i, 'GRUB'],
-  [/kolibri/i, 'KolibriOS'],
-  [/haiku/i, 'Haiku'],
-  [/reactos/i, 'ReactOS'],
-  [/freedos|FD\d\d/i, 'FreeDOS'],
-  [/^hypervue[ _-]?check$/i, 'Hypervue check'],
-  [/linux/i, 'Linux'],
-];
-
-export function guessSystem(...hints: string[]): string {
-  for (const hint of hints) for (const [pattern, name] of systems) if (hint && pattern.test(hint)) return name;
-  return '';
-}
-
-/** Says what a file is from its bytes. Rejects with 'not-found' or 'permission-denied'; anything readable gets an answer. */
-export async function inspectMedia(path: string): Promise<MediaInfo> {
+/** Says what a file is from its bytes, and with the table of systems what is on it. Rejects with 'not-found' or 'permission-denied'; anything readable gets an answer. */
+export async function inspectMedia(path: string, systems?: SystemTable): Promise<MediaInfo> {
   const file = await NodeFile.open(path, true);
   try {
     const sizeBytes = await file.size();
@@ -76,7 +38,7 @@ export async function inspectMedia(path: string): Promise<MediaInfo> {
     const head = await readAt(file, 0, Math.min(sizeBytes, MULTIBOOT_SEARCH));
     const format = await probeFormat(file);
     if (format !== 'raw') return await inspectImage(info, format);
-    if (await inspectIso(file, info)) return info;
+    if (await inspectDisc(file, info, systems)) return info;
     if (inspectMultiboot(head, info)) return info;
     if (await inspectLinux(file, head, info)) return info;
     inspectDisk(head, info);
@@ -109,47 +71,6 @@ async function inspectImage(info: MediaInfo, format: ImageFormat): Promise<Media
   return info;
 }
 
-/** ECMA-119 volume descriptors and the El Torito boot record. */
-async function inspectIso(file: RandomAccessFile, info: MediaInfo): Promise<boolean> {
-  let primary: Buffer | undefined;
-  let bootCatalog = -1;
-  for (let index = 0; index < MAX_DESCRIPTORS; index++) {
-    const offset = (FIRST_DESCRIPTOR + index) * ISO_SECTOR;
-    if (offset + ISO_SECTOR > info.sizeBytes) break;
-    const descriptor = await readAt(file, offset, ISO_SECTOR);
-    if (descriptor.toString('latin1', 1, 6) !== 'CD001') break;
-    const type = descriptor[0];
-    if (type === 1 && !primary) primary = descriptor;
-    if (type === 0 && descriptor.toString('latin1', 7, 30) === 'EL TORITO SPECIFICATION') bootCatalog = descriptor.readUInt32LE(71);
-    if (type === 255) break;
-  }
-  if (!primary) return false;
-  info.kind = 'iso';
-  info.label = text(primary.subarray(40, 72));
-  info.os = guessSystem(info.label, text(primary.subarray(318, 446)), text(primary.subarray(574, 702)));
-  const expected = primary.readUInt32LE(80) * ISO_SECTOR;
-  if (expected > info.sizeBytes) info.problems.push(cutOff(expected, info.sizeBytes));
-  if (bootCatalog > 0 && (bootCatalog + 1) * ISO_SECTOR <= info.sizeBytes) {
-    const catalog = await readAt(file, bootCatalog * ISO_SECTOR, 64);
-    // Validation entry: header id 1, key bytes 55 AA; then the initial entry, 0x88 = bootable (El Torito 1.0 section 2).
-    info.bootable = catalog[0] === 1 && catalog[30] === 0x55 && catalog[31] === 0xaa && catalog[32] === 0x88;
-  }
-  if (!info.bootable && info.problems.length === 0) info.problems.push(notBootable('This disc has no boot record for a PC.'));
-  return true;
-}
-
-const cutOff = (expected: number, sizeBytes: number): Problem => ({
-  severity: 'error',
-  message: `The file is cut off: it should have ${expected} bytes and has ${sizeBytes}.`,
-  fix: 'Download or copy it again.',
-});
-
-const notBootable = (message: string): Problem => ({
-  severity: 'warning',
-  message,
-  fix: 'Choose a bootable image, or add one as a second drive later.',
-});
-
 /** Multiboot 0.6.96 section 3.1: the header lies in the first 8192 bytes, aligned to 4; a loader needs an ELF file or the addresses in the header. */
 function inspectMultiboot(head: Buffer, info: MediaInfo): boolean {
   for (let at = 0; at + 12 <= head.length; at += 4) {
@@ -176,7 +97,7 @@ async function inspectLinux(file: RandomAccessFile, head: Buffer, info: MediaInf
   // The last unit need not be full.
   if (expected - 15 > info.sizeBytes) info.problems.push(cutOff(expected, info.sizeBytes));
   const at = head.readUInt16LE(0x20e) + 0x200;
-  info.label = at < info.sizeBytes ? text(await readAt(file, at, 128)) : 'Linux kernel';
+  info.label = at < info.sizeBytes ? printable(await readAt(file, at, 128)) : 'Linux kernel';
   info.os = guessSystem(info.label) || 'Linux';
   return true;
 }
@@ -255,7 +176,7 @@ function inspectDisk(head: Buffer, info: MediaInfo): void {
 function inspectDiskStart(head: Buffer, info: MediaInfo): void {
   info.bootable = hasBootSignature(head);
   // A volume label of DOS boot sectors lies at 43 (FAT12 and FAT16); printable or nothing.
-  const label = text(head.subarray(43, 54));
+  const label = printable(head.subarray(43, 54));
   if (head[38] === 0x29 && /^[\x20-\x7e]+$/.test(label) && label !== 'NO NAME') info.label = label;
   info.os = guessSystem(info.label, bootText(head));
   if (!info.bootable) info.problems.push(notBootable('The first sector has no boot signature (55 AA).'));

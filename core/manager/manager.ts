@@ -15,6 +15,7 @@ import { browse } from './browse.ts';
 import { createVm, removeUnfinished } from './createvm.ts';
 import { hardwareList } from './hardwarelist.ts';
 import { inspectMedia } from './inspectmedia.ts';
+import { describeSystems, type Systems } from './systems/opensystems.ts';
 import { JsonStore } from './jsonstore.ts';
 import { loadVm, vmFolders } from './library.ts';
 import { Machine, type MachineParts } from './machine.ts';
@@ -46,6 +47,8 @@ export interface ManagerOptions {
   uefi: () => Firmware;
   /** Path of the check image, whether it exists or not. */
   sampleImage: string;
+  /** Operating systems; without it media are told by their words only. */
+  systems?: Systems;
   version: string;
   mode: HostInfo['mode'];
   log: Logger;
@@ -267,7 +270,12 @@ export class Manager {
       this.tasks.run('vm.create', create.name, async (control) => {
         this.open('create', create.name);
         const { source } = create;
-        const os = source.type === 'sample' ? 'Hypervue check' : 'path' in source ? (await inspectMedia(source.path)).os : '';
+        const os =
+          source.type === 'sample'
+            ? 'Hypervue check'
+            : 'path' in source
+              ? (await inspectMedia(source.path, this.options.systems?.table)).os
+              : '';
         const { library, sampleImage } = this.options;
         const parts = {
           library,
@@ -423,7 +431,8 @@ export class Manager {
     return {
       'host.info': () => this.hostInfo(),
       'host.browse': ({ path: folder }) => browse(folder),
-      'host.inspectMedia': ({ path: file }) => inspectMedia(file),
+      'host.systems': async () => describeSystems(this.options.systems),
+      'host.inspectMedia': ({ path: file }) => inspectMedia(file, this.options.systems?.table),
       'settings.get': async () => this.settings.get(),
       'settings.set': async (patch) => {
         const settings = await this.settings.set(patch);

@@ -5,6 +5,7 @@ import type { HostInfo } from '../contract/host.ts';
 import { BuiltinEngine } from '../engine/builtin/builtinengine.ts';
 import type { ProcessLauncher } from '../engine/builtin/protocol.ts';
 import { Manager } from '../manager/manager.ts';
+import { openSystems } from '../manager/systems/opensystems.ts';
 import { ChildProcessLauncher, vmProcessEntry } from '../platform/childlauncher.ts';
 import { findFirmware, findUefi } from '../platform/firmware.ts';
 import { type AppFolders, ensurePrivateFolder } from '../platform/folders.ts';
@@ -23,16 +24,22 @@ export interface OpenManagerOptions {
 }
 
 /** Parts of the program that only the top knows the places of. */
-export function appResources(entry: string): { rendererFolder: string; sampleImage: string } {
+export function appResources(entry: string): { rendererFolder: string; sampleImage: string; systemsFile: string } {
   const packaged = (process as { resourcesPath?: string }).resourcesPath;
   // core/cli/main.ts and out/main/cli.js are both two floors below the root; a chunk of a bundle is three.
   const root = ['../../', '../../../']
     .map((up) => fileURLToPath(new URL(up, entry)))
     .find((folder) => existsSync(path.join(folder, 'package.json')));
   const out = path.join(root ?? fileURLToPath(new URL('../../', entry)), 'out');
-  const image = path.join('sample', 'hypervue-check.img');
-  const sampleImage = packaged && existsSync(path.join(packaged, image)) ? path.join(packaged, image) : path.join(out, image);
-  return { rendererFolder: path.join(out, 'renderer'), sampleImage };
+  const resource = (...parts: string[]) => {
+    const own = packaged && path.join(packaged, ...parts);
+    return own && existsSync(own) ? own : path.join(out, ...parts);
+  };
+  return {
+    rendererFolder: path.join(out, 'renderer'),
+    sampleImage: resource('sample', 'hypervue-check.img'),
+    systemsFile: resource('systems', 'systems.json'),
+  };
 }
 
 /** The manager with the built-in engine, as desktop, headless mode and the CLI all use it. */
@@ -40,6 +47,7 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
   const { folders, entry } = options;
   const paths = runtimePaths(entry);
   ensurePrivateFolder(folders.locks);
+  const { sampleImage, systemsFile } = appResources(entry);
   const firmware = () => findFirmware(paths.firmwareFolder);
   return Manager.open({
     library: folders.library,
@@ -53,7 +61,8 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
     }),
     firmware,
     uefi: () => findUefi(paths.firmwareFolder),
-    sampleImage: appResources(entry).sampleImage,
+    sampleImage,
+    systems: openSystems(systemsFile),
     version: options.version,
     mode: options.mode,
     log: options.log,
