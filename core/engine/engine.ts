@@ -56,6 +56,8 @@ export interface SnapshotTaken {
   pauseMs: number;
   /** Size of the state file. */
   stateBytes: number;
+  /** It was written in a hurry and can be packed. */
+  packable: boolean;
 }
 
 export interface DisplayMode {

@@ -192,6 +192,7 @@ export class Manager {
     this.closed = true;
     clearInterval(this.thumbnails);
     await this.tasks.cancelAll();
+    await this.snapshots.close();
     const left: string[] = [];
     await Promise.all(
       [...this.machines.values()].map(async (machine) => {
@@ -355,6 +356,7 @@ export class Manager {
             { object: name, holder: clones[0]!, operation: 'delete' },
             'Delete the linked clones first, or rebase their disks.',
           );
+        await this.snapshots.release(machine);
         await machine.close();
         const trashId = await moveToTrash(this.options.library, folder);
         this.emit('vm.removed', { id });

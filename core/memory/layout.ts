@@ -58,6 +58,8 @@ export const DIRTY_MAP_BASE = 0x0080_0000;
 export const DIRTY_MAP_SIZE = 0x0010_0000;
 export const DIRTY_DISPLAY = 1;
 export const DIRTY_SNAPSHOT = 2;
+/** Nobody clears this one: a page of guest RAM without it holds the zeros that it began with. */
+export const DIRTY_WRITTEN = 4;
 
 /**
  * Code map: one byte for each 4 KiB page of this memory; nonzero when an accelerator holds decoded or

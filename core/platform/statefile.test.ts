@@ -1,9 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { applyChunk, CHUNK_BYTES, ChunkBuilder, PAGE_BYTES } from '../snapshot/stateformat.ts';
 import { HypervueError } from '../util/errors.ts';
+import { packStateFile } from './packstate.ts';
 import { StateFileReader, StateFileWriter } from './statefile.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'hv-statefile-'));
@@ -52,6 +53,91 @@ test('pages are where they were, and the last word counts', async () => {
 
 test('memory that is smaller than the file says is not written past its end', async () => {
   await expect(readAll(file, new Uint8Array(CHUNK_BYTES))).rejects.toMatchObject({ kind: 'corrupt' });
+});
+
+test('memory that is read in place is what it is otherwise, compressed or not', async () => {
+  for (const compress of [true, false]) {
+    const copy = path.join(folder, 'copy');
+    const reader = await StateFileReader.open(file);
+    const writer = await StateFileWriter.create(copy, { compress });
+    for (let section = await reader.next(); section; section = await reader.next())
+      await writer.add(section.header.kind, section.header.index, section.plain);
+    await reader.close();
+    await writer.finish();
+    await writer.commit();
+    const area = new Uint8Array(2 * CHUNK_BYTES).fill(0x55);
+    const direct = await StateFileReader.open(copy);
+    await direct.tree('META');
+    const filled: number[] = [];
+    const section = await direct.fill(new Map([['MEMR', area] as const]), (_, index) => filled.push(index));
+    expect([section?.header.kind, filled]).toEqual(['TREE', [1, 1]]);
+    await direct.close();
+    const otherwise = await readAll(file, new Uint8Array(2 * CHUNK_BYTES).fill(0x55));
+    expect(Buffer.compare(area, otherwise)).toBe(0);
+    rmSync(copy);
+  }
+});
+
+test('memory that is read in place: damage anywhere is found, and nothing goes past the end', async () => {
+  const plain = path.join(folder, 'plain');
+  const writer = await StateFileWriter.create(plain, { compress: false });
+  await writer.addTree('META', { version: 1 });
+  for (const index of [0, 1, 2]) {
+    const chunk = new ChunkBuilder();
+    for (let n = 0; n < 3; n++) chunk.add(n * 7, page(n + 1));
+    await writer.add('MEMR', index, chunk.finish());
+  }
+  await writer.addTree('TREE', { a: 1 });
+  await writer.finish();
+  await writer.commit();
+  const whole = readFileSync(plain);
+  const readIn = async (areaBytes: number) => {
+    const reader = await StateFileReader.open(plain);
+    try {
+      await reader.tree('META');
+      await reader.fill(new Map([['MEMR', new Uint8Array(areaBytes)] as const]), () => {});
+      while (await reader.next());
+    } finally {
+      await reader.close();
+    }
+  };
+  await readIn(3 * CHUNK_BYTES);
+  await expect(readIn(2 * CHUNK_BYTES)).rejects.toMatchObject({ kind: 'corrupt' });
+  for (let at = 80; at < whole.length; at += 4001) {
+    const bytes = Uint8Array.from(whole);
+    bytes[at]! ^= 0x40;
+    writeFileSync(plain, bytes);
+    await expect(readIn(3 * CHUNK_BYTES), `byte ${at}`).rejects.toBeInstanceOf(HypervueError);
+  }
+  rmSync(plain);
+});
+
+test('a packed file says the same in less room; one that is cancelled or damaged stays as it was', async () => {
+  const packing = path.join(folder, 'packing');
+  mkdirSync(packing);
+  const plain = path.join(packing, 'state');
+  const writer = await StateFileWriter.create(plain, { compress: false });
+  await writer.addTree('META', { version: 1 });
+  const chunk = new ChunkBuilder();
+  for (let n = 0; n < 200; n++) chunk.add(n, page(n));
+  await writer.add('MEMR', 0, chunk.finish());
+  await writer.addTree('TREE', { a: 1 });
+  await writer.finish();
+  await writer.commit();
+  const before = readFileSync(plain);
+  const area = await readAll(plain);
+  await expect(packStateFile(plain, AbortSignal.abort())).rejects.toThrow();
+  expect([readFileSync(plain).equals(before), readdirSync(packing)]).toEqual([true, ['state']]);
+  const size = await packStateFile(plain, new AbortController().signal);
+  expect(size).toBe(statSync(plain).size);
+  expect(size).toBeLessThan(before.length / 10);
+  expect(Buffer.compare(await readAll(plain), area)).toBe(0);
+  const damaged = Uint8Array.from(before);
+  damaged[before.length >> 1]! ^= 1;
+  writeFileSync(plain, damaged);
+  await expect(packStateFile(plain, new AbortController().signal)).rejects.toMatchObject({ kind: 'corrupt' });
+  expect([readFileSync(plain).equals(damaged), readdirSync(packing)]).toEqual([true, ['state']]);
+  rmSync(packing, { recursive: true });
 });
 
 test('abandoned files leave nothing', async () => {

@@ -1,5 +1,6 @@
 /** State files (snapshot/stateformat.ts) on the host: compressed and checked on Node's own threads, a few sections at a time. */
 import { randomBytes } from 'node:crypto';
+import { readSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -7,10 +8,13 @@ import zlib from 'node:zlib';
 import type { StateValue } from '../snapshot/snapshottable.ts';
 import { decodeState, encodeState } from '../snapshot/statecodec.ts';
 import {
+  applyChunk,
+  CHUNK_HEADER_BYTES,
   encodeFileHeader,
   encodeSectionHeader,
   parseFileHeader,
   parseSectionHeader,
+  placeChunk,
   SECTION_HEADER_BYTES,
   SECTION_MAX_BYTES,
   type SectionHeader,
@@ -30,6 +34,9 @@ const OPTIONS = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } };
 /** Sections that are compressed or read at the same time: as many as Node has threads for it. */
 const DEPTH = 4;
 
+/** Bytes between two flushes while a file is written. */
+const FLUSH_BYTES = 32 << 20;
+
 /** Writes one state file. It appears under its name when `commit` resolves, whole; until then it has another name. */
 export class StateFileWriter {
   /** Bytes written so far. */
@@ -37,31 +44,40 @@ export class StateFileWriter {
   private readonly target: string;
   private readonly temporary: string;
   private readonly handle: FileHandle;
+  private readonly compress: boolean;
+  private readonly depth: number;
   private sections = 0;
   private readonly running = new Set<Promise<void>>();
   private failure: unknown;
+  private flushing: Promise<void> | undefined;
+  private flushed = 0;
   /** Sections go to the file in the order they were given. */
   private tail: Promise<void> = Promise.resolve();
 
-  private constructor(target: string, temporary: string, handle: FileHandle) {
+  private constructor(target: string, temporary: string, handle: FileHandle, how: { compress: boolean; depth: number }) {
+    this.compress = how.compress;
+    this.depth = how.depth;
     this.target = target;
     this.temporary = temporary;
     this.handle = handle;
   }
 
-  static async create(target: string): Promise<StateFileWriter> {
-    const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
+  /** `temporary`: what it is called until then; beside its place when absent. */
+  static async create(
+    target: string,
+    { compress = true, depth = DEPTH, temporary = `${target}.${randomBytes(6).toString('hex')}.tmp` } = {},
+  ): Promise<StateFileWriter> {
     try {
-      const writer = new StateFileWriter(target, temporary, await open(temporary, 'wx', 0o600));
-      await writer.put(encodeFileHeader(crc32));
+      const writer = new StateFileWriter(target, temporary, await open(temporary, 'wx', 0o600), { compress, depth });
+      await writer.put([encodeFileHeader(crc32)]);
       return writer;
     } catch (error) {
       throw fileError(error, temporary, 'write');
     }
   }
 
-  /** Takes a section; resolves when there is room for the next one, so that no more than a few are in memory. `plain` is the writer's from here on. */
-  async add(kind: SectionKind, index: number, plain: Uint8Array): Promise<void> {
+  /** Takes a section; resolves when there is room for the next one, so that no more than a few are in memory. `plain` is the writer's until it calls `release`. */
+  async add(kind: SectionKind, index: number, plain: Uint8Array, release?: () => void): Promise<void> {
     if (this.failure) throw this.failure;
     if (plain.length > SECTION_MAX_BYTES)
       throw new HypervueError('internal', `a section of the state has ${plain.length} bytes`, { path: this.target, operation: 'save' });
@@ -71,7 +87,9 @@ export class StateFileWriter {
     this.tail = this.tail.then(async () => {
       const { stored, compressed } = await packing;
       const header = { kind, compressed, index, storedBytes: stored.length, plainBytes: plain.length, crc: crc32(stored) };
-      await this.put(Buffer.concat([encodeSectionHeader(header, crc32), stored]));
+      await this.put([encodeSectionHeader(header, crc32), stored]);
+      this.flushNow();
+      release?.();
     });
     const job = this.tail
       .catch((error) => {
@@ -81,7 +99,7 @@ export class StateFileWriter {
         this.running.delete(job);
       });
     this.running.add(job);
-    if (this.running.size >= DEPTH) await Promise.race(this.running);
+    if (this.running.size >= this.depth) await Promise.race(this.running);
     if (this.failure) throw this.failure;
   }
 
@@ -92,8 +110,10 @@ export class StateFileWriter {
   /** Everything is on the disk, under a name that nothing looks at yet. */
   async finish(): Promise<void> {
     await this.tail;
+    await this.flushing;
+    if (this.failure) throw this.failure;
     const end = { kind: 'END ' as const, compressed: false, index: this.sections, storedBytes: 0, plainBytes: 0, crc: 0 };
-    await this.put(encodeSectionHeader(end, crc32));
+    await this.put([encodeSectionHeader(end, crc32)]);
     try {
       await this.handle.sync();
       await this.handle.close();
@@ -114,26 +134,54 @@ export class StateFileWriter {
 
   /** Leaves nothing behind. */
   async abandon(): Promise<void> {
-    await Promise.allSettled([...this.running]);
+    await Promise.allSettled([...this.running, this.flushing]);
     await this.handle.close().catch(() => {});
     await rm(this.temporary, { force: true });
   }
 
   private async pack(plain: Uint8Array): Promise<{ stored: Uint8Array; compressed: boolean }> {
-    if (plain.length < 64) return { stored: plain, compressed: false };
+    if (!this.compress || plain.length < 64) return { stored: plain, compressed: false };
     const packed = await zstd(plain, OPTIONS);
     return packed.length < plain.length ? { stored: packed, compressed: true } : { stored: plain, compressed: false };
   }
 
-  private async put(bytes: Uint8Array): Promise<void> {
+  private async put(pieces: Uint8Array[]): Promise<void> {
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
     try {
-      for (let done = 0; done < bytes.length; )
-        done += (await this.handle.write(bytes, done, bytes.length - done, this.bytes + done)).bytesWritten;
+      for (let done = 0; done < length; ) {
+        const { bytesWritten } = await this.handle.writev(rest(pieces, done), this.bytes + done);
+        done += bytesWritten;
+      }
     } catch (error) {
       throw fileError(error, this.temporary, 'write');
     }
-    this.bytes += bytes.length;
+    this.bytes += length;
   }
+
+  /** Has the system write to the disk meanwhile what it has taken, so that there is little left to wait for at the end. */
+  private flushNow(): void {
+    if (this.flushing || this.bytes - this.flushed < FLUSH_BYTES) return;
+    this.flushed = this.bytes;
+    this.flushing = this.handle
+      .datasync()
+      .catch((error) => {
+        this.failure ??= fileError(error, this.temporary, 'write');
+      })
+      .finally(() => {
+        this.flushing = undefined;
+      });
+  }
+}
+
+/** What is left of the pieces after their first `done` bytes. */
+function rest(pieces: Uint8Array[], done: number): Uint8Array[] {
+  if (done === 0) return pieces;
+  let skip = done;
+  return pieces.flatMap((piece) => {
+    const from = Math.min(skip, piece.length);
+    skip -= from;
+    return from < piece.length ? [piece.subarray(from)] : [];
+  });
 }
 
 export interface Section {
@@ -175,22 +223,110 @@ export class StateFileReader {
   /** The next section, or undefined at the end of a whole file. */
   async next(): Promise<Section | undefined> {
     while (!this.ended && this.ahead.length < DEPTH) {
-      const header = parseSectionHeader(await this.read(this.at, SECTION_HEADER_BYTES), this.file, crc32);
-      this.at += SECTION_HEADER_BYTES;
-      if (header.kind === 'END ') {
-        if (header.index !== this.sections) throw this.corrupt('sections are missing');
-        this.ended = true;
-        break;
-      }
-      this.sections++;
-      const stored = await this.read(this.at, header.storedBytes);
-      this.at += header.storedBytes;
+      const header = this.enter(await this.read(this.at, SECTION_HEADER_BYTES));
+      if (!header) break;
+      const stored = await this.read(this.at - header.storedBytes, header.storedBytes);
       const section = this.unpack(header, stored);
       // It may fail before anybody asks for it.
       section.catch(() => {});
       this.ahead.push(section);
     }
     return this.ahead.shift();
+  }
+
+  /**
+   * Puts the sections of memory that follow into `areas`, by their kind, and calls `filled` for each; resolves with the first section of another kind. What is not compressed is
+   * read to where it belongs at once. When it rejects, the areas hold anything.
+   */
+  async fill(
+    areas: ReadonlyMap<SectionKind, Uint8Array>,
+    filled: (kind: SectionKind, index: number) => void,
+  ): Promise<Section | undefined> {
+    for (;;) {
+      // What was read ahead, of whatever kind.
+      const section = this.ahead.length ? await this.ahead.shift() : undefined;
+      if (!section) break;
+      const area = areas.get(section.header.kind);
+      if (!area) return section;
+      applyChunk(section.plain, section.header.index, area, this.file);
+      filled(section.header.kind, section.header.index);
+    }
+    const busy = new Map<string, Promise<void>>();
+    try {
+      for (;;) {
+        const header = this.headerNow();
+        const area = header && areas.get(header.kind);
+        if (!area) {
+          await Promise.all(busy.values());
+          return header && (await this.unpack(header, await this.read(this.at - header.storedBytes, header.storedBytes)));
+        }
+        const place = `${header.kind}${header.index}`;
+        // A later section of the same place takes precedence.
+        await busy.get(place);
+        while (busy.size >= DEPTH) await Promise.race(busy.values());
+        const from = this.at - header.storedBytes;
+        const job = this.fillOne(header, from, area).then(() => {
+          busy.delete(place);
+          filled(header.kind, header.index);
+        });
+        job.catch(() => {});
+        busy.set(place, job);
+      }
+    } finally {
+      await Promise.allSettled(busy.values());
+    }
+  }
+
+  private async fillOne(header: SectionHeader, from: number, area: Uint8Array): Promise<void> {
+    if (header.compressed) {
+      const { plain } = await this.unpack(header, await this.read(from, header.storedBytes));
+      applyChunk(plain, header.index, area, this.file);
+      return;
+    }
+    const bitmaps = Buffer.allocUnsafe(CHUNK_HEADER_BYTES);
+    if (header.plainBytes < bitmaps.length || readSync(this.handle.fd, bitmaps, 0, bitmaps.length, from) < bitmaps.length)
+      throw this.corrupt('it ends too early');
+    const pieces = placeChunk(bitmaps, header.plainBytes, header.index, area, this.file);
+    for (let done = 0, length = header.plainBytes - bitmaps.length; done < length; ) {
+      const { bytesRead } = await this.handle.readv(rest(pieces, done), from + bitmaps.length + done).catch((error) => {
+        throw fileError(error, this.file, 'read');
+      });
+      if (bytesRead === 0) throw this.corrupt('it ends too early');
+      done += bytesRead;
+    }
+    const crc = pieces.reduce((sum, piece) => zlib.crc32(piece, sum), crc32(bitmaps));
+    if (crc !== header.crc) throw this.corrupt(`section ${header.kind.trim()} has a wrong checksum`);
+  }
+
+  /**
+   * The header of the next section, whose contents the reader is behind then; undefined at the end. On this thread: a few bytes from the system's cache, while nothing else
+   * goes on here.
+   */
+  private headerNow(): SectionHeader | undefined {
+    if (this.ended) return undefined;
+    const bytes = Buffer.allocUnsafe(SECTION_HEADER_BYTES);
+    let got: number;
+    try {
+      got = readSync(this.handle.fd, bytes, 0, bytes.length, this.at);
+    } catch (error) {
+      throw fileError(error, this.file, 'read');
+    }
+    if (got < bytes.length) throw this.corrupt('it ends too early');
+    return this.enter(bytes);
+  }
+
+  /** Steps over the section of this header; undefined when it is the end. */
+  private enter(bytes: Uint8Array): SectionHeader | undefined {
+    const header = parseSectionHeader(bytes, this.file, crc32);
+    this.at += SECTION_HEADER_BYTES;
+    if (header.kind === 'END ') {
+      if (header.index !== this.sections) throw this.corrupt('sections are missing');
+      this.ended = true;
+      return undefined;
+    }
+    this.sections++;
+    this.at += header.storedBytes;
+    return header;
   }
 
   /** The next section, which has to be a tree of this kind. */

@@ -25,6 +25,7 @@ export const CHUNK_BYTES = PAGE_BYTES * CHUNK_PAGES;
 const BITMAP_BYTES = CHUNK_PAGES / 8;
 /** Of a chunk before compression. */
 export const CHUNK_HEADER_BYTES = BITMAP_BYTES * 2;
+export const CHUNK_MAX_BYTES = CHUNK_HEADER_BYTES + CHUNK_BYTES;
 /** Largest section before and after compression: no reader ever needs more at a time. */
 export const SECTION_MAX_BYTES = 16 << 20;
 
@@ -113,10 +114,15 @@ const bit = (bytes: Uint8Array, from: number, page: number): boolean => (bytes[f
 
 /** Collects pages for one chunk. */
 export class ChunkBuilder {
-  /** As many bytes as a chunk can have. */
-  private readonly bytes = new Uint8Array(CHUNK_HEADER_BYTES + CHUNK_BYTES);
+  private readonly bytes: Uint8Array<ArrayBuffer>;
   private length = CHUNK_HEADER_BYTES;
   private any = false;
+
+  /** Builds in `bytes`, which has room for the pages to come, whatever it holds now. */
+  constructor(bytes: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_MAX_BYTES)) {
+    this.bytes = bytes;
+    bytes.fill(0, 0, CHUNK_HEADER_BYTES);
+  }
 
   /** Page `page` (0..255) is `content`; undefined: zeros. */
   add(page: number, content: Uint8Array | undefined): void {
@@ -138,21 +144,40 @@ export class ChunkBuilder {
   }
 }
 
-/** Puts the pages of a chunk into `area`, the memory it belongs to. Throws 'corrupt' when they don't fit. */
-export function applyChunk(plain: Uint8Array, index: number, area: Uint8Array, file: string): void {
+/**
+ * Where the pages of a chunk belong in `area`, in the order in which they follow its bitmaps, neighbours as one piece. `bitmaps` are its first bytes, `plainBytes` its length.
+ * Pages that it says are zeros are made so. Throws 'corrupt' when they don't fit.
+ */
+export function placeChunk(bitmaps: Uint8Array, plainBytes: number, index: number, area: Uint8Array, file: string): Uint8Array[] {
   const corrupt = () => new HypervueError('corrupt', `${file} is damaged: a piece of memory does not fit the machine`, { path: file });
-  if (plain.length < CHUNK_HEADER_BYTES) throw corrupt();
-  let from = CHUNK_HEADER_BYTES;
+  if (plainBytes < CHUNK_HEADER_BYTES || bitmaps.length < CHUNK_HEADER_BYTES) throw corrupt();
+  const pieces: Uint8Array[] = [];
+  let length = CHUNK_HEADER_BYTES;
   for (let page = 0; page < CHUNK_PAGES; page++) {
-    if (!bit(plain, 0, page)) continue;
+    if (!bit(bitmaps, 0, page)) continue;
     const at = (index * CHUNK_PAGES + page) * PAGE_BYTES;
     if (at + PAGE_BYTES > area.length) throw corrupt();
-    if (!bit(plain, BITMAP_BYTES, page)) area.fill(0, at, at + PAGE_BYTES);
-    else {
-      if (from + PAGE_BYTES > plain.length) throw corrupt();
-      area.set(plain.subarray(from, from + PAGE_BYTES), at);
-      from += PAGE_BYTES;
+    if (!bit(bitmaps, BITMAP_BYTES, page)) {
+      area.fill(0, at, at + PAGE_BYTES);
+      continue;
     }
+    let last = page;
+    while (last + 1 < CHUNK_PAGES && bit(bitmaps, 0, last + 1) && bit(bitmaps, BITMAP_BYTES, last + 1)) last++;
+    const end = (index * CHUNK_PAGES + last + 1) * PAGE_BYTES;
+    if (end > area.length) throw corrupt();
+    pieces.push(area.subarray(at, end));
+    length += end - at;
+    page = last;
   }
-  if (from !== plain.length) throw corrupt();
+  if (length !== plainBytes) throw corrupt();
+  return pieces;
+}
+
+/** Puts the pages of a chunk into `area`, the memory it belongs to. Throws 'corrupt' when they don't fit. */
+export function applyChunk(plain: Uint8Array, index: number, area: Uint8Array, file: string): void {
+  let from = CHUNK_HEADER_BYTES;
+  for (const piece of placeChunk(plain, plain.length, index, area, file)) {
+    piece.set(plain.subarray(from, from + piece.length));
+    from += piece.length;
+  }
 }

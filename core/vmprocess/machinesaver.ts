@@ -70,7 +70,7 @@ export class MachineSaver {
         atThatMoment();
         const pauseMs = stood.wasPaused ? 0 : (await this.parts.goOn()) - stood.stoppedAt;
         await snapshots;
-        return { pauseMs, stateBytes: 0 };
+        return { pauseMs, stateBytes: 0, packable: false };
       }
       let stood: SavedMachine | undefined;
       let result: SaveResult | undefined;
@@ -85,7 +85,7 @@ export class MachineSaver {
         });
         await snapshots;
         await result.commit();
-        return { pauseMs: result.pauseMs, stateBytes: result.bytes };
+        return { pauseMs: result.pauseMs, stateBytes: result.bytes, packable: true };
       } catch (error) {
         // Neither half without the other.
         if (stood) await this.goOnIfStanding(stood, result);

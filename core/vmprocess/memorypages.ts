@@ -1,5 +1,13 @@
-import { DIRTY_MAP_BASE, DIRTY_SNAPSHOT, GUEST_RAM_BASE, VRAM_BASE } from '../memory/layout.ts';
-import { CHUNK_BYTES, CHUNK_PAGES, ChunkBuilder, PAGE_BYTES, type SectionKind } from '../snapshot/stateformat.ts';
+import { DIRTY_MAP_BASE, DIRTY_SNAPSHOT, DIRTY_WRITTEN, GUEST_RAM_BASE, VRAM_BASE } from '../memory/layout.ts';
+import {
+  CHUNK_BYTES,
+  CHUNK_HEADER_BYTES,
+  CHUNK_MAX_BYTES,
+  CHUNK_PAGES,
+  ChunkBuilder,
+  PAGE_BYTES,
+  type SectionKind,
+} from '../snapshot/stateformat.ts';
 
 /** A part of a machine's memory that is saved, as a section kind of the state file. */
 export interface MemoryArea {
@@ -8,7 +16,8 @@ export interface MemoryArea {
 }
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
-const ZERO_CHUNK = Buffer.alloc(CHUNK_BYTES);
+/** The mark in each of four pages at once. */
+const SNAPSHOT_WORD = DIRTY_SNAPSHOT * 0x01010101;
 
 export function memoryAreas(memory: WebAssembly.Memory, ramBytes: number, vramBytes: number): MemoryArea[] {
   return [
@@ -21,6 +30,8 @@ export interface MemoryChunk {
   kind: MemoryArea['kind'];
   index: number;
   plain: Uint8Array;
+  /** To be called when `plain` is done with: it is used again. */
+  release?: () => void;
 }
 
 /**
@@ -30,11 +41,27 @@ export interface MemoryChunk {
 export class MemoryPages {
   private readonly areas: MemoryArea[];
   private readonly dirty: Uint8Array;
+  private readonly dirtyWords: Int32Array;
+  /** Memory for chunks: a fresh MiB for each would cost as much as copying it. */
+  private readonly pool: Uint8Array<ArrayBuffer>[] = [];
 
   constructor(memory: WebAssembly.Memory, ramBytes: number, vramBytes: number) {
     this.areas = memoryAreas(memory, ramBytes, vramBytes);
     // Marks of all pages of the memory, by byte offset / 4096.
     this.dirty = new Uint8Array(memory.buffer, DIRTY_MAP_BASE, (GUEST_RAM_BASE + ramBytes) / PAGE_BYTES);
+    this.dirtyWords = new Int32Array(memory.buffer, DIRTY_MAP_BASE, this.dirty.length >> 2);
+  }
+
+  /** Bytes of `all` at most: of pages that were ever written. */
+  get writtenBytes(): number {
+    let pages = 0;
+    for (const { kind, bytes } of this.areas) {
+      const first = this.page(bytes, 0);
+      const count = bytes.length / PAGE_BYTES;
+      if (kind === 'MEMV') pages += count;
+      else for (let page = first; page < first + count; page++) pages += (this.dirty[page]! & DIRTY_WRITTEN) >> 2;
+    }
+    return pages * PAGE_BYTES;
   }
 
   /** Every page that is not zeros, chunk by chunk, with its mark cleared. */
@@ -42,16 +69,24 @@ export class MemoryPages {
     for (const { kind, bytes } of this.areas)
       for (let from = 0, index = 0; from < bytes.length; from += CHUNK_BYTES, index++) {
         const pages = Math.min(CHUNK_PAGES, (bytes.length - from) / PAGE_BYTES);
-        for (let page = 0; page < pages; page++) this.clear(bytes, from + page * PAGE_BYTES);
-        const chunk = bytes.subarray(from, from + pages * PAGE_BYTES);
-        if (chunk.equals(ZERO_CHUNK.subarray(0, chunk.length))) continue;
-        const builder = new ChunkBuilder();
+        const first = this.page(bytes, from);
+        let builder: ChunkBuilder | undefined;
+        let buffer: Uint8Array<ArrayBuffer> | undefined;
         for (let page = 0; page < pages; page++) {
-          const content = chunk.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
-          if (!content.equals(ZERO_PAGE)) builder.add(page, content);
+          // RAM begins as zeros, and whoever writes marks; not even looking at the rest keeps the host from giving memory for it.
+          if (kind === 'MEMR' && !(this.dirty[first + page]! & DIRTY_WRITTEN)) continue;
+          const at = from + page * PAGE_BYTES;
+          this.clear(bytes, at);
+          const content = bytes.subarray(at, at + PAGE_BYTES);
+          // A guest that clears it meanwhile leaves nothing; the marks tell that.
+          if (content.equals(ZERO_PAGE)) continue;
+          if (!builder) {
+            buffer = this.pool.pop() ?? new Uint8Array(CHUNK_MAX_BYTES);
+            builder = new ChunkBuilder(buffer);
+          }
+          builder.add(page, content);
         }
-        // A guest that clears the chunk meanwhile leaves nothing; the marks tell that.
-        if (!builder.empty) yield { kind, index, plain: builder.finish() };
+        if (builder) yield { kind, index, plain: builder.finish(), release: () => this.pool.push(buffer!) };
       }
   }
 
@@ -59,8 +94,12 @@ export class MemoryPages {
   get changed(): number {
     let count = 0;
     for (const { bytes } of this.areas) {
-      const first = this.page(bytes, 0);
-      for (let page = first; page < first + bytes.length / PAGE_BYTES; page++) if (this.dirty[page]! & DIRTY_SNAPSHOT) count++;
+      const first = this.page(bytes, 0) >> 2;
+      const last = first + bytes.length / PAGE_BYTES / 4;
+      for (let word = first; word < last; word++) {
+        const marks = this.dirtyWords[word]! & SNAPSHOT_WORD;
+        if (marks) count += countMarks(marks);
+      }
     }
     return count;
   }
@@ -71,16 +110,21 @@ export class MemoryPages {
       for (let from = 0, index = 0; from < bytes.length; from += CHUNK_BYTES, index++) {
         const first = this.page(bytes, from);
         const pages = Math.min(CHUNK_PAGES, (bytes.length - from) / PAGE_BYTES);
-        let builder: ChunkBuilder | undefined;
-        for (let page = 0; page < pages; page++) {
-          if (!(this.dirty[first + page]! & DIRTY_SNAPSHOT)) continue;
+        const marked: number[] = [];
+        for (let word = first >> 2; word < (first + pages) >> 2; word++) {
+          if (!(this.dirtyWords[word]! & SNAPSHOT_WORD)) continue;
+          for (let page = word * 4; page < word * 4 + 4; page++) if (this.dirty[page]! & DIRTY_SNAPSHOT) marked.push(page - first);
+        }
+        if (!marked.length) continue;
+        // As large as it has to be: a few pages in each of many chunks are held at once.
+        const builder = new ChunkBuilder(new Uint8Array(CHUNK_HEADER_BYTES + marked.length * PAGE_BYTES));
+        for (const page of marked) {
           const at = from + page * PAGE_BYTES;
           this.clear(bytes, at);
           const content = bytes.subarray(at, at + PAGE_BYTES);
-          builder ??= new ChunkBuilder();
           builder.add(page, content.equals(ZERO_PAGE) ? undefined : content);
         }
-        if (builder) yield { kind, index, plain: builder.finish() };
+        yield { kind, index, plain: builder.finish() };
       }
   }
 
@@ -91,4 +135,15 @@ export class MemoryPages {
   private clear(bytes: Buffer, offset: number): void {
     Atomics.and(this.dirty, this.page(bytes, offset), ~DIRTY_SNAPSHOT & 0xff);
   }
+}
+
+/** How many of a word's four bytes have the mark. */
+const countMarks = (marks: number): number => {
+  const folded = (marks >>> 1) + (marks >>> 9) + (marks >>> 17) + (marks >>> 25);
+  return folded & 7;
+};
+
+/** The pages of a chunk of RAM that was put into a machine's memory count as written. */
+export function markWritten(memory: WebAssembly.Memory, index: number, pages: number): void {
+  new Uint8Array(memory.buffer, DIRTY_MAP_BASE + GUEST_RAM_BASE / PAGE_BYTES + index * CHUNK_PAGES, pages).fill(0xff);
 }

@@ -9,19 +9,18 @@ import {
   shapeDifferences,
   type StateMeta,
 } from '../snapshot/machinestate.ts';
-import { applyChunk } from '../snapshot/stateformat.ts';
+import { CHUNK_PAGES, PAGE_BYTES } from '../snapshot/stateformat.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { MachineTree, SavedMachine } from './machinemessages.ts';
-import { memoryAreas, MemoryPages } from './memorypages.ts';
+import { type MemoryChunk, markWritten, memoryAreas, MemoryPages } from './memorypages.ts';
 
-const PAGE = 4096;
 const VGA_ROM_BYTES = 0x10000;
 const ROM_BIOS = 0;
 const ROM_VGA = 1;
 /** Passes over what changed while a running guest's memory is written; the last changes are copied while it stands. */
 const MAX_PASSES = 8;
-/** Few enough pages to copy at once: 8 MiB take a few milliseconds. */
-const FEW_PAGES = 2048;
+/** Few enough pages to copy at once: 2 MiB take less than a millisecond. */
+const FEW_PAGES = 512;
 /** Most that is held in memory of a standing guest, so that it can run on before all is written, bytes. */
 const HELD_MAX = 512 << 20;
 
@@ -63,7 +62,9 @@ export interface SaveResult {
 export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
   const { machine, live } = request;
   const pages = new MemoryPages(machine.memory, machine.ramBytes, machine.vramBytes);
-  const writer = await StateFileWriter.create(request.file);
+  // While the guest runs, every moment means more that has changed meanwhile: nothing is compressed then.
+  const writer = await StateFileWriter.create(request.file, { compress: !live });
+  const put = (chunk: MemoryChunk) => writer.add(chunk.kind, chunk.index, chunk.plain, chunk.release);
   try {
     let standing = live ? undefined : await request.stand();
     const meta: StateMeta = {
@@ -77,22 +78,22 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
     };
     await writer.addTree('META', metaToTree(meta));
     await addRoms(writer, machine);
-    for (const { kind, index, plain } of pages.all()) await writer.add(kind, index, plain);
+    for (const chunk of pages.all()) await put(chunk);
     if (!standing) {
       for (let pass = 0, last = Number.POSITIVE_INFINITY; pass < MAX_PASSES; pass++) {
         const { changed } = pages;
         // A guest that writes faster than the file takes it is not waited for.
         if (changed <= FEW_PAGES || changed >= last) break;
         last = changed;
-        for (const { kind, index, plain } of pages.changes()) await writer.add(kind, index, plain);
+        for (const chunk of pages.changes()) await put(chunk);
       }
       standing = await request.stand();
     }
-    const held: { kind: 'MEMR' | 'MEMV'; index: number; plain: Uint8Array }[] = [];
+    const held: MemoryChunk[] = [];
     let heldBytes = 0;
     if (live)
       for (const chunk of pages.changes()) {
-        if (heldBytes > HELD_MAX) await writer.add(chunk.kind, chunk.index, chunk.plain);
+        if (heldBytes > HELD_MAX) await put(chunk);
         else {
           held.push(chunk);
           heldBytes += chunk.plain.length;
@@ -101,7 +102,7 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
     request.atThatMoment();
     const wentOn = await request.goOn();
     const pauseMs = wentOn === undefined ? 0 : Math.max(0, wentOn - standing.stoppedAt);
-    for (const { kind, index, plain } of held) await writer.add(kind, index, plain);
+    for (const chunk of held) await put(chunk);
     await writer.addTree('TREE', standing.tree);
     await writer.finish();
     return {
@@ -118,7 +119,7 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
 }
 
 async function addRoms(writer: StateFileWriter, { memory, biosBytes }: MachineMemory): Promise<void> {
-  const start = BIOS_ROM_BASE + Math.ceil(biosBytes / PAGE) * PAGE - biosBytes;
+  const start = BIOS_ROM_BASE + Math.ceil(biosBytes / PAGE_BYTES) * PAGE_BYTES - biosBytes;
   await writer.add('ROM ', ROM_BIOS, Buffer.from(new Uint8Array(memory.buffer, start, biosBytes)));
   await writer.add('ROM ', ROM_VGA, Buffer.from(new Uint8Array(memory.buffer, OPTION_ROM_BASE, VGA_ROM_BYTES)));
 }
@@ -163,19 +164,15 @@ export class SavedMachineFile {
     if (this.meta.ramBytes !== ramBytes || this.meta.vramBytes !== vramBytes) throw this.reader.corrupt('its memory has another size');
     const areas = memoryAreas(memory, ramBytes, vramBytes);
     for (const { kind, bytes } of areas) if (kind === 'MEMV') bytes.fill(0);
-    for (;;) {
-      const section = await this.reader.next();
-      if (!section) throw this.reader.corrupt('it has no processor and no devices');
-      const { kind, index } = section.header;
-      if (kind === 'TREE') {
-        const tree = decodeTree(section.plain, this.reader);
-        if (await this.reader.next()) throw this.reader.corrupt('something follows its end');
-        return tree;
-      }
-      const area = areas.find((one) => one.kind === kind);
-      if (!area) throw this.reader.corrupt(`it has ${kind.trim()} where memory belongs`);
-      applyChunk(section.plain, index, area.bytes, this.reader.file);
-    }
+    const section = await this.reader.fill(new Map(areas.map(({ kind, bytes }) => [kind, bytes])), (kind, index) => {
+      if (kind === 'MEMR') markWritten(memory, index, Math.min(CHUNK_PAGES, ramBytes / PAGE_BYTES - index * CHUNK_PAGES));
+    });
+    if (!section) throw this.reader.corrupt('it has no processor and no devices');
+    const { kind } = section.header;
+    if (kind !== 'TREE') throw this.reader.corrupt(`it has ${kind.trim()} where memory belongs`);
+    const tree = decodeTree(section.plain, this.reader);
+    if (await this.reader.next()) throw this.reader.corrupt('something follows its end');
+    return tree;
   }
 
   close(): Promise<void> {

@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { createDisk } from '../../core/platform/creatediskfile.ts';
 import { deleteOffDisk, revertOffDisk } from '../../core/manager/snapshots/offdisks.ts';
+import { packStateFile } from '../../core/platform/packstate.ts';
 import { drive, Guest, type GuestOptions } from './support/guest.ts';
 import { FAST_BOOT, initramfs, linuxKernel } from './support/images.ts';
 import { testFolder } from './support/savedruns.ts';
@@ -58,6 +60,9 @@ test('a Linux guest under write load: memory and disk of one moment, again and a
   for (const index of [0, 1]) {
     const { tag, file, count } = taken[index]!;
     await revertOffDisk(folder, off, tag);
+    // One as it was written, one as it is kept.
+    const before = statSync(file).size;
+    if (index === 1) expect(await packStateFile(file, new AbortController().signal)).toBeLessThan(before);
     const guest = new Guest({ ...options, restore: file });
     try {
       await guest.start();

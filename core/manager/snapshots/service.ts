@@ -17,6 +17,7 @@ import type { Machine } from '../machine.ts';
 import { LOCK_FILE } from '../machinelocks.ts';
 import { SAVED_STATE } from '../savedstate.ts';
 import type { Tasks } from '../tasks.ts';
+import { Packer } from './packing.ts';
 import { checkOffDisk, deleteOffDisk, revertOffDisk, takeOffDisk } from './offdisks.ts';
 import { exists, planClone, type PlanContext, planDelete, planRevert } from './plan.ts';
 import {
@@ -65,13 +66,23 @@ export function snapshotRefusal(config: VmConfig): HypervueError | null {
 export class SnapshotService {
   readonly handlers: Pick<Handlers, keyof typeof snapshotMethods>;
   private readonly parts: SnapshotParts;
+  private readonly packer = new Packer((machine, id, bytes) => this.inTurn(machine, () => this.setPacked(machine, id, bytes)));
   private readonly turns = new Map<string, Promise<unknown>>();
 
   constructor(parts: SnapshotParts) {
     this.parts = parts;
     const task = <T>(kind: string, id: string, work: (machine: Machine) => Promise<T>): Promise<T> => {
       const machine = parts.machine(id);
-      return parts.tasks.run(kind, machine.name, () => this.inTurn(machine, () => work(machine)));
+      return parts.tasks.run(kind, machine.name, () =>
+        this.inTurn(machine, async () => {
+          await this.packer.stop(machine);
+          try {
+            return await work(machine);
+          } finally {
+            this.packer.start(machine);
+          }
+        }),
+      );
     };
     this.handlers = {
       'snapshot.list': ({ id }) => this.list(parts.machine(id)),
@@ -115,6 +126,7 @@ export class SnapshotService {
   /** Finishes or undoes what a crash cut off, for a machine that nobody works on. Leaves a machine alone that it can't do this for, and says why. */
   async recover(machine: Machine): Promise<void> {
     if (machine.active || !machine.config || livingOwner(path.join(machine.folder, LOCK_FILE))) return;
+    this.packer.start(machine);
     try {
       const journal = await readJournal(machine.folder);
       if (journal) await this.inTurn(machine, () => this.settle(machine));
@@ -160,12 +172,14 @@ export class SnapshotService {
     await writeJournal(folder, journal);
     let pauseMs: number | null = null;
     let memoryBytes = 0;
+    let packed = true;
     try {
       await mkdir(own, { mode: 0o700 });
       const stateFile = path.join(own, MEMORY_FILE);
       if (live) {
         const taken = await machine.takeSnapshot({ stateFile: memory ? stateFile : null, tag, disks: disks.map(({ drive }) => drive) });
         memoryBytes = taken.stateBytes;
+        packed = !taken.packable;
         pauseMs = state === 'running' ? Math.round(taken.pauseMs * 10) / 10 : null;
         await copyIfThere(path.join(folder, NVRAM_FILE), path.join(own, NVRAM));
       } else
@@ -188,6 +202,7 @@ export class SnapshotService {
         pauseMs,
         disks,
         config,
+        packed,
       };
       await writeManifest(folder, { ...manifest, current: id, snapshots: [...manifest.snapshots, stored] });
       await endJournal(folder);
@@ -319,6 +334,24 @@ export class SnapshotService {
     });
     this.parts.changed(machine.id);
     return publicSnapshot(next);
+  }
+
+  private async setPacked(machine: Machine, id: string, memoryBytes: number): Promise<void> {
+    const manifest = await readManifest(machine.folder);
+    if (!manifest.snapshots.some((snapshot) => snapshot.id === id && !snapshot.packed)) return;
+    const snapshots = manifest.snapshots.map((snapshot) => (snapshot.id === id ? { ...snapshot, memoryBytes, packed: true } : snapshot));
+    await writeManifest(machine.folder, { ...manifest, snapshots });
+    this.parts.changed(machine.id);
+  }
+
+  /** Before the machine's folder goes elsewhere. */
+  async release(machine: Machine): Promise<void> {
+    await this.packer.stop(machine);
+  }
+
+  /** Nothing is under way any more in the background. */
+  close(): Promise<void> {
+    return this.packer.close();
   }
 
   /** What was cut off before comes to its end first. */

@@ -23,7 +23,11 @@ export const THUMBNAIL = 'thumbnail.png';
 export const NVRAM = 'nvram';
 
 /** With the configuration of that moment. */
-const storedSchema = snapshotSchema.extend({ config: vmConfigSchema });
+const storedSchema = snapshotSchema.extend({
+  config: vmConfigSchema,
+  /** Its memory file is as small as it can be. */
+  packed: z.boolean().default(true),
+});
 export type StoredSnapshot = z.infer<typeof storedSchema>;
 
 const manifestSchema = z.object({ schema: z.literal(1), current: z.string().nullable(), snapshots: z.array(storedSchema).max(10_000) });
@@ -40,7 +44,7 @@ export const tagOf = (id: string): string => `hypervue-${id}`;
 export const snapshotsFolder = (machine: string): string => path.join(machine, SNAPSHOTS_FOLDER);
 export const snapshotFolder = (machine: string, id: string): string => path.join(machine, SNAPSHOTS_FOLDER, id);
 
-export function publicSnapshot({ config: _config, ...snapshot }: StoredSnapshot): Snapshot {
+export function publicSnapshot({ config: _config, packed: _packed, ...snapshot }: StoredSnapshot): Snapshot {
   return snapshot;
 }
 

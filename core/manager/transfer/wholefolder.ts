@@ -32,7 +32,7 @@ export async function listFolder(folder: string): Promise<WholeFolder> {
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const full = path.join(entry.parentPath, entry.name);
     const name = path.relative(folder, full);
-    if (name === LOCK_FILE || name === CONFIG_FILE || name.startsWith(UNFINISHED)) continue;
+    if (name === LOCK_FILE || name === CONFIG_FILE || entry.name.startsWith(UNFINISHED)) continue;
     if (files.length >= MAX_FILES)
       throw new HypervueError(
         'resource-limit',

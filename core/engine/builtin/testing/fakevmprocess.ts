@@ -228,8 +228,8 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     }
     log(`snapshot ${tag} of ${disks.join(', ')}`);
     await eachDisk(disks, (image) => createSnapshot(image, tag, { seconds: 1, nanoseconds: 0 }));
-    if (stateFile === null) return { pauseMs: 1, stateBytes: 0 };
-    return { pauseMs: 5, stateBytes: await writeState(stateFile) };
+    if (stateFile === null) return { pauseMs: 1, stateBytes: 0, packable: false };
+    return { pauseMs: 5, stateBytes: await writeState(stateFile), packable: true };
   },
   async deleteDiskSnapshots({ tag, disks }) {
     log(`no snapshot ${tag} of ${disks.join(', ')}`);
