@@ -19,6 +19,11 @@ export interface BlockDevice {
   discard(offset: number, length: number, done: BlockDone): void;
   /** The range reads as zeros from then on. `unmap`: the host may give its room back. */
   writeZeroes(offset: number, length: number, unmap: boolean, done: BlockDone): void;
+  /**
+   * Moves bytes between the disk and runs {offset, length, …} of the machine's shared memory before it returns, where that takes no wait: `write` from
+   * memory, else into it. False: not now, the request is to be made the other way; memory to be filled may then hold anything.
+   */
+  moveNow?(write: boolean, offset: number, runs: readonly number[]): boolean;
   /** Called when the medium is inserted, replaced or removed while running. */
   onMediaChange(listener: () => void): void;
   /** Called when the medium has become larger; `info` has the new size. */

@@ -1,3 +1,5 @@
+import type { Placement } from './placement.ts';
+
 /**
  * The disk a storage device sees. Addresses and lengths are bytes. Calls may be answered in any order; `flush` resolves when
  * every write that was acknowledged before the call is on stable storage.
@@ -17,6 +19,13 @@ export interface BlockBackend {
   resize?(sizeBytes: number): Promise<void>;
   /** Brings what is in memory only to the file, without a promise to anybody: what a crash of this process loses is what changed since. */
   writeBack?(): Promise<void>;
+  /**
+   * Where the bytes around `offset` lie, as far as that is known without a wait. It holds until `onMove` is called for it; either all of the disk
+   * that is in the file, or within one region (placement.ts).
+   */
+  place?(offset: number): Placement | undefined;
+  /** Whoever uses `place` sets it. Called before bytes that were placed go elsewhere or may not be written any more; without a range: all of them. */
+  onMove?: ((range?: { offset: number; length: number }) => void) | undefined;
   close(): Promise<void>;
 }
 

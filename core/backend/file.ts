@@ -2,6 +2,8 @@
 export interface RandomAccessFile {
   readonly path: string;
   readonly readOnly: boolean;
+  /** Number of the open file in this process, when others may read and write it by that. */
+  readonly descriptor?: number | undefined;
   /** Bytes now. */
   size(): Promise<number>;
   /** Reads up to `target.length` bytes; fewer only at the end of the file. Returns how many. */

@@ -29,6 +29,11 @@ export class ScatterList {
     return this.walk(offset, source, (gpa, piece) => this.memory.write(gpa, piece));
   }
 
+  /** Lets `move` exchange all bytes with the shared memory where they lie (GuestMemory.runs). False when that can't be, or `move` says so. */
+  direct(toMemory: boolean, move: MoveRuns): boolean {
+    return moveRuns(this.memory, this.ranges, toMemory, move);
+  }
+
   /** The part from `offset` to the end, or of at most `length` bytes. */
   slice(offset: number, length = Number.POSITIVE_INFINITY): ScatterList {
     const ranges: MemoryRange[] = [];
@@ -64,6 +69,17 @@ export class ScatterList {
     }
     return done;
   }
+}
+
+/** Moves data from or to runs {offset, length, …} of the shared memory. False: it did not; what was to be filled may hold anything. */
+export type MoveRuns = (runs: readonly number[]) => boolean;
+
+function moveRuns(memory: GuestMemory, ranges: readonly MemoryRange[], toMemory: boolean, move: MoveRuns): boolean {
+  const runs: number[] = [];
+  for (const { gpa, length } of ranges) if (!memory.runs(gpa, length, toMemory, runs)) return false;
+  const moved = move(runs);
+  if (toMemory) memory.filled(runs);
+  return moved;
 }
 
 /** Goes through a list once, from its beginning. */

@@ -10,6 +10,11 @@ export class Gate {
     this.inside++;
   }
 
+  /** Somebody wants to be alone inside, or is. */
+  get held(): boolean {
+    return this.closed || this.exclusives.length > 0;
+  }
+
   leave(): void {
     this.inside--;
     this.next();

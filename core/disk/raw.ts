@@ -1,8 +1,10 @@
 import type { BlockInfo } from '../backend/block.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
+import type { Placement } from '../backend/placement.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Extent, MappedDisk } from './extent.ts';
 
+const SECTOR = 512;
 /** Zeros that are written where no hole can be made. */
 const ZEROS = new Uint8Array(1 << 20);
 
@@ -49,6 +51,13 @@ export class RawDisk implements MappedDisk {
     this.checkWrite(offset, source.length, 'write');
     await this.file.write(offset, source);
     this.fileBytes = Math.max(this.fileBytes, offset + source.length);
+  }
+
+  /** All but a last sector that the file has in part only. */
+  place(): Placement | undefined {
+    const { descriptor } = this.file;
+    const length = this.fileBytes - (this.fileBytes % SECTOR);
+    return descriptor === undefined ? undefined : { offset: 0, length, descriptor, host: 0, writable: !this.info.readOnly };
   }
 
   async extent(offset: number, length: number): Promise<Extent> {

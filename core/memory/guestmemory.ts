@@ -107,6 +107,33 @@ export class GuestMemory {
     this.mark(offset);
   }
 
+  /**
+   * Where the range lies in the shared memory: adds byte offset and length of each run to `runs`. False when some of it is not plain memory; then
+   * `runs` is of no use.
+   */
+  runs(gpa: number, length: number, write: boolean, runs: number[]): boolean {
+    const need = write ? PM_WRITE : PM_READ;
+    for (let at = gpa, left = length; left > 0; ) {
+      const size = Math.min(left, 4096 - (at % 4096));
+      const offset = this.direct(at, need);
+      if (offset < 0) return false;
+      const last = runs.length - 2;
+      if (last >= 0 && runs[last]! + runs[last + 1]! === offset) runs[last + 1]! += size;
+      else runs.push(offset, size);
+      at += size;
+      left -= size;
+    }
+    return true;
+  }
+
+  /** Somebody put data into these runs. */
+  filled(runs: readonly number[]): void {
+    for (let i = 0; i < runs.length; i += 2) {
+      const end = runs[i]! + runs[i + 1]!;
+      for (let page = Math.floor(runs[i]! / 4096) * 4096; page < end; page += 4096) this.mark(page);
+    }
+  }
+
   /** Dirty tracking and code invalidation after data was put into guest memory. */
   private written(gpa: number, length: number): void {
     for (let at = gpa; at < gpa + length; at = (Math.floor(at / 4096) + 1) * 4096) {

@@ -24,6 +24,10 @@ export class NodeFile implements RandomAccessFile {
     this.readOnly = readOnly;
   }
 
+  get descriptor(): number {
+    return this.handle.fd;
+  }
+
   /** Rejects with 'not-found', 'permission-denied', 'invalid-argument' (a folder, a pipe, ...) or 'io-error', each naming the path. */
   static async open(path: string, readOnly: boolean, quick = false): Promise<NodeFile> {
     let handle: FileHandle;

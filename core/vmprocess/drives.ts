@@ -9,8 +9,9 @@ import { readableBytes } from '../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import { bytesOf, carryOut, describe } from './blockrequest.ts';
+import { DirectGate } from './directgate.ts';
 import { DriveThrottle } from './drivethrottle.ts';
-import type { BlockRequest, ToMachine } from './machinemessages.ts';
+import type { BlockRequest, Grant, ToMachine } from './machinemessages.ts';
 
 /** Opens the image of a drive. `folder` resolves relative paths. */
 export async function openDrive(
@@ -48,7 +49,10 @@ const WRITE_BACK_MS = 5000;
 
 /** A medium and what is under way on it. */
 interface OpenMedium {
+  readonly number: number;
   backend: BlockBackend;
+  /** Where the machine thread may do requests by itself. */
+  gate: DirectGate;
   pending: number;
   failures: number;
   /** Called when nothing is under way any more. */
@@ -63,10 +67,10 @@ export class DriveService {
   private readonly policies = new Map<string, Required<DrivePolicy>>();
   private readonly throttles = new Map<string, DriveThrottle>();
   private stuck: BlockRequest[] = [];
+  private opened = 0;
   /** Brings tables of images to their files now and then, so that a crash of this process loses little of what no guest asked to be flushed. */
   private readonly writingBack = setInterval(() => this.writeBack(), WRITE_BACK_MS);
-  readBytes = 0;
-  writtenBytes = 0;
+  private readonly moved = { read: 0, written: 0 };
 
   constructor(options: DriveServiceOptions) {
     this.options = options;
@@ -83,7 +87,7 @@ export class DriveService {
         this.throttles.set(drive.id, new DriveThrottle(drive.limits ?? {}));
         const backend = await openDrive(drive, this.options.folder, this.options.passphrase);
         if (!backend) continue;
-        this.media.set(drive.id, { backend, pending: 0, failures: 0, idle: [] });
+        this.media.set(drive.id, this.medium(backend));
         media[drive.id] = backend.info;
       }
     } catch (error) {
@@ -93,11 +97,17 @@ export class DriveService {
     return media;
   }
 
+  private medium(backend: BlockBackend): OpenMedium {
+    const gate = new DirectGate();
+    backend.onMove = (range) => gate.revoke(range);
+    return { number: ++this.opened, backend, gate, pending: 0, failures: 0, idle: [] };
+  }
+
   async changeMedium(drive: string, imagePath: string | null, readOnly: boolean): Promise<void> {
     const kind = this.kinds.get(drive) ?? 'disk';
     const next = await openDrive({ kind, path: imagePath, readOnly, format: 'raw' }, this.options.folder);
     const old = this.media.get(drive);
-    if (next) this.media.set(drive, { backend: next, pending: 0, failures: 0, idle: [] });
+    if (next) this.media.set(drive, this.medium(next));
     else this.media.delete(drive);
     // What waits for room on the old medium must never reach the new one.
     const lost = this.stuck.filter((request) => request.drive === drive);
@@ -125,6 +135,7 @@ export class DriveService {
 
   /** Other rules for a drive from now on. */
   setPolicy(drive: string, policy: DrivePolicy): void {
+    this.media.get(drive)?.gate.revoke();
     this.policies.set(drive, fullPolicy(policy));
     this.throttles.get(drive)?.setLimits(policy.limits ?? {});
   }
@@ -149,6 +160,15 @@ export class DriveService {
       );
     await backend.resize(sizeBytes);
     this.options.post({ t: 'resized', drive, info: backend.info });
+  }
+
+  /** Bytes that guests have read from all drives. */
+  get readBytes(): number {
+    return [...this.media.values()].reduce((sum, { gate }) => sum + gate.readBytes, this.moved.read);
+  }
+
+  get writtenBytes(): number {
+    return [...this.media.values()].reduce((sum, { gate }) => sum + gate.writtenBytes, this.moved.written);
   }
 
   /** Images by drive id, for snapshots of them. */
@@ -202,7 +222,7 @@ export class DriveService {
   private async serve(request: BlockRequest, medium: OpenMedium): Promise<void> {
     const status = await this.perform(request, medium);
     medium.pending--;
-    if (status !== undefined) this.answer(request, status);
+    if (status !== undefined) this.answer(request, status, status === BLOCK_OK ? this.grant(request, medium) : undefined);
     if (medium.pending === 0) for (const wake of medium.idle.splice(0)) wake();
   }
 
@@ -211,17 +231,30 @@ export class DriveService {
     for (const { backend } of this.media.values()) backend.writeBack?.().catch(() => {});
   }
 
-  private answer({ drive, id }: BlockRequest, status: BlockStatus): void {
-    this.options.post({ t: 'blockDone', drive, id, status });
+  private answer({ drive, id }: BlockRequest, status: BlockStatus, grant?: Grant): void {
+    this.options.post(grant ? { t: 'blockDone', drive, id, status, grant } : { t: 'blockDone', drive, id, status });
+  }
+
+  /** Lets the machine thread do more requests there by itself, where the drive's policy has no say in them. */
+  private grant(request: BlockRequest, { backend, gate, number }: OpenMedium): Grant | undefined {
+    if ((request.op !== 'read' && request.op !== 'write') || this.throttles.get(request.drive)?.limited) return undefined;
+    const { cache, detectZeroes } = this.policy(request.drive);
+    const places = gate.places(backend, request.offset, cache !== 'writethrough' && !detectZeroes);
+    return places.length ? { places, medium: number, shared: gate.shared } : undefined;
   }
 
   private async closeMedium(drive: string, medium: OpenMedium): Promise<void> {
+    medium.gate.revoke();
     if (medium.pending) await new Promise<void>((resolve) => medium.idle.push(resolve));
+    // Requests that ended last may have granted more.
+    medium.gate.revoke();
     try {
       await medium.backend.close();
     } catch (error) {
       this.options.log.error(`${drive}: ${asHypervueError(error).message}; what the guest wrote last may be lost`);
     }
+    this.moved.read += medium.gate.readBytes;
+    this.moved.written += medium.gate.writtenBytes;
   }
 
   /** The status to answer with, or undefined when the request waits for `retry`. */
@@ -230,8 +263,8 @@ export class DriveService {
     if (request.op !== 'read' && request.op !== 'flush' && backend.info.readOnly) return BLOCK_READ_ONLY;
     try {
       await carryOut(request, backend, this.policy(request.drive));
-      if (request.op === 'read') this.readBytes += bytesOf(request);
-      else this.writtenBytes += bytesOf(request);
+      if (request.op === 'read') this.moved.read += bytesOf(request);
+      else this.moved.written += bytesOf(request);
       return BLOCK_OK;
     } catch (cause) {
       const error = asHypervueError(cause, { object: request.drive });

@@ -28,6 +28,10 @@ export class DriveThrottle {
     this.release();
   }
 
+  get limited(): boolean {
+    return this.requests !== undefined || this.bytes !== undefined;
+  }
+
   /** Undefined when the request may start now, else a promise for that. */
   admit(bytes: number): Promise<void> | undefined {
     if (!this.requests && !this.bytes) return undefined;

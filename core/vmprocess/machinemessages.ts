@@ -1,5 +1,6 @@
 import type { ErrorDto } from '../contract/errors.ts';
 import type { BlockInfo } from '../backend/block.ts';
+import type { Placement } from '../backend/placement.ts';
 import type { BlockStatus } from '../backend/asyncblock.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
 import type { DebugStop } from '../cpu/debugcontrol.ts';
@@ -81,13 +82,30 @@ export type BlockOperation =
 /** Answered with `blockDone`. */
 export type BlockRequest = { t: 'block'; drive: string; id: number } & BlockOperation;
 
+/** The machine thread may read and write there by itself. */
+export interface Grant {
+  places: readonly GrantedPlace[];
+  /** Other for each medium of the process. */
+  medium: number;
+  /** Of the medium's DirectGate. */
+  shared: SharedArrayBuffer;
+}
+
+/** Holds as long as `DirectGate.stamp` for it is `stamp`. */
+export interface GrantedPlace {
+  place: Placement;
+  /** It may be taken back alone, not only with all others. */
+  movable: boolean;
+  stamp: number;
+}
+
 export type ToMachine =
   | { t: 'command'; id: number; command: MachineCommand }
   /** Answered with `done` as well. */
   | { t: 'debug'; id: number; request: DebugRequest }
   /** Answered with `done`: the machine is the saved one; its memory was filled before. */
   | { t: 'restore'; id: number; tree: MachineTree }
-  | { t: 'blockDone'; drive: string; id: number; status: BlockStatus }
+  | { t: 'blockDone'; drive: string; id: number; status: BlockStatus; grant?: Grant }
   | InputMessage;
 
 export type FromMachine =

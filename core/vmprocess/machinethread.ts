@@ -13,10 +13,12 @@ import { RunLoop } from '../machine/runloop.ts';
 import { TimedDrive } from '../machine/timeddrive.ts';
 import { BIOS_ROM_BASE } from '../memory/layout.ts';
 import { Mailbox } from '../memory/mailbox.ts';
+import { VectorIo } from '../platform/vectorio.ts';
 import { asHypervueError } from '../util/errors.ts';
 import { createLogger } from '../util/logger.ts';
 import { CompileQueue } from './compilequeue.ts';
 import { BatchedCharBackend } from './batchedchar.ts';
+import { DriveShortcut } from './driveshortcut.ts';
 import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, MachineTree, ToMachine } from './machinemessages.ts';
 import { RemoteDrive } from './remotedrive.ts';
 import { SavePoint } from './savepoint.ts';
@@ -45,7 +47,9 @@ function main(): void {
   /** A machine that is to run the same way twice draws the same numbers twice. */
   const numbers = counted && new SeededNumbers(1);
   const clock = counted ?? new HostMachineClock(hostNow, Date.now);
-  const drives = new Map(data.definition.drives.map(({ id }) => [id as string, new RemoteDrive(id, data.media[id], post)]));
+  const vectors = VectorIo.open(data.memory);
+  const shortcut = () => vectors && new DriveShortcut(vectors);
+  const drives = new Map(data.definition.drives.map(({ id }) => [id as string, new RemoteDrive(id, data.media[id], post, shortcut())]));
   const timedDrives = new Map<string, TimedDrive>();
   const serials = Array.from(
     { length: data.definition.serialPorts },
@@ -260,7 +264,7 @@ function main(): void {
       } catch (error) {
         post({ t: 'done', id, error: asHypervueError(error).toJSON() });
       }
-    } else if (message.t === 'blockDone') drives.get(message.drive)?.complete(message.id, message.status);
+    } else if (message.t === 'blockDone') drives.get(message.drive)?.complete(message.id, message.status, message.grant);
     else input(message);
   }
 

@@ -1,8 +1,12 @@
 import { BLOCK_NO_MEDIUM, type BlockDevice, type BlockDone, type BlockStatus } from '../backend/asyncblock.ts';
 import type { BlockInfo } from '../backend/block.ts';
-import type { BlockOperation, FromMachine } from './machinemessages.ts';
+import type { DriveShortcut } from './driveshortcut.ts';
+import type { BlockOperation, FromMachine, Grant } from './machinemessages.ts';
 
-/** A drive as the machine thread sees it: requests travel to the process's main thread, which owns the file. */
+/**
+ * A drive as the machine thread sees it: requests travel to the process's main thread, which owns the file. Where that has said where the bytes lie, and
+ * `shortcut` is there, many are done at once.
+ */
 export class RemoteDrive implements BlockDevice {
   info: BlockInfo | undefined;
   private readonly drive: string;
@@ -11,10 +15,12 @@ export class RemoteDrive implements BlockDevice {
   private readonly mediaListeners: (() => void)[] = [];
   private readonly resizeListeners: (() => void)[] = [];
   private readonly deferred: (() => void)[] = [];
+  private readonly shortcut: DriveShortcut | undefined;
   private nextId = 1;
 
-  constructor(drive: string, info: BlockInfo | undefined, post: (message: FromMachine) => void) {
+  constructor(drive: string, info: BlockInfo | undefined, post: (message: FromMachine) => void, shortcut?: DriveShortcut) {
     this.drive = drive;
+    this.shortcut = shortcut;
     this.info = info;
     this.post = post;
   }
@@ -39,6 +45,10 @@ export class RemoteDrive implements BlockDevice {
     this.request({ op: 'zero', offset, length, unmap }, done);
   }
 
+  moveNow(write: boolean, offset: number, runs: readonly number[]): boolean {
+    return (this.info && this.shortcut?.move(write, offset, runs)) ?? false;
+  }
+
   /** Requests without an answer. */
   get pending(): number {
     return this.waiting.size;
@@ -53,7 +63,8 @@ export class RemoteDrive implements BlockDevice {
   }
 
   /** The main thread finished request `id`. */
-  complete(id: number, status: BlockStatus): void {
+  complete(id: number, status: BlockStatus, grant?: Grant): void {
+    if (grant) this.shortcut?.grant(grant);
     const done = this.waiting.get(id);
     this.waiting.delete(id);
     done?.(status);
@@ -83,6 +94,7 @@ export class RemoteDrive implements BlockDevice {
 
   /** Run loop: answers what could not be answered from inside a request. True when there was something. */
   runDeferred(): boolean {
+    this.shortcut?.turn();
     const some = this.deferred.length > 0;
     for (let call = this.deferred.shift(); call; call = this.deferred.shift()) call();
     return some;

@@ -14,8 +14,9 @@ import type { Logger } from '../../util/logger.ts';
 import { AtaDisk } from './atadisk.ts';
 import { QUEUE_DEPTH } from './ataidentify.ts';
 import { AtapiCdrom } from './atapicdrom.ts';
-import { type AtaUnit, type DmaTransfer, ERR_ABRT, ERR_IDNF, ERR_UNC, ST_BSY, ST_DRDY, ST_DRQ, ST_DSC, ST_ERR } from './ataunit.ts';
+import { type AtaUnit, ERR_ABRT, ERR_IDNF, ERR_UNC, ST_BSY, ST_DRDY, ST_DRQ, ST_DSC, ST_ERR } from './ataunit.ts';
 import * as R from './ahciregisters.ts';
+import { DmaTransfer } from './dmatransfer.ts';
 import { HostRequests } from './hostrequests.ts';
 
 const SECTOR = 512;
@@ -83,7 +84,7 @@ export class AhciPort {
   private halted = false;
   private softReset = false;
   private command: Command | undefined;
-  private transfer: PrdTransfer | undefined;
+  private transfer: DmaTransfer | undefined;
   /** Queued commands with the host, bit a slot. */
   private queuedSlots = 0;
   private pumping = false;
@@ -456,7 +457,7 @@ export class AhciPort {
     const { command } = this;
     if (!command) return;
     const list = this.ranges(command, bytes);
-    const transfer = new PrdTransfer(new ScatterCursor(this.memory, list), Math.min(list.bytes, bytes), (moved) => {
+    const transfer = new DmaTransfer(this.memory, list, bytes, (moved) => {
       command.moved += moved;
     });
     this.transfer = transfer;
@@ -526,27 +527,5 @@ export class AhciPort {
   private raise(bit: number): void {
     this.is = (this.is | bit) >>> 0;
     if (this.ie & bit) this.interrupt();
-  }
-}
-
-/** Guest memory of one command, taken in order. */
-class PrdTransfer implements DmaTransfer {
-  readonly bytes: number;
-  live = true;
-  private readonly cursor: ScatterCursor;
-  private readonly onMoved: (bytes: number) => void;
-
-  constructor(cursor: ScatterCursor, bytes: number, onMoved: (bytes: number) => void) {
-    this.cursor = cursor;
-    this.bytes = bytes;
-    this.onMoved = onMoved;
-  }
-
-  put(source: Uint8Array): void {
-    if (this.live) this.onMoved(this.cursor.put(source));
-  }
-
-  take(target: Uint8Array): void {
-    if (this.live) this.onMoved(this.cursor.take(target));
   }
 }

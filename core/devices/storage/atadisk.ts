@@ -1,17 +1,7 @@
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
-import {
-  AtaUnit,
-  type AtaUnitOptions,
-  BUFFER_BYTES,
-  DEV_LBA,
-  type DmaTransfer,
-  ERR_ABRT,
-  ERR_IDNF,
-  ERR_UNC,
-  ST_DRDY,
-  ST_DSC,
-} from './ataunit.ts';
+import { AtaUnit, type AtaUnitOptions, BUFFER_BYTES, DEV_LBA, ERR_ABRT, ERR_IDNF, ERR_UNC, ST_DRDY, ST_DSC } from './ataunit.ts';
+import type { DmaTransfer } from './dmatransfer.ts';
 import { HEADS, identifyDisk, LBA28_SECTORS, MAX_MULTIPLE, MAX_TRIM_BLOCKS, SECTORS_PER_TRACK } from './ataidentify.ts';
 
 /** Logical sector, bytes. */
@@ -390,7 +380,9 @@ export class AtaDisk extends AtaUnit {
     this.requestDma(!write, bytes, (transfer) => {
       // A table that ends within a sector moves the sectors before it.
       const whole = transfer.bytes - (transfer.bytes % SECTOR);
-      if (write) this.writeDma(transfer, offset, whole, durable);
+      const direct = whole > 0 && !(write && (durable || !this.writeCache));
+      if (direct && this.moveNow(!write, transfer, offset, whole)) this.dmaOver(transfer, 0);
+      else if (write) this.writeDma(transfer, offset, whole, durable);
       else this.readDma(transfer, offset, whole);
     });
   }

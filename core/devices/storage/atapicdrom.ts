@@ -1,7 +1,8 @@
 import { BLOCK_NO_MEDIUM, type BlockStatus } from '../../backend/asyncblock.ts';
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
-import { AtaUnit, type AtaUnitOptions, ataString, BUFFER_BYTES, type DmaTransfer, ERR_ABRT, ST_DRDY, ST_DSC, ST_ERR } from './ataunit.ts';
+import { AtaUnit, type AtaUnitOptions, ataString, BUFFER_BYTES, ERR_ABRT, ST_DRDY, ST_DSC, ST_ERR } from './ataunit.ts';
+import type { DmaTransfer } from './dmatransfer.ts';
 
 /** Logical block, bytes. */
 const BLOCK = 2048;
@@ -301,7 +302,13 @@ export class AtapiCdrom extends AtaUnit {
 
   private readDma(offset: number, bytes: number): void {
     this.busy();
-    this.requestDma(true, bytes, (transfer) => this.sendDma(transfer, offset, bytes));
+    this.requestDma(true, bytes, (transfer) => {
+      if (transfer.bytes < bytes || !this.moveNow(true, transfer, offset, bytes)) this.sendDma(transfer, offset, bytes);
+      else {
+        this.dma.complete();
+        this.complete();
+      }
+    });
   }
 
   private sendDma(transfer: DmaTransfer, offset: number, bytes: number): void {

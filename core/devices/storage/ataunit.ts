@@ -2,6 +2,7 @@ import { BLOCK_OK, type BlockDevice, type BlockStatus } from '../../backend/asyn
 import type { StateReader } from '../../snapshot/statereader.ts';
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { Logger } from '../../util/logger.ts';
+import type { DmaTransfer } from './dmatransfer.ts';
 
 /** Status register, ATA/ATAPI-6 section 7.15. */
 export const ST_BSY = 0x80;
@@ -20,18 +21,6 @@ export const DEV_SELECT = 0x10;
 
 /** Bytes of a unit's transfer buffer. A longer command goes through it piece by piece. A multiple of every block size there is. */
 export const BUFFER_BYTES = 524_288;
-
-/** The guest memory that a descriptor table names, taken in order. */
-export interface DmaTransfer {
-  /** Bytes the table describes, at most what the unit asked for. */
-  readonly bytes: number;
-  /** False once the guest stopped the engine or reset the channel: its memory is out of bounds from then on. */
-  readonly live: boolean;
-  /** Puts the next bytes into guest memory. */
-  put(source: Uint8Array): void;
-  /** Takes the next bytes from guest memory. */
-  take(target: Uint8Array): void;
-}
 
 /** How a unit asks the bus-master engine of its channel for data. */
 export interface DmaEngine {
@@ -234,6 +223,12 @@ export abstract class AtaUnit {
 
   protected flushMedium(then: (status: BlockStatus) => void): void {
     this.block.flush(this.answer(then));
+  }
+
+  /** Moves all `bytes` of the command at once where the disk can do that without a wait. */
+  protected moveNow(toMemory: boolean, transfer: DmaTransfer, offset: number, bytes: number): boolean {
+    const { block } = this;
+    return block.moveNow !== undefined && transfer.direct(toMemory, bytes, (runs) => block.moveNow!(!toMemory, offset, runs));
   }
 
   /** Asks for the bus-master engine; an abandoned command never gets it. */

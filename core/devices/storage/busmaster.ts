@@ -1,8 +1,10 @@
+import { ScatterList } from '../../bus/scatterlist.ts';
 import type { GuestMemory } from '../../memory/guestmemory.ts';
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
 import type { Logger } from '../../util/logger.ts';
-import type { DmaEngine, DmaTransfer } from './ataunit.ts';
+import type { DmaEngine } from './ataunit.ts';
+import { DmaTransfer } from './dmatransfer.ts';
 
 /*
  * One channel of the bus-master IDE function. "Programming Interface for Bus Master IDE Controller" revision 1.0.
@@ -28,46 +30,6 @@ interface Request {
   start: (transfer: DmaTransfer) => void;
 }
 
-/**
- * Guest memory behind a descriptor table. Data is copied when the unit hands it over, never by the disk behind the guest's back: memory that
- * the guest took back (engine stopped, machine reset) stays untouched, and a disk write keeps the bytes it was given.
- */
-class Transfer implements DmaTransfer {
-  readonly bytes: number;
-  live = true;
-  private readonly memory: GuestMemory;
-  private readonly ranges: readonly { gpa: number; length: number }[];
-  private index = 0;
-  private position = 0;
-
-  constructor(memory: GuestMemory, ranges: readonly { gpa: number; length: number }[]) {
-    this.memory = memory;
-    this.ranges = ranges;
-    this.bytes = ranges.reduce((sum, { length }) => sum + length, 0);
-  }
-
-  put(source: Uint8Array): void {
-    this.walk(source, (gpa, piece) => this.memory.write(gpa, piece));
-  }
-
-  take(target: Uint8Array): void {
-    this.walk(target, (gpa, piece) => this.memory.read(gpa, piece));
-  }
-
-  private walk(data: Uint8Array, move: (gpa: number, piece: Uint8Array) => void): void {
-    for (let done = 0; this.live && done < data.length && this.index < this.ranges.length; ) {
-      const { gpa, length } = this.ranges[this.index]!;
-      const size = Math.min(data.length - done, length - this.position);
-      move(gpa + this.position, data.subarray(done, done + size));
-      done += size;
-      this.position += size;
-      if (this.position < length) continue;
-      this.index++;
-      this.position = 0;
-    }
-  }
-}
-
 export class BusMaster implements DmaEngine {
   private readonly memory: GuestMemory;
   private readonly log: Logger;
@@ -75,7 +37,7 @@ export class BusMaster implements DmaEngine {
   private status = 0;
   private table = 0;
   private waiting: Request | undefined;
-  private transfer: Transfer | undefined;
+  private transfer: DmaTransfer | undefined;
 
   constructor(memory: GuestMemory, log: Logger) {
     this.memory = memory;
@@ -174,7 +136,7 @@ export class BusMaster implements DmaEngine {
     }
     // A table shorter than the command: hardware leaves the transfer hanging; what is described is moved and the rest reported.
     if (left > 0) this.status |= ST_ERROR;
-    this.transfer = new Transfer(this.memory, ranges);
+    this.transfer = new DmaTransfer(this.memory, new ScatterList(this.memory, ranges), waiting.bytes);
     waiting.start(this.transfer);
   }
 

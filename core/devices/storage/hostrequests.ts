@@ -46,8 +46,14 @@ export class HostRequests {
     this.perform(start, ended, () => {});
   }
 
-  /** Moves all of `data`, which is not empty. */
+  /** Moves all of `data`, which is not empty. `ended` may be called before this returns. */
   transfer(transfer: Transfer, ended: BlockDone): void {
+    const { write, data, offset, durable } = transfer;
+    const { block } = this;
+    if (block.moveNow && !(write && durable) && data.direct(!write, (runs) => block.moveNow!(write, offset, runs))) {
+      ended(BLOCK_OK);
+      return;
+    }
     const moving: Moving = { ...transfer, done: 0, ended };
     if (this.waiting.length || !this.move(moving)) this.waiting.push(moving);
   }

@@ -1,5 +1,6 @@
 import type { BlockBackend, BlockInfo } from '../../backend/block.ts';
 import type { RandomAccessFile } from '../../backend/file.ts';
+import type { Placement } from '../../backend/placement.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { roundDown, roundUp } from '../bigendian.ts';
 import type { SectorCipher } from '../cipher.ts';
@@ -23,6 +24,7 @@ import {
 import { Layers } from './layers.ts';
 import { Mapping } from './mapping.ts';
 import { Metadata } from './metadata.ts';
+import { placeOf } from './placing.ts';
 import { Reader } from './reader.ts';
 import { Writer } from './writer.ts';
 
@@ -56,10 +58,11 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
   readonly meta: Metadata;
   readonly mapping: Mapping;
   readonly backing: BlockBackend | undefined;
-  private readonly layers: Layers;
+  readonly layers: Layers;
   private readonly reader: Reader;
   private readonly writer: Writer;
   private readonly gate = new Gate();
+  onMove: BlockBackend['onMove'];
   private bitmaps: Bitmaps | undefined;
   private current: BlockInfo;
 
@@ -71,6 +74,8 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
     this.mapping = new Mapping(meta, layers);
     this.reader = new Reader(meta, layers, this.mapping);
     this.writer = new Writer(meta, layers, this.mapping, this.reader);
+    this.writer.onMove = (offset, length) => this.onMove?.({ offset, length });
+    meta.onTable = () => this.onMove?.();
     this.current = { sizeBytes: roundUp(this.header.sizeBytes, SECTOR), readOnly, label: meta.file.path };
   }
 
@@ -222,6 +227,7 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
   }
 
   async close(): Promise<void> {
+    this.onMove?.();
     try {
       if (!this.current.readOnly)
         await this.gate.exclusive(async () => {
@@ -235,6 +241,17 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
     }
   }
 
+  /** Bytes may be written in place once the image is marked as changed, where no bitmap wants to know of it. */
+  place(offset: number): Placement | undefined {
+    if (this.gate.held) return undefined;
+    try {
+      return placeOf(this, offset, this.current.sizeBytes, !this.current.readOnly && this.meta.changeable && !this.bitmaps);
+    } catch {
+      // Damage: the read or write itself will say so.
+      return undefined;
+    }
+  }
+
   /** Where the bytes from `offset` come from, at most `length` of them. */
   async extent(offset: number, length: number): Promise<Extent> {
     this.check(offset, length, 'map');
@@ -243,6 +260,7 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
 
   /** Runs `section` while nothing else is under way and everything is in the file. */
   exclusive<T>(section: () => Promise<T>): Promise<T> {
+    this.onMove?.();
     return this.gate.exclusive(async () => {
       if (!this.current.readOnly) {
         await this.meta.beforeChange();

@@ -46,6 +46,10 @@ export class Metadata {
   syncData: () => Promise<void> = async () => {};
   /** Before the first change of the image. */
   onFirstChange: () => Promise<void> = async () => {};
+  /** The image itself has something in another place of the file than before, or it is known only now. */
+  onTable: () => void = () => {};
+  /** The first change of the image has been prepared. */
+  changeable = false;
   private changed: Promise<void> | undefined;
   private readonly dirtyL1 = new Set<number>();
   private readonly committing = new Mutex();
@@ -65,6 +69,7 @@ export class Metadata {
     this.perL2 = this.clusterSize / entryBytes(this.shape);
     this.refcounts = refcounts;
     this.l2 = new TableCache(file, this.clusterSize, L2_CACHE_BYTES);
+    this.l2.onInsert = refcounts.cache.onInsert = () => this.onTable();
     this.l1 = viewOf(l1);
   }
 
@@ -102,21 +107,25 @@ export class Metadata {
    * damage or from malice.
    */
   refuseMetadata(host: number, length: number): void {
-    if (this.shape.externalData) return;
-    const { header, clusterSize } = this;
-    const hits = (offset: number, bytes: number) => host < offset + bytes && offset < host + length;
-    let what = '';
-    if (hits(0, clusterSize)) what = 'the header';
-    else if (hits(header.l1Offset, header.l1Entries * 8)) what = 'the L1 table';
-    else if (hits(header.refcountTableOffset, header.refcountTableClusters * clusterSize)) what = 'the refcount table';
-    else if (header.luks && hits(header.luks.offset, header.luks.length)) what = 'the LUKS header';
-    else
-      for (let at = host - (host % clusterSize); at < host + length && !what; at += clusterSize)
-        if (this.l2.peek(at)) what = 'an L2 table';
-        else if (this.refcounts.cache.peek(at)) what = 'a refcount block';
+    const what = this.metadataAt(host, length);
     if (!what) return;
     void this.markCorrupt();
     throw corrupt(this.file.path, `a data cluster lies on ${what} (byte ${host})`);
+  }
+
+  /** What of the image itself lies in these bytes of the file, as far as its tables are in memory. */
+  metadataAt(host: number, length: number): string | undefined {
+    if (this.shape.externalData) return undefined;
+    const { header, clusterSize } = this;
+    const hits = (offset: number, bytes: number) => host < offset + bytes && offset < host + length;
+    if (hits(0, clusterSize)) return 'the header';
+    if (hits(header.l1Offset, header.l1Entries * 8)) return 'the L1 table';
+    if (hits(header.refcountTableOffset, header.refcountTableClusters * clusterSize)) return 'the refcount table';
+    if (header.luks && hits(header.luks.offset, header.luks.length)) return 'the LUKS header';
+    for (let at = host - (host % clusterSize); at < host + length; at += clusterSize)
+      if (this.l2.peek(at)) return 'an L2 table';
+      else if (this.refcounts.cache.peek(at)) return 'a refcount block';
+    return undefined;
   }
 
   /** The L2 table, or undefined when nothing in its range is allocated. */
@@ -168,6 +177,7 @@ export class Metadata {
   /** The refcounts in the file are others than before. */
   async reloadRefcounts(): Promise<void> {
     this.refcounts = await Refcounts.open(this.file, this.header, false);
+    this.refcounts.cache.onInsert = () => this.onTable();
   }
 
   // ---- Commit ------------------------------------------------------------------------------------------------------------------------------
@@ -194,6 +204,7 @@ export class Metadata {
       throw error;
     });
     await this.changed;
+    this.changeable = true;
     const dirty = this.l2.dirty.size + this.refcounts.cache.dirty.size;
     if (dirty > TOO_MANY_DIRTY) await this.commit();
     // A failure shows at the next flush.
@@ -332,6 +343,7 @@ export class Metadata {
     await this.file.sync();
     this.header.refcountTableOffset = first * this.clusterSize;
     this.header.refcountTableClusters = count;
+    this.onTable();
     refcounts.tableMoved(room);
     this.free(old.first, old.count);
   }
@@ -367,6 +379,7 @@ export class Metadata {
     this.header.l1Offset = first * this.clusterSize;
     this.header.l1Entries = l1.length / 8;
     this.l1 = viewOf(l1);
+    this.onTable();
     if (old.offset) this.free(old.offset / this.clusterSize, Math.max(1, Math.ceil((old.entries * 8) / this.clusterSize)));
   }
 }

@@ -23,6 +23,8 @@ export class TableCache {
   private readonly loading = new Map<number, Promise<Table>>();
   /** Dirty tables, by offset. */
   readonly dirty = new Map<number, Table>();
+  /** A table came into memory. */
+  onInsert: (() => void) | undefined;
 
   /** Holds about `budgetBytes`, and at least 16 tables. */
   constructor(file: RandomAccessFile, tableBytes: number, budgetBytes: number) {
@@ -91,7 +93,7 @@ export class TableCache {
   }
 
   private insert(table: Table): Table {
-    this.tables.delete(table.offset);
+    if (!this.tables.delete(table.offset)) this.onInsert?.();
     this.tables.set(table.offset, table);
     if (this.tables.size > this.limit)
       for (const [offset, old] of this.tables) {

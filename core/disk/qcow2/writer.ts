@@ -47,6 +47,8 @@ export class Writer {
   private readonly layers: Layers;
   private readonly mapping: Mapping;
   private readonly reader: Reader;
+  /** Called before guest bytes have another place in the file than before. */
+  onMove: (offset: number, length: number) => void = () => {};
   /** Guest clusters that are being filled, by number. */
   private readonly busy = new Map<number, Promise<void>>();
 
@@ -247,6 +249,7 @@ export class Writer {
     const { meta, mapping } = this;
     const { clusterSize, shape } = meta;
     const table = await meta.l2ForWriting(mapping.l2Index(plan.start));
+    this.moving(table, plan.start, plan.count);
     for (let i = 0; i < plan.count; i++) {
       const guest = plan.start + i * clusterSize;
       const at = mapping.entryAt(guest);
@@ -260,6 +263,17 @@ export class Writer {
       }
     }
     meta.l2.markDirty(table);
+  }
+
+  /** Guest clusters that have bytes somewhere get them elsewhere now. */
+  private moving(table: Table, offset: number, count: number): void {
+    const { clusterSize, shape } = this.meta;
+    for (let i = 0; i < count; i++) {
+      const guest = offset + i * clusterSize;
+      if (!hasHost(shape, table.view, this.mapping.entryAt(guest)) && this.layers.backingIsZero(guest)) continue;
+      this.onMove(guest, (count - i) * clusterSize);
+      return;
+    }
   }
 
   /** The host clusters behind an entry that is about to change are used once less. Under the lock. */
@@ -310,6 +324,7 @@ export class Writer {
     const { clusterSize, shape } = meta;
     const table = await meta.l2ForWriting(mapping.l2Index(from));
     if (this.firstBusy(from, to)) return false;
+    this.moving(table, from, Math.ceil((to - from) / clusterSize));
     for (let guest = from; guest < to; guest += clusterSize) {
       const at = mapping.entryAt(guest);
       mapping.kindOf(table, guest);
@@ -346,6 +361,7 @@ export class Writer {
       const table = await meta.l2ForWriting(mapping.l2Index(offset));
       const at = mapping.entryAt(offset);
       mapping.kindOf(table, offset);
+      this.moving(table, offset, 1);
       this.freeOld(table, at);
       setCompressed(shape, table.view, at, { host: place, length: packed.length });
       setCopied(table.view, at, false);
