@@ -110,14 +110,17 @@ export function addSnapshotCommand(program: Command, run: RunSession): void {
         session.print(await session.client.call('snapshot.update', { id, snapshot, ...options }), ({ name }) => name);
       }),
     );
-  verb('clone <machine> <snapshot> <name>', 'a machine of its own with copies of the disks as they were then')
+  verb('clone <machine> <snapshot> <name>', 'a new machine with copies of the disks as they were then')
+    .option('--linked', 'with disks on top of them instead: small, and sharing them with other linked clones of the snapshot')
     .addOption(dryRun())
-    .action((machine: string, wanted: string, name: string, options: { dryRun?: boolean }) =>
+    .action((machine: string, wanted: string, name: string, options: { dryRun?: boolean; linked?: boolean }) =>
       run(true, async (session) => {
         const { id } = await session.machine(machine);
         const { id: snapshot } = await find(session, id, wanted);
-        if (options.dryRun) session.print(await session.client.call('snapshot.plan', { id, snapshot, operation: 'clone' }), planText);
-        else session.print(await session.client.call('snapshot.clone', { id, snapshot, name }), (vm) => `${vm.name}: ${vm.folder}`);
+        const linked = options.linked === true;
+        if (options.dryRun)
+          session.print(await session.client.call('snapshot.plan', { id, snapshot, operation: 'clone', linked }), planText);
+        else session.print(await session.client.call('snapshot.clone', { id, snapshot, name, linked }), (vm) => `${vm.name}: ${vm.folder}`);
       }),
     );
 }

@@ -43,7 +43,11 @@ export const planStepSchema = z.object({
     'deletesSnapshot',
     'childrenMove',
     'freesMemory',
+    'freesBase',
+    'keepsBase',
     'copiesDisk',
+    'writesBase',
+    'linksDisk',
     'withoutMemory',
   ]),
   params: z.record(z.string(), z.union([z.string(), z.number()])),
@@ -70,7 +74,13 @@ export const snapshotMethods = {
   },
   /** What `revert`, `delete` or `clone` would do, without doing it. */
   'snapshot.plan': {
-    params: snapshot.extend({ operation: z.enum(['revert', 'delete', 'clone']), keep: z.boolean().default(false) }),
+    params: snapshot.extend({
+      operation: z.enum(['revert', 'delete', 'clone']),
+      /** Of a revert: with a snapshot of the present first. */
+      keep: z.boolean().default(false),
+      /** Of a clone. */
+      linked: z.boolean().default(false),
+    }),
     result: z.array(planStepSchema),
   },
   /** The machine is as it was then. `keep`: the name of a snapshot that is taken of the present first. */
@@ -81,8 +91,11 @@ export const snapshotMethods = {
     params: snapshot.extend({ name: vmNameSchema.optional(), description: description.optional() }),
     result: snapshotSchema,
   },
-  /** A machine of its own with copies of the disks as they were then. */
-  'snapshot.clone': { params: snapshot.extend({ name: vmNameSchema }), result: vmSummarySchema },
+  /**
+   * A new machine from it, with copies of the disks as they were then. `linked`: with disks on top of them instead, which several machines share; the original then can't be
+   * deleted before these.
+   */
+  'snapshot.clone': { params: snapshot.extend({ name: vmNameSchema, linked: z.boolean().default(false) }), result: vmSummarySchema },
   /** Base64 PNG, null when there was no picture. */
   'snapshot.thumbnail': { params: snapshot, result: z.object({ png: z.string().nullable() }) },
 } as const;

@@ -136,7 +136,9 @@ export class Manager {
       tasks,
       machine,
       refuseBases: (one) => this.storage.refuseBases(one),
-      clone: (one, snapshot, tag, name) => this.transfers.fromSnapshot(one, snapshot, tag, name),
+      clone: (one, snapshot, tag, how) => this.transfers.fromSnapshot(one, snapshot, tag, how),
+      imagesAbove: (file) => this.volumes.imagesAbove(file),
+      discard: (file) => this.volumes.delete(file),
       changed: (id) => this.emit('snapshot.changed', { id }),
     });
     this.handlers = this.makeHandlers();

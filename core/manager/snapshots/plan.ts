@@ -6,6 +6,8 @@ import { machineShape } from '../../engine/builtin/machineshape.ts';
 import { allocatedBytes } from '../../platform/diskfile.ts';
 import { shapeDifferences } from '../../snapshot/machinestate.ts';
 import { readableBytes } from '../../util/bytes.ts';
+import { listed } from '../storage/volumes.ts';
+import { baseOf } from '../transfer/snapshotclone.ts';
 import type { Manifest, StoredSnapshot } from './store.ts';
 
 export interface PlanContext {
@@ -31,6 +33,11 @@ const texts: Texts = {
   deletesSnapshot: ({ name }) => `The snapshot "${name}" can't be reverted to any more`,
   childrenMove: ({ count }) => `${count} later ones stay, and go on from the one before`,
   freesMemory: ({ size }) => `${size} of memory, and what only it keeps in the disks, become free`,
+  freesBase: ({ path: file, size }) => `${file}, which no linked clone lies on any more, goes to the trash (${size})`,
+  keepsBase: ({ path: file, name }) => `${file} stays: ${name} lies on it`,
+  writesBase: ({ drive, path: file, size }) =>
+    `${drive} as it was then is written to ${file}, at most ${size}, once for all linked clones of this snapshot`,
+  linksDisk: ({ drive, path: file, name }) => `${drive} lies on ${file} and holds what changes; ${name} can't be deleted before it`,
   copiesDisk: ({ drive, size }) => `${drive} is copied as it was then: at most ${size}. The copy needs nothing of the original`,
   withoutMemory: () => 'The new machine starts from its disks: the memory of the snapshot is not taken over',
 };
@@ -62,19 +69,46 @@ export async function planRevert(
   return steps;
 }
 
-export function planDelete({ manifest }: PlanContext, snapshot: StoredSnapshot): PlanStep[] {
+export async function planDelete(
+  { folder, manifest }: PlanContext,
+  snapshot: StoredSnapshot,
+  imagesAbove: (file: string) => Promise<string[]>,
+): Promise<PlanStep[]> {
+  const bases: PlanStep[] = [];
+  for (const disk of snapshot.disks) {
+    const base = baseOf(folder, snapshot.id, disk);
+    if (!(await exists(base))) continue;
+    const above = await imagesAbove(base);
+    const file = path.basename(base);
+    bases.push(
+      above.length
+        ? step('keepsBase', { path: file, name: listed(above) })
+        : step('freesBase', { path: file, size: readableBytes(await allocatedBytes(base)) }),
+    );
+  }
   const children = manifest.snapshots.filter(({ parent }) => parent === snapshot.id).length;
   return [
     step('deletesSnapshot', { name: snapshot.name }),
     ...(children ? [step('childrenMove', { count: children })] : []),
     step('freesMemory', { size: readableBytes(snapshot.memoryBytes) }),
+    ...bases,
   ];
 }
 
-export async function planClone({ folder }: PlanContext, snapshot: StoredSnapshot): Promise<PlanStep[]> {
+export async function planClone({ folder, config }: PlanContext, snapshot: StoredSnapshot, linked: boolean): Promise<PlanStep[]> {
   const steps: PlanStep[] = [];
-  for (const { drive, path: file } of snapshot.disks)
-    steps.push(step('copiesDisk', { drive, size: readableBytes(await allocatedBytes(path.resolve(folder, file)).catch(() => 0)) }));
+  for (const disk of snapshot.disks) {
+    const { drive } = disk;
+    const size = readableBytes(await allocatedBytes(path.resolve(folder, disk.path)).catch(() => 0));
+    if (!linked) {
+      steps.push(step('copiesDisk', { drive, size }));
+      continue;
+    }
+    const base = baseOf(folder, snapshot.id, disk);
+    const file = path.basename(base);
+    if (!(await exists(base))) steps.push(step('writesBase', { drive, path: file, size }));
+    steps.push(step('linksDisk', { drive, path: file, name: config.name }));
+  }
   if (snapshot.kind === 'memory') steps.push(step('withoutMemory'));
   return steps;
 }

@@ -16,7 +16,9 @@ import { livingOwner } from '../../platform/locks.ts';
 import type { Machine } from '../machine.ts';
 import { LOCK_FILE } from '../machinelocks.ts';
 import { SAVED_STATE } from '../savedstate.ts';
+import { listed } from '../storage/volumes.ts';
 import type { Tasks } from '../tasks.ts';
+import { baseOf } from '../transfer/snapshotclone.ts';
 import { Packer } from './packing.ts';
 import { checkOffDisk, deleteOffDisk, revertOffDisk, takeOffDisk } from './offdisks.ts';
 import { exists, planClone, type PlanContext, planDelete, planRevert } from './plan.ts';
@@ -42,8 +44,12 @@ export interface SnapshotParts {
   machine(id: string): Machine;
   /** Refuses when linked clones lie on the machine's disks. */
   refuseBases(machine: Machine): Promise<unknown>;
-  /** Makes a machine of copies of the disks as they were in the snapshot. */
-  clone(machine: Machine, snapshot: StoredSnapshot, tag: string, name: string): Promise<VmSummary>;
+  /** Makes a machine of the disks as they were in the snapshot. */
+  clone(machine: Machine, snapshot: StoredSnapshot, tag: string, how: { name: string; linked: boolean }): Promise<VmSummary>;
+  /** Names of what lies on top of an image. */
+  imagesAbove(file: string): Promise<string[]>;
+  /** Puts an image into the trash. */
+  discard(file: string): Promise<unknown>;
   changed(machineId: string): void;
 }
 
@@ -88,7 +94,7 @@ export class SnapshotService {
       'snapshot.list': ({ id }) => this.list(parts.machine(id)),
       'snapshot.take': ({ id, name, description, memory }) =>
         task('snapshot.take', id, (machine) => this.take(machine, { name, description, memory })),
-      'snapshot.plan': ({ id, snapshot, operation, keep }) => this.plan(parts.machine(id), snapshot, operation, keep),
+      'snapshot.plan': ({ id, snapshot, ...what }) => this.plan(parts.machine(id), snapshot, what),
       'snapshot.revert': ({ id, snapshot, keep }) =>
         task('snapshot.revert', id, async (machine) => {
           await this.revert(machine, snapshot, keep);
@@ -103,12 +109,12 @@ export class SnapshotService {
         const machine = parts.machine(id);
         return this.inTurn(machine, () => this.update(machine, snapshot, name, description));
       },
-      'snapshot.clone': ({ id, snapshot, name }) => {
+      'snapshot.clone': ({ id, snapshot, name, linked }) => {
         const machine = parts.machine(id);
         return this.inTurn(machine, async () => {
           const { found } = await this.find(machine, snapshot);
           for (const disk of found.disks) await checkOffDisk(machine.folder, disk, tagOf(found.id));
-          return parts.clone(machine, found, tagOf(found.id), name);
+          return parts.clone(machine, found, tagOf(found.id), { name, linked });
         });
       },
       'snapshot.thumbnail': async ({ id, snapshot }) => {
@@ -217,7 +223,11 @@ export class SnapshotService {
     }
   }
 
-  private async plan(machine: Machine, id: string, operation: 'revert' | 'delete' | 'clone', keep: boolean): Promise<PlanStep[]> {
+  private async plan(
+    machine: Machine,
+    id: string,
+    { operation, keep, linked }: { operation: 'revert' | 'delete' | 'clone'; keep: boolean; linked: boolean },
+  ): Promise<PlanStep[]> {
     const { found, manifest } = await this.find(machine, id);
     const context: PlanContext = {
       folder: machine.folder,
@@ -226,8 +236,8 @@ export class SnapshotService {
       saved: machine.state === 'saved',
       manifest,
     };
-    if (operation === 'delete') return planDelete(context, found);
-    return operation === 'clone' ? planClone(context, found) : planRevert(context, found, keep ? '…' : null);
+    if (operation === 'delete') return planDelete(context, found, (file) => this.parts.imagesAbove(file));
+    return operation === 'clone' ? planClone(context, found, linked) : planRevert(context, found, keep ? '…' : null);
   }
 
   private async revert(machine: Machine, id: string, keep: string | null): Promise<void> {
@@ -283,7 +293,20 @@ export class SnapshotService {
     await writeJournal(machine.folder, { operation: 'delete', id, disks: found.disks });
     await this.forget(machine, id);
     await this.finishDelete(machine, { operation: 'delete', id, disks: found.disks });
+    await this.removeBases(machine, found);
     machine.record('info', 'snapshots', `deleted "${found.name}"`);
+  }
+
+  /** Disks as they were in a snapshot that is gone, for linked clones of which there is none any more. Those that are used stay, as volumes of the machine. */
+  private async removeBases(machine: Machine, { id, disks }: StoredSnapshot): Promise<void> {
+    for (const disk of disks) {
+      const base = baseOf(machine.folder, id, disk);
+      if (!(await exists(base))) continue;
+      const above = await this.parts.imagesAbove(base);
+      if (above.length) machine.record('info', 'snapshots', `${path.basename(base)} stays: ${listed(above)} lies on it`);
+      // A clone that is in the trash may still want it.
+      else await this.parts.discard(base);
+    }
   }
 
   /** Out of the manifest: from here on it does not exist. */

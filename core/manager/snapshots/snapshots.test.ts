@@ -157,6 +157,64 @@ describe('snapshots', () => {
     expect(await get(vm)).toBe(8);
   });
 
+  test('become linked clones, which share the disk of then; nothing can be taken from below them', async () => {
+    const vm = await made();
+    const { id } = vm;
+    await put(vm, 7);
+    const taken = await take(vm, 'seven');
+    await put(vm, 8);
+    await h.call('vm.start', { id });
+    const steps = async (operation: 'clone' | 'delete') =>
+      (await h.call('snapshot.plan', { id, snapshot: taken.id, operation, linked: true })).map(({ code }) => code);
+    expect(await steps('clone')).toEqual(['writesBase', 'linksDisk']);
+    const [one, two] = [
+      await h.call('snapshot.clone', { id, snapshot: taken.id, name: `${vm.name} one`, linked: true }),
+      await h.call('snapshot.clone', { id, snapshot: taken.id, name: `${vm.name} two`, linked: true }),
+    ];
+    expect(await steps('clone')).toEqual(['linksDisk']);
+    const base = path.join(vm.folder, `disk-ide0-${taken.id}.qcow2`);
+    for (const clone of [one, two]) {
+      expect(await get(clone)).toBe(7);
+      const info = JSON.parse(execFileSync('qemu-img', ['info', '--output=json', disk(clone)], { encoding: 'utf8' }));
+      expect(path.resolve(clone.folder, info['backing-filename'])).toBe(base);
+      expect(info['actual-size']).toBeLessThan(1 << 20);
+    }
+    // What the original does further is not theirs, and what one of them writes is its own.
+    await put(one, 9);
+    await h.call('vm.forceOff', { id });
+    await put(vm, 10);
+    expect([await get(one), await get(two), await get(vm)]).toEqual([9, 7, 10]);
+    // The base can't go, by itself or with its machine; nor change.
+    expect((await failureOf(h.call('storage.delete', { path: base }))).kind).toBe('in-use');
+    expect((await failureOf(h.call('storage.resize', { path: base, sizeBytes: 16 << 20 }))).kind).toBe('in-use');
+    expect((await failureOf(h.call('vm.delete', { id }))).kind).toBe('in-use');
+    // The snapshot can: it is not what they lie on.
+    expect(await steps('delete')).toContain('keepsBase');
+    await h.call('snapshot.delete', { id, snapshot: taken.id });
+    expect([existsSync(base), inDisk(vm), await get(two)]).toEqual([true, [], 7]);
+    // One stands by itself after a merge; with the other one gone the base is nobody's.
+    await h.call('storage.rebase', { path: disk(one), backing: null });
+    await h.call('vm.delete', { id: two.id });
+    await h.call('storage.delete', { path: base });
+    expect(await get(one)).toBe(9);
+    execFileSync('qemu-img', ['check', '-q', disk(one)]);
+  });
+
+  test('a snapshot that no linked clone needs takes the disk for them along', async () => {
+    const vm = await made();
+    const { id } = vm;
+    await put(vm, 3);
+    const { id: snapshot } = await take(vm, 'three');
+    const clone = await h.call('snapshot.clone', { id, snapshot, name: `${vm.name} linked`, linked: true });
+    const base = path.join(vm.folder, `disk-ide0-${snapshot}.qcow2`);
+    await h.call('vm.delete', { id: clone.id });
+    expect((await h.call('snapshot.plan', { id, snapshot, operation: 'delete' })).map(({ code }) => code)).toContain('freesBase');
+    await h.call('snapshot.delete', { id, snapshot });
+    expect(existsSync(base)).toBe(false);
+    // The clone in the trash can have it back.
+    expect((await h.call('trash.list', {})).some(({ name }) => name === path.basename(base))).toBe(true);
+  });
+
   test('are refused where they could not be kept, with a way out', async () => {
     const raw = await h.fake(`N${++count}`);
     writeFileSync(path.join(raw.folder, 'disk.img'), Buffer.alloc(4096));

@@ -290,6 +290,13 @@ export class Volumes {
     return volume;
   }
 
+  /** Names of what lies on top of an image: machines, or files that are none's. */
+  async imagesAbove(file: string): Promise<string[]> {
+    const wanted = path.resolve(file);
+    const above = (await this.list()).filter((volume) => volume.path !== wanted && volume.below.some((lower) => lower.path === wanted));
+    return [...new Set(above.map((volume) => volume.machine?.name ?? volume.name))];
+  }
+
   /** Names of machines outside `folder` whose disks lie on top of images in it. */
   async dependants(folder: string): Promise<string[]> {
     const inside = (file: string) => file.startsWith(`${path.resolve(folder)}${path.sep}`);

@@ -142,38 +142,3 @@ export async function linkMachine(source: CloneSource, target: string, options: 
   const byId = new Map(copied.drives.map((drive) => [drive.id, drive]));
   return { ...copied, drives: linked.map((drive) => byId.get(drive.id) ?? drive) };
 }
-
-/** Copies of the machine's disks as they were in a snapshot, in `target`; gives the configuration of the new machine. The original may be running. */
-export async function copySnapshot(
-  { folder, config: then, disks, tag }: CloneSource & { disks: readonly { drive: string; path: string }[]; tag: string },
-  target: string,
-  { name, control }: Pick<CloneOptions, 'name' | 'control'>,
-): Promise<VmConfig> {
-  const taken: string[] = [];
-  const copied = new Map<string, string>();
-  for (const { drive, path: file } of disks) {
-    const from = path.resolve(folder, file);
-    const to = freeFileName(path.basename(file), taken);
-    taken.push(to);
-    await convertImage({
-      from: { path: from, format: 'qcow2', snapshot: tag },
-      to: { path: path.join(target, to), format: 'qcow2' },
-      signal: control.signal,
-      progress: (done, of) => control.progress((copied.size + done / Math.max(1, of)) / disks.length, path.basename(file)),
-    });
-    copied.set(drive, to);
-  }
-  const config = plainPaths(then, folder);
-  const drives = config.drives.map((drive) => {
-    const copy = copied.get(drive.id);
-    if (copy !== undefined) return { ...drive, path: copy, format: 'qcow2' as const };
-    // What lies in the original's folder and never changes is used where it is; the rest was copied.
-    return drive.path !== null && isInside(drive.path) ? { ...drive, path: path.resolve(folder, drive.path), readOnly: true } : drive;
-  });
-  const { kernel } = config.boot;
-  const outside = (file: string) => (isInside(file) ? path.resolve(folder, file) : file);
-  const boot = kernel
-    ? { ...config.boot, kernel: { ...kernel, path: outside(kernel.path), initrd: kernel.initrd === null ? null : outside(kernel.initrd) } }
-    : config.boot;
-  return newConfig(config, name, drives, boot);
-}

@@ -19,7 +19,8 @@ import { folderName, freeName } from '../names.ts';
 import { listed, type Volumes } from '../storage/volumes.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
 import { readVmConfig, writeVmConfig } from '../vmconfigfile.ts';
-import { copyMachine, copySnapshot, linkDisks, linkMachine, refuseLinked } from './clone.ts';
+import { copyMachine, linkDisks, linkMachine, refuseLinked } from './clone.ts';
+import { copySnapshot, linkSnapshot } from './snapshotclone.ts';
 import { exportPackage, importPackage, nameInPackage } from './ova.ts';
 import { carryFolder, listFolder } from './wholefolder.ts';
 
@@ -81,19 +82,23 @@ export class Transfers {
     );
   }
 
-  /** A machine of its own with copies of the disks as they were in a snapshot, and the hardware of then. The original may be running. */
+  /** A machine with copies of the disks as they were in a snapshot, or with disks on top of them, and the hardware of then. The original may be running. */
   fromSnapshot(
     machine: Machine,
-    then: { config: VmConfig; name: string; disks: readonly { drive: string; path: string }[] },
+    then: { id: string; config: VmConfig; name: string; disks: readonly { drive: string; path: string }[] },
     tag: string,
-    name: string,
-  ) {
+    { name, linked }: { name: string; linked: boolean },
+  ): Promise<VmSummary> {
     return this.parts.withName(name, () =>
       this.parts.tasks.run('snapshot.clone', machine.name, (control) =>
-        this.building(name, control, async (building) => ({
-          config: await copySnapshot({ folder: machine.folder, config: then.config, disks: then.disks, tag }, building, { name, control }),
-          how: `a clone of ${machine.name} as it was in "${then.name}"`,
-        })),
+        this.building(name, control, async (building) => {
+          const { id, config, disks } = then;
+          const make = linked ? linkSnapshot : copySnapshot;
+          return {
+            config: await make({ folder: machine.folder, id, config, disks, tag }, building, { name, control }),
+            how: `a ${linked ? 'linked ' : ''}clone of ${machine.name} as it was in "${then.name}"`,
+          };
+        }),
       ),
     );
   }
