@@ -221,6 +221,7 @@ export class MockManager {
       uefi: { available: true, reason: 'OVMF from the system’s packages.' },
       sample: { available: true, reason: 'Built with this version.' },
     }),
+    'host.systems': async () => ({ systems: [], problem: 'The table of systems was not built.' }),
     'host.browse': async ({ path }) => ({
       path: path ?? '/srv/images',
       parent: path === '/' ? null : '/',

@@ -60,11 +60,16 @@ export function mockSnapshots(
       changed(id);
       return taken;
     },
-    'snapshot.plan': async ({ operation }): Promise<PlanStep[]> =>
+    'snapshot.plan': async ({ operation, linked }): Promise<PlanStep[]> =>
       operation === 'delete'
         ? [{ code: 'deletesSnapshot', params: { name: 'Compiler works' }, text: '', destructive: true }]
         : operation === 'clone'
-          ? [{ code: 'copiesDisk', params: { drive: 'ide0', size: '3.1 GiB' }, text: '', destructive: false }]
+          ? linked
+            ? [
+                { code: 'writesBase', params: { drive: 'ide0', path: 'disk-ide0-4.qcow2', size: '3.1 GiB' }, text: '', destructive: false },
+                { code: 'linksDisk', params: { drive: 'ide0', path: 'disk-ide0-4.qcow2', name: 'Debian' }, text: '', destructive: false },
+              ]
+            : [{ code: 'copiesDisk', params: { drive: 'ide0', size: '3.1 GiB' }, text: '', destructive: false }]
           : [
               { code: 'turnsOff', params: { name: 'Debian' }, text: '', destructive: true },
               { code: 'losesPresent', params: {}, text: '', destructive: true },
