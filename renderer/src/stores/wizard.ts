@@ -1,11 +1,14 @@
 import { defineStore } from 'pinia';
-import { computed, ref } from 'vue';
+import { computed, ref, watch } from 'vue';
 import { type CpuModel, defaultCpuModel } from '../../../core/contract/cpumodels.ts';
 import type { DriveBus } from '../../../core/contract/drives.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
+import type { MediaInfo } from '../../../core/contract/host.ts';
 import type { DiskFormat, FirmwareKind, VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
+import { useHost } from './host.ts';
 import { useSettings } from './settings.ts';
+import { useSystems } from './systems.ts';
 
 export const wizardSteps = ['source', 'system', 'disk', 'summary'] as const;
 export type WizardStep = (typeof wizardSteps)[number];
@@ -22,12 +25,16 @@ export interface WizardDraft {
   /** True once the person typed a name: suggestions then stay away. */
   nameTouched: boolean;
   os: string;
+  /** True once the person named the system: what the medium says then no longer counts. */
+  osTouched: boolean;
   memoryMiB: number;
   cpuModel: CpuModel;
   firmware: FirmwareKind;
   memoryTouched: boolean;
+  firmwareTouched: boolean;
   disk: 'none' | 'new';
   diskTouched: boolean;
+  sizeTouched: boolean;
   /** GiB, may have a fraction. */
   diskGiB: number;
   diskFormat: DiskFormat;
@@ -35,12 +42,18 @@ export interface WizardDraft {
 }
 
 const sampleMemoryMiB = 32;
+/** As the size field shows them, to three places. */
+const gibibytes = (bytes: number) => Math.max(0.001, Math.round((bytes / 1024 ** 3) * 1000) / 1000);
 
 /** Answers of the create wizard. They live outside the pages: Back, a look elsewhere or a failure loses none of them. */
 export const useWizard = defineStore('wizard', () => {
   const settings = useSettings();
   const step = ref<WizardStep>('source');
   const draft = ref<WizardDraft>(fresh());
+  const systems = useSystems();
+  const host = useHost();
+  /** What the medium of the source says of itself. */
+  const disc = ref<MediaInfo['disc']>();
   const failure = ref<ErrorDto | null>(null);
 
   function fresh(): WizardDraft {
@@ -54,13 +67,16 @@ export const useWizard = defineStore('wizard', () => {
       name: '',
       nameTouched: false,
       os: '',
+      osTouched: false,
       memoryMiB: settings.current.defaultMemoryMiB,
       cpuModel: defaultCpuModel,
       firmware: 'bios',
       memoryTouched: false,
+      firmwareTouched: false,
       disk: 'new',
       diskTouched: false,
-      diskGiB: Math.max(0.001, Math.round((settings.current.defaultDiskBytes / 1024 ** 3) * 1000) / 1000),
+      sizeTouched: false,
+      diskGiB: gibibytes(settings.current.defaultDiskBytes),
       diskFormat: 'qcow2',
       bus: 'ide',
     };
@@ -68,6 +84,7 @@ export const useWizard = defineStore('wizard', () => {
 
   function reset(): void {
     draft.value = fresh();
+    disc.value = undefined;
     step.value = 'source';
     failure.value = null;
   }
@@ -83,7 +100,36 @@ export const useWizard = defineStore('wizard', () => {
     const d = draft.value;
     d.source = source;
     if (!d.diskTouched) d.disk = source === 'iso' || source === 'blank' ? 'new' : 'none';
-    if (!d.memoryTouched) d.memoryMiB = source === 'sample' ? sampleMemoryMiB : settings.current.defaultMemoryMiB;
+    suggest();
+  }
+
+  /** The system in the table that the machine is for, or the one that stands in for it. */
+  const system = computed(() => {
+    const { os, osTouched } = draft.value;
+    const named = systems.byName.get(os.trim().toLowerCase());
+    return named ?? (osTouched || !disc.value?.systemId ? undefined : systems.byId.get(disc.value.systemId));
+  });
+
+  /** Memory, disk and firmware that go with the source and the system, where the person decided nothing. */
+  function suggest(): void {
+    const d = draft.value;
+    const needs = system.value && { ...system.value.minimum, ...system.value.recommended };
+    if (!d.memoryTouched) {
+      const wanted = needs?.memoryBytes ? Math.ceil(needs.memoryBytes / 1024 ** 2) : settings.current.defaultMemoryMiB;
+      d.memoryMiB = d.source === 'sample' ? sampleMemoryMiB : Math.min(wanted, host.info?.limits.maxMemoryMiB ?? wanted);
+    }
+    if (!d.sizeTouched) d.diskGiB = gibibytes(Math.max(needs?.diskBytes ?? 0, settings.current.defaultDiskBytes));
+    const uefi = system.value?.uefiOnly || (disc.value?.uefi && !disc.value.bios);
+    if (!d.firmwareTouched) d.firmware = uefi && d.cpuModel !== 'i686' && host.info?.uefi.available ? 'uefi' : 'bios';
+  }
+  watch(system, suggest);
+
+  /** Takes what the medium says: an empty `os` when it says nothing. */
+  function inspected(info: MediaInfo | null): void {
+    disc.value = info?.disc;
+    if (!draft.value.osTouched) draft.value.os = info?.os.slice(0, 128) ?? '';
+    if (disc.value) void systems.load();
+    suggest();
   }
 
   const request = computed<VmCreate>(() => {
@@ -123,5 +169,5 @@ export const useWizard = defineStore('wizard', () => {
     return null;
   }
 
-  return { step, draft, failure, path, request, reset, choose, missing };
+  return { step, draft, failure, system, disc, path, request, reset, choose, inspected, missing };
 });
