@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmProcessHandle } from '../engine/builtin/protocol.ts';
-import { vmEnvironment } from './vmenvironment.ts';
+import { VM_OPTIONS, vmEnvironment } from './vmenvironment.ts';
 
 /** The VM process's entry: in the source tree when `from` (an import.meta.url below core/) is a source, else beside the bundle. */
 export function vmProcessEntry(from: string): string {
@@ -35,7 +35,7 @@ export class ChildProcessLauncher implements ProcessLauncher {
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env,
-      execArgv: [],
+      execArgv: VM_OPTIONS,
       detached: process.platform !== 'win32',
     });
     return new ChildHandle(child);

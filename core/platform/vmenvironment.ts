@@ -11,3 +11,9 @@ export function vmEnvironment(): Record<string, string> {
   const kept = KEPT.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]]]));
   return { ...Object.fromEntries(kept), ...MALLOC };
 }
+
+/**
+ * Options of Node and V8 for a VM process that is a plain child of Node. Two threads optimise what was compiled (four by themselves): each takes tens of
+ * megabytes, hundreds for the largest function, while it works.
+ */
+export const VM_OPTIONS = ['--v8-pool-size=2'];

@@ -1,8 +1,9 @@
 import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { type CompileJob, MAX_BATCH, runJobs } from '../cpu/jit/service.ts';
+import { type CompileJob, MAX_BATCH, runJobs, TICK_MS } from '../cpu/jit/service.ts';
 import { SJ_READY } from '../cpu/interp/wasm/jitoffsets.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
+import { trimHeap } from '../platform/heaptrim.ts';
 import { EVICTED } from './compilequeue.ts';
 import { collectGarbage } from './garbage.ts';
 import type { CompileThreadData } from './machinemessages.ts';
@@ -14,39 +15,64 @@ const words = new Int32Array(data.memory.buffer);
 
 /**
  * Time between two modules, ms. The first region after a pause is compiled at once; where one follows the other, as when a system boots, they are
- * gathered for as long as this, so that several share a module.
+ * gathered for as long as this, so that several share a module. Once there are many (MANY), for longer: each module takes tens of kilobytes of V8.
  */
 const GATHER_MS = 15;
+const GATHER_MANY_MS = 60;
+const MANY = 1200;
 
-/** Without a job for so long, ms, the thread gives back what compiling left behind. */
+/** Without a job for so long, ms, the thread gives back what compiling left behind; where jobs never cease, after so long. */
 const QUIET_MS = 2000;
+const BUSY_MS = 10_000;
 
 const waiting: CompileJob[] = [];
 let timer: NodeJS.Timeout | undefined;
 let quiet: NodeJS.Timeout | undefined;
 let last = -Infinity;
+let compiled = 0;
+let tidied = performance.now();
 
 function take(message: CompileJob | typeof EVICTED): void {
-  if (message === EVICTED) collectGarbage();
-  else waiting.push(message);
+  if (message === EVICTED) {
+    collectGarbage();
+    tidySoon();
+  } else waiting.push(message);
 }
 
 function compile(): void {
   timer = undefined;
   for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) take(received.message);
+  compiled += waiting.length;
   while (waiting.length) {
     port.postMessage(runJobs(waiting.splice(0, MAX_BATCH), () => performance.now()));
-    Atomics.store(words, (CPU_STATE_BASE + SJ_READY) >> 2, 1);
+    wakeMachine();
   }
   last = performance.now();
-  clearTimeout(quiet);
-  quiet = setTimeout(collectGarbage, QUIET_MS);
+  if (last - tidied > BUSY_MS) tidy(false);
+  tidySoon();
 }
 
+/** Has the machine thread look for results, and at what of its code is out of use. */
+function wakeMachine(): void {
+  Atomics.store(words, (CPU_STATE_BASE + SJ_READY) >> 2, 1);
+}
+
+function tidySoon(): void {
+  clearTimeout(quiet);
+  quiet = setTimeout(tidy, QUIET_MS, true);
+}
+
+function tidy(thorough: boolean): void {
+  collectGarbage(thorough);
+  trimHeap();
+  tidied = performance.now();
+}
+
+setInterval(wakeMachine, TICK_MS);
 port.on('message', (message: CompileJob | typeof EVICTED) => {
   take(message);
   if (!waiting.length) return;
-  const due = last + GATHER_MS - performance.now();
+  const due = last + (compiled < MANY ? GATHER_MS : GATHER_MANY_MS) - performance.now();
   if (due <= 0 || waiting.length >= MAX_BATCH) {
     clearTimeout(timer);
     compile();

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { CPU_STATE_BASE, GUEST_RAM_BASE, JIT_USED_BASE, JIT_USED_SIZE } from '../../memory/layout.ts';
 import { createVmMemory } from '../../memory/vmmemory.ts';
 import { SJ_EPOCH, USED_GRAIN_SHIFT } from '../interp/wasm/jitoffsets.ts';
-import { CodeCache, type CachedRegion, MAX_REGIONS, MAX_WASM_BYTES, type RegionModule } from './codecache.ts';
+import { CodeCache, type CachedRegion, KEPT_TICKS, MAX_REGIONS, MAX_WASM_BYTES, type RegionModule } from './codecache.ts';
 
 const BATCH = 16;
 const FIRST_PAGE = GUEST_RAM_BASE / 4096;
@@ -58,5 +58,27 @@ describe('the code cache', () => {
     expect(modules.filter((module) => gone.has(module)).map((module) => modules.indexOf(module))).toEqual(
       Array.from({ length: 10 }, (_, i) => 2 * i + 1),
     );
+  });
+
+  it('tells what nobody was seen in for so many ticks, whatever was compiled meanwhile', () => {
+    const modules = Array.from({ length: 4 }, (_, i) => fill(i)!);
+    for (let tick = 0; tick < KEPT_TICKS; tick++) {
+      seen(GUEST_RAM_BASE + 0x140);
+      expect(cache.tick()).toEqual([]);
+      if (tick === 2) seen(GUEST_RAM_BASE + 4096 + 0x140);
+    }
+    const fresh = Array.from({ length: 10 }, (_, i) => fill(10 + i)!);
+    expect(cache.tick()).toEqual([modules[2], modules[3]]);
+    for (const module of modules.slice(2)) cache.release(module);
+    for (let tick = 0; tick < 2; tick++) {
+      seen(GUEST_RAM_BASE + 0x140);
+      expect(cache.tick()).toEqual([]);
+    }
+    seen(GUEST_RAM_BASE + 0x140);
+    expect(cache.tick()).toEqual([modules[1]]);
+    for (let tick = 3; tick < KEPT_TICKS; tick++) {
+      seen(GUEST_RAM_BASE + 0x140);
+      expect(cache.tick()).toEqual(tick === KEPT_TICKS - 1 ? [modules[1], ...fresh] : [modules[1]]);
+    }
   });
 });

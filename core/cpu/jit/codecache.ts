@@ -1,6 +1,7 @@
 /**
  * Room for compiled regions: functions in the shared table, memory in the pool, and bytes of WebAssembly, all of which a module takes as one and gives
- * back as one. Which modules go when it is full is told by samples: where the run loop looked at what is hot, it noted the place (jitheat.ts).
+ * back as one. Which modules go when it is full, or because they have not been used for a minute, is told by samples: where the run loop looked at what is
+ * hot, it noted the place (jitheat.ts).
  */
 import { JIT_POOL_BASE, JIT_POOL_SIZE, JIT_USED_BASE, JIT_USED_SIZE, CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_EPOCH, USED_GRAIN_SHIFT } from '../interp/wasm/jitoffsets.ts';
@@ -14,6 +15,8 @@ export const MAX_WASM_BYTES = 16 << 20;
 export const TABLE_SIZE = 8192;
 /** Regions compiled from one epoch to the next: times are told apart no finer. */
 const EPOCH_REGIONS = 64;
+/** Calls of `tick` that a module outlives without anybody being seen in it. */
+export const KEPT_TICKS = 6;
 
 /** What the cache needs to know of a region. */
 export interface CachedRegion {
@@ -43,6 +46,8 @@ export class CodeCache<R extends CachedRegion> {
   private readonly used: Uint16Array;
   private functions = 0;
   private sinceEpoch = 0;
+  /** Epochs in which the last ticks began, the latest last. */
+  private readonly ticks: number[] = [];
   wasmBytes = 0;
 
   constructor(memory: WebAssembly.Memory) {
@@ -91,6 +96,15 @@ export class CodeCache<R extends CachedRegion> {
       bytes += module.wasmBytes;
       return [module];
     });
+  }
+
+  /** Some time passed, always as much. Gives the modules that nobody was seen in for KEPT_TICKS of these times. */
+  tick(): RegionModule<R>[] {
+    this.words[(CPU_STATE_BASE + SJ_EPOCH) >> 2]!++;
+    this.ticks.push(this.epoch);
+    if (this.ticks.length <= KEPT_TICKS) return [];
+    const passed = (this.epoch - this.ticks.shift()!) & 0xffff;
+    return [...this.modules].filter((module) => this.age(module) > passed);
   }
 
   private get epoch(): number {

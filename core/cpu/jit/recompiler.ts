@@ -14,7 +14,7 @@ import { MISS_COUNT, MISS_TARGET_COUNT, MISS_TARGETS } from './dispatchtable.ts'
 import { type Helpers, HELPERS, type WasmFunction, X87_HELPERS } from './helpers.ts';
 import type { HotRegion } from '../statistics.ts';
 import { addCounts, RegionCounters, type RegionExits } from './regioncounters.ts';
-import type { CompiledJob, CompileResult, CompileService } from './service.ts';
+import { type CompiledJob, type CompileResult, type CompileService, TICK_MS } from './service.ts';
 
 /** Run.mode values that are compiled (runstate.ts). */
 const MODE_64 = 2;
@@ -86,6 +86,9 @@ export interface RecompilerCounts {
   wasmBytesAlive: number;
 }
 
+/** Fewer regions that nobody uses are not worth collecting. */
+const WORTHWHILE = 32;
+
 /** Regions handed out by `hottest`. */
 const HOTTEST = 256;
 
@@ -113,6 +116,7 @@ export class Recompiler {
   private readonly jobs = new Map<number, Job>();
   private readonly pending = new Set<number>();
   private nextJob = 1;
+  private ticked: number;
   /** Regions that have memory in the pool, by its address. */
   private readonly byPool = new Map<number, Region>();
   private readonly missPeriod: number;
@@ -141,6 +145,7 @@ export class Recompiler {
     this.watch = new CodeWatch(helpers);
     this.cache = new CodeCache(memory);
     this.now = tuning.now;
+    this.ticked = this.now();
     this.missPeriod = tuning.missPeriod;
     this.words[(CPU_STATE_BASE + SJ_PIECE) >> 2] = tuning.piece;
     this.words[(CPU_STATE_BASE + SJ_THRESHOLD) >> 2] = tuning.threshold;
@@ -211,6 +216,14 @@ export class Recompiler {
   collect(): void {
     Atomics.store(this.words, (CPU_STATE_BASE + SJ_READY) >> 2, 0);
     for (const result of this.service.collect()) this.finished(result);
+    if (this.now() - this.ticked >= TICK_MS) this.tick();
+  }
+
+  /** Throws away what was not used for a minute: most of what a boot compiles never runs again, and takes memory. */
+  private tick(): void {
+    this.ticked = this.now();
+    const cold = this.cache.tick();
+    if (cold.reduce((sum, { regions }) => sum + regions.size, 0) >= WORTHWHILE) this.evict(cold);
   }
 
   /** `size` bytes at `host` were written (import jitWritten). */
@@ -394,13 +407,17 @@ export class Recompiler {
     for (;;) {
       const place = this.cache.take(size, wasmBytes, units);
       if (place || !this.cache.modules.size) return place;
-      for (const module of this.cache.coldest())
-        for (const region of [...module.regions]) {
-          this.counts.evicted++;
-          this.drop(region);
-        }
-      this.service.evicted();
+      this.evict(this.cache.coldest());
     }
+  }
+
+  private evict(modules: RegionModule<Region>[]): void {
+    for (const module of modules)
+      for (const region of [...module.regions]) {
+        this.counts.evicted++;
+        this.drop(region);
+      }
+    this.service.evicted();
   }
 
   private drop(region: Region): void {

@@ -22,6 +22,9 @@ export interface CompileResult {
   ms: number;
 }
 
+/** Milliseconds from one tick of the code cache to the next (CodeCache.tick): whoever compiles sets SJ_READY as often. */
+export const TICK_MS = 10_000;
+
 /** Where regions are compiled: in place, or on another thread. */
 export interface CompileService {
   request(job: CompileJob): void;

@@ -2,7 +2,7 @@
  * Cache of decoded records, keyed by page of the shared memory and code mode, so that it survives every remapping of linear addresses.
  *
  *   DIRECTORY  u16 for each (host page, Run.mode): slot number + 1
- *   INDEX      1024 slots x 4096 u32: address of the record of the instruction that starts at this byte of the page, 0 when none
+ *   INDEX      512 slots x 4096 u32: address of the record of the instruction that starts at this byte of the page, 0 when none
  *   SLOTS      16 bytes a slot: directory key, first chunk, current chunk, next free record
  *   TARGETS    branch target cache: byte of the memory -> record, valid while `key` matches (pages dropped, privilege, code mode); 16 bytes
  *              each: u64 key, u32 byte, u32 record
@@ -20,7 +20,8 @@ import { Run } from './runstate';
 import { SY_TLB_CUR } from './sysstate';
 import { TLB_USER, tlbProtectCode } from './tlb';
 
-const SLOT_COUNT: u32 = 1024;
+/** A page takes 16 KiB of index and about as much for its records; what is hot does not stay here but is compiled. */
+const SLOT_COUNT: u32 = 512;
 /** Pages dropped when room is wanted. */
 const EVICTED: u32 = SLOT_COUNT / 8;
 /** Run.mode in the low bits of a directory key: the four slot numbers of a page are one u64. */
