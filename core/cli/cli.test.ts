@@ -61,9 +61,9 @@ describe('without a server', () => {
     );
     expect(created).toMatchObject({ name: 'Café "one"', state: 'off', config: { cpu: { model: 'x86-64-v2' }, firmware: 'uefi' } });
     const folder = path.join(library, readdirSync(library).find((name) => !name.startsWith('.'))!);
-    // Sparse: its full size, and next to nothing on the disk.
-    expect(statSync(path.join(folder, 'disk.img')).size).toBe(1.5 * 1024 ** 3);
-    expect(statSync(path.join(folder, 'disk.img')).blocks * 512).toBeLessThan(1024 * 1024);
+    const info = await json<{ format: string; sizeBytes: number; allocatedBytes: number }>('disk', 'info', path.join(folder, 'disk.qcow2'));
+    expect(info).toMatchObject({ format: 'qcow2', sizeBytes: 1.5 * 1024 ** 3 });
+    expect(info.allocatedBytes).toBeLessThan(1024 * 1024);
     expect((await run('list')).out).toMatch(/Café "one" +off +64 MiB/);
     expect((await run('info', 'Café "one"')).out).toMatch(/State: +off/);
     expect((await run('log', created.id)).out).toContain('created');

@@ -5,6 +5,7 @@ import { type DriveBus, driveBuses } from '../contract/drives.ts';
 import { type DiskFormat, diskFormats, type VmCreate, vncListenSchema } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, parseSize } from './output.ts';
+import { readPassphrase } from './passphrase.ts';
 import type { RunSession } from './session.ts';
 
 interface CreateOptions {
@@ -25,6 +26,8 @@ interface CreateOptions {
   newDisk?: string;
   diskFormat?: DiskFormat;
   bus?: DriveBus;
+  encrypt?: boolean;
+  passphraseFile?: string;
   vnc?: string;
   vncPassword?: string;
   start?: boolean;
@@ -74,6 +77,11 @@ function listen(options: CreateOptions): VmCreate['listen'] {
   return parsed.data;
 }
 
+function passphraseOf({ passphraseFile }: CreateOptions): string {
+  if (passphraseFile === undefined) throw wrong('an encrypted disk wants a passphrase', 'Give a file with it: --passphrase-file FILE.');
+  return readPassphrase(passphraseFile);
+}
+
 function bytes(text: string, option: string): number {
   const size = parseSize(text);
   if (size === undefined) throw wrong(`${option} ${text} is not a size`, 'For example 512M or 20G.');
@@ -99,9 +107,13 @@ export function addCreateCommand(program: Command, run: RunSession): void {
     .option('--cmdline <text>', 'with --kernel: its command line', '')
     .option('--sample', 'the check image of Hypervue')
     .option('--blank', 'nothing to boot from')
-    .option('--new-disk <size>', 'a new raw disk, sparse, for example 20G')
-    .addOption(new Option('--disk-format <format>', 'with --new-disk').choices(diskFormats).default('raw'))
-    .addOption(new Option('--bus <bus>', 'what its disks are attached to; ide otherwise').choices(driveBuses))
+    .option('--new-disk <size>', 'a new disk, which takes room as it fills, for example 20G')
+    .addOption(new Option('--disk-format <format>', 'with --new-disk; otherwise that of the settings, qcow2').choices(diskFormats))
+    .addOption(
+      new Option('--bus <bus>', 'what its disks are attached to; otherwise the quickest that its system knows').choices(driveBuses),
+    )
+    .option('--encrypt', 'with --new-disk: encrypt it (LUKS, qcow2)')
+    .option('--passphrase-file <file>', 'with --encrypt: its first line is the passphrase')
     .option('--vnc <place>', 'listen for VNC clients at host:display or unix:path')
     .option('--vnc-password <text>', 'with --vnc: at most 8 characters')
     .option('--start', 'start it; needs a running server')
@@ -115,7 +127,13 @@ export function addCreateCommand(program: Command, run: RunSession): void {
         if (options.memory !== undefined)
           memoryMiB = /^\d+$/.test(options.memory) ? Number(options.memory) : Math.round(bytes(options.memory, '--memory') / 1024 ** 2);
         const newDisk =
-          options.newDisk === undefined ? null : { sizeBytes: bytes(options.newDisk, '--new-disk'), format: options.diskFormat };
+          options.newDisk === undefined
+            ? null
+            : {
+                sizeBytes: bytes(options.newDisk, '--new-disk'),
+                ...(options.diskFormat ? { format: options.diskFormat } : {}),
+                ...(options.encrypt ? { passphrase: passphraseOf(options) } : {}),
+              };
         const create: VmCreate = {
           name,
           cpuModel: options.cpu,
@@ -130,7 +148,8 @@ export function addCreateCommand(program: Command, run: RunSession): void {
           if (!check.ok && check.severity === 'warning')
             process.stderr.write(`warning: ${check.message}${check.fix ? ` ${check.fix}` : ''}\n`);
         let vm = await session.client.call('vm.create', create);
-        if (options.start) vm = await session.client.call('vm.start', { id: vm.id });
+        if (options.start)
+          vm = await session.client.call('vm.start', { id: vm.id, ...(options.encrypt ? { passphrase: passphraseOf(options) } : {}) });
         session.print(vm, () => `${vm.name}: ${vm.state}\n${vm.id}`);
         return vm.state === 'crashed' ? EXIT_ERROR : undefined;
       }),

@@ -206,7 +206,7 @@ export function addDiskCommand(program: Command): void {
     .addOption(new Option('--repair <what>', 'put right: leaks, or all that can be').choices(['leaks', 'all']))
     .action(
       run(async (disks, image: string, options: { repair?: 'leaks' | 'all' }) => {
-        const report = await disks.check(image, options.repair ?? 'none', progress);
+        const report = await disks.check(image, options.repair ?? 'none', task);
         const lines = [...report.messages];
         lines.push(`${report.errors} errors, ${report.leaks} leaked clusters`);
         if (options.repair) lines.push(`repaired: ${report.errorsFixed} errors, ${report.leaksFixed} leaks`);

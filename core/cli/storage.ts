@@ -5,6 +5,7 @@ import { diskFormats } from '../contract/vm.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, EXIT_OK, parseSize, table } from './output.ts';
+import { readPassphrase } from './passphrase.ts';
 import type { RunSession, Session } from './session.ts';
 
 const size = (text: string): number => {
@@ -105,12 +106,40 @@ function volumeText(volume: Volume): string {
   return lines.join('\n');
 }
 
+/** Of the options of an operation that may come upon encrypted images. */
+const secret = ({ passphraseFile }: { passphraseFile?: string }) =>
+  passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile) };
+const secretOption = () => new Option('--passphrase-file <file>', 'its first line opens encrypted images');
+
 interface CreateOptions {
   pool: string;
   format: (typeof diskFormats)[number];
   preallocation: (typeof preallocations)[number];
   cluster?: number;
   backing?: string;
+  encrypt?: boolean;
+  passphraseFile?: string;
+}
+
+interface ImportOptions {
+  pool: string;
+  format: (typeof writtenFormats)[number];
+  compress?: boolean;
+  encrypt?: boolean;
+  passphraseFile?: string;
+}
+
+/** The passphrase of a new image, with --encrypt. */
+function encryption(options: { encrypt?: boolean; passphraseFile?: string }): { passphrase?: string } {
+  if (!options.encrypt) return {};
+  if (options.passphraseFile === undefined)
+    throw new HypervueError(
+      'invalid-argument',
+      'an encrypted image wants a passphrase',
+      { operation: 'create' },
+      'Give a file with it: --passphrase-file FILE.',
+    );
+  return secret(options);
 }
 
 function addVolumes(program: Command, run: RunSession): void {
@@ -158,6 +187,8 @@ function addVolumes(program: Command, run: RunSession): void {
     .addOption(new Option('--preallocation <how>', 'room put aside at once').choices(preallocations).default('off'))
     .option('--cluster <size>', `bytes of a cluster: ${clusterSizes[0]} to ${clusterSizes.at(-1)}`, size)
     .option('--backing <volume>', 'image that it lies on top of')
+    .option('--encrypt', 'encrypt it (LUKS, qcow2)')
+    .option('--passphrase-file <file>', 'with --encrypt: its first line is the passphrase')
     .action((name: string, sizeBytes: number | undefined, options: CreateOptions) =>
       run(true, async (session) => {
         const { id: pool } = await poolOf(session, options.pool);
@@ -170,6 +201,7 @@ function addVolumes(program: Command, run: RunSession): void {
           ...(sizeBytes === undefined ? {} : { sizeBytes }),
           ...(options.cluster === undefined ? {} : { clusterBytes: options.cluster }),
           ...backing,
+          ...encryption(options),
         });
         session.print(made, volumeLine);
       }),
@@ -180,12 +212,22 @@ function addVolumes(program: Command, run: RunSession): void {
     .addOption(poolOption())
     .addOption(new Option('--format <format>', 'of the copy').choices(writtenFormats).default('qcow2'))
     .option('--compress', 'compress it (qcow2)')
-    .action((file: string, name: string, options: { pool: string; format: (typeof writtenFormats)[number]; compress?: boolean }) =>
+    .addOption(secretOption())
+    .option('--encrypt', 'encrypt the copy with the same passphrase (qcow2)')
+    .action((file: string, name: string, options: ImportOptions) =>
       run(true, async (session) => {
         const { id: pool } = await poolOf(session, options.pool);
         const { format, compress } = options;
         session.print(
-          await session.client.call('storage.convert', { from: path.resolve(file), pool, name, format, compress: compress ?? false }),
+          await session.client.call('storage.convert', {
+            from: path.resolve(file),
+            pool,
+            name,
+            format,
+            compress: compress ?? false,
+            ...secret(options),
+            ...(options.encrypt ? { encrypt: encryption(options).passphrase! } : {}),
+          }),
           volumeLine,
         );
       }),
@@ -195,14 +237,23 @@ function addVolumes(program: Command, run: RunSession): void {
     .description('a second image with the same contents; with --linked one that lies on top of the first')
     .addOption(poolOption())
     .option('--linked', 'keep only what differs')
-    .action((wanted: string, name: string, options: { pool: string; linked?: boolean }) =>
+    .addOption(secretOption())
+    .action((wanted: string, name: string, options: { pool: string; linked?: boolean; passphraseFile?: string }) =>
       run(true, async (session) => {
         const { id: pool } = await poolOf(session, options.pool);
         const from = await volumeOf(session, wanted);
         const format = from.format === 'raw' ? 'raw' : 'qcow2';
         const made = options.linked
-          ? await session.client.call('storage.linkedClone', { path: from.path, pool, name })
-          : await session.client.call('storage.convert', { from: from.path, pool, name, format });
+          ? await session.client.call('storage.linkedClone', { path: from.path, pool, name, ...secret(options) })
+          : await session.client.call('storage.convert', {
+              from: from.path,
+              pool,
+              name,
+              format,
+              ...secret(options),
+              // A clone of what is secret is no less so.
+              ...(from.encrypted ? { encrypt: encryption({ ...options, encrypt: true }).passphrase! } : {}),
+            });
         session.print(made, volumeLine);
       }),
     );
@@ -211,10 +262,11 @@ function addVolumes(program: Command, run: RunSession): void {
     .argument('<volume>')
     .argument('<size>', 'like 20G', size)
     .description('a larger disk, also while its machine runs; a smaller one when only zeros are cut off')
-    .action((wanted: string, sizeBytes: number) =>
+    .addOption(secretOption())
+    .action((wanted: string, sizeBytes: number, options: { passphraseFile?: string }) =>
       run(true, async (session) => {
         const { path: file } = await volumeOf(session, wanted);
-        session.print(await session.client.call('storage.resize', { path: file, sizeBytes }), volumeLine);
+        session.print(await session.client.call('storage.resize', { path: file, sizeBytes, ...secret(options) }), volumeLine);
       }),
     );
   volume
@@ -232,32 +284,47 @@ function addVolumes(program: Command, run: RunSession): void {
   volume
     .command('commit <volume>')
     .description('write what an overlay holds into the image below it')
-    .action((wanted: string) =>
+    .addOption(secretOption())
+    .action((wanted: string, options: { passphraseFile?: string }) =>
       run(true, async (session) => {
         const { path: file } = await volumeOf(session, wanted);
-        session.print(await session.client.call('storage.commit', { path: file }), volumeLine);
+        session.print(await session.client.call('storage.commit', { path: file, ...secret(options) }), volumeLine);
       }),
     );
   volume
     .command('rebase <volume> [below]')
     .description('put an image on another one; on none without a name')
-    .action((wanted: string, below: string | undefined) =>
+    .addOption(secretOption())
+    .action((wanted: string, below: string | undefined, options: { passphraseFile?: string }) =>
       run(true, async (session) => {
         const { path: file } = await volumeOf(session, wanted);
         const backing = below === undefined ? null : (await volumeOf(session, below)).path;
-        session.print(await session.client.call('storage.rebase', { path: file, backing }), volumeText);
+        session.print(await session.client.call('storage.rebase', { path: file, backing, ...secret(options) }), volumeText);
       }),
     );
   volume
     .command('compact <volume>')
     .description('give back the room of what reads as zeros')
-    .action((wanted: string) =>
+    .addOption(secretOption())
+    .action((wanted: string, options: { passphraseFile?: string }) =>
       run(true, async (session) => {
         const { path: file } = await volumeOf(session, wanted);
         session.print(
-          await session.client.call('storage.compact', { path: file }),
+          await session.client.call('storage.compact', { path: file, ...secret(options) }),
           ({ beforeBytes, afterBytes }) => `${readableBytes(beforeBytes)} before, ${readableBytes(afterBytes)} now`,
         );
+      }),
+    );
+  volume
+    .command('compare <volume> <other>')
+    .description('code 1 and the first byte that differs, unless both hold the same')
+    .addOption(secretOption())
+    .action((wanted: string, other: string, options: { passphraseFile?: string }) =>
+      run(true, async (session) => {
+        const [first, second] = [await volumeOf(session, wanted), await volumeOf(session, other)];
+        const result = await session.client.call('storage.compare', { path: first.path, with: second.path, ...secret(options) });
+        session.print(result, ({ differsAt }) => (differsAt === null ? 'Both hold the same.' : `They differ at byte ${differsAt}.`));
+        return result.differsAt === null ? EXIT_OK : EXIT_ERROR;
       }),
     );
   for (const verb of ['attach', 'detach'] as const)

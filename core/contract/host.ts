@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { pcArchitectures } from './systems.ts';
-import { imageFormats } from './vm.ts';
+import { diskFormats, imageFormats } from './vm.ts';
 
 export const engineInfoSchema = z.object({
   id: z.string(),
@@ -54,6 +54,8 @@ const settingsFields = {
     .number()
     .int()
     .min(1024 * 1024),
+  /** Of new machines' disks, in the window and for `hypervue create`. */
+  defaultDiskFormat: z.enum(diskFormats),
   consoleScaling: z.enum(['fit', 'exact']),
 };
 
@@ -63,6 +65,7 @@ export const settingsSchema = z.object({
   machinesView: settingsFields.machinesView.default('grid'),
   defaultMemoryMiB: settingsFields.defaultMemoryMiB.default(512),
   defaultDiskBytes: settingsFields.defaultDiskBytes.default(20 * 1024 ** 3),
+  defaultDiskFormat: settingsFields.defaultDiskFormat.default('qcow2'),
   consoleScaling: settingsFields.consoleScaling.default('fit'),
 });
 export const settingsPatchSchema = z.object(settingsFields).partial();

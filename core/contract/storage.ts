@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
-import { diskFormats, imageFormats, vmIdSchema } from './vm.ts';
+import { diskFormats, imageFormats, newPassphraseSchema, vmIdSchema } from './vm.ts';
 
 /** Storage pools, the volumes in them, and what can be done with a volume. Sizes are bytes. */
 
@@ -127,6 +127,9 @@ const sizeSchema = z
 
 const place = { pool: poolIdSchema, name: volumeNameSchema };
 const volume = z.object({ path: storagePathSchema });
+/** Opens an encrypted image, and what lies below it; kept nowhere. */
+const passphrase = z.string().min(1).max(512).optional();
+const opened = volume.extend({ passphrase });
 
 export const volumeCreateSchema = z.object({
   ...place,
@@ -139,6 +142,8 @@ export const volumeCreateSchema = z.object({
   extendedL2: z.boolean().optional(),
   compression: z.enum(['zlib', 'zstd']).optional(),
   backing: storagePathSchema.optional(),
+  /** Encrypts it (LUKS); it also has to open an encrypted image below. Kept nowhere. */
+  passphrase: newPassphraseSchema.optional(),
 });
 export type VolumeCreate = z.input<typeof volumeCreateSchema>;
 
@@ -186,22 +191,30 @@ export const storageMethods = {
       /** `vmdk` for other programs; machines run from the others. */
       format: z.enum(writtenFormats),
       compress: z.boolean().default(false),
-      /** Opens an encrypted original. The copy is not encrypted. */
-      passphrase: z.string().max(1024).optional(),
+      /** Opens an encrypted original. */
+      passphrase,
+      /** Encrypts the copy (qcow2 only), which is plain otherwise, whatever the original is. */
+      encrypt: newPassphraseSchema.optional(),
     }),
     result: volumeSchema,
   },
-  /** A new image on top of this one, which must not be written to from then on. */
-  'storage.linkedClone': { params: volume.extend(place), result: volumeSchema },
+  /** A new image on top of this one, which must not be written to from then on; encrypted with the same passphrase as this one, if it is. */
+  'storage.linkedClone': { params: opened.extend(place), result: volumeSchema },
   /** Grows, also while its machine runs; shrinks only when nothing but zeros would be cut off. */
-  'storage.resize': { params: volume.extend({ sizeBytes: sizeSchema }), result: volumeSchema },
+  'storage.resize': { params: opened.extend({ sizeBytes: sizeSchema }), result: volumeSchema },
   'storage.check': { params: volume.extend({ repair: z.enum(['none', 'leaks', 'all']) }), result: checkReportSchema },
   /** Writes what the overlay holds into the image below it; the overlay stays, empty. */
-  'storage.commit': { params: volume, result: volumeSchema },
+  'storage.commit': { params: opened, result: volumeSchema },
   /** Puts the image on top of another one, or on none, without a change to what it holds. */
-  'storage.rebase': { params: volume.extend({ backing: storagePathSchema.nullable() }), result: volumeSchema },
+  'storage.rebase': { params: opened.extend({ backing: storagePathSchema.nullable() }), result: volumeSchema },
   /** Gives back the room of what reads as zeros. */
-  'storage.compact': { params: volume, result: z.object({ beforeBytes: z.number(), afterBytes: z.number() }) },
+  'storage.compact': { params: opened, result: z.object({ beforeBytes: z.number(), afterBytes: z.number() }) },
+  /** Whether two disks hold the same, whatever their formats; what one has beyond the other's end counts as zeros. */
+  'storage.compare': {
+    params: opened.extend({ with: storagePathSchema }),
+    /** Offset of the first byte that differs. */
+    result: z.object({ differsAt: z.number().nullable() }),
+  },
   /** To the trash. Refused while anything uses it. */
   'storage.delete': { params: volume, result: z.object({ trashId: z.string() }) },
   /** As a hard disk of a machine that is off. */

@@ -36,6 +36,13 @@ const pathSchema = z
   .max(4096)
   .regex(/^[^\0]*$/);
 
+/** What a new encrypted disk is opened with: it must be possible to type it, and to keep it as the first line of a file. */
+export const newPassphraseSchema = z
+  .string()
+  .min(1)
+  .max(512)
+  .regex(/^[^\p{Cc}]*$/u);
+
 /** Formats of disk images that machines run from. */
 export const diskFormats = ['raw', 'qcow2'] as const;
 export type DiskFormat = (typeof diskFormats)[number];
@@ -132,7 +139,7 @@ export const vmCreateSchema = z.object({
     z.object({ type: z.literal('blank') }),
     z.object({ type: z.literal('sample') }),
   ]),
-  /** A new disk in the VM folder, which takes room as it fills; null for none. Raw when no format is given. */
+  /** A new disk in the VM folder, which takes room as it fills; null for none. In the format of the settings when none is given. */
   newDisk: z
     .object({
       sizeBytes: z
@@ -141,9 +148,11 @@ export const vmCreateSchema = z.object({
         .min(1024 * 1024)
         .max(8 * 1024 ** 4),
       format: z.enum(diskFormats).optional(),
+      /** Encrypts it (qcow2 only); kept nowhere. */
+      passphrase: newPassphraseSchema.optional(),
     })
     .nullable(),
-  /** What its disks are attached to; IDE, which every system knows, when absent. */
+  /** What its disks are attached to; what its system knows (defaultbus.ts) when absent. */
   bus: driveBusSchema.optional(),
   bootMenu: z.boolean().optional(),
   vramMiB: z.number().int().min(1).max(32).optional(),

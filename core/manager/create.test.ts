@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Task } from '../contract/host.ts';
@@ -24,14 +24,50 @@ describe('a new machine', () => {
     expect(vm).toMatchObject({ name: 'Debian', state: 'off', problem: null, folder: path.join(h.library, 'Debian') });
     expect(vm.config).toMatchObject({ os: 'Debian GNU/Linux', memoryMiB: 256, boot: { order: ['cdrom', 'disk', 'floppy'], kernel: null } });
     expect(vm.config!.drives).toEqual([
-      { id: 'ide0', kind: 'disk', path: 'disk.img', format: 'raw', readOnly: false },
+      { id: 'virtio0', kind: 'disk', path: 'disk.qcow2', format: 'qcow2', readOnly: false },
       { id: 'ide2', kind: 'cdrom', path: iso, format: 'raw', readOnly: true },
     ]);
-    const disk = statSync(path.join(vm.folder, 'disk.img'));
-    expect(disk.size).toBe(3 * 1024 ** 3);
-    expect(disk.blocks * 512).toBeLessThan(MIB);
+    const disk = path.join(vm.folder, 'disk.qcow2');
+    expect(JSON.parse(execFileSync('qemu-img', ['info', '--output=json', disk], { encoding: 'utf8' }))).toMatchObject({
+      format: 'qcow2',
+      'virtual-size': 3 * 1024 ** 3,
+    });
+    expect(statSync(disk).blocks * 512).toBeLessThan(MIB);
     expect(h.config(vm.folder)).toEqual(vm.config);
     expect(h.names()).toEqual(['Debian']);
+  });
+
+  test('has a disk in the format of the settings, unless another is asked for, and none that the format could not have', async () => {
+    const disks = async (name: string, newDisk: object) =>
+      (await h.create(name, { newDisk: { sizeBytes: MIB, ...newDisk } })).config!.drives[0]!.format;
+    expect(await disks('One', {})).toBe('qcow2');
+    await h.call('settings.set', { defaultDiskFormat: 'raw' });
+    expect(await disks('Two', {})).toBe('raw');
+    expect(await disks('Three', { format: 'qcow2' })).toBe('qcow2');
+    expect((await failureOf(disks('Four', { passphrase: 'secret' }))).kind).toBe('unsupported');
+    expect((await failureOf(disks('Five', { format: 'raw', passphrase: 'secret' }))).message).toContain('encrypted');
+    expect(h.names()).toEqual(['One', 'Three', 'Two']);
+  });
+
+  test('has an encrypted disk that its passphrase opens and nothing that holds it', async () => {
+    const vm = await h.create('Secret', { newDisk: { sizeBytes: MIB, passphrase: 'vögel & 密码' } });
+    const disk = path.join(vm.folder, 'disk.qcow2');
+    const secret = path.join(h.root, 'secret');
+    writeFileSync(secret, 'vögel & 密码');
+    const check = (file: string) =>
+      execFileSync('qemu-io', [
+        '--object',
+        `secret,id=s,file=${file}`,
+        '-c',
+        'read 0 4096',
+        '--image-opts',
+        `driver=qcow2,file.filename=${disk},encrypt.key-secret=s`,
+      ]);
+    expect(String(check(secret))).toContain('read 4096/4096');
+    writeFileSync(secret, 'wrong');
+    expect(() => check(secret)).toThrow(/Invalid password/);
+    for (const name of readdirSync(vm.folder)) expect(readFileSync(path.join(vm.folder, name)).includes('vögel')).toBe(false);
+    expect(JSON.stringify(await h.call('task.list', {}))).not.toContain('vögel');
   });
 
   test('has the firmware that was asked for, if its processor and what it boots allow it', async () => {
@@ -58,7 +94,7 @@ describe('a new machine', () => {
     const vm = await h.create('Old', { source: { type: 'disk', path: image, copy: false }, newDisk: { sizeBytes: MIB } });
     expect(vm.config!.drives.slice(0, 2)).toMatchObject([
       { id: 'ide0', path: image, readOnly: false },
-      { id: 'ide1', path: 'disk2.img' },
+      { id: 'ide1', path: 'disk2.qcow2' },
     ]);
   });
 
@@ -106,7 +142,7 @@ describe('a new machine', () => {
     expect(sample.config).toMatchObject({ os: 'Hypervue check', boot: { order: ['disk', 'cdrom', 'floppy'] } });
     expect(sample.config!.drives).toMatchObject([{ id: 'ide0', kind: 'disk', path: 'check.img', readOnly: false }, { id: 'ide2' }]);
     const two = await h.create('Check two', { source: { type: 'sample' }, newDisk: { sizeBytes: 1024 ** 2 } });
-    expect(two.config!.drives.map(({ id, path }) => `${id} ${path}`)).toEqual(['ide0 check.img', 'ide1 disk.img', 'ide2 null']);
+    expect(two.config!.drives.map(({ id, path }) => `${id} ${path}`)).toEqual(['ide0 check.img', 'ide1 disk.qcow2', 'ide2 null']);
     expect(readFileSync(path.join(sample.folder, 'check.img')).equals(readFileSync(h.sampleImage))).toBe(true);
   });
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { defaultCpuModel } from '../contract/cpumodels.ts';
+import { defaultBus } from '../contract/defaultbus.ts';
 import { freePlace } from '../contract/drives.ts';
 import { checkConfig } from './configrules.ts';
 import { type DiskFormat, type Drive, isDiskFormat, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
@@ -17,13 +18,17 @@ import { imageFormat, machineFormat } from '../platform/openimage.ts';
 import type { Disposable } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { folderName, freeName } from './names.ts';
+import { readImageFacts } from './storage/headers.ts';
 import type { TaskControl } from './tasks.ts';
 import { writeVmConfig } from './vmconfigfile.ts';
 
 export interface CreateParts {
   library: string;
   sampleImage: string;
+  /** Of the medium, as far as it says. */
   os: string;
+  /** Of a new disk when the caller does not say. */
+  diskFormat: DiskFormat;
   locks: ImageLocks;
   /** Runs `publish` while nobody else looks at the library or changes it. */
   exclusively<T>(publish: () => Promise<T>): Promise<T>;
@@ -36,14 +41,20 @@ async function sourceFormatOf(source: { path: string; copy: boolean }): Promise<
   return isDiskFormat(format) ? format : 'qcow2';
 }
 
+/** True for an encrypted image whose file is all of it. */
+async function isSealed(file: string): Promise<boolean> {
+  const { encrypted, backing, dataFile } = await readImageFacts(file);
+  return encrypted && backing === null && dataFile === null;
+}
+
 /** Boot order and drives of a new machine, with the images that are to be made in its folder. */
-function plan(create: VmCreate, sampleImage: string, sourceFormat: DiskFormat) {
+function plan(create: VmCreate, { sampleImage, diskFormat, os }: CreateParts, sourceFormat: DiskFormat) {
   const drives: Drive[] = [];
   const copies: { from: string; to: string; format: DiskFormat }[] = [];
   /** Where the next disk goes; nobody creates a machine with more disks than a bus has places. */
   const place = () =>
     freePlace(
-      create.bus ?? 'ide',
+      create.bus ?? defaultBus(create.os ?? os, create.source.type),
       drives.map(({ id }) => id),
     )!;
   const disk = (id: Drive['id'], file: string, format: DiskFormat, readOnly = false): Drive => ({
@@ -84,7 +95,7 @@ function plan(create: VmCreate, sampleImage: string, sourceFormat: DiskFormat) {
       order = ['cdrom', 'disk', 'floppy'];
       break;
   }
-  const newFormat = create.newDisk?.format ?? 'raw';
+  const newFormat = create.newDisk?.format ?? diskFormat;
   const newDisk = `${source.type === 'disk' ? 'disk2' : 'disk'}.${ending(newFormat)}`;
   if (create.newDisk) drives.push(disk(place(), newDisk, newFormat));
   drives.push({ id: 'ide2', kind: 'cdrom', path: disc, format: 'raw', readOnly: true });
@@ -103,7 +114,7 @@ export async function createVm<T>(
 ): Promise<T> {
   const { library } = parts;
   const sourceFormat = create.source.type === 'disk' ? await sourceFormatOf(create.source) : 'raw';
-  const { drives, copies, order, kernel, newDisk, newFormat } = plan(create, parts.sampleImage, sourceFormat);
+  const { drives, copies, order, kernel, newDisk, newFormat } = plan(create, parts, sourceFormat);
   const config = vmConfigSchema.parse({
     schema: 1,
     id: randomUUID(),
@@ -135,7 +146,8 @@ export async function createVm<T>(
       try {
         const target = path.join(building, to);
         const progress = (done: number, total: number) => control.bytes(done, total, from);
-        if (format === 'raw') await copyImage(from, target, control.signal, progress);
+        // An encrypted image that stands by itself is copied as it is: nobody has to open it for that.
+        if (format === 'raw' || (await isSealed(from))) await copyImage(from, target, control.signal, progress);
         // With what lies below it: the copy stands by itself.
         else await convertImage({ from: { path: from }, to: { path: target, format }, signal: control.signal, progress });
       } finally {
@@ -143,7 +155,10 @@ export async function createVm<T>(
       }
     }
     cancelled();
-    if (create.newDisk) await createDisk(path.join(building, newDisk), { format: newFormat, sizeBytes: create.newDisk.sizeBytes });
+    if (create.newDisk) {
+      const { sizeBytes, passphrase } = create.newDisk;
+      await createDisk(path.join(building, newDisk), { format: newFormat, sizeBytes, passphrase });
+    }
     await writeVmConfig(building, config);
     return await parts.exclusively(async () => {
       cancelled();

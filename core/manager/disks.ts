@@ -65,6 +65,11 @@ export class Disks {
     this.passphrase = passphrase;
   }
 
+  /** The same with a passphrase, for one operation. */
+  opening(passphrase: string | undefined): Disks {
+    return passphrase === undefined ? this : new Disks(this.locks, this.known, passphrase);
+  }
+
   async info(file: string, format?: ImageFormat): Promise<DiskInfo> {
     return this.withImage(file, { readOnly: true, format, forRepair: true }, async (image, found) => {
       const info = await stat(file);
@@ -164,9 +169,9 @@ export class Disks {
     return [...(await this.known()), ...(await filesBeside(file))];
   }
 
-  check(file: string, repair: 'none' | 'leaks' | 'all', progress?: (done: number, total: number) => void): Promise<CheckReport> {
+  check(file: string, repair: 'none' | 'leaks' | 'all', options: TaskOptions = {}): Promise<CheckReport> {
     return this.qcow2(file, { readOnly: repair === 'none', forRepair: true }, 'be checked', (image) =>
-      checkImage(image, { repair, ...(progress ? { progress } : {}) }),
+      checkImage(image, { ...options, repair }),
     );
   }
 
@@ -186,9 +191,13 @@ export class Disks {
   }
 
   /** Offset of the first byte that differs, undefined when both disks hold the same. What one has beyond the other's end counts as zeros. */
-  async compare(a: string, b: string, options: TaskOptions = {}): Promise<number | undefined> {
-    return this.withImage(a, { readOnly: true }, (first) =>
-      this.withImage(b, { readOnly: true }, (second) => compareDisks(first, second, options)),
+  async compare(
+    a: string,
+    b: string,
+    options: TaskOptions & { formats?: { a: ImageFormat; b: ImageFormat } } = {},
+  ): Promise<number | undefined> {
+    return this.withImage(a, { readOnly: true, format: options.formats?.a }, (first) =>
+      this.withImage(b, { readOnly: true, format: options.formats?.b }, (second) => compareDisks(first, second, options)),
     );
   }
 

@@ -204,7 +204,7 @@ describe('vm.json', () => {
 
 describe('deleting', () => {
   test('moves the folder to the trash and restoring brings all of it back', async () => {
-    const { id, folder, config } = await h.create('Precious', { newDisk: { sizeBytes: MIB } });
+    const { id, folder, config } = await h.create('Precious', { newDisk: { sizeBytes: MIB, format: 'raw' } });
     writeFileSync(path.join(folder, 'notes.txt'), 'mine');
     const { trashId } = await h.call('vm.delete', { id });
     expect(existsSync(folder)).toBe(false);
@@ -253,7 +253,7 @@ describe('deleting', () => {
   });
 
   test('a machine whose disk another one uses now is refused', async () => {
-    const owner = await h.create('Owner', { newDisk: { sizeBytes: MIB } });
+    const owner = await h.create('Owner', { newDisk: { sizeBytes: MIB, format: 'raw' } });
     const guest = await h.create('Guest', {
       source: { type: 'disk', path: path.join(owner.folder, 'disk.img'), copy: false },
     });

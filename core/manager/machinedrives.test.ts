@@ -27,7 +27,7 @@ test('a drive is served otherwise from now on, and after the next start', async 
 });
 
 test('a disk grows in the file while the machine is off, in the machine while it runs', async () => {
-  const { id, folder } = await h.create('Disk', { newDisk: { sizeBytes: 1 << 20 } });
+  const { id, folder } = await h.create('Disk', { newDisk: { sizeBytes: 1 << 20, format: 'raw' } });
   const grow = (drive: 'ide0' | 'ide2', sizeBytes: number) => h.call('vm.growDisk', { id, drive, sizeBytes });
   await grow('ide0', 2 << 20);
   expect(statSync(path.join(folder, 'disk.img')).size).toBe(2 << 20);

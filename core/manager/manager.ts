@@ -284,6 +284,7 @@ export class Manager {
           library,
           sampleImage,
           os,
+          diskFormat: this.settings.get().defaultDiskFormat,
           locks: this.parts.locks,
           exclusively: <T>(publish: () => Promise<T>) => this.exclusively(publish),
         };

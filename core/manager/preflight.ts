@@ -267,6 +267,8 @@ export async function preflightCreate(parts: PreflightParts, create: VmCreate): 
   for (const file of [...('path' in source ? [source.path] : []), ...('initrd' in source && source.initrd ? [source.initrd] : [])])
     if (!path.isAbsolute(file))
       checks.push(bad('path', 'error', 'invalid-argument', `${file} is not an absolute path`, 'Give the whole path.', file));
+  if (create.newDisk?.passphrase !== undefined && create.newDisk.format === 'raw')
+    checks.push(bad('encryption', 'error', 'unsupported', 'A raw disk can’t be encrypted', 'Choose qcow2, or no passphrase.'));
   const free = await freeBytes(parts.library);
   if (free < needed)
     checks.push(

@@ -61,15 +61,24 @@ export async function createDisk(file: string, options: CreateDiskOptions): Prom
   }
 }
 
-/** What a guest writes to an overlay of an encrypted image is as secret as the image: without encryption of its own it would lie there for all to read. */
+/**
+ * What a guest writes to an overlay of an encrypted image is as secret as the image: without encryption of its own it would lie there for all to read.
+ * One passphrase opens the whole chain, so it must be that of the image below.
+ */
 async function refusePlainOverlay(file: string, options: CreateDiskOptions): Promise<void> {
-  if (options.backingFile === undefined || options.passphrase !== undefined) return;
+  const { backingFile, passphrase } = options;
+  if (backingFile === undefined) return;
+  const base = backingPath(path.resolve(file), backingFile);
   // One that can't be read has an error of its own when the overlay is opened.
-  const below = await readImageHeader(backingPath(path.resolve(file), options.backingFile)).catch(() => undefined);
+  const below = await readImageHeader(base).catch(() => undefined);
   if (!below || below.encryption === 'none') return;
+  if (passphrase !== undefined) {
+    await (await openImage(base, { readOnly: true, format: 'qcow2', passphrase })).close();
+    return;
+  }
   throw new HypervueError(
     'unauthorized',
-    `${options.backingFile} is encrypted, and an image on top of it must be too`,
+    `${backingFile} is encrypted, and an image on top of it must be too`,
     { path: file, operation: 'create', reason: 'passphrase-missing' },
     'Give a passphrase, or make a full copy.',
   );

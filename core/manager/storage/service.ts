@@ -44,12 +44,13 @@ export class StorageService {
       'storage.info': ({ path: file }) => volumes.info(file),
       'storage.create': (wanted) => volumes.create(wanted),
       'storage.convert': (wanted) => volumes.convert(wanted),
-      'storage.linkedClone': ({ path: file, pool, name }) => volumes.linkedClone(file, pool, name),
-      'storage.resize': ({ path: file, sizeBytes }) => this.resize(file, sizeBytes),
+      'storage.linkedClone': ({ path: file, pool, name, passphrase }) => volumes.linkedClone(file, pool, name, passphrase),
+      'storage.resize': ({ path: file, sizeBytes, passphrase }) => this.resize(file, sizeBytes, passphrase),
       'storage.check': ({ path: file, repair }) => volumes.check(file, repair),
-      'storage.commit': ({ path: file }) => volumes.commit(file),
-      'storage.rebase': ({ path: file, backing }) => volumes.rebase(file, backing),
-      'storage.compact': ({ path: file }) => volumes.compact(file),
+      'storage.commit': ({ path: file, passphrase }) => volumes.commit(file, passphrase),
+      'storage.rebase': ({ path: file, backing, passphrase }) => volumes.rebase(file, backing, passphrase),
+      'storage.compact': ({ path: file, passphrase }) => volumes.compact(file, passphrase),
+      'storage.compare': ({ path: file, with: other, passphrase }) => volumes.compare(file, other, passphrase),
       'storage.delete': ({ path: file }) => volumes.delete(file),
       'storage.attach': ({ path: file, machine }) => this.attach(file, machine),
       'storage.detach': ({ path: file, machine }) => this.detach(file, machine),
@@ -84,7 +85,7 @@ export class StorageService {
   }
 
   /** The disk of a machine that runs here grows in it; its guest sees that at once. */
-  private async resize(file: string, sizeBytes: number): Promise<Volume> {
+  private async resize(file: string, sizeBytes: number, passphrase?: string): Promise<Volume> {
     const volume = await this.parts.volumes.get(file);
     for (const user of volume.usedBy) {
       const machine = user.kind === 'machine' && user.id !== undefined ? this.parts.machine(user.id) : undefined;
@@ -96,7 +97,7 @@ export class StorageService {
       this.parts.changed();
       return this.parts.volumes.get(file);
     }
-    return this.parts.volumes.resize(file, sizeBytes);
+    return this.parts.volumes.resize(file, sizeBytes, passphrase);
   }
 
   private async attach(file: string, id: string): Promise<{ drive: string }> {

@@ -492,7 +492,7 @@ describe('the trash', () => {
       ['machine', 'Gone', vm.folder],
       ['volume', 'a.qcow2', file],
     ]);
-    expect(items[0]!.files).toContain('disk.img');
+    expect(items[0]!.files).toContain('disk.qcow2');
     expect(items[1]!.sizeBytes).toBeGreaterThan(0);
     // Somebody took the name meanwhile.
     await create('a.qcow2');

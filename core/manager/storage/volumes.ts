@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { MACHINES_POOL, type Volume, type VolumeCheckReport, type VolumeDetails } from '../../contract/storage.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
-import type { DiskFormat, Drive } from '../../contract/vm.ts';
+import type { DiskFormat, Drive, ImageFormat } from '../../contract/vm.ts';
 import { diskFormats, imageFormats } from '../../contract/vm.ts';
 import { freeBytes } from '../../platform/hostinfo.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
@@ -114,7 +114,9 @@ export class Volumes {
 
   async create(wanted: ParsedParams<'storage.create'>): Promise<Volume> {
     const file = await this.place(wanted.pool, wanted.name);
-    const qcow2Only = (['clusterBytes', 'extendedL2', 'compression', 'backing'] as const).find((name) => wanted[name] !== undefined);
+    const qcow2Only = (['clusterBytes', 'extendedL2', 'compression', 'backing', 'passphrase'] as const).find(
+      (name) => wanted[name] !== undefined,
+    );
     if (wanted.format === 'raw' && (qcow2Only || wanted.preallocation === 'metadata'))
       throw new HypervueError(
         'invalid-argument',
@@ -147,6 +149,7 @@ export class Volumes {
         ...(wanted.extendedL2 ? { extendedL2: true } : {}),
         ...(wanted.compression ? { compression: wanted.compression } : {}),
         ...below,
+        passphrase: wanted.passphrase,
         ...watched(control),
       }),
     );
@@ -164,7 +167,7 @@ export class Volumes {
     return this.making(known ? 'disk.convert' : 'disk.import', file, (temporary, control) =>
       this.disks.convert({
         from: { path: from, format, passphrase: wanted.passphrase },
-        to: { path: temporary, format: wanted.format },
+        to: { path: temporary, format: wanted.format, passphrase: wanted.encrypt },
         compress: wanted.compress,
         signal: control.signal,
         progress: (done, total) => control.bytes(done, total, from),
@@ -172,7 +175,7 @@ export class Volumes {
     );
   }
 
-  async linkedClone(source: string, pool: string, name: string): Promise<Volume> {
+  async linkedClone(source: string, pool: string, name: string, passphrase?: string): Promise<Volume> {
     const file = await this.place(pool, name);
     const base = await this.base(source);
     return this.making('disk.clone', file, (temporary) =>
@@ -181,22 +184,28 @@ export class Volumes {
         sizeBytes: base.sizeBytes,
         backingFile: this.nameFor(file, base.path),
         backingFormat: base.format,
+        passphrase: base.encrypted ? passphrase : undefined,
       }),
     );
   }
 
-  async resize(file: string, sizeBytes: number): Promise<Volume> {
+  async resize(file: string, sizeBytes: number, passphrase?: string): Promise<Volume> {
     const volume = await this.writable(file, 'resize');
-    return this.changing('disk.resize', volume, ({ signal }) =>
+    return this.changing('disk.resize', volume, (control) =>
       // The contract's method is the word that it may become smaller; it does only when nothing is cut off.
-      this.disks.resize(volume.path, sizeBytes, { format: volume.format as DiskFormat, shrink: true, signal }),
+      this.disks
+        .opening(passphrase)
+        .resize(volume.path, sizeBytes, { format: volume.format as DiskFormat, shrink: true, ...watched(control) }),
     );
   }
 
   async check(file: string, repair: 'none' | 'leaks' | 'all'): Promise<VolumeCheckReport> {
     const volume = repair === 'none' ? await this.usable(file) : await this.writable(file, 'repair', true);
     return this.parts.tasks.run(repair === 'none' ? 'disk.check' : 'disk.repair', volume.name, async (control) => {
-      const report = await this.disks.check(volume.path, repair, (done, total) => control.progress(total ? done / total : null));
+      const report = await this.disks.check(volume.path, repair, {
+        signal: control.signal,
+        progress: (done, total) => control.progress(total ? done / total : null),
+      });
       if (repair !== 'none') this.parts.changed();
       const { errors, leaks, errorsFixed, leaksFixed, messages } = report;
       return { errors, leaks, errorsFixed, leaksFixed, messages };
@@ -204,7 +213,7 @@ export class Volumes {
   }
 
   /** What lies below must be a volume too, of which nobody else makes use: it is written to. */
-  async commit(file: string): Promise<Volume> {
+  async commit(file: string, passphrase?: string): Promise<Volume> {
     const volume = await this.writable(file, 'commit', true);
     const lower = volume.below[0];
     if (!lower)
@@ -224,11 +233,11 @@ export class Volumes {
         'Let the image stand by itself instead (rebase).',
       );
     return this.changing('disk.commit', volume, async (control) => {
-      await this.disks.commit(volume.path, watched(control));
+      await this.disks.opening(passphrase).commit(volume.path, watched(control));
     });
   }
 
-  async rebase(file: string, backing: string | null): Promise<Volume> {
+  async rebase(file: string, backing: string | null, passphrase?: string): Promise<Volume> {
     const volume = await this.writable(file, 'rebase', true);
     if (volume.format !== 'qcow2')
       throw new HypervueError(
@@ -239,18 +248,32 @@ export class Volumes {
       );
     const base = backing === null ? undefined : await this.base(backing);
     const options = base ? { backingFile: this.nameFor(volume.path, base.path), backingFormat: base.format } : {};
-    return this.changing('disk.rebase', volume, (control) => this.disks.rebase(volume.path, { ...options, ...watched(control) }));
+    return this.changing('disk.rebase', volume, (control) =>
+      this.disks.opening(passphrase).rebase(volume.path, { ...options, ...watched(control) }),
+    );
   }
 
-  async compact(file: string): Promise<{ beforeBytes: number; afterBytes: number }> {
+  async compact(file: string, passphrase?: string): Promise<{ beforeBytes: number; afterBytes: number }> {
     const volume = await this.writable(file, 'compact', true);
     return this.parts.tasks.run('disk.compact', volume.name, async (control) => {
       try {
-        const { before, after } = await this.disks.compact(volume.path, { format: volume.format as DiskFormat, ...watched(control) });
+        const { before, after } = await this.disks
+          .opening(passphrase)
+          .compact(volume.path, { format: volume.format as DiskFormat, ...watched(control) });
         return { beforeBytes: before, afterBytes: after };
       } finally {
         this.parts.changed();
       }
+    });
+  }
+
+  /** Both are only read, but nobody may write to them meanwhile. */
+  async compare(file: string, other: string, passphrase?: string): Promise<{ differsAt: number | null }> {
+    const [first, second] = [await this.readable(file), await this.readable(other)];
+    return this.parts.tasks.run('disk.compare', `${first.name} – ${second.name}`, async (control) => {
+      const formats = { a: readAs(first), b: readAs(second) };
+      const at = await this.disks.opening(passphrase).compare(first.path, second.path, { formats, ...watched(control) });
+      return { differsAt: at ?? null };
     });
   }
 
@@ -311,10 +334,16 @@ export class Volumes {
     return path.join(await this.parts.pools.folderFor(pool), name);
   }
 
-  private async usable(file: string): Promise<Volume> {
+  /** A volume of whatever format. */
+  private async readable(file: string): Promise<Volume> {
     const volume = await this.get(file);
     const { problem } = volume;
     if (problem) throw new HypervueError(problem.kind, problem.message, problem.context, problem.fix);
+    return volume;
+  }
+
+  private async usable(file: string): Promise<Volume> {
+    const volume = await this.readable(file);
     if (!isDiskFormat(volume.format))
       throw new HypervueError(
         'unsupported',
@@ -362,12 +391,12 @@ export class Volumes {
   }
 
   /** An image that others may lie on top of. It need not be a volume; then it only has to be readable. */
-  private async base(file: string): Promise<{ path: string; format: DiskFormat; sizeBytes: number }> {
+  private async base(file: string): Promise<{ path: string; format: DiskFormat; sizeBytes: number; encrypted: boolean }> {
     if (!path.isAbsolute(file))
       throw new HypervueError('invalid-argument', `${file} is not an absolute path`, { path: file }, 'Give the whole path.');
     const wanted = path.resolve(file);
     const known = (await this.list()).find((volume) => volume.path === wanted);
-    const { format, sizeBytes, problem } = known ?? (await readImageFacts(wanted));
+    const { format, sizeBytes, problem, encrypted } = known ?? (await readImageFacts(wanted));
     if (problem) throw new HypervueError(problem.kind, problem.message, problem.context, problem.fix);
     if (!isDiskFormat(format) || !sizeBytes)
       throw new HypervueError('unsupported', `${file} can't lie below another image`, { path: file }, 'Choose a raw or a qcow2 image.');
@@ -387,7 +416,7 @@ export class Volumes {
         `Make ${writer.name} a template, clone the whole machine, or make a full clone of the disk.`,
       );
     // Whole sectors: a raw file may end anywhere.
-    return { path: wanted, format, sizeBytes: Math.ceil(sizeBytes / 512) * 512 };
+    return { path: wanted, format, sizeBytes: Math.ceil(sizeBytes / 512) * 512, encrypted };
   }
 
   private isTemplate(id: string | undefined): boolean {
@@ -434,6 +463,18 @@ export class Volumes {
       return this.get(volume.path);
     });
   }
+}
+
+/** As what a volume is opened for reading. */
+function readAs({ name, path: file, format }: Volume): ImageFormat {
+  const known = format === 'iso' ? 'raw' : imageFormats.find((each) => each === format);
+  if (known) return known;
+  throw new HypervueError(
+    'unsupported',
+    `${name} is a ${format} image, which can't be read`,
+    { path: file },
+    'Convert it with the program that made it.',
+  );
 }
 
 const watched = (control: TaskControl) => ({

@@ -45,6 +45,7 @@ export class MockManager {
       machinesView: 'grid',
       defaultMemoryMiB: 512,
       defaultDiskBytes: 20 * 1024 ** 3,
+      defaultDiskFormat: 'qcow2',
       consoleScaling: 'fit',
     };
     for (let i = 0; i < options.machines; i++) {

@@ -128,6 +128,7 @@ export function mockStorage(
       task('disk.rebase', get(path).name);
       return put({ ...get(path), below: backing === null ? [] : [{ path: backing, format: 'qcow2', exists: true }] });
     },
+    'storage.compare': async () => ({ differsAt: null }),
     'storage.compact': async ({ path }) => {
       task('disk.compact', get(path).name);
       return { beforeBytes: get(path).allocatedBytes, afterBytes: put({ ...get(path), allocatedBytes: gib }).allocatedBytes };

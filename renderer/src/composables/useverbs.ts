@@ -4,13 +4,8 @@ import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
 import { toDto, useNotices } from '../stores/notices.ts';
 import { useTransfer } from '../stores/transfer.ts';
+import { asksForPassphrase } from './passphrase.ts';
 import { type Verb, verbReason } from './verbs.ts';
-
-/** True for the failure of a start that wants the passphrase of an encrypted disk. */
-export function asksForPassphrase(error: unknown): boolean {
-  const { kind, context } = toDto(error);
-  return kind === 'unauthorized' && String(context.reason ?? '').startsWith('passphrase');
-}
 
 /** Carries verbs out: asks before destructive ones, shows failures, offers undo. */
 export function useVerbs() {
@@ -45,14 +40,17 @@ export function useVerbs() {
     }
   }
 
-  /** Starts a machine; one with encrypted disks after its passphrase was asked for. */
-  async function start(vm: Pick<VmSummary, 'id' | 'name'>): Promise<boolean> {
+  /** Starts a machine; one with encrypted disks after its passphrase was asked for, unless it is at hand. */
+  async function start({ id, name }: Pick<VmSummary, 'id' | 'name'>, passphrase?: string): Promise<boolean> {
+    const run = async (secret?: string) => {
+      machines.byId.set(id, await connection.call('vm.start', { id, ...(secret ? { passphrase: secret } : {}) }));
+    };
     try {
-      machines.byId.set(vm.id, await connection.call('vm.start', { id: vm.id }));
+      await run(passphrase);
       return true;
     } catch (error) {
-      if (asksForPassphrase(error)) notices.unlock = { id: vm.id, name: vm.name };
-      else notices.showError('start', vm.name, error);
+      if (asksForPassphrase(toDto(error))) notices.unlock = { what: 'machine', name, run };
+      else notices.showError('start', name, error);
       return false;
     }
   }

@@ -3,9 +3,10 @@ import { useI18n } from 'vue-i18n';
 import type { Volume } from '../../../core/contract/storage.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
-import { useNotices } from '../stores/notices.ts';
+import { toDto, useNotices } from '../stores/notices.ts';
 import { useTasks } from '../stores/tasks.ts';
 import { useTrash } from '../stores/trash.ts';
+import { asksForPassphrase } from './passphrase.ts';
 import { useFormat } from './useformat.ts';
 import { type VolumeVerb, volumeReason } from './volumeverbs.ts';
 
@@ -36,15 +37,15 @@ export function useVolumeVerbs() {
       case 'delete':
         return remove(volume);
       case 'commit':
-        return attempt('volumeCommit', volume, { below: volume.below[0]!.path }, async () => {
+        return attempt('volumeCommit', volume, { below: volume.below[0]!.path }, async (secret) => {
           tasks.panelOpen = true;
-          await connection.call('storage.commit', { path: volume.path });
+          await connection.call('storage.commit', { path: volume.path, ...secret });
           notices.toast({ key: 'toast.volumeDone', tone: 'success', params: { name: volume.name } });
         });
       case 'compact':
-        return attempt('volumeCompact', volume, {}, async () => {
+        return attempt('volumeCompact', volume, {}, async (secret) => {
           tasks.panelOpen = true;
-          const { beforeBytes, afterBytes } = await connection.call('storage.compact', { path: volume.path });
+          const { beforeBytes, afterBytes } = await connection.call('storage.compact', { path: volume.path, ...secret });
           const size = format.bytes(Math.max(0, beforeBytes - afterBytes));
           notices.toast({ key: 'toast.volumeCompacted', tone: 'success', params: { name: volume.name, size } });
         });
@@ -65,12 +66,16 @@ export function useVolumeVerbs() {
     key: 'volumeDelete' | 'volumeCommit' | 'volumeCompact' | 'volumeDetach',
     volume: Volume,
     params: Record<string, string>,
-    work: () => Promise<void>,
+    work: (secret: { passphrase?: string }) => Promise<void>,
   ): Promise<void> {
     if (!(await notices.ask({ key, params: { name: volume.name, ...params }, danger: key !== 'volumeCompact', lines: [] }))) return;
     try {
-      await work();
+      await work({});
     } catch (error) {
+      if (asksForPassphrase(toDto(error))) {
+        notices.unlock = { what: 'volume', name: volume.name, run: (passphrase) => work({ passphrase }) };
+        return;
+      }
       notices.showError(key, volume.name, error);
     }
   }

@@ -160,7 +160,12 @@ export const storageEn = {
     compressText: 'Smaller, slower to read; for disks that are kept more than used',
     submit: { import: 'Import', convert: 'Convert', clone: 'Clone', linked: 'Create' },
     passphrase: 'Passphrase of the original',
-    passphraseText: 'Only for an encrypted image. The copy is not encrypted.',
+    passphraseMissing: 'Give the passphrase of the original',
+    encryptAlike: 'Encrypt the copy with the same passphrase',
+    encryptAlikeText: 'Otherwise everybody who gets at the file can read it',
+    plain: 'The copy is not encrypted: only qcow2 images can be.',
+    linkedEncrypted: 'The new disk is encrypted with the same passphrase.',
+    compressNot: 'An encrypted image can’t be compressed',
     missing: 'Choose a file first',
   },
   resize: {

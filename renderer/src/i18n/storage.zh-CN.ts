@@ -160,7 +160,12 @@ export const storageZhCN: typeof storageEn = {
     compressText: '更小，读取较慢；适合存放而不常用的磁盘',
     submit: { import: '导入', convert: '转换', clone: '克隆', linked: '创建' },
     passphrase: '原映像的密码',
-    passphraseText: '仅用于加密映像。副本不加密。',
+    passphraseMissing: '请输入原磁盘的密码短语',
+    encryptAlike: '用同一个密码短语加密副本',
+    encryptAlikeText: '否则任何拿到文件的人都能读取',
+    plain: '副本不加密：只有 qcow2 映像可以加密。',
+    linkedEncrypted: '新磁盘用同一个密码短语加密。',
+    compressNot: '加密的映像无法压缩',
     missing: '请先选择文件',
   },
   resize: {

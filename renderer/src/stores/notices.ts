@@ -24,6 +24,14 @@ export interface Toast {
   action: { key: string; run: () => void } | null;
 }
 
+export interface Unlock {
+  /** Key under `unlock.*`. */
+  what: 'machine' | 'volume';
+  name: string;
+  /** Rejects when the passphrase is wrong; the dialog stays then. */
+  run: (passphrase: string) => Promise<void>;
+}
+
 export interface Question {
   /** Prefix of `title`, `text` and `confirm` under `confirm.*`. */
   key: string;
@@ -42,8 +50,8 @@ const undoToastMs = 12_000;
 export const useNotices = defineStore('notices', () => {
   const failure = shallowRef<Failure | null>(null);
   const question = shallowRef<(Question & { answer: (yes: boolean) => void }) | null>(null);
-  /** A machine whose start waits for a passphrase. */
-  const unlock = shallowRef<{ id: string; name: string } | null>(null);
+  /** What waits for a passphrase: the start of a machine, or work on a volume. */
+  const unlock = shallowRef<Unlock | null>(null);
   const toasts = ref<Toast[]>([]);
   let nextId = 1;
 

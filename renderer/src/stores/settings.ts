@@ -1,19 +1,12 @@
 import { defineStore } from 'pinia';
 import { computed, ref } from 'vue';
-import type { Settings } from '../../../core/contract/host.ts';
+import { type Settings, settingsSchema } from '../../../core/contract/host.ts';
 import { useConnection } from './connection.ts';
 import { useNotices } from './notices.ts';
 
 const appearanceKey = 'hypervue.appearance';
 
-const defaults: Settings = {
-  theme: 'system',
-  language: 'system',
-  machinesView: 'grid',
-  defaultMemoryMiB: 512,
-  defaultDiskBytes: 20 * 1024 ** 3,
-  consoleScaling: 'fit',
-};
+const defaults: Settings = settingsSchema.parse({});
 
 /** The manager's settings. Theme and language are also remembered here, so that the first paint has the right ones. */
 export const useSettings = defineStore('settings', () => {

@@ -1,11 +1,13 @@
 import { defineStore } from 'pinia';
 import { computed, ref, watch } from 'vue';
 import { type CpuModel, defaultCpuModel } from '../../../core/contract/cpumodels.ts';
+import { defaultBus } from '../../../core/contract/defaultbus.ts';
 import type { DriveBus } from '../../../core/contract/drives.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { MediaInfo } from '../../../core/contract/host.ts';
 import type { DiskFormat, FirmwareKind, VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
+import { type NewPassphrase, noPassphrase, passphraseProblem } from '../composables/passphrase.ts';
 import { useHost } from './host.ts';
 import { useSettings } from './settings.ts';
 import { useSystems } from './systems.ts';
@@ -39,6 +41,10 @@ export interface WizardDraft {
   diskGiB: number;
   diskFormat: DiskFormat;
   bus: DriveBus;
+  /** True once the person chose: what the system knows then no longer counts. */
+  busTouched: boolean;
+  /** Never leaves this page but for the call that creates the disk. */
+  encryption: NewPassphrase;
 }
 
 const sampleMemoryMiB = 32;
@@ -77,8 +83,10 @@ export const useWizard = defineStore('wizard', () => {
       diskTouched: false,
       sizeTouched: false,
       diskGiB: gibibytes(settings.current.defaultDiskBytes),
-      diskFormat: 'qcow2',
+      diskFormat: settings.current.defaultDiskFormat,
       bus: 'ide',
+      busTouched: false,
+      encryption: noPassphrase(),
     };
   }
 
@@ -132,6 +140,20 @@ export const useWizard = defineStore('wizard', () => {
     suggest();
   }
 
+  /** What disks are attached to: what the person chose, else what the system knows. */
+  const bus = computed<DriveBus>({
+    get: () => (draft.value.busTouched ? draft.value.bus : defaultBus(draft.value.os, draft.value.source, system.value?.bus)),
+    set: (chosen) => {
+      draft.value.bus = chosen;
+      draft.value.busTouched = true;
+    },
+  });
+  /** Of the new disk; null when it is not encrypted. */
+  const passphrase = computed(() => {
+    const { disk, diskFormat, encryption } = draft.value;
+    return disk === 'new' && diskFormat === 'qcow2' && encryption.on ? encryption.first : null;
+  });
+
   const request = computed<VmCreate>(() => {
     const d = draft.value;
     const source = ((): VmCreate['source'] => {
@@ -155,8 +177,15 @@ export const useWizard = defineStore('wizard', () => {
       // A kernel is booted by the BIOS.
       ...(d.firmware === 'uefi' && d.source !== 'kernel' ? { firmware: d.firmware } : {}),
       source,
-      ...(d.bus !== 'ide' ? { bus: d.bus } : {}),
-      newDisk: d.disk === 'new' ? { sizeBytes: Math.round((d.diskGiB * 1024 ** 3) / 512) * 512, format: d.diskFormat } : null,
+      bus: bus.value,
+      newDisk:
+        d.disk === 'new'
+          ? {
+              sizeBytes: Math.round((d.diskGiB * 1024 ** 3) / 512) * 512,
+              format: d.diskFormat,
+              ...(passphrase.value === null ? {} : { passphrase: passphrase.value }),
+            }
+          : null,
     };
   });
 
@@ -166,8 +195,9 @@ export const useWizard = defineStore('wizard', () => {
     if (of === 'source' && d.source !== 'blank' && d.source !== 'sample' && path.value.trim() === '') return 'path';
     if (of === 'system' && d.name.trim() === '') return 'name';
     if (of === 'disk' && d.disk === 'new' && !(d.diskGiB * 1024 >= 1)) return 'size';
+    if (of === 'disk' && d.disk === 'new' && d.diskFormat === 'qcow2' && passphraseProblem(d.encryption)) return 'passphrase';
     return null;
   }
 
-  return { step, draft, failure, system, disc, path, request, reset, choose, inspected, missing };
+  return { step, draft, failure, system, disc, path, bus, passphrase, request, reset, choose, inspected, missing };
 });

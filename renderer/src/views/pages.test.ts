@@ -186,6 +186,7 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
     cpuModel: 'x86-64-v2',
     firmware: 'uefi',
     source: { type: 'iso', path: '/srv/images/debian.iso' },
+    bus: 'virtio',
     newDisk: { sizeBytes: 20 * 1024 ** 3, format: 'qcow2' },
   });
 });
