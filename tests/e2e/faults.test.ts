@@ -1,37 +1,16 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { ContractClient } from '../../core/contract/client.ts';
-import { eventually, keepPicture, launchBrowser, openWindow, type Window } from './support/browser.ts';
-import { openContract } from './support/contract.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { eventually } from './support/browser.ts';
+import { browser, contract, server, window } from './support/session.ts';
 
 /** Bad input as a person meets it: each has its own clear error on the page, and nothing else is disturbed. */
-let server: TestServer;
-let browser: Browser;
-let contract: ContractClient & { end(): void };
-let window: Window;
 let media: string;
 
 beforeAll(async () => {
-  server = await startServer();
-  browser = await launchBrowser();
-  contract = await openContract(server);
-  window = await openWindow(browser, server);
   media = path.join(server.home, 'media');
   mkdirSync(media);
-}, 120_000);
-
-afterAll(async () => {
-  contract?.end();
-  await browser?.close();
-  await server?.stop();
-});
-
-afterEach(async (context) => {
-  if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
 });
 
 /** A raw disk whose first sector prints nothing and halts: enough to be bootable. */

@@ -1,37 +1,12 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { ContractClient } from '../../core/contract/client.ts';
+import { expect, test } from 'vitest';
 import { initramfs, linux686, linuxIso } from '../guests/support/images.ts';
-import { eventually, keepPicture, launchBrowser, openWindow, type Window } from './support/browser.ts';
-import { openContract } from './support/contract.ts';
+import { eventually } from './support/browser.ts';
 import { difference, vncsnapshot } from './support/picture.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { browser, contract, window } from './support/session.ts';
 
 /** The straight road of a person: wizard, console, keyboard, power off; with Debian's Linux 6.1 for i386 as the guest. */
 const BOOT_MS = 240_000;
 const VNC_DISPLAY = 17;
-
-let server: TestServer;
-let browser: Browser;
-let contract: ContractClient & { end(): void };
-let window: Window;
-
-beforeAll(async () => {
-  server = await startServer();
-  browser = await launchBrowser();
-  contract = await openContract(server);
-  window = await openWindow(browser, server);
-}, 120_000);
-
-afterAll(async () => {
-  contract?.end();
-  await browser?.close();
-  await server?.stop();
-});
-
-afterEach(async (context) => {
-  if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
-});
 
 async function vmId(name: string): Promise<string> {
   const found = (await contract.call('vm.list', {})).find((vm) => vm.name === name);

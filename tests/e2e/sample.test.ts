@@ -1,35 +1,11 @@
 import { readFileSync } from 'node:fs';
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { ContractClient } from '../../core/contract/client.ts';
+import { expect, test } from 'vitest';
 import { accessibilityProblems } from './support/accessibility.ts';
-import { eventually, keepPicture, launchBrowser, openWindow, type Window } from './support/browser.ts';
-import { openContract } from './support/contract.ts';
+import { eventually, openWindow } from './support/browser.ts';
 import { colours, difference, readPng } from './support/picture.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { browser, contract, server, window } from './support/session.ts';
 
 /** An empty library, "Try a sample", and everything around a running machine that a person looks at. */
-let server: TestServer;
-let browser: Browser;
-let contract: ContractClient & { end(): void };
-let window: Window;
-
-beforeAll(async () => {
-  server = await startServer();
-  browser = await launchBrowser();
-  contract = await openContract(server);
-  window = await openWindow(browser, server);
-}, 120_000);
-
-afterAll(async () => {
-  contract?.end();
-  await browser?.close();
-  await server?.stop();
-});
-
-afterEach(async (context) => {
-  if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
-});
 
 test('an empty library offers the sample, which runs after one click', async () => {
   const { app, page } = window;

@@ -1,25 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { ContractClient } from '../../core/contract/client.ts';
-import { keepPicture, launchBrowser, openWindow, type Window } from './support/browser.ts';
-import { openContract } from './support/contract.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { contract, window } from './support/session.ts';
 
 /** Snapshots and the saved state of a machine that runs, as a person uses them. */
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-let server: TestServer;
-let browser: Browser;
-let contract: ContractClient & { end(): void };
-let window: Window;
 let id: string;
 
 beforeAll(async () => {
-  server = await startServer();
-  browser = await launchBrowser();
-  contract = await openContract(server);
   const vm = await contract.call('vm.create', {
     name: 'Snapped',
     memoryMiB: 32,
@@ -27,17 +16,6 @@ beforeAll(async () => {
     newDisk: { sizeBytes: 4 << 20, format: 'qcow2' },
   });
   id = vm.id;
-  window = await openWindow(browser, server);
-}, 120_000);
-
-afterAll(async () => {
-  contract?.end();
-  await browser?.close();
-  await server?.stop();
-});
-
-afterEach(async (context) => {
-  if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
 });
 
 async function accessibilityProblems(): Promise<string[]> {

@@ -1,39 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { ContractClient } from '../../core/contract/client.ts';
+import { beforeAll, expect, test } from 'vitest';
 import { accessibilityProblems } from './support/accessibility.ts';
-import { eventually, keepPicture, launchBrowser, openWindow, type Window } from './support/browser.ts';
-import { openContract } from './support/contract.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { eventually } from './support/browser.ts';
+import { contract, server, window } from './support/session.ts';
 
 /** Pools and volumes, the trash, and clones of machines, as a person uses them; what lies on the disk then is looked at with qemu-img. */
-let server: TestServer;
-let browser: Browser;
-let contract: ContractClient & { end(): void };
-let window: Window;
 let disks: string;
 const mib = 1024 * 1024;
 const qemuImg = (...args: string[]) => execFileSync('qemu-img', args, { encoding: 'utf8' });
 
 beforeAll(async () => {
-  server = await startServer();
   disks = path.join(server.home, 'disks');
-  browser = await launchBrowser();
-  contract = await openContract(server);
-  window = await openWindow(browser, server);
-}, 120_000);
-
-afterAll(async () => {
-  contract?.end();
-  await browser?.close();
-  await server?.stop();
-});
-
-afterEach(async (context) => {
-  if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
 });
 
 test('a disk is created with a name that is checked while it is typed', async () => {

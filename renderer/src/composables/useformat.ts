@@ -29,6 +29,7 @@ export function useFormat() {
     bytes: (n: number) => formatBytes(n, locale.value),
     memory: (mib: number) => formatBytes(mib * kibi * kibi, locale.value),
     duration: formatDuration,
+    number: (n: number) => new Intl.NumberFormat(locale.value).format(n),
     percent: (share: number) => new Intl.NumberFormat(locale.value, { style: 'percent', maximumFractionDigits: 0 }).format(share),
     /** Instructions a second: "62 M". */
     compact: (n: number) => new Intl.NumberFormat(locale.value, { notation: 'compact', maximumFractionDigits: 1 }).format(n),

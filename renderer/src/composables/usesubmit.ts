@@ -1,10 +1,15 @@
-import { ref } from 'vue';
+import { onBeforeUnmount, ref } from 'vue';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
-import { toDto } from '../stores/notices.ts';
+import { toDto, useNotices } from '../stores/notices.ts';
 import { asksForPassphrase } from './passphrase.ts';
 
 /** The one long step of a dialog: busy meanwhile, and a failure stays in the dialog with all answers. */
 export function useSubmit() {
+  const notices = useNotices();
+  let closed = false;
+  onBeforeUnmount(() => {
+    closed = true;
+  });
   const busy = ref(false);
   const failure = ref<ErrorDto | null>(null);
   /** True once the step turned out to need the passphrase of an encrypted image: the dialog then shows a field for it. */
@@ -23,7 +28,10 @@ export function useSubmit() {
       const dto = toDto(error);
       locked.value ||= asksForPassphrase(dto);
       // That it was cancelled is no news to who cancelled it.
-      if (dto.kind !== 'cancelled') failure.value = dto;
+      if (dto.kind === 'cancelled') return false;
+      failure.value = dto;
+      // The dialog was closed meanwhile: its owner still has to hear of it.
+      if (closed) notices.toast({ tone: 'error', key: 'toast.failedMeanwhile', detail: dto.message });
       return false;
     } finally {
       busy.value = false;

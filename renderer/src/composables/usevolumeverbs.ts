@@ -38,14 +38,14 @@ export function useVolumeVerbs() {
         return remove(volume);
       case 'commit':
         return attempt('volumeCommit', volume, { below: volume.below[0]!.path }, async (secret) => {
-          tasks.panelOpen = true;
-          await connection.call('storage.commit', { path: volume.path, ...secret });
+          await tasks.showDuring(() => connection.call('storage.commit', { path: volume.path, ...secret }));
           notices.toast({ key: 'toast.volumeDone', tone: 'success', params: { name: volume.name } });
         });
       case 'compact':
         return attempt('volumeCompact', volume, {}, async (secret) => {
-          tasks.panelOpen = true;
-          const { beforeBytes, afterBytes } = await connection.call('storage.compact', { path: volume.path, ...secret });
+          const { beforeBytes, afterBytes } = await tasks.showDuring(() =>
+            connection.call('storage.compact', { path: volume.path, ...secret }),
+          );
           const size = format.bytes(Math.max(0, beforeBytes - afterBytes));
           notices.toast({ key: 'toast.volumeCompacted', tone: 'success', params: { name: volume.name, size } });
         });

@@ -8,6 +8,7 @@ export const volumeVerbs = [
   'linkedClone',
   'convert',
   'check',
+  'compare',
   'compact',
   'commit',
   'rebase',
@@ -24,7 +25,7 @@ export interface Reason {
 const because = (key: string, name = ''): Reason => ({ key, name });
 /** Verbs that change the file. */
 const writes: readonly VolumeVerb[] = ['resize', 'compact', 'commit', 'rebase', 'attach'];
-const reads: readonly VolumeVerb[] = ['clone', 'convert'];
+const reads: readonly VolumeVerb[] = ['clone', 'convert', 'compare'];
 
 /** Why a verb can't be used on the volume now; null when it can. `isTemplate` tells of a machine that never runs. */
 export function volumeReason(verb: VolumeVerb, volume: Volume, isTemplate: (machine: string) => boolean): Reason | null {

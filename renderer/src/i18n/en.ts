@@ -680,6 +680,7 @@ export const en = {
       disk_clone: 'Clone disk',
       disk_resize: 'Change disk size',
       disk_check: 'Check disk',
+      disk_compare: 'Compare disks',
       disk_repair: 'Repair disk',
       disk_commit: 'Commit disk',
       disk_rebase: 'Rebase disk',
@@ -719,6 +720,7 @@ export const en = {
     savedNextStart: 'Saved. Applies when the machine starts next.',
     firmwareReset: 'UEFI begins with its default settings. The old ones are kept as {file}.',
     firmwareFresh: 'UEFI has its default settings already.',
+    failedMeanwhile: 'What you started has failed.',
     taskFailed: 'A task on “{object}” failed.',
   },
   confirm: {
@@ -781,7 +783,16 @@ export const en = {
       confirm: 'Reset settings',
     },
   },
-  error: { whatToDo: 'What to do:', details: 'Details', kind: 'kind', copy: 'Copy details' },
+  error: {
+    whatToDo: 'What to do:',
+    details: 'Details',
+    kind: 'kind',
+    copy: 'Copy details',
+    reason: {
+      'passphrase-wrong': { message: 'This is not the passphrase of the disk.', fix: 'Type it again; capital letters count.' },
+      'passphrase-missing': { message: 'The disk is encrypted.', fix: 'Type its passphrase.' },
+    },
+  },
   failed: {
     start: 'Could not start “{object}”',
     pause: 'Could not pause “{object}”',

@@ -659,6 +659,7 @@ export const zhCN: Messages = {
       disk_clone: '克隆磁盘',
       disk_resize: '更改磁盘大小',
       disk_check: '检查磁盘',
+      disk_compare: '比较磁盘',
       disk_repair: '修复磁盘',
       disk_commit: '提交磁盘',
       disk_rebase: '变更磁盘基础',
@@ -698,6 +699,7 @@ export const zhCN: Messages = {
     savedNextStart: '已保存，虚拟机下次启动时生效。',
     firmwareReset: 'UEFI 将以默认设置启动，旧设置保存为 {file}。',
     firmwareFresh: 'UEFI 已是默认设置。',
+    failedMeanwhile: '您启动的操作失败了。',
     taskFailed: '“{object}”的任务失败。',
   },
   confirm: {
@@ -724,7 +726,16 @@ export const zhCN: Messages = {
       confirm: '重置设置',
     },
   },
-  error: { whatToDo: '解决办法：', details: '详细信息', kind: '类型', copy: '复制详细信息' },
+  error: {
+    whatToDo: '解决办法：',
+    details: '详细信息',
+    kind: '类型',
+    copy: '复制详细信息',
+    reason: {
+      'passphrase-wrong': { message: '这不是该磁盘的密码短语。', fix: '请重新输入；区分大小写。' },
+      'passphrase-missing': { message: '该磁盘已加密。', fix: '请输入它的密码短语。' },
+    },
+  },
   failed: {
     start: '无法启动“{object}”',
     pause: '无法暂停“{object}”',

@@ -10,6 +10,10 @@ export type ConnectionState = 'connecting' | 'ready' | 'unauthorized' | 'lost';
 const firstRetryMs = 500;
 const lastRetryMs = 10_000;
 
+/** Calls that the manager carries out as tasks. */
+const startsTask =
+  /^(storage\.(create|convert|linkedClone|resize|check|commit|rebase|compact|compare)|vm\.(create|clone|import|export|importOva|exportOva)|trash\.remove)$/;
+
 /** The one connection of this window. It outlives single transports: listeners stay subscribed over a reconnect. */
 export const useConnection = defineStore('connection', () => {
   const state = ref<ConnectionState>('connecting');
@@ -54,6 +58,8 @@ export const useConnection = defineStore('connection', () => {
     }
   }
 
+  let awaited = 0;
+
   function lose(why: string): void {
     state.value = 'lost';
     reason.value = why;
@@ -79,11 +85,18 @@ export const useConnection = defineStore('connection', () => {
     /** The system's file dialog of a desktop window, else null. */
     chooseFile: () => link?.chooseFile ?? null,
     call<M extends MethodName>(method: M, params: Params<M>): Promise<Result<M>> {
-      if (client.value) return client.value.call(method, params);
+      if (client.value) {
+        const answer = client.value.call(method, params);
+        if (!startsTask.test(method)) return answer;
+        awaited++;
+        return answer.finally(() => awaited--);
+      }
       return Promise.reject(
         new ContractError({ kind: 'io-error', message: 'the connection to Hypervue is closed', context: { operation: method } }),
       );
     },
+    /** True while a call that runs as a task has no answer yet: whoever made it tells how it ended. */
+    awaitsTask: () => awaited > 0,
     /** Returns the function that unsubscribes. */
     on<E extends EventName>(event: E, listener: (payload: EventPayload<E>) => void): () => void {
       let set = subscriptions.get(event);

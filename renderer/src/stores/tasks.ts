@@ -37,12 +37,23 @@ export const useTasks = defineStore('tasks', () => {
     }
   }
 
+  /** Shows the panel while something is worked on that no dialog shows, unless it is open anyway. */
+  async function showDuring<T>(work: () => Promise<T>): Promise<T> {
+    const opened = !panelOpen.value;
+    panelOpen.value = true;
+    try {
+      return await work();
+    } finally {
+      if (opened) panelOpen.value = false;
+    }
+  }
+
   connection.on('task.changed', (task) => {
     const before = byId.get(task.id);
     byId.set(task.id, task);
-    if (task.state === 'failed' && before?.state === 'running') notices.taskFailed(task);
+    if (task.state === 'failed' && before?.state === 'running' && !connection.awaitsTask()) notices.taskFailed(task);
   });
   connection.onReady(() => void load());
 
-  return { list, running, panelOpen, cancel };
+  return { list, running, panelOpen, cancel, showDuring };
 });

@@ -399,7 +399,7 @@ test('a machine on an encrypted disk asks for the passphrase; a wrong one can be
   expect(get('unlock-dialog').textContent).toContain('FreeDOS 1.3');
   await fill('unlock-passphrase', 'wrong');
   await press(get('unlock-start'));
-  expect(get('unlock-dialog').textContent).toContain('does not open disk.qcow2');
+  expect(get('unlock-dialog').textContent).toContain('not the passphrase');
   await fill('unlock-passphrase', 'right');
   await press(get('unlock-start'));
   await vi.advanceTimersByTimeAsync(400);

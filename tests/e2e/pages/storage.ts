@@ -8,6 +8,7 @@ export type VolumeVerb =
   | 'linkedClone'
   | 'convert'
   | 'check'
+  | 'compare'
   | 'compact'
   | 'commit'
   | 'rebase'
