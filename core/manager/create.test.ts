@@ -22,7 +22,7 @@ describe('a new machine', () => {
     const iso = h.medium('debian.iso', isoImage({ label: 'Debian 12' }));
     const vm = await h.create('Debian', { source: { type: 'iso', path: iso }, newDisk: { sizeBytes: 3 * 1024 ** 3 }, memoryMiB: 256 });
     expect(vm).toMatchObject({ name: 'Debian', state: 'off', problem: null, folder: path.join(h.library, 'Debian') });
-    expect(vm.config).toMatchObject({ os: 'Debian GNU/Linux', memoryMiB: 256, boot: { order: ['cdrom', 'disk', 'floppy'], kernel: null } });
+    expect(vm.config).toMatchObject({ os: 'Debian 12', memoryMiB: 256, boot: { order: ['cdrom', 'disk', 'floppy'], kernel: null } });
     expect(vm.config!.drives).toEqual([
       { id: 'virtio0', kind: 'disk', path: 'disk.qcow2', format: 'qcow2', readOnly: false },
       { id: 'ide2', kind: 'cdrom', path: iso, format: 'raw', readOnly: true },

@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { defaultCpuModel } from '../contract/cpumodels.ts';
 import { defaultBus } from '../contract/defaultbus.ts';
-import { freePlace } from '../contract/drives.ts';
+import { type DriveBus, freePlace } from '../contract/drives.ts';
 import { checkConfig } from './configrules.ts';
 import { type DiskFormat, type Drive, isDiskFormat, type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
@@ -27,6 +27,8 @@ export interface CreateParts {
   sampleImage: string;
   /** Of the medium, as far as it says. */
   os: string;
+  /** What the table of systems says of the medium's system. */
+  knownBus?: DriveBus | undefined;
   /** Of a new disk when the caller does not say. */
   diskFormat: DiskFormat;
   locks: ImageLocks;
@@ -48,13 +50,13 @@ async function isSealed(file: string): Promise<boolean> {
 }
 
 /** Boot order and drives of a new machine, with the images that are to be made in its folder. */
-function plan(create: VmCreate, { sampleImage, diskFormat, os }: CreateParts, sourceFormat: DiskFormat) {
+function plan(create: VmCreate, { sampleImage, diskFormat, os, knownBus }: CreateParts, sourceFormat: DiskFormat) {
   const drives: Drive[] = [];
   const copies: { from: string; to: string; format: DiskFormat }[] = [];
   /** Where the next disk goes; nobody creates a machine with more disks than a bus has places. */
   const place = () =>
     freePlace(
-      create.bus ?? defaultBus(create.os ?? os, create.source.type),
+      create.bus ?? defaultBus(create.os ?? os, create.source.type, knownBus),
       drives.map(({ id }) => id),
     )!;
   const disk = (id: Drive['id'], file: string, format: DiskFormat, readOnly = false): Drive => ({

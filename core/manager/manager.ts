@@ -273,17 +273,17 @@ export class Manager {
       this.tasks.run('vm.create', create.name, async (control) => {
         this.open('create', create.name);
         const { source } = create;
-        const os =
-          source.type === 'sample'
-            ? 'Hypervue check'
-            : 'path' in source
-              ? (await inspectMedia(source.path, this.options.systems?.table)).os
-              : '';
+        const table = this.options.systems?.table;
+        const media = 'path' in source ? await inspectMedia(source.path, table) : undefined;
+        const os = source.type === 'sample' ? 'Hypervue check' : (media?.os ?? '');
+        const named = create.os ?? os;
+        const system = table?.systems().find(({ id, name }) => name === named || (create.os === undefined && id === media?.disc?.systemId));
         const { library, sampleImage } = this.options;
         const parts = {
           library,
           sampleImage,
           os,
+          knownBus: system?.bus,
           diskFormat: this.settings.get().defaultDiskFormat,
           locks: this.parts.locks,
           exclusively: <T>(publish: () => Promise<T>) => this.exclusively(publish),
