@@ -57,6 +57,8 @@ const settingsFields = {
   /** Of new machines' disks, in the window and for `hypervue create`. */
   defaultDiskFormat: z.enum(diskFormats),
   consoleScaling: z.enum(['fit', 'exact']),
+  /** A snapshot is taken before what could lose something of a machine. */
+  automaticSnapshots: z.boolean(),
 };
 
 export const settingsSchema = z.object({
@@ -67,6 +69,7 @@ export const settingsSchema = z.object({
   defaultDiskBytes: settingsFields.defaultDiskBytes.default(20 * 1024 ** 3),
   defaultDiskFormat: settingsFields.defaultDiskFormat.default('qcow2'),
   consoleScaling: settingsFields.consoleScaling.default('fit'),
+  automaticSnapshots: settingsFields.automaticSnapshots.default(false),
 });
 export const settingsPatchSchema = z.object(settingsFields).partial();
 export type Settings = z.infer<typeof settingsSchema>;

@@ -7,6 +7,12 @@ const snapshotIdSchema = z.string().regex(/^[0-9a-f]{16}$/);
 const snapshot = vm.extend({ snapshot: snapshotIdSchema });
 const description = z.string().max(10_000);
 
+/** What an automatic snapshot was taken before. */
+export const riskKinds = ['drives', 'shrink', 'firmware'] as const;
+export type RiskKind = (typeof riskKinds)[number];
+/** Automatic snapshots that a machine keeps; with a newer one the oldest goes. */
+export const AUTOMATIC_KEPT = 5;
+
 export const snapshotSchema = z.object({
   id: snapshotIdSchema,
   /** The one that the machine went on from when this was taken; null at the root. */
@@ -23,6 +29,8 @@ export const snapshotSchema = z.object({
   memoryBytes: z.number(),
   /** How long the guest stood while it was taken, milliseconds; null when it was not running. */
   pauseMs: z.number().nullable(),
+  /** It was taken by itself before something risky, and goes when there are newer ones; null once it was renamed. */
+  automatic: z.enum(riskKinds).nullable().default(null),
   /** Disks that take part, by drive. */
   disks: z.array(z.object({ drive: z.string(), path: z.string() })),
 });

@@ -65,3 +65,10 @@ export async function withFormats(config: VmConfig, drives: readonly Drive[], fo
     }),
   );
 }
+
+/** Whether a hard disk that the machine has is not there any more, or elsewhere, when its drives are `next`. */
+export function losesDisk(now: readonly Drive[], next: readonly Drive[]): boolean {
+  return now.some(
+    (drive) => drive.kind === 'disk' && drive.path !== null && !next.some(({ id, path: file }) => id === drive.id && file === drive.path),
+  );
+}

@@ -19,6 +19,7 @@ import { describeSystems, type Systems } from './systems/opensystems.ts';
 import { JsonStore } from './jsonstore.ts';
 import { loadVm, vmFolders } from './library.ts';
 import { Machine, type MachineParts } from './machine.ts';
+import { losesDisk } from './machinedrives.ts';
 import { lockFolder } from './machinelocks.ts';
 import { SnapshotService } from './snapshots/service.ts';
 import { freeName, nameFromHint } from './names.ts';
@@ -119,6 +120,7 @@ export class Manager {
       machine,
       restoreMachine,
       exclusively,
+      before: (one, risk) => this.snapshots.before(one, risk),
     });
     this.transfers = new Transfers({
       library,
@@ -139,6 +141,7 @@ export class Manager {
       clone: (one, snapshot, tag, how) => this.transfers.fromSnapshot(one, snapshot, tag, how),
       imagesAbove: (file) => this.volumes.imagesAbove(file),
       discard: (file) => this.volumes.delete(file),
+      automatic: () => this.settings.get().automaticSnapshots,
       changed: (id) => this.emit('snapshot.changed', { id }),
     });
     this.handlers = this.makeHandlers();
@@ -326,6 +329,8 @@ export class Manager {
         { object: machine.name },
         `Choose at most ${maxMemoryMiB} MiB.`,
       );
+    if (patch.drives && !machine.active && losesDisk(machine.config?.drives ?? [], patch.drives))
+      await this.snapshots.before(machine, 'drives');
     // A machine may change the case of its own name.
     if (patch.name === undefined || patch.name.toLowerCase() === machine.name.toLowerCase()) await machine.update(patch);
     else await this.withName(patch.name, () => machine.update(patch));
@@ -455,7 +460,11 @@ export class Manager {
       'vm.update': ({ id, patch }) => this.update(id, patch),
       'vm.delete': ({ id }) => this.delete(id),
       'vm.restore': ({ trashId }) => this.restore(trashId),
-      'vm.resetFirmware': async ({ id }) => ({ keptAs: await this.machine(id).resetFirmware() }),
+      'vm.resetFirmware': async ({ id }) => {
+        const machine = this.machine(id);
+        if (!machine.active) await this.snapshots.before(machine, 'firmware');
+        return { keptAs: await machine.resetFirmware() };
+      },
       'vm.hardware': async ({ id }) => {
         const { config } = this.machine(id);
         return config ? hardwareList(config) : [];

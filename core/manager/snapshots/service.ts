@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { PlanStep, Snapshot, snapshotMethods } from '../../contract/snapshots.ts';
+import { AUTOMATIC_KEPT, type PlanStep, type RiskKind, type Snapshot, type snapshotMethods } from '../../contract/snapshots.ts';
 import type { Handlers } from '../../contract/server.ts';
 import type { Drive, VmConfig, VmSummary } from '../../contract/vm.ts';
 import { syncFolder } from '../../platform/atomicfile.ts';
@@ -51,7 +51,16 @@ export interface SnapshotParts {
   /** Puts an image into the trash. */
   discard(file: string): Promise<unknown>;
   changed(machineId: string): void;
+  /** Whether snapshots are taken before something risky is done. */
+  automatic(): boolean;
 }
+
+/** Names of automatic snapshots, with the time behind; windows have their own by `automatic`. */
+const RISK_NAMES: Record<RiskKind, string> = {
+  drives: 'Before a change of disks',
+  shrink: 'Before a disk became smaller',
+  firmware: 'Before a reset of UEFI settings',
+};
 
 /** Writable hard disks: what a guest changes and a snapshot has to keep. */
 const writableDisks = (config: VmConfig): (Drive & { path: string })[] =>
@@ -152,13 +161,55 @@ export class SnapshotService {
     };
   }
 
-  private async take(machine: Machine, how: { name: string; description: string; memory: boolean }): Promise<Snapshot> {
+  /**
+   * Takes a snapshot before something risky is done to a machine, when the settings say so, and lets go of the oldest of such. A machine that can't have one goes without, and
+   * its log says why; when it could and fails, the change must not be made either.
+   */
+  async before(machine: Machine, risk: RiskKind): Promise<void> {
+    if (!this.parts.automatic()) return;
+    const { config, state } = machine;
+    if (!config) return;
+    if (state === 'saved' || state === 'starting' || state === 'stopping') return;
+    const refusal = snapshotRefusal(config) ?? (await encryptedRefusal(machine, config));
+    if (refusal) {
+      machine.record('warn', 'snapshots', `no automatic snapshot: ${refusal.message}`);
+      return;
+    }
+    await this.parts.tasks.run('snapshot.take', machine.name, () =>
+      this.inTurn(machine, async () => {
+        await this.packer.stop(machine);
+        try {
+          const name = `${RISK_NAMES[risk]}, ${new Date().toISOString().slice(0, 16).replace('T', ' ')}`;
+          await this.take(machine, { name, description: '', memory: true, automatic: risk });
+          const automatic = (await readManifest(machine.folder)).snapshots.filter((snapshot) => snapshot.automatic !== null);
+          for (const { id } of automatic.slice(0, -AUTOMATIC_KEPT)) await this.delete(machine, id);
+        } catch (cause) {
+          const { kind, message, context } = asHypervueError(cause);
+          throw new HypervueError(
+            kind,
+            `nothing was changed: the automatic snapshot before it failed (${message})`,
+            context,
+            'Make room, or turn off automatic snapshots in the settings.',
+            cause,
+          );
+        } finally {
+          this.packer.start(machine);
+        }
+      }),
+    );
+  }
+
+  private async take(
+    machine: Machine,
+    how: { name: string; description: string; memory: boolean; automatic?: RiskKind },
+  ): Promise<Snapshot> {
     const config = machine.requireConfig('take a snapshot');
     await this.settle(machine);
     const refusal = snapshotRefusal(config);
     if (refusal) throw refusal;
     const { folder, state } = machine;
-    await refuseEncrypted(machine, config);
+    const encrypted = await encryptedRefusal(machine, config);
+    if (encrypted) throw encrypted;
     if (state === 'starting' || state === 'stopping')
       throw new HypervueError(
         'invalid-state',
@@ -207,6 +258,7 @@ export class SnapshotService {
         memoryBytes,
         pauseMs,
         disks,
+        automatic: how.automatic ?? null,
         config,
         packed,
       };
@@ -350,7 +402,9 @@ export class SnapshotService {
 
   private async update(machine: Machine, id: string, name: string | undefined, description: string | undefined): Promise<Snapshot> {
     const { found, manifest } = await this.find(machine, id);
-    const next = { ...found, name: name ?? found.name, description: description ?? found.description };
+    // Who gives it a name wants to keep it.
+    const automatic = name === undefined || name === found.name ? found.automatic : null;
+    const next = { ...found, name: name ?? found.name, description: description ?? found.description, automatic };
     await writeManifest(machine.folder, {
       ...manifest,
       snapshots: manifest.snapshots.map((snapshot) => (snapshot === found ? next : snapshot)),
@@ -435,17 +489,18 @@ async function copyIfThere(from: string, to: string): Promise<void> {
 }
 
 /** The memory of such a machine would lie beside its disks in clear, and nothing here has the passphrase. */
-async function refuseEncrypted(machine: Machine, config: VmConfig): Promise<void> {
+async function encryptedRefusal(machine: Machine, config: VmConfig): Promise<HypervueError | null> {
   for (const { id, path: file } of writableDisks(config)) {
     const { encryption } = await readImageHeader(path.resolve(machine.folder, file));
     if (encryption !== 'none')
-      throw new HypervueError(
+      return new HypervueError(
         'unsupported',
         `${id} of ${machine.name} is encrypted, and no snapshots are taken of machines with such disks`,
         { object: machine.name, drive: id, path: file },
         'Copy the disk while the machine is off (hypervue disk clone).',
       );
   }
+  return null;
 }
 
 /** Changing the images would make a saved state unfit for them. */

@@ -215,6 +215,60 @@ describe('snapshots', () => {
     expect((await h.call('trash.list', {})).some(({ name }) => name === path.basename(base))).toBe(true);
   });
 
+  test('are taken by themselves before risky changes, when that is wanted, and the oldest of them go', async () => {
+    const vm = await made();
+    const { id } = vm;
+    const drives = (await h.get(id)).config!.drives;
+    const cd = { id: 'ide2', kind: 'cdrom', path: null, format: 'raw', readOnly: true } as const;
+    await h.call('vm.update', { id, patch: { drives: [] } });
+    await h.call('vm.update', { id, patch: { drives } });
+    expect((await list(vm)).snapshots).toEqual([]);
+    await h.call('settings.set', { automaticSnapshots: true });
+    try {
+      // Another drive beside it loses nothing.
+      await h.call('vm.update', { id, patch: { drives: [...drives, cd] } });
+      expect((await list(vm)).snapshots).toEqual([]);
+      await put(vm, 4);
+      await h.call('storage.resize', { path: disk(vm), sizeBytes: 4 << 20 });
+      await h.call('vm.resetFirmware', { id });
+      await h.call('vm.update', { id, patch: { drives: [cd] } });
+      const { snapshots } = await list(vm);
+      expect(snapshots.map(({ automatic, kind }) => [automatic, kind])).toEqual([
+        ['shrink', 'disk'],
+        ['firmware', 'disk'],
+        ['drives', 'disk'],
+      ]);
+      // The disk is back, as large as it was.
+      await h.call('snapshot.revert', { id, snapshot: snapshots[0]!.id });
+      expect((await h.call('storage.info', { path: disk(vm) })).volume.sizeBytes).toBe(8 << 20);
+      expect(await get(vm)).toBe(4);
+      const kept = await h.call('snapshot.update', { id, snapshot: snapshots[0]!.id, name: 'Keep this' });
+      expect(kept.automatic).toBe(null);
+      const mine = await take(vm, 'mine');
+      for (let n = 0; n < 6; n++) await h.call('vm.resetFirmware', { id });
+      const after = (await list(vm)).snapshots;
+      expect(after.filter(({ automatic }) => automatic !== null)).toHaveLength(5);
+      expect(after.map((one) => one.id)).toEqual(expect.arrayContaining([kept.id, mine.id]));
+      expect(after.map((one) => one.id)).not.toContain(snapshots[1]!.id);
+      expect(inDisk(vm).sort()).toEqual(
+        after
+          .filter((one) => one.disks.length)
+          .map((one) => tagOf(one.id))
+          .sort(),
+      );
+      // A machine that can't have one is changed all the same, and its log says so.
+      const raw = await h.fake(`N${++count}`);
+      writeFileSync(path.join(raw.folder, 'disk.img'), Buffer.alloc(4096));
+      const rawDrive = { id: 'ide0', kind: 'disk', path: 'disk.img', format: 'raw', readOnly: false } as const;
+      await h.call('vm.update', { id: raw.id, patch: { drives: [rawDrive] } });
+      await h.call('vm.update', { id: raw.id, patch: { drives: [] } });
+      expect((await h.get(raw.id)).config!.drives).toEqual([]);
+      expect(JSON.stringify(await h.call('vm.log', { id: raw.id, lines: 5 }))).toContain('no automatic snapshot');
+    } finally {
+      await h.call('settings.set', { automaticSnapshots: false });
+    }
+  });
+
   test('are refused where they could not be kept, with a way out', async () => {
     const raw = await h.fake(`N${++count}`);
     writeFileSync(path.join(raw.folder, 'disk.img'), Buffer.alloc(4096));

@@ -1,5 +1,6 @@
 /** The storage part of the contract: pools, volumes and the trash. */
 import path from 'node:path';
+import type { RiskKind } from '../../contract/snapshots.ts';
 import { MACHINES_POOL, type TrashItem, type storageMethods, type Volume } from '../../contract/storage.ts';
 import type { Handlers } from '../../contract/server.ts';
 import { busOf, driveBuses, freePlace } from '../../contract/drives.ts';
@@ -15,6 +16,8 @@ export interface StorageServiceParts extends Pick<VolumesParts, 'pools' | 'libra
   machine(id: string): Machine;
   /** Brings a machine back from the trash of the library; gives its folder. */
   restoreMachine(trashId: string): Promise<string>;
+  /** Before something risky is done to a machine. */
+  before(machine: Machine, risk: RiskKind): Promise<void>;
   /** Runs `work` while nobody else looks at the library or changes it. */
   exclusively<T>(work: () => Promise<T>): Promise<T>;
 }
@@ -97,6 +100,9 @@ export class StorageService {
       this.parts.changed();
       return this.parts.volumes.get(file);
     }
+    if (volume.sizeBytes !== null && sizeBytes < volume.sizeBytes)
+      for (const { kind, id } of volume.usedBy)
+        if (kind === 'machine' && id !== undefined) await this.parts.before(this.parts.machine(id), 'shrink');
     return this.parts.volumes.resize(file, sizeBytes, passphrase);
   }
 
@@ -140,6 +146,7 @@ export class StorageService {
         path: file,
         operation: 'detach',
       });
+    if (!machine.active) await this.parts.before(machine, 'drives');
     await machine.update({ drives: drives.filter((drive) => !uses(drive)) });
     this.parts.changed();
     return null;

@@ -47,6 +47,7 @@ export class MockManager {
       defaultDiskBytes: 20 * 1024 ** 3,
       defaultDiskFormat: 'qcow2',
       consoleScaling: 'fit',
+      automaticSnapshots: true,
     };
     for (let i = 0; i < options.machines; i++) {
       const [name, os, state, mib] = examples[i % examples.length]!;

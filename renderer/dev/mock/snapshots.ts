@@ -17,6 +17,7 @@ function snapshot(n: number, parent: number | null, name: string, changes: Parti
     state: 'running',
     memoryBytes: (40 + n * 13) * mib,
     pauseMs: 12.4,
+    automatic: null,
     disks: [{ drive: 'ide0', path: 'disk.qcow2' }],
     ...changes,
   };
@@ -39,7 +40,13 @@ export function mockSnapshots(
       description: 'Before any package was added.',
     }),
     snapshot(2, 1, 'Compiler works'),
-    snapshot(3, 2, 'New libc', { state: 'paused', pauseMs: null }),
+    snapshot(3, 2, 'Before a change of disks, 2026-06-01 12:00', {
+      kind: 'disk',
+      state: 'off',
+      memoryBytes: 0,
+      pauseMs: null,
+      automatic: 'drives',
+    }),
     snapshot(4, 2, 'Old libc, all tests pass', { description: 'The one to go back to.' }),
   ];
   const changed = (id: string) => emit('snapshot.changed', { id });

@@ -123,6 +123,13 @@ export const en = {
     edit: 'Rename or describe',
     delete: 'Delete',
     here: 'Present goes on from here',
+    automatic: 'automatic',
+    automaticText: 'It was taken by itself. The newest {kept} of these are kept; give this one a name to keep it.',
+    risk: {
+      drives: 'Before a change of disks',
+      shrink: 'Before a disk became smaller',
+      firmware: 'Before a reset of UEFI settings',
+    },
     suggestion: 'Snapshot {n}',
     whileSaved: 'The machine has a saved state, which its disks have to stay as they are for. Start it, or discard the state.',
     whileChanging: 'Wait until the machine is on or off.',
@@ -619,6 +626,11 @@ export const en = {
     theme: { name: 'Theme', text: 'Applies now', system: 'Same as system', light: 'Light', dark: 'Dark' },
     language: { name: 'Language', text: 'Applies now', system: 'Same as system', en: 'English', 'zh-CN': '简体中文' },
     machinesView: { name: 'Machines page', text: 'How the list of machines looks', grid: 'Grid', table: 'Table' },
+    snapshots: 'Snapshots',
+    automaticSnapshots: {
+      name: 'Take a snapshot before risky changes',
+      text: 'Before a disk is taken out, made smaller, or UEFI settings are reset, for machines whose disks can keep snapshots. The newest {kept} of each machine stay.',
+    },
     consoleScaling: {
       name: 'Console picture',
       text: 'What a console starts with; its toolbar changes it',
