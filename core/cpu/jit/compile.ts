@@ -62,7 +62,6 @@ export interface CompiledModule {
 const EXACT_MAX = 48;
 
 const RCX = 1;
-const RSP = 4;
 const STI = 0xfb;
 
 class RegionCompiler {
@@ -179,6 +178,7 @@ class RegionCompiler {
     if (graph.isLoopHeader[x]) {
       e.open('loop', x);
       e.forgetFlags();
+      e.forgetAddresses();
       this.within(x, merges);
       e.close();
       e.c.op(OP.unreachable);
@@ -196,6 +196,7 @@ class RegionCompiler {
     this.within(x, rest);
     e.close();
     e.forgetFlags();
+    e.forgetAddresses();
     this.tree(first);
   }
 
@@ -211,7 +212,7 @@ class RegionCompiler {
     for (let k = 0; k < count; k++) {
       const insn = block.insns[k]!;
       this.marks.push([e.c.length, insn.at]);
-      e.insn = insn;
+      e.begin(insn, x);
       e.done = k;
       e.flagsDead = flagsDeadAfter(block, k);
       e.last = k === count - 1;
@@ -279,13 +280,14 @@ class RegionCompiler {
         e.spend(count);
         c.get(condition);
         const flags: FlagState = e.flags;
-        const { stack } = e;
+        const { stack, addresses } = e;
         e.openIf();
         e.freeTemps();
         this.goTarget(x);
         e.close();
         e.flags = flags;
         e.stack = stack;
+        e.addresses = addresses;
         this.goFall(x);
         return;
       }
@@ -378,10 +380,7 @@ class RegionCompiler {
       top,
       region.mode === 64 ? 8 : 4,
       back,
-      () => {
-        e.c.get(top);
-        e.setGpr(RSP);
-      },
+      () => e.lowerStack(top),
       target,
     );
   }

@@ -52,7 +52,6 @@ const FLOAT_VALUE = 0x1fa0;
 /** Bits of SEG_FLAGS (interp/wasm/mem.ts): SF_READ and SF_WRITE; SF_FLAT_R and SF_FLAT_W. */
 const SF_USABLE = 3;
 const SF_FLAT = 48;
-const RSP = 4;
 /** EFLAGS.IF. */
 const FLAG_IF = 0x200;
 /** S_EXIT bit (interp/wasm/index.ts): the run loop is to look at interrupts. */
@@ -116,6 +115,7 @@ export class Emitter extends LinkEmitter {
     this.stack = stack;
     this.loadX87();
     this.flags = IN_MEMORY;
+    this.forgetAddresses();
   }
 
   /**
@@ -155,6 +155,7 @@ export class Emitter extends LinkEmitter {
       this.takeLeft();
     this.floatRefresh();
     also.after?.();
+    this.forgetAddresses();
     this.openIf();
     this.exitAfter(() => {});
     this.close();
@@ -177,6 +178,7 @@ export class Emitter extends LinkEmitter {
     this.loadRegisters(writes, 0, 0);
     this.usedGpr |= writes;
     this.changedGpr |= writes;
+    this.forgetAddresses();
     this.takeLeft();
     this.openIf();
     this.exitAfter(() => {});
@@ -280,10 +282,7 @@ export class Emitter extends LinkEmitter {
       .memory(OP.i32Load16U, S + S_SEG + segment * SEG_STRIDE + SEG_SELECTOR)
       .set(selector);
     const top = this.below(4);
-    this.store(top, 2, selector, () => {
-      c.get(top);
-      this.setGpr(RSP);
-    });
+    this.store(top, 2, selector, () => this.lowerStack(top));
   }
 
   private needCpl0(): void {

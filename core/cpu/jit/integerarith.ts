@@ -2,7 +2,7 @@
 import { FLAG_ADC, FLAG_ADD, FLAG_DEC, FLAG_INC, FLAG_LOGIC, FLAG_SBB, FLAG_SUB } from '../interp/wasm/jitoffsets.ts';
 import type { Width } from './decode.ts';
 import type { Emitter } from './emitter.ts';
-import { RAX, isWide, modifyModrm, narrow, pick, readModrm, toTemp, widthOf } from './integeroperand.ts';
+import { RAX, isWide, modifyModrm, narrow, pick, readModrm, toTemp, whole, widthOf } from './integeroperand.ts';
 import type { Translation } from './translation.ts';
 import { I32, I64, OP } from './wasmcode.ts';
 
@@ -112,7 +112,11 @@ export const aluImmediate: Translation = (e, insn) => {
   if (kind === CMP) {
     const a = toTemp(e, width, () => readModrm(e, insn, width));
     arithmetic(e, CMP, width, a, b);
-  } else modifyModrm(e, insn, width, (old) => arithmetic(e, kind, width, old, b));
+    return;
+  }
+  const value = !insn.memory && (kind === ADD || kind === SUB) && whole(e, width) ? e.valueOf(insn.rm) : undefined;
+  modifyModrm(e, insn, width, (old) => arithmetic(e, kind, width, old, b));
+  if (value) e.named(insn.rm, value, kind === ADD ? insn.imm : -insn.imm);
 };
 
 export function testFlags(e: Emitter, width: Width, a: () => void, b: () => void): void {
@@ -165,10 +169,13 @@ function increment(e: Emitter, width: Width, old: number, up: boolean): number {
 }
 export const incDecRegister: Translation = (e, insn) => {
   const width = insn.osize;
+  const known = e.valueOf(insn.rm);
+  const up = insn.op < 0x48;
   const old = toTemp(e, width, () => e.reg(insn.rm, width));
-  const value = increment(e, width, old, insn.op < 0x48);
+  const value = increment(e, width, old, up);
   e.c.get(value);
   e.setReg(insn.rm, width);
+  if (whole(e, width)) e.named(insn.rm, known, up ? 1 : -1);
 };
 
 /** FE and FF /0 and /1. */

@@ -1,26 +1,32 @@
 /** Moves (SDM volume 2: MOV and its relatives, LEA, CMOVcc, SETcc, BSWAP) as WebAssembly. */
 import type { Width } from './decode.ts';
 import type { Emitter } from './emitter.ts';
-import { RAX, RDX, readModrm, signExtend, storeModrm, toTemp, widthOf } from './integeroperand.ts';
+import { RAX, RDX, readModrm, signExtend, storeModrm, toTemp, whole, widthOf } from './integeroperand.ts';
 import type { Translation } from './translation.ts';
 import { I32, OP } from './wasmcode.ts';
 
 export const movToModrm: Translation = (e, insn) => {
   const width = widthOf(insn);
   if (insn.memory) {
-    const ea = e.address(insn);
     const value = toTemp(e, width, () => e.reg(insn.reg, width));
-    e.store(ea, width, value);
-  } else {
-    e.reg(insn.reg, width);
-    e.setReg(insn.rm, width);
-  }
+    e.store(e.address(insn, true), width, value);
+  } else copy(e, insn.rm, insn.reg, width);
 };
 export const movToRegister: Translation = (e, insn) => {
   const width = widthOf(insn);
+  if (!insn.memory) {
+    copy(e, insn.reg, insn.rm, width);
+    return;
+  }
   readModrm(e, insn, width);
   e.setReg(insn.reg, width);
 };
+function copy(e: Emitter, to: number, from: number, width: Width): void {
+  const value = e.valueOf(from);
+  e.reg(from, width);
+  e.setReg(to, width);
+  if (whole(e, width)) e.named(to, value);
+}
 export const loadAccumulator: Translation = (e, insn) => {
   const width = widthOf(insn);
   e.load(e.address(insn), width);
@@ -38,9 +44,8 @@ export const storeAccumulator: Translation = (e, insn) => {
 export const movImmediate: Translation = (e, insn) => {
   const width = widthOf(insn);
   if (insn.memory) {
-    const ea = e.address(insn);
     const value = toTemp(e, width, () => e.const(width, insn.imm));
-    e.store(ea, width, value);
+    e.store(e.address(insn, true), width, value);
   } else {
     e.const(width, insn.imm);
     e.setReg(insn.rm, width);
@@ -60,9 +65,11 @@ export const movRegisterImmediate: Translation = (e, insn) => {
 };
 
 export const lea: Translation = (e, insn) => {
+  const value = insn.base >= 0 && insn.index < 0 && whole(e, insn.osize) ? e.valueOf(insn.base) : undefined;
   e.offset(insn);
   if (insn.osize !== 8) e.fromWord();
   e.setReg(insn.reg, insn.osize);
+  if (value) e.named(insn.reg, value, insn.disp);
 };
 
 export const movsxd: Translation = (e, insn) => {

@@ -16,6 +16,9 @@ export const pick = (width: Width, op32: number, op64: number): number => (isWid
 /** Width of an instruction whose bit 0 tells byte from operand size. */
 export const widthOf = (insn: Insn): Width => (insn.op & 1 ? insn.osize : 1);
 
+/** Registers of this width are as wide as addresses: what was known of one goes over to another. */
+export const whole = (e: Emitter, width: Width): boolean => width === (e.mode === 64 ? 8 : 4);
+
 /** Keeps the low `width` bytes of the i32 on the stack. */
 export function narrow(e: Emitter, width: Width): void {
   if (width === 1) e.c.i32(0xff).op(OP.i32And);
@@ -36,14 +39,14 @@ export function toTemp(e: Emitter, width: Width, emit: () => void): number {
 }
 
 export function readModrm(e: Emitter, insn: Insn, width: Width): void {
-  if (insn.memory) e.load(e.address(insn), width);
+  if (insn.memory) e.load(e.address(insn, true), width);
   else e.reg(insn.rm, width);
 }
 
 /** Reads, computes, writes the modrm operand. */
 export function modifyModrm(e: Emitter, insn: Insn, width: Width, compute: (old: number) => number, after: () => void = () => {}): void {
   if (insn.memory) {
-    e.modify(e.address(insn), width, compute, after);
+    e.modify(e.address(insn, true), width, compute, after);
     return;
   }
   const old = toTemp(e, width, () => e.reg(insn.rm, width));
@@ -54,7 +57,7 @@ export function modifyModrm(e: Emitter, insn: Insn, width: Width, compute: (old:
 }
 
 export function storeModrm(e: Emitter, insn: Insn, width: Width, value: number): void {
-  if (insn.memory) e.store(e.address(insn), width, value);
+  if (insn.memory) e.store(e.address(insn, true), width, value);
   else {
     e.c.get(value);
     e.setReg(insn.rm, width);

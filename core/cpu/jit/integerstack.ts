@@ -29,8 +29,10 @@ export const pushImmediate: Translation = (e, insn) => {
 export const leave: Translation = (e, insn) => {
   const width = stackWidth(e, insn);
   const frame = e.temp(e.word);
+  const known = e.valueOf(RBP);
   e.gpr(RBP);
   e.c.set(frame);
+  e.nameValue(frame, known);
   e.load(frame, width);
   const value = e.temp(e.typeOf(width));
   e.c.set(value);
@@ -38,6 +40,7 @@ export const leave: Translation = (e, insn) => {
   e.wordConst(width);
   e.wordAdd();
   e.setGpr(RSP);
+  e.named(RSP, known, width);
   e.c.get(value);
   e.setReg(RBP, width);
 };

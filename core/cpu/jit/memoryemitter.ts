@@ -3,7 +3,7 @@ import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../memory/layout.ts';
 import { SJ_CUT, SJ_STEP } from '../interp/wasm/jitoffsets.ts';
 import { SEG_BASE, SEG_CS, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, S_SEG } from '../interp/wasm/stateoffsets.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
-import { DispatchEmitter } from './dispatchemitter.ts';
+import { GroupEmitter, type GroupUse } from './groupemitter.ts';
 import { HELPER } from './helpers.ts';
 import { LEFT, PAGE, PAGES } from './locals.ts';
 import { EXECUTE_TABLE, WRITE_TABLE, tlbTables } from './tlbtables.ts';
@@ -11,11 +11,14 @@ import { I32, OP, SIMD, V128, VOID } from './wasmcode.ts';
 
 const S = CPU_STATE_BASE;
 const RSP = 4;
+const NO_CODE = new Uint8Array(0);
 
-export class MemoryEmitter extends DispatchEmitter {
+export class MemoryEmitter extends GroupEmitter {
   /** The TLB's read tables of the region's privilege. */
   protected readonly tables: number;
   protected readonly user: number;
+  /** Where the code is that computed an address for one access. */
+  private computed: { ea: number; start: number; end: number } | undefined;
 
   constructor(mode: CodeMode, user: boolean) {
     super(mode);
@@ -53,10 +56,15 @@ export class MemoryEmitter extends DispatchEmitter {
     }
   }
 
-  /** Linear address of the memory operand in a temporary. */
-  address(insn: Insn): number {
+  /**
+   * Linear address of the memory operand in a temporary. `once`: for one access, which comes next; where that does without the address, it is not even
+   * computed.
+   */
+  address(insn: Insn, once = false): number {
     const { c } = this;
     const ea = this.temp(this.word);
+    const start = c.length;
+    if (insn.segment < 0) this.nameOperand(ea, insn);
     if (insn.segment >= 0) {
       const at = S + S_SEG + insn.segment * SEG_STRIDE;
       if (this.mode === 32) {
@@ -80,7 +88,49 @@ export class MemoryEmitter extends DispatchEmitter {
       this.wordAdd();
     } else this.offset(insn);
     c.set(ea);
+    if (once && insn.segment < 0) this.computed = { ea, start, end: c.length };
     return ea;
+  }
+
+  /** Takes the code back that computed this address last, when it was for one access and is the latest there is. */
+  private withdraw(ea: number): Uint8Array {
+    const { c, computed } = this;
+    if (computed?.ea !== ea || computed.end !== c.length) return NO_CODE;
+    const code = c.view().slice(computed.start);
+    c.length = computed.start;
+    this.computed = undefined;
+    return code;
+  }
+
+  /** An access of a group: `quick` with the host address of its lowest byte in a local, `slow` for one that looks for itself. */
+  private grouped(use: GroupUse, ea: number, type: number, quick: (host: number) => void, slow: () => void): void {
+    const { c } = this;
+    const { local } = use;
+    if (use.leads) {
+      let lowest = ea;
+      if (use.back) {
+        lowest = this.temp(this.word);
+        c.get(ea);
+        this.wordConst(use.back);
+        this.wordAdd();
+        c.set(lowest);
+      }
+      const table = this.tables + (use.write ? WRITE_TABLE : 0);
+      const entry = this.probe(lowest, use.size, table);
+      this.openIf(type, true);
+      this.host(lowest, entry, table);
+      c.set(local);
+      quick(local);
+      c.else().i32(0).set(local);
+    } else {
+      const address = this.withdraw(ea);
+      c.get(local);
+      this.openIf(type, true);
+      quick(local);
+      c.else().raw(address);
+    }
+    slow();
+    this.close();
   }
 
   /** Address of the TLB entry of `ea` in the read or write tables, and whether it hits (i32 on the stack). */
@@ -184,6 +234,7 @@ export class MemoryEmitter extends DispatchEmitter {
     this.c.call(helper);
     this.leaveIfFaulted();
     this.cut();
+    this.loseGroups();
   }
 
   /** After a slow access: the region stops before an instruction that faulted. Nothing of it has happened. */
@@ -202,12 +253,25 @@ export class MemoryEmitter extends DispatchEmitter {
       .set(LEFT);
   }
 
-  private plainLoad(width: Width): void {
-    this.c.memory(width === 1 ? OP.i32Load8U : width === 2 ? OP.i32Load16U : width === 4 ? OP.i32Load : OP.i64Load, 0);
+  private plainLoad(width: Width, offset = 0): void {
+    this.c.memory(width === 1 ? OP.i32Load8U : width === 2 ? OP.i32Load16U : width === 4 ? OP.i32Load : OP.i64Load, offset);
   }
 
   /** Zero-extended value at `ea`. */
   load(ea: number, width: Width): void {
+    const use = this.access(ea, width, false);
+    if (!use) {
+      this.loadAlone(ea, width);
+      return;
+    }
+    const quick = (host: number) => {
+      this.c.get(host);
+      this.plainLoad(width, use.offset);
+    };
+    this.grouped(use, ea, this.typeOf(width), quick, () => this.loadAlone(ea, width));
+  }
+
+  private loadAlone(ea: number, width: Width): void {
     const { c } = this;
     const entry = this.probe(ea, width, this.tables);
     this.openIf(this.typeOf(width), true);
@@ -242,6 +306,19 @@ export class MemoryEmitter extends DispatchEmitter {
    * executes when they have such operands, and a device must see one read only.
    */
   loadV(ea: number, once = false): void {
+    const use = this.access(ea, 16, false);
+    if (!use) this.loadAloneV(ea, once);
+    else
+      this.grouped(
+        use,
+        ea,
+        V128,
+        (host) => this.c.get(host).simdMemory(SIMD.load, use.offset),
+        () => this.loadAloneV(ea, once),
+      );
+  }
+
+  private loadAloneV(ea: number, once: boolean): void {
     const { c } = this;
     const entry = this.probe(ea, 16, this.tables);
     this.openIf(V128, true);
@@ -310,8 +387,8 @@ export class MemoryEmitter extends DispatchEmitter {
     this.c.get(host).i32(12).op(OP.i32ShrU).i32(0xff).memory(OP.i32Store8, DIRTY_MAP_BASE);
   }
 
-  private plainStore(width: Width): void {
-    this.c.memory(width === 1 ? OP.i32Store8 : width === 2 ? OP.i32Store16 : width === 4 ? OP.i32Store : OP.i64Store, 0);
+  private plainStore(width: Width, offset = 0): void {
+    this.c.memory(width === 1 ? OP.i32Store8 : width === 2 ? OP.i32Store16 : width === 4 ? OP.i32Store : OP.i64Store, offset);
   }
 
   private slowWrite(ea: number, width: Width, value: number, after: () => void, target?: () => void): void {
@@ -325,6 +402,7 @@ export class MemoryEmitter extends DispatchEmitter {
     c.call(HELPER.write);
     this.leaveIfFaulted();
     this.cut();
+    this.loseGroups();
     this.openRare();
     this.exitAfter(after, target);
     this.close();
@@ -337,6 +415,25 @@ export class MemoryEmitter extends DispatchEmitter {
 
   /** The same for an instruction after which control goes elsewhere: `target` pushes the address. */
   storeThen(ea: number, width: Width, value: number, after: () => void, target?: () => void): void {
+    const use = this.access(ea, width, true);
+    const alone = () => this.storeAlone(ea, width, value, after, target);
+    if (!use) alone();
+    else
+      this.grouped(
+        use,
+        ea,
+        VOID,
+        (host) => {
+          this.c.get(host).get(value);
+          this.plainStore(width, use.offset);
+          this.markDirty(host);
+        },
+        alone,
+      );
+    after();
+  }
+
+  private storeAlone(ea: number, width: Width, value: number, after: () => void, target?: () => void): void {
     const { c } = this;
     const table = this.tables + WRITE_TABLE;
     const entry = this.probe(ea, width, table);
@@ -349,11 +446,26 @@ export class MemoryEmitter extends DispatchEmitter {
     c.else();
     this.slowWrite(ea, width, value, after, target);
     this.close();
-    after();
   }
 
   /** Stores 16 bytes. */
   storeV(ea: number, value: number): void {
+    const use = this.access(ea, 16, true);
+    if (!use) this.storeAloneV(ea, value);
+    else
+      this.grouped(
+        use,
+        ea,
+        VOID,
+        (host) => {
+          this.c.get(host).get(value).simdMemory(SIMD.store, use.offset);
+          this.markDirty(host);
+        },
+        () => this.storeAloneV(ea, value),
+      );
+  }
+
+  private storeAloneV(ea: number, value: number): void {
     const { c } = this;
     const table = this.tables + WRITE_TABLE;
     const entry = this.probe(ea, 16, table);
@@ -371,6 +483,7 @@ export class MemoryEmitter extends DispatchEmitter {
     c.call(HELPER.writeV);
     this.leaveIfFaulted();
     this.cut();
+    this.loseGroups();
     this.openRare();
     this.exitAfter(() => {});
     this.close();
@@ -417,17 +530,35 @@ export class MemoryEmitter extends DispatchEmitter {
     const table = this.tables + WRITE_TABLE;
     const host = this.temp(I32);
     const old = this.temp(this.typeOf(width));
-    const entry = this.probe(ea, width, table);
-    this.openIf(VOID, true);
-    this.host(ea, entry, table);
-    c.tee(host);
-    this.plainLoad(width);
-    c.set(old).else();
-    c.i32(0).set(host);
-    this.slowRead(HELPER.readW, ea, width);
-    if (width !== 8) c.op(OP.i32WrapI64);
-    c.set(old);
-    this.close();
+    const alone = () => {
+      const entry = this.probe(ea, width, table);
+      this.openIf(VOID, true);
+      this.host(ea, entry, table);
+      c.tee(host);
+      this.plainLoad(width);
+      c.set(old).else();
+      c.i32(0).set(host);
+      this.slowRead(HELPER.readW, ea, width);
+      if (width !== 8) c.op(OP.i32WrapI64);
+      c.set(old);
+      this.close();
+    };
+    const use = this.access(ea, width, true);
+    if (!use) alone();
+    else
+      this.grouped(
+        use,
+        ea,
+        VOID,
+        (lowest) => {
+          c.get(lowest);
+          if (use.offset) c.i32(use.offset).op(OP.i32Add);
+          c.tee(host);
+          this.plainLoad(width);
+          c.set(old);
+        },
+        alone,
+      );
     const value = compute(old);
     c.get(host);
     this.openIf(VOID, true);
@@ -447,16 +578,23 @@ export class MemoryEmitter extends DispatchEmitter {
     this.wordConst(size);
     this.wordOp(OP.i32Sub, OP.i64Sub);
     this.c.set(top);
+    const { id, add } = this.valueOf(RSP);
+    this.nameValue(top, { id, add: add - size });
     return top;
+  }
+
+  /** The stack pointer becomes what below() gave. */
+  lowerStack(top: number): void {
+    const value = this.nameOf(top);
+    this.c.get(top);
+    this.setGpr(RSP);
+    if (value) this.named(RSP, value);
   }
 
   /** Pushes the temporary `value`. */
   push(value: number, width: Width): void {
     const top = this.below(width);
-    this.store(top, width, value, () => {
-      this.c.get(top);
-      this.setGpr(RSP);
-    });
+    this.store(top, width, value, () => this.lowerStack(top));
   }
 
   /** Loads the top of the stack; does not move the pointer. */
@@ -464,14 +602,17 @@ export class MemoryEmitter extends DispatchEmitter {
     const at = this.temp(this.word);
     this.gpr(RSP);
     this.c.set(at);
+    this.nameValue(at, this.valueOf(RSP));
     this.load(at, width);
   }
 
   /** Moves the stack pointer up. */
   drop(bytes: number): void {
+    const value = this.valueOf(RSP);
     this.gpr(RSP);
     this.wordConst(bytes);
     this.wordAdd();
     this.setGpr(RSP);
+    this.named(RSP, value, bytes);
   }
 }

@@ -96,6 +96,8 @@ function endingOf(insn: Insn): Ending | undefined {
 
 /** One copy of a function in the region. */
 interface Frame {
+  /** Where it begins; of the region's own code, where that is entered. */
+  start: number;
   depth: number;
   /** Who called it and where it returns to; none for the region's own code. */
   caller: Frame | undefined;
@@ -106,7 +108,8 @@ interface Frame {
   calls: Map<number, Frame>;
 }
 
-const newFrame = (caller: Frame | undefined, back: number): Frame => ({
+const newFrame = (caller: Frame | undefined, start: number, back: number): Frame => ({
+  start,
   depth: caller ? caller.depth + 1 : 0,
   caller,
   back,
@@ -114,6 +117,12 @@ const newFrame = (caller: Frame | undefined, back: number): Frame => ({
   seen: new Set(),
   calls: new Map(),
 });
+
+/** A copy of the function at `target` in `frame` would be one in itself: recursive ones would fill the region with their copies. */
+function recursive(frame: Frame, target: number): boolean {
+  for (let each: Frame | undefined = frame; each; each = each.caller) if (each.start === target) return true;
+  return false;
+}
 
 /** The parts of the pages that these instructions take. */
 function partsOf(pages: CodePages, insns: Iterable<Insn>): RegionPart[] {
@@ -155,7 +164,7 @@ export function findRegion(
   if (!first) return undefined;
   // INT n stores RF, which the run loop has cleared before a region (interp/wasm/resumeflag.ts).
   if (first.op === INT && !first.vex) return undefined;
-  const root = newFrame(undefined, -1);
+  const root = newFrame(undefined, entry, -1);
   const frames: Frame[] = [root];
   let count = 0;
   const inside = (offset: number): boolean => pages.has(offset);
@@ -199,11 +208,12 @@ export function findRegion(
         ending === 'call' &&
         frame.depth < MAX_INLINE_DEPTH &&
         count < MAX_BEFORE_INLINE &&
+        !recursive(frame, target) &&
         inside(target) &&
         at(target) &&
         inside(insn.next)
       ) {
-        const copy = newFrame(frame, insn.next);
+        const copy = newFrame(frame, target, insn.next);
         frames.push(copy);
         frame.calls.set(offset, copy);
         begin(copy, target);

@@ -9,6 +9,12 @@ const S = CPU_STATE_BASE;
 /** Bits 255..128 of a vector register, from its XMM half. */
 const UPPER = XMM_STRIDE / 2;
 
+/** What is in a general register: `add` more than something that has a number of its own. */
+export interface Value {
+  id: number;
+  add: number;
+}
+
 export class RegisterEmitter {
   readonly c = new WasmCode();
   readonly mode: CodeMode;
@@ -25,10 +31,30 @@ export class RegisterEmitter {
   usedUpper = 0;
   changedUpper = 0;
   insn!: Insn;
+  /** By general register. */
+  protected values: Value[] = [];
+  private nextValue = 0;
 
   constructor(mode: CodeMode) {
     this.mode = mode;
     this.word = mode === 64 ? I64 : I32;
+    this.freshValues();
+  }
+
+  /** Nothing is known of the registers. */
+  protected freshValues(): void {
+    this.values = Array.from({ length: 16 }, () => this.freshValue());
+  }
+  private freshValue(): Value {
+    return { id: this.nextValue++, add: 0 };
+  }
+  /** What a register holds. */
+  valueOf(n: number): Value {
+    return this.values[n]!;
+  }
+  /** The register was just set to `value`, as wide as words are. */
+  named(n: number, { id, add }: Value, by = 0): void {
+    this.values[n] = { id, add: add + by };
   }
 
   /** Before the second run. */
@@ -37,6 +63,7 @@ export class RegisterEmitter {
     this.c.hints.length = 0;
     this.temps = [];
     this.uppers = [];
+    this.freshValues();
   }
 
   temp(type: number): number {
@@ -113,6 +140,7 @@ export class RegisterEmitter {
   setGpr(n: number): void {
     this.usedGpr |= 1 << n;
     this.changedGpr |= 1 << n;
+    this.values[n] = this.freshValue();
     this.c.set(GPR + n);
   }
 
