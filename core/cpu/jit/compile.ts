@@ -376,13 +376,7 @@ class RegionCompiler {
   /** The push of a call; when it has to leave, it leaves for the target. */
   private pushReturn(top: number, back: number, target: () => void): void {
     const { e, region } = this;
-    e.storeThen(
-      top,
-      region.mode === 64 ? 8 : 4,
-      back,
-      () => e.lowerStack(top),
-      target,
-    );
+    e.storeThen(top, region.mode === 64 ? 8 : 4, back, () => e.lowerStack(top), target);
   }
 
   /** LOOPNZ, LOOPZ, LOOP, JCXZ. */

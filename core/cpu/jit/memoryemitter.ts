@@ -1,4 +1,4 @@
-/** Guest memory through the TLB (interp/wasm/tlb.ts), with the interpreter's functions for everything that misses it; and the stack. */
+/** Guest memory through the TLB (interp/wasm/tlb.ts), with the interpreter's functions for everything that misses it. */
 import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../memory/layout.ts';
 import { SJ_CUT, SJ_STEP } from '../interp/wasm/jitoffsets.ts';
 import { SEG_BASE, SEG_CS, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, S_SEG } from '../interp/wasm/stateoffsets.ts';
@@ -7,10 +7,9 @@ import { GroupEmitter, type GroupUse } from './groupemitter.ts';
 import { HELPER } from './helpers.ts';
 import { LEFT, PAGE, PAGES } from './locals.ts';
 import { EXECUTE_TABLE, WRITE_TABLE, tlbTables } from './tlbtables.ts';
-import { I32, OP, SIMD, V128, VOID } from './wasmcode.ts';
+import { I32, OP, VOID } from './wasmcode.ts';
 
 const S = CPU_STATE_BASE;
-const RSP = 4;
 const NO_CODE = new Uint8Array(0);
 
 export class MemoryEmitter extends GroupEmitter {
@@ -103,7 +102,7 @@ export class MemoryEmitter extends GroupEmitter {
   }
 
   /** An access of a group: `quick` with the host address of its lowest byte in a local, `slow` for one that looks for itself. */
-  private grouped(use: GroupUse, ea: number, type: number, quick: (host: number) => void, slow: () => void): void {
+  protected grouped(use: GroupUse, ea: number, type: number, quick: (host: number) => void, slow: () => void): void {
     const { c } = this;
     const { local } = use;
     if (use.leads) {
@@ -134,7 +133,7 @@ export class MemoryEmitter extends GroupEmitter {
   }
 
   /** Address of the TLB entry of `ea` in the read or write tables, and whether it hits (i32 on the stack). */
-  private probe(ea: number, size: number, table: number): number {
+  protected probe(ea: number, size: number, table: number): number {
     return this.compareTag(ea, table, () => {
       if (size === 1) return;
       this.wordConst(size - 1);
@@ -174,7 +173,7 @@ export class MemoryEmitter extends GroupEmitter {
   }
 
   /** Host address after a hit. */
-  private host(ea: number, entry: number, table: number): void {
+  protected host(ea: number, entry: number, table: number): void {
     this.c.get(ea);
     this.fromWord();
     this.c
@@ -221,12 +220,12 @@ export class MemoryEmitter extends GroupEmitter {
     this.c.get(PAGES).i32(pages).op(OP.i32And).i32(pages).op(OP.i32Ne);
   }
 
-  private ea64(ea: number): void {
+  protected ea64(ea: number): void {
     this.c.get(ea);
     if (this.mode === 32) this.c.op(OP.i64ExtendI32U);
   }
 
-  private slowRead(helper: number, ea: number, size: number): void {
+  protected slowRead(helper: number, ea: number, size: number): void {
     this.setRip(this.insn.at);
     this.ea64(ea);
     this.c.i32(size).i32(this.user);
@@ -238,13 +237,13 @@ export class MemoryEmitter extends GroupEmitter {
   }
 
   /** After a slow access: the region stops before an instruction that faulted. Nothing of it has happened. */
-  private leaveIfFaulted(): void {
+  protected leaveIfFaulted(): void {
     this.c.i32(0).memory(OP.i32Load, S + SJ_STEP);
     this.exitIf();
   }
 
   /** After a call that may have reached a device: it may have moved the end of the slice. */
-  private cut(): void {
+  protected cut(): void {
     this.c
       .get(LEFT)
       .i32(0)
@@ -280,105 +279,6 @@ export class MemoryEmitter extends GroupEmitter {
     c.else();
     this.slowRead(HELPER.read, ea, width);
     if (width !== 8) c.op(OP.i32WrapI64);
-    this.close();
-  }
-
-  /** 16 bytes at `ea`, one quadword after the other. */
-  private slowReadV(ea: number, offset: number): void {
-    const { c } = this;
-    const at = this.temp(this.word);
-    const moved = (by: number): number => {
-      if (!by) return ea;
-      c.get(ea);
-      this.wordConst(by);
-      this.wordAdd();
-      c.set(at);
-      return at;
-    };
-    this.slowRead(HELPER.read, moved(offset), 8);
-    c.simd(SIMD.i64x2Splat);
-    this.slowRead(HELPER.read, moved(offset + 8), 8);
-    c.simd(SIMD.i64x2ReplaceLane).byte(1);
-  }
-
-  /**
-   * 16 bytes at `ea`. With `once` what is not at hand is not read, and the result is made of NaNs: for instructions that the interpreter
-   * executes when they have such operands, and a device must see one read only.
-   */
-  loadV(ea: number, once = false): void {
-    const use = this.access(ea, 16, false);
-    if (!use) this.loadAloneV(ea, once);
-    else
-      this.grouped(
-        use,
-        ea,
-        V128,
-        (host) => this.c.get(host).simdMemory(SIMD.load, use.offset),
-        () => this.loadAloneV(ea, once),
-      );
-  }
-
-  private loadAloneV(ea: number, once: boolean): void {
-    const { c } = this;
-    const entry = this.probe(ea, 16, this.tables);
-    this.openIf(V128, true);
-    this.host(ea, entry, this.tables);
-    c.simdMemory(SIMD.load, 0);
-    c.else();
-    if (once) c.simd64(-1n);
-    else this.slowReadV(ea, 0);
-    this.close();
-  }
-
-  /** 32 bytes at `ea` as two temporaries; `once` as for loadV. */
-  loadWide(ea: number, once = false): [low: number, high: number] {
-    const { c } = this;
-    const low = this.temp(V128);
-    const high = this.temp(V128);
-    const entry = this.probe(ea, 32, this.tables);
-    const host = this.temp(I32);
-    this.openIf(VOID, true);
-    this.host(ea, entry, this.tables);
-    c.tee(host).simdMemory(SIMD.load, 0).set(low).get(host).simdMemory(SIMD.load, 16).set(high);
-    c.else();
-    if (once) c.simd64(-1n).tee(low).set(high);
-    else {
-      this.slowReadV(ea, 0);
-      c.set(low);
-      this.slowReadV(ea, 16);
-      c.set(high);
-    }
-    this.close();
-    return [low, high];
-  }
-
-  /** `quick` with the host address of `size` bytes at `ea` where the TLB has them readable, else `slow`. */
-  whereReadable(ea: number, size: number, quick: (host: number) => void, slow: () => void): void {
-    const entry = this.probe(ea, size, this.tables);
-    const host = this.temp(I32);
-    this.openIf(VOID, true);
-    this.host(ea, entry, this.tables);
-    this.c.set(host);
-    quick(host);
-    this.c.else();
-    slow();
-    this.close();
-  }
-
-  /** 4 or 8 bytes at `ea` as the low part of a vector that is zero otherwise; `once` as for loadV. */
-  loadLow(ea: number, width: 4 | 8, once = false): void {
-    const { c } = this;
-    const entry = this.probe(ea, width, this.tables);
-    this.openIf(V128, true);
-    this.host(ea, entry, this.tables);
-    c.simdMemory(width === 4 ? SIMD.load32Zero : SIMD.load64Zero, 0);
-    c.else();
-    if (once) c.simd64(-1n);
-    else {
-      c.simd64(0n);
-      this.slowRead(HELPER.read, ea, width);
-      c.simd(SIMD.i64x2ReplaceLane).byte(0);
-    }
     this.close();
   }
 
@@ -448,79 +348,6 @@ export class MemoryEmitter extends GroupEmitter {
     this.close();
   }
 
-  /** Stores 16 bytes. */
-  storeV(ea: number, value: number): void {
-    const use = this.access(ea, 16, true);
-    if (!use) this.storeAloneV(ea, value);
-    else
-      this.grouped(
-        use,
-        ea,
-        VOID,
-        (host) => {
-          this.c.get(host).get(value).simdMemory(SIMD.store, use.offset);
-          this.markDirty(host);
-        },
-        () => this.storeAloneV(ea, value),
-      );
-  }
-
-  private storeAloneV(ea: number, value: number): void {
-    const { c } = this;
-    const table = this.tables + WRITE_TABLE;
-    const entry = this.probe(ea, 16, table);
-    const host = this.temp(I32);
-    this.openIf(VOID, true);
-    this.host(ea, entry, table);
-    c.tee(host).get(value).simdMemory(SIMD.store, 0);
-    this.markDirty(host);
-    c.else();
-    this.setRip(this.insn.at);
-    this.ea64(ea);
-    c.get(value).simd(SIMD.i64x2ExtractLane).byte(0).get(value).simd(SIMD.i64x2ExtractLane).byte(1);
-    c.i32(this.user);
-    this.leftNow();
-    c.call(HELPER.writeV);
-    this.leaveIfFaulted();
-    this.cut();
-    this.loseGroups();
-    this.openRare();
-    this.exitAfter(() => {});
-    this.close();
-    this.close();
-  }
-
-  /** Stores 32 bytes where the TLB has them writable; `slow` emits what is done otherwise, and stores all of them or none. */
-  storeWide(ea: number, low: number, high: number, slow: () => void): void {
-    const { c } = this;
-    const table = this.tables + WRITE_TABLE;
-    const entry = this.probe(ea, 32, table);
-    const host = this.temp(I32);
-    this.openIf(VOID, true);
-    this.host(ea, entry, table);
-    c.tee(host).get(low).simdMemory(SIMD.store, 0).get(host).get(high).simdMemory(SIMD.store, 16);
-    this.markDirty(host);
-    c.else();
-    slow();
-    this.close();
-  }
-
-  /** Stores 8 and then 2 bytes, or leaves the instruction to the interpreter, which may have to undo what it cannot finish. */
-  store80(ea: number, low: number, high: number): void {
-    const { c } = this;
-    const table = this.tables + WRITE_TABLE;
-    const entry = this.probe(ea, 10, table);
-    const host = this.temp(I32);
-    this.openIf(VOID, true);
-    this.host(ea, entry, table);
-    c.tee(host).get(low).memory(OP.i64Store, 0);
-    c.get(host).get(high).memory(OP.i32Store16, 8);
-    this.markDirty(host);
-    c.else();
-    this.exitStep();
-    this.close();
-  }
-
   /**
    * Read-modify-write. `compute` finds the old value in the temporary it is given and gives back the temporary with the new one; nothing in it
    * may fault. `after` as for store().
@@ -569,50 +396,5 @@ export class MemoryEmitter extends GroupEmitter {
     this.slowWrite(ea, width, value, after);
     this.close();
     after();
-  }
-
-  /** Stack pointer less `size`, in a temporary. */
-  below(size: number): number {
-    const top = this.temp(this.word);
-    this.gpr(RSP);
-    this.wordConst(size);
-    this.wordOp(OP.i32Sub, OP.i64Sub);
-    this.c.set(top);
-    const { id, add } = this.valueOf(RSP);
-    this.nameValue(top, { id, add: add - size });
-    return top;
-  }
-
-  /** The stack pointer becomes what below() gave. */
-  lowerStack(top: number): void {
-    const value = this.nameOf(top);
-    this.c.get(top);
-    this.setGpr(RSP);
-    if (value) this.named(RSP, value);
-  }
-
-  /** Pushes the temporary `value`. */
-  push(value: number, width: Width): void {
-    const top = this.below(width);
-    this.store(top, width, value, () => this.lowerStack(top));
-  }
-
-  /** Loads the top of the stack; does not move the pointer. */
-  top(width: Width): void {
-    const at = this.temp(this.word);
-    this.gpr(RSP);
-    this.c.set(at);
-    this.nameValue(at, this.valueOf(RSP));
-    this.load(at, width);
-  }
-
-  /** Moves the stack pointer up. */
-  drop(bytes: number): void {
-    const value = this.valueOf(RSP);
-    this.gpr(RSP);
-    this.wordConst(bytes);
-    this.wordAdd();
-    this.setGpr(RSP);
-    this.named(RSP, value, bytes);
   }
 }

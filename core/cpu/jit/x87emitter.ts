@@ -24,7 +24,7 @@ import {
 } from '../interp/wasm/stateoffsets.ts';
 import type { Insn } from './decode.ts';
 import { PAGE } from './locals.ts';
-import { MemoryEmitter } from './memoryemitter.ts';
+import { WideMemoryEmitter } from './widememory.ts';
 import { I32, I64, OP } from './wasmcode.ts';
 import type { Effect } from './x87effects.ts';
 import { START, type StackFlow, type StackState } from './x87flow.ts';
@@ -78,7 +78,7 @@ interface Locals {
   significand: number[];
 }
 
-export class X87Emitter extends MemoryEmitter {
+export class X87Emitter extends WideMemoryEmitter {
   flow: StackFlow | undefined;
   stack: StackState = START;
   /** `ready` has been checked in this block. */
