@@ -215,6 +215,16 @@ export const storageMethods = {
     /** Offset of the first byte that differs. */
     result: z.object({ differsAt: z.number().nullable() }),
   },
+  /** A ticket for downloading a file over HTTP, from `/download/TICKET`: of a pool, of a machine's folder, or exported before. Headless mode only. */
+  'storage.download': {
+    params: volume,
+    result: z.object({ ticket: z.string(), name: z.string(), sizeBytes: z.number() }),
+  },
+  /** A ticket for one upload over HTTP, with PUT to `/upload/TICKET`: what comes must be as long as it says here. */
+  'storage.upload': {
+    params: z.object({ ...place, sizeBytes: z.number().int().min(1).max(MAX_DISK_BYTES) }),
+    result: z.object({ ticket: z.string() }),
+  },
   /** To the trash. Refused while anything uses it. */
   'storage.delete': { params: volume, result: z.object({ trashId: z.string() }) },
   /** As a hard disk of a machine that is off. */

@@ -28,6 +28,7 @@ import { preflightCreate, throwFirst, toCheck } from './preflight.ts';
 import { Pools } from './storage/pools.ts';
 import { StorageService } from './storage/service.ts';
 import { listed, Volumes } from './storage/volumes.ts';
+import { WebFiles } from './storage/webfiles.ts';
 import { Tasks } from './tasks.ts';
 import { Transfers } from './transfer/transfers.ts';
 import { moveToTrash, restoreFromTrash } from './trash.ts';
@@ -64,6 +65,8 @@ export class Manager {
   private readonly clients = new Set<ContractServer>();
   private readonly tasks: Tasks;
   private readonly parts: MachineParts;
+  /** Downloads and uploads, for the server. */
+  readonly files: WebFiles;
   private readonly volumes: Volumes;
   private readonly storage: StorageService;
   private readonly transfers: Transfers;
@@ -110,7 +113,9 @@ export class Manager {
       }));
     this.volumes = new Volumes({ pools, locks, library, tasks, machines, changed, trashChanged });
     const restoreMachine = async (trashId: string) => (await this.restore(trashId)).folder;
+    this.files = new WebFiles({ pools, volumes: this.volumes, locks });
     this.storage = new StorageService({
+      files: this.files,
       pools,
       library,
       tasks,
@@ -127,6 +132,7 @@ export class Manager {
       locks,
       tasks,
       volumes: this.volumes,
+      exported: (file) => this.files.allow(file),
       machine,
       ids: () => new Set(this.machines.keys()),
       names: () => this.names(),

@@ -33,12 +33,17 @@ export async function moveFile(from: string, to: string): Promise<void> {
   await syncFolder(path.dirname(to)).catch(() => {});
 }
 
-async function renameUnlessThere(from: string, to: string): Promise<void> {
-  const there = await lstat(to).then(
+/** Rejects with 'already-exists' when there is anything of that name. */
+export async function refuseTaken(file: string): Promise<void> {
+  const there = await lstat(file).then(
     () => true,
     () => false,
   );
-  if (there) throw existsError(to);
+  if (there) throw existsError(file);
+}
+
+async function renameUnlessThere(from: string, to: string): Promise<void> {
+  await refuseTaken(to);
   await rename(from, to).catch((error) => {
     throw fileError(error, to, 'create');
   });
@@ -53,12 +58,8 @@ function existsError(file: string, cause?: unknown): HypervueError {
  * killed program leaves is hidden, and removed at the next start.
  */
 export async function makeFile(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
-  const there = await lstat(file).then(
-    () => true,
-    () => false,
-  );
   // Before the work, not after it.
-  if (there) throw existsError(file);
+  await refuseTaken(file);
   const temporary = path.join(path.dirname(file), `${UNFINISHED}${randomUUID()}`);
   const lock = acquireLock(`${temporary}${CREATOR_LOCK}`, path.basename(file), path.basename(file));
   try {

@@ -7,6 +7,7 @@ import type { Manager } from '../manager/manager.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import { AttemptLimiter, hostAllowed, isLoopback, originAllowed, tokenMatches } from './access.ts';
+import { FileTransfers } from './filetransfers.ts';
 import { securityHeaders, serveStatic } from './staticfiles.ts';
 import {
   CLOSE_FAILED,
@@ -23,6 +24,8 @@ const MAX_MESSAGE = 1024 * 1024;
 /** The first message, with the token, has to come within this. */
 const AUTH_MS = 10_000;
 const PING_MS = 20_000;
+/** A connection on which nothing moves for so long is closed. Of sockets, pings take care. */
+const IDLE_MS = 120_000;
 /** Sockets that have not proved to have the token. */
 const MAX_UNAUTHORISED = 64;
 const CHANNEL_PROTOCOL = 'hypervue.channel';
@@ -47,12 +50,14 @@ export class HeadlessServer {
   private readonly contracts: WebSocketServer;
   private readonly channels: WebSocketServer;
   private readonly limiter = new AttemptLimiter(Date.now);
+  private readonly transfers: FileTransfers;
   private readonly alive = new WeakSet<WebSocket>();
   private unauthorised = 0;
   private pings: NodeJS.Timeout | undefined;
 
   constructor(options: HeadlessServerOptions) {
     this.options = options;
+    this.transfers = new FileTransfers(options.manager.files);
     // Compression of a picture stream that is compressed already costs time and gains nothing.
     this.contracts = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE, perMessageDeflate: false });
     this.channels = new WebSocketServer({
@@ -62,13 +67,15 @@ export class HeadlessServer {
       // The token must not come back in the answer.
       handleProtocols: (protocols) => (protocols.has(CHANNEL_PROTOCOL) ? CHANNEL_PROTOCOL : false),
     });
-    this.http = createServer({ maxHeaderSize: 16 * 1024, requestTimeout: 30_000 }, (request, response) => {
+    // Headers have to come soon; a body may be a disk. Only uploads read one, and they end when nothing comes any more.
+    this.http = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 30_000, requestTimeout: 0 }, (request, response) => {
       this.answer(request, response).catch((error) => {
         options.log.error(`${request.method}: ${asHypervueError(error).message}`);
         if (!response.headersSent) response.writeHead(500, { 'Content-Type': 'text/plain' });
         response.end('internal error\n');
       });
     });
+    this.http.timeout = IDLE_MS;
     this.http.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head));
   }
 
@@ -117,6 +124,7 @@ export class HeadlessServer {
       response.end(request.method === 'HEAD' ? undefined : '{"status":"ok"}\n');
       return;
     }
+    if (await this.transfers.answer(request, response, securityHeaders(host))) return;
     await serveStatic(this.options.rendererFolder, request, response, host);
   }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { accessibilityProblems } from './support/accessibility.ts';
@@ -195,4 +195,38 @@ test('a machine is exported and imported again', async () => {
   await page.getByTestId('machine-page').waitFor();
   await app.goToMachines();
   expect(await app.machines.names()).toEqual(['From template', 'From template 2', 'From template 3', 'Full clone', 'Original']);
+});
+
+test('files come from the browser by its chooser and by drag and drop, and go back to it', async () => {
+  const { app, page } = window;
+  await app.storage.open();
+  const bytes = Buffer.alloc(3 * mib, 0x5a);
+  await page.getByTestId('upload-files').setInputFiles([
+    { name: '安装盘.iso', mimeType: 'application/octet-stream', buffer: bytes },
+    { name: 'imported.qcow2', mimeType: 'application/octet-stream', buffer: Buffer.from('no image at all') },
+  ]);
+  await app.storage.row('安装盘.iso').waitFor();
+  // Its own name was taken.
+  await app.storage.row('imported 2.qcow2').waitFor();
+  expect(readFileSync(path.join(disks, '安装盘.iso')).equals(bytes)).toBe(true);
+  const transfer = await page.evaluateHandle(`(() => {
+    const data = new DataTransfer();
+    data.items.add(new File(['dropped'], 'dropped.img'));
+    return data;
+  })()`);
+  await page.dispatchEvent('body', 'dragenter', { dataTransfer: transfer });
+  await app.byId('upload-zone').waitFor();
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await page.dispatchEvent('body', 'drop', { dataTransfer: transfer });
+  await app.storage.row('dropped.img').waitFor();
+  await app.byId('upload-zone').waitFor({ state: 'detached' });
+  expect(readFileSync(path.join(disks, 'dropped.img'), 'utf8')).toBe('dropped');
+  await app.storage.closeDetails();
+
+  const [download] = await Promise.all([page.waitForEvent('download'), app.storage.choose('安装盘.iso', 'download')]);
+  expect(download.suggestedFilename()).toBe('安装盘.iso');
+  expect(readFileSync(await download.path()).equals(bytes)).toBe(true);
+  // What no file of a pool may be called is refused before anything is sent.
+  await page.getByTestId('upload-files').setInputFiles([{ name: '.hidden', mimeType: 'text/plain', buffer: Buffer.from('x') }]);
+  expect((await app.takeError()).message).toMatch(/name/);
 });

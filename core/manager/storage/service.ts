@@ -9,10 +9,12 @@ import { HypervueError } from '../../util/errors.ts';
 import { removeUnfinished } from '../createvm.ts';
 import type { Machine } from '../machine.ts';
 import { isVolume, listTrash, removeFromTrash, restoreVolume, trashHolds } from '../trash.ts';
+import type { WebFiles } from './webfiles.ts';
 import { listed, type Volumes, type VolumesParts } from './volumes.ts';
 
 export interface StorageServiceParts extends Pick<VolumesParts, 'pools' | 'library' | 'tasks' | 'changed' | 'trashChanged'> {
   volumes: Volumes;
+  files: WebFiles;
   machine(id: string): Machine;
   /** Brings a machine back from the trash of the library; gives its folder. */
   restoreMachine(trashId: string): Promise<string>;
@@ -54,6 +56,8 @@ export class StorageService {
       'storage.rebase': ({ path: file, backing, passphrase }) => volumes.rebase(file, backing, passphrase),
       'storage.compact': ({ path: file, passphrase }) => volumes.compact(file, passphrase),
       'storage.compare': ({ path: file, with: other, passphrase }) => volumes.compare(file, other, passphrase),
+      'storage.download': ({ path: file }) => parts.files.offer(file),
+      'storage.upload': (wanted) => parts.files.expect(wanted),
       'storage.delete': ({ path: file }) => volumes.delete(file),
       'storage.attach': ({ path: file, machine }) => this.attach(file, machine),
       'storage.detach': ({ path: file, machine }) => this.detach(file, machine),

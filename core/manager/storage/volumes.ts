@@ -1,18 +1,19 @@
 /** What can be done with the volumes of the pools: each operation as a task, on an image that nobody uses, into a file that appears whole or not at all. */
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { MACHINES_POOL, type Volume, type VolumeCheckReport, type VolumeDetails } from '../../contract/storage.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
-import type { DiskFormat, Drive, ImageFormat } from '../../contract/vm.ts';
+import type { DiskFormat, Drive } from '../../contract/vm.ts';
 import { diskFormats, imageFormats } from '../../contract/vm.ts';
-import { freeBytes } from '../../platform/hostinfo.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
-import { makeFile } from '../../platform/newfile.ts';
-import { readableBytes } from '../../util/bytes.ts';
+import { makeFile, refuseTaken } from '../../platform/newfile.ts';
+import { receiveFile } from '../../platform/receivefile.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { Disks } from '../disks.ts';
 import { moveToTrash } from '../trash.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
 import { readImageFacts } from './headers.ts';
+import { needRoom, readAs } from './requirements.ts';
 import type { Pools } from './pools.ts';
 import { type ScanPlace, Scanner, type UsedDrive } from './scan.ts';
 
@@ -139,7 +140,7 @@ export class Volumes {
         'Say how large it is to be.',
       );
     const size = sizeBytes;
-    if (wanted.preallocation === 'falloc' || wanted.preallocation === 'full') await this.needRoom(file, size);
+    if (wanted.preallocation === 'falloc' || wanted.preallocation === 'full') await needRoom(file, size);
     return this.making('disk.create', file, (temporary, control) =>
       this.disks.create(temporary, {
         format: wanted.format,
@@ -172,6 +173,22 @@ export class Volumes {
         signal: control.signal,
         progress: (done, total) => control.bytes(done, total, from),
       }),
+    );
+  }
+
+  /** Rejects when `upload` would from the start. */
+  async expectUpload(pool: string, name: string, sizeBytes: number): Promise<string> {
+    const file = await this.place(pool, name);
+    await needRoom(file, sizeBytes);
+    await refuseTaken(file);
+    return file;
+  }
+
+  /** A new file with what comes from `source`. */
+  async upload(pool: string, name: string, sizeBytes: number, source: Readable): Promise<Volume> {
+    const file = await this.expectUpload(pool, name, sizeBytes);
+    return this.making('disk.upload', file, (temporary, control) =>
+      receiveFile(temporary, sizeBytes, source, { signal: control.signal, progress: (done, total) => control.bytes(done, total) }),
     );
   }
 
@@ -431,17 +448,6 @@ export class Volumes {
       : base;
   }
 
-  private async needRoom(file: string, bytes: number): Promise<void> {
-    const free = await freeBytes(path.dirname(file));
-    if (free < bytes)
-      throw new HypervueError(
-        'no-space',
-        `${path.dirname(file)} has ${readableBytes(free)} free, and ${path.basename(file)} would take ${readableBytes(bytes)} at once`,
-        { path: file, operation: 'create' },
-        'Free some space, choose another pool, or let the disk take room as it fills.',
-      );
-  }
-
   private making(kind: string, file: string, make: (temporary: string, control: TaskControl) => Promise<void>): Promise<Volume> {
     return this.parts.tasks.run(kind, path.basename(file), async (control) => {
       await makeFile(file, async (temporary) => {
@@ -463,18 +469,6 @@ export class Volumes {
       return this.get(volume.path);
     });
   }
-}
-
-/** As what a volume is opened for reading. */
-function readAs({ name, path: file, format }: Volume): ImageFormat {
-  const known = format === 'iso' ? 'raw' : imageFormats.find((each) => each === format);
-  if (known) return known;
-  throw new HypervueError(
-    'unsupported',
-    `${name} is a ${format} image, which can't be read`,
-    { path: file },
-    'Convert it with the program that made it.',
-  );
 }
 
 const watched = (control: TaskControl) => ({

@@ -29,6 +29,8 @@ export interface TransferParts {
   locks: ImageLocks;
   tasks: Tasks;
   volumes: Volumes;
+  /** Tells of a file that was exported to a place of the user's choice. */
+  exported(file: string): Promise<void>;
   machine(id: string): Machine;
   /** Ids and names that machines have. */
   ids(): ReadonlySet<string>;
@@ -284,10 +286,11 @@ export class Transfers {
     const machine = this.parts.machine(id);
     const file = absolute(wanted);
     return this.parts.tasks.run('vm.exportOva', machine.name, (control) =>
-      this.holding(machine, 'export', async (config) => ({
-        file,
-        ...(await exportPackage(machine.folder, config, file, this.parts.locks, control)),
-      })),
+      this.holding(machine, 'export', async (config) => {
+        const { notes } = await exportPackage(machine.folder, config, file, this.parts.locks, control);
+        await this.parts.exported(file);
+        return { file, notes };
+      }),
     );
   }
 

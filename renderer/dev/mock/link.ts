@@ -35,6 +35,7 @@ export function mockLink(options: MockOptions): Link {
     },
     openChannel: async (kind, vmId) => (kind === 'rfb' ? mockRfb(manager.screenOf(vmId)) : mockSerial()),
     chooseFile: null,
+    httpUrl: null,
     setToken: null,
   };
 }

@@ -129,6 +129,10 @@ export function mockStorage(
       return put({ ...get(path), below: backing === null ? [] : [{ path: backing, format: 'qcow2', exists: true }] });
     },
     'storage.compare': async () => ({ differsAt: null }),
+    'storage.download': async ({ path }) => ({ ticket: '', name: get(path).name, sizeBytes: get(path).fileBytes }),
+    'storage.upload': async () => {
+      throw fail({ kind: 'unsupported', message: 'there is no server here', context: {} });
+    },
     'storage.compact': async ({ path }) => {
       task('disk.compact', get(path).name);
       return { beforeBytes: get(path).allocatedBytes, afterBytes: put({ ...get(path), allocatedBytes: gib }).allocatedBytes };

@@ -7,10 +7,11 @@ import { toDto, useNotices } from '../stores/notices.ts';
 import { useTasks } from '../stores/tasks.ts';
 import { useTrash } from '../stores/trash.ts';
 import { asksForPassphrase } from './passphrase.ts';
+import { useFiles } from './usefiles.ts';
 import { useFormat } from './useformat.ts';
 import { type VolumeVerb, volumeReason } from './volumeverbs.ts';
 
-export type VolumeDialogKind = Exclude<VolumeVerb, 'delete' | 'commit' | 'compact' | 'detach'>;
+export type VolumeDialogKind = Exclude<VolumeVerb, 'delete' | 'commit' | 'compact' | 'detach' | 'download'>;
 
 /** Carries the verbs of volumes out: asks before those that change or remove something, opens dialogs for those that need answers. */
 export function useVolumeVerbs() {
@@ -19,6 +20,7 @@ export function useVolumeVerbs() {
   const notices = useNotices();
   const tasks = useTasks();
   const trash = useTrash();
+  const files = useFiles();
   const format = useFormat();
   const { t } = useI18n();
   /** The dialog that is open, and for what. */
@@ -27,6 +29,7 @@ export function useVolumeVerbs() {
 
   const isTemplate = (id: string) => machines.get(id)?.config?.template === true;
   function reason(verb: VolumeVerb, volume: Volume): string | null {
+    if (verb === 'download' && !files.possible()) return t('storage.reason.here');
     const why = volumeReason(verb, volume, isTemplate);
     return why && t(`storage.reason.${why.key}`, { name: why.name });
   }
@@ -36,6 +39,8 @@ export function useVolumeVerbs() {
     switch (verb) {
       case 'delete':
         return remove(volume);
+      case 'download':
+        return files.download(volume.path, volume.name);
       case 'commit':
         return attempt('volumeCommit', volume, { below: volume.below[0]!.path }, async (secret) => {
           await tasks.showDuring(() => connection.call('storage.commit', { path: volume.path, ...secret }));

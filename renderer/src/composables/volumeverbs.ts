@@ -12,6 +12,7 @@ export const volumeVerbs = [
   'compact',
   'commit',
   'rebase',
+  'download',
   'delete',
 ] as const;
 export type VolumeVerb = (typeof volumeVerbs)[number];
@@ -25,7 +26,7 @@ export interface Reason {
 const because = (key: string, name = ''): Reason => ({ key, name });
 /** Verbs that change the file. */
 const writes: readonly VolumeVerb[] = ['resize', 'compact', 'commit', 'rebase', 'attach'];
-const reads: readonly VolumeVerb[] = ['clone', 'convert', 'compare'];
+const reads: readonly VolumeVerb[] = ['clone', 'convert', 'compare', 'download'];
 
 /** Why a verb can't be used on the volume now; null when it can. `isTemplate` tells of a machine that never runs. */
 export function volumeReason(verb: VolumeVerb, volume: Volume, isTemplate: (machine: string) => boolean): Reason | null {
@@ -59,6 +60,8 @@ export function volumeReason(verb: VolumeVerb, volume: Volume, isTemplate: (mach
       return machine && !isTemplate(machine.id ?? '') ? because('written', machine.name) : null;
     case 'rebase':
       return volume.format === 'raw' ? because('rawRebase') : null;
+    case 'download':
+      return volume.below.length > 0 || volume.dataFile ? because('notAlone') : null;
     case 'commit':
       return volume.below.length === 0 ? because('noBelow') : null;
     default:

@@ -151,6 +151,7 @@ function scriptedLink(
     },
     openChannel: () => Promise.reject(new LinkError('unreachable', '')),
     chooseFile: null,
+    httpUrl: null,
     setToken: (token) => void tokens.push(token),
   };
 }

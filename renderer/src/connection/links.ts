@@ -11,6 +11,7 @@ export function desktopLink(bridge: DesktopBridge): Link {
     connect: async () => portTransport(bridge),
     openChannel: async (kind, vmId) => portChannel(await bridge.openChannel(kind, vmId)),
     chooseFile: (filters) => bridge.showOpenDialog(filters),
+    httpUrl: null,
     setToken: null,
   };
 }
@@ -27,6 +28,7 @@ export function webSocketLink(location: Location, history: History, storage: Sto
     },
     openChannel: (kind, vmId) => openWebSocketChannel(at(`channel/${kind}/${encodeURIComponent(vmId)}`), token),
     chooseFile: null,
+    httpUrl: (path) => new URL(path, base).href,
     setToken(next) {
       token = next;
       storeToken(storage, next);

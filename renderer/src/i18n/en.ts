@@ -4,6 +4,7 @@ import { storageEn, transferEn, trashEn } from './storage.en.ts';
 export const en = {
   app: { name: 'Hypervue' },
   common: {
+    download: 'Download',
     cancel: 'Cancel',
     close: 'Close',
     save: 'Save',
@@ -692,6 +693,7 @@ export const en = {
       disk_clone: 'Clone disk',
       disk_resize: 'Change disk size',
       disk_check: 'Check disk',
+      disk_upload: 'Upload a file',
       disk_compare: 'Compare disks',
       disk_repair: 'Repair disk',
       disk_commit: 'Commit disk',
@@ -732,6 +734,7 @@ export const en = {
     savedNextStart: 'Saved. Applies when the machine starts next.',
     firmwareReset: 'UEFI begins with its default settings. The old ones are kept as {file}.',
     firmwareFresh: 'UEFI has its default settings already.',
+    uploaded: '“{name}” was uploaded.',
     failedMeanwhile: 'What you started has failed.',
     taskFailed: 'A task on “{object}” failed.',
   },
@@ -840,6 +843,8 @@ export const en = {
     sample: 'Could not create the sample “{object}”',
     settings: 'Could not save the settings',
     browse: 'Could not choose a file',
+    download: 'Could not download “{object}”',
+    upload: 'Could not upload “{object}”',
     volumeDelete: 'Could not delete “{object}”',
     volumeCommit: 'Could not commit “{object}”',
     volumeCompact: 'Could not compact “{object}”',

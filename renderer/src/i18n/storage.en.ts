@@ -77,6 +77,7 @@ export const storageEn = {
     rebase: 'Rebase…',
     attach: 'Attach…',
     detach: 'Detach…',
+    download: 'Download',
     delete: 'Delete…',
   },
   hint: {
@@ -91,6 +92,7 @@ export const storageEn = {
     rebase: 'Put it on top of another disk, or let it stand by itself',
     attach: 'Make it a disk of a machine',
     detach: 'Take it out of its machine',
+    download: 'Save a copy of the file on your computer',
     delete: 'Move it to the trash',
   },
   reason: {
@@ -106,7 +108,14 @@ export const storageEn = {
     rawCheck: 'Raw images have no structure that could be damaged',
     rawRebase: 'Raw images lie on nothing',
     noBelow: 'Nothing lies below it',
+    notAlone: 'It is of no use without the disks below it; convert it first',
+    here: 'The file is on this computer already',
     repairFirst: 'Check and repair it first',
+  },
+  upload: {
+    button: 'Upload…',
+    hint: 'Send ISO and disk images from your computer to the pool “{pool}”',
+    drop: 'Drop ISO and disk images here to send them to the pool “{pool}”',
   },
   place: {
     pool: 'Pool',

@@ -78,6 +78,7 @@ export const storageZhCN: typeof storageEn = {
     rebase: '变更基础…',
     attach: '连接…',
     detach: '断开…',
+    download: '下载',
     delete: '删除…',
   },
   hint: {
@@ -92,6 +93,7 @@ export const storageZhCN: typeof storageEn = {
     rebase: '改为基于另一块磁盘，或使其独立',
     attach: '作为虚拟机的磁盘',
     detach: '从虚拟机中取下',
+    download: '把文件的副本保存到您的电脑',
     delete: '移到回收站',
   },
   reason: {
@@ -107,7 +109,14 @@ export const storageZhCN: typeof storageEn = {
     rawCheck: 'raw 映像没有可能损坏的结构',
     rawRebase: 'raw 映像没有下层',
     noBelow: '它没有下层',
+    notAlone: '没有下层磁盘它就无法使用；请先转换',
+    here: '文件已在这台电脑上',
     repairFirst: '请先检查并修复',
+  },
+  upload: {
+    button: '上传…',
+    hint: '把您电脑上的 ISO 和磁盘映像发送到存储池“{pool}”',
+    drop: '将 ISO 和磁盘映像拖放到此处，发送到存储池“{pool}”',
   },
   place: {
     pool: '存储池',

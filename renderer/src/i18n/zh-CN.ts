@@ -5,6 +5,7 @@ import { storageZhCN, transferZhCN, trashZhCN } from './storage.zh-CN.ts';
 export const zhCN: Messages = {
   app: { name: 'Hypervue' },
   common: {
+    download: '下载',
     cancel: '取消',
     close: '关闭',
     save: '保存',
@@ -671,6 +672,7 @@ export const zhCN: Messages = {
       disk_clone: '克隆磁盘',
       disk_resize: '更改磁盘大小',
       disk_check: '检查磁盘',
+      disk_upload: '上传文件',
       disk_compare: '比较磁盘',
       disk_repair: '修复磁盘',
       disk_commit: '提交磁盘',
@@ -711,6 +713,7 @@ export const zhCN: Messages = {
     savedNextStart: '已保存，虚拟机下次启动时生效。',
     firmwareReset: 'UEFI 将以默认设置启动，旧设置保存为 {file}。',
     firmwareFresh: 'UEFI 已是默认设置。',
+    uploaded: '已上传“{name}”。',
     failedMeanwhile: '您启动的操作失败了。',
     taskFailed: '“{object}”的任务失败。',
   },
@@ -783,6 +786,8 @@ export const zhCN: Messages = {
     sample: '无法创建示例“{object}”',
     settings: '无法保存设置',
     browse: '无法选择文件',
+    download: '无法下载“{object}”',
+    upload: '无法上传“{object}”',
     volumeDelete: '无法删除“{object}”',
     volumeCommit: '无法提交“{object}”',
     volumeCompact: '无法压缩“{object}”的空间',

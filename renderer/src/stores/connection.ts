@@ -82,6 +82,8 @@ export const useConnection = defineStore('connection', () => {
       link?.setToken?.(token);
       return connect();
     },
+    /** Address of a path of the server, for files; null in a desktop window. */
+    httpUrl: (path: string): string | null => link?.httpUrl?.(path) ?? null,
     /** The system's file dialog of a desktop window, else null. */
     chooseFile: () => link?.chooseFile ?? null,
     call<M extends MethodName>(method: M, params: Params<M>): Promise<Result<M>> {

@@ -39,6 +39,7 @@ async function open(path: string, machines = 6) {
     },
     openChannel: () => Promise.reject(new Error('no channels here')),
     chooseFile: null,
+    httpUrl: null,
     setToken: null,
   });
   await settle();

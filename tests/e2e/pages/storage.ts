@@ -12,6 +12,7 @@ export type VolumeVerb =
   | 'compact'
   | 'commit'
   | 'rebase'
+  | 'download'
   | 'delete';
 
 /** The storage place: pools, the table of volumes, details and dialogs. */
