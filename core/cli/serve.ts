@@ -19,7 +19,8 @@ export function addServeCommand(program: Command, entry: string): void {
     .description('run Hypervue without a window and print the link to open in a browser')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'TCP port; 0 takes a free one. Without it: 6880, or a free one when that is taken', port)
-    .action(async (options: { host: string; port?: number }) => {
+    .option('--save-on-stop', 'save the state of running machines when this is stopped, instead of turning them off')
+    .action(async (options: { host: string; port?: number; saveOnStop?: boolean }) => {
       const log = createLogger((level, scope, message) => {
         if (level !== 'debug') process.stderr.write(`[${level}] ${scope ? `${scope}: ` : ''}${message}\n`);
       });
@@ -44,7 +45,11 @@ export function addServeCommand(program: Command, entry: string): void {
           if (stopping) process.exit(EXIT_ERROR);
           stopping = true;
           const names = running.manager.running().map((vm) => vm.name);
-          if (names.length) process.stderr.write(`turning off ${names.join(', ')}\n`);
+          if (names.length && options.saveOnStop) {
+            process.stderr.write(`saving ${names.join(', ')}\n`);
+            for (const { name, reason } of await running.manager.saveAll())
+              process.stderr.write(`${name} could not be saved and is turned off: ${reason}\n`);
+          } else if (names.length) process.stderr.write(`turning off ${names.join(', ')}\n`);
           const left = await running.close();
           process.exit(left.length ? EXIT_ERROR : EXIT_OK);
         };

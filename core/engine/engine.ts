@@ -42,6 +42,12 @@ export interface RestoreFrom {
   consume: boolean;
 }
 
+/** How far writing a state has come, in bytes, and a way to end it: the machine then goes on as if nothing had been, and nothing is left. */
+export interface StateWatch {
+  signal: AbortSignal;
+  progress(done: number, total: number): void;
+}
+
 export interface SnapshotRequest {
   /** Absolute path for the memory, processor and devices; null for the disks alone. */
   stateFile: string | null;
@@ -97,9 +103,9 @@ export interface RunningVm {
   openGdb(address: GdbListen, architecture?: GdbArchitecture): Promise<{ command: string }>;
   closeGdb(): Promise<void>;
   /** Writes the state to `file`, then ends the machine ('off'). When it fails the machine goes on. */
-  saveState(file: string): Promise<void>;
+  saveState(file: string, watch?: StateWatch): Promise<void>;
   /** Memory and disks of one moment, while the guest runs on. Leaves nothing when it fails. */
-  snapshot(request: SnapshotRequest): Promise<SnapshotTaken>;
+  snapshot(request: SnapshotRequest, watch?: StateWatch): Promise<SnapshotTaken>;
   /** Deletes the snapshots called `tag` inside the images of these drives. */
   deleteDiskSnapshots(disks: string[], tag: string): Promise<void>;
   profile(options: ProfileRequest): Promise<GuestProfile>;

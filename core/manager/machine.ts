@@ -4,7 +4,7 @@ import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
-import type { RunningVm, SnapshotRequest, SnapshotTaken } from '../engine/engine.ts';
+import type { RunningVm, SnapshotRequest, SnapshotTaken, StateWatch } from '../engine/engine.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
 import { shapeDifferences } from '../snapshot/machinestate.ts';
 import { DisposableStore } from '../util/disposable.ts';
@@ -251,7 +251,7 @@ export class Machine {
   }
 
   /** Writes the machine's state to its folder and ends it; the next start goes on from there. When it fails the machine goes on. */
-  async saveState(): Promise<void> {
+  async saveState(watch?: StateWatch): Promise<void> {
     const vm = this.inState('save the state', ['running', 'paused']);
     const { saveState } = await this.parts.engine.capabilities();
     if (!saveState)
@@ -259,10 +259,11 @@ export class Machine {
     await this.refreshThumbnail();
     this.record('info', 'manager', 'saving its state');
     try {
-      await vm.saveState(path.join(this.folder, SAVED_STATE));
+      await vm.saveState(path.join(this.folder, SAVED_STATE), watch);
     } catch (cause) {
       const error = asHypervueError(cause, { object: this.name, operation: 'save' });
-      this.record('error', 'manager', `its state could not be saved: ${error.message}`);
+      if (error.kind === 'cancelled') this.record('info', 'manager', 'saving its state was cancelled; it goes on');
+      else this.record('error', 'manager', `its state could not be saved: ${error.message}`);
       throw error;
     }
     await this.log.flush();
@@ -274,8 +275,8 @@ export class Machine {
   }
 
   /** Memory and disks of one moment, of a machine that is on. */
-  takeSnapshot(request: SnapshotRequest): Promise<SnapshotTaken> {
-    return this.inState('take a snapshot', ['running', 'paused']).snapshot(request);
+  takeSnapshot(request: SnapshotRequest, watch?: StateWatch): Promise<SnapshotTaken> {
+    return this.inState('take a snapshot', ['running', 'paused']).snapshot(request, watch);
   }
 
   deleteLiveSnapshots(disks: string[], tag: string): Promise<void> {

@@ -12,12 +12,17 @@ export class MachineThumbnail {
   version = 0;
   private png: Uint8Array | undefined;
   private hash = '';
-  private refreshing = false;
+  private refreshing: Promise<boolean> | undefined;
 
-  /** Takes a new picture. True when it differs from the last. */
-  async refresh(vm: RunningVm): Promise<boolean> {
-    if (this.refreshing) return false;
-    this.refreshing = true;
+  /** Takes a new picture, or waits for the one that is being taken. True when it differs from the last. */
+  refresh(vm: RunningVm): Promise<boolean> {
+    this.refreshing ??= this.look(vm).finally(() => {
+      this.refreshing = undefined;
+    });
+    return this.refreshing;
+  }
+
+  private async look(vm: RunningVm): Promise<boolean> {
     try {
       const { png } = await vm.screenshot(THUMBNAIL_WIDTH);
       const hash = createHash('sha1').update(png).digest('base64');
@@ -29,8 +34,6 @@ export class MachineThumbnail {
     } catch {
       // The machine ended meanwhile: the last picture stays.
       return false;
-    } finally {
-      this.refreshing = false;
     }
   }
 

@@ -29,7 +29,7 @@ import { Pools } from './storage/pools.ts';
 import { StorageService } from './storage/service.ts';
 import { listed, Volumes } from './storage/volumes.ts';
 import { WebFiles } from './storage/webfiles.ts';
-import { Tasks } from './tasks.ts';
+import { stateWatch, Tasks } from './tasks.ts';
 import { Transfers } from './transfer/transfers.ts';
 import { moveToTrash, restoreFromTrash } from './trash.ts';
 
@@ -195,6 +195,20 @@ export class Manager {
   /** Machines with a process under way. */
   running(): VmSummary[] {
     return [...this.machines.values()].filter(({ active }) => active).map((machine) => machine.summary());
+  }
+
+  /** Saves the state of every machine with a process under way, one after the other. Resolves with those that could not be saved, and go on. */
+  async saveAll(): Promise<{ name: string; reason: string }[]> {
+    const failed: { name: string; reason: string }[] = [];
+    for (const { id, name } of this.running())
+      try {
+        await this.handlers['vm.saveState']({ id });
+      } catch (error) {
+        const reason = asHypervueError(error).message;
+        this.options.log.warn(`${name}: ${reason}`);
+        failed.push({ name, reason });
+      }
+    return failed;
   }
 
   /** Powers every machine off (disks are flushed) and lets go of everything. Resolves with the names of those that could not be stopped. */
@@ -487,7 +501,7 @@ export class Manager {
         await machine.start({ despiteDisks: despiteDisks ?? false, passphrase, before });
         return machine.summary();
       },
-      'vm.saveState': verb((machine) => this.tasks.run('vm.saveState', machine.name, () => machine.saveState())),
+      'vm.saveState': verb((machine) => this.tasks.run('vm.saveState', machine.name, (control) => machine.saveState(stateWatch(control)))),
       'vm.discardState': verb((machine) => machine.discardState()),
       'vm.pause': verb((machine) => machine.pause()),
       'vm.resume': verb((machine) => machine.resume()),

@@ -47,6 +47,15 @@ describe('a saved machine', () => {
     expect((await h.call('vm.forceOff', { id })).state).toBe('off');
   });
 
+  test('is what all running ones become on the way out; one that can’t goes on', async () => {
+    const [one, stuck] = [await h.fake(`S${++count}`), await h.fake(`S${++count}`, 'fake.no-save')];
+    for (const { id } of [one, stuck]) await h.call('vm.start', { id });
+    expect(await h.manager.saveAll()).toEqual([{ name: stuck.name, reason: expect.stringContaining('does not fit') }]);
+    expect([(await h.get(one.id)).state, (await h.get(stuck.id)).state]).toEqual(['saved', 'running']);
+    await h.call('vm.forceOff', { id: stuck.id });
+    await h.call('vm.discardState', { id: one.id });
+  });
+
   test('refuses what makes no sense, and can be discarded', async () => {
     const { id } = await saved();
     for (const verb of ['vm.pause', 'vm.resume', 'vm.shutdown', 'vm.reset', 'vm.forceOff', 'vm.saveState'] as const)

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Task } from '../contract/host.ts';
+import type { StateWatch } from '../engine/engine.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 
 /** Ended tasks that stay listed. */
@@ -19,6 +20,9 @@ export interface TaskControl {
   /** The same in bytes: the task then also tells how fast it is and how long it will take. */
   bytes(done: number, total: number, detail?: string): void;
 }
+
+/** A task in which the state of a machine is written. */
+export const stateWatch = ({ signal, bytes }: TaskControl): StateWatch => ({ signal, progress: (done, total) => bytes(done, total) });
 
 /** Long operations with progress and cancel. */
 export class Tasks {

@@ -23,20 +23,23 @@ export interface MachineSaverParts {
   goOn(): Promise<number>;
 }
 
+type Progress = (done: number, total: number) => void;
+
 const HELD = 'a drive was in the middle of a command; the guest has to repeat it when this state is restored';
 
 /** Saves the running machine of this process: its state alone, or a snapshot with its disks at the same moment. One at a time. */
 export class MachineSaver {
   private readonly parts: MachineSaverParts;
   private turn: Promise<unknown> = Promise.resolve();
+  private readonly aborts = new Set<AbortController>();
 
   constructor(parts: MachineSaverParts) {
     this.parts = parts;
   }
 
   /** Writes the state to `file`. The machine stands afterwards; when it fails, it goes on as it was. */
-  save(file: string): Promise<void> {
-    return this.exclusively(async () => {
+  save(file: string, progress?: Progress): Promise<void> {
+    return this.exclusively(async (signal) => {
       const { drives, config, folder } = this.parts;
       let stood: SavedMachine | undefined;
       try {
@@ -47,8 +50,10 @@ export class MachineSaver {
             return stood;
           },
           media: () => stampMedia(config.drives, folder),
+          signal,
+          progress,
         });
-        await result.commit();
+        await commitUnless(signal, result);
       } catch (error) {
         if (stood && !stood.wasPaused) await this.parts.goOn();
         throw error;
@@ -56,8 +61,8 @@ export class MachineSaver {
     });
   }
 
-  snapshot({ stateFile, tag, disks }: SnapshotRequest): Promise<SnapshotTaken> {
-    return this.exclusively(async () => {
+  snapshot({ stateFile, tag, disks }: SnapshotRequest, progress?: Progress): Promise<SnapshotTaken> {
+    return this.exclusively(async (signal) => {
       const { drives, config, folder } = this.parts;
       const images = drives.images();
       let snapshots: Promise<void> = Promise.resolve();
@@ -82,9 +87,11 @@ export class MachineSaver {
           },
           media: () => stampMedia(config.drives, folder),
           atThatMoment,
+          signal,
+          progress,
         });
         await snapshots;
-        await result.commit();
+        await commitUnless(signal, result);
         return { pauseMs: result.pauseMs, stateBytes: result.bytes, packable: true };
       } catch (error) {
         // Neither half without the other.
@@ -97,6 +104,12 @@ export class MachineSaver {
         throw error;
       }
     });
+  }
+
+  /** Ends what is under way, or waits for its turn, with 'cancelled'. */
+  cancel(): void {
+    for (const abort of this.aborts)
+      abort.abort(new HypervueError('cancelled', 'saving was cancelled', { object: this.parts.config.name }));
   }
 
   deleteDiskSnapshots(disks: readonly string[], tag: string): Promise<void> {
@@ -128,7 +141,13 @@ export class MachineSaver {
   private write(
     file: string,
     live: boolean,
-    how: { stand(): Promise<SavedMachine>; media(): ReturnType<typeof stampMedia>; atThatMoment?: () => void },
+    how: {
+      stand(): Promise<SavedMachine>;
+      media(): ReturnType<typeof stampMedia>;
+      atThatMoment?: () => void;
+      signal: AbortSignal;
+      progress: Progress | undefined;
+    },
   ): Promise<SaveResult> {
     const { config } = this.parts;
     return saveMachine({
@@ -141,6 +160,8 @@ export class MachineSaver {
       stand: how.stand,
       media: how.media,
       atThatMoment: how.atThatMoment ?? (() => {}),
+      signal: how.signal,
+      progress: how.progress ?? (() => {}),
       goOn: async () => {
         if (!live || !this.standing) return undefined;
         const at = await this.parts.goOn();
@@ -150,9 +171,23 @@ export class MachineSaver {
     });
   }
 
-  private exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.turn.then(work);
+  private exclusively<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const abort = new AbortController();
+    this.aborts.add(abort);
+    const result = this.turn
+      .then(() => {
+        abort.signal.throwIfAborted();
+        return work(abort.signal);
+      })
+      .finally(() => this.aborts.delete(abort));
     this.turn = result.catch(() => {});
     return result;
   }
+}
+
+/** The last moment at which a state is not there yet. */
+async function commitUnless(signal: AbortSignal, result: SaveResult): Promise<void> {
+  if (!signal.aborted) return result.commit();
+  await result.abandon();
+  throw signal.reason;
 }

@@ -14,6 +14,9 @@ import { runtimePaths } from './runtimepaths.ts';
 import { VmHost } from './vmhost.ts';
 import { VncListener } from './vnclistener.ts';
 
+/** Milliseconds between two reports of progress. */
+const PROGRESS_MS = 100;
+
 /** Entry point of a VM process: serves the calls of engine/builtin/protocol.ts for one machine, then exits. */
 const parent = connectParent();
 let host: VmHost | undefined;
@@ -109,7 +112,10 @@ async function done(action: Promise<void>): Promise<null> {
   return null;
 }
 
-const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<VmCalls[K]['result']> } = {
+/** Tells how far a call has come. */
+type Progress = (done: number, total: number) => void;
+
+const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Progress) => Promise<VmCalls[K]['result']> } = {
   async start(params) {
     try {
       return await start(params);
@@ -139,8 +145,12 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     gdb = undefined;
     return null;
   },
-  saveState: ({ file }) => done(running().saveState(file)),
-  snapshot: (request) => running().saver.snapshot(request),
+  saveState: ({ file }, progress) => done(running().saveState(file, progress)),
+  snapshot: (request, progress) => running().saver.snapshot(request, progress),
+  cancelState: async () => {
+    running().saver.cancel();
+    return null;
+  },
   deleteDiskSnapshots: ({ disks, tag }) => done(running().saver.deleteDiskSnapshots(disks, tag)),
   profile: (options) => readProfile(running().debug, options),
   setDrivePolicy: async ({ drive, policy }) => {
@@ -153,7 +163,14 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
 
 async function answer(message: ToVmProcess): Promise<FromVmProcess> {
   try {
-    const result = await (calls[message.call] as (params: unknown) => Promise<unknown>)(message.params);
+    let told = 0;
+    const progress: Progress = (finished, total) => {
+      const now = performance.now();
+      if (now - told < PROGRESS_MS) return;
+      told = now;
+      parent.send({ type: 'progress', id: message.id, done: finished, total });
+    };
+    const result = await (calls[message.call] as (params: unknown, progress: Progress) => Promise<unknown>)(message.params, progress);
     return { type: 'result', id: message.id, result };
   } catch (error) {
     return { type: 'error', id: message.id, error: asHypervueError(error, { operation: message.call }).toJSON() };

@@ -47,6 +47,10 @@ export interface SaveRequest {
   atThatMoment(): void;
   /** The guest may run on. Gives the host time at which it did, epoch milliseconds; undefined when it had been paused. */
   goOn(): Promise<number | undefined>;
+  /** Ends it, until the file is whole. */
+  signal: AbortSignal;
+  /** Bytes of memory that were looked at, of those that there are about. */
+  progress(done: number, total: number): void;
 }
 
 export interface SaveResult {
@@ -64,7 +68,14 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
   const pages = new MemoryPages(machine.memory, machine.ramBytes, machine.vramBytes);
   // While the guest runs, every moment means more that has changed meanwhile: nothing is compressed then.
   const writer = await StateFileWriter.create(request.file, { compress: !live });
-  const put = (chunk: MemoryChunk) => writer.add(chunk.kind, chunk.index, chunk.plain, chunk.release);
+  const total = pages.writtenBytes;
+  let done = 0;
+  const put = async (chunk: MemoryChunk) => {
+    request.signal.throwIfAborted();
+    await writer.add(chunk.kind, chunk.index, chunk.plain, chunk.release);
+    done += chunk.plain.length;
+    request.progress(Math.min(done, total), total);
+  };
   try {
     let standing = live ? undefined : await request.stand();
     const meta: StateMeta = {

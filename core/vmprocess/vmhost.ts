@@ -334,9 +334,9 @@ export class VmHost {
   }
 
   /** Writes the state to `file` and ends the machine. When it fails the machine goes on. */
-  async saveState(file: string): Promise<void> {
+  async saveState(file: string, progress?: (done: number, total: number) => void): Promise<void> {
     this.typist.cancel();
-    await this.saver.save(file);
+    await this.saver.save(file, progress);
     this.move('forceOff');
     await this.finish();
   }

@@ -4,13 +4,16 @@ import { nullLogger } from '../../core/util/logger.ts';
 import { quitProperly } from './quitting.ts';
 import { textsFor } from './texts.ts';
 
-const SHUT_DOWN = 0;
-const FORCE_OFF = 1;
-const CANCEL = 2;
+const SAVE = 0;
+const SHUT_DOWN = 1;
+const FORCE_OFF = 2;
+const CANCEL = 3;
 
 /** A manager whose guests obey the power button, or don't. */
-function desktop(machines: { name: string; state?: string; deaf?: boolean }[], language: 'en' | 'zh-CN' = 'en') {
-  const left = new Map(machines.map(({ name, state = 'running', deaf = false }) => [name, { id: name, name, state, deaf }]));
+function desktop(machines: { name: string; state?: string; deaf?: boolean; full?: boolean }[], language: 'en' | 'zh-CN' = 'en') {
+  const left = new Map(
+    machines.map(({ name, state = 'running', deaf = false, full = false }) => [name, { id: name, name, state, deaf, full }]),
+  );
   const calls: string[] = [];
   const asked: { message: string; detail: string }[] = [];
   const answers: ((response: number) => void)[] = [];
@@ -25,6 +28,15 @@ function desktop(machines: { name: string; state?: string; deaf?: boolean }[], l
   });
   const manager = {
     running: () => [...left.values()],
+    saveAll: async () => {
+      const failed: { name: string; reason: string }[] = [];
+      for (const { name, full } of [...left.values()]) {
+        calls.push(`save ${name}`);
+        if (full) failed.push({ name, reason: 'the disk is full' });
+        else left.delete(name);
+      }
+      return failed;
+    },
     close: async () => {
       calls.push('close');
       left.clear();
@@ -125,6 +137,20 @@ test('quitting again while guests shut down asks at once; closing the window mea
   app.quit();
   await vi.advanceTimersByTimeAsync(300);
   expect(asked).toHaveLength(2);
+});
+
+test('states are saved, and what could not be brings the question back with the reason', async () => {
+  const { app, asked, calls, counts, answer, left } = desktop([{ name: 'a' }, { name: 'b', full: true }, { name: 'c', state: 'paused' }]);
+  app.quit();
+  await answer(SAVE);
+  expect(calls).toEqual(['save a', 'save b', 'save c']);
+  expect(counts().quits).toBe(0);
+  expect(asked[1]!.message).toBe('b is running');
+  expect(asked[1]!.detail).toContain('b: the disk is full');
+  left.get('b')!.full = false;
+  await answer(SAVE);
+  expect(calls.slice(3)).toEqual(['save b', 'close']);
+  expect(counts()).toEqual({ quits: 1, stays: 0 });
 });
 
 test('a long list of machines is cut', async () => {

@@ -10,23 +10,33 @@ const POLL_MS = 250;
 /** The question lists no more machines than a dialog has room for. */
 const MAX_NAMES = 8;
 
-export type QuitChoice = 'shutdown' | 'force-off' | 'cancel';
-type QuitManager = Pick<Manager, 'running' | 'close'> & { handlers: Pick<Manager['handlers'], 'vm.resume' | 'vm.shutdown'> };
+export type QuitChoice = 'save' | 'shutdown' | 'force-off' | 'cancel';
+const CHOICES: readonly QuitChoice[] = ['save', 'shutdown', 'force-off', 'cancel'];
+type QuitManager = Pick<Manager, 'running' | 'saveAll' | 'close'> & { handlers: Pick<Manager['handlers'], 'vm.resume' | 'vm.shutdown'> };
 
 /** Asks what becomes of running machines. */
-export async function askAboutRunning(electron: Pick<ElectronParts, 'dialog'>, texts: Texts, names: string[]): Promise<QuitChoice> {
+export async function askAboutRunning(
+  electron: Pick<ElectronParts, 'dialog'>,
+  texts: Texts,
+  names: string[],
+  problems: string[] = [],
+): Promise<QuitChoice> {
   const listed = names.length > MAX_NAMES ? [...names.slice(0, MAX_NAMES), texts.andMore(names.length - MAX_NAMES)] : names;
   const { response } = await electron.dialog.showMessageBox({
     type: 'warning',
     title: 'Hypervue',
     message: names.length === 1 ? texts.oneRuns(names[0]!) : texts.manyRun(names.length),
-    detail: names.length === 1 ? texts.quitDetail : `${listed.join('\n')}\n\n${texts.quitDetail}`,
-    buttons: [texts.shutDownAndQuit, texts.forceOffAndQuit, texts.cancel],
-    defaultId: 2,
-    cancelId: 2,
+    detail: [
+      ...(names.length === 1 ? [] : [listed.join('\n')]),
+      ...(problems.length ? [[texts.notSaved, ...problems.slice(0, MAX_NAMES)].join('\n')] : []),
+      texts.quitDetail,
+    ].join('\n\n'),
+    buttons: [texts.saveAndQuit, texts.shutDownAndQuit, texts.forceOffAndQuit, texts.cancel],
+    defaultId: CHOICES.indexOf('cancel'),
+    cancelId: CHOICES.indexOf('cancel'),
     noLink: true,
   });
-  return (['shutdown', 'force-off', 'cancel'] as const)[response] ?? 'cancel';
+  return CHOICES[response] ?? 'cancel';
 }
 
 /** Presses every power button and waits until the guests are off, `timeoutMs` are over or `again` says that the user asks once more. */
@@ -55,6 +65,7 @@ export function quitProperly(
   const { app, dialog } = electron;
   let state: 'running' | 'asking' | 'waiting' | 'closing' | 'closed' = 'running';
   let again = false;
+  let problems: string[] = [];
 
   /** Whether the program may quit now: nothing runs any more, or the user lets it go. */
   const mayQuit = async (): Promise<boolean> => {
@@ -62,11 +73,17 @@ export function quitProperly(
       state = 'asking';
       const names = manager.running().map(({ name }) => name);
       if (!names.length) return true;
-      const choice = await askAboutRunning({ dialog }, texts(), names);
+      const choice = await askAboutRunning({ dialog }, texts(), names, problems);
+      problems = [];
       if (choice === 'cancel') return false;
       if (choice === 'force-off') return true;
       state = 'waiting';
       again = false;
+      if (choice === 'save') {
+        // What could not be saved brings the question back, with the reasons.
+        problems = (await manager.saveAll()).map(({ name, reason }) => `${name}: ${reason}`);
+        continue;
+      }
       // Guests that ignored the button bring the question back with their names.
       await shutDownAll(manager, log, timeoutMs, () => again);
     }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { createDisk } from '../../core/platform/creatediskfile.ts';
@@ -39,6 +39,19 @@ test('a Linux guest under write load: memory and disk of one moment, again and a
     await first.start();
     await first.onSerial(/GUEST READY/, 240_000);
     await first.ask(load, /#/);
+    // One that is cancelled in the middle leaves nothing, and the guest goes on.
+    const cancelled = fresh();
+    const progress = (done: number, total: number) => {
+      expect(done).toBeLessThanOrEqual(total);
+      first.vm.saver.cancel();
+    };
+    await expect(first.vm.saver.snapshot({ stateFile: cancelled, tag: 'cancelled', disks: ['ide0'] }, progress)).rejects.toMatchObject({
+      kind: 'cancelled',
+    });
+    await expect(first.vm.saveState(cancelled, progress)).rejects.toMatchObject({ kind: 'cancelled' });
+    expect(readdirSync(folder).filter((name) => name.startsWith(path.basename(cancelled)))).toEqual([]);
+    expect(first.vm.state).toBe('running');
+    await first.ask('echo goes on', /^goes on/m);
     for (let index = 0; index < 2; index++) {
       await new Promise((resolve) => setTimeout(resolve, 700));
       const file = fresh();

@@ -10,7 +10,16 @@ import { socketChannel } from '../../platform/socketchannel.ts';
 import type { Disposable } from '../../util/disposable.ts';
 import { Emitter } from '../../util/emitter.ts';
 import { HypervueError } from '../../util/errors.ts';
-import type { DisplayMode, Engine, EngineCapabilities, RestoreFrom, RunningVm, SnapshotRequest, SnapshotTaken } from '../engine.ts';
+import type {
+  DisplayMode,
+  Engine,
+  EngineCapabilities,
+  RestoreFrom,
+  RunningVm,
+  SnapshotRequest,
+  SnapshotTaken,
+  StateWatch,
+} from '../engine.ts';
 import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmCallName, VmCalls, VmProcessHandle } from './protocol.ts';
 
 /** How long to wait for a VM process, in milliseconds. */
@@ -100,6 +109,7 @@ interface PendingCall {
   resolve(result: unknown): void;
   reject(error: HypervueError): void;
   timer: NodeJS.Timeout;
+  progress: StateWatch['progress'] | undefined;
 }
 
 class BuiltinVm implements RunningVm {
@@ -271,14 +281,26 @@ class BuiltinVm implements RunningVm {
     await this.call('growDisk', { drive, sizeBytes });
   }
 
-  async saveState(file: string): Promise<void> {
-    await this.call('saveState', { file }, this.limits.state);
+  async saveState(file: string, watch?: StateWatch): Promise<void> {
+    await this.watched(watch, (progress) => this.call('saveState', { file }, this.limits.state, progress));
     // Its end has been told by the process; until it is gone it may hold its disks.
     await this.gone(this.limits.exit);
   }
 
-  snapshot(request: SnapshotRequest): Promise<SnapshotTaken> {
-    return this.call('snapshot', request, this.limits.state);
+  snapshot(request: SnapshotRequest, watch?: StateWatch): Promise<SnapshotTaken> {
+    return this.watched(watch, (progress) => this.call('snapshot', request, this.limits.state, progress));
+  }
+
+  private async watched<T>(watch: StateWatch | undefined, call: (progress: StateWatch['progress'] | undefined) => Promise<T>): Promise<T> {
+    watch?.signal.throwIfAborted();
+    // The call itself then rejects, or is done already.
+    const cancel = () => void this.call('cancelState', null).catch(() => {});
+    watch?.signal.addEventListener('abort', cancel, { once: true });
+    try {
+      return await call(watch && ((done, total) => watch.progress(done, total)));
+    } finally {
+      watch?.signal.removeEventListener('abort', cancel);
+    }
   }
 
   async deleteDiskSnapshots(disks: string[], tag: string): Promise<void> {
@@ -320,7 +342,12 @@ class BuiltinVm implements RunningVm {
     });
   }
 
-  private call<K extends VmCallName>(call: K, params: VmCalls[K]['params'], timeoutMs = this.limits.call): Promise<VmCalls[K]['result']> {
+  private call<K extends VmCallName>(
+    call: K,
+    params: VmCalls[K]['params'],
+    timeoutMs = this.limits.call,
+    progress?: StateWatch['progress'],
+  ): Promise<VmCalls[K]['result']> {
     return new Promise((resolve, reject) => {
       if (this.exited) {
         reject(new HypervueError('invalid-state', `${this.name} is not running`, { object: this.name, operation: call }));
@@ -338,7 +365,7 @@ class BuiltinVm implements RunningVm {
           ),
         );
       }, timeoutMs);
-      this.calls.set(id, { operation: call, resolve: resolve as (result: unknown) => void, reject, timer });
+      this.calls.set(id, { operation: call, resolve: resolve as (result: unknown) => void, reject, timer, progress });
       this.handle.send({ id, call, params } as ToVmProcess);
     });
   }
@@ -359,6 +386,9 @@ class BuiltinVm implements RunningVm {
         else call.reject(fromDto(message.error));
         break;
       }
+      case 'progress':
+        this.calls.get(message.id)?.progress?.(message.done, message.total);
+        break;
       case 'state': {
         const error = message.error && fromDto(message.error);
         // The end of a machine is told once its process is gone, and with it its hold on disks.

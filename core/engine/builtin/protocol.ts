@@ -48,6 +48,8 @@ export interface VmCalls {
   profile: { params: ProfileRequest; result: GuestProfile };
   saveState: { params: { file: string }; result: null };
   snapshot: { params: SnapshotRequest; result: SnapshotTaken };
+  /** Ends `saveState` and `snapshot` calls that are under way with 'cancelled', unless they are done in the same breath. */
+  cancelState: { params: null; result: null };
   deleteDiskSnapshots: { params: { disks: string[]; tag: string }; result: null };
   setDrivePolicy: { params: { drive: string; policy: DrivePolicy }; result: null };
   growDisk: { params: { drive: string; sizeBytes: number }; result: null };
@@ -61,6 +63,8 @@ export type FromVmProcess =
   | { type: 'ready' }
   | { type: 'result'; id: number; result: unknown }
   | { type: 'error'; id: number; error: ErrorDto }
+  /** Of the call with this id: bytes. */
+  | { type: 'progress'; id: number; done: number; total: number }
   | { type: 'state'; state: VmStateName; error?: ErrorDto }
   | { type: 'display'; mode: DisplayMode }
   | { type: 'log'; entry: LogEntry }

@@ -17,7 +17,7 @@ import type { Machine } from '../machine.ts';
 import { LOCK_FILE } from '../machinelocks.ts';
 import { SAVED_STATE } from '../savedstate.ts';
 import { listed } from '../storage/volumes.ts';
-import type { Tasks } from '../tasks.ts';
+import { stateWatch, type TaskControl, type Tasks } from '../tasks.ts';
 import { baseOf } from '../transfer/snapshotclone.ts';
 import { Packer } from './packing.ts';
 import { checkOffDisk, deleteOffDisk, revertOffDisk, takeOffDisk } from './offdisks.ts';
@@ -86,13 +86,14 @@ export class SnapshotService {
 
   constructor(parts: SnapshotParts) {
     this.parts = parts;
-    const task = <T>(kind: string, id: string, work: (machine: Machine) => Promise<T>): Promise<T> => {
+    const task = <T>(kind: string, id: string, work: (machine: Machine, control: TaskControl) => Promise<T>): Promise<T> => {
       const machine = parts.machine(id);
-      return parts.tasks.run(kind, machine.name, () =>
+      return parts.tasks.run(kind, machine.name, (control) =>
         this.inTurn(machine, async () => {
+          control.signal.throwIfAborted();
           await this.packer.stop(machine);
           try {
-            return await work(machine);
+            return await work(machine, control);
           } finally {
             this.packer.start(machine);
           }
@@ -102,11 +103,11 @@ export class SnapshotService {
     this.handlers = {
       'snapshot.list': ({ id }) => this.list(parts.machine(id)),
       'snapshot.take': ({ id, name, description, memory }) =>
-        task('snapshot.take', id, (machine) => this.take(machine, { name, description, memory })),
+        task('snapshot.take', id, (machine, control) => this.take(machine, { name, description, memory }, control)),
       'snapshot.plan': ({ id, snapshot, ...what }) => this.plan(parts.machine(id), snapshot, what),
       'snapshot.revert': ({ id, snapshot, keep }) =>
-        task('snapshot.revert', id, async (machine) => {
-          await this.revert(machine, snapshot, keep);
+        task('snapshot.revert', id, async (machine, control) => {
+          await this.revert(machine, snapshot, keep, control);
           return machine.summary();
         }),
       'snapshot.delete': ({ id, snapshot }) =>
@@ -175,12 +176,12 @@ export class SnapshotService {
       machine.record('warn', 'snapshots', `no automatic snapshot: ${refusal.message}`);
       return;
     }
-    await this.parts.tasks.run('snapshot.take', machine.name, () =>
+    await this.parts.tasks.run('snapshot.take', machine.name, (control) =>
       this.inTurn(machine, async () => {
         await this.packer.stop(machine);
         try {
           const name = `${RISK_NAMES[risk]}, ${new Date().toISOString().slice(0, 16).replace('T', ' ')}`;
-          await this.take(machine, { name, description: '', memory: true, automatic: risk });
+          await this.take(machine, { name, description: '', memory: true, automatic: risk }, control);
           const automatic = (await readManifest(machine.folder)).snapshots.filter((snapshot) => snapshot.automatic !== null);
           for (const { id } of automatic.slice(0, -AUTOMATIC_KEPT)) await this.delete(machine, id);
         } catch (cause) {
@@ -202,6 +203,7 @@ export class SnapshotService {
   private async take(
     machine: Machine,
     how: { name: string; description: string; memory: boolean; automatic?: RiskKind },
+    control: TaskControl,
   ): Promise<Snapshot> {
     const config = machine.requireConfig('take a snapshot');
     await this.settle(machine);
@@ -234,18 +236,25 @@ export class SnapshotService {
       await mkdir(own, { mode: 0o700 });
       const stateFile = path.join(own, MEMORY_FILE);
       if (live) {
-        const taken = await machine.takeSnapshot({ stateFile: memory ? stateFile : null, tag, disks: disks.map(({ drive }) => drive) });
+        const request = { stateFile: memory ? stateFile : null, tag, disks: disks.map(({ drive }) => drive) };
+        const taken = await machine.takeSnapshot(request, stateWatch(control));
         memoryBytes = taken.stateBytes;
         packed = !taken.packable;
         pauseMs = state === 'running' ? Math.round(taken.pauseMs * 10) / 10 : null;
         await copyIfThere(path.join(folder, NVRAM_FILE), path.join(own, NVRAM));
       } else
         await machine.whileOff('take a snapshot', async () => {
-          for (const disk of disks) await takeOffDisk(folder, disk, tag);
+          for (const [index, disk] of disks.entries()) {
+            control.signal.throwIfAborted();
+            await takeOffDisk(folder, disk, tag);
+            control.progress((index + 1) / disks.length, disk.path);
+          }
           await copyIfThere(path.join(folder, NVRAM_FILE), path.join(own, NVRAM));
         });
       if (png) await writeFile(path.join(own, THUMBNAIL), png);
       await syncFolder(own);
+      // The last moment at which it is not there yet.
+      control.signal.throwIfAborted();
       const manifest = await readManifest(folder);
       const stored: StoredSnapshot = {
         id,
@@ -292,7 +301,7 @@ export class SnapshotService {
     return operation === 'clone' ? planClone(context, found, linked) : planRevert(context, found, keep ? '…' : null);
   }
 
-  private async revert(machine: Machine, id: string, keep: string | null): Promise<void> {
+  private async revert(machine: Machine, id: string, keep: string | null, control: TaskControl): Promise<void> {
     machine.requireConfig('revert');
     await this.settle(machine);
     const { folder } = machine;
@@ -305,7 +314,10 @@ export class SnapshotService {
         path: snapshotFolder(folder, id),
       });
     await this.parts.refuseBases(machine);
-    if (keep !== null) await this.take(machine, { name: keep, description: '', memory: true });
+    if (keep !== null) await this.take(machine, { name: keep, description: '', memory: true }, control);
+    // From here on it is done to the end: half of it is no state for a machine.
+    control.signal.throwIfAborted();
+    control.progress(null);
     if (machine.active) await machine.forceOff();
     await machine.whileOff(
       'revert',

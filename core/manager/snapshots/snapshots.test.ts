@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { VmSummary } from '../../contract/vm.ts';
 import { createDisk } from '../../platform/creatediskfile.ts';
 import { openImage } from '../../platform/openimage.ts';
@@ -283,6 +283,31 @@ describe('snapshots', () => {
     await h.call('vm.saveState', { id: vm.id });
     expect((await failureOf(take(vm, 'x'))).kind).toBe('invalid-state');
     expect((await failureOf(h.call('snapshot.revert', { id: vm.id, snapshot: '0123456789abcdef' }))).kind).toBe('not-found');
+  });
+
+  test('that are cancelled leave nothing; the machine goes on', async () => {
+    const vm = await made('fake.slow-save');
+    const { id } = vm;
+    await h.call('vm.start', { id });
+    for (const begin of [() => take(vm, 'x'), () => h.call('vm.saveState', { id })]) {
+      const failure = failureOf(begin());
+      const task = await vi.waitUntil(async () =>
+        (await h.call('task.list', {})).find(({ state, progress }) => state === 'running' && progress !== null),
+      );
+      expect(task.progress).toBe(0.4);
+      await h.call('task.cancel', { id: task.id });
+      expect((await failure).kind).toBe('cancelled');
+      expect((await h.call('task.list', {})).find((one) => one.id === task.id)!.state).toBe('cancelled');
+      expect((await h.get(id)).state).toBe('running');
+    }
+    expect((await list(vm)).snapshots).toEqual([]);
+    await h.call('vm.forceOff', { id });
+    expect((await h.get(id)).state).toBe('off');
+    expect([inDisk(vm), existsSync(path.join(vm.folder, 'snapshots')), existsSync(path.join(vm.folder, 'saved.state'))]).toEqual([
+      [],
+      false,
+      false,
+    ]);
   });
 
   test('that fail leave nothing', async () => {

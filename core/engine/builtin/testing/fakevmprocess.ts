@@ -28,6 +28,7 @@ import type { FromVmProcess, ToVmProcess, VmCalls, VmProcessStart } from '../pro
  *   fake.deaf            never answers calls after the start, not even forceOff
  *   fake.ignore-power    the guest does not react to the power button
  *   fake.die-in-snapshot is killed when its disks have a snapshot and its state is half written
+ *   fake.slow-save       states and snapshots are never done, until they are cancelled
  *   fake.no-save         there is no room for states and snapshots
  *   fake.flood           serial0 sends bytes as fast as they are taken
  */
@@ -125,6 +126,22 @@ async function readState(file: string): Promise<{ typed: string; paused: boolean
   }
 }
 
+let lastId = 0;
+let stopSaving: (() => void) | undefined;
+
+/** Takes as long as nobody cancels it. */
+function slowly(): Promise<never> {
+  const progress = setInterval(() => {
+    for (let id = lastId; id > lastId - 5; id--) send({ type: 'progress', id, done: 40, total: 100 });
+  }, 20);
+  return new Promise((_, reject) => {
+    stopSaving = () => {
+      clearInterval(progress);
+      reject(new HypervueError('cancelled', 'saving was cancelled', {}));
+    };
+  });
+}
+
 const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<VmCalls[K]['result']> } = {
   async start({ config, folder, channelSocket, restore }) {
     cmdline = config.boot.kernel?.cmdline ?? '';
@@ -215,12 +232,14 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     haltedSeconds: 0.5,
   }),
   async saveState({ file }) {
+    if (cmdline.includes('fake.slow-save')) await slowly();
     if (cmdline.includes('fake.no-save')) throw new HypervueError('no-space', `${file} does not fit`, { path: file }, 'Make room.');
     await writeState(file);
     return end();
   },
   async snapshot({ stateFile, tag, disks }) {
     if (cmdline.includes('fake.no-save')) throw new HypervueError('no-space', `${tag} does not fit`, {}, 'Make room.');
+    if (cmdline.includes('fake.slow-save')) await slowly();
     if (cmdline.includes('fake.die-in-snapshot')) {
       if (stateFile !== null) writeFileSync(`${stateFile}.cut.tmp`, 'half');
       await eachDisk(disks, (image) => createSnapshot(image, tag, { seconds: 1, nanoseconds: 0 }));
@@ -230,6 +249,10 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     await eachDisk(disks, (image) => createSnapshot(image, tag, { seconds: 1, nanoseconds: 0 }));
     if (stateFile === null) return { pauseMs: 1, stateBytes: 0, packable: false };
     return { pauseMs: 5, stateBytes: await writeState(stateFile), packable: true };
+  },
+  async cancelState() {
+    stopSaving?.();
+    return null;
   },
   async deleteDiskSnapshots({ tag, disks }) {
     log(`no snapshot ${tag} of ${disks.join(', ')}`);
@@ -254,6 +277,7 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
 
 process.on('message', (message: ToVmProcess) => {
   if (cmdline.includes('fake.deaf') && message.call !== 'start') return;
+  lastId = message.id;
   (calls[message.call] as (params: unknown) => Promise<unknown>)(message.params).then(
     (result) => send({ type: 'result', id: message.id, result }),
     (error) => send({ type: 'error', id: message.id, error: asHypervueError(error, { operation: message.call }).toJSON() }),
