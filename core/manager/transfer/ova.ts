@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { defaultCpuModel } from '../../contract/cpumodels.ts';
-import { freePlace } from '../../contract/drives.ts';
+import { busOf, freePlace } from '../../contract/drives.ts';
 import { type Drive, type VmConfig, vmConfigSchema } from '../../contract/vm.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { exportOva } from '../../platform/ova/exportova.ts';
@@ -47,7 +47,7 @@ export async function importPackage(
     for (const [i, disk] of machine.disks.entries()) {
       const drive = config.drives[i]!;
       const progress = (done: number, total: number) =>
-        control.progress(0.2 + (0.8 * (i + done / total)) / machine.disks.length, disk.file ?? drive.path!);
+        control.progress(0.2 + (0.8 * (i + done / total)) / machine.disks.length, disk.file?.name ?? drive.path!);
       await importDisk(source, disk, path.join(building, drive.path!), { signal, progress });
     }
     return { config, notes };
@@ -59,17 +59,23 @@ export async function importPackage(
 function configOf(machine: OvfMachine, name: string, notes: string[]): VmConfig {
   const drives: Drive[] = [];
   const taken: Drive['id'][] = ['ide2'];
-  for (const [i] of machine.disks.entries()) {
-    // IDE first: every system knows it; what does not fit there goes where drivers are common.
-    const place = freePlace('ide', taken) ?? freePlace('virtio', taken);
+  let moved = false;
+  for (const [i, { bus }] of machine.disks.entries()) {
+    // Where it was, or IDE, which every system knows; what does not fit there goes where drivers are common.
+    const place =
+      (bus === 'sata' ? freePlace('sata', taken) : undefined) ??
+      freePlace('ide', taken) ??
+      freePlace('sata', taken) ??
+      freePlace('virtio', taken);
     if (!place)
       throw new HypervueError('unsupported', `the package has ${machine.disks.length} disks, more than a machine can have here`, {
         object: name,
       });
+    moved ||= busOf(place) !== bus;
     taken.push(place);
     drives.push({ id: place, kind: 'disk', path: `disk${i ? i + 1 : ''}.qcow2`, format: 'qcow2', readOnly: false });
   }
-  if (machine.disks.some(({ onIde }) => !onIde)) notes.push('disks that were not on IDE are on IDE now');
+  if (moved) notes.push('disks on controllers that are not here are on IDE now, or where there was room');
   drives.push({ id: 'ide2', kind: 'cdrom', path: null, format: 'raw', readOnly: true });
   if (machine.cpus > 1) notes.push(`it had ${machine.cpus} processors and has one here`);
   if (machine.networkCards) notes.push('its network cards were left out');

@@ -10,7 +10,9 @@ import { createDisk } from '../creatediskfile.ts';
 import { NodeFile } from '../nodefile.ts';
 import { openImage, openImageIn } from '../openimage.ts';
 import { type ManifestLine, parseManifest, verifyDigest } from './manifest.ts';
-import { type OvfDisk, type OvfMachine, parseOvf } from './ovfread.ts';
+import { JoinedFile } from './joinedfile.ts';
+import { type OvfDisk, type OvfFile, type OvfMachine, parseOvf } from './ovfread.ts';
+import { unpackGzip } from './unpackgzip.ts';
 import { isTar, listTar, TAR_BLOCK, WindowFile } from './tar.ts';
 
 const MAX_DESCRIPTOR = 4 << 20;
@@ -20,8 +22,8 @@ export interface OvfPackage {
   machine: OvfMachine;
   /** Checks every file of the package with its manifest. False: there is none. Rejects with 'corrupt'. */
   verify(options: TaskOptions): Promise<boolean>;
-  /** Opens the contents of a disk; undefined for an empty one. */
-  openDisk(disk: OvfDisk): Promise<BlockBackend | undefined>;
+  /** Opens the contents of a disk; undefined for an empty one. What has to be unpacked goes to `scratch`, which the caller removes. */
+  openDisk(disk: OvfDisk, scratch: string, options: TaskOptions): Promise<BlockBackend | undefined>;
   close(): Promise<void>;
 }
 
@@ -78,7 +80,34 @@ async function verifyAll(
   }
 }
 
-const namesOf = (machine: OvfMachine): string[] => [...new Set(machine.disks.flatMap(({ file }) => (file === undefined ? [] : [file])))];
+const namesOf = (machine: OvfMachine): string[] => [...new Set(machine.disks.flatMap(({ file }) => file?.pieces ?? []))];
+
+/** A compressed disk that unpacks to more than this beyond its capacity is a trap. */
+const UNPACKED_SLACK = 64 << 20;
+
+/** The contents of a file that is cut into pieces, compressed or both. */
+async function openPacked(
+  { name, pieces, gzip }: OvfFile,
+  capacityBytes: number,
+  open: (name: string) => Promise<RandomAccessFile>,
+  scratch: string,
+  options: TaskOptions,
+): Promise<BlockBackend> {
+  const parts: RandomAccessFile[] = [];
+  try {
+    for (const piece of pieces) parts.push(await open(piece));
+    const whole = await JoinedFile.of(parts, name);
+    if (!gzip) return await openImageIn(whole);
+    await unpackGzip(whole, scratch, capacityBytes * 1.25 + UNPACKED_SLACK, options);
+    await whole.close();
+    return await openImageIn(await NodeFile.open(scratch, true));
+  } catch (error) {
+    for (const part of parts) await part.close().catch(() => {});
+    throw error;
+  }
+}
+
+const isPlain = ({ pieces, gzip }: OvfFile): boolean => pieces.length === 1 && !gzip;
 
 async function archivePackage(file: NodeFile): Promise<OvfPackage> {
   const members = await listTar(file);
@@ -99,7 +128,12 @@ async function archivePackage(file: NodeFile): Promise<OvfPackage> {
       await verifyAll(lines, [ovf.name, ...namesOf(machine)], async (name) => member(name), options, file.path);
       return true;
     },
-    openDisk: async ({ file: name }) => (name === undefined ? undefined : openImageIn(member(name))),
+    openDisk: async ({ file: wanted, capacityBytes }, scratch, options) => {
+      if (!wanted) return undefined;
+      return isPlain(wanted)
+        ? openImageIn(member(wanted.pieces[0]!))
+        : openPacked(wanted, capacityBytes, async (name) => member(name), scratch, options);
+    },
     close: () => file.close(),
   };
 }
@@ -117,15 +151,21 @@ async function folderPackage(file: NodeFile): Promise<OvfPackage> {
       await verifyAll(lines, [path.basename(file.path), ...namesOf(machine)], open, options, file.path);
       return true;
     },
-    openDisk: async ({ file: name }) => (name === undefined ? undefined : openImage(await fileBeside(file.path, name), { readOnly: true })),
+    openDisk: async ({ file: wanted, capacityBytes }, scratch, options) => {
+      if (!wanted) return undefined;
+      if (isPlain(wanted)) return openImage(await fileBeside(file.path, wanted.pieces[0]!), { readOnly: true });
+      return openPacked(wanted, capacityBytes, async (name) => NodeFile.open(await fileBeside(file.path, name), true), scratch, options);
+    },
     close: () => file.close(),
   };
 }
 
 /** Makes a qcow2 image with what the disk of the package holds. Leaves nothing behind when it fails or is cancelled. */
 export async function importDisk(source: OvfPackage, disk: OvfDisk, to: string, options: TaskOptions): Promise<void> {
-  const contents = await source.openDisk(disk);
+  const scratch = `${to}.unpacked`;
+  let contents: BlockBackend | undefined;
   try {
+    contents = await source.openDisk(disk, scratch, options);
     const sizeBytes = Math.max(contents?.info.sizeBytes ?? 0, Math.ceil(disk.capacityBytes / 512) * 512);
     await createDisk(to, { format: 'qcow2', sizeBytes });
     if (!contents) return;
@@ -140,5 +180,6 @@ export async function importDisk(source: OvfPackage, disk: OvfDisk, to: string, 
     await target.close();
   } finally {
     await contents?.close();
+    await rm(scratch, { force: true });
   }
 }

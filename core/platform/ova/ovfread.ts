@@ -11,12 +11,24 @@ const NETWORK = 10;
 const CD = 15;
 const DVD = 16;
 const DISK = 17;
+/** "Other storage": SATA, with the kind of controller as subtype. */
+const OTHER_STORAGE = 20;
+/** Pieces of one file at most. */
+const MAX_PIECES = 10_000;
+
+/** A file of the package (section 7.1). */
+export interface OvfFile {
+  name: string;
+  /** Names of the files that it is cut into; it alone otherwise. */
+  pieces: string[];
+  gzip: boolean;
+}
 
 export interface OvfDisk {
-  /** File of the package; undefined: an empty disk of `capacityBytes`. */
-  file: string | undefined;
+  /** Undefined: an empty disk of `capacityBytes`. */
+  file: OvfFile | undefined;
   capacityBytes: number;
-  onIde: boolean;
+  bus: 'ide' | 'sata' | 'other';
   address: number;
   controller: string;
 }
@@ -33,10 +45,10 @@ export interface OvfMachine {
   networkCards: number;
 }
 
-/** `byte * 2^20` and the older words. Throws for what is none. */
+/** `byte * 2^20`, `byte * 10^9` and the older words. Throws for what is none. */
 function unitsOf(text: string, path: string): number {
-  const power = /^\s*byte\s*\*\s*2\s*\^\s*(\d{1,2})\s*$/i.exec(text);
-  if (power) return 2 ** Number(power[1]);
+  const power = /^\s*bytes?\s*\*\s*(2|10)\s*\^\s*(\d{1,2})\s*$/i.exec(text);
+  if (power) return Number(power[1]) ** Number(power[2]);
   const words: Record<string, number> = {
     '': 1,
     byte: 1,
@@ -84,7 +96,9 @@ export function parseOvf(text: string, path: string): OvfMachine {
     os: textOf(childOf(system, 'OperatingSystemSection'), 'Description'),
     memoryMiB: Math.floor(memoryBytes / 2 ** 20),
     cpus: (cpu && plainNumber(textOf(cpu, 'VirtualQuantity'))) || 1,
-    uefi: childrenOf(hardware, 'Config').some(({ attributes }) => attributes.key === 'firmware' && attributes.value === 'efi'),
+    uefi:
+      childrenOf(hardware, 'Config').some(({ attributes }) => attributes.key === 'firmware' && attributes.value === 'efi') ||
+      vboxFirmware(system) === 'EFI',
     disks: [],
     cds: items.filter((item) => kind(item) === CD || kind(item) === DVD).length,
     networkCards: items.filter((item) => kind(item) === NETWORK).length,
@@ -99,35 +113,68 @@ export function parseOvf(text: string, path: string): OvfMachine {
     machine.disks.push({
       file,
       capacityBytes: disk?.capacityBytes ?? 0,
-      onIde: controllers.has(controller) && kind(controllers.get(controller)!) === IDE,
+      bus: busOf(controllers.get(controller)),
       address: plainNumber(textOf(item, 'AddressOnParent')) || 0,
       controller,
     });
   }
+  // As the firmware of the other program counts them: by controller, then by place; what says nothing stays in its order.
+  const order = [...controllers.keys()];
+  machine.disks.sort((a, b) => order.indexOf(a.controller) - order.indexOf(b.controller) || a.address - b.address);
   return machine;
+
+  function busOf(controller: XmlElement | undefined): OvfDisk['bus'] {
+    if (!controller) return 'other';
+    if (kind(controller) === IDE) return 'ide';
+    return kind(controller) === OTHER_STORAGE && /ahci|sata/i.test(textOf(controller, 'ResourceSubType')) ? 'sata' : 'other';
+  }
 }
 
-function filesOf(envelope: XmlElement, path: string): Map<string, string> {
-  const files = new Map<string, string>();
+/** VirtualBox puts a description of its own beside the hardware, with the firmware in it. */
+const vboxFirmware = (system: XmlElement): string | undefined =>
+  childOf(childOf(childOf(system, 'Machine'), 'Hardware'), 'Firmware')?.attributes.type;
+
+function filesOf(envelope: XmlElement, path: string): Map<string, OvfFile> {
+  const files = new Map<string, OvfFile>();
   for (const { attributes } of childrenOf(childOf(envelope, 'References'), 'File')) {
-    const { id, href, compression, chunkSize } = attributes;
+    const { id, href, compression, chunkSize, size } = attributes;
     if (id === undefined || href === undefined) continue;
-    if (compression && compression !== 'identity')
-      throw unsupportedImage(path, `a package with files in ${compression}`, 'Unpack them, and take the attribute out.');
-    if (chunkSize) throw unsupportedImage(path, 'a package with files in pieces', 'Export it again without pieces.');
+    if (compression && compression !== 'identity' && compression !== 'gzip')
+      throw unsupportedImage(path, `a package with files in ${compression.slice(0, 40)}`, 'Unpack them, and take the attribute out.');
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(href))
       throw unsupportedImage(path, `a package with the file ${href.slice(0, 80)} elsewhere`, 'Put the file beside it.');
-    files.set(id, decodeURI(href));
+    const name = decoded(href, path);
+    files.set(id, { name, pieces: piecesOf(name, size, chunkSize, path), gzip: compression === 'gzip' });
   }
   return files;
 }
 
+function decoded(href: string, path: string): string {
+  try {
+    return decodeURI(href);
+  } catch {
+    throw new HypervueError('corrupt', `${path} names the file "${href.slice(0, 80)}", which is no address`, { path, operation: 'import' });
+  }
+}
+
+/** With `chunkSize`, a file is in pieces of that many bytes, numbered with nine digits; the size must be there then (section 7.1). */
+function piecesOf(name: string, size: string | undefined, chunkSize: string | undefined, path: string): string[] {
+  if (!chunkSize) return [name];
+  const count = Math.ceil(plainNumber(size ?? '') / plainNumber(chunkSize));
+  if (!(count >= 1 && count <= MAX_PIECES))
+    throw new HypervueError('corrupt', `${path} has the file ${name.slice(0, 80)} in pieces and does not say in how many`, {
+      path,
+      operation: 'import',
+    });
+  return Array.from({ length: count }, (_, i) => `${name}.${String(i).padStart(9, '0')}`);
+}
+
 function disksOf(
   envelope: XmlElement,
-  files: ReadonlyMap<string, string>,
+  files: ReadonlyMap<string, OvfFile>,
   path: string,
-): Map<string, { file: string | undefined; capacityBytes: number }> {
-  const disks = new Map<string, { file: string | undefined; capacityBytes: number }>();
+): Map<string, { file: OvfFile | undefined; capacityBytes: number }> {
+  const disks = new Map<string, { file: OvfFile | undefined; capacityBytes: number }>();
   for (const { attributes } of childrenOf(childOf(envelope, 'DiskSection'), 'Disk')) {
     const { diskId, fileRef, capacity = '', capacityAllocationUnits = '', parentRef } = attributes;
     if (diskId === undefined) continue;
