@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { historyRangeSchema, hostHistorySchema, machineHistorySchema } from './history.ts';
 import { guestSystemsSchema } from './systems.ts';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { drivePolicySchema } from './drives.ts';
@@ -52,6 +53,9 @@ export const methods = {
   'vm.resetFirmware': { params: vm, result: z.object({ keptAs: z.string().nullable() }) },
   'vm.hardware': { params: vm, result: z.array(hardwareItemSchema) },
   'vm.log': { params: vm.extend({ lines: z.number().int().min(1).max(10_000) }), result: z.array(logEntrySchema) },
+  /** What the machine did, of the last day at most. */
+  'vm.history': { params: vm.extend({ range: historyRangeSchema }), result: machineHistorySchema },
+  'host.history': { params: z.object({ range: historyRangeSchema }), result: hostHistorySchema },
   'vm.stats': { params: vm, result: vmStatsSchema.nullable() },
 
   /** `despiteDisks`: goes on from a saved state although the times of disk files changed since (a folder that was copied). */
@@ -143,6 +147,8 @@ export type Result<M extends MethodName> = z.output<(typeof methods)[M]['result'
 export const events = {
   'vm.changed': vmSummarySchema,
   'vm.removed': z.object({ id: z.string() }),
+  /** About once a second for every running machine. */
+  'vm.sampled': z.object({ id: z.string(), stats: vmStatsSchema }),
   'vm.logged': z.object({ id: z.string(), entry: logEntrySchema }),
   'settings.changed': settingsSchema,
   ...snapshotEvents,

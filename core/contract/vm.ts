@@ -194,6 +194,10 @@ export const vmStatsSchema = z.object({
   /** Seconds of guest run time since start. */
   uptimeSeconds: z.number(),
   viewers: z.number().int(),
+  /** Times the guest's processor called a device (port or memory-mapped register) since start. */
+  deviceCalls: z.number(),
+  /** Changes of the picture since start, as far as somebody looked. */
+  frames: z.number(),
 });
 export type VmStats = z.infer<typeof vmStatsSchema>;
 

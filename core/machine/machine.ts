@@ -50,6 +50,7 @@ import { Port61 } from '../devices/timer/port61.ts';
 import { type FloppyDriveType, Rtc } from '../devices/timer/rtc.ts';
 import { GuestMemory } from '../memory/guestmemory.ts';
 import { BIOS_ROM_BASE, BIOS_ROM_MAX, CPU_STATE_BASE, VRAM_BASE } from '../memory/layout.ts';
+import { MB_DEVICE_CALLS, Mailbox } from '../memory/mailbox.ts';
 import { PhysMap } from '../memory/physmap.ts';
 import type { DeviceState, StateValue } from '../snapshot/snapshottable.ts';
 import { StateReader } from '../snapshot/statereader.ts';
@@ -152,24 +153,29 @@ export class Machine {
     this.hub.connectPic(this.pic);
     const tsc = new Tsc(() => clock.now());
     const kvmClock = definition.paravirt ? this.add(new KvmClock({ id: 'kvmclock', memory: this.guestMemory, clock, tsc })) : undefined;
+    const { words } = new Mailbox(memory);
+    const called = () => {
+      words[MB_DEVICE_CALLS]!++;
+      clock.deviceCalled(this.accelerator);
+    };
     const bus: CpuBus = {
       portRead: (port, size) => {
-        clock.deviceCalled(this.accelerator);
+        called();
         this.accesses?.ports.read(port);
         return ports.read(port, size);
       },
       portWrite: (port, value, size) => {
-        clock.deviceCalled(this.accelerator);
+        called();
         this.accesses?.ports.write(port);
         ports.write(port, value, size);
       },
       mmioRead: (gpa, size) => {
-        clock.deviceCalled(this.accelerator);
+        called();
         this.accesses?.mmio.read(gpa - (gpa % 4));
         return mmio.read(gpa, size);
       },
       mmioWrite: (gpa, value, size) => {
-        clock.deviceCalled(this.accelerator);
+        called();
         this.accesses?.mmio.write(gpa - (gpa % 4));
         mmio.write(gpa, value, size);
       },

@@ -27,6 +27,8 @@ const TYPING_DELAY_MS = 20;
 export interface MachineParts extends PreflightParts {
   changed(machine: Machine): void;
   logged(machine: Machine, entry: LogEntry): void;
+  /** New statistics of the running machine. */
+  sampled(machine: Machine, stats: VmStats): void;
 }
 
 export interface MachineSource {
@@ -204,6 +206,7 @@ export class Machine {
     subscriptions.add(
       vm.onStats((stats) => {
         this.stats = stats;
+        this.parts.sampled(this, stats);
       }),
     );
     subscriptions.add(vm.onDisplayMode(() => this.changed()));

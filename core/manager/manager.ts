@@ -14,6 +14,7 @@ import type { Logger } from '../util/logger.ts';
 import { browse } from './browse.ts';
 import { createVm, removeUnfinished } from './createvm.ts';
 import { hardwareList } from './hardwarelist.ts';
+import { HistoryKeeper } from './history/historykeeper.ts';
 import { inspectMedia } from './inspectmedia.ts';
 import { describeSystems, type Systems } from './systems/opensystems.ts';
 import { JsonStore } from './jsonstore.ts';
@@ -71,6 +72,7 @@ export class Manager {
   private readonly storage: StorageService;
   private readonly transfers: Transfers;
   private readonly snapshots: SnapshotService;
+  private readonly history: HistoryKeeper;
   private readonly thumbnails: NodeJS.Timeout;
   /** Names that machines being created or renamed will have. */
   private readonly reserved = new Set<string>();
@@ -94,6 +96,10 @@ export class Manager {
         if (this.machines.get(machine.id) === machine) this.emit('vm.changed', machine.summary());
       },
       logged: (machine, entry) => this.emit('vm.logged', { id: machine.id, entry }),
+      sampled: (machine, stats) => {
+        void this.history.record(machine.id, stats);
+        this.emit('vm.sampled', { id: machine.id, stats });
+      },
     };
     const { library } = options;
     const { locks } = this.parts;
@@ -150,6 +156,9 @@ export class Manager {
       automatic: () => this.settings.get().automaticSnapshots,
       changed: (id) => this.emit('snapshot.changed', { id }),
     });
+    this.history = new HistoryKeeper(path.join(options.configFolder, 'history'), options.log, () =>
+      [...this.machines.values()].flatMap(({ stats }) => stats ?? []),
+    );
     this.handlers = this.makeHandlers();
     this.thumbnails = setInterval(() => {
       if (this.clients.size) for (const machine of this.machines.values()) if (machine.state === 'running') void machine.refreshThumbnail();
@@ -170,6 +179,7 @@ export class Manager {
       for (const file of await manager.storage.tidy()) options.log.info(`removed ${file}, left over from a task that was cut off`);
     } catch (error) {
       clearInterval(manager.thumbnails);
+      await manager.history.close();
       throw error;
     }
     return manager;
@@ -233,6 +243,7 @@ export class Manager {
       }),
     );
     await this.turn;
+    await this.history.close();
     return left;
   }
 
@@ -490,6 +501,8 @@ export class Manager {
         return config ? hardwareList(config) : [];
       },
       'vm.log': ({ id, lines }) => this.machine(id).logEntries(lines),
+      'vm.history': async ({ id, range }) => this.history.machine(this.machine(id).id, range),
+      'host.history': async ({ range }) => this.history.ofHost(range),
       'vm.stats': async ({ id }) => this.machine(id).stats,
       'vm.start': async ({ id, despiteDisks, passphrase }) => {
         const machine = this.machine(id);

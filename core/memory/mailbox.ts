@@ -11,6 +11,8 @@ export const MB_EXIT_REQUEST = 1;
 export const MB_SLEEPING = 2;
 /** Count of attached viewers: the VGA publishes more often while nonzero. */
 export const MB_VIEWERS = 3;
+/** Calls of devices by the guest's processor, modulo 2^32; written by the machine thread alone. */
+export const MB_DEVICE_CALLS = 4;
 
 export class Mailbox {
   readonly words: Int32Array;

@@ -11,6 +11,10 @@ export interface StatsSources {
   readBytes(): number;
   writtenBytes(): number;
   viewers(): number;
+  /** Calls of devices so far, modulo 2^32. */
+  deviceCalls(): number;
+  /** Changes of the picture so far. */
+  frames(): number;
   /** At every look. */
   look(): void;
   stats(stats: VmStats): void;
@@ -31,12 +35,17 @@ export class StatsMeter {
     let lastInstructions = 0;
     let lastCpu = process.cpuUsage();
     let lastTime = startedAt;
+    let deviceCalls = 0;
+    let lastDeviceCalls = sources.deviceCalls();
     this.timer = setInterval(() => {
       sources.look();
       const now = performance.now();
       if (now - lastTime < STATS_MS) return;
       const cpu = process.cpuUsage();
       const instructions = sources.instructions();
+      const calls = sources.deviceCalls();
+      deviceCalls += (calls - lastDeviceCalls) >>> 0;
+      lastDeviceCalls = calls;
       sources.stats({
         cpu: (cpu.user + cpu.system - lastCpu.user - lastCpu.system) / 1000 / (now - lastTime),
         instructionsPerSecond: Math.max(0, ((instructions - lastInstructions) * 1000) / (now - lastTime)),
@@ -45,6 +54,8 @@ export class StatsMeter {
         residentBytes: process.memoryUsage.rss(),
         uptimeSeconds: Math.floor((now - startedAt) / 1000),
         viewers: sources.viewers(),
+        deviceCalls,
+        frames: sources.frames(),
       });
       lastCpu = cpu;
       lastTime = now;

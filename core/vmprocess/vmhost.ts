@@ -15,7 +15,7 @@ import type { MachineDefinition } from '../machine/definition.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
 import { type LifecycleEvent, type LifecycleState, transition } from '../machine/lifecycle.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
-import { Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
+import { Mailbox, MB_DEVICE_CALLS, MB_VIEWERS } from '../memory/mailbox.ts';
 import { createVmMemory } from '../memory/vmmemory.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
 import { fileError } from '../platform/nodefile.ts';
@@ -97,6 +97,8 @@ export class VmHost {
   private firmwareVariables: FirmwareVariables | undefined;
   private scanoutSource: VgaScanout | undefined;
   private displayMode: DisplayMode | undefined;
+  /** Changes of the picture. */
+  private frames = 0;
   private ended = false;
   /** While recording: the state when the guest turned the machine off. */
   lastState: StateHash | undefined;
@@ -145,6 +147,8 @@ export class VmHost {
       readBytes: () => this.drives.readBytes,
       writtenBytes: () => this.drives.writtenBytes,
       viewers: () => this.viewers(),
+      deviceCalls: () => (this.mailbox?.words[MB_DEVICE_CALLS] ?? 0) >>> 0,
+      frames: () => this.frames,
       look: () => this.updateDisplayMode(),
       stats: (stats) => this.onStats.emit(stats),
     });
@@ -211,6 +215,7 @@ export class VmHost {
           return { dispose: () => clearInterval(timer) };
         },
       });
+      this.scanoutSource.onDamage(() => this.frames++);
       const { rerun, checkMachine } = this.options;
       checkMachine?.(machineFingerprint(definition, media));
       // Exact slices leave the recompiler so little to do at a time that the interpreter is quicker, with the very same results.

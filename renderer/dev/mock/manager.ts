@@ -1,4 +1,5 @@
 import { mockProfile } from './profile.ts';
+import { hostMetrics, machineMetrics } from '../../../core/contract/history.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { Settings } from '../../../core/contract/host.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
@@ -137,6 +138,8 @@ export class MockManager {
       residentBytes: 345_000_000,
       uptimeSeconds: Math.floor(Date.now() / 1000) % 100_000,
       viewers: 1,
+      deviceCalls: 1_234_567,
+      frames: 4321,
     };
   }
 
@@ -146,7 +149,12 @@ export class MockManager {
 
   private tick(): void {
     let i = 0;
-    for (const vm of this.vms.values()) if (vm.state === 'running') this.put({ ...vm, stats: this.stats(i++) });
+    for (const vm of this.vms.values()) {
+      if (vm.state !== 'running') continue;
+      const stats = this.stats(i++);
+      this.put({ ...vm, stats });
+      this.emit('vm.sampled', { id: vm.id, stats });
+    }
   }
 
   private put(vm: VmSummary): VmSummary {
@@ -223,6 +231,8 @@ export class MockManager {
       uefi: { available: true, reason: 'OVMF from the system’s packages.' },
       sample: { available: true, reason: 'Built with this version.' },
     }),
+    'host.history': async () => ({ stepSeconds: 1, endsAt: new Date().toISOString(), series: mockSeries(hostMetrics) }),
+    'vm.history': async () => ({ stepSeconds: 1, endsAt: new Date().toISOString(), series: mockSeries(machineMetrics) }),
     'host.systems': async () => ({ systems: [], problem: 'The table of systems was not built.' }),
     'host.browse': async ({ path }) => ({
       path: path ?? '/srv/images',
@@ -427,4 +437,10 @@ export class MockManager {
     'task.list': async () => [],
     'task.cancel': async () => null,
   };
+}
+
+/** Five minutes of waves. */
+function mockSeries<M extends string>(metrics: readonly M[]): Record<M, (number | null)[]> {
+  const wave = (phase: number) => Array.from({ length: 300 }, (_, i) => (i < 40 ? null : 0.5 + 0.4 * Math.sin(i / 20 + phase)));
+  return Object.fromEntries(metrics.map((metric, phase) => [metric, wave(phase)])) as Record<M, (number | null)[]>;
 }

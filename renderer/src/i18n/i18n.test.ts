@@ -57,6 +57,8 @@ test('no message is empty, and no Chinese message was left in English by acciden
     'drive.fd0',
     'drive.fd1',
     'facts.cpuValue',
+    'history.machine.cpu',
+    'host.cpu',
     'firmware.kind.bios',
     'firmware.kind.uefi',
     'settings.language.en',
