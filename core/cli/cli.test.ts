@@ -148,6 +148,20 @@ describe('with a server', () => {
     expect(await json('force-off', 'Life')).toMatchObject({ id });
   }, 60_000);
 
+  test('what was measured comes as a table and as CSV', async () => {
+    await json('start', 'Life');
+    let csv = '';
+    for (let i = 0; i < 20 && csv.split('\r\n').length < 3; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      csv = (await run('history', 'Life', '--csv')).out;
+    }
+    expect(csv).toMatch(/^time,cpu,instructions,deviceCalls,memory,diskRead,diskWrite,frames\r\n\d{4}-\d\d-\d\dT[\d:.]+Z,0\.01,1000,/);
+    await json('force-off', 'Life');
+    expect((await run('history', 'Life')).out).toMatch(/metric +last +mean +most\n[\s\S]*instructions +1000 +1000 +1000/);
+    expect((await run('history')).out).toMatch(/machinesMemory/);
+    expect((await run('history', 'Life', '--range', 'year')).code).toBe(2);
+  }, 60_000);
+
   test('two machines of one name can only be meant by id', async () => {
     // Only a copied folder can bring a second one; the library renames nothing behind the user's back.
     expect(await failure('create', '--blank', '--name', 'life')).toMatchObject({ kind: 'already-exists' });

@@ -90,6 +90,54 @@ test('hardware, performance and log tell what there is and what happened', async
   expect((await machine.logLines()).join('\n')).toMatch(/start/i);
 });
 
+test('the history of the machine is drawn and exported, and the host page and the table show it too', async () => {
+  const { app, page } = window;
+  const machine = app.machine();
+  await machine.tab('performance');
+  const charts = page.getByTestId('history-chart');
+  await eventually('a measured CPU', async () => /^CPU\s*\d+%/.test(await charts.first().innerText()));
+  expect(await charts.count()).toBe(7);
+  await eventually('memory of some MiB', async () => /Memory\s*\d+(\.\d)? MiB/.test(await page.getByTestId('machine-page').innerText()));
+  const download = page.waitForEvent('download');
+  await page.getByTestId('history-csv').click();
+  const csv = readFileSync(await (await download).path(), 'utf8');
+  expect(csv.split('\r\n')[0]).toBe('time,cpu,instructions,deviceCalls,memory,diskRead,diskWrite,frames');
+  expect(csv.split('\r\n').length).toBeGreaterThan(3);
+  await page.getByTestId('history-day').check({ force: true });
+  await app.byId('nav-host').click();
+  await eventually('the machine on the host page', async () => /Hypervue check/.test(await page.getByTestId('host-machines').innerText()));
+  expect(await accessibilityProblems(window.page)).toEqual([]);
+  await contract.call('settings.set', { machinesView: 'table' });
+  await app.goToMachines();
+  await eventually('lines in the table', async () => (await page.getByTestId('machine-row').locator('polyline').count()) >= 2);
+  expect(await accessibilityProblems(window.page)).toEqual([]);
+  await contract.call('settings.set', { machinesView: 'grid' });
+  await app.machines.open('Hypervue check');
+});
+
+test('naming a system in the wizard suggests memory and disk for it', async () => {
+  const { app, page } = window;
+  const { systems, problem } = await contract.call('host.systems', {});
+  expect(problem).toBe('');
+  const asking = systems.find(({ name, recommended }) => name === 'Debian 11' && recommended.memoryBytes)!;
+  await app.goToMachines();
+  await app.machines.create();
+  await app.wizard.source('blank');
+  await app.wizard.next();
+  await page.getByTestId('system').locator('input').fill('debian 11');
+  const memory = page.getByTestId('memory').locator('input');
+  await eventually(
+    'the memory recommended',
+    async () => Number((await memory.inputValue()).replace(/\D/g, '')) === asking.recommended.memoryBytes! / 1024 ** 2,
+  );
+  await memory.fill('16');
+  await memory.blur();
+  await page.getByText(/Less than the .* that Debian 11 needs/).waitFor();
+  expect(await accessibilityProblems(window.page)).toEqual([]);
+  await app.byId('wizard-cancel').click();
+  await app.machines.open('Hypervue check');
+});
+
 test('two viewers see the same machine; closing one disturbs nothing', async () => {
   const second = await openWindow(browser, server);
   await second.app.machines.open('Hypervue check');

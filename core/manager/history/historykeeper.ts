@@ -41,15 +41,21 @@ export class HistoryKeeper {
     this.folder = folder;
     this.log = log;
     const meter = new HostMeter();
+    let last = Date.now();
     const sample = () => {
       const { cpu, usedMemoryBytes } = meter.sample();
       const machines = running();
-      this.host.add(Date.now(), {
+      const values = {
         cpu,
         memory: usedMemoryBytes,
         machinesCpu: machines.reduce((sum, stats) => sum + stats.cpu, 0),
         machinesMemory: machines.reduce((sum, stats) => sum + stats.residentBytes, 0),
-      });
+      };
+      const now = Date.now();
+      // A late timer, but no sleep of the computer, has measured the time since the last one.
+      if (now - last <= MAX_GAP_MS) for (let second = last + SAMPLE_MS; second < now; second += SAMPLE_MS) this.host.add(second, values);
+      this.host.add(now, values);
+      last = now;
     };
     this.timers = [setInterval(sample, SAMPLE_MS), setInterval(() => void this.save(), SAVE_MS)];
     for (const timer of this.timers) timer.unref();
@@ -64,7 +70,7 @@ export class HistoryKeeper {
     // Counters start again with the machine.
     if (!last || at <= last.at || at - last.at > MAX_GAP_MS || stats.uptimeSeconds < last.stats.uptimeSeconds) return;
     const rate = (of: (stats: VmStats) => number) => (Math.max(0, of(stats) - of(last.stats)) * 1000) / (at - last.at);
-    kept.history.add(at, {
+    const values = {
       cpu: stats.cpu,
       instructions: stats.instructionsPerSecond,
       deviceCalls: rate((s) => s.deviceCalls),
@@ -72,7 +78,10 @@ export class HistoryKeeper {
       diskRead: rate((s) => s.diskReadBytes),
       diskWrite: rate((s) => s.diskWriteBytes),
       frames: rate((s) => s.frames),
-    });
+    };
+    // The values are those of all the time since the last ones.
+    for (let second = last.at + SAMPLE_MS; second < at; second += SAMPLE_MS) kept.history.add(second, values);
+    kept.history.add(at, values);
     kept.unsaved = true;
   }
 

@@ -81,7 +81,7 @@ describe.runIf(existsSync('/usr/bin/xorriso'))('discs made with xorriso', () => 
     ['Joliet', ['-J']],
   ])('.disk/info names the system (%s names)', async (_names, options) => {
     const found = await disc('WHATEVER', { '.disk/info': info }, options);
-    expect(found.os).toBe('Debian GNU/Linux 12.5.0');
+    expect(found.os).toBe('Debian 12.5.0');
     // Newer than the table: the newest release it has.
     expect(found.disc).toMatchObject({ systemId: 'debian11', like: 'Debian 11', architectures: ['x86_64'], live: false });
   });
@@ -94,7 +94,7 @@ describe.runIf(existsSync('/usr/bin/xorriso'))('discs made with xorriso', () => 
 
   test('a release older than everything known and not in the table stands for none', async () => {
     const found = await disc('X', { '.disk/info': 'Debian GNU/Linux 4.0 "Etch" - Official i386' });
-    expect(found.os).toBe('Debian GNU/Linux 4.0');
+    expect(found.os).toBe('Debian 4.0');
     expect(found.disc).not.toHaveProperty('systemId');
   });
 

@@ -70,7 +70,8 @@ function fromDiskInfo(text: string, table: SystemTable | undefined): Identified 
   const line = oneLine(text.split('\n')[0]!);
   const parts = /^([\p{L}][\p{L}\d/ ._-]*?) (\d+(?:\.\d+)*)\b/u.exec(line);
   if (!parts) return undefined;
-  const [, name, version] = parts as unknown as [string, string, string];
+  const [, full, version] = parts as unknown as [string, string, string];
+  const name = full.replace(/ GNU\/Linux$/, '');
   const distro = /buntu/i.test(name) ? 'ubuntu' : name.split(/[ /]/)[0]!.toLowerCase();
   return { os: `${name} ${version}`, ...release(distro, version, table), architectures: architectures(line), live: /\blive\b/i.test(line) };
 }
