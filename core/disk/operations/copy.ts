@@ -1,7 +1,8 @@
 /** Copies what one disk holds to another, new one; what reads as zeros is left out. */
 import type { BlockBackend } from '../../backend/block.ts';
 import type { CompressedTarget } from '../compressed.ts';
-import { zerosFrom } from '../extent.ts';
+import { isMapped, zerosFrom } from '../extent.ts';
+import { Mutex } from '../mutex.ts';
 import { Parallel } from '../parallel.ts';
 import { stopIfAborted, type TaskOptions } from '../task.ts';
 import { dataRuns, isZero } from '../zeros.ts';
@@ -9,6 +10,8 @@ import { dataRuns, isZero } from '../zeros.ts';
 /** Bytes read and written at once, and how many such pieces at a time. */
 export const CHUNK = 4 << 20;
 export const DEPTH = 4;
+/** Bytes of a piece of a copy: small enough that what was read is still in the processor's cache when it is written. */
+const PIECE = 1 << 20;
 
 /**
  * Brings the contents of `source` into `target`, which reads as zeros and is as large. `packed`: the target's way to write whole clusters
@@ -21,11 +24,15 @@ export async function copyContents(
 ): Promise<void> {
   const total = source.info.sizeBytes;
   const { packed } = options;
-  const unit = packed ? packed.compressedUnit : CHUNK;
+  const unit = packed ? packed.compressedUnit : PIECE;
   const jobs = new Parallel(DEPTH);
+  // A system lets one write at a time into a file; others would spin for it.
+  const writing = new Mutex();
   // Used again and again: fresh memory costs the system as much as the copy.
   const buffers: Uint8Array[] = [];
   let done = 0;
+  /** Up to here there is nothing to leave out as far as the source's tables tell; asking a file system takes its time. */
+  let dataUntil = 0;
   const finished = (bytes: number) => {
     done += bytes;
     options.progress?.(Math.min(done, total), total);
@@ -33,12 +40,16 @@ export async function copyContents(
   try {
     for (let at = 0; at < total; ) {
       stopIfAborted(options, source.info.label);
-      const zeros = await zerosFrom(source, at, total);
+      const zeros = at < dataUntil ? 0 : await zerosFrom(source, at, total);
       const skipped = packed && at + zeros < total ? zeros - (zeros % unit) : zeros;
       if (skipped > 0) {
         at += skipped;
         finished(skipped);
         continue;
+      }
+      if (at >= dataUntil && isMapped(source)) {
+        const { kind, length } = await source.extent(at, total - at);
+        if (kind === 'data' || kind === 'compressed') dataUntil = at + length;
       }
       const from = at;
       const length = Math.min(unit, total - at);
@@ -46,7 +57,10 @@ export async function copyContents(
         const buffer = buffers.pop() ?? new Uint8Array(unit);
         const bytes = buffer.subarray(0, length);
         await source.read(from, bytes);
-        if (!packed) for (const [start, end] of dataRuns(bytes)) await target.write(from + start, bytes.subarray(start, end));
+        if (!packed)
+          await writing.run(async () => {
+            for (const [start, end] of dataRuns(bytes)) await target.write(from + start, bytes.subarray(start, end));
+          });
         else if (!isZero(bytes)) await packed.writeCompressed(from, bytes);
         buffers.push(buffer);
         finished(length);
