@@ -41,9 +41,17 @@ export function freePlace(bus: DriveBus | 'floppy', taken: readonly DriveId[]): 
 
 /**
  * `writeback`: a write is done when the host has it, a flush makes it durable. `writethrough`: every write is durable before it is answered, and the guest sees
- * no write cache. `unsafe`: flushes do nothing; a crash of the host can destroy the disk.
+ * no write cache. `unsafe`: flushes do nothing; a crash of the host can destroy the disk. `none` and `directsync`: like writeback and writethrough, but around
+ * the host's cache.
  */
-export const cacheModes = ['writeback', 'writethrough', 'unsafe'] as const;
+export const cacheModes = ['writeback', 'writethrough', 'none', 'directsync', 'unsafe'] as const;
+export type CacheMode = (typeof cacheModes)[number];
+
+/** Every write is durable before it is answered. */
+export const syncsWrites = (mode: CacheMode): boolean => mode === 'writethrough' || mode === 'directsync';
+
+/** The host's cache is not used. Takes effect when an image is opened. */
+export const goesAroundCache = (mode: CacheMode): boolean => mode === 'none' || mode === 'directsync';
 /** What becomes of ranges that the guest says it does not need any more: room in the image is given back, or nothing happens. */
 export const discardModes = ['unmap', 'ignore'] as const;
 /**

@@ -8,6 +8,13 @@ import { QuickIo } from './quickio.ts';
 /** Reads of one file that may be answered without a wait, one after another. */
 const TURNS = 32;
 
+export interface NodeFileOptions {
+  /** Reads and writes on the calling thread while the system answers from its cache (QuickIo). */
+  quick?: boolean | undefined;
+  /** Goes around the system's cache; then whoever reads and writes minds alignment (AlignedFile). */
+  around?: boolean | undefined;
+}
+
 /** A host file or block device behind RandomAccessFile. */
 export class NodeFile implements RandomAccessFile {
   readonly path: string;
@@ -16,32 +23,39 @@ export class NodeFile implements RandomAccessFile {
   private canReadNow = true;
   private turns = 1;
   private readonly quick: QuickIo | undefined;
+  private readonly around: boolean;
 
-  private constructor(handle: FileHandle, path: string, readOnly: boolean, quick: boolean) {
+  private constructor(handle: FileHandle, path: string, readOnly: boolean, options: NodeFileOptions) {
     this.handle = handle;
-    this.quick = quick ? new QuickIo(handle.fd) : undefined;
+    this.around = options.around ?? false;
+    this.canReadNow = !this.around;
+    this.quick = options.quick ? new QuickIo(handle.fd) : undefined;
     this.path = path;
     this.readOnly = readOnly;
   }
 
-  get descriptor(): number {
-    return this.handle.fd;
+  get descriptor(): number | undefined {
+    return this.around ? undefined : this.handle.fd;
   }
 
   /** Rejects with 'not-found', 'permission-denied', 'invalid-argument' (a folder, a pipe, ...) or 'io-error', each naming the path. */
-  static async open(path: string, readOnly: boolean, quick = false): Promise<NodeFile> {
+  static async open(path: string, readOnly: boolean, options: NodeFileOptions = {}): Promise<NodeFile> {
     let handle: FileHandle;
+    if (options.around && !constants.O_DIRECT) throw fileError(Object.assign(new Error('no O_DIRECT'), { code: 'EINVAL' }), path, 'open');
     try {
       // Before it is opened: opening alone makes a watchdog count, and a pipe wait for its other end.
       refuseOddFile(await stat(path), path);
       // Without O_NONBLOCK, a pipe that takes the file's place in this instant would hold a thread for ever; files don't care.
-      handle = await open(path, (readOnly ? constants.O_RDONLY : constants.O_RDWR) | (constants.O_NONBLOCK ?? 0));
+      handle = await open(
+        path,
+        (readOnly ? constants.O_RDONLY : constants.O_RDWR) | (constants.O_NONBLOCK ?? 0) | (options.around ? constants.O_DIRECT : 0),
+      );
     } catch (error) {
       throw fileError(error, path, 'open');
     }
     try {
       refuseOddFile(await handle.stat(), path);
-      return new NodeFile(handle, path, readOnly, quick);
+      return new NodeFile(handle, path, readOnly, options);
     } catch (error) {
       await handle.close();
       throw fileError(error, path, 'open');
@@ -68,7 +82,8 @@ export class NodeFile implements RandomAccessFile {
       let done = cold ? 0 : (this.quick?.read(offset, target) ?? 0);
       while (done < target.length) {
         const { bytesRead } = await this.handle.read(target, done, target.length - done, offset + done);
-        if (bytesRead === 0) break;
+        // The end of the file; behind it nothing would be aligned.
+        if (bytesRead === 0 || (this.around && bytesRead < target.length - done)) return done + bytesRead;
         done += bytesRead;
       }
       return done;

@@ -23,7 +23,7 @@ export type ForeignFormat = Exclude<ImageFormat, 'raw' | 'qcow2'>;
 export type OpenBelow = (file: string, format: ForeignFormat) => Promise<BlockBackend>;
 
 /** The format by the first bytes, and for fixed VHD images by the last ones; undefined: none of these. */
-export async function probeForeign(file: NodeFile): Promise<ForeignFormat | undefined> {
+export async function probeForeign(file: RandomAccessFile): Promise<ForeignFormat | undefined> {
   const start = new Uint8Array(512);
   const got = await file.read(0, start);
   const head = start.subarray(0, got);
@@ -39,7 +39,7 @@ export async function probeForeign(file: NodeFile): Promise<ForeignFormat | unde
 }
 
 /** Opens the image; on failure `file` is still open. Rejects with 'corrupt', 'unsupported' or 'not-found', naming the file that is to blame. */
-export async function openForeign(file: NodeFile, format: ForeignFormat, below: OpenBelow): Promise<BlockBackend> {
+export async function openForeign(file: RandomAccessFile, format: ForeignFormat, below: OpenBelow): Promise<BlockBackend> {
   switch (format) {
     case 'vdi':
       return VdiImage.open(file);
@@ -53,7 +53,7 @@ export async function openForeign(file: NodeFile, format: ForeignFormat, below: 
 }
 
 /** Files that the image needs, and the image below it. Rejects as opening does. */
-export async function foreignNeeds(file: NodeFile, format: ForeignFormat): Promise<{ files: string[]; below?: string }> {
+export async function foreignNeeds(file: RandomAccessFile, format: ForeignFormat): Promise<{ files: string[]; below?: string }> {
   if (format === 'vdi') return { files: [] };
   if (format === 'vmdk') {
     const { descriptor, embedded } = await readVmdk(file);
@@ -78,7 +78,7 @@ async function firstBeside(image: string, names: readonly string[]): Promise<str
 const wrongParent = (image: string, parent: string) =>
   corruptImage(image, `${parent} is not the image it was made on, or has changed since`);
 
-async function openVhd(file: NodeFile, below: OpenBelow): Promise<BlockBackend> {
+async function openVhd(file: RandomAccessFile, below: OpenBelow): Promise<BlockBackend> {
   const parts = await readVhd(file);
   if (!parts.parent) return new VhdImage(file, parts);
   if (!parts.parent.names.length) throw corruptImage(file.path, 'it does not say what lies below it');
@@ -93,7 +93,7 @@ async function openVhd(file: NodeFile, below: OpenBelow): Promise<BlockBackend> 
 const vhdxParentNames = (locator: ReadonlyMap<string, string>): string[] =>
   ['relative_path', 'absolute_win32_path', 'volume_path'].map((key) => locator.get(key) ?? '').filter((name) => name !== '');
 
-async function openVhdx(file: NodeFile, below: OpenBelow): Promise<BlockBackend> {
+async function openVhdx(file: RandomAccessFile, below: OpenBelow): Promise<BlockBackend> {
   const parts = await readVhdx(file);
   if (!parts.layout.hasParent) return new VhdxImage(parts);
   const names = vhdxParentNames(parts.layout.parent);
@@ -107,7 +107,7 @@ async function openVhdx(file: NodeFile, below: OpenBelow): Promise<BlockBackend>
 }
 
 /** The descriptor, from the sparse extent's own room or from a file of text. */
-async function readVmdk(file: NodeFile): Promise<{ descriptor: Descriptor; embedded: boolean }> {
+async function readVmdk(file: RandomAccessFile): Promise<{ descriptor: Descriptor; embedded: boolean }> {
   const start = new Uint8Array(SECTOR);
   const got = await file.read(0, start);
   const head = start.subarray(0, got);
@@ -135,7 +135,7 @@ export async function openLoneVmdk(file: RandomAccessFile): Promise<BlockBackend
   return new VmdkImage(file, [{ sectors: sparse.header.capacity, sparse }]);
 }
 
-async function openVmdk(file: NodeFile, below: OpenBelow): Promise<BlockBackend> {
+async function openVmdk(file: RandomAccessFile, below: OpenBelow): Promise<BlockBackend> {
   const { descriptor, embedded } = await readVmdk(file);
   const opened: NodeFile[] = [];
   let parent: BlockBackend | undefined;
@@ -169,7 +169,11 @@ async function openVmdk(file: NodeFile, below: OpenBelow): Promise<BlockBackend>
   }
 }
 
-async function openVmdkParent(file: NodeFile, parent: { name: string; contentId: string }, below: OpenBelow): Promise<BlockBackend> {
+async function openVmdkParent(
+  file: RandomAccessFile,
+  parent: { name: string; contentId: string },
+  below: OpenBelow,
+): Promise<BlockBackend> {
   const place = await fileBeside(file.path, parent.name);
   const opened = await NodeFile.open(place, true);
   const { descriptor } = await readVmdk(opened).finally(() => opened.close());

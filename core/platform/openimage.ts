@@ -15,6 +15,7 @@ import { type DiskFormat, type ImageFormat, imageFormats, isDiskFormat } from '.
 import { HypervueError } from '../util/errors.ts';
 import { nodeCodec } from './diskcodec.ts';
 import { legacyAesCipher, unlockLuks } from './luks.ts';
+import { AlignedFile } from './alignedfile.ts';
 import { NodeFile } from './nodefile.ts';
 import { foreignNeeds, openForeign, openLoneVmdk, probeForeign } from './openforeign.ts';
 
@@ -29,6 +30,8 @@ export interface OpenImageOptions {
   sectorBytes?: number;
   /** Reads and writes on the calling thread while the system answers from its cache (QuickIo): for disks of running machines. */
   quick?: boolean;
+  /** Goes around the system's cache, also for the images below. Rejects with 'unsupported' where that can't be. */
+  direct?: boolean;
   /** Opens an image that is marked as dirty or damaged, to repair it. */
   forRepair?: boolean;
   /** Opens encrypted images, also those below. */
@@ -38,7 +41,7 @@ export interface OpenImageOptions {
 }
 
 /** The format by the first bytes. Anything unknown is raw. */
-export async function probeFormat(file: NodeFile): Promise<ImageFormat> {
+export async function probeFormat(file: RandomAccessFile): Promise<ImageFormat> {
   const start = new Uint8Array(8);
   const got = await file.read(0, start);
   return isQcow2(start.subarray(0, got)) ? 'qcow2' : ((await probeForeign(file)) ?? 'raw');
@@ -120,8 +123,11 @@ export async function openImageIn(file: RandomAccessFile): Promise<BlockBackend>
   return RawDisk.open(file, { readOnly: true, sectorBytes: 512 });
 }
 
+const openFile = (file: string, { readOnly, quick, direct }: OpenImageOptions): Promise<RandomAccessFile> =>
+  direct ? AlignedFile.open(file, readOnly) : NodeFile.open(file, readOnly, { quick });
+
 async function openAt(image: string, options: OpenImageOptions, above: string[]): Promise<BlockBackend> {
-  const file = await NodeFile.open(image, options.readOnly, options.quick);
+  const file = await openFile(image, options);
   try {
     const format = options.format ?? (await probeFormat(file));
     if (format === 'raw') return await RawDisk.open(file, { readOnly: options.readOnly, sectorBytes: options.sectorBytes ?? 512 });
@@ -136,7 +142,7 @@ async function openAt(image: string, options: OpenImageOptions, above: string[])
     return await openForeign(file, format, async (below, belowFormat) => {
       const chain = await extended(above, file.path);
       await refuseCircle(below, chain);
-      return openAt(below, { readOnly: true, format: belowFormat }, chain);
+      return openAt(below, { readOnly: true, format: belowFormat, direct: options.direct ?? false }, chain);
     });
   } catch (error) {
     await file.close();
@@ -145,20 +151,19 @@ async function openAt(image: string, options: OpenImageOptions, above: string[])
 }
 
 /** Opens a qcow2 image with the images below it; on failure `file` is still open. */
-async function openQcow2(file: NodeFile, options: OpenImageOptions, above: string[]): Promise<Qcow2Image> {
+async function openQcow2(file: RandomAccessFile, options: OpenImageOptions, above: string[]): Promise<Qcow2Image> {
   const header = await readHeader(file);
   const folder = path.dirname(file.path);
-  let dataFile: NodeFile | undefined;
+  let dataFile: RandomAccessFile | undefined;
   let backing: BlockBackend | undefined;
   try {
     if (header.incompatible & INCOMPAT_DATA_FILE) {
       if (!header.dataFile)
         throw new HypervueError('corrupt', `${file.path} keeps its data in another file and does not say in which`, { path: file.path });
-      dataFile = await NodeFile.open(path.resolve(folder, header.dataFile), options.readOnly, options.quick);
+      dataFile = await openFile(path.resolve(folder, header.dataFile), options);
     }
     if (options.backing) backing = options.backing;
-    else if (header.backingFile !== undefined)
-      backing = await openBacking(file, header.backingFile, header.backingFormat, above, options.passphrase);
+    else if (header.backingFile !== undefined) backing = await openBacking(file, header.backingFile, header.backingFormat, above, options);
     const cipher = await cipherOf(file, header, options);
     return await Qcow2Image.open(file, header, {
       readOnly: options.readOnly,
@@ -176,18 +181,18 @@ async function openQcow2(file: NodeFile, options: OpenImageOptions, above: strin
 }
 
 /** The cipher of an encrypted image, when there is a passphrase. */
-async function cipherOf(file: NodeFile, header: Header, { passphrase }: OpenImageOptions): Promise<SectorCipher | undefined> {
+async function cipherOf(file: RandomAccessFile, header: Header, { passphrase }: OpenImageOptions): Promise<SectorCipher | undefined> {
   if (header.encryption === 'none' || passphrase === undefined) return undefined;
   if (header.luks) return unlockLuks(file, header.luks.offset, header.luks.length, passphrase);
   return legacyAesCipher(passphrase);
 }
 
 async function openBacking(
-  file: NodeFile,
+  file: RandomAccessFile,
   name: string,
   format: string | undefined,
   above: string[],
-  passphrase: string | undefined,
+  { passphrase, direct = false }: OpenImageOptions,
 ): Promise<BlockBackend> {
   if (/^[a-z][a-z0-9+.-]*:/i.test(name) && !/^[a-z]:[\\/]/i.test(name) && !name.startsWith('file:'))
     throw new HypervueError(
@@ -204,7 +209,7 @@ async function openBacking(
   const below = backingPath(file.path, name);
   const chain = await extended(above, file.path);
   await refuseCircle(below, chain, file.path);
-  return openAt(below, { readOnly: true, format: formatOf(format), passphrase }, chain);
+  return openAt(below, { readOnly: true, format: formatOf(format), passphrase, direct }, chain);
 }
 
 /** The name of a format as qcow2 headers have it: QEMU calls VHD "vpc". */

@@ -13,7 +13,7 @@ const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(reso
 test('quick files read and write what others do, to the end and over it', async () => {
   const file = path.join(folder, 'one');
   writeFileSync(file, Buffer.alloc(10_000, 7));
-  const opened = await NodeFile.open(file, false, true);
+  const opened = await NodeFile.open(file, false, { quick: true });
   await turn();
   const target = new Uint8Array(new SharedArrayBuffer(4096));
   expect(await opened.read(8192, target)).toBe(10_000 - 8192);
@@ -22,7 +22,7 @@ test('quick files read and write what others do, to the end and over it', async 
   await opened.write(9_999, Uint8Array.of(1, 2, 3));
   await opened.close();
   expect([...readFileSync(file).subarray(9_998)]).toEqual([7, 1, 2, 3]);
-  const readOnly = await NodeFile.open(file, true, true);
+  const readOnly = await NodeFile.open(file, true, { quick: true });
   await turn();
   await expect(readOnly.write(0, Uint8Array.of(1))).rejects.toMatchObject({ context: { path: file } });
   await readOnly.close();
@@ -31,7 +31,7 @@ test('quick files read and write what others do, to the end and over it', async 
 test('after a slow request, in a turn that has lasted, and for long ones it says no', async () => {
   const file = path.join(folder, 'two');
   writeFileSync(file, Buffer.alloc(2 << 20, 7));
-  const opened = await NodeFile.open(file, true);
+  const opened = await NodeFile.open(file, false, { quick: true });
   const { fd } = (opened as unknown as { handle: { fd: number } }).handle;
   let now = 1000;
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);

@@ -1,5 +1,5 @@
 import type { BlockBackend } from '../backend/block.ts';
-import type { DrivePolicy } from '../contract/drives.ts';
+import { type DrivePolicy, syncsWrites } from '../contract/drives.ts';
 import { isZero } from '../disk/zeros.ts';
 import type { BlockRequest } from './machinemessages.ts';
 
@@ -29,7 +29,7 @@ export async function carryOut(request: BlockRequest, image: BlockBackend, polic
     case 'write':
       await write(request.offset, request.views, image, policy);
       if (request.fua) await flush(image, policy);
-      else if (policy.cache === 'writethrough') await image.flush();
+      else if (syncsWrites(policy.cache)) await image.flush();
       return;
     case 'flush':
       return flush(image, policy);
@@ -38,7 +38,7 @@ export async function carryOut(request: BlockRequest, image: BlockBackend, polic
       return;
     case 'zero':
       await zero(image, request.offset, request.length, request.unmap && policy.discard === 'unmap');
-      if (policy.cache === 'writethrough') await image.flush();
+      if (syncsWrites(policy.cache)) await image.flush();
   }
 }
 

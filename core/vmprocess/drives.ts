@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { BLOCK_IO_ERROR, BLOCK_NO_MEDIUM, BLOCK_OK, BLOCK_READ_ONLY, type BlockStatus } from '../backend/asyncblock.ts';
 import type { BlockBackend, BlockInfo } from '../backend/block.ts';
-import { defaultPolicy, type DrivePolicy, fullPolicy } from '../contract/drives.ts';
+import { defaultPolicy, type DrivePolicy, fullPolicy, goesAroundCache, syncsWrites } from '../contract/drives.ts';
 import type { Drive } from '../contract/vm.ts';
 import { freeBytes } from '../platform/hostinfo.ts';
 import { openImage } from '../platform/openimage.ts';
@@ -15,7 +15,7 @@ import type { BlockRequest, Grant, ToMachine } from './machinemessages.ts';
 
 /** Opens the image of a drive. `folder` resolves relative paths. */
 export async function openDrive(
-  drive: Pick<Drive, 'kind' | 'path' | 'readOnly' | 'format'>,
+  drive: Pick<Drive, 'kind' | 'path' | 'readOnly' | 'format' | 'cache'>,
   folder: string,
   passphrase?: string,
 ): Promise<BlockBackend | undefined> {
@@ -25,6 +25,7 @@ export async function openDrive(
     format: drive.format,
     passphrase,
     quick: true,
+    direct: drive.kind === 'disk' && goesAroundCache(drive.cache ?? defaultPolicy.cache),
     sectorBytes: drive.kind === 'cdrom' ? 2048 : 512,
   });
 }
@@ -239,7 +240,7 @@ export class DriveService {
   private grant(request: BlockRequest, { backend, gate, number }: OpenMedium): Grant | undefined {
     if ((request.op !== 'read' && request.op !== 'write') || this.throttles.get(request.drive)?.limited) return undefined;
     const { cache, detectZeroes } = this.policy(request.drive);
-    const places = gate.places(backend, request.offset, cache !== 'writethrough' && !detectZeroes);
+    const places = gate.places(backend, request.offset, !syncsWrites(cache) && !detectZeroes);
     return places.length ? { places, medium: number, shared: gate.shared } : undefined;
   }
 

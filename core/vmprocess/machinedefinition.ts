@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { defaultPolicy, syncsWrites } from '../contract/drives.ts';
 import type { VmProcessStart } from '../engine/builtin/protocol.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import { INSTRUCTION_CLOCK_START_MS } from '../machine/instructionclock.ts';
@@ -25,7 +26,7 @@ export async function readDefinition(
     vramBytes: config.display.vramMiB * 1024 * 1024,
     bios,
     vgaBios,
-    drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: cache !== 'writethrough' })),
+    drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: !syncsWrites(cache ?? defaultPolicy.cache) })),
     bootOrder: config.boot.order,
     bootMenu: config.boot.menu,
     directBoot: direct

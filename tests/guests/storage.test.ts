@@ -82,7 +82,7 @@ test('Linux reads, writes, trims and flushes virtio and SATA disks, raw and qcow
     drives: [
       drive('virtio0', 'disk', raw),
       { ...drive('virtio3', 'disk', packed), format: 'qcow2' },
-      drive('sata0', 'disk', sata),
+      { ...drive('sata0', 'disk', sata), cache: 'none' },
       drive('sata1', 'cdrom', disc),
     ],
     kernel: { path: linux686(), initrd, cmdline: 'console=ttyS0,115200 cryptomgr.notests=1' },
