@@ -1,4 +1,5 @@
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -215,6 +216,36 @@ describe('a start', () => {
     h.firmware = { available: true, folder: '/f', reason: '' };
     expect((await h.call('vm.start', { id })).state).toBe('running');
   });
+});
+
+test('a disk that this file system can not serve around the cache keeps a machine from starting, and says why', async ({ skip }) => {
+  const { id, folder } = await h.create('Direct', {
+    source: { type: 'disk', path: h.medium('disk.img', rawImage(MIB)), copy: true, readOnly: false },
+  });
+  const { config } = await h.get(id);
+  const [disk] = config!.drives;
+  await h.call('vm.update', { id, patch: { drives: [{ ...disk!, cache: 'none' }] } });
+  const image = path.join(folder, disk!.path!);
+  const bytes = readFileSync(image);
+  const other = path.join(folder, 'other');
+  mkdirSync(other);
+  try {
+    execFileSync('mount', ['-t', 'ramfs', 'ramfs', other], { stdio: 'ignore' });
+  } catch {
+    skip('only root may mount a file system');
+  }
+  try {
+    writeFileSync(path.join(other, 'disk.img'), bytes);
+    rmSync(image);
+    symlinkSync(path.join(other, 'disk.img'), image);
+    expect(await failureOf(h.call('vm.start', { id }))).toMatchObject({
+      kind: 'unsupported',
+      message: expect.stringContaining('without the cache'),
+      dto: { context: { check: `${disk!.id}.cache` }, fix: expect.stringContaining('writeback') },
+    });
+  } finally {
+    execFileSync('umount', ['-l', other]);
+  }
 });
 
 describe('a full disk', () => {

@@ -1,8 +1,10 @@
 import path from 'node:path';
+import { defaultPolicy, goesAroundCache } from '../contract/drives.ts';
 import type { ErrorKind } from '../contract/errors.ts';
 import type { MediaInfo } from '../contract/host.ts';
 import type { Check, Drive, FirmwareKind, VmConfig, VmCreate } from '../contract/vm.ts';
 import type { Engine } from '../engine/engine.ts';
+import { AlignedFile } from '../platform/alignedfile.ts';
 import { allocatedBytes } from '../platform/diskfile.ts';
 import type { Firmware } from '../platform/firmware.ts';
 import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
@@ -296,6 +298,21 @@ export async function preflightCreate(parts: PreflightParts, create: VmCreate): 
   return checks;
 }
 
+/** What keeps a disk from being used without this computer's cache, if that is asked for. */
+async function checkAround(drive: Drive, file: string, readOnly: boolean): Promise<PreflightCheck | undefined> {
+  if (drive.kind !== 'disk' || !goesAroundCache(drive.cache ?? defaultPolicy.cache)) return undefined;
+  try {
+    await (await AlignedFile.open(file, readOnly)).close();
+    return undefined;
+  } catch (error) {
+    return failed(`${drive.id}.cache`, asHypervueError(error, { path: file }), file);
+  }
+}
+
+/** OVMF has no driver for the floppy controller. */
+const floppyWithUefi = ({ id }: Drive, file: string): PreflightCheck =>
+  bad(`${id}.firmware`, 'warning', 'unsupported', `UEFI does not start from the floppy in ${id}`, 'Choose BIOS, or a disk or CD.', file);
+
 const driveUse: Record<Drive['kind'], Use> = { cdrom: 'iso', floppy: 'floppy', disk: 'disk' };
 
 /** Everything that could keep an existing machine from starting. Media that merely look odd don't block: they worked, or their owner knows. */
@@ -325,8 +342,11 @@ export async function preflightStart(parts: PreflightParts, config: VmConfig, fo
           file,
         ),
       );
+    const around = await checkAround(drive, file, readOnly);
+    if (around) checks.push(around);
     const media = await checkMedium(parts, drive.id, file, driveUse[drive.kind], readOnly);
-    boots ||= media.every(({ ok }) => ok);
+    if (drive.kind === 'floppy' && config.firmware === 'uefi') unbootable.push(floppyWithUefi(drive, file));
+    else boots ||= media.every(({ ok }) => ok);
     for (const check of media)
       if (!check.ok && check.kind === 'unsupported' && check.severity === 'warning') unbootable.push(check);
       else checks.push(check.kind === 'in-use' || check.ok ? check : { ...check, severity: 'warning' });

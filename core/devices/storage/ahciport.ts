@@ -1,34 +1,23 @@
 /**
- * One port of an AHCI controller with the drive behind it. Serial ATA AHCI 1.3.1: registers section 3.3, command list and FISes section 4, operation
- * sections 5 and 6. FIS layouts: Serial ATA Revision 2.6, chapter 10.
- *
- * Command header: u32 {FIS dwords 4..0, ATAPI 5, write 6, reset 8, clear busy 10, PRDT entries 31..16}, u32 bytes moved, u64 command table
- * Command table: +00h FIS, +40h packet, +80h PRDT entries {u64 address, u32, u32 bytes - 1 (bits 21..0)}
+ * One port of an AHCI controller with the drive behind it. Serial ATA AHCI 1.3.1: registers section 3.3, operation sections 5 and 6. Commands are in
+ * ahcicommand.ts, frames that the drive sends in ahcifis.ts.
  */
 import { BLOCK_OK, type BlockDevice } from '../../backend/asyncblock.ts';
-import { type MemoryRange, ScatterCursor, ScatterList } from '../../bus/scatterlist.ts';
 import type { GuestMemory } from '../../memory/guestmemory.ts';
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
 import type { Logger } from '../../util/logger.ts';
+import { AhciCommand } from './ahcicommand.ts';
+import { pioSetupFis, registersFis, setBitsFis } from './ahcifis.ts';
+import * as R from './ahciregisters.ts';
 import { AtaDisk } from './atadisk.ts';
 import { QUEUE_DEPTH } from './ataidentify.ts';
 import { AtapiCdrom } from './atapicdrom.ts';
 import { type AtaUnit, ERR_ABRT, ERR_IDNF, ERR_UNC, ST_BSY, ST_DRDY, ST_DRQ, ST_DSC, ST_ERR } from './ataunit.ts';
-import * as R from './ahciregisters.ts';
 import { DmaTransfer } from './dmatransfer.ts';
 import { HostRequests } from './hostrequests.ts';
 
 const SECTOR = 512;
-const HEADER_BYTES = 32;
-const PACKET_AT = 0x40;
-const PRDT_AT = 0x80;
-const PRD_BYTES = 16;
-const CMD_READ_FPDMA = 0x60;
-const CMD_WRITE_FPDMA = 0x61;
-const CMD_PACKET = 0xa0;
-const FUA = 0x80;
-const CONTROL_SRST = 0x04;
 
 export interface AhciDrive {
   kind: 'disk' | 'cdrom';
@@ -45,19 +34,6 @@ export interface AhciPortOptions {
   /** The port has something to say: PxIS & PxIE is not 0. */
   interrupt(): void;
   log: Logger;
-}
-
-interface Command {
-  slot: number;
-  flags: number;
-  table: number;
-  fis: Uint8Array;
-  /** Where in its memory the drive's data register is. */
-  cursor: ScatterCursor | undefined;
-  /** Bytes moved. */
-  moved: number;
-  /** The packet was handed over. */
-  packetSent: boolean;
 }
 
 export class AhciPort {
@@ -83,7 +59,7 @@ export class AhciPort {
   /** An error has stopped command processing until the driver stops the port. */
   private halted = false;
   private softReset = false;
-  private command: Command | undefined;
+  private command: AhciCommand | undefined;
   private transfer: DmaTransfer | undefined;
   /** Queued commands with the host, bit a slot. */
   private queuedSlots = 0;
@@ -321,20 +297,15 @@ export class AhciPort {
   private issue(): void {
     while (!this.command && !this.halted && this.ci && this.cmd & R.CMD_ST && !this.queued?.draining) {
       const slot = 31 - Math.clz32(this.ci & -this.ci);
-      const at = this.listBase + slot * HEADER_BYTES;
-      const flags = this.memory.read32(at);
-      const table = this.memory.read32(at + 8) + this.memory.read32(at + 12) * 2 ** 32;
-      const fis = new Uint8Array(64);
-      this.memory.read(table, fis.subarray(0, Math.min((flags & R.HEADER_FIS_DWORDS) * 4, 64)));
-      const command: Command = { slot, flags, table, fis, cursor: undefined, moved: 0, packetSent: false };
-      if (!this.unit || fis[0] !== R.FIS_HOST_TO_DEVICE) {
+      const command = new AhciCommand(this.memory, this.listBase, slot);
+      if (!this.unit || !command.valid) {
         this.log.guest(`a command that is no register FIS, in slot ${slot}`);
         this.halted = true;
         this.raise(R.IS_IFS);
         return;
       }
-      if (!(fis[1]! & R.FIS_COMMAND)) this.control(command);
-      else if (this.unit instanceof AtaDisk && (fis[2] === CMD_READ_FPDMA || fis[2] === CMD_WRITE_FPDMA)) this.queue(command, this.unit);
+      if (!command.isCommand) this.control(command);
+      else if (this.unit instanceof AtaDisk && command.queued) this.queue(command, this.unit);
       // An other command waits until the queue is empty; what the standard has for this is an error, which helps nobody.
       else if (this.queuedSlots) return;
       else this.execute(command, this.unit);
@@ -342,10 +313,9 @@ export class AhciPort {
   }
 
   /** A FIS that carries the device control register: software reset (section 10.4.1). */
-  private control(command: Command): void {
-    const hold = (command.fis[15]! & CONTROL_SRST) !== 0;
-    const released = this.softReset && !hold;
-    this.softReset = hold;
+  private control(command: AhciCommand): void {
+    const released = this.softReset && !command.softReset;
+    this.softReset = command.softReset;
     this.ci &= ~(1 << command.slot);
     if (!released || !this.unit) return;
     this.pumping = true;
@@ -356,20 +326,13 @@ export class AhciPort {
     this.sendSignature();
   }
 
-  private execute(command: Command, unit: AtaUnit): void {
+  private execute(command: AhciCommand, unit: AtaUnit): void {
     this.command = command;
-    const { fis } = command;
-    unit.features = fis[3]!;
-    unit.lbaLow = fis[4]!;
-    unit.lbaMid = fis[5]!;
-    unit.lbaHigh = fis[6]!;
-    unit.device = fis[7]!;
-    unit.sectorCount = fis[12]!;
-    Object.assign(unit.hob, { lbaLow: fis[8]!, lbaMid: fis[9]!, lbaHigh: fis[10]!, features: fis[11]!, sectorCount: fis[13]! });
+    command.load(unit);
     this.tfd = (this.tfd & ~0xff) | ST_BSY;
     this.pumping = true;
     unit.setInterrupt(false);
-    unit.command(fis[2]!);
+    unit.command(command.code);
     this.pumping = false;
     this.pump();
   }
@@ -380,13 +343,10 @@ export class AhciPort {
     if (this.pumping || !unit || !command) return;
     this.pumping = true;
     for (let offered = unit.offered; offered && this.command === command; offered = unit.offered) {
-      if (command.fis[2] === CMD_PACKET && !command.packetSent) {
-        command.packetSent = true;
-        this.memory.read(command.table + PACKET_AT, offered.data);
-      } else {
-        command.cursor ??= new ScatterCursor(this.memory, this.ranges(command, Number.POSITIVE_INFINITY));
+      if (command.wantsPacket) command.sendPacket(offered.data);
+      else {
         if (offered.toHost) this.postPioSetup(unit, offered.data.length);
-        command.moved += offered.toHost ? command.cursor.put(offered.data) : command.cursor.take(offered.data);
+        command.moveData(offered.toHost, offered.data);
       }
       unit.moved();
     }
@@ -395,9 +355,9 @@ export class AhciPort {
     if (this.command === command && !(unit.status & (ST_BSY | ST_DRQ))) this.finish(command, unit);
   }
 
-  private finish(command: Command, unit: AtaUnit): void {
+  private finish(command: AhciCommand, unit: AtaUnit): void {
     this.command = undefined;
-    this.memory.write32(this.listBase + command.slot * HEADER_BYTES + 4, command.moved);
+    command.report();
     const failed = (unit.status & ST_ERR) !== 0;
     if (failed) this.halted = true;
     else this.ci &= ~(1 << command.slot);
@@ -407,25 +367,22 @@ export class AhciPort {
   }
 
   /** READ and WRITE FPDMA QUEUED (ACS-2 sections 7.26 and 7.64): accepted at once, done in any order. */
-  private queue(command: Command, disk: AtaDisk): void {
-    const { fis, slot } = command;
-    const write = fis[2] === CMD_WRITE_FPDMA;
-    const count = (fis[11]! << 8) | fis[3]! || 65_536;
-    const lba = fis[4]! + fis[5]! * 2 ** 8 + fis[6]! * 2 ** 16 + fis[8]! * 2 ** 24 + fis[9]! * 2 ** 32 + fis[10]! * 2 ** 40;
-    const tag = fis[12]! >> 3;
+  private queue(command: AhciCommand, disk: AtaDisk): void {
+    const { slot } = command;
+    const { write, tag, lba, count, fua } = command.queuedRequest;
     if (tag >= QUEUE_DEPTH || lba + count > disk.sectors || (write && this.block?.info?.readOnly)) {
       this.queuedFailed(disk, tag, lba, lba + count > disk.sectors ? ERR_IDNF : ERR_ABRT);
       return;
     }
     this.ci &= ~(1 << slot);
     this.queuedSlots |= 1 << slot;
-    const data = this.ranges(command, count * SECTOR).slice(0, count * SECTOR);
+    const data = command.ranges(count * SECTOR).slice(0, count * SECTOR);
     // A table shorter than the command: what it does not name is neither read nor written.
     const whole = data.slice(0, data.bytes - (data.bytes % SECTOR));
-    const transfer = { write, data: whole, offset: lba * SECTOR, durable: disk.writeThrough || (fis[7]! & FUA) !== 0 };
+    const transfer = { write, data: whole, offset: lba * SECTOR, durable: disk.writeThrough || fua };
     const ended = (status: number) => {
       this.queuedSlots &= ~(1 << slot);
-      this.memory.write32(this.listBase + slot * HEADER_BYTES + 4, status === BLOCK_OK ? whole.bytes : 0);
+      command.report(status === BLOCK_OK ? whole.bytes : 0);
       if (status === BLOCK_OK) this.queuedDone(1 << tag);
       else this.queuedFailed(disk, tag, lba, write ? ERR_ABRT : ERR_UNC);
     };
@@ -456,7 +413,7 @@ export class AhciPort {
   private startDma(_toMemory: boolean, bytes: number, start: (transfer: DmaTransfer) => void): void {
     const { command } = this;
     if (!command) return;
-    const list = this.ranges(command, bytes);
+    const list = command.ranges(bytes);
     const transfer = new DmaTransfer(this.memory, list, bytes, (moved) => {
       command.moved += moved;
     });
@@ -469,54 +426,20 @@ export class AhciPort {
     this.transfer = undefined;
   }
 
-  /** What the command's table names, as much of it as `bytes` need. */
-  private ranges({ flags, table }: Command, bytes: number): ScatterList {
-    const entries = flags >>> R.HEADER_PRDTL_SHIFT;
-    const ranges: MemoryRange[] = [];
-    for (let index = 0, left = bytes; index < entries && left > 0; index++) {
-      const at = table + PRDT_AT + index * PRD_BYTES;
-      const gpa = this.memory.read32(at) + this.memory.read32(at + 4) * 2 ** 32;
-      const length = (this.memory.read32(at + 12) & R.PRD_COUNT) + 1;
-      ranges.push({ gpa, length });
-      left -= length;
-    }
-    return new ScatterList(this.memory, ranges);
-  }
-
-  /** The drive's registers as they are now; `interrupt`: it is the end of a command. */
   private postRegisters(interrupt: boolean): void {
     const unit = this.unit!;
-    const { hob } = unit;
     this.tfd = (unit.error << 8) | unit.status;
-    this.postFis(R.RFIS_AT, [
-      ...[R.FIS_DEVICE_TO_HOST, interrupt ? R.FIS_INTERRUPT : 0, unit.status, unit.error],
-      ...[unit.lbaLow, unit.lbaMid, unit.lbaHigh, unit.device],
-      ...[hob.lbaLow, hob.lbaMid, hob.lbaHigh, 0],
-      ...[unit.sectorCount, hob.sectorCount, 0, 0],
-      ...[0, 0, 0, 0],
-    ]);
+    this.postFis(R.RFIS_AT, registersFis(unit, interrupt));
     if (interrupt) this.raise(R.IS_DHRS);
   }
 
   private postPioSetup(unit: AtaUnit, bytes: number): void {
-    const { hob } = unit;
-    this.postFis(R.PSFIS_AT, [
-      ...[R.FIS_PIO_SETUP, R.FIS_INTERRUPT | R.FIS_TO_HOST, unit.status, unit.error],
-      ...[unit.lbaLow, unit.lbaMid, unit.lbaHigh, unit.device],
-      ...[hob.lbaLow, hob.lbaMid, hob.lbaHigh, 0],
-      // The status that holds once the data is moved is the last byte of this word.
-      ...[unit.sectorCount, hob.sectorCount, 0, unit.status & ~ST_DRQ],
-      ...[bytes & 0xff, bytes >> 8, 0, 0],
-    ]);
+    this.postFis(R.PSFIS_AT, pioSetupFis(unit, bytes));
     this.raise(R.IS_PSS);
   }
 
   private postSetBits(status: number, error: number, tags: number): void {
-    // Bits 7 and 3 of the status do not travel in this FIS.
-    this.postFis(R.SDBFIS_AT, [
-      ...[R.FIS_SET_DEVICE_BITS, R.FIS_INTERRUPT, status & 0x77, error],
-      ...[tags & 0xff, (tags >>> 8) & 0xff, (tags >>> 16) & 0xff, tags >>> 24],
-    ]);
+    this.postFis(R.SDBFIS_AT, setBitsFis(status, error, tags));
     this.raise(R.IS_SDBS);
   }
 
