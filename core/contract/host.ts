@@ -24,6 +24,8 @@ export const hostInfoSchema = z.object({
   libraryFolder: z.string(),
   engines: z.array(engineInfoSchema),
   limits: z.object({ maxMemoryMiB: z.number().int(), maxVcpus: z.number().int() }),
+  /** What the engine can do with machines that are on. */
+  capabilities: z.object({ saveState: z.boolean(), liveSnapshots: z.boolean() }),
   /** How this client reaches the manager. */
   mode: z.enum(['desktop', 'headless']),
   firmware: z.object({ available: z.boolean(), reason: z.string(), fix: z.string().optional() }),

@@ -278,8 +278,16 @@ export class Machine {
   }
 
   /** Memory and disks of one moment, of a machine that is on. */
-  takeSnapshot(request: SnapshotRequest, watch?: StateWatch): Promise<SnapshotTaken> {
-    return this.inState('take a snapshot', ['running', 'paused']).snapshot(request, watch);
+  async takeSnapshot(request: SnapshotRequest, watch?: StateWatch): Promise<SnapshotTaken> {
+    const vm = this.inState('take a snapshot', ['running', 'paused']);
+    if (!(await this.parts.engine.capabilities()).liveSnapshots)
+      throw new HypervueError(
+        'unsupported',
+        `the engine of ${this.name} takes no snapshots of machines that are on`,
+        { object: this.name, operation: 'snapshot' },
+        'Shut the machine down first.',
+      );
+    return vm.snapshot(request, watch);
   }
 
   deleteLiveSnapshots(disks: string[], tag: string): Promise<void> {

@@ -432,7 +432,7 @@ export class Manager {
 
   private async hostInfo(): Promise<HostInfo> {
     const { engine, library, version, mode, sampleImage } = this.options;
-    const { available, reason, maxMemoryMiB, maxVcpus } = await engine.capabilities();
+    const { available, reason, maxMemoryMiB, maxVcpus, saveState, liveSnapshots } = await engine.capabilities();
     const firmware = this.options.firmware();
     const uefi = this.options.uefi();
     const sample = await inspectMedia(sampleImage).then(
@@ -446,6 +446,7 @@ export class Manager {
       libraryFolder: library,
       engines: [{ id: engine.id, name: engine.name, available, reason }],
       limits: { maxMemoryMiB, maxVcpus },
+      capabilities: { saveState, liveSnapshots },
       mode,
       firmware: { available: firmware.available, reason: firmware.reason, ...(firmware.fix ? { fix: firmware.fix } : {}) },
       uefi: { available: uefi.available, reason: uefi.reason, ...(uefi.fix ? { fix: uefi.fix } : {}) },

@@ -226,6 +226,7 @@ export class MockManager {
         { id: 'kvm', name: 'KVM', available: false, reason: 'The device /dev/kvm does not exist on this host.' },
       ],
       limits: { maxMemoryMiB: 3072, maxVcpus: 1 },
+      capabilities: { saveState: true, liveSnapshots: true },
       mode: 'headless',
       firmware: { available: true, reason: 'SeaBIOS 1.16.2 from the system’s packages.' },
       uefi: { available: true, reason: 'OVMF from the system’s packages.' },

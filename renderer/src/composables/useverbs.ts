@@ -1,6 +1,7 @@
 import { useRouter } from 'vue-router';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useConnection } from '../stores/connection.ts';
+import { useHost } from '../stores/host.ts';
 import { useMachines } from '../stores/machines.ts';
 import { toDto, useNotices } from '../stores/notices.ts';
 import { useTransfer } from '../stores/transfer.ts';
@@ -14,9 +15,10 @@ export function useVerbs() {
   const notices = useNotices();
   const transfer = useTransfer();
   const router = useRouter();
+  const host = useHost();
 
   async function run(verb: Verb, vm: VmSummary): Promise<boolean> {
-    if (verbReason(verb, vm) !== null) return false;
+    if (verbReason(verb, vm, host.info?.capabilities) !== null) return false;
     if (verb === 'delete') return remove(vm);
     if (verb === 'clone' || verb === 'export') {
       transfer.open(verb, vm);

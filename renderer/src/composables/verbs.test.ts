@@ -42,3 +42,10 @@ test('sizes are binary with at most one decimal, durations h:mm:ss', () => {
   expect(formatDuration(65)).toBe('1:05');
   expect(formatDuration(7509)).toBe('2:05:09');
 });
+
+test('what the engine can’t do is disabled with the reason', () => {
+  const running = { state: 'running', config } as const;
+  expect(verbReason('saveState', running, { saveState: false, liveSnapshots: true })).toBe('engineNoStates');
+  expect(verbReason('saveState', running, { saveState: true, liveSnapshots: true })).toBe(null);
+  expect(verbReason('pause', running, { saveState: false, liveSnapshots: true })).toBe(null);
+});

@@ -1,3 +1,4 @@
+import type { HostInfo } from '../../../core/contract/host.ts';
 import type { VmStateName, VmSummary } from '../../../core/contract/vm.ts';
 
 export const verbNames = [
@@ -35,10 +36,10 @@ const allowed: Record<Verb, readonly VmStateName[]> = {
 const needsOff: readonly Verb[] = ['clone', 'template', 'export', 'delete'];
 
 /** Key under `verbs.reason.*` for why a verb can't be used now; null when it can. */
-export function verbReason(verb: Verb, vm: Pick<VmSummary, 'state' | 'config'>): string | null {
+export function verbReason(verb: Verb, vm: Pick<VmSummary, 'state' | 'config'>, engine?: HostInfo['capabilities']): string | null {
   if (vm.config === null && verb !== 'delete') return 'unreadable';
   if (verb === 'start' && vm.config?.template) return 'template';
-  if (allowed[verb].includes(vm.state)) return null;
+  if (allowed[verb].includes(vm.state)) return verb === 'saveState' && engine?.saveState === false ? 'engineNoStates' : null;
   if (verb === 'discardState') return 'notSaved';
   switch (vm.state) {
     case 'starting':
