@@ -7,6 +7,7 @@ declare namespace WebAssembly {
     grow(delta: number): number;
   }
   class Module { constructor(bytes: Uint8Array | ArrayBuffer) }
+  function compile(bytes: Uint8Array): Promise<Module>;
   class Instance {
     constructor(module: Module, imports?: Record<string, Record<string, unknown>>);
     // biome-ignore lint/suspicious/noExplicitAny: exports are typed by each accelerator

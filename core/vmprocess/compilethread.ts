@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { type CompileJob, MAX_BATCH, runJobs, TICK_MS } from '../cpu/jit/service.ts';
+import { type CompileJob, type CompileResult, MAX_BATCH, runJobs, runJobsAgain, TICK_MS } from '../cpu/jit/service.ts';
 import { SJ_READY } from '../cpu/interp/wasm/jitoffsets.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { trimHeap } from '../platform/heaptrim.ts';
@@ -43,13 +43,20 @@ function compile(): void {
   timer = undefined;
   for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) take(received.message);
   compiled += waiting.length;
-  while (waiting.length) {
-    port.postMessage(runJobs(waiting.splice(0, MAX_BATCH), () => performance.now()));
-    wakeMachine();
-  }
+  const jobs = waiting.splice(0);
+  const now = () => performance.now();
+  const again = jobs.filter(({ hints }) => hints?.length);
+  const fresh = jobs.filter(({ hints }) => !hints?.length);
+  for (let i = 0; i < fresh.length; i += MAX_BATCH) give(runJobs(fresh.slice(i, i + MAX_BATCH), now));
+  for (let i = 0; i < again.length; i += MAX_BATCH) void runJobsAgain(again.slice(i, i + MAX_BATCH), now).then(give);
   last = performance.now();
   if (last - tidied > BUSY_MS) tidy(false);
   tidySoon();
+}
+
+function give(result: CompileResult): void {
+  port.postMessage(result);
+  wakeMachine();
 }
 
 /** Has the machine thread look for results, and at what of its code is out of use. */

@@ -41,6 +41,8 @@ export function tuneWasm(): void {
   setFlagsFromString(`--wasm-wrapper-tiering-budget=${NEVER}`);
   // Slow paths of memory accesses are marked unlikely; engines that do not know the marks ignore them.
   setFlagsFromString('--experimental-wasm-branch-hinting');
+  // Which functions are to be optimised at once is said in the modules (cpu/jit/regionmodule.ts).
+  setFlagsFromString('--experimental-wasm-compilation-hints');
   // What the compile thread makes is about to run: the machine's thread must not compile it at its first call.
   setFlagsFromString('--no-wasm-lazy-compilation');
   // For collectGarbage().

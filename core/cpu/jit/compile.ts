@@ -408,8 +408,8 @@ class RegionCompiler {
   }
 }
 
-/** Compiles regions into one module; undefined when none of them has anything to translate. */
-export function compileModule(requests: readonly RegionRequest[]): CompiledModule | undefined {
+/** Compiles regions into one module (`optimized`: see regionModule); undefined when none of them has anything to translate. */
+export function compileModule(requests: readonly RegionRequest[], optimized = false): CompiledModule | undefined {
   const bodies: RegionBody[] = [];
   let units = 0;
   const regions = requests.map((request) => {
@@ -421,5 +421,5 @@ export function compileModule(requests: readonly RegionRequest[]): CompiledModul
     units += region.units;
     return region;
   });
-  return bodies.length ? { wasm: regionModule(bodies), regions, units } : undefined;
+  return bodies.length ? { wasm: regionModule(bodies, optimized), regions, units } : undefined;
 }

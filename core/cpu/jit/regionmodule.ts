@@ -62,10 +62,17 @@ function nothing(section: WasmCode, count: number): void {
 }
 
 /**
- * The binary module of these regions. It imports, from `e`, the memory, the table of regions, the number of the first region in that, and where the
- * memory of the module in the pool begins; it puts its regions into the table itself.
+ * Hints that V8 reads when it is told to (the compilation hints of its own, before the code section): a byte for each function, here to be compiled at
+ * once, by the optimising compiler and no other.
  */
-export function regionModule(regions: readonly RegionBody[]): Uint8Array<ArrayBuffer> {
+const COMPILATION_HINTS = 'compilationHints';
+const OPTIMIZED_AT_ONCE = 0b10_10_10;
+
+/**
+ * The binary module of these regions. It imports, from `e`, the memory, the table of regions, the number of the first region in that, and where the
+ * memory of the module in the pool begins; it puts its regions into the table itself. `optimized`: V8 is to compile them by its optimising compiler only.
+ */
+export function regionModule(regions: readonly RegionBody[], optimized = false): Uint8Array<ArrayBuffer> {
   const out = new WasmCode().raw([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
   const types = new WasmCode().u32(SIGNATURES.length);
   for (const [parameters, results] of SIGNATURES) types.byte(0x60).u32(parameters.length).raw(parameters).u32(results.length).raw(results);
@@ -93,6 +100,12 @@ export function regionModule(regions: readonly RegionBody[]): Uint8Array<ArrayBu
       section.u32(FIRST_REGION + i).u32(hints.length);
       for (const [offset, likely] of hints) section.u32(offset).u32(1).byte(likely);
     }
+    out.section(0, section);
+  }
+  if (optimized) {
+    const count = X87_FUNCTION_COUNT + FUSED_FUNCTION_COUNT + regions.length;
+    const section = new WasmCode().name(COMPILATION_HINTS).u32(count);
+    for (let i = 0; i < count; i++) section.byte(OPTIMIZED_AT_ONCE);
     out.section(0, section);
   }
   const code = new WasmCode().u32(X87_FUNCTION_COUNT + FUSED_FUNCTION_COUNT + regions.length);
