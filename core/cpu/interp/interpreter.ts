@@ -79,6 +79,10 @@ interface InterpreterModule {
   jitSettle: Helpers['read'];
   jitSystem: Helpers['read'];
   jitLeave: Helpers['read'];
+  jitSegment: Helpers['read'];
+  jitPushFlags: Helpers['read'];
+  jitPopFlags: Helpers['read'];
+  jitTimeStamp: Helpers['read'];
   jitX87Arith: Helpers['read'];
   jitX87Widen: Helpers['read'];
   jitX87Narrow: Helpers['read'];
@@ -196,6 +200,10 @@ export class Interpreter implements Accelerator {
         settle: module.jitSettle,
         system: module.jitSystem,
         leave: module.jitLeave,
+        segment: module.jitSegment,
+        pushFlags: module.jitPushFlags,
+        popFlags: module.jitPopFlags,
+        timeStamp: module.jitTimeStamp,
         x87Arith: module.jitX87Arith,
         x87Widen: module.jitX87Widen,
         x87Narrow: module.jitX87Narrow,

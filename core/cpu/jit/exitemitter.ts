@@ -114,7 +114,7 @@ export class ExitEmitter extends FlagEmitter {
       .memory(OP.i32Store, S + S_INT_SHADOW);
   }
   /** Leaves after the current instruction, for the next one or for the word that `target` pushes. */
-  protected exitAfter(after: () => void, target?: () => void): void {
+  exitAfter(after: () => void, target?: () => void): void {
     after();
     this.spend(this.done + 1);
     if (target) {

@@ -1,7 +1,7 @@
 /** An exported function that only other WebAssembly calls. */
 export type WasmFunction = (...values: never[]) => unknown;
 
-/** Exports of the interpreter module (interp/wasm/jit.ts, jitsystem.ts) that the recompiler and its regions call. */
+/** Exports of the interpreter module (interp/wasm/jit.ts, jitsystem.ts, jitregisters.ts, timestamp.ts) that the recompiler and its regions call. */
 export interface InstallHelpers {
   jitInstall(host: number, mode: number, user: number, index: number): void;
   jitUninstall(host: number, mode: number, user: number, index: number): void;
@@ -23,6 +23,10 @@ export interface RegionHelpers {
   settle: WasmFunction;
   system: WasmFunction;
   leave: WasmFunction;
+  segment: WasmFunction;
+  pushFlags: WasmFunction;
+  popFlags: WasmFunction;
+  timeStamp: WasmFunction;
   x87Arith: WasmFunction;
   x87Widen: WasmFunction;
   x87Narrow: WasmFunction;
@@ -45,6 +49,10 @@ export const HELPER = {
   missed: 8,
   system: 9,
   leave: 10,
+  segment: 11,
+  pushFlags: 12,
+  popFlags: 13,
+  timeStamp: 14,
 } as const;
 export const HELPERS = Object.keys(HELPER) as (keyof typeof HELPER)[];
 

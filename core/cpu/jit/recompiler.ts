@@ -31,14 +31,14 @@ const MAX_DISTANCE = 1 << 10;
 export interface Tuning {
   /** Instructions between two samples. */
   piece: number;
-  /** What makes a place hot: a sample counts for 128, an exit from compiled code to it for one. */
+  /** What makes a place hot: a sample counts for 512, an exit from compiled code to it for four, another arrival for one (interp/wasm/jitheat.ts). */
   threshold: number;
   /** Targets that a region does not have between two reports of them, a power of two. */
   missPeriod: number;
   /** Milliseconds, for statistics. */
   now: () => number;
 }
-export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 640, missPeriod: 16384, now: () => 0 };
+export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 2560, missPeriod: 16384, now: () => 0 };
 
 interface Region {
   key: number;

@@ -33,8 +33,11 @@ const SIGNATURES: [parameters: number[], results: number[]][] = [
   [[I32, I64, I32], [I64]],
   [[I32, I64], []],
   FUSED_TYPE,
+  [[I32, I32], [I32]],
+  [[], [I32]],
+  [[I32], [I64]],
 ];
-const FUSED = SIGNATURES.length - 1;
+const FUSED = X87_TYPE + 5;
 const TYPE_OF_HELPER = {
   read: 0,
   readW: 0,
@@ -46,6 +49,10 @@ const TYPE_OF_HELPER = {
   settle: 6,
   system: 3,
   leave: 3,
+  segment: FUSED + 1,
+  pushFlags: FUSED + 2,
+  popFlags: 5,
+  timeStamp: FUSED + 3,
   x87Arith: X87_TYPE + 1,
   x87Widen: X87_TYPE + 2,
   x87Narrow: X87_TYPE + 3,

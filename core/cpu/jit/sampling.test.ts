@@ -31,4 +31,16 @@ describe('what is hot is found', () => {
     for (let i = 0; i < 3000; i++) t.cpu.run(1000);
     expect(compiledShare(t)).toBeGreaterThan(0.7);
   });
+
+  it('where control arrives from elsewhere, with no sample', () => {
+    const t = new TestCpu({ recompiler: { piece: 1 << 29, threshold: 200 } });
+    t.flat(0x10000, [0, 0, 0, 0, 0x8000, 0, 0, 0]);
+    // mov ecx,20000; each: call 0x12000; dec ecx; jnz each; hlt
+    t.put(0x10000, 0xb9, ...le32(20_000), 0xe8, ...le32(0x12000 - 0x1000a), 0x49, 0x75, 0xf8, 0xf4);
+    // inc eax, many times; ret
+    t.put(0x12000, ...new Array<number>(30).fill(0x40), 0xc3);
+    t.untilHalt();
+    expect(t.cpu.getState().gpr[0]).toBe(600_000n);
+    expect(compiledShare(t)).toBeGreaterThan(0.9);
+  });
 });

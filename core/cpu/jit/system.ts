@@ -1,10 +1,11 @@
 /**
  * System instructions in regions (SDM volume 2, by name; volume 3 table 2-3): the interpreter executes them, but control stays in the region, or goes
  * straight on to the next one where privilege, the address space or the instruction pointer change. CLI, STI, SWAPGS and the
- * pushes of segment registers are translated.
+ * pushes of segment registers are translated, loads of them, PUSHF, POPF and RDTSC have ways of their own (systemregisters.ts).
  */
 import type { Insn } from './decode.ts';
 import type { Emitter } from './emitter.ts';
+import { moveFromSegment, moveToSegment, popFlags, popToSegment, pushFlags, readTimeStamp } from './systemregisters.ts';
 
 type Translation = (e: Emitter, insn: Insn) => void;
 
@@ -12,6 +13,8 @@ const RAX = 1 << 0;
 const RCX = 1 << 1;
 const RDX = 1 << 2;
 const RSP = 1 << 4;
+/** ES, DS, FS and GS. */
+const LOADED = new Set([0, 3, 4, 5]);
 
 const interpreted =
   (reads: number, writes: number, flags = false): Translation =>
@@ -85,19 +88,21 @@ export function systemTranslation(insn: Insn): Translation | undefined {
     case 0x1a0:
     case 0x1a8:
       return pushSegment;
-    case 0x07: // POP
-    case 0x17:
+    case 0x17: // POP SS
+      return interpreted(RSP, RSP);
+    case 0x07: // POP of the others
     case 0x1f:
     case 0x1a1:
     case 0x1a9:
-      return interpreted(RSP, RSP);
+      return insn.opsize ? interpreted(RSP, RSP) : popToSegment((insn.op >> 3) & 7);
     case 0x8c: // MOV from and to segment registers
-      return interpreted(0, operand(insn));
+      return reg < 6 ? moveFromSegment : interpreted(0, operand(insn));
     case 0x8e:
-      return interpreted(operand(insn), 0);
-    case 0x9c: // PUSHF, POPF
+      return LOADED.has(reg) ? moveToSegment : interpreted(operand(insn), 0);
+    case 0x9c:
+      return pushFlags;
     case 0x9d:
-      return interpreted(RSP, RSP, true);
+      return popFlags;
     case 0xe4: // IN, OUT
     case 0xe5:
     case 0xec:
@@ -122,7 +127,7 @@ export function systemTranslation(insn: Insn): Translation | undefined {
     case 0x130: // WRMSR
       return interpreted(RAX | RCX | RDX, 0);
     case 0x131: // RDTSC
-      return interpreted(0, RAX | RDX);
+      return readTimeStamp;
     case 0x132: // RDMSR
       return interpreted(RCX, RAX | RDX);
     case 0x1a2: // CPUID

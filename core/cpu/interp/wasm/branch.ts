@@ -8,9 +8,10 @@ import { CPU_STATE_BASE, MAILBOX_BASE } from '../../../memory/layout';
 import { codeGeneration, recordAt, slotFor, targetAt, targetKey } from './codecache';
 import { decodeRun } from './decode';
 import { raiseFaultErr } from './fault';
-import { HANDLER_STALE } from './generated/tables';
+import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
 import { hostBreakPage } from './hostdebug';
 import { settleRegion } from './jit';
+import { arrived } from './jitheat';
 import { isMapped, mappedRegion } from './jitmap';
 import { codeHost, codeTranslate, linRead32, memRead16, memRead32, tlbTable } from './mem';
 import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
@@ -201,7 +202,11 @@ export function enter(eip: u32): usize {
 export function target(lin: u64): usize {
   const host = codeHost(lin);
   const entry = targetAt(host);
-  if (host != 0 && load<u64>(entry) == targetKey() && load<u32>(entry, 8) == host && !load<u32>(CPU_STATE_BASE + HD_BREAK_COUNT)) return load<u32>(entry, 12);
+  if (host != 0 && load<u64>(entry) == targetKey() && load<u32>(entry, 8) == host && !load<u32>(CPU_STATE_BASE + HD_BREAK_COUNT)) {
+    const rec: usize = load<u32>(entry, 12);
+    if (load<u16>(rec, REC_HANDLER) != HANDLER_JIT) arrived(host, lin);
+    return rec;
+  }
   return find(lin);
 }
 

@@ -5,12 +5,12 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { raiseFault, raiseFaultErr } from './fault';
 import { getEflags, setEflags } from './flags';
-import { isCanonical, SF_FLAT_R, SF_FLAT_W, SF_READ, SF_WRITE } from './mem';
+import { isCanonical, SF_BIG, SF_FLAT_R, SF_FLAT_W, SF_READ, SF_WRITE } from './mem';
 import { cr0 } from './paging';
 import { code64, cpl, longMode, segAddress, setCpl, setSegment, updateMode } from './seg';
 import { gpr64, setGpr64 } from './state';
 import {
-  S_EFER, S_MSR_FMASK, S_MSR_LSTAR, S_MSR_STAR, S_MSR_SYSENTER_CS, S_MSR_SYSENTER_EIP, S_MSR_SYSENTER_ESP, S_RIP, S_STACK32, SEG_ATTR, SEG_BASE,
+  S_CODE_MODE, S_EFER, S_MSR_FMASK, S_MSR_LSTAR, S_MSR_STAR, S_MSR_SYSENTER_CS, S_MSR_SYSENTER_EIP, S_MSR_SYSENTER_ESP, S_RIP, S_STACK32, SEG_ATTR, SEG_BASE,
   SEG_CS, SEG_FLAGS, SEG_LIMIT, SEG_SELECTOR, SEG_SS, VEC_GP, VEC_UD,
 } from './stateoffsets';
 import { CR0_PE, EFER_SCE, FL_IF, FL_RF, FL_VM, SY_ALIGN_CHECK } from './sysstate';
@@ -24,14 +24,24 @@ const ATTR_CODE32: u32 = 0xc09b;
 const ATTR_CODE64: u32 = 0xa09b;
 const ATTR_DATA: u32 = 0xc093;
 const DPL3: u32 = 0x60;
+/** What updateSegFlags() of seg.ts makes of these. */
+const FLAGS_64: u32 = SF_READ | SF_WRITE | SF_FLAT_R | SF_FLAT_W;
+const FLAGS_CODE32: u32 = SF_READ | SF_BIG | SF_FLAT_R;
+const FLAGS_DATA32: u32 = FLAGS_64 | SF_BIG;
 
 /** RFLAGS bits that SYSRET loads from R11. */
 const SYSRET_FLAGS: u32 = 0x3c7fd7;
 
 function flatSegments(cs: u32, codeAttr: u32, ss: u32, dpl: u32): void {
   if (codeAttr == ATTR_CODE64 && code64() && !load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) {
-    stay64(SEG_CS, cs, ATTR_CODE64 | dpl);
-    stay64(SEG_SS, ss, ATTR_DATA | dpl);
+    stay(SEG_CS, cs, ATTR_CODE64 | dpl, FLAGS_64);
+    stay(SEG_SS, ss, ATTR_DATA | dpl, FLAGS_64);
+    store<u32>(CPU_STATE_BASE + S_STACK32, 1);
+    return;
+  }
+  if (codeAttr == ATTR_CODE32 && load<u32>(CPU_STATE_BASE + S_CODE_MODE) == 1 && !load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) {
+    stay(SEG_CS, cs, ATTR_CODE32 | dpl, FLAGS_CODE32);
+    stay(SEG_SS, ss, ATTR_DATA | dpl, FLAGS_DATA32);
     store<u32>(CPU_STATE_BASE + S_STACK32, 1);
     return;
   }
@@ -39,16 +49,16 @@ function flatSegments(cs: u32, codeAttr: u32, ss: u32, dpl: u32): void {
   setSegment(SEG_SS, ss, 0, 0xffffffff, ATTR_DATA | dpl);
 }
 
-/** setSegment() from one 64-bit code segment to another, where nothing but the registers themselves changes. */
+/** setSegment() where the size of the code stays, so that nothing but the registers themselves changes. */
 // @ts-ignore: decorator
 @inline
-function stay64(seg: i32, selector: u32, attr: u32): void {
+function stay(seg: i32, selector: u32, attr: u32, flags: u32): void {
   const s = segAddress(seg);
   store<u64>(s, 0, SEG_BASE);
   store<u32>(s, 0xffffffff, SEG_LIMIT);
   store<u32>(s, attr, SEG_ATTR);
   store<u16>(s, <u16>selector, SEG_SELECTOR);
-  store<u32>(s, SF_READ | SF_WRITE | SF_FLAT_R | SF_FLAT_W, SEG_FLAGS);
+  store<u32>(s, flags, SEG_FLAGS);
 }
 
 // @ts-ignore: decorator

@@ -27,6 +27,7 @@ import {
   S_NMI_PENDING, S_RIP, S_SEG, S_ZERO, STAT_REGION_FAULTS,
 } from './stateoffsets';
 import { SY_DEBUG_ACTIVE } from './sysstate';
+import { distrustTime } from './timestamp';
 import { tlbFlushAll, tlbInit } from './tlb';
 
 export { jitX87Arith, jitX87Integer, jitX87Narrow, jitX87Widen } from './fpu/x87jit';
@@ -36,7 +37,9 @@ export { codeGeneration, getEflags, setEflags };
 export {
   jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
 } from './jit';
+export { jitPopFlags, jitPushFlags, jitSegment } from './jitregisters';
 export { jitLeave, jitSystem } from './jitsystem';
+export { jitTimeStamp } from './timestamp';
 
 const S: usize = CPU_STATE_BASE;
 
@@ -61,7 +64,9 @@ export function run(budget: i32, exact: bool): i32 {
   Run.step = false;
   Run.tail = false;
   Run.region = false;
+  Run.inside = false;
   Run.slack = exact ? EXACT_SLACK : 0;
+  distrustTime();
   store<u32>(S, exact ? 1 : 0, SJ_EXACT);
   Run.later = budget - Run.slack;
   // What the last run left of its piece: one that faults or is interrupted all the time is sampled like any other.

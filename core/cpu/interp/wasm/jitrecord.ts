@@ -12,6 +12,7 @@ import { MODE_64, Run } from './runstate';
 @inline
 export function runRecord(rec: usize, left: i32, page: u64): u64 {
   Run.region = false;
+  Run.inside = true;
   Run.countdown = left;
   Run.start = rec;
   let next: u64;
@@ -24,6 +25,7 @@ export function runRecord(rec: usize, left: i32, page: u64): u64 {
     next = <u64>nextEip(rec);
     exec(rec);
   }
+  Run.inside = false;
   Run.region = true;
   store<i32>(CPU_STATE_BASE, Run.countdown, SJ_LEFT);
   return next;

@@ -3,11 +3,11 @@
  * finds its next region, unless the run loop has something to look at that it only looks at between instructions.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
-import { attention, finish } from './branch';
+import { attention, begin, finish } from './branch';
 import { begin64, nextRip, setPageRip } from './branch64';
 import { currentMode } from './codemode';
 import { iret } from './far';
-import { syscall, sysret } from './fastcall';
+import { syscall, sysenter, sysexit, sysret } from './fastcall';
 import { F_IF, F_RF, F_TF, rawEflags, setRawEflags } from './flags';
 import { linkedRegion } from './jitlinks';
 import { runRecord } from './jitrecord';
@@ -56,7 +56,7 @@ export function jitSystem(rec: usize, left: i32, page: u64): i32 {
  */
 export function jitLeave(rec: usize, left: i32, page: u64): i32 {
   const mode = Run.mode;
-  if (mode != MODE_64 || !leave64(rec, left, page)) runRecord(rec, left, page);
+  if (!(mode == MODE_64 ? leave64(rec, left, page) : leave32(rec, left, page))) runRecord(rec, left, page);
   if (loopDue(mode, F_TF)) {
     store<u32>(S, load<u32>(S, S_EXIT) | EXIT_LOOK, S_EXIT);
     return -1;
@@ -83,6 +83,27 @@ function leave64(rec: usize, left: i32, page: u64): bool {
   else {
     setIretLength(load<u8>(rec, REC_LENGTH));
     iret(size);
+  }
+  finish();
+  Run.region = true;
+  store<i32>(S, Run.countdown, SJ_LEFT);
+  return true;
+}
+
+/** The same in 32-bit code. */
+function leave32(rec: usize, left: i32, page: u64): bool {
+  const opcode = <u32>load<u16>(rec, REC_OPCODE);
+  if (opcode != 0xcf && opcode != (OP_0F | 0x34) && opcode != (OP_0F | 0x35)) return false;
+  Run.region = false;
+  Run.countdown = left;
+  Run.start = rec;
+  Run.pageEip = <u32>page;
+  begin(rec);
+  if (opcode == (OP_0F | 0x34)) sysenter();
+  else if (opcode == (OP_0F | 0x35)) sysexit(false);
+  else {
+    setIretLength(load<u8>(rec, REC_LENGTH));
+    iret(<i32>(load<u8>(rec, REC_SIZES) & 3));
   }
   finish();
   Run.region = true;

@@ -34,6 +34,7 @@ import {
 } from './stateoffsets';
 import { updateSegFlags } from './seg';
 import { CR0_PG, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from './sysstate';
+import { timeStamp } from './timestamp';
 import { tlbFlushAll } from './tlb';
 
 export const MSR_TSC: u32 = 0x10;
@@ -165,10 +166,6 @@ function writeEfer(v: u64): void {
   if ((v ^ before) & EFER_NXE) tlbFlushAll();
 }
 
-/** Time stamp counter as RDTSC reads it. */
-export function timeStamp(): u64 {
-  return <u64>readTsc() + slot(S_MSR_TSC_OFFSET);
-}
 export function setTimeStamp(v: u64): void {
   setSlot(S_MSR_TSC_OFFSET, v - <u64>readTsc());
   tscWritten(v);

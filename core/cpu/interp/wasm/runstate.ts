@@ -20,6 +20,8 @@ export class Run {
   static step: bool = false;
   /** A compiled region is running: SJ_LEFT stands for `countdown`. */
   static region: bool = false;
+  /** The interpreter executes one instruction for a compiled region. */
+  static inside: bool = false;
   /** Instructions of the budget beyond `countdown`. */
   static later: i32 = 0;
   /** Instructions up to the next look at what is hot, beyond `countdown`. */

@@ -10,7 +10,7 @@ import { setEflags } from './flags';
 import { randomWord } from './imports';
 import { isCanonical, memRead64 } from './mem';
 import { hasFeature } from './model';
-import { timeStamp } from './msr';
+import { timeStamp } from './timestamp';
 import { cr4 } from './paging';
 import { REC_MEM, REC_PFX_F3, REC_PREFIX, REC_REG, REC_RM, REC_SIZES } from './record';
 import { code64, cpl, segBase, updateSegFlags } from './seg';

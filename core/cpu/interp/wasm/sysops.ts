@@ -12,7 +12,7 @@ import { setEflags, getEflags } from './flags';
 import { syscall, sysenter, sysexit, sysret } from './fastcall';
 import { icebp } from './interrupt';
 import { isCanonical, linWriteSys8, memProbeW, memRead16, memRead32, memRead64, memWrite16, memWrite32, memWrite64 } from './mem';
-import { readMsr, timeStamp, writeMsr } from './msr';
+import { readMsr, writeMsr } from './msr';
 import { cr0, cr4 } from './paging';
 import { OP_0F, OP_0F38, REC_MODRM, REC_OPCODE, REC_REG, REC_RM, REC_SIZES, REC_MEM } from './record';
 import {
@@ -73,6 +73,7 @@ import {
   VEC_UD,
 } from './stateoffsets';
 import { CR0_TS, CR4_DE, CR4_TSD, CR4_UMIP, FL_IF, FL_ZF, SY_SHADOW_SS } from './sysstate';
+import { timeStamp } from './timestamp';
 import { tlbInvalidatePage } from './tlb';
 
 export { checkIoPermission } from './io';
