@@ -30,6 +30,7 @@ import { Pools } from './storage/pools.ts';
 import { StorageService } from './storage/service.ts';
 import { listed, Volumes } from './storage/volumes.ts';
 import { WebFiles } from './storage/webfiles.ts';
+import { TaskHistory } from './taskhistory.ts';
 import { stateWatch, Tasks } from './tasks.ts';
 import { Transfers } from './transfer/transfers.ts';
 import { moveToTrash, restoreFromTrash } from './trash.ts';
@@ -65,6 +66,7 @@ export class Manager {
   private readonly machines = new Map<string, Machine>();
   private readonly clients = new Set<ContractServer>();
   private readonly tasks: Tasks;
+  private readonly taskHistory: TaskHistory;
   private readonly parts: MachineParts;
   /** Downloads and uploads, for the server. */
   readonly files: WebFiles;
@@ -80,10 +82,14 @@ export class Manager {
   private turn: Promise<unknown> = Promise.resolve();
   private closed = false;
 
-  private constructor(options: ManagerOptions, settings: JsonStore<Settings>, pools: Pools) {
+  private constructor(options: ManagerOptions, settings: JsonStore<Settings>, pools: Pools, taskHistory: TaskHistory) {
     this.options = options;
     this.settings = settings;
-    this.tasks = new Tasks((task) => this.emit('task.changed', task));
+    this.taskHistory = taskHistory;
+    this.tasks = new Tasks((task) => this.emit('task.changed', task), {
+      before: taskHistory.tasks(),
+      kept: (tasks) => taskHistory.keep(tasks),
+    });
     this.parts = {
       engine: options.engine,
       firmware: options.firmware,
@@ -171,6 +177,7 @@ export class Manager {
       options,
       await JsonStore.open(path.join(options.configFolder, 'settings.json'), settingsSchema, options.log),
       await Pools.open(options.configFolder, options.library, options.log),
+      await TaskHistory.open(options.configFolder, options.log),
     );
     try {
       await manager.scan();
@@ -244,6 +251,7 @@ export class Manager {
     );
     await this.turn;
     await this.history.close();
+    await this.taskHistory.settled();
     return left;
   }
 

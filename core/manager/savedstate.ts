@@ -79,7 +79,7 @@ export async function checkSavedState(folder: string, config: VmConfig, despiteD
     throw new HypervueError(
       'invalid-state',
       `${image} was changed after the state of ${config.name} was saved; going on from it would damage what is on the disk`,
-      { object: config.name, path: path.resolve(folder, image), operation: 'start' },
+      { object: config.name, path: path.resolve(folder, image), operation: 'start', reason: 'disks-changed' },
       'Discard the saved state and start the machine anew. If the file was only copied or moved, start it with --despite-disks.',
     );
   }

@@ -30,9 +30,13 @@ export class Tasks {
   private readonly aborts = new Map<string, AbortController>();
   private readonly running = new Set<Promise<unknown>>();
   private readonly changed: (task: Task) => void;
+  private readonly kept: (tasks: Task[]) => void;
 
-  constructor(changed: (task: Task) => void) {
+  /** `before`: tasks of earlier runs. `kept` gets all of them whenever one has begun or ended. */
+  constructor(changed: (task: Task) => void, { before = [], kept = () => {} }: { before?: Task[]; kept?: (tasks: Task[]) => void } = {}) {
     this.changed = changed;
+    this.kept = kept;
+    for (const task of before) this.tasks.set(task.id, task);
   }
 
   list(): Task[] {
@@ -80,6 +84,7 @@ export class Tasks {
       this.changed(task);
     };
     update({});
+    this.kept(this.list());
     let lastTold = 0;
     const tell = (patch: () => Partial<Task>, last: boolean) => {
       const now = Date.now();
@@ -114,6 +119,7 @@ export class Tasks {
     } finally {
       this.aborts.delete(id);
       this.trim();
+      this.kept(this.list());
     }
   }
 

@@ -44,17 +44,31 @@ export function useVerbs() {
 
   /** Starts a machine; one with encrypted disks after its passphrase was asked for, unless it is at hand. */
   async function start({ id, name }: Pick<VmSummary, 'id' | 'name'>, passphrase?: string): Promise<boolean> {
+    let despiteDisks = false;
     const run = async (secret?: string) => {
-      machines.byId.set(id, await connection.call('vm.start', { id, ...(secret ? { passphrase: secret } : {}) }));
+      const options = { ...(secret ? { passphrase: secret } : {}), ...(despiteDisks ? { despiteDisks } : {}) };
+      machines.byId.set(id, await connection.call('vm.start', { id, ...options }));
     };
-    try {
-      await run(passphrase);
-      return true;
-    } catch (error) {
-      if (asksForPassphrase(toDto(error))) notices.unlock = { what: 'machine', name, run };
-      else notices.showError('start', name, error);
-      return false;
-    }
+    const attempt = async (secret?: string): Promise<boolean> => {
+      try {
+        await run(secret);
+        return true;
+      } catch (error) {
+        const { context } = toDto(error);
+        // A folder that was copied by hand has lost its times; whoever copied it knows that nothing else happened.
+        if (context.reason === 'disks-changed' && !despiteDisks) {
+          const file = String(context.path ?? '');
+          if (!(await notices.ask({ key: 'despiteDisks', params: { name }, danger: true, lines: [file], linesKey: 'confirm.changed' })))
+            return false;
+          despiteDisks = true;
+          return attempt(secret);
+        }
+        if (asksForPassphrase(toDto(error))) notices.unlock = { what: 'machine', name, run };
+        else notices.showError('start', name, error);
+        return false;
+      }
+    };
+    return attempt(passphrase);
   }
 
   async function remove(vm: VmSummary): Promise<boolean> {

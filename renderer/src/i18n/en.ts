@@ -839,6 +839,12 @@ export const en = {
       text: 'Like pulling the plug: the guest loses what it has not written to disk.',
       confirm: 'Force off',
     },
+    changed: 'Changed since then:',
+    despiteDisks: {
+      title: 'Go on from the saved state of “{name}”?',
+      text: 'A disk was changed or copied since the state was saved. If the folder was only copied, go on. If anything wrote to the disk, going on damages what is on it: discard the saved state instead.',
+      confirm: 'Go on',
+    },
     discardState: {
       title: 'Discard the saved state of “{name}”?',
       text: 'Like pulling the plug at the moment it was saved: what the guest had not written to disk is lost.',

@@ -786,6 +786,12 @@ export const zhCN: Messages = {
     poolRemove: { title: '移除存储池“{name}”？', text: 'Hypervue 不再管理 {folder}。其中的文件保留。', confirm: '移除' },
     gone: '将删除：',
     forceOff: { title: '强制关闭“{name}”？', text: '相当于拔掉电源：客户机会丢失尚未写入磁盘的内容。', confirm: '强制关机' },
+    changed: '此后有变化：',
+    despiteDisks: {
+      title: '从“{name}”已保存的状态继续？',
+      text: '保存状态之后，磁盘被更改或复制过。如果只是复制了文件夹，可以继续。如果有程序写入过磁盘，继续会损坏其中的内容：请改为丢弃已保存的状态。',
+      confirm: '继续',
+    },
     discardState: {
       title: '丢弃“{name}”已保存的状态？',
       text: '相当于在保存的那一刻拔掉电源：客户机会丢失当时尚未写入磁盘的内容。',
