@@ -38,7 +38,7 @@ export interface Tuning {
   /** Milliseconds, for statistics. */
   now: () => number;
 }
-export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 2560, missPeriod: 16384, now: () => 0 };
+export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 5120, missPeriod: 16384, now: () => 0 };
 
 interface Region {
   key: number;

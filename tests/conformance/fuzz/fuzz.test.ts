@@ -23,10 +23,23 @@ const SHARES = {
   real: 0.02,
 } as const;
 
+/** What earlier runs found and is mended: mode, seed, and what it was about. */
+const FOUND = [
+  ['segments', 70324, 'the limit before the page fault of half of a 32-byte operand'],
+  ['segments', 70368, 'FSTP m80 of an empty register, not masked: the stack fault, whatever the limit'],
+  ['segments16', 90112, 'the same in 16-bit code'],
+  ['long', 5057680, 'PMOVMSKB with memory: no instruction, before a pending x87 exception'],
+] as const;
+
 describe('random code in the interpreter, the recompiler and the host', () => {
   const why = unavailable();
   if (why) console.log(`without the host: ${why}`);
   afterAll(dispose);
+  it.each(FOUND)('agrees in %s mode about seed %i: %s', (mode, seed) => {
+    const { findings, cases } = fuzz({ mode, seed, codes: 1, host: !why, most: 1 });
+    expect(findings.map(({ text }) => text)).toEqual([]);
+    expect(cases).toBe(STATES);
+  });
   for (const mode of ['long', 'compat', 'legacy', 'segments', 'segments16', 'system', 'system32', 'real'] as const) {
     const total = Math.ceil((CASES * SHARES[mode]) / STATES);
     const slice = Math.ceil(SLICE / STATES);

@@ -52,14 +52,15 @@ function fetchSlow(): u32 {
     short = true;
     return 0;
   }
-  if (fetched >= MAX_LENGTH) {
-    // More than 15 bytes: #GP whatever follows.
-    raiseFaultErr(VEC_GP, 0);
-  }
   let lin = slowLin + fetched;
   if (Run.mode != MODE_64) {
     if (slowEip + fetched > load<u32>(CPU_STATE_BASE + S_SEG + SEG_CS * SEG_STRIDE + SEG_LIMIT)) raiseFaultErr(VEC_GP, 0);
     lin &= 0xffff_ffff;
+  }
+  if (fetched >= MAX_LENGTH) {
+    // More than 15 bytes: #GP whatever follows, but the processor has fetched the one behind: its page fault comes first.
+    codeTranslate(lin);
+    raiseFaultErr(VEC_GP, 0);
   }
   fetched++;
   const host = codeTranslate(lin);

@@ -80,10 +80,12 @@ export function storeExtended(seg: i32, off: u64, rest: u64): void {
   begin();
   let se: u32 = 0xffff;
   let sig: u64 = 0xc000000000000000;
-  probeTen(seg, off, rest);
   if (isEmpty(0)) {
+    // Not stored when that is not masked: then no segment or page has a say.
+    if (Ctl.masks & FP_IE) probeTen(seg, off, rest);
     if (!stackFault(0)) return;
   } else {
+    probeTen(seg, off, rest);
     se = stSe(0);
     sig = stSig(0);
     commitFlags();

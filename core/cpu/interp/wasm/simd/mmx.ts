@@ -30,7 +30,13 @@ export function maskedStore(rec: usize, data: usize, mask: usize, bytes: usize):
   for (let i: usize = 0; i < bytes; i++) if (load<u8>(mask + i) & 0x80) memWrite8(seg, off + i, load<u8>(data + i));
 }
 
+/** PEXTRW, PMOVMSKB and MASKMOVQ have no form with memory, MOVNTQ none without. That is no instruction, which comes before a pending #MF. */
+function checkForm(rec: usize, op: u32): void {
+  if (op == 0xe7 ? !isMem(rec) : (op == 0xc5 || op == 0xd7 || op == 0xf7) && isMem(rec)) undefinedOp();
+}
+
 export function mmxExec(rec: usize, op: u32): void {
+  checkForm(rec, op);
   checkMmx();
   switch (op) {
     case 0x63:
@@ -104,23 +110,19 @@ export function mmxExec(rec: usize, op: u32): void {
       return;
     }
     case 0xc5:
-      if (isMem(rec)) undefinedOp();
       store<u64>(regGpr(rec), <u64>load<u16>(rmMm(rec) + <usize>((imm8(rec) & 3) << 1)));
       enterMmx();
       return;
     case 0xd7:
-      if (isMem(rec)) undefinedOp();
       store<u64>(regGpr(rec), <u64>(i8x16.bitmask(low(rmMm(rec))) & 0xff));
       enterMmx();
       return;
     case 0xe7:
-      if (!isMem(rec)) undefinedOp();
       clearTop();
       memWrite64(recSeg(rec), recOff(rec), load<u64>(regMm(rec)));
       enterMmx();
       return;
     case 0xf7:
-      if (isMem(rec)) undefinedOp();
       maskedStore(rec, regMm(rec), rmMm(rec), 8);
       enterMmx();
       return;

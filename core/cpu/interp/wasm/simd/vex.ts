@@ -88,6 +88,8 @@ export function vexSource(rec: usize, bytes: usize): usize {
   if (!isMem(rec)) return rmXmm(rec);
   const seg = recSeg(rec);
   const off = recOff(rec);
+  // The segment's limit comes before the page fault of either half.
+  if (bytes == 32) memLinear(seg, off, 32, false);
   v128.store(SOURCE, memReadV(seg, off));
   if (bytes == 32) v128.store(SOURCE, memReadV(seg, behind(off, 16)), 16);
   return SOURCE;
