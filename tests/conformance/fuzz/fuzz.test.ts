@@ -29,6 +29,7 @@ const FOUND = [
   ['segments', 70368, 'FSTP m80 of an empty register, not masked: the stack fault, whatever the limit'],
   ['segments16', 90112, 'the same in 16-bit code'],
   ['long', 5057680, 'PMOVMSKB with memory: no instruction, before a pending x87 exception'],
+  ['long', 5021694, 'more than 15 bytes, the next of them in an absent page: its page fault'],
 ] as const;
 
 describe('random code in the interpreter, the recompiler and the host', () => {

@@ -439,12 +439,12 @@ export function decodeRun(slot: u32, host: u32): usize {
     short = false;
     const flags = decodeOne(rec);
     const length = <u32>(at - page) - offset;
-    if (short && length < MAX_LENGTH) {
+    if (short) {
       pseudo(rec, HANDLER_LEAVE, offset, 0);
       setRecordAt(slot, offset, rec);
       break;
     }
-    if (length > MAX_LENGTH || short) {
+    if (length > MAX_LENGTH) {
       pseudo(rec, HANDLER_GP, offset, 0);
       setRecordAt(slot, offset, rec);
       break;
