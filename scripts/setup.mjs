@@ -2,7 +2,7 @@
 // before npm packages exist, on any Node from 20 on.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -55,8 +55,12 @@ function npmPackages() {
   const lock = createHash('sha256')
     .update(readFileSync(path.join(root, 'package-lock.json')))
     .digest('hex');
-  const stamp = path.join(root, 'node_modules', '.hypervue-lock');
-  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
+  const folder = path.join(root, 'node_modules');
+  const stamp = path.join(folder, '.hypervue-lock');
+  // npm would empty the folder of another checkout that a link leads to.
+  const shared = existsSync(folder) && lstatSync(folder).isSymbolicLink();
+  if (shared) say('node_modules is a link to packages of another place; they are used as they are');
+  else if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
     say('installing npm packages');
     run(isWindows ? 'npm.cmd' : 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { shell: isWindows });
     writeFileSync(stamp, lock);
