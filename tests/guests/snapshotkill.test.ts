@@ -121,6 +121,8 @@ test('a machine killed around snapshots has each of them whole or not at all', a
     expect(whole !== undefined).toBe(taken);
     await contract.call('snapshot.revert', { id, snapshot: whole?.id ?? base });
     expect((await contract.call('vm.get', { id })).state).toBe('running');
+    // A command that the snapshot had cut in two would fail, and the guest write nothing ever after.
+    await until('a block written after the revert', async () => ((await contract.call('vm.stats', { id }))?.diskWriteBytes ?? 0) > 0);
     await contract.call('vm.forceOff', { id });
     expect((await names()).includes(name)).toBe(taken);
     outcomes.push(taken);

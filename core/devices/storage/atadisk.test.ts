@@ -497,6 +497,27 @@ describe('two places', () => {
 });
 
 describe('saved state', () => {
+  it('is not to be taken while a command is under way', () => {
+    const words = (count: number) => {
+      for (let i = 0; i < count; i++) ide.bench.ports.write(0x1f0, 0x5a5a, 2);
+    };
+    expect(ide.ide.settled).toBe(true);
+    ide.lba28(0x30, 5, 1);
+    expect([ide.altStatus & DRQ, ide.ide.settled]).toEqual([DRQ, false]);
+    words(255);
+    expect(ide.ide.settled).toBe(false);
+    words(1);
+    // With the host now.
+    expect(ide.ide.settled).toBe(false);
+    disk.run();
+    expect(ide.ide.settled).toBe(true);
+    // On the other channel too.
+    const both = new IdeBench(undefined, undefined, { kind: 'disk', block: new SparseDisk(GIB) });
+    both.bench.out8(0x176, 0xe0);
+    both.bench.out8(0x177, 0xec);
+    expect(both.ide.settled).toBe(false);
+  });
+
   it('keeps settings and registers', () => {
     ide.simple(0xc6, 0, 8);
     ide.simple(0xef, 0x03, 0x42);

@@ -299,6 +299,11 @@ export class Ide extends PciDevice {
     });
   }
 
+  /** No drive is in the middle of a command, which a saved state could not carry. */
+  get settled(): boolean {
+    return this.channels.every((channel) => channel.settled);
+  }
+
   override reset(kind: ResetKind): void {
     super.reset(kind);
     for (const channel of this.channels) channel.reset();
