@@ -22,7 +22,7 @@ export interface StandIn {
   /** Answers of the next message boxes, by button; 2 when there is none. */
   answers: number[];
   /** Questions and error boxes so far. */
-  asked: { message: string; detail?: string; buttons?: string[] }[];
+  asked: { message: string; detail?: string; buttons?: string[]; cancelId?: number }[];
   /** What the next file dialogs choose; each is cancelled when there is none. */
   chosen: string[];
   /** Options of the file dialogs so far. */
@@ -308,7 +308,7 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
     dialog: {
       showMessageBox: async (question: StandIn['asked'][number]) => {
         standIn.asked.push(question);
-        return { response: standIn.answers.shift() ?? 2, checkboxChecked: false };
+        return { response: standIn.answers.shift() ?? question.cancelId ?? 0, checkboxChecked: false };
       },
       showErrorBox: (message: string, detail: string) => standIn.asked.push({ message, detail }),
       showOpenDialog: async (_window: unknown, dialog: unknown) => {

@@ -160,7 +160,8 @@ test('a machine whose process is killed is told apart, and starts again', async 
 }, 60_000);
 
 test('quitting asks about the running machine, can be cancelled, and then shuts it down', async () => {
-  desktop.answers.push(2);
+  // Save, shut down, force off, cancel.
+  desktop.answers.push(3);
   await page.close();
   await eventually('the question', () => desktop.asked.length === 1);
   expect(desktop.asked[0]!.message).toBe(`${NAME} is running`);
@@ -170,7 +171,7 @@ test('quitting asks about the running machine, can be cancelled, and then shuts 
   await app.byId('nav-machines').waitFor();
   await app.machines.waitForState(NAME, 'running');
 
-  desktop.answers.push(0);
+  desktop.answers.push(1);
   desktop.electron.app.quit();
   const late = new Promise<never>((_, reject) => setTimeout(() => reject(new Error('the app did not quit')), 45_000).unref());
   expect(await Promise.race([desktop.quit, late])).toBe(0);

@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { debianSession } from '../guests/support/debiansession.ts';
 import { drive, Guest } from '../guests/support/guest.ts';
 import { initramfs, linux686, memtestIso } from '../guests/support/images.ts';
+import { graphicalInstaller } from '../guests/support/installersession.ts';
 
 /** The guests of tests/guests for longer than a change should have to wait. */
 const MINUTE = 60_000;
@@ -88,3 +89,5 @@ test(
   () => debianSession('i386'),
   60 * MINUTE,
 );
+
+test('Debian’s i386 installer shows its list of languages in graphics; keys and mouse work', () => graphicalInstaller('i386'), 1_500_000);
