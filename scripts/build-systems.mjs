@@ -31,9 +31,8 @@ const text = (element, name) => all(element, name)[0]?.text ?? '';
 /** Our word for a processor of osinfo, '' for those no PC has. */
 const architecture = (name) => ({ x86_64: 'x86_64', i686: 'i386', i386: 'i386', all: 'all' })[name] ?? '';
 
-/** PCI ids (vendor 1af4) under which osinfo lists a system's disk drivers: virtio-blk 1.0; AHCI of Intel's ICH6 to ICH9. */
+/** The PCI id under which osinfo lists a system's driver of virtio-blk 1.0. */
 const virtioBlock = /\/pci\/1af4\/1042$/;
-const ahci = /\/pci\/8086\/(2922|2829|2652|2681)$/;
 
 /** One table from the `<os>` elements of all files, newest release first. */
 export function systemsTable(documents) {
@@ -120,12 +119,9 @@ export function systemsTable(documents) {
       family: field(id, 'family'),
       distro: field(id, 'distro'),
       version: field(id, 'version'),
-      codename: field(id, 'codename'),
-      vendor: field(id, 'vendor'),
       released: field(id, 'release-date'),
       endOfLife: field(id, 'eol-date'),
       virtio: drivers.some((device) => virtioBlock.test(device)),
-      ahci: drivers.some((device) => ahci.test(device)),
       uefiOnly: has('efi', true) && has('bios', false),
       minimum,
       recommended: atLeast(minimum, resources(id, 'recommended')),

@@ -30,7 +30,7 @@ export const methods = {
   'host.info': { params: none, result: hostInfoSchema },
   'host.browse': { params: z.object({ path: z.string().max(4096).nullable() }), result: folderListingSchema },
   /** Operating systems that machines can be made for. */
-  'host.systems': { params: z.object({}), result: guestSystemsSchema },
+  'host.systems': { params: none, result: guestSystemsSchema },
   'host.inspectMedia': { params: z.object({ path: z.string().min(1).max(4096) }), result: mediaInfoSchema },
   'settings.get': { params: none, result: settingsSchema },
   'settings.set': { params: settingsPatchSchema, result: settingsSchema },

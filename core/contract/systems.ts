@@ -33,7 +33,7 @@ export type GuestSystem = z.infer<typeof guestSystemSchema>;
 
 export const guestSystemsSchema = z.object({
   /** Newest first. */
-  systems: z.array(guestSystemSchema),
+  systems: z.array(guestSystemSchema).readonly(),
   /** Why there are none; '' when there are. */
   problem: z.string(),
   fix: z.string().optional(),

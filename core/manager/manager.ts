@@ -319,7 +319,7 @@ export class Manager {
         const media = 'path' in source ? await inspectMedia(source.path, table) : undefined;
         const os = source.type === 'sample' ? 'Hypervue check' : (media?.os ?? '');
         const named = create.os ?? os;
-        const system = table?.systems().find(({ id, name }) => name === named || (create.os === undefined && id === media?.disc?.systemId));
+        const system = table?.systems.find(({ id, name }) => name === named || (create.os === undefined && id === media?.disc?.systemId));
         const { library, sampleImage } = this.options;
         const parts = {
           library,

@@ -3,12 +3,25 @@ import { SystemTable } from './systemtable.ts';
 
 /** The table, or why there is none. */
 export interface Systems {
-  table?: SystemTable;
-  problem: string;
+  readonly table?: SystemTable;
+  readonly problem: string;
 }
 
-/** Opens the table that the build made; a missing or damaged one is no reason not to start. */
+/** The table that the build made, read when somebody asks first; a missing or damaged one is no reason not to start. */
 export function openSystems(file: string): Systems {
+  let read: Systems | undefined;
+  const look = () => (read ??= readSystems(file));
+  return {
+    get table() {
+      return look().table;
+    },
+    get problem() {
+      return look().problem;
+    },
+  } as Systems;
+}
+
+function readSystems(file: string): Systems {
   try {
     return { table: SystemTable.load(file), problem: '' };
   } catch (error) {
@@ -22,7 +35,7 @@ export function openSystems(file: string): Systems {
 }
 
 export function describeSystems(systems: Systems | undefined): GuestSystems {
-  if (systems?.table) return { systems: systems.table.systems(), problem: '' };
+  if (systems?.table) return { systems: systems.table.systems, problem: '' };
   return {
     systems: [],
     problem: systems?.problem ?? '',

@@ -20,7 +20,6 @@ const entrySchema = z.object({
   family: z.string(),
   distro: z.string(),
   version: z.string(),
-  codename: z.string(),
   released: z.string(),
   endOfLife: z.string(),
   virtio: z.boolean(),
@@ -57,6 +56,8 @@ const WINDOWS_VISTA = 6;
  * libosinfo has it.
  */
 export class SystemTable {
+  /** Newest first. */
+  readonly systems: readonly GuestSystem[];
   readonly #entries: readonly Entry[];
   readonly #patterns = new Map<string, RegExp | null>();
 
@@ -66,16 +67,7 @@ export class SystemTable {
       .array(entrySchema)
       .parse(entries)
       .filter(({ id, version }) => id !== 'unknown' && version !== 'unknown');
-  }
-
-  /** Throws what reading the file or its content throws. */
-  static load(file: string): SystemTable {
-    return new SystemTable(JSON.parse(readFileSync(file, 'utf8')));
-  }
-
-  /** Newest first. */
-  systems(): GuestSystem[] {
-    return this.#entries.map(({ id, name, family, released, endOfLife, minimum, recommended, uefiOnly, virtio, version }) => ({
+    this.systems = this.#entries.map(({ id, name, family, released, endOfLife, minimum, recommended, uefiOnly, virtio, version }) => ({
       id,
       name,
       family,
@@ -86,6 +78,11 @@ export class SystemTable {
       uefiOnly,
       bus: virtio ? 'virtio' : family === 'winnt' && Number.parseFloat(version) >= WINDOWS_VISTA ? 'sata' : 'ide',
     }));
+  }
+
+  /** Throws what reading the file or its content throws. */
+  static load(file: string): SystemTable {
+    return new SystemTable(JSON.parse(readFileSync(file, 'utf8')));
   }
 
   /** The system whose disc this is: of those that fit, the one that says most about its disc, then the newest. */
