@@ -53,8 +53,7 @@ export class HistoryKeeper {
       };
       const now = Date.now();
       // A late timer, but no sleep of the computer, has measured the time since the last one.
-      if (now - last <= MAX_GAP_MS) for (let second = last + SAMPLE_MS; second < now; second += SAMPLE_MS) this.host.add(second, values);
-      this.host.add(now, values);
+      this.host.addSpan(now - last <= MAX_GAP_MS ? last : now, now, values);
       last = now;
     };
     this.timers = [setInterval(sample, SAMPLE_MS), setInterval(() => void this.save(), SAVE_MS)];
@@ -79,9 +78,7 @@ export class HistoryKeeper {
       diskWrite: rate((s) => s.diskWriteBytes),
       frames: rate((s) => s.frames),
     };
-    // The values are those of all the time since the last ones.
-    for (let second = last.at + SAMPLE_MS; second < at; second += SAMPLE_MS) kept.history.add(second, values);
-    kept.history.add(at, values);
+    kept.history.addSpan(last.at, at, values);
     kept.unsaved = true;
   }
 

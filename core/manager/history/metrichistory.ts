@@ -1,5 +1,7 @@
 import type { HistoryRange } from '../../contract/history.ts';
 
+const SECOND_MS = 1000;
+
 /** Steps of each range: its length in seconds and how many are kept. */
 export const tiers: Readonly<Record<HistoryRange, { step: number; count: number }>> = {
   minutes: { step: 1, count: 300 },
@@ -62,6 +64,12 @@ export class MetricHistory<M extends string> {
   add(at: number, values: Readonly<Record<M, number>>): void {
     const row = this.metrics.map((metric) => values[metric]);
     if (row.every(Number.isFinite)) for (const ring of Object.values(this.rings)) ring.add(at / 1000, row);
+  }
+
+  /** The same values for all of the time after `since`, up to `at`: every second of it gets them. */
+  addSpan(since: number, at: number, values: Readonly<Record<M, number>>): void {
+    for (let second = since + SECOND_MS; second < at; second += SECOND_MS) this.add(second, values);
+    this.add(at, values);
   }
 
   /** The steps of a range up to `at`, the one under way left out. */
