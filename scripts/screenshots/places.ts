@@ -1,0 +1,69 @@
+import type { AppPage } from '../../tests/e2e/pages/app.ts';
+import type { Showcase } from './showcase.ts';
+
+/** A page or dialog of the app, and the way there. */
+export interface Place {
+  name: string;
+  /** After the hash of the address. */
+  path(showcase: Showcase): string;
+  /** From the page to what the picture is about; ends when that is there. */
+  reach?(app: AppPage, showcase: Showcase): Promise<void>;
+}
+
+const tab = (name: string, place: string, reach?: Place['reach']): Place => ({
+  name,
+  path: ({ linux }) => `/machines/${linux}${place}`,
+  ...(reach && { reach }),
+});
+
+/** Steps of the wizard, each reached through those before. */
+const steps = ['source', 'system', 'disk', 'summary'];
+const wizard = steps.map(
+  (step, index): Place => ({
+    name: `wizard-${step}`,
+    path: () => '/new',
+    async reach(app, { linuxImage }) {
+      await app.wizard.source('iso', linuxImage);
+      for (let at = 0; at < index; at++) await app.wizard.next();
+      if (step === 'summary') await app.wizard.waitForSummary();
+    },
+  }),
+);
+
+/** Every place, with something in it. */
+export const places: Place[] = [
+  { name: 'machines', path: () => '/machines', reach: (app) => app.page.waitForTimeout(1500) },
+  tab('machine', ''),
+  tab('console', '/console', (app) => app.machine().focusConsole()),
+  tab('serial', '/serial'),
+  tab('snapshots', '/snapshots'),
+  tab('hardware', '/hardware'),
+  tab('performance', '/performance'),
+  tab('log', '/log'),
+  ...wizard,
+  {
+    name: 'storage',
+    path: () => '/storage',
+    reach: (app) => app.byId('volume-table').waitFor(),
+  },
+  {
+    name: 'storage-details',
+    path: () => '/storage',
+    async reach(app) {
+      await app.storage.details('web.qcow2');
+      await app.byId('volume-map').waitFor();
+    },
+  },
+  {
+    name: 'storage-new-disk',
+    path: () => '/storage',
+    async reach(app) {
+      await app.byId('new-volume').click();
+      await app.byId('volume-options').click();
+    },
+  },
+  { name: 'trash', path: () => '/trash', reach: (app) => app.trash.row('old.qcow2').waitFor() },
+  { name: 'host', path: () => '/host' },
+  { name: 'settings', path: () => '/settings', reach: (app) => app.byId('settings').waitFor() },
+  { name: 'about', path: () => '/about' },
+];

@@ -1,0 +1,92 @@
+import { copyFileSync, cpSync, mkdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { eventually } from '../../tests/e2e/support/browser.ts';
+import { openContract } from '../../tests/e2e/support/contract.ts';
+import type { TestServer } from '../../tests/e2e/support/server.ts';
+import { grubCdrom, linuxIso, memtestIso } from '../../tests/guests/support/images.ts';
+
+/** A server of a copy of the built app, installed aside so that the pictures show no path of this checkout. */
+export interface Showcase {
+  server: TestServer;
+  contract: Awaited<ReturnType<typeof openContract>>;
+  /** Boots to a shell; used for the pages of one machine. */
+  linux: string;
+  linuxImage: string;
+  /** Makes the machines, disks, snapshots and tasks that the pictures show; before that the library is empty. */
+  fill(): Promise<void>;
+  end(): Promise<void>;
+}
+
+export async function openShowcase(): Promise<Showcase> {
+  const stage = path.join(tmpdir(), 'hypervue');
+  rmSync(stage, { recursive: true, force: true });
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  for (const part of ['out/main', 'out/renderer', 'out/wasm', 'out/sample', 'out/systems', 'resources/firmware', 'package.json'])
+    cpSync(path.join(root, part), path.join(stage, 'app', part), { recursive: true });
+  mkdirSync(path.join(stage, 'images'));
+  const image = (from: string, name: string) => {
+    const to = path.join(stage, 'images', name);
+    copyFileSync(from, to);
+    return to;
+  };
+  const linuxImage = image(linuxIso(), 'linux-6.1-i386.iso');
+  const memtestImage = image(memtestIso(), 'memtest86+.iso');
+  const grubImage = image(grubCdrom(), 'grub-rescue.iso');
+  process.env.HYPERVUE_CLI = path.join(stage, 'app/out/main/cli.js');
+  const { startServer } = await import('../../tests/e2e/support/server.ts');
+  const server = await startServer(path.join(stage, 'home'));
+  const contract = await openContract(server);
+
+  const showcase: Showcase = {
+    server,
+    contract,
+    linux: '',
+    linuxImage,
+    async fill() {
+      const create = async (
+        name: string,
+        source: Parameters<typeof contract.call<'vm.create'>>[1]['source'],
+        memoryMiB: number,
+        disk = false,
+      ) => (await contract.call('vm.create', { name, memoryMiB, source, newDisk: disk ? { sizeBytes: 8 * 1024 ** 3 } : null })).id;
+      const check = await create('Hypervue check', { type: 'sample' }, 32);
+      const linux = await create('Debian kernel 6.1', { type: 'iso', path: linuxImage }, 256, true);
+      showcase.linux = linux;
+      const memtest = await create('Memory test', { type: 'iso', path: memtestImage }, 64);
+      const grub = await create('GRUB rescue', { type: 'iso', path: grubImage }, 64);
+      await create('Blank machine', { type: 'blank' }, 512, true);
+      for (const id of [check, linux, memtest, grub]) await contract.call('vm.start', { id });
+      const text = async (id: string) => (await contract.call('vm.screenText', { id }))?.rows.join('\n') ?? '';
+      await eventually('the shell', async () => /^\/ #/m.test(await text(linux)), 300_000);
+      await contract.call('vm.typeText', { id: linux, text: '\nuname -a\ncat /proc/cpuinfo | head -8\n' });
+      await contract.call('vm.sendKeys', { id: grub, keys: ['c'] });
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await contract.call('vm.typeText', { id: grub, text: 'ls\n' });
+      await contract.call('vm.pause', { id: memtest });
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+
+      const volume = (name: string, changes: object = {}) =>
+        contract.call('storage.create', { pool: 'default', name, format: 'qcow2', sizeBytes: 20 * 1024 ** 3, ...changes });
+      const base = await volume('debian-12.qcow2');
+      await volume('web.qcow2', { sizeBytes: undefined, backing: base.path });
+      await volume('scratch.img', { format: 'raw' });
+      await contract.call('storage.delete', { path: (await volume('old.qcow2')).path });
+
+      const take = (name: string, description: string) => contract.call('snapshot.take', { id: linux, name, description });
+      const first = await take('fresh shell', 'Right after the first boot');
+      await contract.call('vm.typeText', { id: linux, text: 'ls /\n' });
+      await take('looked around', '');
+      await contract.call('snapshot.revert', { id: linux, snapshot: first.id });
+      await contract.call('vm.typeText', { id: linux, text: 'free -m\n' });
+      await take('another way', 'A second branch from the same moment');
+    },
+    async end() {
+      contract.end();
+      await server.stop();
+      rmSync(stage, { recursive: true, force: true });
+    },
+  };
+  return showcase;
+}
