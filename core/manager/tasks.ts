@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Task } from '../contract/host.ts';
+import type { Handlers } from '../contract/server.ts';
 import type { StateWatch } from '../engine/engine.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 
@@ -151,3 +152,12 @@ export class RateMeter {
     return ((done - first.done) * 1000) / (at - first.at);
   }
 }
+
+export const taskHandlers = (tasks: Tasks) =>
+  ({
+    'task.list': async () => tasks.list(),
+    'task.cancel': async ({ id }) => {
+      tasks.cancel(id);
+      return null;
+    },
+  }) satisfies Partial<Handlers>;

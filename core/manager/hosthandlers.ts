@@ -1,0 +1,54 @@
+/** The host, the systems it can make machines for, and the settings. */
+import type { HostInfo } from '../contract/host.ts';
+import type { Handlers } from '../contract/server.ts';
+import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
+import { browse } from './browse.ts';
+import type { ManagerContext } from './context.ts';
+import { inspectMedia } from './inspectmedia.ts';
+import type { Services } from './services.ts';
+import { describeSystems } from './systems/opensystems.ts';
+
+export function hostHandlers({ options, settings, emit }: ManagerContext, { history }: Services) {
+  return {
+    'host.info': () => hostInfo(options),
+    'host.browse': ({ path: folder }) => browse(folder),
+    'host.systems': async () => describeSystems(options.systems),
+    'host.inspectMedia': ({ path: file }) => inspectMedia(file, options.systems?.table),
+    'host.history': async ({ range }) => history.ofHost(range),
+    'settings.get': async () => settings.get(),
+    'settings.set': async (patch) => {
+      const now = await settings.set(patch);
+      emit('settings.changed', now);
+      return now;
+    },
+  } satisfies Partial<Handlers>;
+}
+
+async function hostInfo({ engine, library, version, mode, sampleImage, ...options }: ManagerContext['options']): Promise<HostInfo> {
+  const { available, reason, maxMemoryMiB, maxVcpus, saveState, liveSnapshots } = await engine.capabilities();
+  const firmware = options.firmware();
+  const uefi = options.uefi();
+  const sample = await inspectMedia(sampleImage).then(
+    ({ sizeBytes }) => sizeBytes > 0,
+    () => false,
+  );
+  return {
+    version,
+    ...hostFacts(),
+    libraryFreeBytes: await freeBytes(library),
+    libraryFolder: library,
+    engines: [{ id: engine.id, name: engine.name, available, reason }],
+    limits: { maxMemoryMiB, maxVcpus },
+    capabilities: { saveState, liveSnapshots },
+    mode,
+    firmware: { available: firmware.available, reason: firmware.reason, ...(firmware.fix ? { fix: firmware.fix } : {}) },
+    uefi: { available: uefi.available, reason: uefi.reason, ...(uefi.fix ? { fix: uefi.fix } : {}) },
+    sample: sample
+      ? { available: true, reason: sampleImage }
+      : {
+          available: false,
+          reason: 'The check image was not built.',
+          fix: 'Install nasm (Debian, Ubuntu: apt-get install nasm) and start Hypervue again.',
+        },
+  };
+}

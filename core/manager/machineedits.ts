@@ -1,0 +1,150 @@
+/** Machines come, change and go: list, create, update, to the trash and back. */
+import type { Handlers } from '../contract/server.ts';
+import type { VmCreate, VmPatch, VmSummary } from '../contract/vm.ts';
+import { HypervueError } from '../util/errors.ts';
+import type { ManagerContext } from './context.ts';
+import { createVm } from './createvm.ts';
+import { inspectMedia } from './inspectmedia.ts';
+import type { Machine } from './machine.ts';
+import { losesDisk } from './machinedrives.ts';
+import { lockFolder } from './machinelocks.ts';
+import { freeName, nameFromHint } from './names.ts';
+import { preflightCreate, throwFirst, toCheck } from './preflight.ts';
+import type { Services } from './services.ts';
+import { listed } from './storage/volumes.ts';
+import { moveToTrash, restoreFromTrash } from './trash.ts';
+
+export function machineEdits(context: ManagerContext, services: Services) {
+  const { machines, parts } = context;
+  return {
+    'vm.list': async () => {
+      await machines.scan();
+      return machines.summaries();
+    },
+    'vm.get': async ({ id }) => machines.get(id).summary(),
+    'vm.suggestName': async ({ hint }) => freeName(nameFromHint(hint), machines.names()),
+    'vm.preflight': async (create) => (await preflightCreate(parts, create)).map(toCheck),
+    'vm.create': (create) => createMachine(context, create),
+    'vm.update': ({ id, patch }) => updateMachine(context, services, id, patch),
+    'vm.delete': ({ id }) => deleteMachine(context, services, id),
+    'vm.restore': async ({ trashId }) => (await restoreMachine(context, trashId)).summary(),
+    'vm.resetFirmware': async ({ id }) => {
+      const machine = machines.get(id);
+      if (!machine.active) await services.snapshots.before(machine, 'firmware');
+      return { keptAs: await machine.resetFirmware() };
+    },
+  } satisfies Partial<Handlers>;
+}
+
+async function createMachine({ options, settings, tasks, machines, parts, refuseClosed }: ManagerContext, create: VmCreate) {
+  refuseClosed('create', create.name);
+  throwFirst(await preflightCreate(parts, create), create.name, 'create');
+  return machines.withName(create.name, () =>
+    tasks.run('vm.create', create.name, async (control) => {
+      refuseClosed('create', create.name);
+      const { source } = create;
+      const table = options.systems?.table;
+      const media = 'path' in source ? await inspectMedia(source.path, table) : undefined;
+      const os = source.type === 'sample' ? 'Hypervue check' : (media?.os ?? '');
+      const named = create.os ?? os;
+      const system = table?.systems.find(({ id, name }) => name === named || (create.os === undefined && id === media?.disc?.systemId));
+      const made = {
+        library: options.library,
+        sampleImage: options.sampleImage,
+        os,
+        knownBus: system?.bus,
+        diskFormat: settings.get().defaultDiskFormat,
+        locks: parts.locks,
+        exclusively: <T>(publish: () => Promise<T>) => machines.exclusively(publish),
+      };
+      return createVm(create, made, control, (folder, config) => machines.take(folder, config, 'created'));
+    }),
+  );
+}
+
+async function updateMachine(
+  { options, machines, emit }: ManagerContext,
+  { snapshots }: Services,
+  id: string,
+  patch: VmPatch,
+): Promise<VmSummary> {
+  const machine = machines.get(id);
+  const { maxMemoryMiB } = await options.engine.capabilities();
+  if (patch.memoryMiB !== undefined && patch.memoryMiB > maxMemoryMiB)
+    throw new HypervueError(
+      'resource-limit',
+      `${patch.memoryMiB} MiB is more than one machine can have`,
+      { object: machine.name },
+      `Choose at most ${maxMemoryMiB} MiB.`,
+    );
+  if (patch.drives && !machine.active && losesDisk(machine.config?.drives ?? [], patch.drives)) await snapshots.before(machine, 'drives');
+  // A machine may change the case of its own name.
+  if (patch.name === undefined || patch.name.toLowerCase() === machine.name.toLowerCase()) await machine.update(patch);
+  else await machines.withName(patch.name, () => machine.update(patch));
+  if (patch.drives || patch.name !== undefined) emit('storage.changed', {});
+  return machine.summary();
+}
+
+function deleteMachine(
+  { options, machines, parts, emit }: ManagerContext,
+  { volumes, snapshots }: Services,
+  id: string,
+): Promise<{ trashId: string }> {
+  return machines.exclusively(async () => {
+    const machine = machines.get(id);
+    const { folder, name } = machine;
+    if (machine.active)
+      throw new HypervueError(
+        'invalid-state',
+        `can't delete: ${name} is ${machine.state}`,
+        { object: name, operation: 'delete' },
+        'Turn it off first.',
+      );
+    // Another manager may run it, or another machine use a disk of its folder.
+    const lock = lockFolder(folder, name, 'works on');
+    try {
+      return await machines.without(machine, async () => {
+        const holder = machine.imagesInFolder().flatMap((image) => imageHolder(parts, image))[0];
+        if (holder !== undefined)
+          throw new HypervueError('in-use', `a disk of ${name} is in use by ${holder}`, { object: name, holder }, `Stop ${holder} first.`);
+        const clones = await volumes.dependants(folder);
+        if (clones.length)
+          throw new HypervueError(
+            'in-use',
+            `the disks of ${listed(clones)} lie on those of ${name}`,
+            { object: name, holder: clones[0]!, operation: 'delete' },
+            'Delete the linked clones first, or rebase their disks.',
+          );
+        await snapshots.release(machine);
+        await machine.close();
+        const trashId = await moveToTrash(options.library, folder);
+        emit('vm.removed', { id });
+        emit('trash.changed', {});
+        emit('storage.changed', {});
+        return { trashId };
+      });
+    } finally {
+      lock.dispose();
+    }
+  });
+}
+
+function imageHolder({ locks }: ManagerContext['parts'], image: string): string[] {
+  try {
+    const holder = locks.conflict(image, false);
+    return holder === undefined ? [] : [holder];
+  } catch {
+    // A missing image is in nobody's use.
+    return [];
+  }
+}
+
+/** Brings a machine back from the trash of the library. */
+export function restoreMachine({ options, machines, emit }: ManagerContext, trashId: string): Promise<Machine> {
+  return machines.exclusively(async () => {
+    const machine = await machines.load(await restoreFromTrash(options.library, trashId));
+    emit('trash.changed', {});
+    emit('storage.changed', {});
+    return machine;
+  });
+}

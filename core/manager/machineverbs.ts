@@ -1,0 +1,73 @@
+/** What is done with a machine as it runs: its verbs, its picture and keyboard, its drives, what it tells. */
+import type { Handlers } from '../contract/server.ts';
+import type { VmSummary } from '../contract/vm.ts';
+import type { ManagerContext } from './context.ts';
+import { hardwareList } from './hardwarelist.ts';
+import type { Machine } from './machine.ts';
+import type { Services } from './services.ts';
+import { stateWatch } from './tasks.ts';
+
+export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, { storage, snapshots, history }: Services) {
+  /** A verb that answers with the machine as it is afterwards. */
+  const verb =
+    <P extends { id: string }>(action: (machine: Machine, params: P) => Promise<unknown>) =>
+    async (params: P): Promise<VmSummary> => {
+      const machine = machines.get(params.id);
+      await action(machine, params);
+      return machine.summary();
+    };
+  /** A verb that has nothing to tell. */
+  const silent =
+    <P extends { id: string }>(action: (machine: Machine, params: P) => Promise<unknown>) =>
+    async (params: P): Promise<null> => {
+      await action(machines.get(params.id), params);
+      return null;
+    };
+  return {
+    'vm.start': verb(async (machine, { despiteDisks, passphrase }) => {
+      refuseClosed('start', machine.name);
+      const before = async () => {
+        await storage.refuseBases(machine);
+        await snapshots.beforeStart(machine);
+      };
+      await machine.start({ despiteDisks: despiteDisks ?? false, passphrase, before });
+    }),
+    'vm.saveState': verb((machine) => tasks.run('vm.saveState', machine.name, (control) => machine.saveState(stateWatch(control)))),
+    'vm.discardState': verb((machine) => machine.discardState()),
+    'vm.pause': verb((machine) => machine.pause()),
+    'vm.resume': verb((machine) => machine.resume()),
+    'vm.shutdown': verb((machine) => machine.shutdown()),
+    'vm.reset': verb((machine) => machine.reset()),
+    'vm.forceOff': verb((machine) => machine.forceOff()),
+
+    'vm.screenshot': async ({ id }) => {
+      const { width, height, png } = await machines.get(id).screenshot();
+      return { width, height, png: base64(png) };
+    },
+    'vm.thumbnail': async ({ id }) => {
+      const { version, png } = await machines.get(id).thumbnailPng();
+      return { version, png: png ? base64(png) : null };
+    },
+    'vm.screenText': ({ id }) => machines.get(id).screenText(),
+    'vm.typeText': silent((machine, { text, delayMs }) => machine.typeText(text, delayMs)),
+    'vm.cancelTyping': silent((machine) => machine.cancelTyping()),
+    'vm.sendKeys': silent((machine, { keys }) => machine.sendKeys(keys)),
+
+    'vm.changeMedium': verb((machine, { drive, path: file }) => machine.changeMedium(drive, file)),
+    'vm.setDrivePolicy': verb((machine, { drive, policy }) => machine.setDrivePolicy(drive, policy)),
+    'vm.growDisk': verb((machine, { drive, sizeBytes }) => machine.growDisk(drive, sizeBytes)),
+
+    'vm.hardware': async ({ id }) => {
+      const { config } = machines.get(id);
+      return config ? hardwareList(config) : [];
+    },
+    'vm.log': ({ id, lines }) => machines.get(id).logEntries(lines),
+    'vm.stats': async ({ id }) => machines.get(id).stats,
+    'vm.history': async ({ id, range }) => history.machine(machines.get(id).id, range),
+    'vm.openGdb': async ({ id, address, architecture }) => machines.get(id).openGdb(address, architecture),
+    'vm.closeGdb': silent((machine) => machine.closeGdb()),
+    'vm.profile': ({ id, ...options }) => machines.get(id).profile(options),
+  } satisfies Partial<Handlers>;
+}
+
+const base64 = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');

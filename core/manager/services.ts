@@ -1,0 +1,81 @@
+/** The parts of the manager that keep something of their own, and how they know one another. */
+import path from 'node:path';
+import { HistoryKeeper } from './history/historykeeper.ts';
+import type { ManagerContext } from './context.ts';
+import type { Machine } from './machine.ts';
+import { restoreMachine } from './machineedits.ts';
+import { SnapshotService } from './snapshots/service.ts';
+import type { Pools } from './storage/pools.ts';
+import { StorageService } from './storage/service.ts';
+import { Volumes } from './storage/volumes.ts';
+import { WebFiles } from './storage/webfiles.ts';
+import { Transfers } from './transfer/transfers.ts';
+
+export interface Services {
+  readonly volumes: Volumes;
+  /** Downloads and uploads, for the server. */
+  readonly files: WebFiles;
+  readonly storage: StorageService;
+  readonly transfers: Transfers;
+  readonly snapshots: SnapshotService;
+  readonly history: HistoryKeeper;
+}
+
+export function makeServices(context: ManagerContext, pools: Pools): Services {
+  const { options, settings, tasks, machines, parts, emit } = context;
+  const { library, configFolder, log } = options;
+  const { locks } = parts;
+  const changed = () => emit('storage.changed', {});
+  const trashChanged = () => emit('trash.changed', {});
+  const machine = (id: string) => machines.get(id);
+  const exclusively = <T>(work: () => Promise<T>) => machines.exclusively(work);
+  const volumes = new Volumes({ pools, locks, library, tasks, machines: () => machines.all().map(storageMachine), changed, trashChanged });
+  const files = new WebFiles({ pools, volumes, locks });
+  const storage = new StorageService({
+    files,
+    pools,
+    library,
+    tasks,
+    volumes,
+    changed,
+    trashChanged,
+    machine,
+    restoreMachine: async (trashId) => (await restoreMachine(context, trashId)).folder,
+    exclusively,
+    before: (one, risk) => snapshots.before(one, risk),
+  });
+  const transfers = new Transfers({
+    library,
+    locks,
+    tasks,
+    volumes,
+    exported: (file) => files.allow(file),
+    machine,
+    ids: () => machines.ids(),
+    names: () => machines.names(),
+    withName: (name, work) => machines.withName(name, work),
+    exclusively,
+    take: (folder, config, how) => machines.take(folder, config, how),
+  });
+  const snapshots: SnapshotService = new SnapshotService({
+    tasks,
+    machine,
+    refuseBases: (one) => storage.refuseBases(one),
+    clone: (one, snapshot, tag, how) => transfers.fromSnapshot(one, snapshot, tag, how),
+    imagesAbove: (file) => volumes.imagesAbove(file),
+    discard: (file) => volumes.delete(file),
+    automatic: () => settings.get().automaticSnapshots,
+    changed: (id) => emit('snapshot.changed', { id }),
+  });
+  const history = new HistoryKeeper(path.join(configFolder, 'history'), log, () => machines.all().flatMap(({ stats }) => stats ?? []));
+  return { volumes, files, storage, transfers, snapshots, history };
+}
+
+const storageMachine = ({ id, name, folder, config, state }: Machine) => ({
+  id,
+  name,
+  folder,
+  drives: config?.drives ?? [],
+  template: config?.template ?? false,
+  saved: state === 'saved',
+});
