@@ -2,6 +2,7 @@
 // `npm test -- types lint unit` runs only the named stages.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { build } from './build.mjs';
 import { childEnv, node24, root, setUp } from './setup.mjs';
@@ -21,8 +22,11 @@ function check(name, command, args) {
   console.log(`${ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - at) / 1000).toFixed(1)} s)`);
 }
 
-/** Runs projects, or only `paths` of them without those `left` out, with more environment. */
-function vitest(projects, { name = projects[0], paths = [], left = [], env = {} } = {}) {
+/**
+ * Runs projects, or only `paths` of them without those `left` out, with more environment, as many files at once as there are `workers`. Left to itself vitest
+ * leaves one processor alone, which of two is half of them.
+ */
+function vitest(projects, { name = projects[0], paths = [], left = [], env = {}, workers = availableParallelism() } = {}) {
   const report = path.join(root, 'out', `vitest-${name}.json`);
   mkdirSync(path.dirname(report), { recursive: true });
   rmSync(report, { force: true });
@@ -34,6 +38,7 @@ function vitest(projects, { name = projects[0], paths = [], left = [], env = {} 
       ...paths,
       ...left.map((pattern) => `--exclude=${pattern}`),
       ...projects.flatMap((project) => ['--project', project]),
+      `--maxWorkers=${workers}`,
       '--reporter=default',
       '--reporter=json',
       `--outputFile.json=${report}`,
@@ -89,8 +94,8 @@ const stages = {
       ],
       env: { HYPERVUE_ACCEL: 'jit' },
     }),
-  guests: () => vitest(['guests']),
-  e2e: () => vitest(['e2e']),
+  guests: () => vitest(['guests'], { workers: 1 }),
+  e2e: () => vitest(['e2e'], { workers: 1 }),
 };
 
 try {
