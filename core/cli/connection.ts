@@ -1,10 +1,11 @@
 import path from 'node:path';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { ContractClient } from '../contract/client.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { Transport, WireMessage } from '../contract/transport.ts';
 import type { AppFolders } from '../platform/folders.ts';
 import { appVersion } from '../server/appversion.ts';
+import { openPinned } from '../server/pinned.ts';
 import { findServer, type ServerAddress } from '../server/serverfile.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
@@ -63,7 +64,7 @@ async function checkLibrary(connection: Connection): Promise<void> {
 
 async function connectToServer(server: ServerAddress): Promise<Connection> {
   const base = server.url.replace(/^http/, 'ws');
-  const socket = await opened(new WebSocket(new URL('contract', base)), server.url);
+  const socket = await opened(openPinned(new URL('contract', base), [], server.fingerprint ?? null), server.url);
   await new Promise<void>((resolve, reject) => {
     const refused = (why: string) => reject(new HypervueError('permission-denied', `the server at ${server.url} refused: ${why}`));
     const timer = setTimeout(() => refused('it did not answer'), CONNECT_MS);
@@ -84,7 +85,10 @@ async function connectToServer(server: ServerAddress): Promise<Connection> {
     client: new ContractClient(transport),
     openChannel: (kind, vmId) => {
       const token = `token.${Buffer.from(server.token).toString('base64url')}`;
-      return opened(new WebSocket(new URL(`channel/${kind}/${vmId}`, base), ['hypervue.channel', token]), server.url);
+      return opened(
+        openPinned(new URL(`channel/${kind}/${vmId}`, base), ['hypervue.channel', token], server.fingerprint ?? null),
+        server.url,
+      );
     },
     close: async () => socket.close(),
   };
@@ -95,12 +99,14 @@ function opened(socket: WebSocket, url: string): Promise<WebSocket> {
     socket.once('open', () => resolve(socket));
     socket.once('error', (error) =>
       reject(
-        new HypervueError(
-          'io-error',
-          `can't reach the server at ${url}: ${error.message}`,
-          { operation: 'connect' },
-          'Is it still running?',
-        ),
+        error instanceof HypervueError
+          ? error
+          : new HypervueError(
+              'io-error',
+              `can't reach the server at ${url}: ${error.message}`,
+              { operation: 'connect' },
+              'Is it still running?',
+            ),
       ),
     );
   });

@@ -12,6 +12,7 @@ import { addHistoryCommand } from './history.ts';
 import { addSnapshotCommand } from './snapshot.ts';
 import { sessionRunner } from './session.ts';
 import { addStorageVerbs } from './storage.ts';
+import { addTokenCommand } from './token.ts';
 import { addVerbs } from './verbs.ts';
 
 /** The `hypervue` command. */
@@ -44,6 +45,7 @@ addVerbs(program, run);
 addStorageVerbs(program, run);
 addSnapshotCommand(program, run);
 addHistoryCommand(program, run);
+addTokenCommand(program, run);
 addDebugVerbs(program, run);
 addCreateCommand(program, run);
 addConsoleCommand(program, run);
@@ -52,7 +54,7 @@ addDiskCommand(program);
 // `--json` may stand before or after the verb.
 for (const command of program.commands) {
   command.exitOverride();
-  if (!['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot'].includes(command.name()))
+  if (!['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot', 'token'].includes(command.name()))
     command.option('--json', 'as JSON');
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { accessEvents, accessMethods } from './access.ts';
 import { historyRangeSchema, hostHistorySchema, machineHistorySchema } from './history.ts';
 import { guestSystemsSchema } from './systems.ts';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
@@ -132,6 +133,7 @@ export const methods = {
   ...transferMethods,
   ...snapshotMethods,
   ...storageMethods,
+  ...accessMethods,
 
   'task.list': { params: none, result: z.array(taskSchema) },
   'task.cancel': { params: z.object({ id: z.string().max(64) }), result: nothing },
@@ -153,6 +155,7 @@ export const events = {
   'settings.changed': settingsSchema,
   ...snapshotEvents,
   ...storageEvents,
+  ...accessEvents,
   'task.changed': taskSchema,
 } as const;
 export type EventName = keyof typeof events;

@@ -1,28 +1,39 @@
+import { type Caller, roleCovers } from './access.ts';
 import type { ErrorDto } from './errors.ts';
+import { Floodgate } from './floodgate.ts';
 import { type EventName, type EventPayload, type MethodName, methods, type ParsedParams, type Result } from './methods.ts';
+import { eventRoles, methodRoles } from './roles.ts';
 import type { Transport, WireMessage } from './transport.ts';
 
-/** The manager's side: one function a method. */
-export type Handlers = { [M in MethodName]: (params: ParsedParams<M>) => Promise<Result<M>> };
+/** The manager's side: one function a method. `caller` is absent when the program itself calls. */
+export type Handlers = { [M in MethodName]: (params: ParsedParams<M>, caller?: Caller) => Promise<Result<M>> };
+
+/** Why a client that floods the contract is cut off. */
+export const FLOODED = 'too many messages: this client was cut off';
 
 export interface ContractServerOptions {
   handlers: Handlers;
+  /** Who the client is; its role decides what it may call. */
+  caller: Caller;
   /** Turns anything thrown into what the client is told. */
   toError: (error: unknown, method: string) => ErrorDto;
   /** Calls one client may have under way; more are refused with 'resource-limit'. */
   maxPending?: number;
+  now?: () => number;
 }
 
 /** Serves the contract to one client: checks names and parameters, answers, pushes events. */
 export class ContractServer {
   private readonly transport: Transport;
   private readonly options: ContractServerOptions;
+  private readonly gate: Floodgate;
   private pending = 0;
   private open = true;
 
   constructor(transport: Transport, options: ContractServerOptions) {
     this.transport = transport;
     this.options = options;
+    this.gate = new Floodgate(options.now ?? Date.now);
     transport.onMessage((message) => void this.receive(message));
     transport.onClose(() => {
       this.open = false;
@@ -30,15 +41,44 @@ export class ContractServer {
   }
 
   emit<E extends EventName>(event: E, payload: EventPayload<E>): void {
-    this.send({ type: 'event', event, payload });
+    const { role } = this.options.caller;
+    if (roleCovers(role, eventRoles[event] ?? 'view')) this.send({ type: 'event', event, payload });
+  }
+
+  /** Ends the connection; the client is told why where its line can carry that. */
+  cut(reason: string): void {
+    if (!this.open) return;
+    this.open = false;
+    this.transport.close(reason);
   }
 
   private async receive(message: unknown): Promise<void> {
-    if (typeof message !== 'object' || message === null) return;
-    const { type, id, method, params } = message as { type?: unknown; id?: unknown; method?: unknown; params?: unknown };
-    if (type !== 'call' || typeof id !== 'number') return;
+    // What a client had sent before it was cut off.
+    if (!this.open) return;
+    if (!this.gate.message()) {
+      this.cut(FLOODED);
+      return;
+    }
+    const { type, id, method, params } = (typeof message === 'object' ? (message ?? {}) : {}) as Record<string, unknown>;
+    if (type !== 'call' || typeof id !== 'number') {
+      this.refuse();
+      return;
+    }
     if (typeof method !== 'string' || !Object.hasOwn(methods, method)) {
       this.fail(id, { kind: 'unsupported', message: 'there is no such method', context: { operation: String(method).slice(0, 64) } });
+      return;
+    }
+    const name = method as MethodName;
+    // A method that nobody gave a role is for managers only.
+    const needed = methodRoles[name] ?? 'manage';
+    const { role } = this.options.caller;
+    if (!roleCovers(role, needed)) {
+      this.fail(id, {
+        kind: 'permission-denied',
+        message: `this needs the role "${needed}", and you have "${role}"`,
+        context: { operation: method, reason: 'role', needed, role },
+        fix: 'Ask whoever runs this server for a token with that role.',
+      });
       return;
     }
     if (this.pending >= (this.options.maxPending ?? 256)) {
@@ -50,7 +90,6 @@ export class ContractServer {
       });
       return;
     }
-    const name = method as MethodName;
     const parsed = methods[name].params.safeParse(params);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
@@ -64,10 +103,11 @@ export class ContractServer {
     }
     this.pending++;
     try {
-      const result = await (this.options.handlers[name] as (p: unknown) => Promise<unknown>)(parsed.data);
+      const result = await (this.options.handlers[name] as (p: unknown, c: Caller) => Promise<unknown>)(parsed.data, this.options.caller);
       this.send({ type: 'result', id, result });
     } catch (error) {
-      this.fail(id, this.options.toError(error, method));
+      // The call was in order; what came of it is no refusal.
+      this.send({ type: 'error', id, error: this.options.toError(error, method) });
     } finally {
       this.pending--;
     }
@@ -75,6 +115,11 @@ export class ContractServer {
 
   private fail(id: number, error: ErrorDto): void {
     this.send({ type: 'error', id, error });
+    this.refuse();
+  }
+
+  private refuse(): void {
+    if (!this.gate.refused()) this.cut(FLOODED);
   }
 
   /** A line that breaks in the middle of a message is one that has closed. */

@@ -3,7 +3,8 @@ export interface Transport {
   send(message: WireMessage): void;
   onMessage(listener: (message: unknown) => void): void;
   onClose(listener: () => void): void;
-  close(): void;
+  /** `reason` reaches the other side where the line can carry it. */
+  close(reason?: string): void;
 }
 
 /** A stream of bytes with back pressure: RFB or a serial line of a running machine. */

@@ -1,3 +1,4 @@
+import type { Caller } from '../contract/access.ts';
 import type { ErrorDto } from '../contract/errors.ts';
 import type { EventName, EventPayload } from '../contract/methods.ts';
 import { ContractServer, type Handlers } from '../contract/server.ts';
@@ -19,10 +20,11 @@ export class Clients {
   }
 
   /** Serves one client until its transport closes. */
-  connect(transport: Transport, handlers: Handlers): void {
-    const server = new ContractServer(transport, { handlers, toError: (error, method) => this.toError(error, method) });
+  connect(transport: Transport, handlers: Handlers, caller: Caller): ContractServer {
+    const server = new ContractServer(transport, { handlers, caller, toError: (error, method) => this.toError(error, method) });
     this.servers.add(server);
     transport.onClose(() => this.servers.delete(server));
+    return server;
   }
 
   /** Pushes an event to every client. */

@@ -13,32 +13,35 @@ export interface Parser<T> {
 export class JsonStore<T extends object> {
   private readonly file: string;
   private readonly parser: Parser<T>;
+  private readonly mode: number | undefined;
   private values: T;
   private saving: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: string, parser: Parser<T>, values: T) {
+  private constructor(file: string, parser: Parser<T>, values: T, mode: number | undefined) {
     this.file = file;
     this.parser = parser;
     this.values = values;
+    this.mode = mode;
   }
 
-  static async open<T extends object>(file: string, parser: Parser<T>, log: Logger): Promise<JsonStore<T>> {
+  /** `mode`: permission bits of the file, when they are not the usual ones. */
+  static async open<T extends object>(file: string, parser: Parser<T>, log: Logger, mode?: number): Promise<JsonStore<T>> {
     let text: string;
     try {
       await mkdir(path.dirname(file), { recursive: true });
       text = await readFile(file, 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') log.warn(`${fileError(error, file, 'read').message}; defaults are used`);
-      return new JsonStore(file, parser, parser.parse({}));
+      return new JsonStore(file, parser, parser.parse({}), mode);
     }
     try {
-      return new JsonStore(file, parser, parser.parse(JSON.parse(text)));
+      return new JsonStore(file, parser, parser.parse(JSON.parse(text)), mode);
     } catch {
       const aside = `${file}.unreadable`;
       log.warn(`${file} could not be understood; it was kept as ${aside} and defaults are used`);
       // A full disk must not keep the program from opening.
-      await writeFileAtomic(aside, text).catch((error) => log.warn(String(error)));
-      return new JsonStore(file, parser, parser.parse({}));
+      await writeFileAtomic(aside, text, mode).catch((error) => log.warn(String(error)));
+      return new JsonStore(file, parser, parser.parse({}), mode);
     }
   }
 
@@ -54,7 +57,7 @@ export class JsonStore<T extends object> {
   change(edit: (now: T) => T): Promise<T> {
     const work = this.saving.then(async () => {
       const next = this.parser.parse(edit(this.values));
-      await writeFileAtomic(this.file, `${JSON.stringify(next, null, 2)}\n`);
+      await writeFileAtomic(this.file, `${JSON.stringify(next, null, 2)}\n`, this.mode);
       this.values = next;
       return next;
     });

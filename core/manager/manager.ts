@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import path from 'node:path';
+import { type Caller, ownerCaller } from '../contract/access.ts';
 import { settingsSchema } from '../contract/host.ts';
 import type { ChannelKind, EventName, EventPayload } from '../contract/methods.ts';
 import type { Handlers } from '../contract/server.ts';
@@ -6,6 +8,8 @@ import type { ByteChannel, Transport } from '../contract/transport.ts';
 import type { VmSummary } from '../contract/vm.ts';
 import { ImageLocks } from '../platform/imagelocks.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { AccessService } from './access/service.ts';
+import { AccessTokens } from './access/tokens.ts';
 import { Clients } from './clients.ts';
 import type { ManagerContext, ManagerOptions } from './context.ts';
 import { removeUnfinished } from './createvm.ts';
@@ -28,11 +32,14 @@ interface Opened {
   settings: ManagerContext['settings'];
   pools: Pools;
   taskHistory: TaskHistory;
+  tokens: AccessTokens;
 }
 
 /** The VM library and everything a client may ask of it. Desktop and headless mode put a transport before it, nothing else. */
 export class Manager {
   readonly handlers: Handlers;
+  /** Who may come in, and who is there. */
+  readonly access: AccessService;
   private readonly options: ManagerOptions;
   private readonly clients: Clients;
   private readonly context: ManagerContext;
@@ -41,11 +48,12 @@ export class Manager {
   private readonly thumbnails: NodeJS.Timeout;
   private closed = false;
 
-  private constructor(options: ManagerOptions, { settings, pools, taskHistory }: Opened) {
+  private constructor(options: ManagerOptions, { settings, pools, taskHistory, tokens }: Opened) {
     this.options = options;
     this.taskHistory = taskHistory;
     this.clients = new Clients(options.log);
     const emit = this.emit.bind(this);
+    this.access = new AccessService(tokens, () => emit('access.changed', {}));
     const parts = this.machineParts();
     const { library, log } = options;
     this.context = {
@@ -62,7 +70,7 @@ export class Manager {
         if (this.closed) throw new HypervueError('invalid-state', 'Hypervue is quitting', { object, operation });
       },
     };
-    this.services = makeServices(this.context, pools);
+    this.services = makeServices(this.context, pools, tokens);
     // One line a domain: its part of the contract.
     this.handlers = {
       ...hostHandlers(this.context, this.services),
@@ -71,6 +79,7 @@ export class Manager {
       ...this.services.storage.handlers,
       ...this.services.transfers.handlers,
       ...this.services.snapshots.handlers,
+      ...this.access.handlers,
       ...taskHandlers(this.context.tasks),
     };
     this.thumbnails = setInterval(() => {
@@ -86,6 +95,7 @@ export class Manager {
       settings: await JsonStore.open(path.join(configFolder, 'settings.json'), settingsSchema, log),
       pools: await Pools.open(configFolder, library, log),
       taskHistory: await TaskHistory.open(configFolder, log),
+      tokens: await AccessTokens.open(configFolder, log),
     });
     try {
       await manager.context.machines.scan();
@@ -104,9 +114,11 @@ export class Manager {
     return this.services.files;
   }
 
-  /** Serves one client until its transport closes. */
-  connect(transport: Transport): void {
-    this.clients.connect(transport, this.handlers);
+  /** Serves one client until its transport closes. Without a `caller` it is the owner's. */
+  connect(transport: Transport, caller: Caller = ownerCaller(randomUUID())): void {
+    const server = this.clients.connect(transport, this.handlers, caller);
+    this.access.joined(server, caller);
+    transport.onClose(() => this.access.left(server));
   }
 
   /** Pushes an event to every client. */

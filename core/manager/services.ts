@@ -1,5 +1,6 @@
 /** The parts of the manager that keep something of their own, and how they know one another. */
 import path from 'node:path';
+import type { AccessTokens } from './access/tokens.ts';
 import { HistoryKeeper } from './history/historykeeper.ts';
 import type { ManagerContext } from './context.ts';
 import type { Machine } from './machine.ts';
@@ -21,7 +22,7 @@ export interface Services {
   readonly history: HistoryKeeper;
 }
 
-export function makeServices(context: ManagerContext, pools: Pools): Services {
+export function makeServices(context: ManagerContext, pools: Pools, tokens: Pick<AccessTokens, 'valid'>): Services {
   const { options, settings, tasks, machines, parts, emit } = context;
   const { library, configFolder, log } = options;
   const { locks } = parts;
@@ -30,7 +31,7 @@ export function makeServices(context: ManagerContext, pools: Pools): Services {
   const machine = (id: string) => machines.get(id);
   const exclusively = <T>(work: () => Promise<T>) => machines.exclusively(work);
   const volumes = new Volumes({ pools, locks, library, tasks, machines: () => machines.all().map(storageMachine), changed, trashChanged });
-  const files = new WebFiles({ pools, volumes, locks });
+  const files = new WebFiles({ pools, volumes, locks, tokenValid: (id) => tokens.valid(id) });
   const storage = new StorageService({
     files,
     pools,

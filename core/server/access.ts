@@ -1,6 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { writeFileAtomic } from '../platform/atomicfile.ts';
 import { chmod, mkdir } from 'node:fs/promises';
@@ -46,13 +48,24 @@ export function isLoopback(host: string): boolean {
   return LOOPBACK.has(host) || LOOPBACK.has(`[${host}]`);
 }
 
+/** Names that this computer is known by, beside its addresses. */
+export function ownNames(): string[] {
+  const full = hostname().toLowerCase();
+  const short = full.split('.', 1)[0]!;
+  return [...new Set([full, short, `${short}.local`])];
+}
+
 /**
- * Whether a request was meant for this server. A server on loopback answers only to loopback names, so that no web site can reach it through
- * a name of its own (DNS rebinding).
+ * Whether a request was meant for this server, so that no web site can reach it through a name of its own (DNS rebinding): an address can't be rebound, and of names
+ * only those count that this server is known by. On loopback it answers to loopback only, and to `names` that it was told.
  */
-export function hostAllowed(request: IncomingMessage, listenHost: string): boolean {
+export function hostAllowed(request: IncomingMessage, listenHost: string, names: ReadonlySet<string> = new Set()): boolean {
   const name = hostName(request.headers.host);
-  return name !== undefined && (!isLoopback(listenHost) || isLoopback(name));
+  if (name === undefined) return false;
+  if (isLoopback(name) || names.has(name)) return true;
+  // A certificate may be for every name below one.
+  if (names.has(`*.${name.slice(name.indexOf('.') + 1)}`)) return true;
+  return !isLoopback(listenHost) && isIP(name.replace(/^\[|\]$/g, '')) !== 0;
 }
 
 /** Browsers name the page's origin with every WebSocket: it must be the server itself. Other clients send none. */
@@ -85,6 +98,11 @@ export class AttemptLimiter {
       return false;
     }
     return entry.count >= this.limit;
+  }
+
+  /** Whole seconds until the address may try again. */
+  waitSeconds(address: string): number {
+    return this.blocked(address) ? Math.ceil((this.failures.get(address)!.until - this.now()) / 1000) : 0;
   }
 
   failed(address: string): void {

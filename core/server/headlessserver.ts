@@ -1,14 +1,22 @@
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { type Caller, roleCovers } from '../contract/access.ts';
 import { type ChannelKind, channelKinds } from '../contract/methods.ts';
+import { channelInputRoles } from '../contract/roles.ts';
+import { TOKEN_GONE } from '../manager/access/service.ts';
 import type { Manager } from '../manager/manager.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
-import { AttemptLimiter, hostAllowed, isLoopback, originAllowed, tokenMatches } from './access.ts';
+import type { Disposable } from '../util/disposable.ts';
+import { AttemptLimiter, hostAllowed, isLoopback, originAllowed, ownNames, tokenMatches } from './access.ts';
 import { FileTransfers } from './filetransfers.ts';
 import { securityHeaders, serveStatic } from './staticfiles.ts';
+import { type LoadedTls, loadTls, type TlsFiles, watchTls } from './tls.ts';
+import { viewOnly } from './viewonly.ts';
 import {
   CLOSE_FAILED,
   CLOSE_TOO_MANY,
@@ -28,11 +36,14 @@ const PING_MS = 20_000;
 const IDLE_MS = 120_000;
 /** Sockets that have not proved to have the token. */
 const MAX_UNAUTHORISED = 64;
+/** Clients of the contract at once; a person has one or two. */
+const MAX_CLIENTS = 512;
 const CHANNEL_PROTOCOL = 'hypervue.channel';
 const TOKEN_PROTOCOL = 'token.';
 
 export interface HeadlessServerOptions {
   manager: Manager;
+  /** The owner's, which may do everything. Others come from the manager's list. */
   token: string;
   /** Address to listen on. */
   host: string;
@@ -40,6 +51,12 @@ export interface HeadlessServerOptions {
   port: number;
   /** Folder of the built renderer. */
   rendererFolder: string;
+  /** Speaks TLS with these; the files are read again when they change. */
+  tls?: TlsFiles | undefined;
+  /** The certificate was replaced by one with this fingerprint. */
+  onCertificate?: ((fingerprint: string) => void) | undefined;
+  /** Further names that people reach this server by, such as a proxy's. */
+  names?: readonly string[] | undefined;
   log: Logger;
 }
 
@@ -47,10 +64,15 @@ export interface HeadlessServerOptions {
 export class HeadlessServer {
   private readonly options: HeadlessServerOptions;
   private readonly http: Server;
+  private readonly tls: LoadedTls | undefined;
+  private readonly names: ReadonlySet<string>;
+  private readonly disposables: Disposable[] = [];
   private readonly contracts: WebSocketServer;
   private readonly channels: WebSocketServer;
   private readonly limiter = new AttemptLimiter(Date.now);
   private readonly transfers: FileTransfers;
+  /** Channels by the token that opened them. */
+  private readonly channelTokens = new Map<WebSocket, string>();
   private readonly alive = new WeakSet<WebSocket>();
   private unauthorised = 0;
   private pings: NodeJS.Timeout | undefined;
@@ -68,13 +90,22 @@ export class HeadlessServer {
       handleProtocols: (protocols) => (protocols.has(CHANNEL_PROTOCOL) ? CHANNEL_PROTOCOL : false),
     });
     // Headers have to come soon; a body may be a disk. Only uploads read one, and they end when nothing comes any more.
-    this.http = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 30_000, requestTimeout: 0 }, (request, response) => {
+    const limits = { maxHeaderSize: 16 * 1024, headersTimeout: 30_000, requestTimeout: 0 };
+    const answer = (request: IncomingMessage, response: ServerResponse) => {
       this.answer(request, response).catch((error) => {
         options.log.error(`${request.method}: ${asHypervueError(error).message}`);
         if (!response.headersSent) response.writeHead(500, { 'Content-Type': 'text/plain' });
         response.end('internal error\n');
       });
-    });
+    };
+    this.tls = options.tls && loadTls(options.tls);
+    this.names = new Set([...(isLoopback(options.host) ? [] : ownNames()), ...(this.tls?.names ?? []), ...(options.names ?? [])]);
+    this.http = this.tls
+      ? createTlsServer({ ...limits, cert: this.tls.cert, key: this.tls.key, minVersion: 'TLSv1.2' }, answer)
+      : createServer(limits, answer);
+    // A client that can't speak TLS, or does not trust the certificate.
+    this.http.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.disposables.push({ dispose: options.manager.access.onGone((tokenId) => this.cutChannels(tokenId)) });
     this.http.timeout = IDLE_MS;
     this.http.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head));
   }
@@ -86,6 +117,14 @@ export class HeadlessServer {
       this.http.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
       this.http.listen(port, host, resolve);
     });
+    const { tls, log } = this.options;
+    if (tls && this.tls) {
+      const use = ({ cert, key, fingerprint }: LoadedTls) => {
+        (this.http as TlsServer).setSecureContext({ cert, key });
+        this.options.onCertificate?.(fingerprint);
+      };
+      this.disposables.push(watchTls(tls, this.tls.fingerprint, use, log));
+    }
     this.pings = setInterval(() => this.ping(), PING_MS);
     this.pings.unref();
   }
@@ -94,12 +133,18 @@ export class HeadlessServer {
   get url(): string {
     const { host } = this.options;
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
-    return `http://${name}:${(this.http.address() as AddressInfo).port}/`;
+    return `${this.tls ? 'https' : 'http'}://${name}:${(this.http.address() as AddressInfo).port}/`;
+  }
+
+  /** SHA-256 of the certificate it started with; undefined without TLS. */
+  get fingerprint(): string | undefined {
+    return this.tls?.fingerprint;
   }
 
   /** Lets go of every client; the manager stays. */
   async close(): Promise<void> {
     clearInterval(this.pings);
+    for (const disposable of this.disposables) disposable.dispose();
     for (const server of [this.contracts, this.channels]) for (const client of server.clients) client.close(1001, 'Hypervue is quitting');
     const closed = new Promise<void>((resolve) => this.http.close(() => resolve()));
     // A client that does not answer the close is cut off.
@@ -114,9 +159,11 @@ export class HeadlessServer {
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const host = request.headers.host ?? '';
-    if (!hostAllowed(request, this.options.host)) {
+    if (!hostAllowed(request, this.options.host, this.names)) {
       response.writeHead(403, { ...securityHeaders('localhost'), 'Content-Type': 'text/plain; charset=utf-8' });
-      response.end('This server answers only to the address it was started for. Use the link that `hypervue serve` printed.\n');
+      response.end(
+        'This server answers only to the addresses and names it knows. Use the link that `hypervue serve` printed, or start it with --name for this one.\n',
+      );
       return;
     }
     if (request.url === '/healthz' && (request.method === 'GET' || request.method === 'HEAD')) {
@@ -130,25 +177,32 @@ export class HeadlessServer {
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
-    const refuse = (status: string, text: string) => {
+    const refuse = (status: string, text: string, more = '') => {
       const body = `${text}\n`;
       socket.end(
-        `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+        `HTTP/1.1 ${status}\r\nConnection: close\r\n${more}Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       );
     };
-    if (!hostAllowed(request, this.options.host) || !originAllowed(request)) {
+    if (!hostAllowed(request, this.options.host, this.names) || !originAllowed(request)) {
       this.options.log.warn(`refused a connection from the page of another site (${cleanHeader(request.headers.origin)})`);
       refuse('403 Forbidden', 'this page does not belong to this server');
       return;
     }
     const address = clientAddress(request);
-    if (this.limiter.blocked(address)) {
-      refuse('429 Too Many Requests', 'too many wrong tokens; wait a minute');
+    const wait = this.limiter.waitSeconds(address);
+    if (wait > 0) {
+      // A browser's page sees only the close code of an opened socket, never the status of a refused one.
+      if (request.headers.origin !== undefined)
+        this.contracts.handleUpgrade(request, socket, head, (client) => end(client, CLOSE_TOO_MANY, tooMany(wait)));
+      else refuse('429 Too Many Requests', tooMany(wait), `Retry-After: ${wait}\r\n`);
       return;
     }
     const urlPath = (request.url ?? '').split('?', 1)[0]!;
     if (urlPath === '/contract') {
-      if (this.unauthorised >= MAX_UNAUTHORISED) refuse('503 Service Unavailable', 'too many clients are signing in');
+      if (this.unauthorised >= MAX_UNAUTHORISED)
+        refuse('503 Service Unavailable', 'too many clients are signing in', 'Retry-After: 10\r\n');
+      else if (this.contracts.clients.size >= MAX_CLIENTS)
+        refuse('503 Service Unavailable', 'too many clients are connected', 'Retry-After: 60\r\n');
       else this.contracts.handleUpgrade(request, socket, head, (client) => this.welcome(client, address));
       return;
     }
@@ -159,22 +213,28 @@ export class HeadlessServer {
     }
     const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
     const encoded = protocols.find((name) => name.startsWith(TOKEN_PROTOCOL))?.slice(TOKEN_PROTOCOL.length);
-    if (encoded === undefined || !this.checkToken(Buffer.from(encoded, 'base64url').toString(), address)) {
-      // A browser sees only the close code of an opened socket, never the status of a refused one.
-      this.channels.handleUpgrade(request, socket, head, (client) => {
-        client.on('error', () => client.terminate());
-        client.close(CLOSE_UNAUTHORIZED, 'the token is wrong');
-      });
+    const caller = encoded === undefined ? undefined : this.identify(Buffer.from(encoded, 'base64url').toString(), address);
+    if (!caller) {
+      this.channels.handleUpgrade(request, socket, head, (client) => end(client, CLOSE_UNAUTHORIZED, 'the token is wrong'));
       return;
     }
-    this.channels.handleUpgrade(request, socket, head, (client) => void this.openChannel(client, channel[1] as ChannelKind, channel[2]!));
+    this.channels.handleUpgrade(
+      request,
+      socket,
+      head,
+      (client) => void this.openChannel(client, caller, channel[1] as ChannelKind, channel[2]!),
+    );
   }
 
-  private checkToken(guess: unknown, address: string): boolean {
-    if (tokenMatches(guess, this.options.token)) return true;
+  /** Who has this token; undefined when nobody does (any more). */
+  private identify(guess: unknown, address: string): Caller | undefined {
+    const came = { id: randomUUID(), address, since: new Date().toISOString() };
+    if (tokenMatches(guess, this.options.token)) return { ...came, name: '', role: 'manage', tokenId: null };
+    const token = typeof guess === 'string' ? this.options.manager.access.tokens.find(guess) : undefined;
+    if (token) return { ...came, name: token.name, role: token.role, tokenId: token.id };
     this.limiter.failed(address);
     this.options.log.warn(`a client at ${address} gave a wrong token`);
-    return false;
+    return undefined;
   }
 
   /** The first message has to be `{ type: 'auth', token }`; the answer is `{ type: 'ready' }`, and the contract begins. */
@@ -193,21 +253,27 @@ export class HeadlessServer {
       settle();
       const message = parseFrame(data, isBinary) as { type?: unknown; token?: unknown } | null | undefined;
       // Several sockets opened before the first failure all count.
-      if (this.limiter.blocked(address)) {
-        client.close(CLOSE_TOO_MANY, 'too many wrong tokens; wait a minute');
+      const wait = this.limiter.waitSeconds(address);
+      if (wait > 0) {
+        client.close(CLOSE_TOO_MANY, tooMany(wait));
         return;
       }
-      if (message?.type !== 'auth' || !this.checkToken(message.token, address)) {
+      const caller = this.identify(message?.type === 'auth' ? message.token : undefined, address);
+      if (!caller) {
         client.close(CLOSE_UNAUTHORIZED, 'the token is wrong');
         return;
       }
       client.send(JSON.stringify({ type: 'ready' }));
-      this.options.manager.connect(new WebSocketTransport(client));
+      this.options.manager.connect(new WebSocketTransport(client), caller);
     });
   }
 
-  private async openChannel(client: WebSocket, kind: ChannelKind, vmId: string): Promise<void> {
+  private async openChannel(client: WebSocket, caller: Caller, kind: ChannelKind, vmId: string): Promise<void> {
     this.watch(client);
+    if (caller.tokenId !== null) {
+      this.channelTokens.set(client, caller.tokenId);
+      client.once('close', () => this.channelTokens.delete(client));
+    }
     // What the client sends before the machine answers waits in the socket.
     client.pause();
     try {
@@ -216,12 +282,20 @@ export class HeadlessServer {
         channel.close();
         return;
       }
-      joinChannel(client, channel);
+      joinChannel(client, roleCovers(caller.role, channelInputRoles[kind]) ? channel : viewOnly(channel, kind));
       client.resume();
     } catch (error) {
       client.resume();
       client.close(CLOSE_FAILED, closeReason(asHypervueError(error).message));
     }
+  }
+
+  private cutChannels(tokenId: string): void {
+    for (const [client, id] of this.channelTokens)
+      if (id === tokenId) {
+        client.resume();
+        client.close(CLOSE_UNAUTHORIZED, closeReason(TOKEN_GONE));
+      }
   }
 
   private watch(client: WebSocket): void {
@@ -234,6 +308,7 @@ export class HeadlessServer {
 
   /** A client that answered neither the last ping nor sent anything since is gone. One that is paused for back pressure can't answer. */
   private ping(): void {
+    this.options.manager.access.sweep();
     for (const server of [this.contracts, this.channels])
       for (const client of server.clients) {
         if (client.isPaused) continue;
@@ -243,11 +318,18 @@ export class HeadlessServer {
   }
 }
 
+function end(client: WebSocket, code: number, reason: string): void {
+  client.on('error', () => client.terminate());
+  client.close(code, reason);
+}
+
+const tooMany = (seconds: number) => `too many wrong tokens; wait ${seconds} s`;
+
 /** Warns once when a server can be reached from other computers, where its plain HTTP can be read along the way. */
 export function exposureWarning(host: string): string | undefined {
   return isLoopback(host)
     ? undefined
-    : `listening on ${host}: other computers can reach this server, and the connection is not encrypted. Put a TLS proxy or an SSH tunnel before it.`;
+    : `listening on ${host}: other computers can reach this server, and the connection is not encrypted. Start it with --tls, or put a TLS proxy or an SSH tunnel before it.`;
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): HypervueError {

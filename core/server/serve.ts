@@ -1,16 +1,23 @@
+import { networkInterfaces } from 'node:os';
 import type { Manager } from '../manager/manager.ts';
 import type { AppFolders } from '../platform/folders.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import type { Logger } from '../util/logger.ts';
-import { accessToken } from './access.ts';
+import path from 'node:path';
+import { accessToken, isLoopback, ownNames } from './access.ts';
 import { HeadlessServer } from './headlessserver.ts';
 import { appResources, openManager } from './openmanager.ts';
+import { ownCertificate, type TlsFiles } from './tls.ts';
 import { claimServer, publishServer } from './serverfile.ts';
 
 export interface ServeOptions {
   folders: AppFolders;
   host: string;
   port: number;
+  /** TLS with these files, or with a certificate of our own making. */
+  tls?: TlsFiles | 'self-signed' | undefined;
+  /** Further names that people reach this server by. */
+  names?: readonly string[] | undefined;
   log: Logger;
   /** import.meta.url of the program's entry: tells a source tree from a bundle. */
   entry: string;
@@ -22,6 +29,8 @@ export interface RunningServer {
   link: string;
   url: string;
   token: string;
+  /** SHA-256 of the certificate, when there is one. */
+  fingerprint: string | undefined;
   manager: Manager;
   /** Stops machines and server. Resolves with the names of machines that could not be stopped. */
   close(): Promise<string[]>;
@@ -36,14 +45,24 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   try {
     manager = await openManager({ ...options, mode: 'headless' });
     const token = await accessToken(folders.config);
-    const server = new HeadlessServer({ ...options, manager, token, rendererFolder: appResources(entry).rendererFolder });
+    const tls =
+      options.tls === 'self-signed' ? await ownCertificate(path.join(folders.config, 'tls'), certifiedHosts(options)) : options.tls;
+    // Clients of this user know the server by its certificate.
+    const onCertificate = (renewed: string) =>
+      void publishServer(folders.runtime, { url: server.url, token, fingerprint: renewed }).catch((error) =>
+        options.log.warn(`the new certificate could not be told to the command line: ${String(error)}`),
+      );
+    const { rendererFolder } = appResources(entry);
+    const server: HeadlessServer = new HeadlessServer({ ...options, tls, manager, token, rendererFolder, onCertificate });
     await server.listen();
-    store.add(await publishServer(folders.runtime, { url: server.url, token }));
+    const { url, fingerprint } = server;
+    store.add(await publishServer(folders.runtime, { url, token, fingerprint }));
     const opened = manager;
     return {
-      link: `${server.url}#token=${token}`,
-      url: server.url,
+      link: `${url}#token=${token}`,
+      url,
       token,
+      fingerprint,
       manager,
       close: async () => {
         store.dispose();
@@ -57,4 +76,13 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     await manager?.close();
     throw error;
   }
+}
+
+/** What a certificate of our own making has to be good for: all that people may have in their address bar. */
+function certifiedHosts({ host, names = [] }: ServeOptions): string[] {
+  const everywhere = host === '0.0.0.0' || host === '::';
+  const addresses = everywhere ? Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address)) : [host];
+  const all = ['localhost', '127.0.0.1', '::1', ...(isLoopback(host) ? [] : ownNames()), ...addresses, ...names];
+  // Scopes (fe80::1%eth0) mean something on this computer alone.
+  return [...new Set(all.filter((name) => !name.includes('%')))];
 }

@@ -12,6 +12,8 @@ const LOCK = 'server.lock';
 export interface ServerAddress {
   url: string;
   token: string;
+  /** SHA-256 of its certificate, when it speaks TLS. */
+  fingerprint?: string | undefined;
 }
 
 /** Claims the place of the one server of this runtime folder. Throws 'in-use' when another runs. */
@@ -31,8 +33,10 @@ export async function publishServer(runtimeFolder: string, address: ServerAddres
 export function findServer(runtimeFolder: string): ServerAddress | undefined {
   if (!livingOwner(path.join(runtimeFolder, LOCK))) return undefined;
   try {
-    const { url, token } = JSON.parse(readFileSync(path.join(runtimeFolder, FILE), 'utf8')) as Partial<ServerAddress>;
-    return typeof url === 'string' && typeof token === 'string' ? { url, token } : undefined;
+    const { url, token, fingerprint } = JSON.parse(readFileSync(path.join(runtimeFolder, FILE), 'utf8')) as Partial<ServerAddress>;
+    return typeof url === 'string' && typeof token === 'string'
+      ? { url, token, ...(typeof fingerprint === 'string' ? { fingerprint } : {}) }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
 import type { RawData, WebSocket } from 'ws';
 import type { ByteChannel, Transport, WireMessage } from '../contract/transport.ts';
+import { TOKEN_GONE } from '../manager/access/service.ts';
 
 /** A client that reads so slowly that this much of events piles up is cut off; it may connect again. */
 const MAX_BACKLOG = 32 * 1024 * 1024;
@@ -12,6 +13,8 @@ const DRAIN_POLL_MS = 10;
 export const CLOSE_UNAUTHORIZED = 4401;
 export const CLOSE_TOO_MANY = 4429;
 export const CLOSE_FAILED = 4500;
+/** The server ended it: the reason says why. */
+export const CLOSE_CUT = 4409;
 
 /** A close reason may have 123 bytes (RFC 6455 5.5). */
 export function closeReason(text: string): string {
@@ -34,9 +37,13 @@ export function parseFrame(data: RawData, isBinary: boolean): unknown {
   }
 }
 
-/** The contract's Transport over a WebSocket that has been authorised: one JSON message a text frame. */
+/**
+ * The contract's Transport over a WebSocket that has been authorised: one JSON message a text frame. A client that does not read its answers is not listened to
+ * either, until it has.
+ */
 export class WebSocketTransport implements Transport {
   private readonly socket: WebSocket;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(socket: WebSocket) {
     this.socket = socket;
@@ -49,6 +56,17 @@ export class WebSocketTransport implements Transport {
       return;
     }
     this.socket.send(JSON.stringify(message));
+    if (this.socket.bufferedAmount > HIGH_WATER && this.timer === undefined) {
+      this.socket.pause();
+      this.timer = setTimeout(() => this.drain(), DRAIN_POLL_MS);
+    }
+  }
+
+  private drain(): void {
+    this.timer = undefined;
+    if (this.socket.readyState !== this.socket.OPEN) return;
+    if (this.socket.bufferedAmount > LOW_WATER) this.timer = setTimeout(() => this.drain(), DRAIN_POLL_MS);
+    else this.socket.resume();
   }
 
   onMessage(listener: (message: unknown) => void): void {
@@ -59,8 +77,11 @@ export class WebSocketTransport implements Transport {
     this.socket.on('close', listener);
   }
 
-  close(): void {
-    this.socket.close(1000);
+  close(reason?: string): void {
+    // A paused socket would not see the other side's close.
+    this.socket.resume();
+    if (reason === undefined) this.socket.close(1000);
+    else this.socket.close(reason === TOKEN_GONE ? CLOSE_UNAUTHORIZED : CLOSE_CUT, closeReason(reason));
   }
 }
 

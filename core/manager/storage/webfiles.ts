@@ -36,12 +36,15 @@ interface Upload {
   sizeBytes: number;
 }
 
-type Ticket = { until: number } & ({ file: string } | { upload: Upload });
+/** `tokenId`: whose it is; null for the owner's. */
+type Ticket = { until: number; tokenId: string | null } & ({ file: string } | { upload: Upload });
 
 export interface WebFilesParts {
   pools: Pools;
   volumes: Volumes;
   locks: ImageLocks;
+  /** Whether an access token is still good: tickets end with the token that they were asked for with. */
+  tokenValid: (id: string) => boolean;
 }
 
 export class WebFiles {
@@ -60,16 +63,16 @@ export class WebFiles {
   }
 
   /** A ticket for a file of a pool or a machine, or for one that was exported. Rejects with 'permission-denied' for others. */
-  async offer(wanted: string): Promise<{ ticket: string; name: string; sizeBytes: number }> {
+  async offer(wanted: string, tokenId: string | null): Promise<{ ticket: string; name: string; sizeBytes: number }> {
     const opened = await this.openFile(wanted);
     await opened.close();
-    return { ticket: this.add({ file: path.resolve(wanted) }), name: opened.name, sizeBytes: opened.sizeBytes };
+    return { ticket: this.add({ file: path.resolve(wanted), tokenId }), name: opened.name, sizeBytes: opened.sizeBytes };
   }
 
   /** A ticket for one upload. Rejects when the name is taken, or when there is no room. */
-  async expect(upload: Upload): Promise<{ ticket: string }> {
+  async expect(upload: Upload, tokenId: string | null): Promise<{ ticket: string }> {
     await this.parts.volumes.expectUpload(upload.pool, upload.name, upload.sizeBytes);
-    return { ticket: this.add({ upload }) };
+    return { ticket: this.add({ upload, tokenId }) };
   }
 
   /** Rejects with 'not-found' for a ticket that is none any more. */
@@ -102,6 +105,10 @@ export class WebFiles {
   private get(ticket: string): Ticket {
     const found = this.tickets.get(ticket);
     if (!found || found.until < Date.now()) throw noTicket();
+    if (found.tokenId !== null && !this.parts.tokenValid(found.tokenId)) {
+      this.tickets.delete(ticket);
+      throw noTicket();
+    }
     return found;
   }
 

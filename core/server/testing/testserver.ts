@@ -11,7 +11,7 @@ import type { Manager } from '../../manager/manager.ts';
 import { multibootKernel } from '../../manager/testing/media.ts';
 import { ChildProcessLauncher } from '../../platform/childlauncher.ts';
 import { createLogger } from '../../util/logger.ts';
-import { HeadlessServer } from '../headlessserver.ts';
+import { HeadlessServer, type HeadlessServerOptions } from '../headlessserver.ts';
 import { openManager } from '../openmanager.ts';
 
 const FAKE_VM = fileURLToPath(new URL('../../engine/builtin/testing/fakevmprocess.ts', import.meta.url));
@@ -47,7 +47,7 @@ export class TestServer {
   server!: HeadlessServer;
   private readonly sockets: (WebSocket | Socket)[] = [];
 
-  static async open(host = '127.0.0.1'): Promise<TestServer> {
+  static async open(host = '127.0.0.1', more: Partial<HeadlessServerOptions> = {}): Promise<TestServer> {
     const made = new TestServer();
     mkdirSync(path.join(made.renderer, 'assets'), { recursive: true });
     writeFileSync(path.join(made.renderer, 'index.html'), '<!doctype html><title>page</title>');
@@ -63,7 +63,7 @@ export class TestServer {
       log,
       launcher: new ChildProcessLauncher(FAKE_VM),
     });
-    made.server = new HeadlessServer({ manager: made.manager, token: TOKEN, host, port: 0, rendererFolder: made.renderer, log });
+    made.server = new HeadlessServer({ manager: made.manager, token: TOKEN, host, port: 0, rendererFolder: made.renderer, log, ...more });
     await made.server.listen();
     return made;
   }
@@ -117,8 +117,8 @@ export class TestServer {
     return socket;
   }
 
-  async signIn(): Promise<Signed> {
-    const socket = await this.greet();
+  async signIn(token = TOKEN): Promise<Signed> {
+    const socket = await this.greet(JSON.stringify({ type: 'auth', token }));
     const first = await nextMessage(socket);
     if (first !== '{"type":"ready"}') throw new Error(`the server answered ${first}`);
     const client = new ContractClient({

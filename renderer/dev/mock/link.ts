@@ -1,3 +1,4 @@
+import { ownerCaller } from '../../../core/contract/access.ts';
 import { ContractServer } from '../../../core/contract/server.ts';
 import type { Transport, WireMessage } from '../../../core/contract/transport.ts';
 import type { Link } from '../../src/connection/link.ts';
@@ -30,7 +31,9 @@ export function mockLink(options: MockOptions): Link {
   return {
     async connect() {
       const [client, server] = transportPair();
-      manager.attach(new ContractServer(server, { handlers: manager.handlers, toError: (error) => manager.toError(error) }));
+      manager.attach(
+        new ContractServer(server, { caller: ownerCaller('page'), handlers: manager.handlers, toError: (error) => manager.toError(error) }),
+      );
       return client;
     },
     openChannel: async (kind, vmId) => (kind === 'rfb' ? mockRfb(manager.screenOf(vmId)) : mockSerial()),

@@ -1,3 +1,4 @@
+import { mockAccess } from './access.ts';
 import { mockProfile } from './profile.ts';
 import { hostMetrics, machineMetrics } from '../../../core/contract/history.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
@@ -211,6 +212,7 @@ export class MockManager {
   }
 
   readonly handlers: Handlers = {
+    ...mockAccess(() => this.emit('access.changed', {})),
     'host.info': async () => ({
       version: '0.1.0',
       hostname: 'workstation',

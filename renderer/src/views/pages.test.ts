@@ -2,6 +2,7 @@ import { flushPromises, mount, type VueWrapper } from '@vue/test-utils';
 import { createPinia, setActivePinia } from 'pinia';
 import { afterEach, beforeEach, expect, type MockInstance, test, vi } from 'vitest';
 import { createMemoryHistory, type Router } from 'vue-router';
+import { ownerCaller } from '../../../core/contract/access.ts';
 import { ContractServer } from '../../../core/contract/server.ts';
 import type { MethodName } from '../../../core/contract/methods.ts';
 import { transportPair } from '../../dev/mock/link.ts';
@@ -34,7 +35,7 @@ async function open(path: string, machines = 6) {
   await useConnection().start({
     async connect() {
       const [client, server] = transportPair();
-      manager.attach(new ContractServer(server, { handlers: manager.handlers, toError: (error) => manager.toError(error) }));
+      manager.attach(new ContractServer(server, { caller: ownerCaller('page'), handlers: manager.handlers, toError: (error) => manager.toError(error) }));
       return client;
     },
     openChannel: () => Promise.reject(new Error('no channels here')),

@@ -1,0 +1,83 @@
+import { connect as connectTls, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { type ClientOptions, WebSocket } from 'ws';
+import { HypervueError } from '../util/errors.ts';
+
+const PROBE_MS = 10_000;
+const MAX_PAYLOAD = 64 * 1024 * 1024;
+
+/** What a server showed of itself. */
+export interface ServerCertificate {
+  /** SHA-256, as browsers show it. */
+  fingerprint: string;
+  /** An authority that this computer knows vouches for it, and it is for this name. */
+  trusted: boolean;
+  /** Why it is not trusted. */
+  reason: string;
+  subject: string;
+  /** ISO 8601. */
+  validTo: string;
+}
+
+const changed = (url: string, found: string, pinned: string) =>
+  new HypervueError(
+    'permission-denied',
+    `the certificate of ${url} is another one than before`,
+    { object: url, reason: 'certificate-changed', found, pinned },
+    'If the server got a new one, forget this server and add it again; compare the fingerprint with the one that the server prints. If not, somebody may stand between.',
+  );
+
+/**
+ * A WebSocket to a server. With a `fingerprint` the certificate has to be that very one, whoever made it; without, an authority has to vouch for it. Nothing of the
+ * request, which may carry a token, is sent before.
+ */
+export function openPinned(url: URL, protocols: string[], fingerprint: string | null, options: ClientOptions = {}): WebSocket {
+  const base: ClientOptions = { perMessageDeflate: false, maxPayload: MAX_PAYLOAD, handshakeTimeout: PROBE_MS, ...options };
+  if (url.protocol !== 'wss:' || fingerprint === null) return new WebSocket(url, protocols, base);
+  return new WebSocket(url, protocols, {
+    ...base,
+    // What is checked instead is the fingerprint, below.
+    rejectUnauthorized: false,
+    finishRequest: (request) => {
+      request.once('socket', (socket) => {
+        (socket as TLSSocket).once('secureConnect', () => {
+          const found = (socket as TLSSocket).getPeerCertificate().fingerprint256;
+          if (found === fingerprint) request.end();
+          else request.destroy(changed(url.origin, found, fingerprint));
+        });
+      });
+    },
+  });
+}
+
+/** Looks at a server's certificate without saying anything to it. Rejects with 'io-error' or 'timeout'. */
+export function probeCertificate(url: URL): Promise<ServerCertificate> {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const unreachable = (why: string) =>
+    new HypervueError(
+      'io-error',
+      `can't reach ${url.origin}: ${why}`,
+      { object: url.origin, operation: 'connect' },
+      'Is the address right, and the server running?',
+    );
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      host,
+      port: Number(url.port || 443),
+      rejectUnauthorized: false,
+      ...(/[a-z]/i.test(host) && !host.includes(':') ? { servername: host } : {}),
+    });
+    socket.setTimeout(PROBE_MS, () => socket.destroy(unreachable('it does not answer')));
+    socket.once('error', (error) => reject(error instanceof HypervueError ? error : unreachable(error.message)));
+    socket.once('secureConnect', () => {
+      const peer: PeerCertificate = socket.getPeerCertificate();
+      resolve({
+        fingerprint: peer.fingerprint256,
+        trusted: socket.authorized,
+        reason: socket.authorized ? '' : String(socket.authorizationError ?? ''),
+        subject: String(peer.subject?.CN ?? ''),
+        validTo: new Date(peer.valid_to).toISOString(),
+      });
+      socket.destroy();
+    });
+  });
+}
