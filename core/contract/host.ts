@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { desktopSettingsFields } from './desktopsettings.ts';
 import { pcArchitectures } from './systems.ts';
 import { diskFormats, imageFormats } from './vm.ts';
 
@@ -61,6 +62,7 @@ const settingsFields = {
   consoleScaling: z.enum(['fit', 'exact']),
   /** A snapshot is taken before what could lose something of a machine. */
   automaticSnapshots: z.boolean(),
+  ...desktopSettingsFields,
 };
 
 export const settingsSchema = z.object({
@@ -72,6 +74,8 @@ export const settingsSchema = z.object({
   defaultDiskFormat: settingsFields.defaultDiskFormat.default('qcow2'),
   consoleScaling: settingsFields.consoleScaling.default('fit'),
   automaticSnapshots: settingsFields.automaticSnapshots.default(false),
+  whenQuitting: settingsFields.whenQuitting.default('ask'),
+  notifications: settingsFields.notifications.default(true),
 });
 export const settingsPatchSchema = z.object(settingsFields).partial();
 export type Settings = z.infer<typeof settingsSchema>;

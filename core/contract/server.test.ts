@@ -107,14 +107,11 @@ test('a client that sends nothing but nonsense is cut off, with the reason', () 
   expect(client.said).toHaveLength(before);
 });
 
-test('so is one that floods it with proper calls; one that is busy is not', async () => {
+test('so is one that floods it with proper calls; one that asks 1,500 times a second is not', async () => {
   const busy = serve('manage');
-  for (let round = 0; round < 10; round++) {
-    for (let i = 0; i < 5000; i++) {
-      busy.call('vm.list', {}, i);
-      if (i % 100 === 0) await Promise.resolve().then(() => {});
-    }
-    busy.later(10_000);
+  for (let i = 0; i < 21_000; i++) {
+    busy.call('vm.list', {}, i);
+    if (i % 200 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   expect(busy.closed).toEqual([FLOODED]);
   const calm = serve('manage');

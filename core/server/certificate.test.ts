@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect } from 'node:tls';
@@ -19,7 +19,7 @@ test('it names exactly its hosts, and verifies with itself', () => {
   expect(made.subjectAltName).toBe(
     'DNS:localhost, DNS:vm-host.example.org, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1, IP Address:2001:DB8:0:0:0:12:0:1',
   );
-  for (const host of hosts) expect(made.checkIP(host) ?? made.checkHost(host), host).toBeDefined();
+  for (const host of hosts) expect(isIP(host) ? made.checkIP(host) : made.checkHost(host), host).toBeDefined();
   expect([made.checkHost('evil.example'), made.checkIP('127.0.0.2')]).toEqual([undefined, undefined]);
   expect(made.verify(made.publicKey)).toBe(true);
   expect(made.ca).toBe(false);

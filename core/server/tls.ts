@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import { chmod, mkdir } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import path from 'node:path';
 import { writeFileAtomic } from '../platform/atomicfile.ts';
 import { fileError } from '../platform/nodefile.ts';
@@ -75,7 +76,7 @@ export async function ownCertificate(folder: string, hosts: readonly string[], n
   const files = { certFile: path.join(folder, 'cert.pem'), keyFile: path.join(folder, 'key.pem') };
   try {
     const parsed = new X509Certificate(loadTls(files, now + RENEW_DAYS * DAY_MS).cert);
-    const covers = (host: string) => (parsed.checkIP(host) ?? parsed.checkHost(host)) !== undefined;
+    const covers = (host: string) => (isIP(host) ? parsed.checkIP(host) : parsed.checkHost(host)) !== undefined;
     if (hosts.every(covers)) return files;
   } catch {
     // None yet, or not one to go on with.
