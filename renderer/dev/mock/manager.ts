@@ -50,8 +50,8 @@ export class MockManager {
       defaultDiskFormat: 'qcow2',
       consoleScaling: 'fit',
       automaticSnapshots: true,
-    whenQuitting: 'ask',
-    notifications: true,
+      whenQuitting: 'ask',
+      notifications: true,
     };
     for (let i = 0; i < options.machines; i++) {
       const [name, os, state, mib] = examples[i % examples.length]!;

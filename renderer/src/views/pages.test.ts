@@ -35,7 +35,9 @@ async function open(path: string, machines = 6) {
   await useConnection().start({
     async connect() {
       const [client, server] = transportPair();
-      manager.attach(new ContractServer(server, { caller: ownerCaller('page'), handlers: manager.handlers, toError: (error) => manager.toError(error) }));
+      manager.attach(
+        new ContractServer(server, { caller: ownerCaller('page'), handlers: manager.handlers, toError: (error) => manager.toError(error) }),
+      );
       return client;
     },
     openChannel: () => Promise.reject(new Error('no channels here')),
