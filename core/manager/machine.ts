@@ -3,20 +3,19 @@ import type { DrivePolicy } from '../contract/drives.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
-import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { RunningVm, SnapshotRequest, SnapshotTaken, StateWatch } from '../engine/engine.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
-import { shapeDifferences } from '../snapshot/machinestate.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { ConfigKeeper } from './configkeeper.ts';
 import { checkConfig } from './configrules.ts';
 import { driveOf, growDisk, withFormats, withPolicy } from './machinedrives.ts';
 import { lockFolder, MachineLocks } from './machinelocks.ts';
 import { MachineThumbnail } from './machinethumbnail.ts';
-import { checkMedium, type PreflightParts, preflightStart, throwFirst } from './preflight.ts';
-import { checkSavedState, removeSavedState, removeStateLeftovers, SAVED_STATE, savedInfo } from './savedstate.ts';
-import { CONFIG_FILE, readVmConfig, writeVmConfig } from './vmconfigfile.ts';
+import { exchangeableDrive, exchangeMedium } from './machinemedium.ts';
+import { type PreflightParts, preflightStart, throwFirst } from './preflight.ts';
+import { checkSavedState, fitsSaved, removeSavedState, removeStateLeftovers, SAVED_STATE, savedInfo } from './savedstate.ts';
 import { VmLog } from './vmlog.ts';
 
 /** Forcing a machine off does not wait longer for its last picture. */
@@ -42,7 +41,6 @@ export interface MachineSource {
 export class Machine {
   readonly id: string;
   folder: string;
-  config: VmConfig | null;
   state: VmStateName;
   stats: VmStats | null = null;
   private problem: HypervueError | null;
@@ -61,18 +59,23 @@ export class Machine {
   private changingMedium: Promise<unknown> = Promise.resolve();
   private startedAt: string | null = null;
   private readonly thumbnail = new MachineThumbnail();
-  private saving: Promise<unknown> = Promise.resolve();
+  private readonly file: ConfigKeeper;
 
   constructor(source: MachineSource, parts: MachineParts) {
     this.id = source.id;
     this.folder = source.folder;
-    this.config = source.config;
+    this.file = new ConfigKeeper(source.id, source.config, this);
     this.problem = source.problem;
     this.parts = parts;
     this.locks = new MachineLocks(parts.locks);
     this.state = savedInfo(source.folder) ? 'saved' : 'off';
     this.log = new VmLog(source.folder);
     this.log.onFailure = (error) => this.record('warn', 'manager', `the log file can't be written: ${asHypervueError(error).message}`);
+  }
+
+  /** Null while its vm.json can't be used. */
+  get config(): VmConfig | null {
+    return this.file.config;
   }
 
   get name(): string {
@@ -160,9 +163,9 @@ export class Machine {
     // First of all, so that a machine which another manager runs is refused as what it is, not for its disks being in use.
     this.locks.takeFolder(this.folder, this.name);
     // A change under way counts, and so does one made by hand or by another manager.
-    await this.saving;
-    const config = await this.reread();
-    this.config = config;
+    await this.file.settled();
+    const config = await this.file.read();
+    this.file.config = config;
     const checks = await preflightStart(this.parts, config, this.folder);
     for (const check of checks) if (!check.ok && check.severity === 'warning') this.record('warn', 'manager', check.message);
     throwFirst(checks, this.name, 'start');
@@ -224,7 +227,7 @@ export class Machine {
     if (state === 'off' || state === 'crashed') {
       this.record('info', 'manager', this.state);
       this.release();
-      this.saving = this.saving.then(() => this.saveThumbnail());
+      this.file.after(() => this.saveThumbnail());
     }
     this.changed();
   }
@@ -401,40 +404,11 @@ export class Machine {
   }
 
   private async exchangeMedium(driveId: string, file: string | null): Promise<void> {
-    const config = this.usable('change medium');
-    const drive = driveOf(config, driveId);
-    if (drive.kind === 'disk')
-      throw new HypervueError('unsupported', `${driveId} of ${this.name} is a hard disk; its medium is fixed`, {
-        object: this.name,
-        drive: driveId,
-      });
+    const drive = exchangeableDrive(this.usable('change medium'), driveId, file);
     if (this.state === 'starting' || this.state === 'stopping')
       throw this.wrongState('change medium', `is ${this.state}`, 'Wait a moment.');
-    if (file !== null && !path.isAbsolute(file) && path.dirname(file) !== '.')
-      throw new HypervueError('invalid-argument', `${file} is not an absolute path`, { path: file }, 'Give the whole path.');
-    const readOnly = drive.readOnly || drive.kind === 'cdrom';
-    const place = (name: string | null) => (name === null ? null : path.resolve(this.folder, name));
-    const wanted = place(file);
-    if (wanted !== place(drive.path)) {
-      if (wanted !== null) {
-        const use = drive.kind === 'cdrom' ? 'iso' : 'floppy';
-        throwFirst(await checkMedium(this.parts, driveId, wanted, use, readOnly), this.name, 'change medium');
-      }
-      const { vm } = this;
-      if (vm) {
-        const lock = wanted === null ? undefined : this.parts.locks.acquire(wanted, readOnly, this.name);
-        try {
-          if (vm.pid !== undefined) lock?.share(vm.pid);
-          await vm.changeMedium(driveId, file, readOnly);
-        } catch (error) {
-          lock?.dispose();
-          throw error;
-        }
-        // The machine may have ended meanwhile, and then its locks are gone and nothing would release this one later.
-        if (this.vm === vm) this.locks.replaceDrive(driveId, lock);
-        else lock?.dispose();
-      }
-    }
+    const { name, folder, parts, locks } = this;
+    await exchangeMedium(drive, file, { name, folder, parts, locks, running: () => this.vm });
     await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? { ...item, path: file } : item)) }));
     this.record('info', 'manager', file === null ? `${driveId}: ejected` : `${driveId}: ${file}`);
     this.changed();
@@ -485,30 +459,20 @@ export class Machine {
       mayChange();
       const next = { ...now, ...patch, ...(drives ? { drives } : {}) };
       checkConfig(next);
-      if (this.state === 'saved') this.refuseOtherHardware(now, next);
+      if (this.state === 'saved' && !fitsSaved(now, next))
+        throw this.wrongState(
+          'change the hardware',
+          'has a saved state, which would not fit any more',
+          'Start it and shut it down, or discard the saved state first.',
+        );
       return next;
     });
     this.changed();
   }
 
-  private refuseOtherHardware(now: VmConfig, next: VmConfig): void {
-    const differences = shapeDifferences(machineShape(now), machineShape(next));
-    const disks = (config: VmConfig) => JSON.stringify(config.drives.filter(({ kind }) => kind === 'disk'));
-    if (differences.length || disks(now) !== disks(next))
-      throw this.wrongState(
-        'change the hardware',
-        'has a saved state, which would not fit any more',
-        'Start it and shut it down, or discard the saved state first.',
-      );
-  }
-
   /** Its vm.json could not be read when it was looked at, and can be now. */
-  async mended(): Promise<boolean> {
-    if (this.config) return false;
-    return readVmConfig(this.folder).then(
-      () => true,
-      () => false,
-    );
+  mended(): Promise<boolean> {
+    return this.file.mended();
   }
 
   /** Absolute paths of the images that lie in its own folder and go where that goes. */
@@ -544,7 +508,7 @@ export class Machine {
 
   /** Before the folder is moved away. */
   async close(): Promise<void> {
-    await this.saving;
+    await this.file.settled();
     await this.log.flush();
   }
 
@@ -556,29 +520,11 @@ export class Machine {
     this.parts.logged(this, this.log.add(entry));
   }
 
-  /** One change at a time, so that none is lost; also none that was made by hand or by another manager meanwhile. */
   private save(change: (now: VmConfig) => VmConfig): Promise<void> {
-    const work = this.saving.then(async () => {
+    return this.file.save((now) => {
       this.usable('update');
-      const next = change(await this.reread());
-      await writeVmConfig(this.folder, next);
-      this.config = next;
+      return change(now);
     });
-    this.saving = work.catch(() => {});
-    return work;
-  }
-
-  /** vm.json as it is now. Rejects when it was damaged meanwhile, so that nothing writes over what a person may still mend. */
-  private async reread(): Promise<VmConfig> {
-    const config = await readVmConfig(this.folder);
-    if (config.id !== this.id)
-      throw new HypervueError(
-        'corrupt',
-        `${path.join(this.folder, CONFIG_FILE)} belongs to another machine now`,
-        { object: this.name, path: this.folder },
-        'Start Hypervue again, which looks at all machines anew.',
-      );
-    return config;
   }
 
   private changed(): void {

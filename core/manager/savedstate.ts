@@ -41,6 +41,12 @@ export async function readStateMeta(file: string): Promise<StateMeta> {
   }
 }
 
+/** A state that was saved with the configuration `now` goes with `next` as well. */
+export function fitsSaved(now: VmConfig, next: VmConfig): boolean {
+  const disks = (config: VmConfig) => JSON.stringify(config.drives.filter(({ kind }) => kind === 'disk'));
+  return !shapeDifferences(machineShape(now), machineShape(next)).length && disks(now) === disks(next);
+}
+
 const WAYS_OUT = 'Undo the change, or discard the saved state and start the machine anew.';
 
 /**
