@@ -7,6 +7,7 @@ import {
   checkPowerResetEqualsFresh,
   checkRejectsBadState,
   checkRestoreGivesEqualState,
+  checkRestoresAfterUse,
   checkSaveSharesNothing,
   checkSurvivesRandomBusAccess,
   checkSurvivesRandomPortAccess,
@@ -16,6 +17,7 @@ import { deviceRegistry } from './testing/registry.ts';
 describe.each(deviceRegistry)('$name', (definition) => {
   it('is changed by its mutate function', () => checkMutateChangesState(definition));
   it('restores into a fresh device with equal state at another time', () => checkRestoreGivesEqualState(definition));
+  it('restores with equal state after use and a power reset', () => checkRestoresAfterUse(definition));
   it('shares nothing with a saved state', () => checkSaveSharesNothing(definition));
   it('is as new after a power reset', () => checkPowerResetEqualsFresh(definition));
   it('can be saved and restored after a hard reset', () => checkHardResetKeepsWorking(definition));

@@ -66,6 +66,15 @@ export interface SnapshotTaken {
   packable: boolean;
 }
 
+export interface RevertRequest {
+  /** Absolute path of the snapshot's memory, processor and devices. */
+  stateFile: string;
+  /** Name of the snapshots inside the images. */
+  tag: string;
+  /** Ids of the drives whose images have one. */
+  disks: string[];
+}
+
 export interface DisplayMode {
   width: number;
   height: number;
@@ -106,6 +115,11 @@ export interface RunningVm {
   saveState(file: string, watch?: StateWatch): Promise<void>;
   /** Memory and disks of one moment, while the guest runs on. Leaves nothing when it fails. */
   snapshot(request: SnapshotRequest, watch?: StateWatch): Promise<SnapshotTaken>;
+  /**
+   * The machine, which is on, becomes what it was when the snapshot was taken, without a new process: consoles stay connected. Rejects with 'unsupported' when that can't be done now;
+   * the machine goes on then. After another failure it is off, or still what it was.
+   */
+  revert(request: RevertRequest): Promise<void>;
   /** Deletes the snapshots called `tag` inside the images of these drives. */
   deleteDiskSnapshots(disks: string[], tag: string): Promise<void>;
   profile(options: ProfileRequest): Promise<GuestProfile>;

@@ -75,6 +75,7 @@ const MESSAGE_BYTES = 0x10_0000;
 const UART_IRQS = [4, 3] as const;
 const VGA_ID = 'vga';
 const MACHINE_STATE_VERSION = 1;
+const PAGE_BYTES = 4096;
 /** Inputs of the I/O APIC that neither ISA nor PCI interrupts use. */
 const HPET_INPUTS = [20, 21, 22, 23] as const;
 
@@ -468,7 +469,7 @@ export class Machine {
   }
 
   /**
-   * Puts back what `save` gave, on a machine of the same definition that has run nothing yet and whose RAM and video memory are those of that moment.
+   * Puts back what `save` gave, on a machine of the same definition that has run nothing yet, or was reset, and whose RAM and video memory are those of that moment.
    * Throws 'corrupt' or 'unsupported'; the machine can't be used then.
    */
   restore(tree: { [part: string]: StateValue }): void {
@@ -490,6 +491,19 @@ export class Machine {
     for (const device of [this.pic, this.ioapic, this.lapic]) device.restore(devices[device.id]!);
     this.accelerator.setA20((tree.cpu as unknown as CpuState).a20);
     this.accelerator.flushTlb();
+  }
+
+  /**
+   * As `restore`, for a machine that has run, and stands with no disk request under way. `changed`: pages of memory that are other ones than when it ran last, by byte offset in
+   * the shared memory / 4096. What it knows of all others, compiled code too, stays.
+   */
+  revert(tree: { [part: string]: StateValue }, changed: Iterable<number>): void {
+    const { clock } = this.options;
+    // Chips begin as in a machine that was just made: nothing that `restore` leaves alone may be of the time before.
+    this.reset('power');
+    clock.disarmAll();
+    for (const page of changed) this.accelerator.invalidateCode(page * PAGE_BYTES);
+    this.restore(tree);
   }
 
   private add<T extends Device>(device: T): T {

@@ -3,7 +3,7 @@ import type { DrivePolicy } from '../contract/drives.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
-import type { RunningVm, SnapshotRequest, SnapshotTaken, StateWatch } from '../engine/engine.ts';
+import type { RevertRequest, RunningVm, SnapshotRequest, SnapshotTaken, StateWatch } from '../engine/engine.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { readableBytes } from '../util/bytes.ts';
@@ -291,6 +291,20 @@ export class Machine {
         'Shut the machine down first.',
       );
     return vm.snapshot(request, watch);
+  }
+
+  /** The machine, which is on, becomes what it was; see `RunningVm.revert`. False: not while it is on, and nothing has changed. */
+  async revertRunning(request: RevertRequest): Promise<boolean> {
+    const vm = this.inState('revert', ['running', 'paused']);
+    try {
+      await vm.revert(request);
+      this.problem = null;
+      return true;
+    } catch (cause) {
+      const error = asHypervueError(cause);
+      this.record(error.kind === 'unsupported' ? 'info' : 'warn', 'snapshots', `reverted by a new process: ${error.message}`);
+      return false;
+    }
   }
 
   deleteLiveSnapshots(disks: string[], tag: string): Promise<void> {

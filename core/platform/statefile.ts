@@ -10,6 +10,7 @@ import { decodeState, encodeState } from '../snapshot/statecodec.ts';
 import {
   applyChunk,
   CHUNK_HEADER_BYTES,
+  CHUNK_MAX_BYTES,
   encodeFileHeader,
   encodeSectionHeader,
   parseFileHeader,
@@ -238,25 +239,63 @@ export class StateFileReader {
    * Puts the sections of memory that follow into `areas`, by their kind, and calls `filled` for each; resolves with the first section of another kind. What is not compressed is
    * read to where it belongs at once. When it rejects, the areas hold anything.
    */
-  async fill(
-    areas: ReadonlyMap<SectionKind, Uint8Array>,
-    filled: (kind: SectionKind, index: number) => void,
+  fill(areas: ReadonlyMap<SectionKind, Uint8Array>, filled: (kind: SectionKind, index: number) => void): Promise<Section | undefined> {
+    return this.eachPlace(
+      (kind) => areas.has(kind),
+      ({ header, plain }) => {
+        applyChunk(plain, header.index, areas.get(header.kind)!, this.file);
+        filled(header.kind, header.index);
+      },
+      async (header, from) => {
+        await this.fillOne(header, from, areas.get(header.kind)!);
+        filled(header.kind, header.index);
+      },
+    );
+  }
+
+  /**
+   * Gives the sections of memory that follow to `take`, those of one place in their order, and resolves with the first section of another kind. What is not `wanted` is passed
+   * over unread. The bytes are used again after `take`.
+   */
+  chunks(
+    kinds: readonly SectionKind[],
+    wanted: (kind: SectionKind, index: number) => boolean,
+    take: (kind: SectionKind, index: number, plain: Uint8Array) => void,
+  ): Promise<Section | undefined> {
+    const pool: Buffer[] = [];
+    const hand = ({ header: { kind, index }, plain }: Section) => {
+      if (wanted(kind, index)) take(kind, index, plain);
+    };
+    return this.eachPlace(
+      (kind) => kinds.includes(kind),
+      hand,
+      async (header, from) => {
+        if (!wanted(header.kind, header.index)) return;
+        const buffer = header.storedBytes <= CHUNK_MAX_BYTES ? (pool.pop() ?? Buffer.allocUnsafeSlow(CHUNK_MAX_BYTES)) : undefined;
+        hand(await this.unpack(header, await this.read(from, header.storedBytes, buffer)));
+        if (buffer) pool.push(buffer);
+      },
+    );
+  }
+
+  /** Goes through the sections of memory that follow: `ahead` does those that were read before, `work` all others, a few at a time. Resolves with the first that is none. */
+  private async eachPlace(
+    memory: (kind: SectionKind) => boolean,
+    ahead: (section: Section) => void,
+    work: (header: SectionHeader, from: number) => Promise<void>,
   ): Promise<Section | undefined> {
     for (;;) {
       // What was read ahead, of whatever kind.
       const section = this.ahead.length ? await this.ahead.shift() : undefined;
       if (!section) break;
-      const area = areas.get(section.header.kind);
-      if (!area) return section;
-      applyChunk(section.plain, section.header.index, area, this.file);
-      filled(section.header.kind, section.header.index);
+      if (!memory(section.header.kind)) return section;
+      ahead(section);
     }
     const busy = new Map<string, Promise<void>>();
     try {
       for (;;) {
         const header = this.headerNow();
-        const area = header && areas.get(header.kind);
-        if (!area) {
+        if (!header || !memory(header.kind)) {
           await Promise.all(busy.values());
           return header && (await this.unpack(header, await this.read(this.at - header.storedBytes, header.storedBytes)));
         }
@@ -264,10 +303,8 @@ export class StateFileReader {
         // A later section of the same place takes precedence.
         await busy.get(place);
         while (busy.size >= DEPTH) await Promise.race(busy.values());
-        const from = this.at - header.storedBytes;
-        const job = this.fillOne(header, from, area).then(() => {
+        const job = work(header, this.at - header.storedBytes).then(() => {
           busy.delete(place);
-          filled(header.kind, header.index);
         });
         job.catch(() => {});
         busy.set(place, job);
@@ -359,8 +396,9 @@ export class StateFileReader {
     return { header, plain };
   }
 
-  private async read(offset: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(length);
+  /** `into`: memory for it, at least as long. */
+  private async read(offset: number, length: number, into?: Buffer): Promise<Buffer> {
+    const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafe(length);
     let done = 0;
     try {
       while (done < length) {

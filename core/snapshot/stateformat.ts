@@ -173,6 +173,30 @@ export function placeChunk(bitmaps: Uint8Array, plainBytes: number, index: numbe
   return pieces;
 }
 
+/** What a chunk says of each of its pages: the bytes, null for zeros; pages that it does not define are left out. Throws 'corrupt'. */
+export function* chunkPages(
+  plain: Uint8Array,
+  index: number,
+  area: Uint8Array,
+  file: string,
+): Generator<[page: number, Uint8Array | null]> {
+  const corrupt = () => new HypervueError('corrupt', `${file} is damaged: a piece of memory does not fit the machine`, { path: file });
+  if (plain.length < CHUNK_HEADER_BYTES) throw corrupt();
+  let from = CHUNK_HEADER_BYTES;
+  for (let page = 0; page < CHUNK_PAGES; page++) {
+    if (!bit(plain, 0, page)) continue;
+    if ((index * CHUNK_PAGES + page + 1) * PAGE_BYTES > area.length) throw corrupt();
+    if (!bit(plain, BITMAP_BYTES, page)) {
+      yield [page, null];
+      continue;
+    }
+    if (from + PAGE_BYTES > plain.length) throw corrupt();
+    yield [page, plain.subarray(from, from + PAGE_BYTES)];
+    from += PAGE_BYTES;
+  }
+  if (from !== plain.length) throw corrupt();
+}
+
 /** Puts the pages of a chunk into `area`, the memory it belongs to. Throws 'corrupt' when they don't fit. */
 export function applyChunk(plain: Uint8Array, index: number, area: Uint8Array, file: string): void {
   let from = CHUNK_HEADER_BYTES;

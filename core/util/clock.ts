@@ -58,6 +58,11 @@ export class TimerQueue implements Clock {
     return this.armed[0]?.deadline;
   }
 
+  /** No timer fires any more until it is armed again. */
+  disarmAll(): void {
+    for (const timer of this.armed.slice()) timer.disarm();
+  }
+
   /** Calls every timer whose deadline has passed, earliest first. Returns how many fired. */
   runDue(now = this.now()): number {
     let fired = 0;

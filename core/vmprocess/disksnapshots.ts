@@ -1,7 +1,7 @@
 /** Snapshots inside the images of a machine's disks, all of them or none. */
 import type { BlockBackend } from '../backend/block.ts';
 import { Qcow2Image } from '../disk/qcow2/image.ts';
-import { createSnapshot, deleteSnapshot, readSnapshots } from '../disk/qcow2/snapshots.ts';
+import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from '../disk/qcow2/snapshots.ts';
 import { HypervueError } from '../util/errors.ts';
 
 function qcow2(images: ReadonlyMap<string, BlockBackend>, drive: string): Qcow2Image {
@@ -28,6 +28,32 @@ export async function snapshotDisks(images: ReadonlyMap<string, BlockBackend>, d
   const taken = drives.filter((_, index) => results[index]!.status === 'fulfilled');
   await deleteDiskSnapshots(images, taken, tag);
   throw failed.reason;
+}
+
+/** Whether each image has a snapshot called `tag` of a disk as large as it is now. Rejects with 'not-found' when one has none. */
+export async function checkDiskSnapshots(
+  images: ReadonlyMap<string, BlockBackend>,
+  drives: readonly string[],
+  tag: string,
+): Promise<boolean> {
+  for (const drive of drives) {
+    const image = qcow2(images, drive);
+    const entry = (await readSnapshots(image)).entries.find(({ name }) => name === tag);
+    if (!entry)
+      throw new HypervueError('not-found', `${image.info.label} no longer has the snapshot ${tag}`, {
+        path: image.info.label,
+        object: tag,
+      });
+    if (entry.diskBytes !== image.header.sizeBytes) return false;
+  }
+  return true;
+}
+
+/** Every image is held from the moment of the call, and released when its disk is what it was. Those that nobody has to wait for are done when one fails. */
+export async function revertDisks(images: ReadonlyMap<string, BlockBackend>, drives: readonly string[], tag: string): Promise<void> {
+  const results = await Promise.allSettled(drives.map((drive) => revertToSnapshot(qcow2(images, drive), tag)));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
 }
 
 /** Images that have no snapshot of that name are left alone. */

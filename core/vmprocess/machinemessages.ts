@@ -59,7 +59,7 @@ export interface CompileThreadData {
 }
 
 /** Requests that the machine thread answers with `done`. */
-export type MachineCommand = 'pause' | 'resume' | 'reset' | 'powerButton' | 'stop' | 'cpuState' | 'stateHash' | 'saveState';
+export type MachineCommand = 'pause' | 'resume' | 'reset' | 'powerButton' | 'stop' | 'cpuState' | 'stateHash' | 'saveState' | 'stand';
 
 /** What the world does to the guest. */
 export type InputMessage =
@@ -103,8 +103,11 @@ export type ToMachine =
   | { t: 'command'; id: number; command: MachineCommand }
   /** Answered with `done` as well. */
   | { t: 'debug'; id: number; request: DebugRequest }
-  /** Answered with `done`: the machine is the saved one; its memory was filled before. */
-  | { t: 'restore'; id: number; tree: MachineTree }
+  /**
+   * Answered with `done`: the machine is the saved one; its memory was filled before. `changed`: it had run, and stood, and these pages of its memory were made other ones, by byte
+   * offset / 4096.
+   */
+  | { t: 'restore'; id: number; tree: MachineTree; changed?: Uint32Array }
   | { t: 'blockDone'; drive: string; id: number; status: BlockStatus; grant?: Grant }
   | InputMessage;
 
@@ -119,6 +122,8 @@ export type FromMachine =
       stateHash?: StateHash;
       debug?: unknown;
       saved?: SavedMachine;
+      /** Of `stand`: nothing is under way that would come to its end later. */
+      standsFree?: boolean;
       at?: number;
     }
   | { t: 'applied'; timed: TimedInput<InputMessage> }

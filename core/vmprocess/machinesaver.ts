@@ -30,6 +30,8 @@ const HELD = 'a drive was in the middle of a command; the guest has to repeat it
 /** Saves the running machine of this process: its state alone, or a snapshot with its disks at the same moment. One at a time. */
 export class MachineSaver {
   private readonly parts: MachineSaverParts;
+  /** Every page of memory that is not marked as changed is as in this file; undefined when there is no such file. */
+  baseline: string | undefined;
   private turn: Promise<unknown> = Promise.resolve();
   private readonly aborts = new Set<AbortController>();
 
@@ -92,6 +94,7 @@ export class MachineSaver {
         });
         await snapshots;
         await commitUnless(signal, result);
+        this.baseline = stateFile;
         return { pauseMs: result.pauseMs, stateBytes: result.bytes, packable: true };
       } catch (error) {
         // Neither half without the other.
@@ -138,6 +141,11 @@ export class MachineSaver {
     await this.parts.goOn().catch(() => 0);
   }
 
+  /** Does `work` while no state is being saved. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    return this.exclusively(work);
+  }
+
   private write(
     file: string,
     live: boolean,
@@ -150,6 +158,8 @@ export class MachineSaver {
     },
   ): Promise<SaveResult> {
     const { config } = this.parts;
+    // Marks go while a file is written, and the file may never be finished.
+    this.baseline = undefined;
     return saveMachine({
       file,
       live,

@@ -190,8 +190,9 @@ function main(): void {
       post({ t: 'stopped', stateHash: hash() });
     });
   }
-  function restore(tree: MachineTree): void {
-    machine.restore(tree);
+  function restore(tree: MachineTree, changed?: Uint32Array): void {
+    if (changed) machine.revert(tree, changed);
+    else machine.restore(tree);
     if (numbers) numbers.position = Number(tree.random) || 1;
     if (data.rerun?.stopAt !== undefined) stopLater(data.rerun.stopAt);
   }
@@ -237,6 +238,15 @@ function main(): void {
       });
       return undefined;
     },
+    stand: (answer) => {
+      // As it is, even in the middle of a disk command, but with no request under way on the host. Where requests end by timers, the guest has to run for that.
+      if (!counted) loop.pause();
+      savePoint.request((settled) => {
+        flush();
+        answer({ standsFree: settled || !counted });
+      });
+      return undefined;
+    },
   };
 
   function handle(message: ToMachine): void {
@@ -259,7 +269,8 @@ function main(): void {
     } else if (message.t === 'restore') {
       const { id } = message;
       try {
-        restore(message.tree);
+        restore(message.tree, message.changed);
+        flush();
         post({ t: 'done', id });
       } catch (error) {
         post({ t: 'done', id, error: asHypervueError(error).toJSON() });

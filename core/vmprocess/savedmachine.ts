@@ -1,6 +1,7 @@
 /** Writes a machine's state to its file, and puts the memory of one back. On the main thread of the VM process: the machine thread does not wait for it. */
+import { uefiVariableBytes } from '../devices/platform/uefivariables.ts';
 import { BIOS_ROM_BASE, OPTION_ROM_BASE } from '../memory/layout.ts';
-import { StateFileReader, StateFileWriter } from '../platform/statefile.ts';
+import { type Section, StateFileReader, StateFileWriter } from '../platform/statefile.ts';
 import {
   type MachineShape,
   type MediumStamp,
@@ -12,6 +13,7 @@ import {
 import { CHUNK_PAGES, PAGE_BYTES } from '../snapshot/stateformat.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { MachineTree, SavedMachine } from './machinemessages.ts';
+import { MemoryRevert } from './memoryrevert.ts';
 import { type MemoryChunk, markWritten, memoryAreas, MemoryPages } from './memorypages.ts';
 
 const VGA_ROM_BYTES = 0x10000;
@@ -129,10 +131,17 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
   }
 }
 
-async function addRoms(writer: StateFileWriter, { memory, biosBytes }: MachineMemory): Promise<void> {
+/** System BIOS and VGA BIOS where the machine has them. */
+function roms({ memory, biosBytes }: Pick<MachineMemory, 'memory' | 'biosBytes'>): [bios: Buffer, vga: Buffer] {
   const start = BIOS_ROM_BASE + Math.ceil(biosBytes / PAGE_BYTES) * PAGE_BYTES - biosBytes;
-  await writer.add('ROM ', ROM_BIOS, Buffer.from(new Uint8Array(memory.buffer, start, biosBytes)));
-  await writer.add('ROM ', ROM_VGA, Buffer.from(new Uint8Array(memory.buffer, OPTION_ROM_BASE, VGA_ROM_BYTES)));
+  return [Buffer.from(memory.buffer, start, biosBytes), Buffer.from(memory.buffer, OPTION_ROM_BASE, VGA_ROM_BYTES)];
+}
+
+async function addRoms(writer: StateFileWriter, machine: MachineMemory): Promise<void> {
+  const [bios, vga] = roms(machine);
+  // Copies: flash memory may change meanwhile.
+  await writer.add('ROM ', ROM_BIOS, Buffer.from(bios));
+  await writer.add('ROM ', ROM_VGA, Buffer.from(vga));
 }
 
 /** The state file of a machine that is being started from it. */
@@ -178,6 +187,32 @@ export class SavedMachineFile {
     const section = await this.reader.fill(new Map(areas.map(({ kind, bytes }) => [kind, bytes])), (kind, index) => {
       if (kind === 'MEMR') markWritten(memory, index, Math.min(CHUNK_PAGES, ramBytes / PAGE_BYTES - index * CHUNK_PAGES));
     });
+    return this.treeAfter(section);
+  }
+
+  /** Whether its firmware is that of the machine, whose own flash memory may hold anything. */
+  sameFirmware({ memory, biosBytes }: MachineMemory): boolean {
+    const flash = uefiVariableBytes(this.bios);
+    const [bios, vga] = roms({ memory, biosBytes });
+    return this.bios.length === biosBytes && bios.subarray(flash).equals(this.bios.subarray(flash)) && vga.equals(this.vgaBios);
+  }
+
+  /**
+   * Makes RAM and video memory of a machine that stands what they were. Gives what its thread restores, the pages that are other ones now, and what is to be called when that is
+   * done. `onlyMarked`: pages that are not marked as changed are known to be as in this file.
+   */
+  async replace(
+    { memory, ramBytes, vramBytes }: Omit<MachineMemory, 'biosBytes'>,
+    onlyMarked: boolean,
+  ): Promise<{ tree: MachineTree; changed: readonly number[]; unmark(): void }> {
+    if (this.meta.ramBytes !== ramBytes || this.meta.vramBytes !== vramBytes) throw this.reader.corrupt('its memory has another size');
+    const revert = new MemoryRevert(memory, ramBytes, vramBytes, onlyMarked);
+    const tree = await this.treeAfter(await revert.load(this.reader));
+    // The display's chip says that all of video memory has changed.
+    return { tree, changed: revert.changed, unmark: () => revert.unmark('MEMV') };
+  }
+
+  private async treeAfter(section: Section | undefined): Promise<MachineTree> {
     if (!section) throw this.reader.corrupt('it has no processor and no devices');
     const { kind } = section.header;
     if (kind !== 'TREE') throw this.reader.corrupt(`it has ${kind.trim()} where memory belongs`);

@@ -1,27 +1,20 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { DrivePolicy } from '../contract/drives.ts';
 import type { LogEntry, VmConfig, VmStats } from '../contract/vm.ts';
 import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
-import { VgaScanout } from '../devices/display/scanout.ts';
-import { readTextScreen } from '../devices/display/textscreen.ts';
-import type { DisplayMode } from '../engine/engine.ts';
-import type { RestoreFrom } from '../engine/engine.ts';
+import type { VgaScanout } from '../devices/display/scanout.ts';
+import type { DisplayMode, RevertRequest } from '../engine/engine.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { VmProcessStart } from '../engine/builtin/protocol.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
 import { type LifecycleEvent, type LifecycleState, transition } from '../machine/lifecycle.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
-import { Mailbox, MB_DEVICE_CALLS, MB_VIEWERS } from '../memory/mailbox.ts';
+import { Mailbox, MB_DEVICE_CALLS } from '../memory/mailbox.ts';
 import { createVmMemory } from '../memory/vmmemory.ts';
-import { syncFolder } from '../platform/atomicfile.ts';
-import { fileError } from '../platform/nodefile.ts';
-import { stampMedia } from '../platform/mediastamps.ts';
 import { NVRAM_FILE } from '../platform/nvram.ts';
-import { encodePng } from '../platform/png.ts';
 import { Emitter } from '../util/emitter.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { createLogger, type Logger } from '../util/logger.ts';
@@ -31,15 +24,16 @@ import { readDefinition } from './machinedefinition.ts';
 import type { FromMachine, InputMessage, RerunOptions } from './machinemessages.ts';
 import { FirmwareVariables } from './firmwarevariables.ts';
 import { RemoteInput } from './remoteinput.ts';
+import { MachineRestorer } from './machinerestorer.ts';
 import { MachineSaver } from './machinesaver.ts';
 import { type MachineMemory, SavedMachineFile } from './savedmachine.ts';
-import { scalePicture } from './scalepicture.ts';
 import type { SerialHub } from './seriallog.ts';
 import { openSerialPort } from './serialports.ts';
 import { machineFingerprint, type StateHash } from './statehash.ts';
 import { StatsMeter } from './statsmeter.ts';
 import { MachineThreads } from './machinethreads.ts';
 import { Typist } from './typing.ts';
+import { VmPicture } from './vmpicture.ts';
 import { loadInterpreter } from './wasmsetup.ts';
 
 /** What a caller may ask beyond the VM's own configuration. */
@@ -83,6 +77,7 @@ export class VmHost {
   state: LifecycleState = 'off';
   /** Saves this machine. */
   readonly saver: MachineSaver;
+  private readonly restorer: MachineRestorer;
   private machineMemory: MachineMemory | undefined;
   /** What the GDB stub and the profiler drive the machine through. */
   readonly debug: DebugAccess;
@@ -95,10 +90,8 @@ export class VmHost {
   private memory: WebAssembly.Memory | undefined;
   private mailbox: Mailbox | undefined;
   private firmwareVariables: FirmwareVariables | undefined;
-  private scanoutSource: VgaScanout | undefined;
-  private displayMode: DisplayMode | undefined;
-  /** Changes of the picture. */
-  private frames = 0;
+  private picture: VmPicture | undefined;
+  private reverting = false;
   private ended = false;
   /** While recording: the state when the guest turned the machine off. */
   lastState: StateHash | undefined;
@@ -120,7 +113,7 @@ export class VmHost {
     });
     this.input = new RemoteInput(
       (message) => this.threads.post(message),
-      () => ({ width: this.scanoutSource?.width ?? 1, height: this.scanoutSource?.height ?? 1 }),
+      () => ({ width: this.picture?.scanout.width ?? 1, height: this.picture?.scanout.height ?? 1 }),
     );
     this.debug = new DebugAccess({
       name: this.config.name,
@@ -148,7 +141,7 @@ export class VmHost {
       writtenBytes: () => this.drives.writtenBytes,
       viewers: () => this.viewers(),
       deviceCalls: () => (this.mailbox?.words[MB_DEVICE_CALLS] ?? 0) >>> 0,
-      frames: () => this.frames,
+      frames: () => this.picture?.frames ?? 0,
       look: () => this.updateDisplayMode(),
       stats: (stats) => this.onStats.emit(stats),
     });
@@ -158,9 +151,8 @@ export class VmHost {
       drives: this.drives,
       log: this.log.child('state'),
       memory: () => {
-        if (!this.machineMemory || (this.state !== 'running' && this.state !== 'paused'))
-          throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation: 'save' });
-        return this.machineMemory;
+        this.needOn('save');
+        return this.machineMemory!;
       },
       paused: () => this.state === 'paused',
       stand: async () => (await this.threads.command('saveState')).saved!,
@@ -169,12 +161,29 @@ export class VmHost {
         return this.state === 'running' ? ((await this.threads.command('resume')).at ?? now()) : now();
       },
     });
+    this.restorer = new MachineRestorer({
+      config: this.config,
+      folder: options.start.folder,
+      drives: this.drives,
+      threads: this.threads,
+      saver: this.saver,
+      memory: () => this.machineMemory!,
+      running: () => this.state === 'running',
+      held: () => {
+        if (this.debug.attached) return 'a debugger is attached';
+        return options.rerun?.record || options.rerun?.replay ? 'it is recorded' : undefined;
+      },
+    });
   }
 
   /** The picture. Only after `start`. */
   get scanout(): VgaScanout {
-    if (!this.scanoutSource) throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name });
-    return this.scanoutSource;
+    return this.shown.scanout;
+  }
+
+  private get shown(): VmPicture {
+    if (!this.picture) throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name });
+    return this.picture;
   }
 
   /** Resolves when guest code runs. Rejects and leaves nothing open when the machine can't be set up. */
@@ -206,16 +215,7 @@ export class VmHost {
         this.serial.push(
           openSerialPort(this.options.start, index, (bytes) => this.threads.post({ t: 'serialInput', index, bytes }), this.log),
         );
-      this.scanoutSource = new VgaScanout({
-        memory: this.memory,
-        now: () => performance.now(),
-        setViewerCount: (count) => Atomics.store(this.mailbox!.words, MB_VIEWERS, count),
-        every: (ms, callback) => {
-          const timer = setInterval(callback, ms);
-          return { dispose: () => clearInterval(timer) };
-        },
-      });
-      this.scanoutSource.onDamage(() => this.frames++);
+      this.picture = new VmPicture(this.memory, this.mailbox);
       const { rerun, checkMachine } = this.options;
       checkMachine?.(machineFingerprint(definition, media));
       // Exact slices leave the recompiler so little to do at a time that the interpreter is quicker, with the very same results.
@@ -224,7 +224,7 @@ export class VmHost {
         { memory: this.memory, definition, cpuWasm, media, ...(rerun ? { rerun } : {}), ...(saved ? { restoring: true } : {}) },
         compile,
       );
-      if (saved) await this.restore(saved, restore!);
+      if (saved) await this.restorer.restore(saved, restore!);
       const standing = this.options.startPaused || saved?.meta.paused === true;
       if (!standing) await this.threads.command('resume');
       stillWanted();
@@ -251,12 +251,14 @@ export class VmHost {
   }
 
   async pause(): Promise<void> {
+    this.needOn('pause');
     const next = transition(this.state, 'pause', this.config.name);
     await this.threads.command('pause');
     this.setState(next);
   }
 
   async resume(): Promise<void> {
+    this.needOn('resume');
     transition(this.state, 'resume', this.config.name);
     if (this.debug.attached)
       throw new HypervueError(
@@ -276,11 +278,13 @@ export class VmHost {
   }
 
   async reset(): Promise<void> {
+    this.needOn('reset');
     transition(this.state, 'reset', this.config.name);
     await this.threads.command('reset');
   }
 
   async shutdown(): Promise<void> {
+    this.needOn('shut down');
     transition(this.state, 'powerButton', this.config.name);
     await this.threads.command('powerButton');
   }
@@ -318,15 +322,11 @@ export class VmHost {
   }
 
   screenshot(maxWidth?: number): { width: number; height: number; png: Uint8Array } {
-    this.scanout.refresh();
-    const { width, height, pixels } = this.scanout;
-    const picture = maxWidth && width > maxWidth ? scalePicture({ width, height, pixels }, maxWidth) : { width, height, pixels };
-    return { width: picture.width, height: picture.height, png: encodePng(picture) };
+    return this.shown.screenshot(maxWidth);
   }
 
   screenText(): { rows: string[]; cursor: { x: number; y: number } | null } | null {
-    const screen = this.memory ? readTextScreen(this.memory) : undefined;
-    return screen ? { rows: screen.rows, cursor: screen.cursor ?? null } : null;
+    return this.picture?.text() ?? null;
   }
 
   async cpuState(): Promise<CpuState> {
@@ -346,24 +346,24 @@ export class VmHost {
     await this.finish();
   }
 
-  /** Puts a saved machine into this one, which stands and has run nothing. */
-  private async restore(saved: SavedMachineFile, { file, consume }: RestoreFrom): Promise<void> {
-    const tree = await saved.load(this.machineMemory!);
-    await saved.close();
-    await this.threads.ask((id) => ({ t: 'restore', id, tree }), 'restore');
-    // A disc or floppy that is not what the guest knows: it hears of the change.
-    const now = await stampMedia(this.config.drives, this.options.start.folder);
-    for (const { id, kind } of this.config.drives) {
-      const [before, after] = [saved.meta.media, now].map((stamps) => stamps.find(({ drive }) => drive === id));
-      const same = before?.path === after?.path && before?.sizeBytes === after?.sizeBytes && before?.modifiedMs === after?.modifiedMs;
-      if (kind !== 'disk' && !same) this.drives.replug(id);
-    }
-    if (!consume) return;
+  /** Becomes what it was when a snapshot was taken; see `MachineRestorer.revert`. A machine that is neither what it was nor what it should be is ended. */
+  async revert(request: RevertRequest): Promise<void> {
+    this.needOn('revert');
     try {
-      await rm(file);
-      await syncFolder(path.dirname(file));
+      const { paused } = await this.restorer.revert(request, () => {
+        this.typist.cancel();
+        this.reverting = true;
+      });
+      // Forced off meanwhile.
+      this.needOn('revert');
+      this.hostFailure = undefined;
+      if (!paused) await this.threads.command('resume');
+      this.setState(paused ? 'paused' : 'running');
     } catch (error) {
-      throw fileError(error, file, 'remove');
+      if (this.reverting && !this.ended) await this.finish();
+      throw error;
+    } finally {
+      this.reverting = false;
     }
   }
 
@@ -486,20 +486,15 @@ export class VmHost {
   }
 
   private updateDisplayMode(): void {
-    if (!this.scanoutSource) return;
-    const { width, height, text } = this.scanoutSource.mode();
-    const mode: DisplayMode = { width, height, text, absolutePointer: this.input.absolute };
-    const old = this.displayMode;
-    if (
-      old &&
-      old.width === mode.width &&
-      old.height === mode.height &&
-      old.text === mode.text &&
-      old.absolutePointer === mode.absolutePointer
-    )
-      return;
-    this.displayMode = mode;
-    this.onDisplayMode.emit(mode);
+    const mode = this.picture?.newMode(this.input.absolute);
+    if (mode) this.onDisplayMode.emit(mode);
+  }
+
+  /** Running or paused, and nobody makes it another machine just now. */
+  private needOn(operation: string): void {
+    const { name } = this.config;
+    const why = this.reverting ? 'is just being reverted' : this.state !== 'running' && this.state !== 'paused' ? 'is not running' : '';
+    if (why) throw new HypervueError('invalid-state', `${name} ${why}`, { object: name, operation });
   }
 
   private needRunning(operation: string): void {

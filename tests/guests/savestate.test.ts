@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { StateFileReader } from '../../core/platform/statefile.ts';
 import { drive, Guest, type GuestOptions } from './support/guest.ts';
 import { FAST_BOOT, grubFloppy, initramfs, linuxKernel } from './support/images.ts';
-import { expectSame, runAndRestore, testFolder } from './support/savedruns.ts';
+import { expectSame, runAndRestore, runAndRevert, testFolder } from './support/savedruns.ts';
 
 /** A machine that is saved and restored does from there on what it would have done: shown by running both to the same instruction and comparing everything. */
 const { fresh, copyOf } = testFolder();
@@ -13,6 +13,15 @@ test('GRUB goes on as it would have', async () => {
   const options: GuestOptions = { drives: [drive('fd0', 'floppy', copyOf(grubFloppy()), true)], order: ['floppy'], counted: {} };
   expectSame(...(await runAndRestore(fresh(), 6e9, options, soon)));
 }, 120_000);
+
+test('GRUB, made again what it was in the same process, goes on as it would have', async () => {
+  const options: GuestOptions = { drives: [drive('fd0', 'floppy', copyOf(grubFloppy()), true)], order: ['floppy'] };
+  for (const counted of [{}, { recompile: true }]) {
+    const [whole, ...again] = await runAndRevert(fresh(), counted.recompile ? 0.4e9 : 3e9, { ...options, counted }, soon);
+    expect(again).toHaveLength(2);
+    for (const state of again) expectSame(whole!, state);
+  }
+}, 240_000);
 
 test('what the recompiler ran goes on in the interpreter', async () => {
   const options: GuestOptions = { drives: [drive('fd0', 'floppy', copyOf(grubFloppy()), true)], order: ['floppy'] };

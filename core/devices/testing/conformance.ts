@@ -65,6 +65,22 @@ export function checkRestoreGivesEqualState(definition: DeviceEntry): void {
   expect(restored.save()).toEqual(state);
 }
 
+/** As a machine does that becomes an earlier one without being made anew. */
+export function checkRestoresAfterUse(definition: DeviceEntry): void {
+  const state = mutated(definition).device.save();
+  const { device, bench } = mutated(definition);
+  const random = randomNumbers(999);
+  const ports = [...(bench.ports as unknown as { ranges: (object | undefined)[] }).ranges.keys()];
+  for (let i = 0; i < 2000; i++) {
+    if (ports.length) bench.ports.write(ports[random(ports.length)]!, random(2 ** 32), [1, 2, 4][random(3)] as 1 | 2 | 4);
+    bench.clock.advance(random(1_000_000));
+  }
+  device.reset('power');
+  bench.clock.disarmAll();
+  device.restore(structuredClone(state));
+  expect(device.save()).toEqual(state);
+}
+
 export function checkSaveSharesNothing(definition: DeviceEntry): void {
   const { device } = mutated(definition);
   const state = device.save();

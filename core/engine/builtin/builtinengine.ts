@@ -15,6 +15,7 @@ import type {
   Engine,
   EngineCapabilities,
   RestoreFrom,
+  RevertRequest,
   RunningVm,
   SnapshotRequest,
   SnapshotTaken,
@@ -301,6 +302,10 @@ class BuiltinVm implements RunningVm {
     } finally {
       watch?.signal.removeEventListener('abort', cancel);
     }
+  }
+
+  async revert(request: RevertRequest): Promise<void> {
+    await this.call('revert', request, this.limits.state);
   }
 
   async deleteDiskSnapshots(disks: string[], tag: string): Promise<void> {

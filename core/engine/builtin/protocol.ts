@@ -5,7 +5,7 @@ import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm
 import type { ProfileRequest } from '../../debug/readprofile.ts';
 import type { GuestProfile } from '../../cpu/statistics.ts';
 import type { GdbArchitecture } from '../../debug/registers.ts';
-import type { DisplayMode, RestoreFrom, SnapshotRequest, SnapshotTaken } from '../engine.ts';
+import type { DisplayMode, RestoreFrom, RevertRequest, SnapshotRequest, SnapshotTaken } from '../engine.ts';
 
 /**
  * Messages between the manager's process and a VM process (core/vmprocess), over child_process IPC with `serialization: 'advanced'` or a utility
@@ -48,6 +48,7 @@ export interface VmCalls {
   profile: { params: ProfileRequest; result: GuestProfile };
   saveState: { params: { file: string }; result: null };
   snapshot: { params: SnapshotRequest; result: SnapshotTaken };
+  revert: { params: RevertRequest; result: null };
   /** Ends `saveState` and `snapshot` calls that are under way with 'cancelled', unless they are done in the same breath. */
   cancelState: { params: null; result: null };
   deleteDiskSnapshots: { params: { disks: string[]; tag: string }; result: null };

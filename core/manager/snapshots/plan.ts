@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { PlanStep } from '../../contract/snapshots.ts';
 import type { VmConfig } from '../../contract/vm.ts';
 import { machineShape } from '../../engine/builtin/machineshape.ts';
@@ -48,6 +49,12 @@ export function step(code: PlanStep['code'], params: Record<string, string | num
   return { code, params, text: texts[code](params), destructive: DESTRUCTIVE.includes(code) };
 }
 
+/** Nothing but what people call it is other in one configuration than in the other. */
+export function sameMachine(now: VmConfig, then: VmConfig): boolean {
+  const known = ({ name: _name, description: _description, createdAt: _created, ...rest }: VmConfig) => rest;
+  return isDeepStrictEqual(known(now), known(then));
+}
+
 export async function planRevert(
   { folder, config, active, saved }: PlanContext,
   to: StoredSnapshot,
@@ -55,7 +62,8 @@ export async function planRevert(
 ): Promise<PlanStep[]> {
   const steps: PlanStep[] = [];
   if (keepAs !== null) steps.push(step('keepsPresent', { name: keepAs }));
-  if (active) steps.push(step('turnsOff', { name: config.name }));
+  // A machine that is as it was then goes on in the same process.
+  if (active && (to.kind !== 'memory' || !sameMachine(config, to.config))) steps.push(step('turnsOff', { name: config.name }));
   if (saved && keepAs === null) steps.push(step('dropsSaved'));
   if (keepAs === null) steps.push(step('losesPresent'));
   for (const { drive, path: file } of to.disks) steps.push(step('revertsDisk', { drive, path: file }));

@@ -21,7 +21,7 @@ import { stateWatch, type TaskControl, type Tasks } from '../tasks.ts';
 import { baseOf } from '../transfer/snapshotclone.ts';
 import { Packer } from './packing.ts';
 import { checkOffDisk, deleteOffDisk, revertOffDisk, takeOffDisk } from './offdisks.ts';
-import { exists, planClone, type PlanContext, planDelete, planRevert } from './plan.ts';
+import { exists, planClone, type PlanContext, planDelete, planRevert, sameMachine } from './plan.ts';
 import {
   endJournal,
   type Journal,
@@ -318,6 +318,7 @@ export class SnapshotService {
     // From here on it is done to the end: half of it is no state for a machine.
     control.signal.throwIfAborted();
     control.progress(null);
+    if (await this.revertRunning(machine, found)) return;
     if (machine.active) await machine.forceOff();
     await machine.whileOff(
       'revert',
@@ -327,9 +328,30 @@ export class SnapshotService {
       },
       found.disks,
     );
-    machine.record('info', 'snapshots', `reverted to "${found.name}"`);
-    this.parts.changed(machine.id);
     if (found.kind === 'memory') await machine.start({ from: path.join(snapshotFolder(folder, id), MEMORY_FILE) });
+  }
+
+  /** A machine that is on, and as it was then but for what its memory and disks hold, need not be started anew. False: it has to be. */
+  private async revertRunning(machine: Machine, to: StoredSnapshot): Promise<boolean> {
+    const { folder, state } = machine;
+    if (to.kind !== 'memory' || (state !== 'running' && state !== 'paused')) return false;
+    if (!sameMachine(machine.requireConfig('revert'), to.config)) return false;
+    const disks = to.disks.map(({ drive }) => drive);
+    const request = { stateFile: path.join(snapshotFolder(folder, to.id), MEMORY_FILE), tag: tagOf(to.id), disks };
+    await writeJournal(folder, { operation: 'revert', id: to.id, disks: to.disks });
+    // Also when it fails: what follows then begins with the same.
+    if (!(await machine.revertRunning(request))) return false;
+    await this.nowAt(machine, to);
+    return true;
+  }
+
+  /** The machine is what it was in the snapshot. */
+  private async nowAt(machine: Machine, { id, name }: StoredSnapshot): Promise<void> {
+    const { folder } = machine;
+    await writeManifest(folder, { ...(await readManifest(folder)), current: id });
+    await endJournal(folder);
+    machine.record('info', 'snapshots', `reverted to "${name}"`);
+    this.parts.changed(machine.id);
   }
 
   /** What a revert does to a machine that is off; may be done again after it was cut off. */
@@ -345,9 +367,7 @@ export class SnapshotService {
         drive.kind === 'disk' || drive.path === null || (await exists(path.resolve(folder, drive.path))) ? drive : { ...drive, path: null },
       );
     await machine.revertConfig({ ...to.config, drives });
-    const manifest = await readManifest(folder);
-    await writeManifest(folder, { ...manifest, current: to.id });
-    await endJournal(folder);
+    await this.nowAt(machine, to);
   }
 
   private async delete(machine: Machine, id: string): Promise<void> {

@@ -116,7 +116,7 @@ describe('snapshots', () => {
     expect(await typed(vm)).toBe('first');
     await h.call('vm.typeText', { id, text: ' third' });
     const plan = await h.call('snapshot.plan', { id, snapshot: second.id, operation: 'revert', keep: true });
-    expect(plan.map(({ code }) => code)).toEqual(['keepsPresent', 'turnsOff', 'revertsDisk', 'startsFrom']);
+    expect(plan.map(({ code }) => code)).toEqual(['keepsPresent', 'revertsDisk', 'startsFrom']);
     expect((await h.call('snapshot.revert', { id, snapshot: second.id, keep: 'third' })).state).toBe('paused');
     expect(await typed(vm)).toBe('first second');
     const third = (await list(vm)).snapshots.find(({ name }) => name === 'third')!;
@@ -128,6 +128,36 @@ describe('snapshots', () => {
     expect((await h.call('snapshot.revert', { id, snapshot: third.id })).state).toBe('running');
     expect(await typed(vm)).toBe('first third');
     await h.call('vm.forceOff', { id });
+  });
+
+  test.each([
+    ['in the same process', '', true],
+    ['in a new one where the machine says so', 'fake.revert-anew', false],
+    ['in a new one when it dies of it', 'fake.revert-fails', false],
+  ])('of running machines: reverted %s', async (_, cmdline, same) => {
+    const vm = await made(cmdline);
+    const { id } = vm;
+    await h.call('vm.start', { id });
+    await h.call('vm.typeText', { id, text: 'then' });
+    const then = await take(vm, 'then');
+    const started = (await h.call('vm.get', { id })).startedAt;
+    await h.call('vm.typeText', { id, text: ' now' });
+    const plan = await h.call('snapshot.plan', { id, snapshot: then.id, operation: 'revert' });
+    expect(plan.map(({ code }) => code)).toEqual(['losesPresent', 'revertsDisk', 'startsFrom']);
+    const reverted = await h.call('snapshot.revert', { id, snapshot: then.id });
+    expect(reverted.state).toBe('running');
+    expect(reverted.startedAt === started).toBe(same);
+    expect(await typed(vm)).toBe('then');
+    expect((await list(vm)).current).toBe(then.id);
+    expect(existsSync(path.join(vm.folder, 'snapshots', 'journal.json'))).toBe(false);
+    // One with other hardware can't be the same process.
+    await h.call('vm.update', { id, patch: { memoryMiB: 33 } });
+    const other = await h.call('snapshot.plan', { id, snapshot: then.id, operation: 'revert' });
+    expect(other.map(({ code }) => code)).toContain('turnsOff');
+    await h.call('snapshot.revert', { id, snapshot: then.id });
+    expect(await typed(vm)).toBe('then');
+    await h.call('vm.forceOff', { id });
+    expect(inDisk(vm)).toEqual([tagOf(then.id)]);
   });
 
   test('bring the hardware of then back, but neither name nor description', async () => {

@@ -59,3 +59,37 @@ export async function runAndRestore(
   });
   return [whole, await run({ ...restored, restore: file }, async () => {})];
 }
+
+/**
+ * Like `runAndRestore`, but the one machine becomes again what it was, several times: first with nothing but what has changed put back, then with its whole memory compared. Gives its
+ * state at `end` each time.
+ */
+export async function runAndRevert(
+  file: string,
+  end: number,
+  options: GuestOptions,
+  when: (guest: Guest) => Promise<unknown>,
+): Promise<StateHash[]> {
+  const guest = new Guest({ ...options, counted: { ...options.counted, stopAt: end } });
+  const states: StateHash[] = [];
+  const { vm } = guest;
+  const stopped = () => new Promise<StateHash>((resolve) => vm.onStopped.on(resolve));
+  try {
+    let next = stopped();
+    await guest.start();
+    await when(guest);
+    await vm.saver.snapshot({ stateFile: file, tag: 'x', disks: [] });
+    states.push(await next);
+    for (const baseline of [file, undefined]) {
+      expect(vm.saver.baseline).toBe(file);
+      vm.saver.baseline = baseline;
+      next = stopped();
+      await vm.revert({ stateFile: file, tag: 'x', disks: [] });
+      expect(vm.state).toBe('running');
+      states.push(await next);
+    }
+    return states;
+  } finally {
+    await guest.end();
+  }
+}

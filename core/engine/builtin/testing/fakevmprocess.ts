@@ -9,7 +9,7 @@ import { StateFileReader, StateFileWriter } from '../../../platform/statefile.ts
 import { metaFromTree, metaToTree } from '../../../snapshot/machinestate.ts';
 import { openImage } from '../../../platform/openimage.ts';
 import type { Qcow2Image } from '../../../disk/qcow2/image.ts';
-import { createSnapshot, deleteSnapshot, readSnapshots } from '../../../disk/qcow2/snapshots.ts';
+import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from '../../../disk/qcow2/snapshots.ts';
 import { encodePng } from '../../../platform/png.ts';
 import { asHypervueError, HypervueError } from '../../../util/errors.ts';
 import { machineShape } from '../machineshape.ts';
@@ -252,6 +252,16 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
   },
   async cancelState() {
     stopSaving?.();
+    return null;
+  },
+  async revert({ stateFile, tag, disks }) {
+    if (cmdline.includes('fake.revert-anew'))
+      throw new HypervueError('unsupported', 'the fake machine can not be reverted while it is on', { object: machine!.config.name });
+    if (cmdline.includes('fake.revert-fails')) process.exit(9);
+    const { typed: then, paused } = await readState(stateFile);
+    await eachDisk(disks, (image) => revertToSnapshot(image, tag));
+    typed = then;
+    setState(paused ? 'paused' : 'running');
     return null;
   },
   async deleteDiskSnapshots({ tag, disks }) {

@@ -1,0 +1,52 @@
+import { performance } from 'node:perf_hooks';
+import { VgaScanout } from '../devices/display/scanout.ts';
+import { readTextScreen } from '../devices/display/textscreen.ts';
+import type { DisplayMode } from '../engine/engine.ts';
+import { type Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
+import { encodePng } from '../platform/png.ts';
+import { scalePicture } from './scalepicture.ts';
+
+/** What a machine's screen shows, read from the shared memory. */
+export class VmPicture {
+  readonly scanout: VgaScanout;
+  /** Changes of the picture so far. */
+  frames = 0;
+  private readonly memory: WebAssembly.Memory;
+  private mode: DisplayMode | undefined;
+
+  constructor(memory: WebAssembly.Memory, mailbox: Mailbox) {
+    this.memory = memory;
+    this.scanout = new VgaScanout({
+      memory,
+      now: () => performance.now(),
+      setViewerCount: (count) => Atomics.store(mailbox.words, MB_VIEWERS, count),
+      every: (ms, callback) => {
+        const timer = setInterval(callback, ms);
+        return { dispose: () => clearInterval(timer) };
+      },
+    });
+    this.scanout.onDamage(() => this.frames++);
+  }
+
+  screenshot(maxWidth?: number): { width: number; height: number; png: Uint8Array } {
+    this.scanout.refresh();
+    const { width, height, pixels } = this.scanout;
+    const picture = maxWidth && width > maxWidth ? scalePicture({ width, height, pixels }, maxWidth) : { width, height, pixels };
+    return { width: picture.width, height: picture.height, png: encodePng(picture) };
+  }
+
+  /** Null in graphics. */
+  text(): { rows: string[]; cursor: { x: number; y: number } | null } | null {
+    const screen = readTextScreen(this.memory);
+    return screen ? { rows: screen.rows, cursor: screen.cursor ?? null } : null;
+  }
+
+  /** The mode of the display when it is another than at the last call. */
+  newMode(absolutePointer: boolean): DisplayMode | undefined {
+    const { width, height, text } = this.scanout.mode();
+    const { mode: old } = this;
+    if (old?.width === width && old.height === height && old.text === text && old.absolutePointer === absolutePointer) return undefined;
+    this.mode = { width, height, text, absolutePointer };
+    return this.mode;
+  }
+}
