@@ -57,6 +57,11 @@ export const planStepSchema = z.object({
     'writesBase',
     'linksDisk',
     'withoutMemory',
+    'overlaysDisk',
+    'standsShortly',
+    'takesDisksOnly',
+    'keepsMemory',
+    'sealsMemory',
   ]),
   params: z.record(z.string(), z.union([z.string(), z.number()])),
   text: z.string(),
@@ -91,6 +96,8 @@ export const snapshotMethods = {
     }),
     result: z.array(planStepSchema),
   },
+  /** What taking one would do beside taking it. */
+  'snapshot.planTake': { params: vm.extend({ memory: z.boolean().default(true) }), result: z.array(planStepSchema) },
   /** The machine is as it was then. `keep`: the name of a snapshot that is taken of the present first. */
   'snapshot.revert': { params: snapshot.extend({ keep: vmNameSchema.nullable().default(null) }), result: vmSummarySchema },
   /** Those that were taken after it go on from its parent. */

@@ -108,6 +108,8 @@ export interface RunningVm {
   setDrivePolicy(drive: string, policy: DrivePolicy): Promise<void>;
   /** Makes the disk in a drive larger; the guest is told. */
   growDisk(drive: string, sizeBytes: number): Promise<void>;
+  /** From now on the disk in a drive is the image at `file`, which reads as the one that is there now; that one is not written to any more. The guest notices nothing. */
+  overlayDisk(drive: string, file: string): Promise<void>;
   /** Lets gdb attach; gives the line to type in gdb. */
   openGdb(address: GdbListen, architecture?: GdbArchitecture): Promise<{ command: string }>;
   closeGdb(): Promise<void>;

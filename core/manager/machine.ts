@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { DrivePolicy } from '../contract/drives.ts';
 import type { ChannelKind } from '../contract/methods.ts';
@@ -13,6 +14,7 @@ import { checkConfig } from './configrules.ts';
 import { driveOf, growDisk, withFormats, withPolicy } from './machinedrives.ts';
 import { lockFolder, MachineLocks } from './machinelocks.ts';
 import { MachineThumbnail } from './machinethumbnail.ts';
+import { makeOverlay } from './machineoverlay.ts';
 import { exchangeableDrive, exchangeMedium } from './machinemedium.ts';
 import { type PreflightParts, preflightStart, throwFirst } from './preflight.ts';
 import { checkSavedState, fitsSaved, removeSavedState, removeStateLeftovers, SAVED_STATE, savedInfo } from './savedstate.ts';
@@ -447,6 +449,34 @@ export class Machine {
     driveOf(this.usable('change a drive'), driveId);
     await this.vm?.setDrivePolicy(driveId, policy);
     await this.save((now) => withPolicy(now, driveId, policy));
+    this.changed();
+  }
+
+  /** Puts a qcow2 image on top of a raw disk, also while the machine runs; the guest notices nothing, and what lies below is only read from then on. */
+  async overlayDisk(driveId: string): Promise<void> {
+    const drive = driveOf(this.usable('put an image on top of a disk'), driveId);
+    const name = await makeOverlay(this.folder, { ...drive, path: drive.path! });
+    const file = path.join(this.folder, name);
+    const { vm } = this;
+    const lock = vm && this.parts.locks.acquire(file, false, this.name);
+    try {
+      if (vm?.pid !== undefined) lock?.share(vm.pid);
+      // The file first: whatever comes in between, an image that holds nothing reads as what lies below it.
+      const top = { path: name, format: 'qcow2' as const };
+      await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? { ...item, ...top } : item)) }));
+      await vm?.overlayDisk(driveId, file);
+    } catch (error) {
+      lock?.dispose();
+      // A process that said no has not done it; of one that died or does not answer nobody knows, and then both images together are the disk in any case.
+      if (this.vm === vm && asHypervueError(error).kind !== 'timeout') {
+        await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? drive : item)) }));
+        await rm(file, { force: true });
+      }
+      throw error;
+    }
+    if (lock && this.vm === vm) this.locks.addOverlay(driveId, lock);
+    else lock?.dispose();
+    this.record('info', 'snapshots', `${driveId}: ${name} lies on top of ${drive.path} now, which stays as it is`);
     this.changed();
   }
 

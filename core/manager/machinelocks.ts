@@ -43,6 +43,11 @@ export class MachineLocks {
     if (lock) this.drives.set(id, lock);
   }
 
+  /** An image was put on top of the one in the drive; both are kept. */
+  addOverlay(id: string, lock: Lock): void {
+    this.drives.set(`${id} overlay`, lock);
+  }
+
   /** The locks hold as long as this process lives too. */
   share(pid: number): void {
     for (const lock of [this.folder, ...this.drives.values()]) lock?.share(pid);

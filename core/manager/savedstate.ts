@@ -1,16 +1,20 @@
 import { statSync } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import type { VmConfig } from '../contract/vm.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
-import { syncFolder } from '../platform/atomicfile.ts';
+import { syncFolder, writeFileAtomic } from '../platform/atomicfile.ts';
+import { stampMedia } from '../platform/mediastamps.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { StateFileReader } from '../platform/statefile.ts';
-import { metaFromTree, shapeDifferences, type StateMeta } from '../snapshot/machinestate.ts';
+import { type MediumStamp, metaFromTree, shapeDifferences, type StateMeta } from '../snapshot/machinestate.ts';
 import { HypervueError } from '../util/errors.ts';
 
 /** State of a machine that was saved and turned off, in its folder. */
 export const SAVED_STATE = 'saved.state';
+/** What the disks look like since a snapshot of the saved machine changed their files, though not what the guest sees of them. */
+const STAMPS = 'saved.disks.json';
 const LEFTOVER = /^saved\.state\.[0-9a-f]+\.tmp$/;
 /** File systems keep times of 2 s at worst (FAT), and so do archives that folders are moved in. */
 const TIME_TOLERANCE_MS = 2000;
@@ -29,6 +33,57 @@ export function savedInfo(folder: string): SavedInfo | null {
   } catch {
     return null;
   }
+}
+
+const stampsSchema = z.object({
+  /** The state that this belongs to. */
+  state: z.object({ sizeBytes: z.number(), modifiedMs: z.number() }),
+  disks: z.array(z.object({ drive: z.string(), sizeBytes: z.number(), modifiedMs: z.number() })).max(64),
+});
+
+const stateStamp = async (folder: string) => {
+  const { size, mtimeMs } = await stat(path.join(folder, SAVED_STATE));
+  return { sizeBytes: size, modifiedMs: mtimeMs };
+};
+
+/** The disks' files are as the saved state wants them, though others than it says: only our own bookkeeping in them has changed. */
+export async function stampSavedDisks(folder: string, config: VmConfig): Promise<void> {
+  const disks = (await stampMedia(config.drives, folder))
+    .filter(({ removable }) => !removable)
+    .map(({ drive, sizeBytes, modifiedMs }) => ({ drive, sizeBytes, modifiedMs }));
+  await writeFileAtomic(path.join(folder, STAMPS), JSON.stringify({ state: await stateStamp(folder), disks }));
+}
+
+/** How the disks have to look for the state. */
+async function wantedStamps(folder: string, meta: StateMeta): Promise<Pick<MediumStamp, 'drive' | 'sizeBytes' | 'modifiedMs'>[]> {
+  try {
+    const { state, disks } = stampsSchema.parse(JSON.parse(await readFile(path.join(folder, STAMPS), 'utf8')));
+    const now = await stateStamp(folder);
+    if (now.sizeBytes === state.sizeBytes && now.modifiedMs === state.modifiedMs) return disks;
+  } catch {
+    // None, or of another state.
+  }
+  return meta.media;
+}
+
+/** A disk, as vm.json names it, that is not what the saved state wants; undefined when all are. */
+async function changedDisk(folder: string, config: VmConfig, meta: StateMeta): Promise<string | undefined> {
+  const wanted = await wantedStamps(folder, meta);
+  for (const { id, kind, path: image } of config.drives) {
+    if (kind !== 'disk' || image === null) continue;
+    const now = await stat(path.resolve(folder, image)).catch(() => undefined);
+    const then = wanted.find(({ drive }) => drive === id);
+    if (!now || !then) continue;
+    if (now.size !== then.sizeBytes || Math.abs(now.mtimeMs - then.modifiedMs) > TIME_TOLERANCE_MS) return image;
+  }
+  return undefined;
+}
+
+/** Whether the machine has a saved state that could be gone on from with its disks as they are. */
+export async function sameSavedDisks(folder: string, config: VmConfig): Promise<boolean> {
+  if (!savedInfo(folder)) return false;
+  const meta = await readStateMeta(path.join(folder, SAVED_STATE)).catch(() => undefined);
+  return meta !== undefined && (await changedDisk(folder, config, meta)) === undefined;
 }
 
 /** What the state says about itself. Rejects with 'corrupt', 'unsupported', 'not-found', ... */
@@ -76,19 +131,14 @@ export async function checkSavedState(folder: string, config: VmConfig, despiteD
       WAYS_OUT,
     );
   if (despiteDisks) return;
-  for (const { id, kind, path: image } of config.drives) {
-    if (kind !== 'disk' || image === null) continue;
-    const now = await stat(path.resolve(folder, image)).catch(() => undefined);
-    const then = meta.media.find(({ drive }) => drive === id);
-    if (!now || !then) continue;
-    if (now.size === then.sizeBytes && Math.abs(now.mtimeMs - then.modifiedMs) <= TIME_TOLERANCE_MS) continue;
-    throw new HypervueError(
-      'invalid-state',
-      `${image} was changed after the state of ${config.name} was saved; going on from it would damage what is on the disk`,
-      { object: config.name, path: path.resolve(folder, image), operation: 'start', reason: 'disks-changed' },
-      'Discard the saved state and start the machine anew. If the file was only copied or moved, start it with --despite-disks.',
-    );
-  }
+  const image = await changedDisk(folder, config, meta);
+  if (image === undefined) return;
+  throw new HypervueError(
+    'invalid-state',
+    `${image} was changed after the state of ${config.name} was saved; going on from it would damage what is on the disk`,
+    { object: config.name, path: path.resolve(folder, image), operation: 'start', reason: 'disks-changed' },
+    'Discard the saved state and start the machine anew. If the file was only copied or moved, start it with --despite-disks.',
+  );
 }
 
 /** The state is gone for good. */
@@ -96,6 +146,7 @@ export async function removeSavedState(folder: string): Promise<void> {
   const file = path.join(folder, SAVED_STATE);
   try {
     await rm(file);
+    await rm(path.join(folder, STAMPS), { force: true });
     await syncFolder(folder);
   } catch (error) {
     throw fileError(error, file, 'discard');
@@ -105,5 +156,5 @@ export async function removeSavedState(folder: string): Promise<void> {
 /** What a save that was cut off left. Only while nobody runs the machine. */
 export async function removeStateLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [] as string[]))
-    if (LEFTOVER.test(name)) await rm(path.join(folder, name), { force: true });
+    if (LEFTOVER.test(name) || (name === STAMPS && !savedInfo(folder))) await rm(path.join(folder, name), { force: true });
 }

@@ -41,3 +41,13 @@ export async function syncFolder(folder: string): Promise<void> {
     if (!CANT_SYNC.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
+
+/** What was written to a file is on the disk. */
+export async function syncFile(file: string): Promise<void> {
+  try {
+    const handle = await open(file, 'r+');
+    await handle.sync().finally(() => handle.close());
+  } catch (error) {
+    throw fileError(error, file, 'write');
+  }
+}

@@ -34,6 +34,8 @@ export interface OpenImageOptions {
   direct?: boolean;
   /** Opens an image that is marked as dirty or damaged, to repair it. */
   forRepair?: boolean;
+  /** Its tables alone are worked on, which needs neither the passphrase nor the images below. For qcow2. */
+  metadataOnly?: boolean;
   /** Opens encrypted images, also those below. */
   passphrase?: string | undefined;
   /** Opened instead of the image that the header names below this one; owned by the image then. */
@@ -163,12 +165,14 @@ async function openQcow2(file: RandomAccessFile, options: OpenImageOptions, abov
       dataFile = await openFile(path.resolve(folder, header.dataFile), options);
     }
     if (options.backing) backing = options.backing;
-    else if (header.backingFile !== undefined) backing = await openBacking(file, header.backingFile, header.backingFormat, above, options);
+    else if (header.backingFile !== undefined && !options.metadataOnly)
+      backing = await openBacking(file, header.backingFile, header.backingFormat, above, options);
     const cipher = await cipherOf(file, header, options);
     return await Qcow2Image.open(file, header, {
       readOnly: options.readOnly,
       codec: nodeCodec,
       ...(options.forRepair ? { forRepair: true } : {}),
+      ...(options.metadataOnly ? { metadataOnly: true } : {}),
       ...(dataFile ? { dataFile } : {}),
       ...(backing ? { backing } : {}),
       ...(cipher ? { cipher } : {}),

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { BLOCK_IO_ERROR, BLOCK_NO_MEDIUM, BLOCK_OK, BLOCK_READ_ONLY } from '../backend/asyncblock.ts';
 import type { Drive } from '../contract/vm.ts';
+import { createDisk } from '../platform/creatediskfile.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { DriveService } from './drives.ts';
@@ -64,6 +65,37 @@ function fullDisk(name = 'disk.img') {
 }
 
 describe('drives', () => {
+  test('go on with an image on top of theirs, in the middle of requests', async () => {
+    image('disk.img', 256);
+    const top = path.join(folder, 'top.qcow2');
+    await createDisk(top, { format: 'qcow2', sizeBytes: 256 * SECTOR, backingFile: 'disk.img', backingFormat: 'raw' });
+    await drives.open([drive('ide0', 'disk.img')]);
+    const before = request('write', 2, 0x5a);
+    const during = request('write', 10, 0x6b);
+    const began = drives.handle(before);
+    const changed = drives.overlay('ide0', top);
+    const waited = drives.handle(during);
+    await Promise.all([began, changed, waited]);
+    const reads = [2, 10, 20].map((sector) => request('read', sector));
+    await Promise.all(reads.map((read) => drives.handle(read)));
+    expect([before, during, ...reads].map(statusOf)).toEqual(Array(5).fill(BLOCK_OK));
+    expect(reads.map(({ views }) => views[0]![0])).toEqual([0x5a, 0x6b, 0x11]);
+    await drives.close();
+    const below = readFileSync(path.join(folder, 'disk.img'));
+    // What came before is in the one, what came after in the other.
+    expect([below[2 * SECTOR], below[10 * SECTOR]]).toEqual([0x5a, 0x11]);
+  });
+
+  test('keep their image when none can be put on top of it', async () => {
+    image('disk.img');
+    await drives.open([drive('ide0', 'disk.img')]);
+    await expect(drives.overlay('ide0', path.join(folder, 'none.qcow2'))).rejects.toMatchObject({ kind: 'not-found' });
+    const write = request('write', 2, 0x5a);
+    await drives.handle(write);
+    expect(statusOf(write)).toBe(BLOCK_OK);
+    expect(readFileSync(path.join(folder, 'disk.img'))[2 * SECTOR]).toBe(0x5a);
+  });
+
   test('read, write and flush', async () => {
     const file = image('disk.img');
     await drives.open([drive('ide0', 'disk.img')]);

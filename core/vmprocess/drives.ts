@@ -56,6 +56,8 @@ interface OpenMedium {
   gate: DirectGate;
   pending: number;
   failures: number;
+  /** Another image takes the place of this one: requests wait for it. */
+  held?: Promise<void>;
   /** Called when nothing is under way any more. */
   idle: (() => void)[];
 }
@@ -122,8 +124,49 @@ export class DriveService {
     if (old) await this.closeMedium(drive, old);
   }
 
+  /**
+   * From now on the disk is the image at `file`, which reads as the one that is there now. Requests wait meanwhile. Rejects as opening does, and 'invalid-state' while writes wait for room
+   * on the host; the disk is the old one then.
+   */
+  async overlay(drive: string, file: string): Promise<void> {
+    const medium = this.media.get(drive);
+    if (!medium) throw new HypervueError('not-found', `there is no disk in ${drive}`, { object: drive });
+    if (this.stuck.length)
+      throw new HypervueError(
+        'invalid-state',
+        `what the guest wrote to ${drive} waits for room on the host`,
+        { object: drive },
+        'Make room on the disk and resume the machine first.',
+      );
+    let release = () => {};
+    medium.held = new Promise((resolve) => {
+      release = resolve;
+    });
+    try {
+      medium.gate.revoke();
+      if (medium.pending) await new Promise<void>((resolve) => medium.idle.push(resolve));
+      // Requests that ended last may have granted more.
+      medium.gate.revoke();
+      await medium.backend.flush();
+      const cache = this.policy(drive).cache;
+      const top = await openDrive({ kind: 'disk', path: file, readOnly: false, format: 'qcow2', cache }, this.options.folder);
+      const old = medium.backend;
+      top!.onMove = (range) => medium.gate.revoke(range);
+      medium.backend = top!;
+      // From here on it has happened. Everything was flushed.
+      await old.close().catch((error) => this.options.log.warn(`${drive}: ${asHypervueError(error).message}`));
+    } finally {
+      delete medium.held;
+      release();
+    }
+  }
+
   async handle(request: BlockRequest): Promise<void> {
-    const medium = this.media.get(request.drive);
+    let medium = this.media.get(request.drive);
+    if (medium?.held) {
+      await medium.held;
+      medium = this.media.get(request.drive);
+    }
     if (!medium) {
       this.answer(request, BLOCK_NO_MEDIUM);
       return;

@@ -158,6 +158,7 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
     running().setDrivePolicy(drive, policy);
     return null;
   },
+  overlayDisk: ({ drive, file }) => done(running().overlayDisk(drive, file)),
   growDisk: ({ drive, sizeBytes }) => done(running().growDisk(drive, sizeBytes)),
   changeMedium: ({ drive, path, readOnly }) => done(running().changeMedium(drive, path, readOnly)),
 };

@@ -319,6 +319,20 @@ export class VmHost {
 
   async changeMedium(drive: string, imagePath: string | null, readOnly: boolean): Promise<void> {
     await this.drives.changeMedium(drive, imagePath, readOnly);
+    this.hasNow(drive, { path: imagePath });
+  }
+
+  async overlayDisk(drive: string, file: string): Promise<void> {
+    this.needOn('put an image on top of a disk of');
+    await this.drives.overlay(drive, file);
+    this.hasNow(drive, { path: file, format: 'qcow2' });
+  }
+
+  /** What a saved state says of the machine's media is what they are by then. */
+  private hasNow(drive: string, medium: Pick<VmConfig['drives'][number], 'path'> & { format?: 'qcow2' }): void {
+    const { drives } = this.config;
+    const place = drives.findIndex(({ id }) => id === drive);
+    if (place >= 0) drives[place] = { ...drives[place]!, ...medium };
   }
 
   screenshot(maxWidth?: number): { width: number; height: number; png: Uint8Array } {

@@ -43,6 +43,8 @@ export interface Qcow2Parts {
   readOnly: boolean;
   /** Opens a dirty or corrupt image all the same: for the check and its repair. */
   forRepair?: boolean;
+  /** Nothing that the guest wrote is read or written: without cipher and backing file. */
+  metadataOnly?: boolean;
 }
 
 /** Reads and checks the header of the image in `file`. */
@@ -98,7 +100,7 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
       );
     const external = (header.incompatible & INCOMPAT_DATA_FILE) !== 0;
     if (external && !parts.dataFile) throw unsupported(file.path, 'an external data file that was not given');
-    if (header.encryption !== 'none' && !parts.cipher && !parts.forRepair)
+    if (header.encryption !== 'none' && !parts.cipher && !parts.forRepair && !parts.metadataOnly)
       throw new HypervueError(
         'unauthorized',
         `${file.path} is encrypted`,

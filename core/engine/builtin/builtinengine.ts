@@ -282,6 +282,10 @@ class BuiltinVm implements RunningVm {
     await this.call('growDisk', { drive, sizeBytes });
   }
 
+  async overlayDisk(drive: string, file: string): Promise<void> {
+    await this.call('overlayDisk', { drive, file });
+  }
+
   async saveState(file: string, watch?: StateWatch): Promise<void> {
     await this.watched(watch, (progress) => this.call('saveState', { file }, this.limits.state, progress));
     // Its end has been told by the process; until it is gone it may hold its disks.

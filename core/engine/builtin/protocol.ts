@@ -53,6 +53,7 @@ export interface VmCalls {
   cancelState: { params: null; result: null };
   deleteDiskSnapshots: { params: { disks: string[]; tag: string }; result: null };
   setDrivePolicy: { params: { drive: string; policy: DrivePolicy }; result: null };
+  overlayDisk: { params: { drive: string; file: string }; result: null };
   growDisk: { params: { drive: string; sizeBytes: number }; result: null };
   changeMedium: { params: { drive: string; path: string | null; readOnly: boolean }; result: null };
 }

@@ -41,6 +41,12 @@ const texts: Texts = {
   linksDisk: ({ drive, path: file, name }) => `${drive} lies on ${file} and holds what changes; ${name} can't be deleted before it`,
   copiesDisk: ({ drive, size }) => `${drive} is copied as it was then: at most ${size}. The copy needs nothing of the original`,
   withoutMemory: () => 'The new machine starts from its disks: the memory of the snapshot is not taken over',
+  overlaysDisk: ({ drive, path: file }) =>
+    `${drive} goes on with a qcow2 image on top of ${file}, which stays as it is now and is still needed: raw images keep no snapshots`,
+  standsShortly: () => 'The guest runs on while its memory is written, and stands for a moment at the end',
+  takesDisksOnly: () => 'Its memory is left out: after a revert the machine is off, as after a power cut',
+  keepsMemory: () => 'Its memory is kept too: after a revert it goes on from there',
+  sealsMemory: () => 'Its memory is encrypted with the passphrase of its disks',
 };
 
 const DESTRUCTIVE: readonly PlanStep['code'][] = ['turnsOff', 'losesPresent', 'dropsSaved', 'deletesSnapshot'];

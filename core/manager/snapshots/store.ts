@@ -37,6 +37,8 @@ const journalSchema = z.object({
   operation: z.enum(['take', 'revert', 'delete']),
   id: snapshotSchema.shape.id,
   disks: snapshotSchema.shape.disks,
+  /** The machine has a saved state, which fitted its disks before: what is changed in their files is to be noted. */
+  saved: z.boolean().default(false),
 });
 export type Journal = z.infer<typeof journalSchema>;
 

@@ -254,6 +254,11 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     stopSaving?.();
     return null;
   },
+  async overlayDisk({ drive, file }) {
+    const its = machine!.config.drives.find(({ id }) => id === drive)!;
+    Object.assign(its, { path: file, format: 'qcow2' });
+    return null;
+  },
   async revert({ stateFile, tag, disks }) {
     if (cmdline.includes('fake.revert-anew'))
       throw new HypervueError('unsupported', 'the fake machine can not be reverted while it is on', { object: machine!.config.name });
