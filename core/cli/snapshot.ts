@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { PlanStep, Snapshot } from '../contract/snapshots.ts';
 import { HypervueError } from '../util/errors.ts';
 import { readableBytes } from '../util/bytes.ts';
+import { readPassphrase } from './passphrase.ts';
 import type { RunSession, Session } from './session.ts';
 
 /** The snapshot of this id or name. */
@@ -58,9 +59,15 @@ export function addSnapshotCommand(program: Command, run: RunSession): void {
   verb('take <machine> <name>', 'take one, while the machine runs or is off')
     .option('--disks-only', 'without the memory of a machine that is on')
     .option('--description <text>', 'what it is for')
-    .action((machine: string, name: string, options: { disksOnly?: boolean; description?: string }) =>
+    .addOption(dryRun())
+    .action((machine: string, name: string, options: { disksOnly?: boolean; description?: string; dryRun?: boolean }) =>
       run(true, async (session) => {
         const { id } = await session.machine(machine);
+        if (options.dryRun) {
+          const steps = await session.client.call('snapshot.planTake', { id, memory: !options.disksOnly });
+          session.print(steps, (all) => (all.length ? planText(all) : '- A snapshot of its disks'));
+          return;
+        }
         const taken = await session.client.call('snapshot.take', {
           id,
           name,
@@ -72,8 +79,9 @@ export function addSnapshotCommand(program: Command, run: RunSession): void {
     );
   verb('revert <machine> <snapshot>', 'make the machine what it was then, also while it runs')
     .option('--keep <name>', 'take a snapshot of the present first')
+    .option('--passphrase-file <file>', 'its first line opens encrypted disks, where the machine has to start for this')
     .addOption(dryRun())
-    .action((machine: string, wanted: string, options: { keep?: string; dryRun?: boolean }) =>
+    .action((machine: string, wanted: string, options: { keep?: string; dryRun?: boolean; passphraseFile?: string }) =>
       run(options.dryRun === true, async (session) => {
         const vm = await session.machine(machine);
         const snapshot = (await find(session, vm.id, wanted)).id;
@@ -84,7 +92,12 @@ export function addSnapshotCommand(program: Command, run: RunSession): void {
           );
         else
           session.print(
-            await session.client.call('snapshot.revert', { id: vm.id, snapshot, keep: options.keep ?? null }),
+            await session.client.call('snapshot.revert', {
+              id: vm.id,
+              snapshot,
+              keep: options.keep ?? null,
+              ...(options.passphraseFile === undefined ? {} : { passphrase: readPassphrase(options.passphraseFile) }),
+            }),
             ({ name, state }) => `${name}: ${state}`,
           );
       }),

@@ -77,10 +77,9 @@ export const snapshotMethods = {
     result: z.object({
       current: snapshotIdSchema.nullable(),
       snapshots: z.array(snapshotSchema),
-      refusal: z.object({ message: z.string(), fix: z.string().optional() }).nullable(),
     }),
   },
-  /** Takes one, of a machine that is on (it stands for a moment) or off. `memory` counts for machines that are on. */
+  /** Takes one, of a machine that is on (it stands for a moment), saved or off. `memory` counts for those that have one: on or saved. A raw disk gets an image on top of it. */
   'snapshot.take': {
     params: vm.extend({ name: vmNameSchema, description: description.default(''), memory: z.boolean().default(true) }),
     result: snapshotSchema,
@@ -98,8 +97,14 @@ export const snapshotMethods = {
   },
   /** What taking one would do beside taking it. */
   'snapshot.planTake': { params: vm.extend({ memory: z.boolean().default(true) }), result: z.array(planStepSchema) },
-  /** The machine is as it was then. `keep`: the name of a snapshot that is taken of the present first. */
-  'snapshot.revert': { params: snapshot.extend({ keep: vmNameSchema.nullable().default(null) }), result: vmSummarySchema },
+  /**
+   * The machine is as it was then. `keep`: the name of a snapshot that is taken of the present first. `passphrase` opens encrypted disks where the machine has to start for this; see
+   * `vm.start`. Nothing is changed without it.
+   */
+  'snapshot.revert': {
+    params: snapshot.extend({ keep: vmNameSchema.nullable().default(null), passphrase: z.string().min(1).max(512).optional() }),
+    result: vmSummarySchema,
+  },
   /** Those that were taken after it go on from its parent. */
   'snapshot.delete': { params: snapshot, result: z.null() },
   'snapshot.update': {

@@ -1,5 +1,5 @@
 /** Opens and makes LUKS headers: from a passphrase to the cipher of the payload (LUKS specification 1.2.3, sections 3 and 4). */
-import { createHash, pbkdf2, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
+import { createHash, hkdfSync, pbkdf2, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { RandomAccessFile } from '../backend/file.ts';
 import type { SectorCipher } from '../disk/cipher.ts';
@@ -65,7 +65,10 @@ export async function unlockLuks(file: RandomAccessFile, offset: number, length:
     cipherFor(header, slotKey, file.path).decrypt(0, material);
     const key = mergeStripes(material, header.keyBytes, slot.stripes, hash);
     const digest = await derive(key, header.digestSalt, header.digestIterations, DIGEST_BYTES, header.hash);
-    if (timingSafeEqual(digest, header.digest)) return cipherFor(header, key, file.path);
+    if (!timingSafeEqual(digest, header.digest)) continue;
+    const cipher = cipherFor(header, key, file.path);
+    cipher.deriveKey = (salt, purpose) => new Uint8Array(hkdfSync('sha256', key, salt, purpose, 32));
+    return cipher;
   }
   throw wrongPassphrase(file.path);
 }

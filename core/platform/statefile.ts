@@ -25,6 +25,7 @@ import {
 import { HypervueError } from '../util/errors.ts';
 import { syncFolder } from './atomicfile.ts';
 import { fileError } from './nodefile.ts';
+import type { StateCipher } from './statecipher.ts';
 
 const zstd = promisify<zlib.InputType, zlib.ZstdOptions, Buffer>(zlib.zstdCompress);
 const unzstd = promisify<zlib.InputType, zlib.ZstdOptions, Buffer>(zlib.zstdDecompress);
@@ -46,6 +47,8 @@ export class StateFileWriter {
   private readonly temporary: string;
   private readonly handle: FileHandle;
   private readonly compress: boolean;
+  /** Seals what comes from here on. */
+  private cipher: StateCipher | undefined;
   private readonly depth: number;
   private sections = 0;
   private readonly running = new Set<Promise<void>>();
@@ -66,11 +69,11 @@ export class StateFileWriter {
   /** `temporary`: what it is called until then; beside its place when absent. */
   static async create(
     target: string,
-    { compress = true, depth = DEPTH, temporary = `${target}.${randomBytes(6).toString('hex')}.tmp` } = {},
+    { compress = true, depth = DEPTH, version = 1, temporary = `${target}.${randomBytes(6).toString('hex')}.tmp` } = {},
   ): Promise<StateFileWriter> {
     try {
       const writer = new StateFileWriter(target, temporary, await open(temporary, 'wx', 0o600), { compress, depth });
-      await writer.put([encodeFileHeader(crc32)]);
+      await writer.put([encodeFileHeader(crc32, version)]);
       return writer;
     } catch (error) {
       throw fileError(error, temporary, 'write');
@@ -82,12 +85,16 @@ export class StateFileWriter {
     if (this.failure) throw this.failure;
     if (plain.length > SECTION_MAX_BYTES)
       throw new HypervueError('internal', `a section of the state has ${plain.length} bytes`, { path: this.target, operation: 'save' });
-    this.sections++;
+    const ordinal = this.sections++;
+    const { cipher } = this;
+    const sealed = cipher !== undefined;
     const packing = this.pack(plain);
     packing.catch(() => {});
     this.tail = this.tail.then(async () => {
-      const { stored, compressed } = await packing;
-      const header = { kind, compressed, index, storedBytes: stored.length, plainBytes: plain.length, crc: crc32(stored) };
+      const { stored: packed, compressed } = await packing;
+      const stored = cipher?.seal({ kind, index, ordinal }, packed) ?? packed;
+      const sizes = { storedBytes: stored.length, plainBytes: plain.length };
+      const header = { kind, compressed, sealed, ordinal: sealed ? ordinal : 0, index, ...sizes, crc: crc32(stored) };
       await this.put([encodeSectionHeader(header, crc32), stored]);
       this.flushNow();
       release?.();
@@ -108,12 +115,27 @@ export class StateFileWriter {
     return this.add(kind, 0, encodeState(tree));
   }
 
+  /** Seals all sections that follow, in a file of version 2. `drive`: whose key it is. */
+  async sealFrom(drive: string, cipher: StateCipher): Promise<void> {
+    await this.add('KEY ', 0, encodeState({ version: 1, drive, salt: cipher.salt }));
+    this.cipher = cipher;
+  }
+
   /** Everything is on the disk, under a name that nothing looks at yet. */
   async finish(): Promise<void> {
     await this.tail;
     await this.flushing;
     if (this.failure) throw this.failure;
-    const end = { kind: 'END ' as const, compressed: false, index: this.sections, storedBytes: 0, plainBytes: 0, crc: 0 };
+    const end = {
+      kind: 'END ' as const,
+      compressed: false,
+      sealed: false,
+      ordinal: 0,
+      index: this.sections,
+      storedBytes: 0,
+      plainBytes: 0,
+      crc: 0,
+    };
     await this.put([encodeSectionHeader(end, crc32)]);
     try {
       await this.handle.sync();
@@ -198,6 +220,7 @@ export class StateFileReader {
   private sections = 0;
   private ended = false;
   private readonly ahead: Promise<Section>[] = [];
+  private cipher: StateCipher | undefined;
 
   private constructor(file: string, handle: FileHandle) {
     this.file = file;
@@ -224,7 +247,10 @@ export class StateFileReader {
   /** The next section, or undefined at the end of a whole file. */
   async next(): Promise<Section | undefined> {
     while (!this.ended && this.ahead.length < DEPTH) {
-      const header = this.enter(await this.read(this.at, SECTION_HEADER_BYTES));
+      const bytes = await this.read(this.at, SECTION_HEADER_BYTES);
+      // Its key may come before it is asked for.
+      if (this.ahead.length && !this.cipher && parseSectionHeader(bytes, this.file, crc32).sealed) break;
+      const header = this.enter(bytes);
       if (!header) break;
       const stored = await this.read(this.at - header.storedBytes, header.storedBytes);
       const section = this.unpack(header, stored);
@@ -315,7 +341,7 @@ export class StateFileReader {
   }
 
   private async fillOne(header: SectionHeader, from: number, area: Uint8Array): Promise<void> {
-    if (header.compressed) {
+    if (header.compressed || header.sealed) {
       const { plain } = await this.unpack(header, await this.read(from, header.storedBytes));
       applyChunk(plain, header.index, area, this.file);
       return;
@@ -361,6 +387,8 @@ export class StateFileReader {
       this.ended = true;
       return undefined;
     }
+    // Sealed ones can't be put in another order either.
+    if (header.sealed && header.ordinal !== this.sections) throw this.corrupt('sections are missing');
     this.sections++;
     this.at += header.storedBytes;
     return header;
@@ -371,6 +399,16 @@ export class StateFileReader {
     const section = await this.next();
     if (section?.header.kind !== kind) throw this.corrupt(`it has no ${kind} where it belongs`);
     return this.decode(section.plain);
+  }
+
+  /** Has `next` give the section again. */
+  unread(section: Section): void {
+    this.ahead.unshift(Promise.resolve(section));
+  }
+
+  /** The key for the sections that follow. */
+  unlock(cipher: StateCipher): void {
+    this.cipher = cipher;
   }
 
   decode(plain: Uint8Array): StateValue {
@@ -388,8 +426,21 @@ export class StateFileReader {
 
   private async unpack(header: SectionHeader, stored: Buffer): Promise<Section> {
     if (crc32(stored) !== header.crc) throw this.corrupt(`section ${header.kind.trim()} has a wrong checksum`);
-    if (!header.compressed) return { header, plain: stored };
-    const plain = await unzstd(stored, { maxOutputLength: Math.max(1, header.plainBytes) }).catch((error) => {
+    const packed = header.sealed ? this.cipher?.open(header, stored) : stored;
+    if (!packed)
+      throw this.cipher
+        ? this.corrupt(`section ${header.kind.trim()} was not sealed with the key of this machine's disk`)
+        : new HypervueError(
+            'unauthorized',
+            `${this.file} is encrypted`,
+            { path: this.file, operation: 'restore', reason: 'passphrase-missing' },
+            'Give the passphrase of the disks.',
+          );
+    if (!header.compressed) {
+      if (packed.length !== header.plainBytes) throw this.corrupt(`section ${header.kind.trim()} has another size than it says`);
+      return { header, plain: packed };
+    }
+    const plain = await unzstd(packed, { maxOutputLength: Math.max(1, header.plainBytes) }).catch((error) => {
       throw this.corrupt(`section ${header.kind.trim()} can't be unpacked (${error instanceof Error ? error.message : String(error)})`);
     });
     if (plain.length !== header.plainBytes) throw this.corrupt(`section ${header.kind.trim()} has another size than it says`);

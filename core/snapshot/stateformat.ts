@@ -1,22 +1,25 @@
 /**
- * The file of a machine's state, version 1. All numbers little-endian.
+ * The file of a machine's state, versions 1 and 2. All numbers little-endian.
  *
  *   file header, 16 bytes:  "HVSTATE\n", u32 version, u32 CRC-32 of the 12 bytes before
  *   sections:               header of 32 bytes, then `stored` bytes
- *     +0  u32 kind (four letters)      +4  u32 compression (0 none, 1 zstd)
+ *     +0  u32 kind (four letters)      +4  u32 how it is stored: bit 0 compressed by zstd, bit 1 sealed after that (2)
  *     +8  u32 index                    +12 u32 stored bytes
  *     +16 u32 plain bytes              +20 u32 CRC-32 of the stored bytes
- *     +24 u32 0                        +28 u32 CRC-32 of the header before
+ *     +24 u32 its number among the       +28 u32 CRC-32 of the header before
+ *         sections, from 0 (1: 0)
  *
  * Kinds: META (a tree, first), ROM (index 0 system BIOS, 1 VGA BIOS), MEMR and MEMV (a chunk of guest RAM or video memory), TREE (processor, clock and
  * devices), END (last; its index is the count of sections before it). A file without END was not written to its end.
+ *
+ * Version 2 has sealed sections, each with a tag of 16 bytes behind it (platform/statecipher.ts), and a KEY section (a tree) before the first of them. META is never sealed.
  *
  * A chunk is 256 pages of 4 KiB, its index is its place. Plain: a bitmap of the pages it defines, a bitmap of those that are not zeros (32 bytes each,
  * page 0 is bit 0 of byte 0), then these pages. What no chunk defines is zeros; a later chunk of the same index takes precedence for what it defines.
  */
 import { HypervueError } from '../util/errors.ts';
 
-export const STATE_VERSION = 1;
+export const STATE_VERSION = 2;
 export const STATE_HEADER_BYTES = 16;
 export const SECTION_HEADER_BYTES = 32;
 export const PAGE_BYTES = 4096;
@@ -29,12 +32,15 @@ export const CHUNK_MAX_BYTES = CHUNK_HEADER_BYTES + CHUNK_BYTES;
 /** Largest section before and after compression: no reader ever needs more at a time. */
 export const SECTION_MAX_BYTES = 16 << 20;
 
-export type SectionKind = 'META' | 'ROM ' | 'MEMR' | 'MEMV' | 'TREE' | 'END ';
-const KINDS: readonly SectionKind[] = ['META', 'ROM ', 'MEMR', 'MEMV', 'TREE', 'END '];
+export type SectionKind = 'META' | 'KEY ' | 'ROM ' | 'MEMR' | 'MEMV' | 'TREE' | 'END ';
+const KINDS: readonly SectionKind[] = ['META', 'KEY ', 'ROM ', 'MEMR', 'MEMV', 'TREE', 'END '];
 
 export interface SectionHeader {
   kind: SectionKind;
   compressed: boolean;
+  sealed: boolean;
+  /** Its number among the sections of the file. */
+  ordinal: number;
   index: number;
   storedBytes: number;
   plainBytes: number;
@@ -46,11 +52,11 @@ export type Crc32 = (bytes: Uint8Array) => number;
 
 const MAGIC = new TextEncoder().encode('HVSTATE\n');
 
-export function encodeFileHeader(crc32: Crc32): Uint8Array<ArrayBuffer> {
+export function encodeFileHeader(crc32: Crc32, version = STATE_VERSION): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(STATE_HEADER_BYTES);
   bytes.set(MAGIC);
   const view = new DataView(bytes.buffer);
-  view.setUint32(8, STATE_VERSION, true);
+  view.setUint32(8, version, true);
   view.setUint32(12, crc32(bytes.subarray(0, 12)), true);
   return bytes;
 }
@@ -79,11 +85,12 @@ export function encodeSectionHeader(header: SectionHeader, crc32: Crc32): Uint8A
   const bytes = new Uint8Array(SECTION_HEADER_BYTES);
   const view = new DataView(bytes.buffer);
   for (let i = 0; i < 4; i++) bytes[i] = header.kind.charCodeAt(i);
-  view.setUint32(4, header.compressed ? 1 : 0, true);
+  view.setUint32(4, (header.compressed ? COMPRESSED : 0) | (header.sealed ? SEALED : 0), true);
   view.setUint32(8, header.index, true);
   view.setUint32(12, header.storedBytes, true);
   view.setUint32(16, header.plainBytes, true);
   view.setUint32(20, header.crc, true);
+  view.setUint32(24, header.ordinal, true);
   view.setUint32(28, crc32(bytes.subarray(0, 28)), true);
   return bytes;
 }
@@ -96,18 +103,31 @@ export function parseSectionHeader(bytes: Uint8Array, file: string, crc32: Crc32
   const name = String.fromCharCode(...bytes.subarray(0, 4));
   const kind = KINDS.find((known) => known === name);
   if (!kind) throw corrupt(`it holds an unknown section "${name}"`);
-  const compression = view.getUint32(4, true);
+  const how = view.getUint32(4, true);
   const storedBytes = view.getUint32(12, true);
   const plainBytes = view.getUint32(16, true);
   if (
-    compression > 1 ||
+    how > (COMPRESSED | SEALED) ||
     storedBytes > SECTION_MAX_BYTES ||
     plainBytes > SECTION_MAX_BYTES ||
-    (compression === 0 && storedBytes !== plainBytes)
+    (how === 0 && storedBytes !== plainBytes)
   )
     throw corrupt(`section ${name.trim()} has impossible sizes`);
-  return { kind, compressed: compression === 1, index: view.getUint32(8, true), storedBytes, plainBytes, crc: view.getUint32(20, true) };
+  return {
+    kind,
+    compressed: (how & COMPRESSED) !== 0,
+    sealed: (how & SEALED) !== 0,
+    ordinal: view.getUint32(24, true),
+    index: view.getUint32(8, true),
+    storedBytes,
+    plainBytes,
+    crc: view.getUint32(20, true),
+  };
 }
+
+/** Bits that say how a section is stored. */
+const COMPRESSED = 1;
+const SEALED = 2;
 
 /** Bit `page` of a chunk's bitmap. */
 const bit = (bytes: Uint8Array, from: number, page: number): boolean => (bytes[from + (page >> 3)]! & (1 << (page & 7))) !== 0;

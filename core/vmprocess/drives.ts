@@ -3,8 +3,10 @@ import { BLOCK_IO_ERROR, BLOCK_NO_MEDIUM, BLOCK_OK, BLOCK_READ_ONLY, type BlockS
 import type { BlockBackend, BlockInfo } from '../backend/block.ts';
 import { defaultPolicy, type DrivePolicy, fullPolicy, goesAroundCache, syncsWrites } from '../contract/drives.ts';
 import type { Drive } from '../contract/vm.ts';
+import { Qcow2Image } from '../disk/qcow2/image.ts';
 import { freeBytes } from '../platform/hostinfo.ts';
 import { openImage } from '../platform/openimage.ts';
+import type { DeriveKey } from '../platform/statecipher.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
@@ -218,6 +220,20 @@ export class DriveService {
   /** Images by drive id, for snapshots of them. */
   images(): Map<string, BlockBackend> {
     return new Map([...this.media].map(([drive, { backend }]) => [drive, backend]));
+  }
+
+  /** A drive with an encrypted disk, whose key can be made others of; the machine's memory is then as secret as the disk. */
+  get sealing(): { drive: string; derive: DeriveKey } | undefined {
+    for (const drive of this.media.keys()) {
+      const derive = this.deriver(drive);
+      if (derive) return { drive, derive };
+    }
+    return undefined;
+  }
+
+  deriver(drive: string): DeriveKey | undefined {
+    const backend = this.media.get(drive)?.backend;
+    return backend instanceof Qcow2Image ? backend.deriveKey : undefined;
   }
 
   /** Writes wait until the host has room for them. */

@@ -37,6 +37,7 @@ export class MachineRestorer {
   /** Puts a saved machine into this one, which stands and has run nothing. */
   async restore(saved: SavedMachineFile, { file, consume }: RestoreFrom): Promise<void> {
     const { threads } = this.parts;
+    await saved.unlock((drive) => this.parts.drives.deriver(drive));
     const tree = await saved.load(this.parts.memory());
     await saved.close();
     await threads.ask((id) => ({ t: 'restore', id, tree }), 'restore');
@@ -64,6 +65,7 @@ export class MachineRestorer {
       try {
         const memory = this.parts.memory();
         if (!saved.sameFirmware(memory)) throw this.unsupported('it had other firmware then');
+        await saved.unlock((drive) => drives.deriver(drive));
         const images = drives.images();
         if (!(await checkDiskSnapshots(images, disks, tag))) throw this.unsupported('a disk had another size then');
         if (!(await threads.command('stand')).standsFree) {

@@ -95,7 +95,7 @@ export class MachineSaver {
         await snapshots;
         await commitUnless(signal, result);
         this.baseline = stateFile;
-        return { pauseMs: result.pauseMs, stateBytes: result.bytes, packable: true };
+        return { pauseMs: result.pauseMs, stateBytes: result.bytes, packable: drives.sealing === undefined };
       } catch (error) {
         // Neither half without the other.
         if (stood) await this.goOnIfStanding(stood, result);
@@ -171,6 +171,7 @@ export class MachineSaver {
       media: how.media,
       atThatMoment: how.atThatMoment ?? (() => {}),
       signal: how.signal,
+      seal: this.parts.drives.sealing,
       progress: how.progress ?? (() => {}),
       goOn: async () => {
         if (!live || !this.standing) return undefined;

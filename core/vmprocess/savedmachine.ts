@@ -1,6 +1,7 @@
 /** Writes a machine's state to its file, and puts the memory of one back. On the main thread of the VM process: the machine thread does not wait for it. */
 import { uefiVariableBytes } from '../devices/platform/uefivariables.ts';
 import { BIOS_ROM_BASE, OPTION_ROM_BASE } from '../memory/layout.ts';
+import { type DeriveKey, StateCipher } from '../platform/statecipher.ts';
 import { type Section, StateFileReader, StateFileWriter } from '../platform/statefile.ts';
 import {
   type MachineShape,
@@ -10,6 +11,8 @@ import {
   shapeDifferences,
   type StateMeta,
 } from '../snapshot/machinestate.ts';
+import type { DeviceState } from '../snapshot/snapshottable.ts';
+import { StateReader } from '../snapshot/statereader.ts';
 import { CHUNK_PAGES, PAGE_BYTES } from '../snapshot/stateformat.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { MachineTree, SavedMachine } from './machinemessages.ts';
@@ -49,6 +52,8 @@ export interface SaveRequest {
   atThatMoment(): void;
   /** The guest may run on. Gives the host time at which it did, epoch milliseconds; undefined when it had been paused. */
   goOn(): Promise<number | undefined>;
+  /** Encrypts memory and devices with a key of this drive's disk. */
+  seal: { drive: string; derive: DeriveKey } | undefined;
   /** Ends it, until the file is whole. */
   signal: AbortSignal;
   /** Bytes of memory that were looked at, of those that there are about. */
@@ -69,7 +74,9 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
   const { machine, live } = request;
   const pages = new MemoryPages(machine.memory, machine.ramBytes, machine.vramBytes);
   // While the guest runs, every moment means more that has changed meanwhile: nothing is compressed then.
-  const writer = await StateFileWriter.create(request.file, { compress: !live });
+  const { seal } = request;
+  // Sealed memory can't be packed later, as nobody has the key then.
+  const writer = await StateFileWriter.create(request.file, seal ? { compress: true, version: 2 } : { compress: !live });
   const total = pages.writtenBytes;
   let done = 0;
   const put = async (chunk: MemoryChunk) => {
@@ -91,6 +98,7 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
     };
     await writer.addTree('META', metaToTree(meta));
     await addRoms(writer, machine);
+    if (seal) await writer.sealFrom(seal.drive, new StateCipher(seal.derive));
     for (const chunk of pages.all()) await put(chunk);
     if (!standing) {
       for (let pass = 0, last = Number.POSITIVE_INFINITY; pass < MAX_PASSES; pass++) {
@@ -177,6 +185,27 @@ export class SavedMachineFile {
       await reader.close();
       throw error;
     }
+  }
+
+  /** Before memory is read: takes the key from the disk that it was sealed with. `deriver` gives that of a drive. Rejects with 'invalid-state' when there is none. */
+  async unlock(deriver: (drive: string) => DeriveKey | undefined): Promise<void> {
+    const section = await this.reader.next();
+    if (!section) return;
+    if (section.header.kind !== 'KEY ') {
+      this.reader.unread(section);
+      return;
+    }
+    const key = StateReader.open(this.reader.decode(section.plain) as DeviceState, this.reader.file, 1);
+    const drive = key.string('drive');
+    const derive = deriver(drive);
+    if (!derive)
+      throw new HypervueError(
+        'invalid-state',
+        `${this.reader.file} was encrypted with the key of the disk in ${drive}, which is not there`,
+        { path: this.reader.file, drive, operation: 'restore' },
+        'Put the disk back.',
+      );
+    this.reader.unlock(new StateCipher(derive, key.bytes('salt')));
   }
 
   /** Fills RAM and video memory, which hold zeros, and gives what the machine thread restores. */

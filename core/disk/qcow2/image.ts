@@ -260,6 +260,11 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
     return this.mapping.extent(offset, length);
   }
 
+  /** Makes keys for other purposes from that of the image's encryption; undefined when it has none. */
+  get deriveKey(): SectorCipher['deriveKey'] {
+    return this.layers.deriveKey;
+  }
+
   /** Runs `section` while nothing else is under way and everything is in the file. */
   exclusive<T>(section: () => Promise<T>): Promise<T> {
     this.onMove?.();

@@ -54,6 +54,10 @@ export class Layers {
     return this.data.write(host, bytes);
   }
 
+  get deriveKey(): SectorCipher['deriveKey'] {
+    return this.cipher?.deriveKey;
+  }
+
   get encrypted(): boolean {
     return this.cipher !== undefined;
   }

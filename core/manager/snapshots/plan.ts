@@ -46,7 +46,7 @@ const texts: Texts = {
   standsShortly: () => 'The guest runs on while its memory is written, and stands for a moment at the end',
   takesDisksOnly: () => 'Its memory is left out: after a revert the machine is off, as after a power cut',
   keepsMemory: () => 'Its memory is kept too: after a revert it goes on from there',
-  sealsMemory: () => 'Its memory is encrypted with the passphrase of its disks',
+  sealsMemory: () => 'Its memory is encrypted with the key of its disks',
 };
 
 const DESTRUCTIVE: readonly PlanStep['code'][] = ['turnsOff', 'losesPresent', 'dropsSaved', 'deletesSnapshot'];

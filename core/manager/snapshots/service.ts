@@ -31,6 +31,7 @@ import {
   writeManifest,
 } from './store.ts';
 import { Settler } from './settling.ts';
+import { checkPassphrase } from './snapshotdisks.ts';
 import { Taker } from './taking.ts';
 
 export interface SnapshotParts {
@@ -88,9 +89,9 @@ export class SnapshotService {
         task('snapshot.take', id, (machine, control) => this.taker.take(machine, { name, description, memory }, control)),
       'snapshot.plan': ({ id, snapshot, ...what }) => this.plan(parts.machine(id), snapshot, what),
       'snapshot.planTake': ({ id, memory }) => this.taker.plan(parts.machine(id), memory),
-      'snapshot.revert': ({ id, snapshot, keep }) =>
+      'snapshot.revert': ({ id, snapshot, keep, passphrase }) =>
         task('snapshot.revert', id, async (machine, control) => {
-          await this.revert(machine, snapshot, keep, control);
+          await this.revert(machine, snapshot, { keep, passphrase }, control);
           return machine.summary();
         }),
       'snapshot.delete': ({ id, snapshot }) =>
@@ -140,7 +141,6 @@ export class SnapshotService {
     return {
       current,
       snapshots: snapshots.map(publicSnapshot),
-      refusal: null,
     };
   }
 
@@ -192,7 +192,12 @@ export class SnapshotService {
     return operation === 'clone' ? planClone(context, found, linked) : planRevert(context, found, keep ? '…' : null);
   }
 
-  private async revert(machine: Machine, id: string, keep: string | null, control: TaskControl): Promise<void> {
+  private async revert(
+    machine: Machine,
+    id: string,
+    { keep, passphrase }: { keep: string | null; passphrase: string | undefined },
+    control: TaskControl,
+  ): Promise<void> {
     machine.requireConfig('revert');
     await this.settler.settle(machine);
     const { folder } = machine;
@@ -205,6 +210,8 @@ export class SnapshotService {
         path: snapshotFolder(folder, id),
       });
     await this.parts.refuseBases(machine);
+    const inPlace = machine.active && sameMachine(machine.requireConfig('revert'), found.config);
+    if (found.kind === 'memory' && !inPlace) await checkPassphrase(machine.folder, found.config, passphrase);
     if (keep !== null) await this.taker.take(machine, { name: keep, description: '', memory: true }, control);
     // From here on it is done to the end: half of it is no state for a machine.
     control.signal.throwIfAborted();
@@ -219,7 +226,7 @@ export class SnapshotService {
       },
       found.disks,
     );
-    if (found.kind === 'memory') await machine.start({ from: path.join(snapshotFolder(folder, id), MEMORY_FILE) });
+    if (found.kind === 'memory') await machine.start({ from: path.join(snapshotFolder(folder, id), MEMORY_FILE), passphrase });
   }
 
   /** A machine that is on, and as it was then but for what its memory and disks hold, need not be started anew. False: it has to be. */
