@@ -52,8 +52,7 @@ export function mockSnapshots(
   const changed = (id: string) => emit('snapshot.changed', { id });
   const first = (id: string) => id.endsWith('0');
   return {
-    'snapshot.list': async ({ id }) =>
-      first(id) ? { current, snapshots: list, refusal: null } : { current: null, snapshots: [], refusal: null },
+    'snapshot.list': async ({ id }) => (first(id) ? { current, snapshots: list } : { current: null, snapshots: [] }),
     'snapshot.take': async ({ id, name, description, memory }) => {
       const live = get(id).state === 'running';
       const taken = snapshot(++next, null, name, {
@@ -78,11 +77,12 @@ export function mockSnapshots(
               ]
             : [{ code: 'copiesDisk', params: { drive: 'ide0', size: '3.1 GiB' }, text: '', destructive: false }]
           : [
-              { code: 'turnsOff', params: { name: 'Debian' }, text: '', destructive: true },
               { code: 'losesPresent', params: {}, text: '', destructive: true },
               { code: 'revertsDisk', params: { drive: 'ide0', path: 'disk.qcow2' }, text: '', destructive: false },
               { code: 'startsFrom', params: { state: 'running' }, text: '', destructive: false },
             ],
+    'snapshot.planTake': async ({ id, memory }) =>
+      get(id).state === 'running' ? [{ code: memory ? 'standsShortly' : 'takesDisksOnly', params: {}, text: '', destructive: false }] : [],
     'snapshot.revert': async ({ id, snapshot: to }) => {
       current = to;
       changed(id);
