@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -110,6 +110,24 @@ describe('with a server', () => {
 
   afterAll(() => {
     server.kill('SIGKILL');
+  });
+
+  test('images are sent to it and fetched from it, whole or not at all', async () => {
+    const image = path.join(home, 'own.img');
+    const bytes = Buffer.alloc(3 << 20, 'an image of mine');
+    writeFileSync(image, bytes);
+    const sent = await run('volume', 'upload', image, 'theirs.img');
+    expect(sent).toMatchObject({ code: 0, err: '' });
+    expect(sent.out).toMatch(/theirs\.img: 3 MiB, raw/);
+    expect(await run('volume', 'upload', image, 'theirs.img')).toMatchObject({ code: 1, err: expect.stringContaining('exists already') });
+    const folder = path.join(home, 'fetched');
+    mkdirSync(folder);
+    expect(await run('volume', 'download', 'theirs.img', folder)).toMatchObject({ code: 0 });
+    expect(readFileSync(path.join(folder, 'theirs.img')).equals(bytes)).toBe(true);
+    expect((await run('volume', 'download', 'theirs.img', folder)).err).toContain('exists already');
+    expect((await run('volume', 'upload', path.join(home, 'none.img'))).code).toBe(1);
+    expect((await run('volume', 'download', 'none.img', folder)).err).toContain('volume list');
+    expect(readdirSync(folder)).toEqual(['theirs.img']);
   });
 
   test('the token is in a file that nobody else may read', () => {

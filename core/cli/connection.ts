@@ -15,6 +15,8 @@ const CONNECT_MS = 10_000;
 
 /** Where a command's calls go: a running server, or the library opened by this very process. */
 export interface Connection {
+  /** Of the server; null without one. */
+  url: string | null;
   client: ContractClient;
   /** The machine's byte channel as a WebSocket with binary frames. Only with a server. */
   openChannel(kind: ChannelKind, vmId: string): Promise<WebSocket>;
@@ -82,6 +84,7 @@ async function connectToServer(server: ServerAddress): Promise<Connection> {
     close: () => socket.close(),
   };
   return {
+    url: server.url,
     client: new ContractClient(transport),
     openChannel: (kind, vmId) => {
       const token = `token.${Buffer.from(server.token).toString('base64url')}`;
@@ -131,6 +134,7 @@ async function openLocally(options: ConnectOptions): Promise<Connection> {
   });
   manager.connect(end(toManager, toClient));
   return {
+    url: null,
     client: new ContractClient(end(toClient, toManager)),
     openChannel: () => Promise.reject(new HypervueError('invalid-state', 'no machine runs without a server')),
     close: async () => {

@@ -1,46 +1,20 @@
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { clusterSizes, preallocations, type Pool, type TrashItem, type Volume, writtenFormats } from '../contract/storage.ts';
+import { clusterSizes, preallocations, type TrashItem, type Volume, writtenFormats } from '../contract/storage.ts';
 import { diskFormats } from '../contract/vm.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, EXIT_OK, parseSize, table } from './output.ts';
 import { readPassphrase } from './passphrase.ts';
-import type { RunSession, Session } from './session.ts';
+import type { RunSession } from './session.ts';
+import { poolOf, poolTitle, volumeLine, volumeOf } from './volumes.ts';
+import { addVolumeTransfers } from './volumetransfer.ts';
 
 const size = (text: string): number => {
   const bytes = parseSize(text);
   if (bytes === undefined || bytes <= 0) throw new InvalidArgumentError('must be a size like 20G or 512M');
   return Math.ceil(bytes / 512) * 512;
 };
-
-const poolTitle = ({ id, name }: Pool) => name || id;
-
-/** The pool of this name or id. */
-async function poolOf(session: Session, wanted: string): Promise<Pool> {
-  const pools = await session.client.call('storage.pools', {});
-  const found = pools.find(({ id }) => id === wanted) ?? pools.find((pool) => poolTitle(pool) === wanted);
-  if (!found) throw new HypervueError('not-found', `there is no storage pool ${wanted}`, { object: wanted }, 'See `hypervue pool list`.');
-  return found;
-}
-
-/** The volume of this path, or of this name when only one has it. */
-async function volumeOf(session: Session, wanted: string): Promise<Volume> {
-  const volumes = await session.client.call('storage.volumes', {});
-  const file = path.resolve(wanted);
-  const exact = volumes.find((volume) => volume.path === file);
-  if (exact) return exact;
-  const named = volumes.filter(({ name }) => name === wanted);
-  if (named.length === 1) return named[0]!;
-  if (named.length > 1)
-    throw new HypervueError(
-      'invalid-argument',
-      `${named.length} volumes are named ${wanted}`,
-      { object: wanted },
-      `Use a path: ${named.map((volume) => volume.path).join(', ')}`,
-    );
-  throw new HypervueError('not-found', `there is no volume ${wanted}`, { object: wanted }, 'See `hypervue volume list`.');
-}
 
 function addPools(program: Command, run: RunSession): void {
   const pool = program.command('pool').description('storage pools: folders that hold disk images');
@@ -88,9 +62,6 @@ function addPools(program: Command, run: RunSession): void {
     );
   for (const command of pool.commands) command.exitOverride().option('--json', 'as JSON');
 }
-
-const volumeLine = (volume: Volume) =>
-  `${volume.path}: ${volume.sizeBytes === null ? '?' : readableBytes(volume.sizeBytes)}, ${volume.format}`;
 
 function volumeText(volume: Volume): string {
   const lines = [
@@ -350,6 +321,7 @@ function addVolumes(program: Command, run: RunSession): void {
         );
       }),
     );
+  addVolumeTransfers(volume, run);
   for (const command of volume.commands) command.exitOverride().option('--json', 'as JSON');
 }
 

@@ -49,7 +49,7 @@ import { TSC_PER_NS, Tsc } from '../devices/timer/tsc.ts';
 import { Port61 } from '../devices/timer/port61.ts';
 import { type FloppyDriveType, Rtc } from '../devices/timer/rtc.ts';
 import { GuestMemory } from '../memory/guestmemory.ts';
-import { BIOS_ROM_BASE, BIOS_ROM_MAX, CPU_STATE_BASE, VRAM_BASE } from '../memory/layout.ts';
+import { BIOS_ROM_BASE, BIOS_ROM_MAX, CPU_STATE_BASE } from '../memory/layout.ts';
 import { MB_DEVICE_CALLS, Mailbox } from '../memory/mailbox.ts';
 import { PhysMap } from '../memory/physmap.ts';
 import type { DeviceState, StateValue } from '../snapshot/snapshottable.ts';
@@ -73,7 +73,6 @@ const MSR_TSC_DEADLINE = 0x6e0;
 const MESSAGE_BASE = 0xfee0_0000;
 const MESSAGE_BYTES = 0x10_0000;
 const UART_IRQS = [4, 3] as const;
-const VGA_ID = 'vga';
 const MACHINE_STATE_VERSION = 1;
 const PAGE_BYTES = 4096;
 /** Inputs of the I/O APIC that neither ISA nor PCI interrupts use. */
@@ -107,6 +106,7 @@ export class Machine {
   private readonly options: MachineOptions;
   private readonly display = { width: 640, height: 480 };
   private readonly pm: Piix4Pm;
+  private readonly vga: Vga;
   private readonly pic: Pic;
   private readonly hub: InterruptHub;
   private readonly lapic: Lapic;
@@ -256,8 +256,8 @@ export class Machine {
       );
     this.pm = new Piix4Pm({ id: 'pm', ports, clock, sci: isa(9), powerOff: options.onPowerOff, log: log.child('pm') });
     pci.attach(ISA_SLOT, 3, this.add(this.pm));
-    const vga = new Vga({
-      id: VGA_ID,
+    this.vga = new Vga({
+      id: 'vga',
       ports,
       mmio,
       physMap,
@@ -267,7 +267,7 @@ export class Machine {
       clock,
       log: log.child('vga'),
     });
-    pci.attach(VGA_SLOT, 0, this.add(vga));
+    pci.attach(VGA_SLOT, 0, this.add(this.vga));
 
     const hpet = definition.hpet
       ? this.add(new Hpet({ id: 'hpet', mmio, clock, legacyIrqs: [isa(0), isa(8)], inputs: ioapicInputs(ioapic, HPET_INPUTS) }))
@@ -400,12 +400,16 @@ export class Machine {
 
   /** Resets every chip and the processor. Between slices of guest code only. */
   reset(kind: ResetKind): void {
+    this.resetAll(() => kind);
+  }
+
+  private resetAll(kindOf: (device: Device) => ResetKind): void {
     this.resetRequested = this.initRequested = false;
     this.nmi.cancel();
     this.resetSoon.cancel();
     this.initSoon.cancel();
     this.input.reset();
-    for (const device of this.devices) device.reset(kind);
+    for (const device of this.devices) device.reset(kindOf(device));
     this.accelerator.setA20(true);
     this.accelerator.reset('hard');
   }
@@ -459,7 +463,8 @@ export class Machine {
   /** Processor, clock and chips, without RAM and video memory. Between slices of guest code, best while `settled`. */
   save(): { [part: string]: StateValue } {
     const devices: { [id: string]: StateValue } = {};
-    for (const device of this.devices) devices[device.id] = withoutVideoMemory(device.save());
+    // Video memory is saved as memory, page by page.
+    for (const device of this.devices) devices[device.id] = device === this.vga ? this.vga.saveRegisters() : device.save();
     return {
       version: MACHINE_STATE_VERSION,
       now: this.options.clock.now(),
@@ -478,14 +483,14 @@ export class Machine {
     reader.object('devices');
     const unknown = Object.keys(devices).find((id) => !this.devices.some((device) => device.id === id));
     if (unknown !== undefined) throw corruptState(`it holds a device ${unknown} that this machine does not have`);
-    const { clock, memory, definition } = this.options;
+    const { clock, definition } = this.options;
     clock.restore(reader.number('now', 0, Number.MAX_SAFE_INTEGER));
     this.accelerator.setState(checkCpuState(tree.cpu, definition.cpuModel));
-    const vram = new Uint8Array(memory.buffer, VRAM_BASE, definition.vramBytes);
     for (const device of this.devices) {
       const state = devices[device.id];
       if (state === undefined) throw corruptState(`the state of ${device.id} is missing`);
-      device.restore(device.id === VGA_ID ? { ...state, vram: vram.slice() } : state);
+      if (device === this.vga) this.vga.restoreRegisters(state);
+      else device.restore(state);
     }
     // Chips moved A20 and interrupt lines while they were put back one after another: who listens to these has the last word.
     for (const device of [this.pic, this.ioapic, this.lapic]) device.restore(devices[device.id]!);
@@ -499,8 +504,8 @@ export class Machine {
    */
   revert(tree: { [part: string]: StateValue }, changed: Iterable<number>): void {
     const { clock } = this.options;
-    // Chips begin as in a machine that was just made: nothing that `restore` leaves alone may be of the time before.
-    this.reset('power');
+    // Chips begin as in a machine that was just made: nothing that `restore` leaves alone may be of the time before. Video memory has been put back already.
+    this.resetAll((device) => (device === this.vga ? 'hard' : 'power'));
     clock.disarmAll();
     for (const page of changed) this.accelerator.invalidateCode(page * PAGE_BYTES);
     this.restore(tree);
@@ -517,12 +522,6 @@ export class Machine {
     const { definition, drive } = this.options;
     return definition.drives.some((bay) => bay.id === id) ? floppyDriveType(drive(id).info?.sizeBytes) : 'none';
   }
-}
-
-/** Video memory is saved as memory, page by page. */
-function withoutVideoMemory(state: DeviceState): StateValue {
-  const { vram: _vram, ...rest } = state;
-  return rest;
 }
 
 function corruptState(what: string): HypervueError {

@@ -146,6 +146,11 @@ export class Vga extends PciDevice {
   }
 
   override save(): DeviceState {
+    return { ...this.saveRegisters(), vram: this.video.bytes.slice() };
+  }
+
+  /** All but video memory, for who keeps that as memory. */
+  saveRegisters(): DeviceState {
     return {
       version: STATE_VERSION,
       pci: super.save(),
@@ -158,13 +163,19 @@ export class Vga extends PciDevice {
       attribute: this.attribute.save(),
       dac: this.dac.save(),
       vbe: this.vbe.save(),
-      vram: this.video.bytes.slice(),
     };
   }
 
   override restore(state: DeviceState): void {
     const reader = StateReader.open(state, this.id, STATE_VERSION);
     const vram = reader.bytes('vram', this.video.bytes.length);
+    this.restoreRegisters(state);
+    this.video.bytes.set(vram);
+  }
+
+  /** All but video memory, which was put back already. */
+  restoreRegisters(state: DeviceState): void {
+    const reader = StateReader.open(state, this.id, STATE_VERSION);
     reader.object('pci');
     super.restore(state.pci as DeviceState);
     this.published.begin();
@@ -181,8 +192,7 @@ export class Vga extends PciDevice {
     } finally {
       this.published.end();
     }
-    this.video.bytes.set(vram);
-    this.video.touch(0, vram.length);
+    this.video.touch(0, this.video.bytes.length);
     this.updateWindow();
   }
 
