@@ -188,6 +188,8 @@ export class Machine {
           : undefined;
     const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made), restore, passphrase);
     this.shareLocks(vm);
+    // What lay beside the state goes with it.
+    if (saved) await removeStateLeftovers(this.folder);
     // It may have ended in the same breath, and its end has been told.
     if (this.vm === vm) this.record('info', 'manager', 'running');
   }
