@@ -368,8 +368,8 @@ export class VmHost {
         this.typist.cancel();
         this.reverting = true;
       });
-      // Forced off meanwhile.
-      this.needOn('revert');
+      const { name } = this.config;
+      if (this.ended) throw new HypervueError('cancelled', `${name} was turned off while it was reverted`, { object: name });
       this.hostFailure = undefined;
       if (!paused) await this.threads.command('resume');
       this.setState(paused ? 'paused' : 'running');
