@@ -59,6 +59,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'snapshot.list': 'view',
   'snapshot.take': 'operate',
   'snapshot.plan': 'view',
+  'snapshot.planTake': 'view',
   'snapshot.revert': 'manage',
   'snapshot.delete': 'manage',
   'snapshot.update': 'manage',
