@@ -11,7 +11,7 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   main: {
     build: {
-      externalizeDeps: { exclude: ['zod', 'ws', 'commander', 'pngjs', 'sax'] },
+      externalizeDeps: { exclude: ['zod', 'ws', 'commander', 'pngjs', 'sax', '@peculiar/x509', 'reflect-metadata'] },
       outDir: 'out/main',
       target: 'node24',
       rollupOptions: {

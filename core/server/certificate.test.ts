@@ -14,8 +14,8 @@ const folder = mkdtempSync(path.join(tmpdir(), 'hv-cert-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const hosts = ['localhost', 'vm-host.example.org', '127.0.0.1', '::1', '2001:db8::12:0:1'];
 
-test('it names exactly its hosts, and verifies with itself', () => {
-  const made = new X509Certificate(selfSigned(hosts).cert);
+test('it names exactly its hosts, and verifies with itself', async () => {
+  const made = new X509Certificate((await selfSigned(hosts)).cert);
   expect(made.subjectAltName).toBe(
     'DNS:localhost, DNS:vm-host.example.org, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1, IP Address:2001:DB8:0:0:0:12:0:1',
   );
@@ -25,15 +25,15 @@ test('it names exactly its hosts, and verifies with itself', () => {
   expect(made.ca).toBe(false);
 });
 
-test('it is good from an hour ago for a year and a month, beyond 2049 too', () => {
+test('it is good from an hour ago for a year and a month, beyond 2049 too', async () => {
   for (const now of [Date.parse('2026-11-21T22:00:00Z'), Date.parse('2049-12-15T00:00:00Z')]) {
-    const made = new X509Certificate(selfSigned(['localhost'], now).cert);
+    const made = new X509Certificate((await selfSigned(['localhost'], now)).cert);
     expect([Date.parse(made.validFrom), Date.parse(made.validTo)]).toEqual([now - 3_600_000, now + 397 * 86_400_000]);
   }
 });
 
-test('OpenSSL takes it for what it is', { skip: !existsSync('/usr/bin/openssl') }, () => {
-  const { cert, key } = selfSigned(hosts);
+test('OpenSSL takes it for what it is', { skip: !existsSync('/usr/bin/openssl') }, async () => {
+  const { cert, key } = await selfSigned(hosts);
   const [certFile, keyFile] = [path.join(folder, 'o.pem'), path.join(folder, 'o.key')];
   writeFileSync(certFile, cert);
   writeFileSync(keyFile, key);
@@ -44,7 +44,7 @@ test('OpenSSL takes it for what it is', { skip: !existsSync('/usr/bin/openssl') 
 });
 
 test('a client that trusts it gets through TLS by name and by address', async () => {
-  const { cert, key } = selfSigned(hosts);
+  const { cert, key } = await selfSigned(hosts);
   const server = createServer({ cert, key }, (_request, response) => response.end('hello'));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -79,9 +79,14 @@ test('one of our own is kept while it serves, and made anew when it ends or a na
 test.each([
   ['no file', {}, 'not-found', /cert\.pem/],
   ['garbage', { cert: 'x', key: 'y' }, 'invalid-argument', /holds no certificate/],
-  ['a key that is none', { cert: selfSigned(['a']).cert, key: 'y' }, 'invalid-argument', /no private key/],
-  ['the key of another', { cert: selfSigned(['a']).cert, key: selfSigned(['a']).key }, 'invalid-argument', /is not the key of/],
-  ['an expired one', selfSigned(['a'], Date.now() - 400 * 86_400_000), 'invalid-argument', /was good until/],
+  ['a key that is none', { cert: (await selfSigned(['a'])).cert, key: 'y' }, 'invalid-argument', /no private key/],
+  [
+    'the key of another',
+    { cert: (await selfSigned(['a'])).cert, key: (await selfSigned(['a'])).key },
+    'invalid-argument',
+    /is not the key of/,
+  ],
+  ['an expired one', await selfSigned(['a'], Date.now() - 400 * 86_400_000), 'invalid-argument', /was good until/],
 ])('%s is told with the file and what to do', (_what, { cert, key }: { cert?: string; key?: string }, kind, message) => {
   const bad = mkdtempSync(path.join(folder, 'bad-'));
   const files = { certFile: path.join(bad, 'cert.pem'), keyFile: path.join(bad, 'key.pem') };

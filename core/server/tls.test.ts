@@ -10,7 +10,7 @@ import { eventually, opened, TestServer, TOKEN, within } from './testing/testser
 /** A real server with real TLS on loopback. */
 const folder = mkdtempSync(path.join(tmpdir(), 'hv-tls-'));
 const files = { certFile: path.join(folder, 'cert.pem'), keyFile: path.join(folder, 'key.pem') };
-const first = selfSigned(['localhost', '127.0.0.1']);
+const first = await selfSigned(['localhost', '127.0.0.1']);
 let server: TestServer;
 let url: URL;
 
@@ -73,7 +73,7 @@ test('the certificate can be looked at before anything is said', async () => {
 test('only the pinned certificate is spoken to; one that nobody vouches for needs a pin', async () => {
   expect(await signIn(fingerprintOf(first.cert))).toBe('{"type":"ready"}');
   const before = server.logged.length;
-  await expect(signIn(fingerprintOf(selfSigned(['localhost']).cert))).rejects.toMatchObject({
+  await expect(signIn(fingerprintOf((await selfSigned(['localhost'])).cert))).rejects.toMatchObject({
     kind: 'permission-denied',
     context: { reason: 'certificate-changed' },
   });
@@ -87,7 +87,7 @@ test('a renewed certificate is used without a restart; one that makes no sense i
   writeFileSync(files.certFile, 'half a certif');
   await eventually('the broken one is complained of', () => server.logged.some((line) => line.includes('stays in use')));
   expect(await body(first.cert)).toContain('ok');
-  const second = selfSigned(['localhost', '127.0.0.1']);
+  const second = await selfSigned(['localhost', '127.0.0.1']);
   write(second);
   await eventually('the new one is there', () => told.includes(fingerprintOf(second.cert)));
   expect(await body(second.cert)).toContain('ok');

@@ -81,7 +81,7 @@ export async function ownCertificate(folder: string, hosts: readonly string[], n
   } catch {
     // None yet, or not one to go on with.
   }
-  const made = selfSigned(hosts, now);
+  const made = await selfSigned(hosts, now);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await writeFileAtomic(files.keyFile, made.key, 0o600);
   await chmod(files.keyFile, 0o600);
