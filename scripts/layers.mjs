@@ -46,7 +46,7 @@ const packages = {
   'core/platform': ['pngjs', 'koffi', 'jpeg-js', 'sax'],
   'core/vmprocess': [],
   'core/manager': ['zod'],
-  'core/server': ['ws', 'zod'],
+  'core/server': ['ws', 'zod', '@peculiar/x509', 'reflect-metadata'],
   'core/cli': ['commander', 'ws'],
 };
 
