@@ -1,6 +1,7 @@
 /** A region becomes a function (left: i32, page: i64) -> i32 of a WebAssembly module. See docs/decisions for the design. */
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_EXACT, SJ_STEP, STEP_INTERPRET, SY_TLB_CUR } from '../interp/wasm/jitoffsets.ts';
+import { SEG_CS, SEG_LIMIT, SEG_STRIDE, S_SEG, S_STACK32 } from '../interp/wasm/stateoffsets.ts';
 import { type CodePage, CodePages } from './codepages.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
 import { POOL_UNIT } from './dispatchemitter.ts';
@@ -130,6 +131,7 @@ class RegionCompiler {
           .i32(0)
           .memory(OP.i32Load, CPU_STATE_BASE + SJ_EXACT)
           .op(OP.i32Or);
+      if (region.mode === 16) this.conditions16();
       e.vectorConditions();
       e.openIf();
       this.stepAtEntry();
@@ -151,6 +153,26 @@ class RegionCompiler {
       if (graph.hasDispatcher) e.startDispatcher(1);
       this.tree(graph.root);
     });
+  }
+
+  /** Onto the i32 on the stack: the stack is not 16 bits wide, or code of the region lies outside the first 64 KiB of the code segment. */
+  private conditions16(): void {
+    const { e, region } = this;
+    const { c } = e;
+    const base = (page: number): number => region.pages.list[page]!.delta * 4096;
+    const low = Math.min(...region.parts.map((part) => base(part.page) + part.low));
+    const last = Math.max(...region.parts.map((part) => base(part.page) + part.high)) - 1;
+    c.i32(0)
+      .memory(OP.i32Load, CPU_STATE_BASE + S_STACK32)
+      .op(OP.i32Or);
+    c.i32(0)
+      .memory(OP.i32Load, CPU_STATE_BASE + S_SEG + SEG_CS * SEG_STRIDE + SEG_LIMIT)
+      .i32(0xffff)
+      .op(OP.i32LtU, OP.i32Or);
+    for (const offset of [low, last]) {
+      e.pushRip(offset);
+      c.i32(0xffff).op(OP.i32GtU, OP.i32Or);
+    }
   }
 
   /** The interpreter is to execute the first instruction. */
@@ -229,20 +251,18 @@ class RegionCompiler {
 
   private goFall(x: number): void {
     const { fallBlock, fall, via } = this.region.blocks[x]!;
-    this.go(x, fallBlock, fall, (via & VIA_FALL) !== 0);
+    if (fallBlock < 0) this.e.exitTo(fall);
+    else this.go(x, fallBlock, fall, (via & VIA_FALL) !== 0);
   }
   private goTarget(x: number): void {
     const { targetBlock, target, via } = this.region.blocks[x]!;
-    this.go(x, targetBlock, target, (via & VIA_TARGET) !== 0);
+    if (targetBlock < 0) this.e.exitToTarget(target);
+    else this.go(x, targetBlock, target, (via & VIA_TARGET) !== 0);
   }
 
-  /** Goes to a block of the region, perhaps through the dispatcher, or out of it. The slice has been charged. */
+  /** Goes to a block of the region, perhaps through the dispatcher. The slice has been charged. */
   private go(from: number, to: number, offset: number, dispatched: boolean): void {
     const { e, graph, region } = this;
-    if (to < 0) {
-      e.exitTo(offset);
-      return;
-    }
     const pages = region.blocks[to]!.pages & ~this.known[from]!;
     if (pages) {
       e.pagesDiffer(pages);
@@ -266,14 +286,15 @@ class RegionCompiler {
     const { c } = e;
     const { op } = insn;
     const count = block.insns.length;
-    const word: Width = region.mode === 64 ? 8 : 4;
+    const word: Width = region.mode === 64 ? 8 : region.mode === 32 ? 4 : insn.osize;
+    if (region.mode === 16 && word === 4) this.checkDirect(block);
     switch (block.ending) {
       case 'jump':
         e.spend(count);
         this.goTarget(x);
         return;
       case 'branch': {
-        if (op >= 0xe0 && op <= 0xe3) this.loopCondition(op);
+        if (op >= 0xe0 && op <= 0xe3) this.loopCondition(insn);
         else e.condition(op & 15);
         const condition = e.temp(I32);
         c.set(condition);
@@ -296,13 +317,11 @@ class RegionCompiler {
         e.pushRip(insn.next);
         c.set(back);
         const top = e.below(word);
-        this.pushReturn(top, back, () => {
-          e.pushRip(block.target);
-        });
+        this.pushReturn(top, word, back, () => e.pushTarget(block.target));
         e.spend(count);
         if (block.targetBlock >= 0) this.goTarget(x);
         else {
-          e.pushRip(block.target);
+          e.pushTarget(block.target);
           e.exitMissing();
         }
         return;
@@ -317,7 +336,7 @@ class RegionCompiler {
       e.top(word);
       const target = e.temp(e.word);
       c.set(target);
-      this.checkTarget(target);
+      this.checkTarget(target, word);
       e.drop(word + (op === 0xc2 ? insn.imm & 0xffff : 0));
       e.spend(count);
       if (block.ending === 'return' && block.fallBlock >= 0) {
@@ -340,13 +359,13 @@ class RegionCompiler {
     if (insn.memory) e.load(e.address(insn), word);
     else e.reg(insn.rm, word);
     c.set(target);
-    this.checkTarget(target);
+    this.checkTarget(target, word);
     if ((insn.reg & 7) === 2) {
       const back = e.temp(e.word);
       e.pushRip(insn.next);
       c.set(back);
       const top = e.below(word);
-      this.pushReturn(top, back, () => c.get(target));
+      this.pushReturn(top, word, back, () => c.get(target));
     }
     e.spend(count);
     c.get(target);
@@ -364,28 +383,40 @@ class RegionCompiler {
   }
 
   /** A branch to what is no address faults at the branch: the interpreter does it. */
-  private checkTarget(target: number): void {
+  private checkTarget(target: number, word: Width): void {
     const { e, region } = this;
-    if (region.mode !== 64) return;
-    e.c.get(target).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(target).op(OP.i64Ne);
+    if (region.mode === 64) e.c.get(target).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(target).op(OP.i64Ne);
+    else if (region.mode === 16 && word === 4) e.c.get(target).i32(0xffff).op(OP.i32GtU);
+    else return;
+    e.openRare();
+    e.exitStep();
+    e.close();
+  }
+
+  /** The same for a direct one of 16-bit code with 32-bit operands, which may be above 64 KiB. */
+  private checkDirect({ ending, target, targetBlock }: Block): void {
+    const { e } = this;
+    if (targetBlock >= 0 || (ending !== 'jump' && ending !== 'branch' && ending !== 'call')) return;
+    e.pushRip(target);
+    e.c.i32(0xffff).op(OP.i32GtU);
     e.openRare();
     e.exitStep();
     e.close();
   }
 
   /** The push of a call; when it has to leave, it leaves for the target. */
-  private pushReturn(top: number, back: number, target: () => void): void {
-    const { e, region } = this;
-    e.storeThen(top, region.mode === 64 ? 8 : 4, back, () => e.lowerStack(top), target);
+  private pushReturn(top: number, word: Width, back: number, target: () => void): void {
+    const { e } = this;
+    e.storeThen(top, word, back, () => e.lowerStack(top), target);
   }
 
   /** LOOPNZ, LOOPZ, LOOP, JCXZ. */
-  private loopCondition(op: number): void {
+  private loopCondition({ op, asize }: Insn): void {
     const { e } = this;
     const { c } = e;
-    const zero = () => e.wordOp(OP.i32Eqz, OP.i64Eqz);
+    const zero = () => c.op(asize === 8 ? OP.i64Eqz : OP.i32Eqz);
     if (op === 0xe3) {
-      e.gpr(RCX);
+      e.reg(RCX, asize);
       zero();
       return;
     }
@@ -400,8 +431,9 @@ class RegionCompiler {
     e.wordConst(1);
     e.wordOp(OP.i32Sub, OP.i64Sub);
     c.tee(count);
-    e.setGpr(RCX);
+    e.setReg(RCX, asize);
     c.get(count);
+    if (asize === 2) c.i32(0xffff).op(OP.i32And);
     zero();
     c.op(OP.i32Eqz);
     if (flag >= 0) c.get(flag).op(OP.i32And);

@@ -1,10 +1,10 @@
 /**
- * Decoder of the recompiler (SDM volume 2, chapter 2): the same bytes that the interpreter decodes (interp/wasm/decode.ts), for flat 32-bit and
- * for 64-bit code only. It knows lengths and operands of what the recompiler translates or hands to the interpreter one at a time; anything
+ * Decoder of the recompiler (SDM volume 2, chapter 2): the same bytes that the interpreter decodes (interp/wasm/decode.ts), for flat 32-bit, for
+ * 64-bit, and for 16-bit code. It knows lengths and operands of what the recompiler translates or hands to the interpreter one at a time; anything
  * else ends a region. `decode.test.ts` checks it against the instruction table.
  */
 
-export type CodeMode = 32 | 64;
+export type CodeMode = 16 | 32 | 64;
 
 /** Added to the opcode of a VEX-encoded instruction. */
 export const VEX_OP = 0x400;
@@ -21,8 +21,10 @@ export interface Insn {
   op: number;
   /** Operand size by prefixes and mode: 2, 4 or 8 (the byte forms are told by the opcode). */
   osize: Width;
-  /** Address size: 4 or 8; what another one would apply to is not decoded. */
+  /** Address size: 8 in 64-bit code, 4 in 32-bit code (what another one would apply to is not decoded), 2 or 4 in 16-bit code. */
   asize: Width;
+  /** 16-bit code. */
+  real: boolean;
   /** 0x66, 0xf2, 0xf3 or 0: the mandatory-prefix view, F2/F3 before 66. */
   prefix: number;
   opsize: boolean;
@@ -52,7 +54,7 @@ export interface Insn {
   scale: number;
   disp: number;
   ripRelative: boolean;
-  /** 4 = FS, 5 = GS, -1 = flat. */
+  /** 4 = FS, 5 = GS, -1 = flat; in 16-bit code always one of the six. */
   segment: number;
   /** Number of the segment register by prefix, -1 = the default one. */
   override: number;
@@ -91,6 +93,36 @@ const REFUSED = new Set([
 ]);
 /** Not decoded in 64-bit mode: PUSH and POP of ES, CS, SS and DS, which it does not have, and MOV with a whole address in the instruction. */
 const REFUSED_64 = new Set([0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0xa0, 0xa1, 0xa2, 0xa3]);
+
+/** Decoded in 16-bit code though others refuse them, with the bytes of their immediates (IMMEDIATE); 5: an offset by operand size and a selector, 3: ENTER's. */
+const REAL_ONLY = new Map<number, number>([
+  [0x27, 0],
+  [0x2f, 0],
+  [0x37, 0],
+  [0x3f, 0],
+  [0x60, 0],
+  [0x61, 0],
+  [0x6c, 0],
+  [0x6d, 0],
+  [0x6e, 0],
+  [0x6f, 0],
+  [0x9a, 5],
+  [0xc4, 0],
+  [0xc5, 0],
+  [0xc8, 3],
+  [0xca, 2],
+  [0xcb, 0],
+  [0xd4, 1],
+  [0xd5, 1],
+  [0xea, 5],
+]);
+/** The same of the 0F map: LFS, LGS. */
+const REAL_ONLY_0F = new Set([0xb4, 0xb5]);
+const SEG_SS = 2;
+const SEG_DS = 3;
+/** Registers of the 16-bit address forms by modrm.rm (SDM volume 2, table 2-1): BX, BP, SI, DI; -1 = none. */
+const BASE_16 = [3, 3, 5, 5, 6, 7, 5, 3];
+const INDEX_16 = [6, 7, 6, 7, -1, -1, -1, -1];
 
 /** System instructions of the 0F map without modrm. */
 const SYSTEM_PLAIN = new Set([0x05, 0x06, 0x07, 0x30, 0x31, 0x32, 0x34, 0x35, 0xa0, 0xa1, 0xa2, 0xa8, 0xa9]);
@@ -207,7 +239,7 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
     else if (op === 0x64 || op === 0x65) segment = override = op - 0x60;
     else if (op === 0x2e || op === 0x36 || op === 0x3e || op === 0x26) {
       // Flat segments; in 64-bit mode they are ignored, and so do not undo FS or GS.
-      if (mode === 32) {
+      if (mode !== 64) {
         segment = -1;
         override = (op >>> 3) & 3;
       }
@@ -237,6 +269,8 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
   let immediate: number;
   let vex: Vex | undefined;
   if ((op === 0xc4 || op === 0xc5) && p < end && (mode === 64 || bytes[p]! >= 0xc0)) {
+    // Real mode has no VEX.
+    if (mode === 16) return undefined;
     // 66, F2, F3, LOCK and REX before VEX are undefined.
     if (opsize || rep || lock || rex) return undefined;
     const prefixEnd = op === 0xc5 ? p + 1 : p + 2;
@@ -260,7 +294,7 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
       modrmPresent = true;
       immediate = second === 0x38 ? 0 : 1;
     } else {
-      if (!ACCEPTED_0F.has(second)) return undefined;
+      if (!ACCEPTED_0F.has(second) && !(mode === 16 && REAL_ONLY_0F.has(second))) return undefined;
       op = 0x100 | second;
       modrmPresent = !(
         (second >= 0x80 && second <= 0x8f) ||
@@ -271,18 +305,21 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
       immediate = IMMEDIATE_0F.get(second) ?? 0;
     }
   } else {
-    if (REFUSED.has(op) && !(op === 0x63 && mode === 64)) return undefined;
+    const real = mode === 16 ? REAL_ONLY.get(op) : undefined;
+    if (REFUSED.has(op) && !(op === 0x63 && mode === 64) && real === undefined) return undefined;
     if (mode === 64 && REFUSED_64.has(op)) return undefined;
-    modrmPresent = MODRM[op] === 1;
-    immediate = IMMEDIATE[op]!;
+    modrmPresent = MODRM[op] === 1 || (real !== undefined && (op === 0xc4 || op === 0xc5));
+    immediate = real ?? IMMEDIATE[op]!;
   }
-  let osize: Width = rex & 8 ? 8 : opsize ? 2 : 4;
+  let osize: Width = rex & 8 ? 8 : opsize !== (mode === 16) ? 2 : 4;
+  const asize: Width = mode === 64 ? 8 : mode === 16 && !addressSize ? 2 : 4;
   const insn: Insn = {
     at,
     next: 0,
     op,
     osize,
-    asize: mode === 64 ? 8 : 4,
+    asize,
+    real: mode === 16,
     prefix: rep || (opsize ? 0x66 : 0),
     opsize,
     lock,
@@ -320,7 +357,10 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
     else {
       insn.memory = true;
       let sib = false;
-      if (rm === 4) {
+      if (asize === 2) {
+        insn.base = insn.mod === 0 && rm === 6 ? -1 : BASE_16[rm]!;
+        insn.index = INDEX_16[rm]!;
+      } else if (rm === 4) {
         if (p >= end) return undefined;
         const byte = bytes[p++]!;
         sib = true;
@@ -331,13 +371,16 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
         }
         rm = byte & 7;
       }
-      let dispSize = insn.mod === 1 ? 1 : insn.mod === 2 ? 4 : 0;
-      if (rm === 5 && insn.mod === 0) {
+      let dispSize = insn.mod === 1 ? 1 : insn.mod === 2 ? Math.min(asize, 4) : 0;
+      if (asize === 2) {
+        if (insn.base < 0) dispSize = 2;
+      } else if (rm === 5 && insn.mod === 0) {
         dispSize = 4;
         insn.ripRelative = mode === 64 && !sib;
       } else insn.base = rm | ((rex & 1) << 3);
       if (p + dispSize > end) return undefined;
       if (dispSize === 1) insn.disp = (bytes[p]! << 24) >> 24;
+      else if (dispSize === 2) insn.disp = ((bytes[p]! | (bytes[p + 1]! << 8)) << 16) >> 16;
       else if (dispSize === 4) insn.disp = bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24);
       p += dispSize;
     }
@@ -347,13 +390,19 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
   }
   if (op >= 0xa0 && op <= 0xa3) {
     // MOV with the address in the instruction.
-    if (p + 4 > end) return undefined;
+    const size = Math.min(asize, 4);
+    if (p + size > end) return undefined;
     insn.memory = true;
     insn.mod = 0;
-    insn.disp = bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24);
-    p += 4;
+    insn.disp = bytes[p]! | (bytes[p + 1]! << 8);
+    if (size === 4) insn.disp |= (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24);
+    p += size;
   }
-  if (addressSize && (insn.memory || IMPLIED_ADDRESS.has(op))) return undefined;
+  if (mode === 16) {
+    // MASKMOVQ and MASKMOVDQU.
+    if (op === 0x1f7) return undefined;
+    if (insn.memory) insn.segment = override >= 0 ? override : insn.base === 4 || insn.base === 5 ? SEG_SS : SEG_DS;
+  } else if (addressSize && (insn.memory || IMPLIED_ADDRESS.has(op))) return undefined;
   if (mode === 64 && isNearBranch(insn)) {
     // Near branches are 64 bits wide whatever the prefixes, with which compilers and linkers pad them; the displacement stays four bytes.
     insn.opsize = false;
@@ -367,6 +416,9 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
     if (p + 2 > end) return undefined;
     insn.imm = bytes[p]! | (bytes[p + 1]! << 8);
     p += 2;
+  } else if (immediate === 3 || immediate === 5) {
+    p += immediate === 3 ? 3 : osize + 2;
+    if (p > end) return undefined;
   } else if (immediate === 4) {
     if (osize === 2) {
       if (p + 2 > end) return undefined;
@@ -383,7 +435,7 @@ export function decodeInsn(bytes: Uint8Array, at: number, mode: CodeMode): Insn 
     }
   }
   // CS can't be written, nor read always.
-  if (override === 1 && insn.memory) return undefined;
+  if (override === 1 && insn.memory && mode === 32) return undefined;
   insn.next = p;
   return insn;
 }

@@ -29,7 +29,7 @@ import { POOL_UNIT } from './dispatchemitter.ts';
 import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
 import { LinkEmitter } from './linkemitter.ts';
-import type { Insn } from './decode.ts';
+import type { Insn, Width } from './decode.ts';
 import { FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64 } from './locals.ts';
 import { RC_FAULTS, RC_INTERPRETER } from './regioncounters.ts';
 import { I32, I64, OP, VOID } from './wasmcode.ts';
@@ -274,14 +274,14 @@ export class Emitter extends LinkEmitter {
       .memory(OP.i32Store, gs + SEG_FLAGS);
   }
 
-  /** PUSH of a segment register in 32-bit code: two bytes are written, four taken. */
-  pushSegment(segment: number): void {
+  /** PUSH of a segment register in 16- and 32-bit code: two bytes are written, `width` taken. */
+  pushSegment(segment: number, width: Width): void {
     const { c } = this;
     const selector = this.temp(I32);
     c.i32(0)
       .memory(OP.i32Load16U, S + S_SEG + segment * SEG_STRIDE + SEG_SELECTOR)
       .set(selector);
-    const top = this.below(4);
+    const top = this.below(width);
     this.store(top, 2, selector, () => this.lowerStack(top));
   }
 
@@ -362,7 +362,7 @@ export class Emitter extends LinkEmitter {
   frame(body: () => void): void {
     const { c } = this;
     c.get(PAGE64);
-    if (this.mode === 32) c.op(OP.i32WrapI64);
+    if (this.mode !== 64) c.op(OP.i32WrapI64);
     c.set(PAGE);
     this.countEntry();
     c.i32(FLAG_PENDING).set(KIND);
@@ -386,7 +386,7 @@ export class Emitter extends LinkEmitter {
     this.spill();
     this.storeRip();
     this.countEnd();
-    this.followLink();
+    if (this.mode !== 16) this.followLink();
     c.get(LEFT);
     if (this.leaves) {
       c.byte(OP.return);

@@ -71,6 +71,12 @@ export class ExitEmitter extends FlagEmitter {
     this.wordAdd();
   }
 
+  /** The target of a direct jump or call (ahead of it was made sure that one with 32-bit operands is not above 64 KiB). */
+  pushTarget(offset: number): void {
+    this.pushRip(offset);
+    if (this.mode === 16) this.c.i32(0xffff).op(OP.i32And);
+  }
+
   /** Leaves for the word on the stack. */
   exitToStack(): void {
     this.c.set(RIP);
@@ -78,6 +84,12 @@ export class ExitEmitter extends FlagEmitter {
   }
   exitTo(offset: number): void {
     this.setRip(offset);
+    this.c.br(this.depthOf('exit', -1));
+  }
+  /** The same for the target of a jump, which 16-bit code has below 64 KiB. */
+  exitToTarget(offset: number): void {
+    this.pushTarget(offset);
+    this.c.set(RIP);
     this.c.br(this.depthOf('exit', -1));
   }
   /** Leaves for the instruction pointer as it is when the i32 on the stack is not zero. */

@@ -77,7 +77,7 @@ export class FlagEmitter extends RegisterEmitter {
 
   private flagWord(local: number): void {
     this.c.get(local);
-    if (this.mode === 32) this.c.op(OP.i64ExtendI32U);
+    if (this.mode !== 64) this.c.op(OP.i64ExtendI32U);
   }
 
   /** Brings the flags into memory in their canonical form. */

@@ -52,10 +52,14 @@ const changeCarry: Translation = (e, insn) => {
 const nothing: Translation = () => {};
 const interpret: Translation = (e) => e.interpret();
 
+/** Of 16-bit code: BCD arithmetic, PUSHA, POPA, INS, OUTS, loads of far pointers, ENTER. */
+const INTERPRETED_16 = new Set([0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x6c, 0x6d, 0x6e, 0x6f, 0xc4, 0xc5, 0xc8, 0xd4, 0xd5, 0x1b4, 0x1b5]);
+
 /** The translation of a decoded instruction that does not end a block; undefined when it has none. */
 export function integerTranslation(insn: Insn): Translation | undefined {
   const { op } = insn;
   if (insn.lock && !(insn.memory && lockable(insn))) return undefined;
+  if (insn.real && INTERPRETED_16.has(op)) return interpret;
   if (op < 0x40) {
     const low = op & 7;
     return low < 4 ? aluModrmReg : low < 6 ? aluAccumulator : undefined;

@@ -27,6 +27,10 @@ export const pushImmediate: Translation = (e, insn) => {
   );
 };
 export const leave: Translation = (e, insn) => {
+  if (insn.real) {
+    e.interpret();
+    return;
+  }
   const width = stackWidth(e, insn);
   const frame = e.temp(e.word);
   const known = e.valueOf(RBP);

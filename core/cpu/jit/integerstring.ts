@@ -189,7 +189,8 @@ export const string: Translation = (e, insn) => {
   const width = widthOf(insn);
   const writes = insn.op < 0xa6 || (insn.op & ~1) === 0xaa;
   const based = insn.segment >= 0 || insn.override === CS;
-  if (based && insn.op !== 0xaa && insn.op !== 0xab && insn.op < 0xae) e.interpret();
+  if (insn.real) e.interpret();
+  else if (based && insn.op !== 0xaa && insn.op !== 0xab && insn.op < 0xae) e.interpret();
   else if (insn.prefix !== 0xf2 && insn.prefix !== 0xf3) single(e, insn, width);
   else if (writes) repeated(e, insn, width);
   else e.interpret();

@@ -150,7 +150,7 @@ export class LinkEmitter extends X87Emitter {
     c.get(LEFT).get(RIP);
     this.wordConst(-4096);
     this.wordOp(OP.i32And, OP.i64And);
-    if (this.mode === 32) c.op(OP.i64ExtendI32U);
+    if (this.mode !== 64) c.op(OP.i64ExtendI32U);
     c.get(entry).memory(OP.i32Load, links + 4);
     this.count(RC_LINKED);
     c.byte(OP.returnCallIndirect).u32(REGION_TYPE).u32(0);
@@ -216,7 +216,7 @@ export class LinkEmitter extends X87Emitter {
 
   protected storeRip(): void {
     this.c.i32(0).get(RIP);
-    if (this.mode === 32) this.c.op(OP.i64ExtendI32U);
+    if (this.mode !== 64) this.c.op(OP.i64ExtendI32U);
     this.c.memory(OP.i64Store, S + S_RIP);
   }
 }

@@ -1,7 +1,7 @@
 /** Guest memory through the TLB (interp/wasm/tlb.ts), with the interpreter's functions for everything that misses it. */
 import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../memory/layout.ts';
 import { SJ_CUT, SJ_STEP } from '../interp/wasm/jitoffsets.ts';
-import { SEG_BASE, SEG_CS, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, S_SEG } from '../interp/wasm/stateoffsets.ts';
+import { SEG_BASE, SEG_CS, SEG_FLAGS, SEG_LIMIT, SEG_STRIDE, SEG_TOP, S_SEG } from '../interp/wasm/stateoffsets.ts';
 import type { CodeMode, Insn, Width } from './decode.ts';
 import { GroupEmitter, type GroupUse } from './groupemitter.ts';
 import { HELPER } from './helpers.ts';
@@ -16,18 +16,25 @@ export class MemoryEmitter extends GroupEmitter {
   /** The TLB's read tables of the region's privilege. */
   protected readonly tables: number;
   protected readonly user: number;
+  /** The region runs at CPL 3. */
+  readonly runsUser: boolean;
   /** Where the code is that computed an address for one access. */
   private computed: { ea: number; start: number; end: number } | undefined;
 
   constructor(mode: CodeMode, user: boolean) {
     super(mode);
     this.user = user ? 1 : 0;
+    this.runsUser = user;
     this.tables = tlbTables(user);
   }
 
   /** Effective offset of the memory operand, without segment base, as a word on the stack. */
   offset(insn: Insn): void {
     const { c } = this;
+    if (insn.asize === 2) {
+      this.offset16(insn);
+      return;
+    }
     if (insn.ripRelative) {
       c.get(PAGE);
       this.wordConst(insn.next + insn.disp);
@@ -55,6 +62,39 @@ export class MemoryEmitter extends GroupEmitter {
     }
   }
 
+  private offset16({ base, index, disp }: Insn): void {
+    const { c } = this;
+    const parts = [base, index].filter((register) => register >= 0);
+    c.i32(disp);
+    for (const register of parts) {
+      this.gpr(register);
+      c.op(OP.i32Add);
+    }
+    c.i32(0xffff).op(OP.i32And);
+  }
+
+  /**
+   * Linear address of the memory operand of 16-bit code: an operand that may reach beyond its segment, or one that may not be both read and written,
+   * is the interpreter's.
+   */
+  private segmented(insn: Insn, ea: number): void {
+    const { c } = this;
+    const at = S + S_SEG + insn.segment * SEG_STRIDE;
+    this.offset(insn);
+    c.tee(ea)
+      .i32(0)
+      .memory(OP.i32Load, at + SEG_TOP)
+      .op(OP.i32GeU);
+    this.openRare();
+    this.exitStep();
+    this.close();
+    c.get(ea)
+      .i32(0)
+      .memory(OP.i32Load, at + SEG_BASE)
+      .op(OP.i32Add)
+      .set(ea);
+  }
+
   /**
    * Linear address of the memory operand in a temporary. `once`: for one access, which comes next; where that does without the address, it is not even
    * computed.
@@ -63,6 +103,10 @@ export class MemoryEmitter extends GroupEmitter {
     const { c } = this;
     const ea = this.temp(this.word);
     const start = c.length;
+    if (this.mode === 16) {
+      this.segmented(insn, ea);
+      return ea;
+    }
     if (insn.segment < 0) this.nameOperand(ea, insn);
     if (insn.segment >= 0) {
       const at = S + S_SEG + insn.segment * SEG_STRIDE;
@@ -201,7 +245,7 @@ export class MemoryEmitter extends GroupEmitter {
       c.get(PAGE);
       this.wordConst(delta * 4096);
       this.wordAdd();
-      if (this.mode === 32)
+      if (this.mode !== 64)
         c.i32(0)
           .memory(OP.i32Load, cs + SEG_BASE)
           .op(OP.i32Add);
@@ -222,7 +266,7 @@ export class MemoryEmitter extends GroupEmitter {
 
   protected ea64(ea: number): void {
     this.c.get(ea);
-    if (this.mode === 32) this.c.op(OP.i64ExtendI32U);
+    if (this.mode !== 64) this.c.op(OP.i64ExtendI32U);
   }
 
   protected slowRead(helper: number, ea: number, size: number): void {

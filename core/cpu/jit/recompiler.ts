@@ -8,6 +8,7 @@ import { S_FEATURES } from '../interp/wasm/stateoffsets.ts';
 import type { RegionSource } from './codelisting.ts';
 import { CodeCache, MAX_REGIONS, type RegionModule } from './codecache.ts';
 import type { CodePage } from './codepages.ts';
+import type { CodeMode } from './decode.ts';
 import { CodeWatch, PAGE, type PagePart } from './codewatch.ts';
 import { POOL_UNIT } from './dispatchemitter.ts';
 import { MISS_COUNT, MISS_TARGET_COUNT, MISS_TARGETS } from './dispatchtable.ts';
@@ -17,8 +18,11 @@ import { addCounts, RegionCounters, type RegionExits } from './regioncounters.ts
 import { type CompiledJob, type CompileResult, type CompileService, TICK_MS } from './service.ts';
 
 /** Run.mode values that are compiled (runstate.ts). */
+const MODE_16 = 0;
 const MODE_64 = 2;
 const MODE_FLAT = 3;
+
+const bitsOf = (mode: number): CodeMode => (mode === MODE_64 ? 64 : mode === MODE_FLAT ? 32 : 16);
 /** Pages beside the hot one, as distances in linear space, that its regions may take in. */
 const BESIDE = [1, -1];
 
@@ -153,7 +157,7 @@ export class Recompiler {
 
   /** The place is hot (import jitHot). */
   hot(host: number, mode: number, user: number): void {
-    if (mode !== MODE_64 && mode !== MODE_FLAT) return;
+    if (mode !== MODE_64 && mode !== MODE_FLAT && mode !== MODE_16) return;
     const key = (host * 4 + mode) * 2 + user;
     if (this.regions.has(key)) return;
     if (this.pending.has(key)) return;
@@ -203,7 +207,7 @@ export class Recompiler {
       id,
       pages,
       entry: host % PAGE,
-      mode: mode === MODE_64 ? 64 : 32,
+      mode: bitsOf(mode),
       user: user === 1,
       features: this.words[(CPU_STATE_BASE + S_FEATURES) >> 2]!,
       counters,
@@ -292,7 +296,7 @@ export class Recompiler {
     return {
       address: `0x${(this.counters.page(counters) + BigInt(host % PAGE)).toString(16)}`,
       ...(host >= GUEST_RAM_BASE ? { physical: host - GUEST_RAM_BASE } : {}),
-      bits: mode === MODE_64 ? 64 : 32,
+      bits: bitsOf(mode),
       instructions,
       entries,
       bytes: parts.reduce((sum, { low, high }) => sum + high - low, 0),
@@ -317,7 +321,7 @@ export class Recompiler {
       const source: RegionSource = {
         pages: this.pagesOf(region),
         entry: region.host % PAGE,
-        mode: region.mode === MODE_64 ? 64 : 32,
+        mode: bitsOf(region.mode),
         user: region.user === 1,
         features: this.words[(CPU_STATE_BASE + S_FEATURES) >> 2]!,
         hints: region.hints,

@@ -268,7 +268,7 @@ export class RegisterEmitter {
     for (let n = 0; n < 16; n++) {
       if (!(gprs & (1 << n))) continue;
       this.c.i32(0).get(GPR + n);
-      if (this.mode === 32) this.c.op(OP.i64ExtendI32U);
+      if (this.mode !== 64) this.c.op(OP.i64ExtendI32U);
       this.c.memory(OP.i64Store, S + S_GPR + n * 8);
     }
     for (let n = 0; n < 16; n++)

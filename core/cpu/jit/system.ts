@@ -13,6 +13,8 @@ const RAX = 1 << 0;
 const RCX = 1 << 1;
 const RDX = 1 << 2;
 const RSP = 1 << 4;
+/** Far transfers of 16-bit code: CALL, RET, JMP. */
+const FAR = new Set([0x9a, 0xca, 0xcb, 0xea]);
 /** ES, DS, FS and GS. */
 const LOADED = new Set([0, 3, 4, 5]);
 
@@ -28,6 +30,7 @@ const operand = (insn: Insn): number => (insn.memory ? 0 : 1 << insn.rm);
 export function leavesRegion(insn: Insn): boolean {
   if (insn.vex || insn.lock) return false;
   const reg = insn.reg & 7;
+  if (insn.real && (FAR.has(insn.op) || (insn.op === 0xff && insn.memory && (reg === 3 || reg === 5)))) return true;
   switch (insn.op) {
     case 0xcd: // INT n
     case 0xcf: // IRET
@@ -50,8 +53,8 @@ export function leavesRegion(insn: Insn): boolean {
 
 /** Opcodes 06, 0E, 16, 1E, 0F A0 and 0F A8 have the register's number where others have modrm.reg. */
 const pushSegment: Translation = (e, insn) => {
-  if (e.mode === 64 || insn.opsize) e.interpretSystem(RSP, RSP, false);
-  else e.pushSegment((insn.op >> 3) & 7);
+  if (e.mode === 64 || (e.mode === 32 && insn.opsize)) e.interpretSystem(RSP, RSP, false);
+  else e.pushSegment((insn.op >> 3) & 7, insn.osize);
 };
 const disable: Translation = (e) => e.disableInterrupts();
 const enable: Translation = (e) => e.enableInterrupts();
@@ -94,7 +97,7 @@ export function systemTranslation(insn: Insn): Translation | undefined {
     case 0x1f:
     case 0x1a1:
     case 0x1a9:
-      return insn.opsize ? interpreted(RSP, RSP) : popToSegment((insn.op >> 3) & 7);
+      return insn.opsize && !insn.real ? interpreted(RSP, RSP) : popToSegment((insn.op >> 3) & 7);
     case 0x8c: // MOV from and to segment registers
       return reg < 6 ? moveFromSegment : interpreted(0, operand(insn));
     case 0x8e:

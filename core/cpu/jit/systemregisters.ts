@@ -4,7 +4,7 @@
  */
 import { CPU_STATE_BASE } from '../../memory/layout.ts';
 import { SJ_EXACT } from '../interp/wasm/jitoffsets.ts';
-import { S_EXIT, S_SEG, SEG_SELECTOR, SEG_STRIDE } from '../interp/wasm/stateoffsets.ts';
+import { S_EFLAGS, S_EXIT, S_SEG, SEG_SELECTOR, SEG_STRIDE } from '../interp/wasm/stateoffsets.ts';
 import type { Insn } from './decode.ts';
 import type { Emitter } from './emitter.ts';
 import { IN_MEMORY } from './flagemitter.ts';
@@ -50,7 +50,7 @@ export const moveFromSegment: Translation = (e, insn) => {
     .i32(0)
     .memory(OP.i32Load16U, CPU_STATE_BASE + S_SEG + (insn.reg & 7) * SEG_STRIDE + SEG_SELECTOR)
     .set(selector);
-  storeModrm(e, insn, insn.memory || insn.opsize ? 2 : 4, selector);
+  storeModrm(e, insn, insn.memory || insn.osize === 2 ? 2 : 4, selector);
 };
 
 /** POP of them. */
@@ -68,10 +68,11 @@ export const popToSegment =
     );
   };
 
-const narrow = (insn: Insn): boolean => insn.opsize;
+/** 66 in 32- and 64-bit code; in 16-bit code what virtual-8086 mode may forbid. */
+const rare = (e: Emitter, insn: Insn): boolean => (insn.real ? e.runsUser : insn.opsize);
 
 export const pushFlags: Translation = (e, insn) => {
-  if (narrow(insn)) {
+  if (rare(e, insn)) {
     e.interpretSystem(1 << RSP, 1 << RSP, true);
     return;
   }
@@ -86,7 +87,7 @@ export const pushFlags: Translation = (e, insn) => {
 
 export const popFlags: Translation = (e, insn) => {
   const whole = () => e.interpretSystem(1 << RSP, 1 << RSP, true);
-  if (narrow(insn)) {
+  if (rare(e, insn)) {
     whole();
     return;
   }
@@ -96,6 +97,12 @@ export const popFlags: Translation = (e, insn) => {
   const done = e.temp(I32);
   e.top(width);
   if (width === 8) c.op(OP.i32WrapI64);
+  // What a narrow one leaves alone.
+  if (width === 2)
+    c.i32(0)
+      .memory(OP.i32Load, CPU_STATE_BASE + S_EFLAGS)
+      .i32(-0x10000)
+      .op(OP.i32And, OP.i32Or);
   c.call(HELPER.popFlags).tee(done);
   e.openIf(VOID, true);
   e.flags = IN_MEMORY;

@@ -39,9 +39,10 @@ export function translationOf(insn: Insn, has: number): Translation | undefined 
 
 export function translatable(insn: Insn, has: number): boolean {
   const { op } = insn;
+  const branch = (!insn.opsize || insn.real) && !insn.lock;
   if ((op >= 0x70 && op <= 0x7f) || (op >= 0x180 && op <= 0x18f) || op === 0xe8 || op === 0xe9 || op === 0xeb || op === 0xc2 || op === 0xc3)
-    return !insn.opsize && !insn.lock;
-  if (op >= 0xe0 && op <= 0xe3) return !insn.opsize && !insn.lock;
-  if (op === 0xff && ((insn.reg & 7) === 2 || (insn.reg & 7) === 4)) return !insn.opsize && !insn.lock;
+    return branch;
+  if (op >= 0xe0 && op <= 0xe3) return branch;
+  if (op === 0xff && ((insn.reg & 7) === 2 || (insn.reg & 7) === 4)) return branch;
   return leavesRegion(insn) || translationOf(insn, has) !== undefined;
 }

@@ -1,4 +1,6 @@
 /** Guest memory in pieces wider than registers, for vectors and 80-bit numbers; and the stack. */
+import { CPU_STATE_BASE } from '../../memory/layout.ts';
+import { SEG_BASE, SEG_LIMIT, SEG_SS, SEG_STRIDE, SEG_TOP, S_SEG } from '../interp/wasm/stateoffsets.ts';
 import type { Width } from './decode.ts';
 import { HELPER } from './helpers.ts';
 import { MemoryEmitter } from './memoryemitter.ts';
@@ -6,8 +8,12 @@ import { WRITE_TABLE } from './tlbtables.ts';
 import { I32, OP, SIMD, V128, VOID } from './wasmcode.ts';
 
 const RSP = 4;
+const SS = CPU_STATE_BASE + S_SEG + SEG_SS * SEG_STRIDE;
 
 export class WideMemoryEmitter extends MemoryEmitter {
+  /** In 16-bit code: the stack pointers of the addresses that below() gave. */
+  private readonly pointers = new Map<number, number>();
+
   /** 16 bytes at `ea`, one quadword after the other. */
   private slowReadV(ea: number, offset: number): void {
     const { c } = this;
@@ -186,8 +192,44 @@ export class WideMemoryEmitter extends MemoryEmitter {
     this.close();
   }
 
-  /** Stack pointer less `size`, in a temporary. */
+  /** In 16-bit code: linear address of `size` bytes at the 16-bit offset in a temporary of the stack segment. */
+  private inStack(offset: number, size: number): number {
+    const { c } = this;
+    const at = this.temp(I32);
+    const word = (field: number) => c.i32(0).memory(OP.i32Load, SS + field);
+    c.get(offset);
+    word(SEG_TOP).op(OP.i32GeU);
+    this.openRare();
+    c.get(offset)
+      .i32(size - 1)
+      .op(OP.i32Add);
+    word(SEG_LIMIT).op(OP.i32GtU);
+    word(SEG_TOP).op(OP.i32Eqz, OP.i32Or);
+    this.openRare();
+    this.exitStep();
+    this.close();
+    this.close();
+    c.get(offset);
+    word(SEG_BASE).op(OP.i32Add).set(at);
+    return at;
+  }
+
+  /** The 16-bit stack pointer less `size`, in a temporary. */
+  private pointer16(size: number): number {
+    const pointer = this.temp(I32);
+    this.gpr(RSP);
+    this.c.i32(size).op(OP.i32Sub).i32(0xffff).op(OP.i32And).set(pointer);
+    return pointer;
+  }
+
+  /** Linear address of the top of the stack when `size` more bytes are on it, in a temporary. */
   below(size: number): number {
+    if (this.mode === 16) {
+      const pointer = this.pointer16(size);
+      const at = this.inStack(pointer, size);
+      this.pointers.set(at, pointer);
+      return at;
+    }
     const top = this.temp(this.word);
     this.gpr(RSP);
     this.wordConst(size);
@@ -200,6 +242,11 @@ export class WideMemoryEmitter extends MemoryEmitter {
 
   /** The stack pointer becomes what below() gave. */
   lowerStack(top: number): void {
+    if (this.mode === 16) {
+      this.c.get(this.pointers.get(top)!);
+      this.setReg(RSP, 2);
+      return;
+    }
     const value = this.nameOf(top);
     this.c.get(top);
     this.setGpr(RSP);
@@ -214,6 +261,10 @@ export class WideMemoryEmitter extends MemoryEmitter {
 
   /** Loads the top of the stack; does not move the pointer. */
   top(width: Width): void {
+    if (this.mode === 16) {
+      this.load(this.inStack(this.pointer16(0), width), width);
+      return;
+    }
     const at = this.temp(this.word);
     this.gpr(RSP);
     this.c.set(at);
@@ -223,6 +274,12 @@ export class WideMemoryEmitter extends MemoryEmitter {
 
   /** Moves the stack pointer up. */
   drop(bytes: number): void {
+    if (this.mode === 16) {
+      this.gpr(RSP);
+      this.c.i32(bytes).op(OP.i32Add);
+      this.setReg(RSP, 2);
+      return;
+    }
     const value = this.valueOf(RSP);
     this.gpr(RSP);
     this.wordConst(bytes);

@@ -271,7 +271,7 @@ export class X87Emitter extends WideMemoryEmitter {
   private storePointers(): void {
     const { c, own } = this;
     const extend = () => {
-      if (this.mode === 32) c.op(OP.i64ExtendI32U);
+      if (this.mode !== 64) c.op(OP.i64ExtendI32U);
     };
     c.get(own.pointer).if();
     c.i32(0)

@@ -51,8 +51,7 @@ describe('random code in the interpreter, the recompiler and the host', () => {
         expect(totals.findings.map((finding) => finding.text)).toEqual([]);
         // It ran, and in regions, and the host was asked.
         expect(totals.cases).toBe(codes * STATES);
-        // 16-bit code is the interpreter's.
-        if (mode !== 'real' && mode !== 'segments16') expect(totals.compiled).toBeGreaterThan(totals.cases * 2);
+        expect(totals.compiled).toBeGreaterThan(totals.cases * 2);
         // What is made for 32 bits loops more often when it is read as 16-bit code.
         expect(totals.endless).toBeLessThan(totals.cases / (mode === 'real' ? 6 : 20));
         if (!why && !isSystem(mode) && (!hasTable(mode) || hasSegments())) expect(totals.onHost).toBeGreaterThan(totals.cases / 2);

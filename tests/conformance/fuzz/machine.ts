@@ -265,10 +265,10 @@ export class FuzzMachine {
   /** Makes the place where the case begins a region now, if its code is decoded. */
   compileEntry(record: Uint8Array): void {
     const address = new DataView(record.buffer, record.byteOffset).getUint32(L.R_CODE_AT, true);
-    // Run.mode: 2 in 64-bit code, 3 in flat 32-bit code.
+    // Run.mode: 2 in 64-bit code, 3 in flat 32-bit code, 0 in 16-bit code.
     (this.cpu as unknown as Inside).recompiler?.hot(
       GUEST_RAM_BASE + physical(address),
-      this.mode === 'long' || this.mode === 'system' ? 2 : 3,
+      this.mode === 'long' || this.mode === 'system' ? 2 : this.mode === 'real' || this.mode === 'segments16' ? 0 : 3,
       isSystem(this.mode) ? 0 : 1,
     );
   }

@@ -21,7 +21,7 @@ import { imulTrunc16, imulTrunc32, productFlags } from './muldiv';
 import { imulTrunc64, productFlags64 } from './muldiv64';
 import { runRecord } from './jitrecord';
 import { REC_HANDLER, REC_LENGTH, REC_OPCODE } from './record';
-import { MODE_64, Run } from './runstate';
+import { MODE_16, MODE_64, Run } from './runstate';
 import { rol64, ror64, sar64, shl64, shld64, shr64, shrd64 } from './shift64';
 import { rol16, rol32, rol8, ror16, ror32, ror8, sar16, sar32, sar8, shl16, shl32, shl8, shld16, shld32, shr16, shr32, shr8, shrd16, shrd32 } from './shift';
 import { scanFlags, scanZero } from './bit';
@@ -100,8 +100,8 @@ export function enterJit(first: usize): usize {
       if (rec) heat(EXIT);
       return rec;
     }
-    // A region takes its page for aligned.
-    if (!(Run.pageEip & 0xfff)) link(<u64>(<u32>(load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + eip)), 0, rec);
+    // Links take a page for aligned, and 16-bit regions follow none.
+    if (Run.mode != MODE_16 && !(Run.pageEip & 0xfff)) link(<u64>(<u32>(load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + eip)), 0, rec);
   }
 }
 

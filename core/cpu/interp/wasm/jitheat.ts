@@ -11,7 +11,7 @@ import { setPlace } from './jit';
 import { SJ_EPOCH, SJ_PIECE, SJ_THRESHOLD, SY_TLB_CUR, USED_GRAIN_SHIFT } from './jitoffsets';
 import { codeHost } from './mem';
 import { REC_HANDLER, REC_LENGTH } from './record';
-import { MODE_64, Run } from './runstate';
+import { MODE_32, MODE_64, Run } from './runstate';
 import { HD_ACTIVE, SEG_BASE, SEG_CS, SEG_STRIDE, S_RIP, S_SEG } from './stateoffsets';
 import { TLB_USER } from './tlb';
 
@@ -48,7 +48,7 @@ export function heat(weight: u32): void {
   const base = Run.mode == MODE_64 ? 0 : load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE);
   const lin = base + load<u64>(S, S_RIP);
   const host = codeHost(lin);
-  if (!host || Run.mode < MODE_64) return;
+  if (!host || Run.mode == MODE_32) return;
   if (weight == SAMPLE) {
     const grain = host >> USED_GRAIN_SHIFT;
     store<u16>(JIT_USED_BASE + (<usize>((grain ^ (grain >> 15)) & (JIT_USED_SIZE / 2 - 1)) << 1), <u16>load<u32>(S, SJ_EPOCH));
@@ -64,7 +64,7 @@ export function arrived(host: u32, lin: u64): void {
 /** Has it compiled, when that can be. */
 function report(host: u32, lin: u64): void {
   // While the host debugs, everything is interpreted. Nothing is installed while a region waits for one instruction.
-  if (Run.mode < MODE_64 || Run.inside || load<u32>(S, HD_ACTIVE) || !load<u32>(S, SJ_PIECE)) return;
+  if (Run.mode == MODE_32 || Run.inside || load<u32>(S, HD_ACTIVE) || !load<u32>(S, SJ_PIECE)) return;
   const slot = slotIfAny(host, Run.mode);
   const rec: usize = slot < 0 ? 0 : recordAt(<u32>slot, host & 0xfff);
   if (!rec || load<u16>(rec, REC_HANDLER) == HANDLER_JIT) return;

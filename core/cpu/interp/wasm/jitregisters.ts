@@ -4,10 +4,10 @@
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { F_AC, F_ARITH, F_DF, F_ID, F_IF, F_IOPL, F_NT, F_RF, F_TF, F_VM, getEflags, rawEflags, setEflags } from './flags';
-import { MODE_64, Run } from './runstate';
+import { MODE_16, MODE_32, MODE_FLAT, Run } from './runstate';
 import {
   ATTR_ACCESSED, ATTR_CODE, ATTR_DC, ATTR_P, ATTR_RW, ATTR_S, attrDpl, cpl, descAttr, descBase, descLimit, isNull, linearMask, paragraphMode,
-  setFromDescriptor, setNull,
+  loadSegmentReal, setFromDescriptor, setNull,
 } from './seg';
 import { SEG_FS, S_GDTR_BASE, S_GDTR_LIMIT, S_INTR, S_NMI_PENDING } from './stateoffsets';
 import { PAGE_MASK, TLB_SUP, tlbSlot } from './tlb';
@@ -20,10 +20,14 @@ const DATA_MASK: u32 = DATA | ATTR_CODE | ATTR_DC;
 
 /** Loads ES, DS, FS or GS with `selector`, of which the lower half counts. 0: the interpreter must do it. */
 export function jitSegment(seg: i32, selector: u32): i32 {
-  if (paragraphMode()) return 0;
   selector &= 0xffff;
+  if (paragraphMode()) {
+    if (Run.mode != MODE_16) return 0;
+    loadSegmentReal(seg, selector);
+    return 1;
+  }
   // DS and ES stay what 32-bit regions take them for: all of the linear space.
-  const flat = seg < SEG_FS && Run.mode != MODE_64;
+  const flat = seg < SEG_FS && Run.mode == (MODE_32 | MODE_FLAT);
   if (isNull(selector)) {
     if (flat) return 0;
     setNull(seg, selector);

@@ -13,8 +13,8 @@ import { linkedRegion } from './jitlinks';
 import { runRecord } from './jitrecord';
 import { SJ_LEFT, SJ_UNLINKED } from './jitoffsets';
 import { OP_0F, REC_LENGTH, REC_OPCODE, REC_SIZES } from './record';
-import { MODE_64, Run } from './runstate';
-import { S_EXIT, S_HALTED, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED, S_NMI_PENDING, S_RIP } from './stateoffsets';
+import { MODE_16, MODE_64, Run } from './runstate';
+import { S_EXIT, S_HALTED, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED, S_NMI_PENDING, S_RIP, S_STACK32 } from './stateoffsets';
 import { SY_DEBUG_ACTIVE, SY_TLB_CUR, SY_TLB_GEN } from './sysstate';
 import { setIretLength } from './task';
 import { PAGE_MASK, TLB_USER, TLB_X, tlbSlot } from './tlb';
@@ -39,6 +39,7 @@ export function jitSystem(rec: usize, left: i32, page: u64): i32 {
   const dropped = Run.regionsDropped;
   const generation = load<u32>(S, SY_TLB_GEN);
   const table = load<u32>(S, SY_TLB_CUR);
+  const stack = load<u32>(S, S_STACK32);
   const next = runRecord(rec, left, page);
   if (loopDue(mode, F_TF | F_RF)) {
     store<u32>(S, load<u32>(S, S_EXIT) | EXIT_LOOK, S_EXIT);
@@ -46,7 +47,7 @@ export function jitSystem(rec: usize, left: i32, page: u64): i32 {
   }
   return (
     <i32>(load<u64>(S, S_RIP) != next) |
-    <i32>(attention() | (dropped ^ Run.regionsDropped) | (generation ^ load<u32>(S, SY_TLB_GEN)) | (table ^ load<u32>(S, SY_TLB_CUR)))
+    <i32>(attention() | (dropped ^ Run.regionsDropped) | (generation ^ load<u32>(S, SY_TLB_GEN)) | (table ^ load<u32>(S, SY_TLB_CUR)) | (stack ^ load<u32>(S, S_STACK32)))
   );
 }
 
@@ -56,7 +57,7 @@ export function jitSystem(rec: usize, left: i32, page: u64): i32 {
  */
 export function jitLeave(rec: usize, left: i32, page: u64): i32 {
   const mode = Run.mode;
-  if (!(mode == MODE_64 ? leave64(rec, left, page) : leave32(rec, left, page))) runRecord(rec, left, page);
+  if (!(mode == MODE_64 ? leave64(rec, left, page) : mode != MODE_16 && leave32(rec, left, page))) runRecord(rec, left, page);
   if (loopDue(mode, F_TF)) {
     store<u32>(S, load<u32>(S, S_EXIT) | EXIT_LOOK, S_EXIT);
     return -1;
@@ -114,7 +115,7 @@ function leave32(rec: usize, left: i32, page: u64): bool {
 /** Function of the region at S_RIP that links know, -1 when there is none. */
 function regionAt(mode: u32): i32 {
   const long: u32 = mode == MODE_64 ? 1 : 0;
-  if (!long && load<u32>(S, SJ_UNLINKED)) return -1;
+  if (mode == MODE_16 || (!long && load<u32>(S, SJ_UNLINKED))) return -1;
   const table = load<u32>(S, SY_TLB_CUR);
   const lin = load<u64>(S, S_RIP);
   const e = tlbSlot(table + TLB_X, lin);

@@ -45,7 +45,9 @@ export class Run {
  */
 export const EXACT_SLACK: i32 = 64;
 
-/** Run.mode: 32-bit code segment. */
+/** Run.mode: 16-bit code segment. */
+export const MODE_16: u32 = 0;
+/** 32-bit code segment. */
 export const MODE_32: u32 = 1;
 /** 32-bit code, a 32-bit stack, and DS, ES, SS span the whole linear space; always together with MODE_32. */
 export const MODE_FLAT: u32 = 2;

@@ -27,8 +27,10 @@ import {
   SEG_GS,
   SEG_LDTR,
   SEG_LIMIT,
+  SEG_REACH,
   SEG_SELECTOR,
   SEG_SS,
+  SEG_TOP,
   VEC_GP,
   VEC_NP,
   VEC_SS,
@@ -235,7 +237,7 @@ export function markAccessed(): void {
 
 // ---- Caches ----------------------------------------------------------------------------------------------------------------------------
 
-/** Derives SEG_FLAGS of one segment from base, limit and attributes. */
+/** Derives SEG_FLAGS and SEG_TOP of one segment from base, limit and attributes. */
 export function updateSegFlags(seg: i32): void {
   const s = segAddress(seg);
   const attr = load<u32>(s, SEG_ATTR);
@@ -259,6 +261,9 @@ export function updateSegFlags(seg: i32): void {
     }
   }
   store<u32>(s, flags, SEG_FLAGS);
+  const limit = load<u32>(s, SEG_LIMIT);
+  const open = (flags & (SF_READ | SF_WRITE | SF_DOWN)) == (SF_READ | SF_WRITE) && limit >= SEG_REACH - 1 && !load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK);
+  store<u32>(s, open ? limit - (SEG_REACH - 2) : 0, SEG_TOP);
 }
 
 function updateAllSegFlags(): void {

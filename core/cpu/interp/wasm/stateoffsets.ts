@@ -33,7 +33,8 @@ export const S_DR = 0x100;
 /**
  * Segment registers, 32 bytes each, in the encoding order ES CS SS DS FS GS, then LDTR, TR:
  * +0 u64 base, +8 u32 byte-granular limit, +12 u32 attributes (descriptor bits 40..47 in 0..7, 52..55 in 12..15),
- * +16 u16 selector, +20 u32 SEG_* cache flags derived on load (private to seg.ts), +24 reserved.
+ * +16 u16 selector, +20 u32 SEG_* cache flags derived on load (private to seg.ts), +24 u32 offsets below which SEG_REACH bytes may be read and
+ * written with no further check, also derived.
  */
 export const S_SEG = 0x140;
 export const SEG_ES = 0;
@@ -50,6 +51,8 @@ export const SEG_LIMIT = 8;
 export const SEG_ATTR = 12;
 export const SEG_SELECTOR = 16;
 export const SEG_FLAGS = 20;
+export const SEG_TOP = 24;
+export const SEG_REACH = 16;
 
 /** u64 base, u32 limit. */
 export const S_GDTR_BASE = 0x240;
