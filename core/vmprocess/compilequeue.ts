@@ -4,6 +4,9 @@ import { collectGarbage } from './garbage.ts';
 
 /** Message to the compile thread besides jobs: modules were evicted. */
 export const EVICTED = 'evicted';
+/** And: compile what waits now. */
+export const HURRY = 'hurry';
+export type CompileMessage = CompileJob | typeof EVICTED | typeof HURRY;
 
 /** The machine thread's end of the compile thread. */
 export class CompileQueue implements CompileService {
@@ -15,6 +18,10 @@ export class CompileQueue implements CompileService {
 
   request(job: CompileJob): void {
     this.port.postMessage(job);
+  }
+
+  hurry(): void {
+    this.port.postMessage(HURRY);
   }
 
   collect(): CompileResult[] {

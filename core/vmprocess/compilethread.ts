@@ -4,7 +4,7 @@ import { type CompileJob, type CompileResult, MAX_BATCH, runJobs, runJobsAgain, 
 import { SJ_READY } from '../cpu/interp/wasm/jitoffsets.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { trimHeap } from '../platform/heaptrim.ts';
-import { EVICTED } from './compilequeue.ts';
+import { type CompileMessage, EVICTED, HURRY } from './compilequeue.ts';
 import { collectGarbage } from './garbage.ts';
 import type { CompileThreadData } from './machinemessages.ts';
 
@@ -32,11 +32,11 @@ let last = -Infinity;
 let compiled = 0;
 let tidied = performance.now();
 
-function take(message: CompileJob | typeof EVICTED): void {
+function take(message: CompileMessage): void {
   if (message === EVICTED) {
     collectGarbage();
     tidySoon();
-  } else waiting.push(message);
+  } else if (message !== HURRY) waiting.push(message);
 }
 
 function compile(): void {
@@ -76,11 +76,11 @@ function tidy(thorough: boolean): void {
 }
 
 setInterval(wakeMachine, TICK_MS);
-port.on('message', (message: CompileJob | typeof EVICTED) => {
+port.on('message', (message: CompileMessage) => {
   take(message);
   if (!waiting.length) return;
   const due = last + (compiled < MANY ? GATHER_MS : GATHER_MANY_MS) - performance.now();
-  if (due <= 0 || waiting.length >= MAX_BATCH) {
+  if (message === HURRY || due <= 0 || waiting.length >= MAX_BATCH) {
     clearTimeout(timer);
     compile();
   } else timer ??= setTimeout(compile, due);

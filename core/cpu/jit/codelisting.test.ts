@@ -82,7 +82,7 @@ describe('names of WebAssembly instructions', () => {
 
 describe('reading back', () => {
   /** Small random programs: whatever the emitter can write has to be read to the very last byte, with every operand found. */
-  const modes: CodeMode[] = [32, 64];
+  const modes: CodeMode[] = [16, 32, 64];
   it.each(modes)('everything that regions of %i-bit code are made of', (mode) => {
     let seed = 12345;
     const random = (below: number) => {

@@ -41,7 +41,7 @@ export function codeListing({ pages, entry, mode, user, features, hints = [] }: 
     `region 0x${address(entry).toString(16)}, ${mode}-bit, privilege ${user ? 3 : 0}: ${new Set(compiled.marks.map(([, at]) => at)).size} instructions, ${module.wasm.length} bytes of WebAssembly`,
   ];
   let next = 0;
-  for (const { depth, text, offset } of wasmText(module.wasm, mode === 64 ? 64 : 32)) {
+  for (const { depth, text, offset } of wasmText(module.wasm, mode)) {
     for (; next < compiled.marks.length && compiled.marks[next]![0] <= offset; next++) {
       const at = compiled.marks[next]![1];
       lines.push(`;; ${address(at).toString(16).padStart(8, '0')}  ${disassemble(bytesAt(pages, at), address(at), mode).text}`);

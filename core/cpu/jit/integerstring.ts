@@ -14,7 +14,9 @@ import { log2 } from './flagemitter.ts';
 import { I32, OP, VOID } from './wasmcode.ts';
 
 const DIRECTION = 0x400;
+const ES = 0;
 const CS = 1;
+const DS = 3;
 const PAGE_BYTES = 4096;
 /** Elements that count as one instruction, as a shift (COUNT_STRETCH of interp/wasm/string.ts). */
 const COUNT_STRETCH = 3;
@@ -28,16 +30,21 @@ function goesDown(e: Emitter): void {
     .op(OP.i32And);
 }
 
-/** Register as the linear address it is, in a temporary. */
-function pointer(e: Emitter, register: number): number {
+/** Linear address that the register points to, in a temporary: in 16-bit code in `segment`. */
+function pointer(e: Emitter, register: number, insn?: Insn, segment = ES): number {
   const at = e.temp(e.word);
+  if (insn?.real) {
+    e.reg(register, insn.asize);
+    e.inSegment(segment, at);
+    return at;
+  }
   e.gpr(register);
   e.c.set(at);
   return at;
 }
 
 /** Moves the pointer that was at `at` by the bytes in `by`, or a constant. */
-function advance(e: Emitter, register: number, at: number, by: Width | { local: number }): void {
+function advanceTo(e: Emitter, register: number, at: number, by: Width | { local: number }): void {
   e.c.get(at);
   if (typeof by === 'number') e.wordConst(by);
   else {
@@ -48,19 +55,29 @@ function advance(e: Emitter, register: number, at: number, by: Width | { local: 
   e.setGpr(register);
 }
 
+/** The same in 16-bit code, whose pointers are as wide as addresses. */
+function step(e: Emitter, register: number, by: Width, asize: Width): void {
+  e.reg(register, asize);
+  e.c.i32(by).op(OP.i32Add);
+  e.setReg(register, asize);
+}
+
 function single(e: Emitter, insn: Insn, width: Width): void {
   goesDown(e);
   e.openRare();
   e.exitStep();
   e.close();
-  const source = pointer(e, RSI);
-  const target = pointer(e, RDI);
+  const reads = insn.op < 0xa8 || (insn.op & ~1) === 0xac;
+  const writes = (insn.op & ~1) !== 0xac;
+  const source = reads || !insn.real ? pointer(e, RSI, insn, insn.override >= 0 ? insn.override : DS) : -1;
+  const target = writes || !insn.real ? pointer(e, RDI, insn) : -1;
+  const advance = (register: number, at: number) => (insn.real ? step(e, register, width, insn.asize) : advanceTo(e, register, at, width));
   const read = (at: number): number => toTemp(e, width, () => e.load(at, width));
   switch (insn.op & ~1) {
     case 0xa4:
       e.store(target, width, read(source), () => {
-        advance(e, RSI, source, width);
-        advance(e, RDI, target, width);
+        advance(RSI, source);
+        advance(RDI, target);
       });
       return;
     case 0xaa:
@@ -68,19 +85,19 @@ function single(e: Emitter, insn: Insn, width: Width): void {
         target,
         width,
         toTemp(e, width, () => e.reg(RAX, width)),
-        () => advance(e, RDI, target, width),
+        () => advance(RDI, target),
       );
       return;
     case 0xac:
       e.c.get(read(source));
       e.setReg(RAX, width);
-      advance(e, RSI, source, width);
+      advance(RSI, source);
       return;
     case 0xa6: {
       const a = read(source);
       arithmetic(e, CMP, width, a, read(target));
-      advance(e, RSI, source, width);
-      advance(e, RDI, target, width);
+      advance(RSI, source);
+      advance(RDI, target);
       return;
     }
     default:
@@ -91,7 +108,7 @@ function single(e: Emitter, insn: Insn, width: Width): void {
         toTemp(e, width, () => e.reg(RAX, width)),
         read(target),
       );
-      advance(e, RDI, target, width);
+      advance(RDI, target);
   }
 }
 
@@ -169,10 +186,10 @@ function repeated(e: Emitter, insn: Insn, width: Width): void {
     // An overlapping move upwards repeats what it wrote.
     c.get(host).get(origin).op(OP.i32Sub).get(bytes).op(OP.i32LtU).brIf(0);
     c.get(host).get(origin).get(bytes).memoryCopy();
-    advance(e, RSI, source, { local: bytes });
+    advanceTo(e, RSI, source, { local: bytes });
   } else fill(e, width, host, bytes);
   e.markDirty(host);
-  advance(e, RDI, target, { local: bytes });
+  advanceTo(e, RDI, target, { local: bytes });
   e.wordConst(0);
   e.setGpr(RCX);
   e.spendLocal(charge);
@@ -189,8 +206,10 @@ export const string: Translation = (e, insn) => {
   const width = widthOf(insn);
   const writes = insn.op < 0xa6 || (insn.op & ~1) === 0xaa;
   const based = insn.segment >= 0 || insn.override === CS;
-  if (insn.real) e.interpret();
-  else if (based && insn.op !== 0xaa && insn.op !== 0xab && insn.op < 0xae) e.interpret();
+  if (insn.real) {
+    if (insn.prefix === 0xf2 || insn.prefix === 0xf3) e.interpret();
+    else single(e, insn, width);
+  } else if (based && insn.op !== 0xaa && insn.op !== 0xab && insn.op < 0xae) e.interpret();
   else if (insn.prefix !== 0xf2 && insn.prefix !== 0xf3) single(e, insn, width);
   else if (writes) repeated(e, insn, width);
   else e.interpret();

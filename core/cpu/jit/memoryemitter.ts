@@ -74,13 +74,12 @@ export class MemoryEmitter extends GroupEmitter {
   }
 
   /**
-   * Linear address of the memory operand of 16-bit code: an operand that may reach beyond its segment, or one that may not be both read and written,
-   * is the interpreter's.
+   * Linear address, in the temporary `ea`, of an operand of 16-bit code at the offset on the stack: one that may reach beyond its segment, or that may not
+   * be both read and written, is the interpreter's.
    */
-  private segmented(insn: Insn, ea: number): void {
+  inSegment(segment: number, ea: number): void {
     const { c } = this;
-    const at = S + S_SEG + insn.segment * SEG_STRIDE;
-    this.offset(insn);
+    const at = S + S_SEG + segment * SEG_STRIDE;
     c.tee(ea)
       .i32(0)
       .memory(OP.i32Load, at + SEG_TOP)
@@ -104,7 +103,8 @@ export class MemoryEmitter extends GroupEmitter {
     const ea = this.temp(this.word);
     const start = c.length;
     if (this.mode === 16) {
-      this.segmented(insn, ea);
+      this.offset(insn);
+      this.inSegment(insn.segment, ea);
       return ea;
     }
     if (insn.segment < 0) this.nameOperand(ea, insn);

@@ -90,6 +90,9 @@ export interface RecompilerCounts {
   wasmBytesAlive: number;
 }
 
+/** Times that a place is found hot while it is being compiled (each four samples, interp/wasm/jitheat.ts) until others are no longer gathered for its module. */
+const IMPATIENT = 2;
+
 /** Fewer regions that nobody uses are not worth collecting. */
 const WORTHWHILE = 32;
 
@@ -118,7 +121,8 @@ export class Recompiler {
   private readonly watch: CodeWatch<Region>;
   private readonly cache: CodeCache<Region>;
   private readonly jobs = new Map<number, Job>();
-  private readonly pending = new Set<number>();
+  /** Keys of what is being compiled, and how often each was found hot again since. */
+  private readonly pending = new Map<number, number>();
   private nextJob = 1;
   private ticked: number;
   /** Regions that have memory in the pool, by its address. */
@@ -160,7 +164,12 @@ export class Recompiler {
     if (mode !== MODE_64 && mode !== MODE_FLAT && mode !== MODE_16) return;
     const key = (host * 4 + mode) * 2 + user;
     if (this.regions.has(key)) return;
-    if (this.pending.has(key)) return;
+    const waited = this.pending.get(key);
+    if (waited !== undefined) {
+      this.pending.set(key, waited + 1);
+      if (waited + 1 === IMPATIENT) this.service.hurry();
+      return;
+    }
     if (this.watch.refuses(Math.floor(host / PAGE), key)) return;
     this.compile({ key, host, mode, user }, BESIDE, [], 0);
     this.collect();
@@ -200,7 +209,7 @@ export class Recompiler {
     const id = this.nextJob++;
     const numbers = pages.map((page) => page.host / PAGE);
     for (const each of numbers) this.watch.expect(each);
-    this.pending.add(key);
+    this.pending.set(key, 0);
     const counters = this.counting ? this.counters.take() : 0;
     this.jobs.set(id, { key, host, mode, user, pages: numbers, deltas: pages.map(({ delta }) => delta), hints, again, counters });
     this.service.request({

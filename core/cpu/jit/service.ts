@@ -28,6 +28,8 @@ export const TICK_MS = 10_000;
 /** Where regions are compiled: in place, or on another thread. */
 export interface CompileService {
   request(job: CompileJob): void;
+  /** What was asked for is wanted more than most: nothing is to be gathered any longer. */
+  hurry(): void;
   /** Finished modules, each once. */
   collect(): CompileResult[];
   /** Modules were thrown away to make room: what is left of them should go too. */
@@ -97,6 +99,7 @@ export class SyncCompileService implements CompileService {
     while (this.waiting.length) results.push(runJobs(this.waiting.splice(0, MAX_BATCH), this.now));
     return results;
   }
+  hurry(): void {}
   evicted(): void {}
   dispose(): void {}
 }

@@ -2,6 +2,7 @@
  * Reads back what the recompiler wrote: the region function of a module as text in the manner of WebAssembly's folded text format (core
  * specification 2.0, chapters 5 and 6), one line a statement, with guest registers and fields of the state by name. For people only.
  */
+import type { CodeMode } from './decode.ts';
 import { HELPERS, X87_HELPERS } from './helpers.ts';
 import { FIRST_REGION } from './regionmodule.ts';
 import { FA, FB, FC, FLOAT, GPR, INMEMORY, KIND, LEFT, PAGE, PAGE64, PAGES, RIP, TEMPS, XMM } from './locals.ts';
@@ -164,7 +165,7 @@ function readModule(wasm: Uint8Array, region: number): Module {
   return module;
 }
 
-function localName(index: number, bits: 32 | 64): string {
+function localName(index: number, bits: CodeMode): string {
   const fixed: { readonly [index: number]: string } = {
     [LEFT]: 'left',
     [PAGE64]: 'page64',
@@ -193,13 +194,13 @@ class Writer {
   readonly lines: TextLine[] = [];
   private readonly reader: Reader;
   private readonly module: Module;
-  private readonly bits: 32 | 64;
+  private readonly bits: CodeMode;
   private stack: string[] = [];
   /** Open blocks, and the operands that were there before each. */
   private readonly opened: { kind: string; result: boolean; stack: string[] }[] = [];
   private statementStart = 0;
 
-  constructor(wasm: Uint8Array, module: Module, bits: 32 | 64) {
+  constructor(wasm: Uint8Array, module: Module, bits: CodeMode) {
     this.reader = new Reader(wasm, module.start);
     this.module = module;
     this.bits = bits;
@@ -428,7 +429,7 @@ class Writer {
 }
 
 /** The lines of one region of a module, by its number in that; `bits` is the mode of the guest code it was made of. Throws RangeError on what it does not know. */
-export function wasmText(wasm: Uint8Array, bits: 32 | 64, region = 0): TextLine[] {
+export function wasmText(wasm: Uint8Array, bits: CodeMode, region = 0): TextLine[] {
   const writer = new Writer(wasm, readModule(wasm, region), bits);
   writer.run();
   return writer.lines;
