@@ -89,8 +89,7 @@ export class ExitEmitter extends FlagEmitter {
   /** The same for the target of a jump, which 16-bit code has below 64 KiB. */
   exitToTarget(offset: number): void {
     this.pushTarget(offset);
-    this.c.set(RIP);
-    this.c.br(this.depthOf('exit', -1));
+    this.exitToStack();
   }
   /** Leaves for the instruction pointer as it is when the i32 on the stack is not zero. */
   protected exitIf(): void {

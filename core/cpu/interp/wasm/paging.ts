@@ -98,6 +98,9 @@ export function physWrite32(address: u64, value: u32): void {
 // @ts-ignore: decorator
 @inline
 export function physRead64(address: u64): u64 {
+  const pa = maskA20(address);
+  const entry = physEntry(pa);
+  if (entry & PM_READ) return load<u64>((entry & 0xfffff000) | (<usize>pa & 0xfff));
   return <u64>physRead32(address) | (<u64>physRead32(address + 4) << 32);
 }
 

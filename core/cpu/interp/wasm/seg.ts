@@ -262,8 +262,8 @@ export function updateSegFlags(seg: i32): void {
   }
   store<u32>(s, flags, SEG_FLAGS);
   const limit = load<u32>(s, SEG_LIMIT);
-  const open = (flags & (SF_READ | SF_WRITE | SF_DOWN)) == (SF_READ | SF_WRITE) && limit >= SEG_REACH - 1 && !load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK);
-  store<u32>(s, open ? limit - (SEG_REACH - 2) : 0, SEG_TOP);
+  const open = (flags & (SF_READ | SF_WRITE | SF_DOWN)) == (SF_READ | SF_WRITE) && limit >= <u32>(SEG_REACH - 1) && !load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK);
+  store<u32>(s, open ? limit - <u32>(SEG_REACH - 2) : 0, SEG_TOP);
 }
 
 function updateAllSegFlags(): void {
