@@ -262,6 +262,14 @@ export class FuzzMachine {
     }
   }
 
+  /** Takes over what another machine's memory holds: where both were stopped in the middle of something, they stand at different places of it. */
+  takeMemory({ test }: FuzzMachine): void {
+    for (let page = 0; page < test.ram.length; page += L.PAGE) {
+      const theirs = test.ram.subarray(page, page + L.PAGE);
+      if (Buffer.compare(theirs, this.test.ram.subarray(page, page + L.PAGE))) this.test.guest.write(page, theirs);
+    }
+  }
+
   /** Makes the place where the case begins a region now, if its code is decoded. */
   compileEntry(record: Uint8Array): void {
     const address = new DataView(record.buffer, record.byteOffset).getUint32(L.R_CODE_AT, true);

@@ -161,6 +161,7 @@ function systemDifference(mode: Mode, code: Code, records: Uint8Array, seed: num
     recompiler.run(part(records, state), got, howToRun(mode, seed, state));
     if (vectorOf(want) === L.END_BUDGET) {
       endless++;
+      recompiler.takeMemory(interpreter);
       continue;
     }
     const found = differences(got, want, { ...code, unknown: 0, places: [] }, false);
@@ -168,7 +169,10 @@ function systemDifference(mode: Mode, code: Code, records: Uint8Array, seed: num
     if (a !== b) found.push(firstDifference(a, b));
     const memory = Buffer.compare(recompiler.systemMemory, interpreter.systemMemory);
     if (memory) found.push('memory of the system');
-    if (found.length) return { found, state, endless };
+    if (found.length) {
+      recompiler.takeMemory(interpreter);
+      return { found, state, endless };
+    }
   }
   return { found: [], state: 0, endless };
 }
