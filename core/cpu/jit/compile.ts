@@ -83,6 +83,10 @@ class RegionCompiler {
     this.graph = analyse(region, flow === undefined);
     this.e = new Emitter(region.mode, user);
     this.e.useX87(flow);
+    this.e.besides = region.parts.flatMap(({ page }) => {
+      const { delta, host } = region.pages.list[page]!;
+      return page ? [{ page, delta, host }] : [];
+    });
     this.e.counters = extras.counters ?? 0;
     if (extras.missPeriod) this.e.missPeriod = extras.missPeriod;
     this.known = Int32Array.from(region.blocks, (block) => block.pages);
@@ -136,20 +140,9 @@ class RegionCompiler {
       e.openIf();
       this.stepAtEntry();
       e.close();
-      e.checkPages(
-        region.parts.flatMap(({ page }) => {
-          const { delta, host } = region.pages.list[page]!;
-          return page ? [{ page, delta, host }] : [];
-        }),
-      );
       const beside = region.blocks[0]!.pages;
-      if (beside) {
-        // The first instruction reaches into a page that is another one now, or not known to the TLB.
-        e.pagesDiffer(beside);
-        e.openRare();
-        this.stepAtEntry();
-        e.close();
-      }
+      // The first instruction reaches into a page that may be another one now, or not known to the TLB.
+      if (beside) e.unlessPages(beside, () => this.stepAtEntry());
       if (graph.hasDispatcher) e.startDispatcher(1);
       this.tree(graph.root);
     });
@@ -191,10 +184,7 @@ class RegionCompiler {
     const { start, pages } = this.region.blocks[x]!;
     if (pages && graph.hasDispatcher && this.region.entries.includes(x)) {
       // The dispatcher comes here unasked.
-      e.pagesDiffer(pages);
-      e.openRare();
-      e.exitTo(start);
-      e.close();
+      e.unlessPages(pages, () => e.exitTo(start));
     }
     const merges = graph.children[x]!.filter((child) => graph.isMerge[child]).sort((a, b) => graph.position[b]! - graph.position[a]!);
     if (graph.isLoopHeader[x]) {
@@ -264,12 +254,7 @@ class RegionCompiler {
   private go(from: number, to: number, offset: number, dispatched: boolean): void {
     const { e, graph, region } = this;
     const pages = region.blocks[to]!.pages & ~this.known[from]!;
-    if (pages) {
-      e.pagesDiffer(pages);
-      e.openRare();
-      e.exitTo(offset);
-      e.close();
-    }
+    if (pages) e.unlessPages(pages, () => e.exitTo(offset));
     if (dispatched || graph.position[to]! <= graph.position[from]!) {
       e.leftBelow(1);
       e.openRare();

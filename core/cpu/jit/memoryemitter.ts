@@ -10,6 +10,7 @@ import { EXECUTE_TABLE, WRITE_TABLE, tlbTables } from './tlbtables.ts';
 import { I32, OP, VOID } from './wasmcode.ts';
 
 const S = CPU_STATE_BASE;
+const CS = S + S_SEG + SEG_CS * SEG_STRIDE;
 const NO_CODE = new Uint8Array(0);
 
 export class MemoryEmitter extends GroupEmitter {
@@ -18,6 +19,8 @@ export class MemoryEmitter extends GroupEmitter {
   protected readonly user: number;
   /** The region runs at CPL 3. */
   readonly runsUser: boolean;
+  /** Pages beside the entry's that the region has code in: number, distance in pages, byte of the shared memory that it was compiled from. */
+  besides: readonly { page: number; delta: number; host: number }[] = [];
   /** Where the code is that computed an address for one access. */
   private computed: { ea: number; start: number; end: number } | undefined;
 
@@ -226,42 +229,45 @@ export class MemoryEmitter extends GroupEmitter {
       .op(OP.i32Add);
   }
 
-  /** At the entry: notes which of the pages beside the entry's are now where they were compiled from. What is unknown to the TLB is not. */
-  checkPages(pages: readonly { page: number; delta: number; host: number }[]): void {
-    if (!pages.length) return;
+  /**
+   * Where control comes to code in these pages beside the entry's (as bits): `leave` when not all of them are where they were compiled from, or known to
+   * the TLB. Each is asked for when it is first come to, and no more until the region is left: most ways through a region stay in few pages.
+   */
+  unlessPages(pages: number, leave: () => void): void {
     const { c } = this;
-    const table = this.tables + EXECUTE_TABLE;
-    const cs = S + S_SEG + SEG_CS * SEG_STRIDE;
-    const ea = this.temp(this.word);
-    c.i32(0).set(PAGES);
-    if (this.mode === 32) {
+    c.get(PAGES).i32(pages).op(OP.i32And).i32(pages).op(OP.i32Ne);
+    this.openRare();
+    if (this.mode === 32)
       c.i32(0)
-        .memory(OP.i32Load, cs + SEG_LIMIT)
+        .memory(OP.i32Load, CS + SEG_LIMIT)
         .i32(-1)
         .op(OP.i32Eq);
-      this.openIf();
-    }
-    for (const { page, delta, host } of pages) {
-      c.get(PAGE);
-      this.wordConst(delta * 4096);
-      this.wordAdd();
-      if (this.mode !== 64)
-        c.i32(0)
-          .memory(OP.i32Load, cs + SEG_BASE)
-          .op(OP.i32Add);
-      c.set(ea);
-      const entry = this.probe(ea, 1, table);
-      this.host(ea, entry, table);
-      c.i32(host | 0).op(OP.i32Eq, OP.i32And);
-      c.i32(page).op(OP.i32Shl).get(PAGES).op(OP.i32Or).set(PAGES);
-    }
-    if (this.mode === 32) this.close();
-    this.freeTemps();
+    else c.i32(1);
+    for (const { page, delta, host } of this.besides) if (pages & (1 << page)) this.pageIsAt(delta, host);
+    c.op(OP.i32Eqz);
+    this.openRare();
+    leave();
+    this.close();
+    c.get(PAGES).i32(pages).op(OP.i32Or).set(PAGES);
+    this.close();
   }
 
-  /** On the stack: not all of these pages (bits) are where they were compiled from. */
-  pagesDiffer(pages: number): void {
-    this.c.get(PAGES).i32(pages).op(OP.i32And).i32(pages).op(OP.i32Ne);
+  /** The page `delta` pages from the entry's is at byte `host`, and the i32 on the stack. */
+  private pageIsAt(delta: number, host: number): void {
+    const { c } = this;
+    const table = this.tables + EXECUTE_TABLE;
+    const ea = this.temp(this.word);
+    c.get(PAGE);
+    this.wordConst(delta * 4096);
+    this.wordAdd();
+    if (this.mode !== 64)
+      c.i32(0)
+        .memory(OP.i32Load, CS + SEG_BASE)
+        .op(OP.i32Add);
+    c.set(ea);
+    const entry = this.probe(ea, 1, table);
+    this.host(ea, entry, table);
+    c.i32(host | 0).op(OP.i32Eq, OP.i32And, OP.i32And);
   }
 
   protected ea64(ea: number): void {
