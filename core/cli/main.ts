@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { appVersion } from '../server/appversion.ts';
+import { addConfigCommands } from './config.ts';
 import { addConsoleCommand } from './console.ts';
 import { addDebugVerbs } from './debugverbs.ts';
 import { addDiskCommand } from './disk.ts';
@@ -49,12 +50,13 @@ addTokenCommand(program, run);
 addDebugVerbs(program, run);
 addCreateCommand(program, run);
 addConsoleCommand(program, run);
+addConfigCommands(program, run);
 addRunCommand(program);
 addDiskCommand(program);
 // `--json` may stand before or after the verb.
 for (const command of program.commands) {
   command.exitOverride();
-  if (!['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot', 'token'].includes(command.name()))
+  if (!['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot', 'token', 'config'].includes(command.name()))
     command.option('--json', 'as JSON');
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { accessEvents, accessMethods } from './access.ts';
+import { hardwareMethods } from './hardware.ts';
 import { historyRangeSchema, hostHistorySchema, machineHistorySchema } from './history.ts';
 import { guestSystemsSchema } from './systems.ts';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
@@ -130,6 +131,7 @@ export const methods = {
     result: guestProfileSchema,
   },
 
+  ...hardwareMethods,
   ...transferMethods,
   ...snapshotMethods,
   ...storageMethods,

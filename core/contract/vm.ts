@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bootEntrySchema, bootMenuSecondsSchema, MAX_BOOT_ENTRIES } from './boot.ts';
 import { cpuModels } from './cpumodels.ts';
 import { vmDebugSchema } from './debug.ts';
 import { driveBusSchema, driveKinds, drivePlaces, drivePolicySchema } from './drives.ts';
@@ -96,8 +97,10 @@ export const vmConfigSchema = z.object({
   memoryMiB: z.number().int().min(1).max(3072),
   firmware: z.enum(firmwareKinds).default('bios'),
   boot: z.object({
-    order: z.array(z.enum(['cdrom', 'disk', 'floppy'])).max(3),
+    order: z.array(bootEntrySchema).max(MAX_BOOT_ENTRIES),
     menu: z.boolean().default(false),
+    /** How long the firmware waits for the menu's key; as long as it likes (about 3 s) when absent. */
+    menuSeconds: bootMenuSecondsSchema.optional(),
     /** Direct boot of a Linux bzImage or a multiboot ELF; skips `order`. */
     kernel: z
       .object({ path: pathSchema, initrd: pathSchema.nullable().default(null), cmdline: z.string().max(4095).default('') })
@@ -119,6 +122,9 @@ export const vmConfigSchema = z.object({
   template: z.boolean().default(false),
 });
 export type VmConfig = z.infer<typeof vmConfigSchema>;
+
+/** What a machine that is made starts from. */
+export const sourceTypes = ['iso', 'floppy', 'disk', 'kernel', 'blank', 'sample'] as const;
 
 /** What the wizard sends. Defaults fill the rest. Disk sources are absolute paths on the machine that runs the manager. */
 export const vmCreateSchema = z.object({
@@ -152,6 +158,11 @@ export const vmCreateSchema = z.object({
       passphrase: newPassphraseSchema.optional(),
     })
     .nullable(),
+  /** A disk that is there already, beside the source; null or absent for none. `copy`, `readOnly`: as with the source `disk`. */
+  attach: z
+    .object({ path: pathSchema, copy: z.boolean(), readOnly: z.boolean().default(false) })
+    .nullable()
+    .optional(),
   /** What its disks are attached to; what its system knows (defaultbus.ts) when absent. */
   bus: driveBusSchema.optional(),
   bootMenu: z.boolean().optional(),
@@ -165,6 +176,7 @@ export const vmPatchSchema = z
   .object({
     name: vmNameSchema,
     description: z.string().max(10_000),
+    os: z.string().max(128),
     cpu: vmConfigSchema.shape.cpu,
     firmware: z.enum(firmwareKinds),
     memoryMiB: z.number().int().min(1).max(3072),
@@ -210,6 +222,8 @@ export const vmSummarySchema = z.object({
   /** Why the machine is unusable or last crashed. */
   problem: errorSchema.nullable(),
   config: vmConfigSchema.nullable(),
+  /** What the machine is made of while it is on, when that is not what `config` says: `config` then applies at its next start. */
+  runsWith: vmConfigSchema.nullable().default(null),
   stats: vmStatsSchema.nullable(),
   /** The saved state that the next start goes on from. `at`: ISO 8601. */
   saved: z.object({ at: z.string(), bytes: z.number() }).nullable(),
@@ -234,6 +248,21 @@ export const logEntrySchema = z.object({
 });
 export type LogEntry = z.infer<typeof logEntrySchema>;
 
+/** A change of the request that makes a failed check good, for a button. */
+export const remedySchema = z.discriminatedUnion('do', [
+  z.object({ do: z.literal('memory'), memoryMiB: z.number().int().positive() }),
+  /** Ask for a free name (`vm.suggestName`). */
+  z.object({ do: z.literal('name') }),
+  z.object({ do: z.literal('bios') }),
+  z.object({ do: z.literal('qcow2') }),
+  /** The source's disk: copied, used where it is, or never written to. */
+  z.object({ do: z.enum(['copy', 'in-place', 'read-only']) }),
+  /** The file is of this kind. */
+  z.object({ do: z.literal('source'), source: z.enum(sourceTypes) }),
+  z.object({ do: z.literal('disk-size'), sizeBytes: z.number().int().positive() }),
+]);
+export type Remedy = z.infer<typeof remedySchema>;
+
 /** One line of a preflight list. */
 export const checkSchema = z.object({
   id: z.string(),
@@ -242,5 +271,6 @@ export const checkSchema = z.object({
   severity: z.enum(['error', 'warning', 'info']),
   message: z.string(),
   fix: z.string().optional(),
+  remedy: remedySchema.optional(),
 });
 export type Check = z.infer<typeof checkSchema>;

@@ -1,3 +1,4 @@
+import type { BootEntry } from '../contract/boot.ts';
 import type { CpuModel } from '../contract/cpumodels.ts';
 import type { DriveId, DriveKind } from '../contract/drives.ts';
 
@@ -33,8 +34,10 @@ export interface MachineDefinition {
   /** VGA BIOS image. */
   vgaBios: Uint8Array;
   drives: DriveBay[];
-  bootOrder: ('cdrom' | 'disk' | 'floppy')[];
+  bootOrder: BootEntry[];
   bootMenu: boolean;
+  /** How long the firmware waits for the key of its menu; as long as it likes when absent. */
+  bootMenuSeconds?: number | undefined;
   directBoot: DirectBoot | undefined;
   /** 0 to 2 16550A ports: COM1, COM2. */
   serialPorts: number;

@@ -2,6 +2,7 @@ import type { BlockDevice } from '../backend/asyncblock.ts';
 import type { CharBackend } from '../backend/char.ts';
 import type { Device, ResetKind } from '../bus/device.ts';
 import { type IrqLine, SharedLine } from '../bus/irq.ts';
+import { bootKinds } from '../contract/boot.ts';
 import { MmioBus } from '../bus/mmiobus.ts';
 import { PciBus } from '../bus/pci/pcibus.ts';
 import { PortBus } from '../bus/portbus.ts';
@@ -57,7 +58,7 @@ import { StateReader } from '../snapshot/statereader.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import { installAcpi } from './acpi/acpifiles.ts';
-import { bootOrder } from './boot/bootorder.ts';
+import { bootMenuWait, bootOrder } from './boot/bootorder.ts';
 import { installDirectBoot, planDirectBoot } from './boot/directboot.ts';
 import type { MachineDefinition } from './definition.ts';
 import { installE820 } from './e820.ts';
@@ -279,7 +280,7 @@ export class Machine {
       ramBelow4G: definition.ramBytes,
       ramAbove4G: 0,
       floppies: [this.floppyType('fd0'), this.floppyType('fd1')],
-      bootOrder: definition.bootOrder,
+      bootOrder: bootKinds(definition.bootOrder, definition.drives),
       cpus: 1,
       diskTranslations: (['ide0', 'ide1', 'ide2', 'ide3'] as const).map((id) =>
         definition.drives.some((d) => d.id === id && d.kind === 'disk') ? 'lba' : undefined,
@@ -364,6 +365,7 @@ export class Machine {
     fwCfg.addU16(FW_CFG_NB_CPUS, 1);
     fwCfg.addU16(FW_CFG_MAX_CPUS, 1);
     fwCfg.addU16(FW_CFG_BOOT_MENU, definition.bootMenu ? 1 : 0);
+    if (definition.bootMenuSeconds !== undefined) fwCfg.addFile('etc/boot-menu-wait', bootMenuWait(definition.bootMenuSeconds));
     fwCfg.add(FW_CFG_IRQ0_OVERRIDE, Uint8Array.of(1));
     fwCfg.add(FW_CFG_UUID, uuidBytes(definition.uuid));
     installE820(definition.ramBytes, fwCfg);

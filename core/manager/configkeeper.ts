@@ -32,9 +32,9 @@ export class ConfigKeeper {
    * One change at a time, so that none is lost; also none that was made by hand or by another manager meanwhile. `change` gets the present configuration and gives
    * the next one, or throws.
    */
-  save(change: (now: VmConfig) => VmConfig): Promise<void> {
+  save(change: (now: VmConfig) => VmConfig | Promise<VmConfig>): Promise<void> {
     const work = this.turn.then(async () => {
-      const next = change(await this.read());
+      const next = await change(await this.read());
       await writeVmConfig(this.place.folder, next);
       this.config = next;
     });

@@ -50,7 +50,11 @@ async function isSealed(file: string): Promise<boolean> {
 }
 
 /** Boot order and drives of a new machine, with the images that are to be made in its folder. */
-function plan(create: VmCreate, { sampleImage, diskFormat, os, knownBus }: CreateParts, sourceFormat: DiskFormat) {
+function plan(
+  create: VmCreate,
+  { sampleImage, diskFormat, os, knownBus }: CreateParts,
+  formats: { source: DiskFormat; attach: DiskFormat },
+) {
   const drives: Drive[] = [];
   const copies: { from: string; to: string; format: DiskFormat }[] = [];
   /** Where the next disk goes; nobody creates a machine with more disks than a bus has places. */
@@ -67,6 +71,15 @@ function plan(create: VmCreate, { sampleImage, diskFormat, os, knownBus }: Creat
     readOnly,
   });
   const ending = (format: DiskFormat) => (format === 'raw' ? 'img' : format);
+  let images = 0;
+  /** Names of images in the machine's folder: disk.qcow2, disk2.img. */
+  const imageName = (format: DiskFormat) => `disk${++images > 1 ? images : ''}.${ending(format)}`;
+  const existing = (from: { path: string; copy: boolean; readOnly: boolean }, format: DiskFormat) => {
+    const name = imageName(format);
+    const file = from.copy ? name : from.path;
+    if (from.copy) copies.push({ from: from.path, to: file, format });
+    drives.push(disk(place(), file, format, from.readOnly));
+  };
   const { source } = create;
   let order: VmConfig['boot']['order'] = ['disk', 'cdrom', 'floppy'];
   let disc: string | null = null;
@@ -87,8 +100,7 @@ function plan(create: VmCreate, { sampleImage, diskFormat, os, knownBus }: Creat
       drives.push(disk('ide0', 'check.img', 'raw'));
       break;
     case 'disk':
-      if (source.copy) copies.push({ from: source.path, to: `disk.${ending(sourceFormat)}`, format: sourceFormat });
-      drives.push(disk(place(), source.copy ? `disk.${ending(sourceFormat)}` : source.path, sourceFormat, source.readOnly));
+      existing(source, formats.source);
       break;
     case 'kernel':
       kernel = { path: source.path, initrd: source.initrd, cmdline: source.cmdline };
@@ -98,7 +110,8 @@ function plan(create: VmCreate, { sampleImage, diskFormat, os, knownBus }: Creat
       break;
   }
   const newFormat = create.newDisk?.format ?? diskFormat;
-  const newDisk = `${source.type === 'disk' ? 'disk2' : 'disk'}.${ending(newFormat)}`;
+  if (create.attach) existing(create.attach, formats.attach);
+  const newDisk = create.newDisk ? imageName(newFormat) : '';
   if (create.newDisk) drives.push(disk(place(), newDisk, newFormat));
   drives.push({ id: 'ide2', kind: 'cdrom', path: disc, format: 'raw', readOnly: true });
   return { drives, copies, order, kernel, newDisk, newFormat };
@@ -115,8 +128,11 @@ export async function createVm<T>(
   take: (folder: string, config: VmConfig) => T,
 ): Promise<T> {
   const { library } = parts;
-  const sourceFormat = create.source.type === 'disk' ? await sourceFormatOf(create.source) : 'raw';
-  const { drives, copies, order, kernel, newDisk, newFormat } = plan(create, parts, sourceFormat);
+  const formats = {
+    source: create.source.type === 'disk' ? await sourceFormatOf(create.source) : ('raw' as const),
+    attach: create.attach ? await sourceFormatOf(create.attach) : ('raw' as const),
+  };
+  const { drives, copies, order, kernel, newDisk, newFormat } = plan(create, parts, formats);
   const config = vmConfigSchema.parse({
     schema: 1,
     id: randomUUID(),

@@ -1,3 +1,4 @@
+import { bootSequence } from '../contract/boot.ts';
 import type { CpuModel } from '../contract/cpumodels.ts';
 import type { DriveId } from '../contract/drives.ts';
 import type { HardwareItem, VmConfig } from '../contract/vm.ts';
@@ -34,6 +35,7 @@ const cpuDetails: { [M in CpuModel]: string } = {
 
 /** What the machine is made of, for people. */
 export function hardwareList(config: VmConfig): HardwareItem[] {
+  const { tried } = bootSequence(config.boot.order, config.drives);
   const items: HardwareItem[] = [
     { id: 'machine', kind: 'machine', label: 'PC (i440FX, PIIX3)', detail: 'ACPI, PCI, ISA' },
     { id: 'cpu', kind: 'cpu', label: `1 processor, ${config.cpu.model}`, detail: cpuDetails[config.cpu.model] },
@@ -42,7 +44,7 @@ export function hardwareList(config: VmConfig): HardwareItem[] {
       id: 'firmware',
       kind: 'firmware',
       label: config.firmware === 'uefi' ? 'UEFI (OVMF)' : 'BIOS (SeaBIOS)',
-      detail: config.boot.kernel ? `starts ${config.boot.kernel.path}` : `boots ${config.boot.order.join(', ') || 'nothing'}`,
+      detail: config.boot.kernel ? `starts ${config.boot.kernel.path}` : `boots ${tried.map(({ id }) => id).join(', ') || 'nothing'}`,
     },
     { id: 'display', kind: 'display', label: 'VGA with Bochs VBE', detail: `${config.display.vramMiB} MiB video memory` },
     { id: 'keyboard', kind: 'input', label: 'PS/2 keyboard', detail: '' },

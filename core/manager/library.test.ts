@@ -77,14 +77,17 @@ describe('a change', () => {
     expect(h.config(folder)).toMatchObject({ description: 'from the other', memoryMiB: 99 });
   });
 
-  test('while the machine runs is taken for the next start, except of its drives', async () => {
+  test('while the machine runs is taken for the next start', async () => {
     const { id } = await h.fake('Running');
-    await h.call('vm.start', { id });
-    expect((await h.call('vm.update', { id, patch: { memoryMiB: 48, name: 'Renamed' } })).config).toMatchObject({ memoryMiB: 48 });
-    const error = await failureOf(h.call('vm.update', { id, patch: { drives: [] } }));
-    expect(error).toMatchObject({ kind: 'invalid-state', message: expect.stringContaining('running'), dto: { fix: expect.any(String) } });
+    expect((await h.call('vm.start', { id })).runsWith).toBeNull();
+    expect((await h.call('vm.update', { id, patch: { name: 'Renamed' } })).runsWith).toBeNull();
+    const changed = await h.call('vm.update', { id, patch: { memoryMiB: 48, drives: [] } });
+    expect(changed.config).toMatchObject({ memoryMiB: 48, drives: [] });
+    expect(changed.runsWith).toMatchObject({ memoryMiB: 32, drives: [{ id: 'ide2' }] });
+    // The drive is there as long as the machine runs.
+    await h.call('vm.changeMedium', { id, drive: 'ide2', path: null });
     await h.call('vm.forceOff', { id });
-    await h.call('vm.update', { id, patch: { drives: [] } });
+    expect((await h.call('vm.get', { id })).runsWith).toBeNull();
     expect((await h.call('vm.start', { id })).state).toBe('running');
     const log = await h.call('vm.log', { id, lines: 100 });
     expect(log.map(({ message }) => message)).toContain('fake machine Renamed with 48 MiB');

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { DrivePolicy } from '../contract/drives.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
-import type { LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
+import type { Drive, LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import type { RevertRequest, RunningVm, SnapshotRequest, SnapshotTaken, StateWatch } from '../engine/engine.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
 import { DisposableStore } from '../util/disposable.ts';
@@ -11,6 +11,7 @@ import { readableBytes } from '../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { ConfigKeeper } from './configkeeper.ts';
 import { checkConfig } from './configrules.ts';
+import { hardwareDiffers, withHardwareOf } from './hardware/pending.ts';
 import { driveOf, growDisk, withFormats, withPolicy } from './machinedrives.ts';
 import { lockFolder, MachineLocks } from './machinelocks.ts';
 import { MachineThumbnail } from './machinethumbnail.ts';
@@ -43,6 +44,8 @@ export interface MachineSource {
 export class Machine {
   readonly id: string;
   folder: string;
+  /** What the machine under way was started with, and what was changed in it since. */
+  private startedWith: VmConfig | undefined;
   state: VmStateName;
   stats: VmStats | null = null;
   private problem: HypervueError | null;
@@ -93,6 +96,16 @@ export class Machine {
     return this.vm?.pid;
   }
 
+  /** Hardware of the file that the machine under way does not have yet. */
+  get pending(): boolean {
+    return this.startedWith !== undefined && this.config !== null && hardwareDiffers(this.startedWith, this.config);
+  }
+
+  /** What the machine is made of now: what it was started with while it is on, else its file. Throws when that can't be used. */
+  present(operation: string): VmConfig {
+    return this.startedWith ?? this.usable(operation);
+  }
+
   summary(): VmSummary {
     const display = this.vm?.display;
     return {
@@ -102,6 +115,7 @@ export class Machine {
       folder: this.folder,
       problem: this.problem?.toJSON() ?? null,
       config: this.config,
+      runsWith: this.pending ? (this.startedWith ?? null) : null,
       stats: this.active ? this.stats : null,
       saved: this.state === 'saved' ? savedInfo(this.folder) : null,
       thumbnailVersion: this.thumbnail.version,
@@ -186,6 +200,7 @@ export class Machine {
         : saved
           ? { file: path.join(this.folder, SAVED_STATE), consume: true }
           : undefined;
+    this.startedWith = config;
     const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made), restore, passphrase);
     this.shareLocks(vm);
     // What lay beside the state goes with it.
@@ -239,6 +254,7 @@ export class Machine {
   /** Lets go of everything a run held. */
   private release(): void {
     this.vm = undefined;
+    this.startedWith = undefined;
     this.stats = null;
     this.locks.release();
     this.held.dispose();
@@ -266,6 +282,7 @@ export class Machine {
     const { saveState } = await this.parts.engine.capabilities();
     if (!saveState)
       throw new HypervueError('unsupported', `the engine of ${this.name} can't save states`, { object: this.name, operation: 'save' });
+    this.refusePending('save the state', 'Revert them on its Hardware page, or shut it down instead.');
     await this.refreshThumbnail();
     this.record('info', 'manager', 'saving its state');
     try {
@@ -342,6 +359,8 @@ export class Machine {
       const { id, name, description, createdAt } = now;
       return { ...then, id, name, description, createdAt };
     });
+    // One that was reverted while it is on is what the file says now.
+    if (this.startedWith && this.config) this.startedWith = this.config;
     this.changed();
   }
 
@@ -422,12 +441,15 @@ export class Machine {
   }
 
   private async exchangeMedium(driveId: string, file: string | null): Promise<void> {
-    const drive = exchangeableDrive(this.usable('change medium'), driveId, file);
+    const drive = exchangeableDrive(this.present('change medium'), driveId, file);
     if (this.state === 'starting' || this.state === 'stopping')
       throw this.wrongState('change medium', `is ${this.state}`, 'Wait a moment.');
     const { name, folder, parts, locks } = this;
     await exchangeMedium(drive, file, { name, folder, parts, locks, running: () => this.vm });
-    await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? { ...item, path: file } : item)) }));
+    await this.saveDrive(drive, (config) => ({
+      ...config,
+      drives: config.drives.map((item) => (item.id === driveId ? { ...item, path: file } : item)),
+    }));
     this.record('info', 'manager', file === null ? `${driveId}: ejected` : `${driveId}: ${file}`);
     this.changed();
   }
@@ -448,15 +470,15 @@ export class Machine {
 
   /** How the host serves a drive: at once when it runs, except that the guest sees another cache only after the next start. */
   async setDrivePolicy(driveId: string, policy: DrivePolicy): Promise<void> {
-    driveOf(this.usable('change a drive'), driveId);
+    const drive = driveOf(this.present('change a drive'), driveId);
     await this.vm?.setDrivePolicy(driveId, policy);
-    await this.save((now) => withPolicy(now, driveId, policy));
+    await this.saveDrive(drive, (config) => withPolicy(config, driveId, policy));
     this.changed();
   }
 
   /** Puts a qcow2 image on top of a raw disk, also while the machine runs; the guest notices nothing, and what lies below is only read from then on. */
   async overlayDisk(driveId: string): Promise<void> {
-    const drive = driveOf(this.usable('put an image on top of a disk'), driveId);
+    const drive = driveOf(this.present('put an image on top of a disk'), driveId);
     const name = await makeOverlay(this.folder, { ...drive, path: drive.path! });
     const file = path.join(this.folder, name);
     const { vm } = this;
@@ -465,13 +487,16 @@ export class Machine {
       if (vm?.pid !== undefined) lock?.share(vm.pid);
       // The file first: whatever comes in between, an image that holds nothing reads as what lies below it.
       const top = { path: name, format: 'qcow2' as const };
-      await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? { ...item, ...top } : item)) }));
+      await this.saveDrive(drive, (now) => ({
+        ...now,
+        drives: now.drives.map((item) => (item.id === driveId ? { ...item, ...top } : item)),
+      }));
       await vm?.overlayDisk(driveId, file);
     } catch (error) {
       lock?.dispose();
       // A process that said no has not done it; of one that died or does not answer nobody knows, and then both images together are the disk in any case.
       if (this.vm === vm && asHypervueError(error).kind !== 'timeout') {
-        await this.save((now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? drive : item)) }));
+        await this.saveDrive(drive, (now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? drive : item)) }));
         await rm(file, { force: true });
       }
       throw error;
@@ -484,7 +509,7 @@ export class Machine {
 
   /** Makes a disk larger, also while the machine runs. */
   async growDisk(driveId: string, sizeBytes: number): Promise<void> {
-    const config = this.usable('resize a disk');
+    const config = this.present('resize a disk');
     if (this.state === 'starting' || this.state === 'stopping')
       throw this.wrongState('resize a disk', `is ${this.state}`, 'Wait a moment.');
     await growDisk(config, driveId, sizeBytes, { folder: this.folder, vm: this.vm, locks: this.parts.locks });
@@ -492,18 +517,22 @@ export class Machine {
     this.changed();
   }
 
-  /** Changes the configuration. What is not about names applies at the next start; drives of a running machine change through `changeMedium`. */
+  /** A change of one drive that holds at once, for what runs and for the file, unless the file has another drive in that place by now. */
+  private async saveDrive({ id, kind }: Drive, change: (config: VmConfig) => VmConfig): Promise<void> {
+    if (this.startedWith) this.startedWith = change(this.startedWith);
+    await this.save((now) => (now.drives.some((drive) => drive.id === id && drive.kind === kind) ? change(now) : now));
+  }
+
+  /** Changes the configuration. What is not about names applies at the next start; discs and policies of a running machine change through their own verbs. */
   async update(patch: VmPatch & { template?: boolean }): Promise<void> {
-    this.usable('update');
-    const mayChange = () => {
-      if (patch.drives && this.active)
-        throw this.wrongState('change drives', `is ${this.state}`, 'Shut it down first. Discs and floppies can be changed while it runs.');
-    };
-    mayChange();
     const drives = patch.drives && (await withFormats(this.usable('update'), patch.drives, this.folder));
-    await this.save((now) => {
-      mayChange();
-      const next = { ...now, ...patch, ...(drives ? { drives } : {}) };
+    await this.replace((now) => ({ ...now, ...patch, ...(drives ? { drives } : {}) }));
+  }
+
+  /** The same for the whole file. `before` comes right before the file is written, and what it throws keeps it from that. */
+  async replace(change: (now: VmConfig) => VmConfig, before: () => Promise<void> = async () => {}): Promise<void> {
+    await this.save(async (now) => {
+      const next = change(now);
       checkConfig(next);
       if (this.state === 'saved' && !fitsSaved(now, next))
         throw this.wrongState(
@@ -511,9 +540,33 @@ export class Machine {
           'has a saved state, which would not fit any more',
           'Start it and shut it down, or discard the saved state first.',
         );
+      await before();
       return next;
     });
     this.changed();
+  }
+
+  /** Takes back what the file says about the next start: it is again what the machine under way has. */
+  async revertPending(): Promise<void> {
+    const { startedWith } = this;
+    if (!this.pending || !startedWith) throw this.wrongState('revert changes', 'has none that wait for its next start');
+    await this.save((now) => withHardwareOf(now, startedWith));
+    this.record('info', 'manager', 'changes for its next start were taken back');
+    this.changed();
+  }
+
+  /** A state fits only the hardware that it was saved with. */
+  private refusePending(operation: string, fix: string): void {
+    const { startedWith, config } = this;
+    if (startedWith && config && !fitsSaved(startedWith, config))
+      throw this.wrongState(operation, 'has changes of its hardware that wait for its next start, and the state would not fit them', fix);
+  }
+
+  /** Drives of its file, and those that it still has while it is on. */
+  usedDrives(): Drive[] {
+    const drives = this.config?.drives ?? [];
+    const gone = (this.startedWith?.drives ?? []).filter((had) => !drives.some((drive) => drive.path === had.path));
+    return [...drives, ...gone];
   }
 
   /** Its vm.json could not be read when it was looked at, and can be now. */
@@ -566,7 +619,7 @@ export class Machine {
     this.parts.logged(this, this.log.add(entry));
   }
 
-  private save(change: (now: VmConfig) => VmConfig): Promise<void> {
+  private save(change: (now: VmConfig) => VmConfig | Promise<VmConfig>): Promise<void> {
     return this.file.save((now) => {
       this.usable('update');
       return change(now);

@@ -80,6 +80,7 @@ export class Manager {
       ...this.services.transfers.handlers,
       ...this.services.snapshots.handlers,
       ...this.access.handlers,
+      ...this.services.hardware.handlers,
       ...taskHandlers(this.context.tasks),
     };
     this.thumbnails = setInterval(() => {

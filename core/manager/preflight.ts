@@ -2,7 +2,7 @@ import path from 'node:path';
 import { defaultPolicy, goesAroundCache } from '../contract/drives.ts';
 import type { ErrorKind } from '../contract/errors.ts';
 import type { MediaInfo } from '../contract/host.ts';
-import type { Check, Drive, FirmwareKind, VmConfig, VmCreate } from '../contract/vm.ts';
+import type { Check, Drive, FirmwareKind, Remedy, VmConfig, VmCreate } from '../contract/vm.ts';
 import type { Engine } from '../engine/engine.ts';
 import { AlignedFile } from '../platform/alignedfile.ts';
 import { allocatedBytes } from '../platform/diskfile.ts';
@@ -32,6 +32,7 @@ export interface PreflightParts {
 }
 
 const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
 /** What a machine takes besides its RAM. */
 const OVERHEAD_MIB = 96;
 /** Metadata that a new machine writes at the least. */
@@ -51,11 +52,13 @@ const bad = (id: string, severity: 'error' | 'warning', kind: ErrorKind, message
   ...(fix === undefined ? {} : { fix }),
   ...(file === undefined ? {} : { path: file }),
 });
+/** With what a button could do about it. */
+const remedied = (check: PreflightCheck, remedy: Remedy | undefined): PreflightCheck => (remedy ? { ...check, remedy } : check);
 const failed = (id: string, error: HypervueError, file: string) => bad(id, 'error', error.kind, error.message, error.fix, file);
 
 /** Contract form: without what only the manager needs. */
-export function toCheck({ id, ok, severity, message, fix }: PreflightCheck): Check {
-  return { id, ok, severity, message, ...(fix === undefined ? {} : { fix }) };
+export function toCheck({ id, ok, severity, message, fix, remedy }: PreflightCheck): Check {
+  return { id, ok, severity, message, ...(fix === undefined ? {} : { fix }), ...(remedy === undefined ? {} : { remedy }) };
 }
 
 /** Throws the first check that blocks. */
@@ -85,47 +88,42 @@ async function checkHost(parts: PreflightParts, memoryMiB: number, firmwareKind:
     checks.push(
       uefi.available
         ? good('uefi', uefi.reason)
-        : bad('uefi', 'error', 'not-found', `UEFI firmware was not found: ${uefi.reason}`, uefi.fix),
+        : remedied(bad('uefi', 'error', 'not-found', `UEFI firmware was not found: ${uefi.reason}`, uefi.fix), { do: 'bios' }),
     );
   }
   const minimum = firmwareKind === 'uefi' ? MIN_UEFI_MIB : MIN_BIOS_MIB;
   const { memoryBytes, freeMemoryBytes } = hostFacts();
   const total = Math.floor(memoryBytes / MIB);
   const free = Math.floor(freeMemoryBytes / MIB);
+  const memory = (severity: 'error' | 'warning', kind: ErrorKind, message: string, fix: string, mib: number) =>
+    checks.push(remedied(bad('memory', severity, kind, message, fix), mib >= minimum ? { do: 'memory', memoryMiB: mib } : undefined));
+  const most = Math.min(maxMemoryMiB, total - OVERHEAD_MIB);
   if (memoryMiB > maxMemoryMiB)
-    checks.push(
-      bad(
-        'memory',
-        'error',
-        'resource-limit',
-        `${memoryMiB} MiB of memory is more than the ${maxMemoryMiB} MiB that ${parts.engine.name} gives one machine`,
-        `Choose at most ${maxMemoryMiB} MiB.`,
-      ),
+    memory(
+      'error',
+      'resource-limit',
+      `${memoryMiB} MiB of memory is more than the ${maxMemoryMiB} MiB that ${parts.engine.name} gives one machine`,
+      `Choose at most ${maxMemoryMiB} MiB.`,
+      most,
     );
   else if (memoryMiB + OVERHEAD_MIB > total)
-    checks.push(
-      bad(
-        'memory',
-        'error',
-        'resource-limit',
-        `${memoryMiB} MiB of memory is more than this computer has (${total} MiB)`,
-        `Choose at most ${Math.max(1, total - OVERHEAD_MIB)} MiB.`,
-      ),
+    memory(
+      'error',
+      'resource-limit',
+      `${memoryMiB} MiB of memory is more than this computer has (${total} MiB)`,
+      `Choose at most ${Math.max(1, total - OVERHEAD_MIB)} MiB.`,
+      most,
     );
   else if (memoryMiB + OVERHEAD_MIB > free)
-    checks.push(
-      bad(
-        'memory',
-        'warning',
-        'resource-limit',
-        `${memoryMiB} MiB of memory is more than the ${free} MiB that are free now`,
-        'Close programs, stop other machines, or choose less.',
-      ),
+    memory(
+      'warning',
+      'resource-limit',
+      `${memoryMiB} MiB of memory is more than the ${free} MiB that are free now`,
+      'Close programs, stop other machines, or choose less.',
+      free - OVERHEAD_MIB,
     );
   else if (memoryMiB < minimum)
-    checks.push(
-      bad('memory', 'warning', 'invalid-argument', `${memoryMiB} MiB is less than the firmware needs`, `Choose at least ${minimum} MiB.`),
-    );
+    memory('warning', 'invalid-argument', `${memoryMiB} MiB is less than the firmware needs`, `Choose at least ${minimum} MiB.`, minimum);
   else checks.push(good('memory', `${memoryMiB} MiB of ${readableBytes(total * MIB)}`));
   return checks;
 }
@@ -165,13 +163,16 @@ export async function checkMedium(
     checks.push(
       problem
         ? bad(id, 'error', 'corrupt', `${file}: ${problem.message}`, problem.fix, file)
-        : bad(
-            id,
-            'error',
-            'invalid-argument',
-            `${file} is not ${useNames[use]}; it looks like ${describe(info)}`,
-            `Choose ${useNames[use]}, or use this file as what it is.`,
-            file,
+        : remedied(
+            bad(
+              id,
+              'error',
+              'invalid-argument',
+              `${file} is not ${useNames[use]}; it looks like ${describe(info)}`,
+              `Choose ${useNames[use]}, or use this file as what it is.`,
+              file,
+            ),
+            info.kind === 'unknown' ? undefined : { do: 'source', source: sourceOf[info.kind] },
           ),
     );
   } else
@@ -191,6 +192,9 @@ export async function checkMedium(
   if (checks.length === 0) checks.push(good(id, [file, info.label, info.os].filter(Boolean).join(' · ')));
   return checks;
 }
+
+/** The source that a file of this kind is for. */
+const sourceOf = { iso: 'iso', floppy: 'floppy', disk: 'disk', bzimage: 'kernel', multiboot: 'kernel' } as const;
 
 function describe({ kind }: MediaInfo): string {
   const names: Record<MediaInfo['kind'], string> = {
@@ -216,11 +220,34 @@ async function checkFile(id: string, file: string, readOnly = true): Promise<Pre
   }
 }
 
+/** A disk that is there already: what is wrong with it, and how much room a copy takes. */
+async function checkDisk(
+  parts: PreflightParts,
+  id: string,
+  disk: { path: string; copy: boolean; readOnly: boolean },
+): Promise<{ checks: PreflightCheck[]; copyBytes: number }> {
+  const checks = await checkMedium(parts, id, disk.path, 'disk', disk.copy || disk.readOnly);
+  const readable = checks.every(({ ok, severity }) => ok || severity !== 'error');
+  if (readable) return { checks, copyBytes: disk.copy ? await allocatedBytes(disk.path).catch(() => 0) : 0 };
+  // One that can be read but not written to can be copied.
+  const copyable = !disk.copy && checks.some(({ kind }) => kind === 'permission-denied');
+  const asCopy = copyable ? await checkMedium(parts, id, disk.path, 'disk', true) : [];
+  const helps = copyable && asCopy.every(({ ok, severity }) => ok || severity !== 'error');
+  return {
+    checks: helps ? checks.map((check) => (check.kind === 'permission-denied' ? remedied(check, { do: 'copy' }) : check)) : checks,
+    copyBytes: 0,
+  };
+}
+
 /** Everything that could go wrong with a machine that does not exist yet. */
 export async function preflightCreate(parts: PreflightParts, create: VmCreate): Promise<PreflightCheck[]> {
   const checks = await checkHost(parts, create.memoryMiB, create.firmware ?? 'bios');
   if (parts.nameTaken(create.name))
-    checks.push(bad('name', 'error', 'already-exists', `There is a machine named ${create.name} already`, 'Choose another name.'));
+    checks.push(
+      remedied(bad('name', 'error', 'already-exists', `There is a machine named ${create.name} already`, 'Choose another name.'), {
+        do: 'name',
+      }),
+    );
   else checks.push(good('name', create.name));
   const { source } = create;
   let needed = SLACK_BYTES;
@@ -232,10 +259,9 @@ export async function preflightCreate(parts: PreflightParts, create: VmCreate): 
       checks.push(...(await checkMedium(parts, 'source', source.path, 'floppy', true)));
       break;
     case 'disk': {
-      const media = await checkMedium(parts, 'source', source.path, 'disk', source.copy || source.readOnly);
-      checks.push(...media);
-      if (source.copy && media.every(({ ok, severity }) => ok || severity !== 'error'))
-        needed += await allocatedBytes(source.path).catch(() => 0);
+      const disk = await checkDisk(parts, 'source', source);
+      checks.push(...disk.checks);
+      needed += disk.copyBytes;
       break;
     }
     case 'kernel':
@@ -266,35 +292,60 @@ export async function preflightCreate(parts: PreflightParts, create: VmCreate): 
         );
       break;
   }
-  for (const file of [...('path' in source ? [source.path] : []), ...('initrd' in source && source.initrd ? [source.initrd] : [])])
+  if (create.attach) {
+    const disk = await checkDisk(parts, 'attach', create.attach);
+    checks.push(...disk.checks.map(({ remedy: _, ...check }) => check));
+    needed += disk.copyBytes;
+    if ('path' in source && path.resolve(source.path) === path.resolve(create.attach.path))
+      checks.push(
+        bad('attach.twice', 'error', 'invalid-argument', `${source.path} is both source and disk`, 'Choose one of them.', source.path),
+      );
+  }
+  const files = [
+    ...('path' in source ? [source.path] : []),
+    ...('initrd' in source && source.initrd ? [source.initrd] : []),
+    ...(create.attach ? [create.attach.path] : []),
+  ];
+  for (const file of files)
     if (!path.isAbsolute(file))
       checks.push(bad('path', 'error', 'invalid-argument', `${file} is not an absolute path`, 'Give the whole path.', file));
   if (create.newDisk?.passphrase !== undefined && create.newDisk.format === 'raw')
-    checks.push(bad('encryption', 'error', 'unsupported', 'A raw disk can’t be encrypted', 'Choose qcow2, or no passphrase.'));
+    checks.push(
+      remedied(bad('encryption', 'error', 'unsupported', 'A raw disk can’t be encrypted', 'Choose qcow2, or no passphrase.'), {
+        do: 'qcow2',
+      }),
+    );
   const free = await freeBytes(parts.library);
   if (free < needed)
     checks.push(
-      bad(
-        'space',
-        'error',
-        'no-space',
-        `The machine needs ${readableBytes(needed)} now and ${parts.library} has ${readableBytes(free)} free`,
-        'Free some space, or choose another library folder.',
-        parts.library,
+      remedied(
+        bad(
+          'space',
+          'error',
+          'no-space',
+          `The machine needs ${readableBytes(needed)} now and ${parts.library} has ${readableBytes(free)} free`,
+          'Free some space, or choose another library folder.',
+          parts.library,
+        ),
+        source.type === 'disk' && source.copy ? { do: 'in-place' } : undefined,
       ),
     );
-  else if (create.newDisk && free < create.newDisk.sizeBytes)
+  else if (create.newDisk && free < create.newDisk.sizeBytes) {
+    const fitting = Math.floor((free - needed) / GIB) * GIB;
     checks.push(
-      bad(
-        'space',
-        'warning',
-        'no-space',
-        `The new disk may grow to ${readableBytes(create.newDisk.sizeBytes)}; ${readableBytes(free)} are free`,
-        'The disk takes space only as it fills. Keep an eye on it.',
-        parts.library,
+      remedied(
+        bad(
+          'space',
+          'warning',
+          'no-space',
+          `The new disk may grow to ${readableBytes(create.newDisk.sizeBytes)}; ${readableBytes(free)} are free`,
+          'The disk takes space only as it fills. Keep an eye on it.',
+          parts.library,
+        ),
+        fitting > 0 ? { do: 'disk-size', sizeBytes: fitting } : undefined,
       ),
     );
-  else checks.push(good('space', `${readableBytes(free)} free in ${parts.library}`));
+  } else checks.push(good('space', `${readableBytes(free)} free in ${parts.library}`));
   return checks;
 }
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { AccessTokens } from './access/tokens.ts';
 import { HistoryKeeper } from './history/historykeeper.ts';
 import type { ManagerContext } from './context.ts';
+import { HardwareService } from './hardware/service.ts';
 import type { Machine } from './machine.ts';
 import { restoreMachine } from './machineedits.ts';
 import { SnapshotService } from './snapshots/service.ts';
@@ -19,6 +20,7 @@ export interface Services {
   readonly storage: StorageService;
   readonly transfers: Transfers;
   readonly snapshots: SnapshotService;
+  readonly hardware: HardwareService;
   readonly history: HistoryKeeper;
 }
 
@@ -68,15 +70,30 @@ export function makeServices(context: ManagerContext, pools: Pools, tokens: Pick
     automatic: () => settings.get().automaticSnapshots,
     changed: (id) => emit('snapshot.changed', { id }),
   });
+  const hardware = new HardwareService({
+    tasks,
+    machine,
+    firmware: options.firmware,
+    withName: (name, work) => machines.withName(name, work),
+    before: (one, risk) => snapshots.before(one, risk),
+    rescan: async (folder) => {
+      await machines.scan();
+      return machines
+        .all()
+        .find((one) => one.folder === folder)!
+        .summary();
+    },
+    storageChanged: changed,
+  });
   const history = new HistoryKeeper(path.join(configFolder, 'history'), log, () => machines.all().flatMap(({ stats }) => stats ?? []));
-  return { volumes, files, storage, transfers, snapshots, history };
+  return { volumes, files, storage, transfers, snapshots, hardware, history };
 }
 
-const storageMachine = ({ id, name, folder, config, state }: Machine) => ({
-  id,
-  name,
-  folder,
-  drives: config?.drives ?? [],
-  template: config?.template ?? false,
-  saved: state === 'saved',
+const storageMachine = (machine: Machine) => ({
+  id: machine.id,
+  name: machine.name,
+  folder: machine.folder,
+  drives: machine.usedDrives(),
+  template: machine.config?.template ?? false,
+  saved: machine.state === 'saved',
 });

@@ -29,6 +29,7 @@ export async function readDefinition(
     drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: !syncsWrites(cache ?? defaultPolicy.cache) })),
     bootOrder: config.boot.order,
     bootMenu: config.boot.menu,
+    bootMenuSeconds: config.boot.menuSeconds,
     directBoot: direct
       ? {
           kernel: await readImage(path.resolve(folder, direct.path)),

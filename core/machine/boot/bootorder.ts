@@ -1,15 +1,23 @@
 /**
  * What the firmware is to boot, as Open Firmware device paths, one a line: fw_cfg file "bootorder" (SeaBIOS, docs/Runtime_config.md; OVMF reads the same).
- * What is not named comes after it.
+ * SeaBIOS tries what is not named after what is, unless the last line is HALT (QEMU's `-boot strict=on`).
  */
+import { bootSequence } from '../../contract/boot.ts';
 import { busOf } from '../../contract/drives.ts';
 import type { DriveBay, MachineDefinition } from '../definition.ts';
 import { AHCI_SLOT, IDE_SLOT, virtioSlot } from '../slots.ts';
 
-/** The drives of each kind in the order of kinds, those of one kind in the order of the machine's list. */
+/** The drives in the machine's order. One that is not in it is started from when it is chosen in the boot menu, and never otherwise. */
 export function bootOrder({ bootOrder, drives }: Pick<MachineDefinition, 'bootOrder' | 'drives'>): Uint8Array {
-  const lines = bootOrder.flatMap((kind) => drives.filter((drive) => drive.kind === kind).map(devicePath));
+  const { tried, rest } = bootSequence(bootOrder, drives);
+  const lines = [...tried.map(devicePath), ...(rest.length ? ['HALT'] : [])];
   return new TextEncoder().encode(`${lines.join('\n')}\0`);
+}
+
+/** fw_cfg file "etc/boot-menu-wait": milliseconds, little-endian, in 16 bits (OVMF takes no other length). */
+export function bootMenuWait(seconds: number): Uint8Array {
+  const milliseconds = Math.min(seconds * 1000, 0xffff);
+  return Uint8Array.of(milliseconds & 0xff, milliseconds >> 8);
 }
 
 function devicePath({ id }: DriveBay): string {

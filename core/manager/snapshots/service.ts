@@ -210,7 +210,7 @@ export class SnapshotService {
         path: snapshotFolder(folder, id),
       });
     await this.parts.refuseBases(machine);
-    const inPlace = machine.active && sameMachine(machine.requireConfig('revert'), found.config);
+    const inPlace = machine.active && sameMachine(machine.present('revert'), found.config);
     if (found.kind === 'memory' && !inPlace) await checkPassphrase(machine.folder, found.config, passphrase);
     if (keep !== null) await this.taker.take(machine, { name: keep, description: '', memory: true }, control);
     // From here on it is done to the end: half of it is no state for a machine.
@@ -233,7 +233,7 @@ export class SnapshotService {
   private async revertRunning(machine: Machine, to: StoredSnapshot): Promise<boolean> {
     const { folder, state } = machine;
     if (to.kind !== 'memory' || (state !== 'running' && state !== 'paused')) return false;
-    if (!sameMachine(machine.requireConfig('revert'), to.config)) return false;
+    if (!sameMachine(machine.present('revert'), to.config)) return false;
     const disks = to.disks.map(({ drive }) => drive);
     const request = { stateFile: path.join(snapshotFolder(folder, to.id), MEMORY_FILE), tag: tagOf(to.id), disks };
     await writeJournal(folder, { operation: 'revert', id: to.id, disks: to.disks, saved: false });

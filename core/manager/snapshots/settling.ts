@@ -120,7 +120,7 @@ export class Settler {
     const { folder } = machine;
     if (machine.state === 'running' || machine.state === 'paused') {
       // Disks that were put into the machine since, or taken out, are not its process's.
-      const own = writableDisks(machine.requireConfig('delete a snapshot'));
+      const own = writableDisks(machine.present('delete a snapshot'));
       const its = disks.filter(({ drive, path: file }) => own.some((one) => one.id === drive && one.path === file));
       await machine.deleteLiveSnapshots(
         its.map(({ drive }) => drive),

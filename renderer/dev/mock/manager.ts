@@ -6,6 +6,7 @@ import type { Settings } from '../../../core/contract/host.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
 import type { ContractServer, Handlers } from '../../../core/contract/server.ts';
 import type { LogEntry, VmStateName, VmSummary } from '../../../core/contract/vm.ts';
+import { mockHardware } from './hardware.ts';
 import { mockSnapshots } from './snapshots.ts';
 import { mockStorage } from './storage.ts';
 import { drawScreen, pngOf } from './screen.ts';
@@ -124,6 +125,7 @@ export class MockManager {
           paravirt: true,
           template: false,
         },
+        runsWith: null,
         stats: live ? this.stats(i) : null,
         thumbnailVersion: i % 6 === 2 ? 0 : 1,
         startedAt: i % 6 === 2 ? null : '2026-11-21T03:30:00.000Z',
@@ -306,6 +308,10 @@ export class MockManager {
       const vm = this.get(id);
       return this.put({ ...vm, name: patch.name ?? vm.name, config: vm.config && { ...vm.config, ...patch } });
     },
+    ...mockHardware(
+      (id) => this.get(id),
+      (vm) => this.put(vm),
+    ),
     'vm.delete': async ({ id }) => {
       const vm = this.get(id);
       this.vms.delete(id);

@@ -41,7 +41,13 @@ export interface Question {
   lines: string[];
   /** What the lines are; files that are kept when absent. */
   linesKey?: string;
+  /** There is a third way, named by `other` under `confirm.*`. */
+  other?: boolean;
+  /** What the other way destroys is not to be done by accident. */
+  otherDanger?: boolean;
 }
+
+export type Answer = 'yes' | 'other' | 'no';
 
 const toastMs = 6_000;
 const undoToastMs = 12_000;
@@ -49,7 +55,7 @@ const undoToastMs = 12_000;
 /** Everything that interrupts: error dialog, confirmation, toasts. One at a time for the first two. */
 export const useNotices = defineStore('notices', () => {
   const failure = shallowRef<Failure | null>(null);
-  const question = shallowRef<(Question & { answer: (yes: boolean) => void }) | null>(null);
+  const question = shallowRef<(Question & { answer: (answer: Answer) => void }) | null>(null);
   /** What waits for a passphrase: the start of a machine, or work on a volume. */
   const unlock = shallowRef<Unlock | null>(null);
   const toasts = ref<Toast[]>([]);
@@ -61,14 +67,19 @@ export const useNotices = defineStore('notices', () => {
     failure.value = { what, object, error: dto };
   }
 
-  function ask(q: Question): Promise<boolean> {
-    question.value?.answer(false);
+  async function ask(q: Question): Promise<boolean> {
+    return (await choose(q)) === 'yes';
+  }
+
+  /** A question with a third way out. */
+  function choose(q: Question): Promise<Answer> {
+    question.value?.answer('no');
     return new Promise((resolve) => {
       question.value = {
         ...q,
-        answer(yes) {
+        answer(answer) {
           question.value = null;
-          resolve(yes);
+          resolve(answer);
         },
       };
     });
@@ -88,7 +99,7 @@ export const useNotices = defineStore('notices', () => {
     toast({ tone: 'error', key: 'toast.taskFailed', params: { object: task.object }, detail: task.error?.message ?? '' });
   }
 
-  return { failure, question, unlock, toasts, showError, ask, toast, dismiss, taskFailed };
+  return { failure, question, unlock, toasts, showError, ask, choose, toast, dismiss, taskFailed };
 });
 
 export function toDto(error: unknown): ErrorDto {

@@ -1,0 +1,105 @@
+import path from 'node:path';
+import { busOf, type DriveId, fullPolicy } from '../../contract/drives.ts';
+import type { ExplainedOption } from '../../contract/hardware.ts';
+import type { Drive } from '../../contract/vm.ts';
+import { AHCI_SLOT, virtioSlot } from '../../machine/slots.ts';
+import { optionValue } from './quoting.ts';
+
+export interface DriveParts {
+  folder: string;
+  /** Places that are booted from, first to last. */
+  order: readonly DriveId[];
+  /** Places of the disks whose images are encrypted. */
+  encrypted: readonly DriveId[];
+  remarks: string[];
+}
+
+/** How a host error is handled: werror and rerror of QEMU. */
+const onWrite = { stop: 'stop', 'stop-if-full': 'enospc', report: 'report', ignore: 'ignore' } as const;
+
+/** `-drive` and `-device` of every drive, after the controllers that they need. */
+export function explainDrives(drives: readonly Drive[], parts: DriveParts): ExplainedOption[] {
+  const options: ExplainedOption[] = [];
+  if (drives.some(({ id }) => busOf(id) === 'sata'))
+    options.push({
+      words: ['-device', `ich9-ahci,id=ahci,addr=${hex(AHCI_SLOT)}.0`],
+      note: 'The SATA controller, there as long as a drive is on it',
+    });
+  for (const drive of drives) options.push(...driveOptions(drive, parts));
+  return options;
+}
+
+function driveOptions(drive: Drive, parts: DriveParts): ExplainedOption[] {
+  const backend = drive.path === null ? null : `drive-${drive.id}`;
+  const place = parts.order.indexOf(drive.id);
+  const device = [...frontend(drive), ...(backend ? [`drive=${backend}`] : []), ...(place >= 0 ? [`bootindex=${place + 1}`] : [])].join(
+    ',',
+  );
+  const options: ExplainedOption[] = [];
+  if (backend && parts.encrypted.includes(drive.id))
+    options.push({
+      words: ['-object', `secret,id=secret-${drive.id},file=PASSPHRASE-FILE`],
+      note: 'A file that holds the passphrase, with no line break at its end',
+    });
+  if (backend) options.push({ words: ['-drive', medium(drive, backend, parts)], note: mediumNote(drive) });
+  options.push({ words: ['-device', device], note: backend ? `The drive at ${drive.id}` : `The drive at ${drive.id}, empty` });
+  return options;
+}
+
+function mediumNote({ kind, format, readOnly }: Drive): string {
+  const image = { disk: `A hard disk, ${format}`, cdrom: 'A disc', floppy: 'A floppy' }[kind];
+  return readOnly && kind !== 'cdrom' ? `${image}, read-only` : image;
+}
+
+/** The guest's side: a drive on its controller. */
+function frontend({ id, kind }: Drive): string[] {
+  const number = Number(/\d+$/.exec(id)![0]);
+  const ata = kind === 'cdrom' ? 'ide-cd' : 'ide-hd';
+  switch (busOf(id)) {
+    case 'ide':
+      return [ata, `bus=ide.${number >> 1}`, `unit=${number & 1}`];
+    case 'sata':
+      return [ata, `bus=ahci.${number}`];
+    case 'virtio':
+      return ['virtio-blk-pci', `addr=${hex(virtioSlot(number))}.0`, 'disable-legacy=on'];
+    case 'floppy':
+      return ['floppy', `unit=${number}`, 'drive-type=auto'];
+  }
+}
+
+/** The host's side: an image and how it is served. */
+function medium(drive: Drive, backend: string, { folder, encrypted, remarks }: DriveParts): string {
+  const policy = fullPolicy(drive);
+  const words = [
+    'if=none',
+    `id=${backend}`,
+    `file=${optionValue(path.resolve(folder, drive.path!))}`,
+    `format=${drive.format}`,
+    ...access(drive, remarks),
+  ];
+  if (drive.kind !== 'disk') return words.join(',');
+  if (encrypted.includes(drive.id)) words.push(`encrypt.key-secret=secret-${drive.id}`);
+  words.push(`cache=${policy.cache}`, `discard=${policy.discard}`);
+  if (policy.detectZeroes) words.push(`detect-zeroes=${policy.discard === 'unmap' ? 'unmap' : 'on'}`);
+  words.push(`werror=${onWrite[policy.writeErrors]}`, `rerror=${policy.readErrors}`);
+  const { iops, bytesPerSecond, burstSeconds } = policy.limits;
+  if (iops !== undefined) words.push(`throttling.iops-total=${iops}`);
+  if (bytesPerSecond !== undefined) words.push(`throttling.bps-total=${bytesPerSecond}`);
+  if (burstSeconds !== undefined)
+    remarks.push(
+      `${drive.id} may use ${burstSeconds} s of its rate at once; QEMU words bursts in another way (throttling.iops-total-max).`,
+    );
+  return words.join(',');
+}
+
+/** QEMU's IDE and SATA disks can't be read-only: what a guest writes to them goes into a file that is thrown away. */
+function access({ id, kind, readOnly }: Drive, remarks: string[]): string[] {
+  if (!readOnly && kind !== 'cdrom') return ['readonly=off'];
+  if (kind !== 'disk' || busOf(id) === 'virtio') return ['readonly=on'];
+  remarks.push(
+    `${id} is read-only for the guest here. QEMU has no such disk on IDE and SATA; with snapshot=on the guest writes, and all of it is thrown away at the end.`,
+  );
+  return ['snapshot=on'];
+}
+
+const hex = (slot: number): string => slot.toString(16).padStart(2, '0');

@@ -1,0 +1,68 @@
+import type { VmSummary } from '../../../core/contract/vm.ts';
+import { useConnection } from '../stores/connection.ts';
+import { useMachines } from '../stores/machines.ts';
+import { useNotices } from '../stores/notices.ts';
+import { driveAt, withoutDrive } from './hardware.ts';
+import { useHardwareText } from './usehardwaretext.ts';
+
+/** Takes drives and ports out of a machine, after asking. Images stay, unless the person says otherwise. */
+export function useDriveRemoval(vm: () => VmSummary) {
+  const connection = useConnection();
+  const machines = useMachines();
+  const notices = useNotices();
+  const text = useHardwareText();
+
+  /** False when nothing was done. */
+  async function remove(id: string): Promise<boolean> {
+    const { config, name, state, folder, runsWith } = vm();
+    const drive = config && driveAt(config, id);
+    if (!config || !drive) return false;
+    const file = drive.kind === 'disk' ? drive.path : null;
+    const own = file !== null && !/^([/\\]|[a-z]:)/i.test(file);
+    const off = state === 'off' || state === 'crashed';
+    const answer = await notices.choose({
+      key: 'removeDrive',
+      params: { drive: text.driveName(drive.id, drive.kind), name },
+      danger: true,
+      lines: drive.path ? [drive.path] : [],
+      other: own && off,
+      otherDanger: true,
+    });
+    if (answer === 'no') return false;
+    try {
+      const next = await connection.call('vm.update', { id: vm().id, patch: withoutDrive(config, id) });
+      machines.byId.set(next.id, next);
+      if (answer === 'other' && file !== null) await connection.call('storage.delete', { path: `${folder}/${file}` });
+      notices.toast({ key: next.runsWith || runsWith ? 'toast.savedNextStart' : 'toast.saved', tone: 'success' });
+      return true;
+    } catch (error) {
+      notices.showError('update', name, error);
+      return false;
+    }
+  }
+
+  /** The last serial port: the others would get other names in the guest. */
+  async function removePort(id: string): Promise<boolean> {
+    const { config, name } = vm();
+    if (!config) return false;
+    if (
+      !(await notices.ask({
+        key: 'removePort',
+        params: { port: text.title({ id, kind: 'serial', fields: [] }), name },
+        danger: true,
+        lines: [],
+      }))
+    )
+      return false;
+    try {
+      const next = await connection.call('vm.update', { id: vm().id, patch: { serial: config.serial.slice(0, -1) } });
+      machines.byId.set(next.id, next);
+      return true;
+    } catch (error) {
+      notices.showError('update', name, error);
+      return false;
+    }
+  }
+
+  return { remove, removePort };
+}
