@@ -6,6 +6,7 @@ import { addDebugVerbs } from './debugverbs.ts';
 import { addDiskCommand } from './disk.ts';
 import { addCreateCommand } from './create.ts';
 import { HypervueError } from '../util/errors.ts';
+import { addOrganizing } from './organize.ts';
 import { EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
 import { addRunCommand } from './run.ts';
 import { addServeCommand } from './serve.ts';
@@ -43,6 +44,7 @@ const program = new Command('hypervue')
 const run = sessionRunner(program, entry);
 addServeCommand(program, entry);
 addVerbs(program, run);
+addOrganizing(program, run);
 addStorageVerbs(program, run);
 addSnapshotCommand(program, run);
 addHistoryCommand(program, run);
@@ -56,7 +58,11 @@ addDiskCommand(program);
 // `--json` may stand before or after the verb.
 for (const command of program.commands) {
   command.exitOverride();
-  if (!['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot', 'token', 'config'].includes(command.name()))
+  if (
+    !['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot', 'token', 'config', 'tag', 'folder', 'autostart'].includes(
+      command.name(),
+    )
+  )
     command.option('--json', 'as JSON');
 }
 

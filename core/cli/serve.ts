@@ -16,6 +16,7 @@ interface ServeFlags {
   tlsKey?: string;
   name: string[];
   saveOnStop?: boolean;
+  autostart: boolean;
 }
 
 const NAME = /^(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,252})$/;
@@ -56,6 +57,7 @@ export function addServeCommand(program: Command, entry: string): void {
     .option('--tls-key <file>', 'its private key (PEM, without a passphrase)')
     .option('--name <host>', 'a name that people reach this server by, such as a proxy’s; may be given several times', collect, [])
     .option('--save-on-stop', 'save the state of running machines when this is stopped, instead of turning them off')
+    .option('--no-autostart', 'leave machines off that start by themselves')
     .action(async (options: ServeFlags) => {
       const log = createLogger((level, scope, message) => {
         if (level !== 'debug') process.stderr.write(`[${level}] ${scope ? `${scope}: ` : ''}${message}\n`);
@@ -71,6 +73,7 @@ export function addServeCommand(program: Command, entry: string): void {
             port: number,
             tls,
             names: options.name,
+            autostart: options.autostart,
             log,
             entry,
             version: appVersion(entry),

@@ -8,6 +8,7 @@ import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
 import { addDriveVerbs, driveId } from './driveverbs.ts';
 import type { RunSession, Session } from './session.ts';
+import { doWithSeveral, refuseNone, select, type Selection, selecting, wantsOne } from './several.ts';
 
 const wholeNumber = (value: string) => {
   if (!/^\d+$/.test(value)) throw new InvalidArgumentError('must be a whole number');
@@ -48,50 +49,81 @@ function addLifecycle(program: Command, run: RunSession): void {
     name: string,
     description: string,
     method: 'vm.pause' | 'vm.resume' | 'vm.reset' | 'vm.forceOff' | 'vm.saveState' | 'vm.discardState',
-  ) =>
-    program
-      .command(`${name} <machine>`)
-      .description(description)
-      .action((machine: string) =>
-        run(false, async (session) => {
-          const { id } = await session.machine(machine);
-          session.print(await session.client.call(method, { id }), stateLine);
-        }),
-      );
-  program
-    .command('start <machine>')
-    .description('start a machine; one whose state was saved goes on from there')
+    bulk?: { type: 'pause' | 'resume' | 'reset' | 'forceOff' | 'saveState'; done: string },
+  ) => {
+    if (!bulk) {
+      program
+        .command(`${name} <machine>`)
+        .description(description)
+        .action((machine: string) =>
+          run(false, async (session) => {
+            const { id } = await session.machine(machine);
+            session.print(await session.client.call(method, { id }), stateLine);
+          }),
+        );
+      return;
+    }
+    const command = selecting(program.command(`${name} [machines...]`).description(description));
+    command.action((machines: string[], options: Selection) => {
+      refuseNone(command, machines, options);
+      return run(false, async (session) => {
+        if (!wantsOne(machines, options))
+          return doWithSeveral(session, await select(session, machines, options), { type: bulk.type }, bulk.done);
+        const { id } = await session.machine(machines[0]!);
+        session.print(await session.client.call(method, { id }), stateLine);
+      });
+    });
+  };
+  const start = selecting(
+    program.command('start [machines...]').description('start machines; one whose state was saved goes on from there'),
+  )
     .option('--reset-nvram', 'let UEFI begin with its default settings; the old ones are kept in a file beside them')
     .option('--despite-disks', 'go on from the saved state although the files of its disks were copied or touched since')
-    .option('--passphrase-file <file>', 'file with the passphrase of encrypted disks')
-    .action((machine: string, options: { resetNvram?: boolean; despiteDisks?: boolean; passphraseFile?: string }) =>
-      run(false, async (session) => {
-        const { id } = await session.machine(machine);
-        if (options.resetNvram) await session.client.call('vm.resetFirmware', { id });
-        const passphrase = options.passphraseFile === undefined ? {} : { passphrase: readPassphrase(options.passphraseFile) };
-        session.print(await session.client.call('vm.start', { id, despiteDisks: options.despiteDisks ?? false, ...passphrase }), stateLine);
-      }),
-    );
-  verb('save', 'write the whole state of a running machine to its folder and end it; `start` goes on from there', 'vm.saveState');
+    .option('--passphrase-file <file>', 'file with the passphrase of encrypted disks');
+  start.action((machines: string[], options: Selection & { resetNvram?: boolean; despiteDisks?: boolean; passphraseFile?: string }) => {
+    refuseNone(start, machines, options);
+    const one = wantsOne(machines, options);
+    if (!one && (options.resetNvram || options.despiteDisks || options.passphraseFile !== undefined))
+      start.error('error: these options are for one machine at a time');
+    return run(false, async (session) => {
+      if (!one) {
+        return doWithSeveral(session, await select(session, machines, options), { type: 'start' }, 'started');
+      }
+      const { id } = await session.machine(machines[0]!);
+      if (options.resetNvram) await session.client.call('vm.resetFirmware', { id });
+      const passphrase = options.passphraseFile === undefined ? {} : { passphrase: readPassphrase(options.passphraseFile) };
+      session.print(await session.client.call('vm.start', { id, despiteDisks: options.despiteDisks ?? false, ...passphrase }), stateLine);
+    });
+  });
+  verb('save', 'write the whole state of a running machine to its folder and end it; `start` goes on from there', 'vm.saveState', {
+    type: 'saveState',
+    done: 'saved',
+  });
   verb('discard-state', 'throw the saved state away: the machine is off, as after a power cut', 'vm.discardState');
-  verb('pause', 'stop the guest where it is', 'vm.pause');
-  verb('resume', 'let a paused guest go on', 'vm.resume');
-  program
-    .command('shutdown <machine>')
-    .description('press the ACPI power button; the guest decides')
-    .option('--wait', 'wait until the machine is off')
-    .option('--timeout <seconds>', 'how long to wait', wholeNumber, 120)
-    .action((machine: string, options: { wait?: boolean; timeout: number }) =>
-      run(false, async (session) => {
-        const vm = await session.machine(machine);
+  verb('pause', 'stop guests where they are', 'vm.pause', { type: 'pause', done: 'paused' });
+  verb('resume', 'let paused guests go on', 'vm.resume', { type: 'resume', done: 'running' });
+  const shutdown = selecting(program.command('shutdown [machines...]').description('press the ACPI power button; the guest decides'))
+    .option('--wait', 'wait until they are off')
+    .option('--timeout <seconds>', 'how long to wait', wholeNumber, 120);
+  shutdown.action((machines: string[], options: Selection & { wait?: boolean; timeout: number }) => {
+    refuseNone(shutdown, machines, options);
+    return run(false, async (session) => {
+      const wanted = await select(session, machines, options);
+      if (wantsOne(machines, options)) {
+        const vm = wanted[0]!;
         let after = await session.client.call('vm.shutdown', { id: vm.id });
         if (options.wait) after = await waitForState(session, vm, ['off', 'crashed', 'saved'], options.timeout);
         session.print(after, stateLine);
         return after.state === 'crashed' ? EXIT_ERROR : EXIT_OK;
-      }),
-    );
-  verb('reset', 'press the reset button', 'vm.reset');
-  verb('force-off', 'turn the machine off at once, like pulling the plug', 'vm.forceOff');
+      }
+      const code = await doWithSeveral(session, wanted, { type: 'shutdown' }, 'asked to shut down');
+      if (!options.wait || code !== EXIT_OK) return code;
+      const after = await Promise.all(wanted.map((vm) => waitForState(session, vm, ['off', 'crashed', 'saved'], options.timeout)));
+      return after.some(({ state }) => state === 'crashed') ? EXIT_ERROR : EXIT_OK;
+    });
+  });
+  verb('reset', 'press the reset button', 'vm.reset', { type: 'reset', done: 'reset' });
+  verb('force-off', 'turn the machine off at once, like pulling the plug', 'vm.forceOff', { type: 'forceOff', done: 'off' });
 }
 
 function addInformation(program: Command, run: RunSession): void {
@@ -224,18 +256,23 @@ function addScreen(program: Command, run: RunSession): void {
 }
 
 function addLibrary(program: Command, run: RunSession): void {
-  program
-    .command('delete <machine>')
-    .description('move a machine that is off to the trash; its number brings it back with `restore`')
-    .action((machine: string) =>
-      run(true, async (session) => {
-        const vm = await session.machine(machine);
-        session.print(
-          await session.client.call('vm.delete', { id: vm.id }),
-          ({ trashId }) => `${vm.name} is in the trash: hypervue restore ${trashId}`,
-        );
-      }),
-    );
+  const remove = selecting(
+    program
+      .command('delete [machines...]')
+      .description('move machines that are off to the trash; their numbers bring them back with `restore`'),
+  );
+  remove.action((machines: string[], options: Selection) => {
+    refuseNone(remove, machines, options);
+    return run(true, async (session) => {
+      if (!wantsOne(machines, options))
+        return doWithSeveral(session, await select(session, machines, options), { type: 'delete' }, 'in the trash as');
+      const vm = await session.machine(machines[0]!);
+      session.print(
+        await session.client.call('vm.delete', { id: vm.id }),
+        ({ trashId }) => `${vm.name} is in the trash: hypervue restore ${trashId}`,
+      );
+    });
+  });
   program
     .command('restore <trash-id>')
     .description('bring a deleted machine back')

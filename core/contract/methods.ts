@@ -6,6 +6,7 @@ import { guestSystemsSchema } from './systems.ts';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { drivePolicySchema } from './drives.ts';
 import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsPatchSchema, settingsSchema, taskSchema } from './host.ts';
+import { libraryEvents, libraryMethods } from './library.ts';
 import { snapshotEvents, snapshotMethods } from './snapshots.ts';
 import { storageEvents, storageMethods } from './storage.ts';
 import { transferMethods } from './transfer.ts';
@@ -136,6 +137,7 @@ export const methods = {
   ...snapshotMethods,
   ...storageMethods,
   ...accessMethods,
+  ...libraryMethods,
 
   'task.list': { params: none, result: z.array(taskSchema) },
   'task.cancel': { params: z.object({ id: z.string().max(64) }), result: nothing },
@@ -158,6 +160,7 @@ export const events = {
   ...snapshotEvents,
   ...storageEvents,
   ...accessEvents,
+  ...libraryEvents,
   'task.changed': taskSchema,
 } as const;
 export type EventName = keyof typeof events;

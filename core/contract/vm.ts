@@ -4,6 +4,7 @@ import { cpuModels } from './cpumodels.ts';
 import { vmDebugSchema } from './debug.ts';
 import { driveBusSchema, driveKinds, drivePlaces, drivePolicySchema } from './drives.ts';
 import { errorSchema } from './errors.ts';
+import { autostartSchema, groupSchema, MAX_TAGS, tagNameSchema } from './library.ts';
 
 /**
  * `off` -> `starting` -> `running` <-> `paused`; `stopping` while the process ends (an ACPI power-button request changes no state: the guest decides);
@@ -120,6 +121,11 @@ export const vmConfigSchema = z.object({
   paravirt: z.boolean().default(true),
   /** Never starts: other machines are made from it, and their disks may lie on its own. */
   template: z.boolean().default(false),
+  tags: z.array(tagNameSchema).max(MAX_TAGS).default([]),
+  /** Folder of the library that it is shown in. */
+  group: groupSchema.default(''),
+  /** Null: only when somebody starts it. */
+  autostart: autostartSchema.nullable().default(null),
 });
 export type VmConfig = z.infer<typeof vmConfigSchema>;
 
@@ -189,6 +195,9 @@ export const vmPatchSchema = z
     hpet: z.boolean(),
     debug: vmDebugSchema,
     paravirt: z.boolean(),
+    tags: z.array(tagNameSchema).max(MAX_TAGS),
+    group: groupSchema,
+    autostart: autostartSchema.nullable(),
   })
   .partial();
 export type VmPatch = z.infer<typeof vmPatchSchema>;

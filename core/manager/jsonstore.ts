@@ -49,6 +49,20 @@ export class JsonStore<T extends object> {
     return this.values;
   }
 
+  /** Reads the file again, which another process may have written. One that can't be read or understood now changes nothing. */
+  reload(): Promise<T> {
+    const work = this.saving.then(async () => {
+      try {
+        this.values = this.parser.parse(JSON.parse(await readFile(this.file, 'utf8')));
+      } catch {
+        // What was understood before stays.
+      }
+      return this.values;
+    });
+    this.saving = work;
+    return work;
+  }
+
   set(patch: Partial<T>): Promise<T> {
     return this.change((now) => ({ ...now, ...patch }));
   }

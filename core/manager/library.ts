@@ -49,7 +49,7 @@ export async function loadVm(folder: string, ids: ReadonlySet<string>, names: re
       log.info(
         `${folder}: ${id === config.id ? 'its name was taken' : 'a copy of another machine, given an id of its own'}; named ${name}`,
       );
-      config = { ...config, id, name };
+      config = { ...config, id, name, ...(id === config.id ? {} : { autostart: null }) };
       await writeVmConfig(folder, config);
     }
   } catch (cause) {

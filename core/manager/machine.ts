@@ -356,8 +356,9 @@ export class Machine {
   /** The hardware of an earlier configuration; what the machine is called and about stays. */
   async revertConfig(then: VmConfig): Promise<void> {
     await this.save((now) => {
-      const { id, name, description, createdAt } = now;
-      return { ...then, id, name, description, createdAt };
+      // What it is called and where it is shown is no part of the machine of then.
+      const { id, name, description, createdAt, tags, group, autostart } = now;
+      return { ...then, id, name, description, createdAt, tags, group, autostart };
     });
     // One that was reverted while it is on is what the file says now.
     if (this.startedWith && this.config) this.startedWith = this.config;

@@ -9,6 +9,7 @@ import type { Machine } from './machine.ts';
 import { losesDisk } from './machinedrives.ts';
 import { lockFolder } from './machinelocks.ts';
 import { freeName, nameFromHint } from './names.ts';
+import { withTags } from './organizing/tags.ts';
 import { preflightCreate, throwFirst, toCheck } from './preflight.ts';
 import type { Services } from './services.ts';
 import { listed } from './storage/volumes.ts';
@@ -64,7 +65,7 @@ async function createMachine({ options, settings, tasks, machines, parts, refuse
 
 async function updateMachine(
   { options, machines, emit }: ManagerContext,
-  { snapshots }: Services,
+  { snapshots, organizer }: Services,
   id: string,
   patch: VmPatch,
 ): Promise<VmSummary> {
@@ -78,10 +79,12 @@ async function updateMachine(
       `Choose at most ${maxMemoryMiB} MiB.`,
     );
   if (patch.drives && !machine.active && losesDisk(machine.config?.drives ?? [], patch.drives)) await snapshots.before(machine, 'drives');
+  if (patch.tags) patch = { ...patch, tags: withTags([], organizer.spelled(patch.tags), []) };
   // A machine may change the case of its own name.
   if (patch.name === undefined || patch.name.toLowerCase() === machine.name.toLowerCase()) await machine.update(patch);
   else await machines.withName(patch.name, () => machine.update(patch));
   if (patch.drives || patch.name !== undefined) emit('storage.changed', {});
+  if (patch.tags || patch.group !== undefined) organizer.told();
   return machine.summary();
 }
 

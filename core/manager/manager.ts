@@ -19,6 +19,9 @@ import type { MachineParts } from './machine.ts';
 import { machineEdits } from './machineedits.ts';
 import { MachineSet } from './machineset.ts';
 import { machineVerbs } from './machineverbs.ts';
+import { autostart } from './organizing/autostart.ts';
+import { bulkHandlers } from './organizing/bulk.ts';
+import { openOrder, type OrderStore } from './organizing/organizer.ts';
 import { makeServices, type Services } from './services.ts';
 import { Pools } from './storage/pools.ts';
 import type { WebFiles } from './storage/webfiles.ts';
@@ -31,6 +34,7 @@ const THUMBNAIL_MS = 2000;
 interface Opened {
   settings: ManagerContext['settings'];
   pools: Pools;
+  order: OrderStore;
   taskHistory: TaskHistory;
   tokens: AccessTokens;
 }
@@ -48,12 +52,12 @@ export class Manager {
   private readonly thumbnails: NodeJS.Timeout;
   private closed = false;
 
-  private constructor(options: ManagerOptions, { settings, pools, taskHistory, tokens }: Opened) {
+  private constructor(options: ManagerOptions, { settings, taskHistory, ...opened }: Opened) {
     this.options = options;
     this.taskHistory = taskHistory;
     this.clients = new Clients(options.log);
     const emit = this.emit.bind(this);
-    this.access = new AccessService(tokens, () => emit('access.changed', {}));
+    this.access = new AccessService(opened.tokens, () => emit('access.changed', {}));
     const parts = this.machineParts();
     const { library, log } = options;
     this.context = {
@@ -70,17 +74,19 @@ export class Manager {
         if (this.closed) throw new HypervueError('invalid-state', 'Hypervue is quitting', { object, operation });
       },
     };
-    this.services = makeServices(this.context, pools, tokens);
+    this.services = makeServices(this.context, opened);
+    const { storage, transfers, snapshots, organizer } = this.services;
+    const verbs = { ...machineEdits(this.context, this.services), ...machineVerbs(this.context, this.services), ...snapshots.handlers };
     // One line a domain: its part of the contract.
     this.handlers = {
       ...hostHandlers(this.context, this.services),
-      ...machineEdits(this.context, this.services),
-      ...machineVerbs(this.context, this.services),
-      ...this.services.storage.handlers,
-      ...this.services.transfers.handlers,
-      ...this.services.snapshots.handlers,
+      ...verbs,
+      ...storage.handlers,
+      ...transfers.handlers,
+      ...organizer.handlers,
       ...this.access.handlers,
       ...this.services.hardware.handlers,
+      ...bulkHandlers(this.context, organizer, verbs),
       ...taskHandlers(this.context.tasks),
     };
     this.thumbnails = setInterval(() => {
@@ -95,6 +101,7 @@ export class Manager {
     const manager = new Manager(options, {
       settings: await JsonStore.open(path.join(configFolder, 'settings.json'), settingsSchema, log),
       pools: await Pools.open(configFolder, library, log),
+      order: await openOrder(library, log),
       taskHistory: await TaskHistory.open(configFolder, log),
       tokens: await AccessTokens.open(configFolder, log),
     });
@@ -108,6 +115,11 @@ export class Manager {
       throw error;
     }
     return manager;
+  }
+
+  /** Starts the machines that are to start by themselves. For those who stay: a window's process, a server. */
+  autostart(): Promise<void> {
+    return autostart(this.context, this.services.organizer, this.handlers['vm.start']);
   }
 
   /** Downloads and uploads, for the server. */

@@ -6,6 +6,7 @@ import type { ManagerContext } from './context.ts';
 import { HardwareService } from './hardware/service.ts';
 import type { Machine } from './machine.ts';
 import { restoreMachine } from './machineedits.ts';
+import { Organizer, type OrderStore } from './organizing/organizer.ts';
 import { SnapshotService } from './snapshots/service.ts';
 import type { Pools } from './storage/pools.ts';
 import { StorageService } from './storage/service.ts';
@@ -22,9 +23,14 @@ export interface Services {
   readonly snapshots: SnapshotService;
   readonly hardware: HardwareService;
   readonly history: HistoryKeeper;
+  /** Tags, folders and views of the library. */
+  readonly organizer: Organizer;
 }
 
-export function makeServices(context: ManagerContext, pools: Pools, tokens: Pick<AccessTokens, 'valid'>): Services {
+export function makeServices(
+  context: ManagerContext,
+  { pools, order, tokens }: { pools: Pools; order: OrderStore; tokens: Pick<AccessTokens, 'valid'> },
+): Services {
   const { options, settings, tasks, machines, parts, emit } = context;
   const { library, configFolder, log } = options;
   const { locks } = parts;
@@ -86,7 +92,8 @@ export function makeServices(context: ManagerContext, pools: Pools, tokens: Pick
     storageChanged: changed,
   });
   const history = new HistoryKeeper(path.join(configFolder, 'history'), log, () => machines.all().flatMap(({ stats }) => stats ?? []));
-  return { volumes, files, storage, transfers, snapshots, hardware, history };
+  const organizer = new Organizer(order, { machines: () => machines.all(), emit });
+  return { volumes, files, storage, transfers, snapshots, hardware, history, organizer };
 }
 
 const storageMachine = (machine: Machine) => ({

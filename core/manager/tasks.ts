@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { Task } from '../contract/host.ts';
 import type { Handlers } from '../contract/server.ts';
@@ -30,6 +31,8 @@ export class Tasks {
   private readonly tasks = new Map<string, Task>();
   private readonly aborts = new Map<string, AbortController>();
   private readonly running = new Set<Promise<unknown>>();
+  /** Set while what runs is a part of another task. */
+  private readonly whole = new AsyncLocalStorage<{ signal: AbortSignal; ended: boolean }>();
   private readonly changed: (task: Task) => void;
   private readonly kept: (tasks: Task[]) => void;
 
@@ -46,6 +49,8 @@ export class Tasks {
 
   /** Runs `work` as a task; the result and the failure are those of `work`. */
   run<T>(kind: string, object: string, work: (control: TaskControl) => Promise<T>): Promise<T> {
+    const whole = this.whole.getStore();
+    if (whole && !whole.ended) return work({ signal: whole.signal, progress: () => {}, bytes: () => {} });
     const result = this.perform(kind, object, work);
     const settled = result.then(
       () => {},
@@ -54,6 +59,16 @@ export class Tasks {
     this.running.add(settled);
     void settled.then(() => this.running.delete(settled));
     return result;
+  }
+
+  /** Tasks that `work` starts are parts of the one of `control`: they are cancelled with it and not listed. */
+  async asPart<T>({ signal }: TaskControl, work: () => Promise<T>): Promise<T> {
+    const whole = { signal, ended: false };
+    try {
+      return await this.whole.run(whole, work);
+    } finally {
+      whole.ended = true;
+    }
   }
 
   /** Cancels what runs; resolves when all of it has ended. */

@@ -22,6 +22,8 @@ export interface ServeOptions {
   /** import.meta.url of the program's entry: tells a source tree from a bundle. */
   entry: string;
   version: string;
+  /** Start the machines that are to start with the manager. */
+  autostart?: boolean;
 }
 
 export interface RunningServer {
@@ -58,6 +60,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const { url, fingerprint } = server;
     store.add(await publishServer(folders.runtime, { url, token, fingerprint }));
     const opened = manager;
+    if (options.autostart) void opened.autostart();
     return {
       link: `${url}#token=${token}`,
       url,

@@ -94,6 +94,7 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
   app.on('activate', () => void show());
   quitProperly(electron, manager, log, texts, () => void show());
   await show();
+  void manager.autostart();
 }
 
 /** Nothing can be done without it: say why, and end. */

@@ -33,6 +33,8 @@ export function newConfig(config: VmConfig, name: string, drives: Drive[], boot:
     name,
     createdAt: new Date().toISOString(),
     template: false,
+    // Two machines for one that starts by itself is nobody's wish.
+    autostart: null,
     drives,
     boot,
     // A port or a socket serves one machine.

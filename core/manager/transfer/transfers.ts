@@ -192,7 +192,7 @@ export class Transfers {
           if (how === 'move') {
             await listFolder(folder);
             const machine = await this.parts.exclusively(async () => {
-              const config = { ...found, id, name };
+              const config = { ...found, id, name, autostart: null };
               await writeVmConfig(folder, config);
               return this.parts.take(await this.moveIn(folder, name), config, 'imported');
             });
@@ -203,7 +203,7 @@ export class Transfers {
             const options = { locks: this.parts.locks, holder: name, control, selfContained: false };
             const carried = await carryFolder(folder, found, building, options);
             notes.push(...carried.notes);
-            return { config: { ...carried.config, id, name }, how: `imported from ${folder}` };
+            return { config: { ...carried.config, id, name, autostart: null }, how: `imported from ${folder}` };
           });
           return { machine, notes };
         } finally {

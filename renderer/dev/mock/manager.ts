@@ -7,6 +7,7 @@ import type { EventName, EventPayload } from '../../../core/contract/methods.ts'
 import type { ContractServer, Handlers } from '../../../core/contract/server.ts';
 import type { LogEntry, VmStateName, VmSummary } from '../../../core/contract/vm.ts';
 import { mockHardware } from './hardware.ts';
+import { mockLibrary } from './library.ts';
 import { mockSnapshots } from './snapshots.ts';
 import { mockStorage } from './storage.ts';
 import { drawScreen, pngOf } from './screen.ts';
@@ -124,6 +125,9 @@ export class MockManager {
           hpet: false,
           paravirt: true,
           template: false,
+          tags: i % 6 === 0 ? ['production', 'lab'] : i % 6 === 3 ? ['lab'] : [],
+          group: i % 6 === 1 ? 'servers' : '',
+          autostart: null,
         },
         runsWith: null,
         stats: live ? this.stats(i) : null,
@@ -435,6 +439,13 @@ export class MockManager {
       return { machine: this.put(vm), notes: [] };
     },
     'vm.exportOva': async ({ file }) => ({ file, notes: [] }),
+    ...mockLibrary({
+      all: () => [...this.vms.values()],
+      put: (vm) => this.put(vm),
+      emit: (event, payload) => this.emit(event, payload),
+      verbs: () => this.handlers,
+      failure: (error) => ({ kind: 'internal', message: error instanceof Error ? error.message : String(error), context: {} }),
+    }),
     ...mockSnapshots(
       (id) => this.get(id),
       (id, state) => this.become(id, state),
