@@ -6,6 +6,7 @@ import { guestSystemsSchema } from './systems.ts';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { drivePolicySchema } from './drives.ts';
 import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsPatchSchema, settingsSchema, taskSchema } from './host.ts';
+import { diagnosticMethods } from './diagnostics.ts';
 import { libraryEvents, libraryMethods } from './library.ts';
 import { snapshotEvents, snapshotMethods } from './snapshots.ts';
 import { storageEvents, storageMethods } from './storage.ts';
@@ -138,6 +139,7 @@ export const methods = {
   ...storageMethods,
   ...accessMethods,
   ...libraryMethods,
+  ...diagnosticMethods,
 
   'task.list': { params: none, result: z.array(taskSchema) },
   'task.cancel': { params: z.object({ id: z.string().max(64) }), result: nothing },

@@ -13,6 +13,7 @@ import { AccessTokens } from './access/tokens.ts';
 import { Clients } from './clients.ts';
 import type { ManagerContext, ManagerOptions } from './context.ts';
 import { removeUnfinished } from './createvm.ts';
+import { diagnosticHandlers } from './diagnostics/handlers.ts';
 import { hostHandlers } from './hosthandlers.ts';
 import { JsonStore } from './jsonstore.ts';
 import type { MachineParts } from './machine.ts';
@@ -80,6 +81,7 @@ export class Manager {
     // One line a domain: its part of the contract.
     this.handlers = {
       ...hostHandlers(this.context, this.services),
+      ...diagnosticHandlers(this.context),
       ...verbs,
       ...storage.handlers,
       ...transfers.handlers,

@@ -41,6 +41,7 @@ export class MockManager {
   private readonly trash = new Map<string, VmSummary>();
   private servers: ContractServer[] = [];
   private settings: Settings;
+  private mended = false;
 
   constructor(options: MockOptions) {
     this.settings = {
@@ -242,6 +243,28 @@ export class MockManager {
       uefi: { available: true, reason: 'OVMF from the system’s packages.' },
       sample: { available: true, reason: 'Built with this version.' },
     }),
+    'host.diagnose': async () => [
+      { id: 'runtime', state: 'ok', message: 'Node.js 24.1.0, linux x64', fixable: false },
+      {
+        id: 'uefi',
+        state: 'warning',
+        message: 'OVMF: none of /usr/share/ovmf/OVMF.fd is there',
+        how: 'Install OVMF (apt-get install ovmf).',
+        fixable: false,
+      },
+      {
+        id: 'library',
+        state: this.mended ? 'ok' : 'error',
+        message: this.mended ? '/home/user/Hypervue' : '/home/user/Hypervue, for machines, does not exist',
+        ...(this.mended ? {} : { how: 'Make the folder, or let Hypervue do it.' }),
+        fixable: !this.mended,
+      },
+      { id: 'kvm', state: 'info', message: 'there is no /dev/kvm; the built-in engine does without', fixable: false },
+    ],
+    'host.fix': async ({ id }) => {
+      this.mended = true;
+      return { id, state: 'ok', message: '/home/user/Hypervue', fixable: false };
+    },
     'host.history': async () => ({ stepSeconds: 1, endsAt: new Date().toISOString(), series: mockSeries(hostMetrics) }),
     'vm.history': async () => ({ stepSeconds: 1, endsAt: new Date().toISOString(), series: mockSeries(machineMetrics) }),
     'host.systems': async () => ({ systems: [], problem: 'The table of systems was not built.' }),

@@ -1,10 +1,12 @@
 import { editorEn, hardwareEn, hardwareConfirmEn, hardwareToastEn } from './hardware.en.ts';
 import { sourceEn, summaryEn, wizardEn } from './wizard.en.ts';
+import { libraryEn } from './library.en.ts';
 import { storageEn, transferEn, trashEn } from './storage.en.ts';
 
 /** English messages: the shape every other language must have. */
 export const en = {
   app: { name: 'Hypervue' },
+  library: libraryEn,
   common: {
     download: 'Download',
     cancel: 'Cancel',
@@ -94,6 +96,7 @@ export const en = {
     cpu: 'CPU',
     uptime: 'Uptime',
     verbs: 'Actions',
+    tags: 'Tags',
     used: 'Memory used',
     disk: 'Disk',
     cpuGraph: 'CPU over the last two minutes',
@@ -204,8 +207,8 @@ export const en = {
   },
   overview: {
     openConsole: 'Open console',
-    description: 'Description',
-    descriptionHint: 'Notes about this machine',
+    description: 'Notes',
+    descriptionHint: 'What this machine is for, how to log in…',
     now: 'Right now',
     facts: 'About this machine',
   },
@@ -652,6 +655,19 @@ export const en = {
       vm_export: 'Export machine',
       vm_importOva: 'Import OVA',
       vm_exportOva: 'Export OVA',
+      vm_bulk_start: 'Start machines',
+      vm_bulk_pause: 'Pause machines',
+      vm_bulk_resume: 'Resume machines',
+      vm_bulk_shutdown: 'Shut machines down',
+      vm_bulk_reset: 'Reset machines',
+      vm_bulk_saveState: 'Save states',
+      vm_bulk_forceOff: 'Force machines off',
+      vm_bulk_delete: 'Delete machines',
+      vm_bulk_snapshot: 'Take snapshots',
+      vm_bulk_tags: 'Change tags',
+      vm_bulk_group: 'Move to folder',
+      vm_bulk_autostart: 'Change automatic start',
+      vm_autostart: 'Start machines with Hypervue',
       trash_remove: 'Delete for good',
     },
   },
@@ -689,6 +705,8 @@ export const en = {
   },
   confirm: {
     ...hardwareConfirmEn,
+    tagged: 'Machines that have it:',
+    tagRemove: { title: 'Remove the tag “{name}”?', text: 'It is taken off all machines.', confirm: 'Remove' },
     kept: 'These files lie outside its folder and stay where they are:',
     delete: {
       title: 'Delete “{name}”?',
@@ -765,6 +783,12 @@ export const en = {
     },
   },
   failed: {
+    folder: 'Could not change the folder “{object}”',
+    tag: 'Could not change the tag “{object}”',
+    view: 'Could not change the view “{object}”',
+    bulk: 'Could not do this with the chosen machines',
+    tags: 'Could not change the tags of “{object}”',
+    autostart: 'Could not change when “{object}” starts',
     start: 'Could not start “{object}”',
     pause: 'Could not pause “{object}”',
     resume: 'Could not resume “{object}”',

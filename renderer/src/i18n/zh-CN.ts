@@ -1,3 +1,4 @@
+import { libraryZhCN } from './library.zh-CN.ts';
 import type { Messages } from './en.ts';
 import { editorZhCN, hardwareZhCN, hardwareConfirmZhCN, hardwareToastZhCN } from './hardware.zh-CN.ts';
 import { sourceZhCN, summaryZhCN, wizardZhCN } from './wizard.zh-CN.ts';
@@ -6,6 +7,7 @@ import { storageZhCN, transferZhCN, trashZhCN } from './storage.zh-CN.ts';
 /** Simplified Chinese. */
 export const zhCN: Messages = {
   app: { name: 'Hypervue' },
+  library: libraryZhCN,
   common: {
     download: '下载',
     cancel: '取消',
@@ -95,6 +97,7 @@ export const zhCN: Messages = {
     cpu: 'CPU',
     uptime: '运行时间',
     verbs: '操作',
+    tags: '标签',
     used: '内存占用',
     disk: '磁盘',
     cpuGraph: '最近两分钟的 CPU',
@@ -204,8 +207,8 @@ export const zhCN: Messages = {
   },
   overview: {
     openConsole: '打开控制台',
-    description: '说明',
-    descriptionHint: '关于此虚拟机的备注',
+    description: '备注',
+    descriptionHint: '用途、登录方式等',
     now: '当前状况',
     facts: '关于此虚拟机',
   },
@@ -634,6 +637,19 @@ export const zhCN: Messages = {
       vm_export: '导出虚拟机',
       vm_importOva: '导入 OVA',
       vm_exportOva: '导出 OVA',
+      vm_bulk_start: '启动多台虚拟机',
+      vm_bulk_pause: '暂停多台虚拟机',
+      vm_bulk_resume: '恢复多台虚拟机',
+      vm_bulk_shutdown: '关闭多台虚拟机',
+      vm_bulk_reset: '重置多台虚拟机',
+      vm_bulk_saveState: '保存多台状态',
+      vm_bulk_forceOff: '强制关闭多台虚拟机',
+      vm_bulk_delete: '删除多台虚拟机',
+      vm_bulk_snapshot: '拍摄多个快照',
+      vm_bulk_tags: '更改标签',
+      vm_bulk_group: '移到文件夹',
+      vm_bulk_autostart: '更改自动启动',
+      vm_autostart: '随 Hypervue 启动虚拟机',
       trash_remove: '彻底删除',
     },
   },
@@ -671,6 +687,8 @@ export const zhCN: Messages = {
   },
   confirm: {
     ...hardwareConfirmZhCN,
+    tagged: '带有此标签的虚拟机：',
+    tagRemove: { title: '移除标签“{name}”？', text: '所有虚拟机上的这个标签都会去掉。', confirm: '移除' },
     kept: '以下文件不在它的文件夹中，会保留在原处：',
     delete: { title: '删除“{name}”？', text: '虚拟机及 {folder} 中的所有内容将移到回收站。可以撤销。', confirm: '移到回收站' },
     trashFor: { title: '彻底删除“{name}”？', text: '将归还 {size}。此操作无法撤销。', confirm: '彻底删除' },
@@ -711,6 +729,12 @@ export const zhCN: Messages = {
     },
   },
   failed: {
+    folder: '无法更改文件夹“{object}”',
+    tag: '无法更改标签“{object}”',
+    view: '无法更改视图“{object}”',
+    bulk: '无法对选中的虚拟机执行操作',
+    tags: '无法更改“{object}”的标签',
+    autostart: '无法更改“{object}”的自动启动',
     start: '无法启动“{object}”',
     pause: '无法暂停“{object}”',
     resume: '无法继续运行“{object}”',
