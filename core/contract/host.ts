@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { desktopSettingsFields } from './desktopsettings.ts';
+import { cpuModels, defaultCpuModel } from './cpumodels.ts';
 import { pcArchitectures } from './systems.ts';
 import { diskFormats, imageFormats } from './vm.ts';
 
@@ -23,6 +24,7 @@ export const hostInfoSchema = z.object({
   /** Free space where new machines are created, bytes. */
   libraryFreeBytes: z.number(),
   libraryFolder: z.string(),
+  configFolder: z.string(),
   engines: z.array(engineInfoSchema),
   limits: z.object({ maxMemoryMiB: z.number().int(), maxVcpus: z.number().int() }),
   /** What the engine can do with machines that are on. */
@@ -46,10 +48,19 @@ export const fileEntrySchema = z.object({
 export const folderListingSchema = z.object({ path: z.string(), parent: z.string().nullable(), entries: z.array(fileEntrySchema) });
 export type FolderListing = z.infer<typeof folderListingSchema>;
 
+export const accents = ['violet', 'blue', 'teal', 'green', 'orange', 'pink', 'graphite'] as const;
+export type Accent = (typeof accents)[number];
+
 /** The settings without defaults: a patch must not bring any, or changing one setting would reset the others. */
 const settingsFields = {
   theme: z.enum(['system', 'light', 'dark']),
   language: z.enum(['system', 'en', 'zh-CN']),
+  /** Colour of buttons, links and what is chosen. */
+  accent: z.enum(accents),
+  /** The first-run page was seen. */
+  welcomed: z.boolean(),
+  /** What the wizard suggests. */
+  defaultCpuModel: z.enum(cpuModels),
   /** Machines view. */
   machinesView: z.enum(['grid', 'table']),
   defaultMemoryMiB: z.number().int().min(1).max(3072),
@@ -68,6 +79,9 @@ const settingsFields = {
 export const settingsSchema = z.object({
   theme: settingsFields.theme.default('system'),
   language: settingsFields.language.default('system'),
+  accent: settingsFields.accent.default('violet'),
+  welcomed: settingsFields.welcomed.default(false),
+  defaultCpuModel: settingsFields.defaultCpuModel.default(defaultCpuModel),
   machinesView: settingsFields.machinesView.default('grid'),
   defaultMemoryMiB: settingsFields.defaultMemoryMiB.default(512),
   defaultDiskBytes: settingsFields.defaultDiskBytes.default(20 * 1024 ** 3),

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { defaultCpuModel } from '../contract/cpumodels.ts';
+import type { CpuModel } from '../contract/cpumodels.ts';
 import { defaultBus } from '../contract/defaultbus.ts';
 import { type DriveBus, freePlace } from '../contract/drives.ts';
 import { checkConfig } from './configrules.ts';
@@ -31,6 +31,8 @@ export interface CreateParts {
   knownBus?: DriveBus | undefined;
   /** Of a new disk when the caller does not say. */
   diskFormat: DiskFormat;
+  /** When the request names none. */
+  cpuModel: CpuModel;
   locks: ImageLocks;
   /** Runs `publish` while nobody else looks at the library or changes it. */
   exclusively<T>(publish: () => Promise<T>): Promise<T>;
@@ -140,7 +142,7 @@ export async function createVm<T>(
     description: create.description ?? '',
     createdAt: new Date().toISOString(),
     os: create.os ?? parts.os,
-    cpu: { model: create.cpuModel ?? defaultCpuModel },
+    cpu: { model: create.cpuModel ?? parts.cpuModel },
     memoryMiB: create.memoryMiB,
     firmware: create.firmware ?? 'bios',
     boot: { order, menu: create.bootMenu ?? false, kernel },

@@ -24,7 +24,15 @@ export function hostHandlers({ options, settings, emit }: ManagerContext, { hist
   } satisfies Partial<Handlers>;
 }
 
-async function hostInfo({ engine, library, version, mode, sampleImage, ...options }: ManagerContext['options']): Promise<HostInfo> {
+async function hostInfo({
+  engine,
+  library,
+  configFolder,
+  version,
+  mode,
+  sampleImage,
+  ...options
+}: ManagerContext['options']): Promise<HostInfo> {
   const { available, reason, maxMemoryMiB, maxVcpus, saveState, liveSnapshots } = await engine.capabilities();
   const firmware = options.firmware();
   const uefi = options.uefi();
@@ -37,6 +45,7 @@ async function hostInfo({ engine, library, version, mode, sampleImage, ...option
     ...hostFacts(),
     libraryFreeBytes: await freeBytes(library),
     libraryFolder: library,
+    configFolder,
     engines: [{ id: engine.id, name: engine.name, available, reason }],
     limits: { maxMemoryMiB, maxVcpus },
     capabilities: { saveState, liveSnapshots },

@@ -55,6 +55,7 @@ async function createMachine({ options, settings, tasks, machines, parts, refuse
         os,
         knownBus: system?.bus,
         diskFormat: settings.get().defaultDiskFormat,
+        cpuModel: settings.get().defaultCpuModel,
         locks: parts.locks,
         exclusively: <T>(publish: () => Promise<T>) => machines.exclusively(publish),
       };
@@ -84,7 +85,8 @@ async function updateMachine(
   if (patch.name === undefined || patch.name.toLowerCase() === machine.name.toLowerCase()) await machine.update(patch);
   else await machines.withName(patch.name, () => machine.update(patch));
   if (patch.drives || patch.name !== undefined) emit('storage.changed', {});
-  if (patch.tags || patch.group !== undefined) organizer.told();
+  if (patch.group) await organizer.remember(patch.group);
+  else if (patch.tags || patch.group !== undefined) organizer.told();
   return machine.summary();
 }
 

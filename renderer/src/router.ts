@@ -28,6 +28,8 @@ export function makeRouter(history: RouterHistory = createWebHashHistory()) {
       { path: '/trash', name: 'trash', component: () => import('./views/TrashView.vue') },
       { path: '/host', name: 'host', component: () => import('./views/HostView.vue') },
       { path: '/settings', name: 'settings', component: () => import('./views/SettingsView.vue') },
+      { path: '/diagnostics', name: 'diagnostics', component: () => import('./views/DiagnosticsView.vue') },
+      { path: '/welcome', name: 'welcome', component: () => import('./views/WelcomeView.vue') },
       { path: '/about', name: 'about', component: () => import('./views/AboutView.vue') },
       { path: '/:rest(.*)*', name: 'not-found', component: () => import('./views/NotFoundView.vue') },
     ],

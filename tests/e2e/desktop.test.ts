@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -32,6 +32,7 @@ const log = () => {
 beforeAll(async () => {
   home = mkdtempSync(path.join(tmpdir(), 'hypervue-desktop-'));
   process.env.HYPERVUE_HOME = home;
+  writeFileSync(path.join(home, 'settings.json'), '{"welcomed":true}');
   process.env.XDG_RUNTIME_DIR = path.join(home, 'xdg');
   browser = await launchBrowser();
   desktop = createStandIn(browser, outFolder);
@@ -216,6 +217,8 @@ if (missing) console.log(`skipped: the desktop app in the Electron runtime (${mi
 test.skipIf(missing)(
   'the app starts in the Electron runtime',
   async () => {
+    mkdirSync(path.join(home, 'electron'));
+    writeFileSync(path.join(home, 'electron', 'settings.json'), '{"welcomed":true}');
     const electron = await _electron.launch({
       executablePath: path.join(root, 'node_modules/electron/dist', readFileSync(runtimePath, 'utf8').trim()),
       args: [root, ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],

@@ -114,6 +114,12 @@ export class Organizer {
     );
   }
 
+  /** A machine went into a folder: it stays when the machine leaves. */
+  async remember(group: string): Promise<void> {
+    if (this.store.get().groups.includes(group) || this.store.get().groups.length >= MAX_GROUPS) this.told();
+    else await this.change((kept) => ({ ...kept, groups: [...new Set([...kept.groups, ...withParents(group)])] }));
+  }
+
   /** Machines that could not be started with the manager. */
   failed(failures: AutostartFailure[]): void {
     this.failures = failures;
@@ -164,7 +170,7 @@ export class Organizer {
     if (this.order().groups.includes(group)) throw taken(group);
     return this.change((kept) => {
       if (kept.groups.length >= MAX_GROUPS) throw tooMany('folders', MAX_GROUPS);
-      return { ...kept, groups: [...kept.groups, group] };
+      return { ...kept, groups: [...new Set([...kept.groups, ...withParents(group)])] };
     });
   }
 
@@ -204,13 +210,15 @@ export class Organizer {
 
   /** Folders, machines and views go where `moved` says. */
   private async regroup(moved: (path: string) => string): Promise<LibraryOrder> {
+    // Folders that were only there for what lay in them stay too.
+    const { groups } = this.order();
     await this.eachMachine(
       ({ config }) => config !== null && moved(config.group) !== config.group,
       (machine) => machine.update({ group: moved(machine.config!.group) }),
     );
     return this.change((kept) => ({
       ...kept,
-      groups: [...new Set(kept.groups.map(moved))].filter((path) => path !== ''),
+      groups: [...new Set([...groups, ...kept.groups].map(moved))].filter((path) => path !== ''),
       views: kept.views.map((view) => (view.group ? { ...view, group: moved(view.group) || null } : view)),
     }));
   }

@@ -47,6 +47,9 @@ export class MockManager {
     this.settings = {
       theme: options.theme as Settings['theme'],
       language: options.language as Settings['language'],
+      accent: 'violet',
+      welcomed: true,
+      defaultCpuModel: 'x86-64-v3',
       machinesView: 'grid',
       defaultMemoryMiB: 512,
       defaultDiskBytes: 20 * 1024 ** 3,
@@ -232,6 +235,7 @@ export class MockManager {
       freeMemoryBytes: 2 * 1024 ** 3,
       libraryFreeBytes: 84 * 1024 ** 3,
       libraryFolder: '/home/user/Hypervue',
+      configFolder: '/home/user/.config/hypervue',
       engines: [
         { id: 'builtin', name: 'Hypervue', available: true, reason: 'Built in; runs everywhere.' },
         { id: 'kvm', name: 'KVM', available: false, reason: 'The device /dev/kvm does not exist on this host.' },

@@ -1,5 +1,6 @@
 import { editorEn, hardwareEn, hardwareConfirmEn, hardwareToastEn } from './hardware.en.ts';
 import { sourceEn, summaryEn, wizardEn } from './wizard.en.ts';
+import { diagnosticsEn, paletteEn, programEn, welcomeEn } from './help.en.ts';
 import { libraryEn } from './library.en.ts';
 import { storageEn, transferEn, trashEn } from './storage.en.ts';
 
@@ -7,6 +8,10 @@ import { storageEn, transferEn, trashEn } from './storage.en.ts';
 export const en = {
   app: { name: 'Hypervue' },
   library: libraryEn,
+  palette: paletteEn,
+  diagnostics: diagnosticsEn,
+  welcome: welcomeEn,
+  program: programEn,
   common: {
     download: 'Download',
     cancel: 'Cancel',
@@ -34,6 +39,8 @@ export const en = {
     host: 'This host',
     settings: 'Settings',
     about: 'About',
+    diagnostics: 'Diagnostics',
+    commands: 'Commands',
     shortcuts: 'Shortcuts',
   },
   state: {
@@ -626,6 +633,15 @@ export const en = {
     help: 'This list',
     close: 'Close a dialog',
     console: 'While the console or a text field has the focus, keys go there.',
+    group: { everywhere: 'Everywhere', list: 'List of machines', machine: 'Page of a machine' },
+    commands: 'Commands: everything by its name',
+    move: 'From machine to machine',
+    open: 'Open',
+    choose: 'Choose, or not',
+    range: 'Choose several',
+    all: 'Choose all',
+    none: 'Choose none',
+    delete: 'Delete the chosen machines',
   },
   task: {
     none: 'Nothing is going on.',
@@ -783,6 +799,8 @@ export const en = {
     },
   },
   failed: {
+    diagnose: 'Could not check this computer',
+    fix: 'Could not mend “{object}”',
     folder: 'Could not change the folder “{object}”',
     tag: 'Could not change the tag “{object}”',
     view: 'Could not change the view “{object}”',

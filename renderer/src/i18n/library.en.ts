@@ -126,7 +126,7 @@ export const libraryEn = {
     done: 'done',
     failed: 'failed',
     left: 'left as it is',
-    again: 'Try it again | Try these {n} again',
+    again: 'Try {n} machine again | Try {n} machines again',
   },
   done: {
     start: 'Started: {n}.',

@@ -1,3 +1,4 @@
+import { diagnosticsZhCN, paletteZhCN, programZhCN, welcomeZhCN } from './help.zh-CN.ts';
 import { libraryZhCN } from './library.zh-CN.ts';
 import type { Messages } from './en.ts';
 import { editorZhCN, hardwareZhCN, hardwareConfirmZhCN, hardwareToastZhCN } from './hardware.zh-CN.ts';
@@ -8,6 +9,10 @@ import { storageZhCN, transferZhCN, trashZhCN } from './storage.zh-CN.ts';
 export const zhCN: Messages = {
   app: { name: 'Hypervue' },
   library: libraryZhCN,
+  palette: paletteZhCN,
+  diagnostics: diagnosticsZhCN,
+  welcome: welcomeZhCN,
+  program: programZhCN,
   common: {
     download: '下载',
     cancel: '取消',
@@ -35,6 +40,8 @@ export const zhCN: Messages = {
     host: '本机',
     settings: '设置',
     about: '关于',
+    diagnostics: '诊断',
+    commands: '命令',
     shortcuts: '快捷键',
   },
   state: {
@@ -608,6 +615,15 @@ export const zhCN: Messages = {
     help: '此列表',
     close: '关闭对话框',
     console: '焦点在控制台或文本框中时，按键会发送到那里。',
+    group: { everywhere: '任何页面', list: '虚拟机列表', machine: '虚拟机页面' },
+    commands: '命令：按名称查找一切',
+    move: '在虚拟机之间移动',
+    open: '打开',
+    choose: '选中或取消',
+    range: '选中多台',
+    all: '全选',
+    none: '取消选择',
+    delete: '删除选中的虚拟机',
   },
   task: {
     none: '目前没有任务。',
@@ -729,6 +745,8 @@ export const zhCN: Messages = {
     },
   },
   failed: {
+    diagnose: '无法检查这台计算机',
+    fix: '无法修复“{object}”',
     folder: '无法更改文件夹“{object}”',
     tag: '无法更改标签“{object}”',
     view: '无法更改视图“{object}”',

@@ -1,6 +1,6 @@
 import { defineStore } from 'pinia';
 import { computed, ref } from 'vue';
-import { type Settings, settingsSchema } from '../../../core/contract/host.ts';
+import { type Accent, accents, type Settings, settingsSchema } from '../../../core/contract/host.ts';
 import { useConnection } from './connection.ts';
 import { useNotices } from './notices.ts';
 
@@ -23,7 +23,7 @@ export const useSettings = defineStore('settings', () => {
   function accept(settings: Settings): void {
     current.value = settings;
     loaded.value = true;
-    localStorage.setItem(appearanceKey, JSON.stringify({ theme: settings.theme, language: settings.language }));
+    localStorage.setItem(appearanceKey, JSON.stringify({ theme: settings.theme, language: settings.language, accent: settings.accent }));
   }
 
   /** Shows the change at once, takes it back when the manager refuses. */
@@ -47,10 +47,11 @@ function remembered(): Partial<Settings> {
   try {
     const value: unknown = JSON.parse(localStorage.getItem(appearanceKey) ?? '{}');
     if (typeof value !== 'object' || value === null) return {};
-    const { theme, language } = value as { theme?: unknown; language?: unknown };
+    const { theme, language, accent } = value as { theme?: unknown; language?: unknown; accent?: unknown };
     return {
       ...(theme === 'light' || theme === 'dark' || theme === 'system' ? { theme } : {}),
       ...(language === 'en' || language === 'zh-CN' || language === 'system' ? { language } : {}),
+      ...((accents as readonly unknown[]).includes(accent) ? { accent: accent as Accent } : {}),
     };
   } catch {
     return {};

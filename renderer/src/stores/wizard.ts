@@ -1,6 +1,6 @@
 import { defineStore } from 'pinia';
 import { computed, ref, watch } from 'vue';
-import { type CpuModel, defaultCpuModel } from '../../../core/contract/cpumodels.ts';
+import type { CpuModel } from '../../../core/contract/cpumodels.ts';
 import { defaultBus } from '../../../core/contract/defaultbus.ts';
 import type { DriveBus } from '../../../core/contract/drives.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
@@ -75,7 +75,7 @@ export const useWizard = defineStore('wizard', () => {
       os: '',
       osTouched: false,
       memoryMiB: settings.current.defaultMemoryMiB,
-      cpuModel: defaultCpuModel,
+      cpuModel: settings.current.defaultCpuModel,
       firmware: 'bios',
       memoryTouched: false,
       firmwareTouched: false,

@@ -1,4 +1,6 @@
 import type { GlobalThemeOverrides } from 'naive-ui';
+import type { Accent } from '../../../core/contract/host.ts';
+import { accentColors } from './accents.ts';
 
 /** The token values of tokens.css: Naive UI computes shades from them, so it needs real colours rather than variables. */
 const light = {
@@ -9,8 +11,6 @@ const light = {
   border: '#c4c4cd',
   text: '#1b1b20',
   text2: '#5a5a65',
-  accent: '#5450c4',
-  accentHover: '#4743b0',
   onAccent: '#ffffff',
   red: '#b3202a',
   redHover: '#981a23',
@@ -25,16 +25,15 @@ const dark: typeof light = {
   border: '#484850',
   text: '#ededf1',
   text2: '#a8a8b3',
-  accent: '#b0acff',
-  accentHover: '#c3c0ff',
   onAccent: '#16161c',
   red: '#ff8f93',
   redHover: '#ffa9ac',
   onRed: '#1e0d0e',
 };
 
-export function naiveOverrides(isDark: boolean): GlobalThemeOverrides {
-  const c = isDark ? dark : light;
+export function naiveOverrides(isDark: boolean, accent: Accent): GlobalThemeOverrides {
+  const colors = accentColors[accent][isDark ? 'dark' : 'light'];
+  const c = { ...(isDark ? dark : light), accent: colors.accent, accentHover: colors.hover };
   const input = isDark ? '#1d1d21' : '#ffffff';
   return {
     common: {

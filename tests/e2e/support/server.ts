@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -46,6 +46,10 @@ function runCli(home: string, args: string[]): Promise<string> {
 export async function startServer(home?: string): Promise<TestServer> {
   if (!existsSync(cli)) throw new Error('the app is not built: run `node scripts/build.mjs`');
   const folder = home ?? mkdtempSync(path.join(tmpdir(), 'hypervue-e2e-'));
+  // The first-run page has a test of its own; all others begin behind it.
+  mkdirSync(folder, { recursive: true });
+  const settings = path.join(folder, 'settings.json');
+  if (!existsSync(settings)) writeFileSync(settings, '{"welcomed":true}');
   const child = spawn(process.execPath, [cli, 'serve', '--port', '0'], { env: env(folder), stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const link = await new Promise<string>((resolve, reject) => {
