@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { BulkAction } from '../contract/library.ts';
+import { type BulkAction, isBulkEdit } from '../contract/library.ts';
 import type { VmSummary } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, EXIT_OK } from './output.ts';
@@ -47,7 +47,10 @@ export async function select(session: Session, names: readonly string[], { tag =
 
 /** Does it with all of them, a line for each; the exit code says whether every one worked. */
 export async function doWithSeveral(session: Session, machines: readonly VmSummary[], action: BulkAction, done: string): Promise<number> {
-  const results = await session.client.call('vm.bulk', { ids: machines.map(({ id }) => id), action });
+  const ids = machines.map(({ id }) => id);
+  const results = isBulkEdit(action)
+    ? await session.client.call('vm.bulkEdit', { ids, action })
+    : await session.client.call('vm.bulk', { ids, action });
   session.print(results, (lines) =>
     lines
       .map(

@@ -88,7 +88,8 @@ export const libraryOrderSchema = z.object({
 export type LibraryOrder = z.infer<typeof libraryOrderSchema>;
 
 const plain = <T extends string>(type: T) => z.object({ type: z.literal(type) });
-export const bulkActionSchema = z.discriminatedUnion('type', [
+/** What somebody before the machines could do with them. */
+export const bulkVerbSchema = z.discriminatedUnion('type', [
   plain('start'),
   plain('pause'),
   plain('resume'),
@@ -96,7 +97,6 @@ export const bulkActionSchema = z.discriminatedUnion('type', [
   plain('reset'),
   plain('saveState'),
   plain('forceOff'),
-  plain('delete'),
   z.object({
     type: z.literal('snapshot'),
     name: z
@@ -107,11 +107,17 @@ export const bulkActionSchema = z.discriminatedUnion('type', [
       .regex(/^[^\p{Cc}]*$/u),
     memory: z.boolean(),
   }),
+]);
+/** What changes what machines are, or takes them away. */
+export const bulkEditSchema = z.discriminatedUnion('type', [
+  plain('delete'),
   z.object({ type: z.literal('tags'), add: z.array(tagNameSchema).max(MAX_TAGS), remove: z.array(tagNameSchema).max(MAX_TAGS) }),
   z.object({ type: z.literal('group'), path: groupSchema }),
   z.object({ type: z.literal('autostart'), autostart: autostartSchema.nullable() }),
 ]);
-export type BulkAction = z.infer<typeof bulkActionSchema>;
+export type BulkAction = z.infer<typeof bulkVerbSchema> | z.infer<typeof bulkEditSchema>;
+export type BulkEdit = z.infer<typeof bulkEditSchema>;
+export const isBulkEdit = (action: BulkAction): action is BulkEdit => ['delete', 'tags', 'group', 'autostart'].includes(action.type);
 
 export const bulkResultSchema = z.object({
   id: z.string(),
@@ -124,6 +130,7 @@ export const bulkResultSchema = z.object({
 export type BulkResult = z.infer<typeof bulkResultSchema>;
 
 const none = z.object({});
+const bulkIds = z.array(z.string().max(64)).min(1).max(MAX_BULK);
 
 export const libraryMethods = {
   'library.get': { params: none, result: libraryOrderSchema },
@@ -144,10 +151,8 @@ export const libraryMethods = {
   'library.removeView': { params: z.object({ id: savedViewSchema.shape.id }), result: z.null() },
   'library.forgetFailures': { params: none, result: z.null() },
   /** Does the same with several machines as one task; the answer has one line a machine, in the order they were named. */
-  'vm.bulk': {
-    params: z.object({ ids: z.array(z.string().max(64)).min(1).max(MAX_BULK), action: bulkActionSchema }),
-    result: z.array(bulkResultSchema),
-  },
+  'vm.bulk': { params: z.object({ ids: bulkIds, action: bulkVerbSchema }), result: z.array(bulkResultSchema) },
+  'vm.bulkEdit': { params: z.object({ ids: bulkIds, action: bulkEditSchema }), result: z.array(bulkResultSchema) },
 } as const;
 
 export const libraryEvents = { 'library.changed': libraryOrderSchema } as const;

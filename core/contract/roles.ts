@@ -95,6 +95,20 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'trash.restore': 'manage',
   'trash.remove': 'manage',
 
+  'library.get': 'view',
+  'library.setTag': 'manage',
+  'library.removeTag': 'manage',
+  'library.addGroup': 'manage',
+  'library.moveGroup': 'manage',
+  'library.removeGroup': 'manage',
+  'library.saveView': 'manage',
+  'library.removeView': 'manage',
+  'library.forgetFailures': 'operate',
+  'vm.bulk': 'operate',
+  'vm.bulkEdit': 'manage',
+  'host.diagnose': 'manage',
+  'host.fix': 'manage',
+
   'task.list': 'view',
   'task.cancel': 'manage',
 

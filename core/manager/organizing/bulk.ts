@@ -108,5 +108,8 @@ export function bulkHandlers({ machines, tasks }: ManagerContext, organizer: Org
     return results;
   }
 
-  return { 'vm.bulk': ({ ids, action }) => bulk(ids, action) } satisfies Partial<Handlers>;
+  return {
+    'vm.bulk': ({ ids, action }) => bulk(ids, action),
+    'vm.bulkEdit': ({ ids, action }) => bulk(ids, action),
+  } satisfies Partial<Handlers>;
 }

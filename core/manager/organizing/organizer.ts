@@ -58,7 +58,7 @@ const withParents = (group: string): string[] => group.split('/').map((_, index,
 const within = (group: string, folder: string): boolean => group === folder || group.startsWith(`${folder}/`);
 
 export class Organizer {
-  readonly handlers: Omit<Pick<Handlers, keyof typeof libraryMethods>, 'vm.bulk'>;
+  readonly handlers: Omit<Pick<Handlers, keyof typeof libraryMethods>, 'vm.bulk' | 'vm.bulkEdit'>;
   private readonly parts: OrganizerParts;
   private readonly store: OrderStore;
   private failures: AutostartFailure[] = [];

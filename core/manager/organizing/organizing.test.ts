@@ -110,14 +110,14 @@ test('a verb for several: one task, a line for each, in the order asked for; the
   ]);
 
   await h.call('vm.bulk', { ids: [a.id, b.id, c.id], action: { type: 'forceOff' } });
-  await h.call('vm.bulk', { ids: [a.id, b.id], action: { type: 'tags', add: ['new'], remove: [] } });
-  await h.call('vm.bulk', { ids: [a.id, b.id], action: { type: 'group', path: 'g/h' } });
+  await h.call('vm.bulkEdit', { ids: [a.id, b.id], action: { type: 'tags', add: ['new'], remove: [] } });
+  await h.call('vm.bulkEdit', { ids: [a.id, b.id], action: { type: 'group', path: 'g/h' } });
   expect((await vm(b.id)).config).toMatchObject({ tags: ['new'], group: 'g/h' });
   const full = Array.from({ length: MAX_TAGS }, (_, i) => `t${i}`);
-  const [tooMany] = await h.call('vm.bulk', { ids: [a.id], action: { type: 'tags', add: full, remove: [] } });
+  const [tooMany] = await h.call('vm.bulkEdit', { ids: [a.id], action: { type: 'tags', add: full, remove: [] } });
   expect(tooMany?.error?.kind).toBe('resource-limit');
 
-  const gone = await h.call('vm.bulk', { ids: [a.id, b.id], action: { type: 'delete' } });
+  const gone = await h.call('vm.bulkEdit', { ids: [a.id, b.id], action: { type: 'delete' } });
   expect(await h.call('vm.list', {})).toHaveLength(1);
   for (const { trashId } of gone) await h.call('vm.restore', { trashId: trashId! });
   expect(await h.call('vm.list', {})).toHaveLength(3);
@@ -139,7 +139,7 @@ test('tasks within a verb for several are its parts: listed once, cancelled with
 
 test('machines that start by themselves: by order, not templates, failures told until somebody has seen them', async () => {
   const [late, early, broken, template] = [await make('late'), await make('early'), await make('broken'), await make('template')];
-  await h.call('vm.bulk', {
+  await h.call('vm.bulkEdit', {
     ids: [late.id, broken.id, template.id],
     action: { type: 'autostart', autostart: { order: 9, delaySeconds: 0 } },
   });
@@ -173,7 +173,7 @@ test('machines that start by themselves: by order, not templates, failures told 
 });
 
 test.each([
-  ['a tag with a comma', 'vm.bulk', { ids: ['x'], action: { type: 'tags', add: ['a,b'], remove: [] } }],
+  ['a tag with a comma', 'vm.bulkEdit', { ids: ['x'], action: { type: 'tags', add: ['a,b'], remove: [] } }],
   ['too many machines', 'vm.bulk', { ids: Array.from({ length: 1001 }, String), action: { type: 'start' } }],
   ['an unknown action', 'vm.bulk', { ids: ['x'], action: { type: 'constructor' } }],
   ['no machine', 'vm.bulk', { ids: [], action: { type: 'start' } }],

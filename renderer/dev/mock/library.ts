@@ -1,4 +1,4 @@
-import type { LibraryOrder, libraryMethods, SavedView, TagColor } from '../../../core/contract/library.ts';
+import type { BulkAction, BulkResult, LibraryOrder, libraryMethods, SavedView, TagColor } from '../../../core/contract/library.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
 import type { Handlers } from '../../../core/contract/server.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
@@ -42,6 +42,32 @@ export function mockLibrary(parts: MockLibraryParts): Pick<Handlers, keyof typeo
     for (const vm of parts.all()) if (configOf(vm).group) edit(vm, { group: moved(configOf(vm).group) });
     return told();
   };
+  const bulk = async (ids: readonly string[], action: BulkAction): Promise<BulkResult[]> => {
+    const results = [];
+    for (const id of ids) {
+      const vm = parts.all().find((each) => each.id === id)!;
+      const answer: { id: string; name: string; error: ReturnType<typeof parts.failure> | null; trashId?: string } = {
+        id,
+        name: vm.name,
+        error: null,
+      };
+      try {
+        if (action.type === 'delete') answer.trashId = (await parts.verbs()['vm.delete']({ id })).trashId;
+        else if (action.type === 'tags')
+          edit(vm, { tags: [...new Set([...configOf(vm).tags.filter((tag) => !action.remove.includes(tag)), ...action.add])] });
+        else if (action.type === 'group') edit(vm, { group: action.path });
+        else if (action.type === 'autostart') edit(vm, { autostart: action.autostart });
+        else if (action.type === 'snapshot')
+          await parts.verbs()['snapshot.take']({ id, name: action.name, description: '', memory: action.memory });
+        else await parts.verbs()[`vm.${action.type}`]({ id });
+      } catch (error) {
+        answer.error = parts.failure(error);
+      }
+      results.push(answer);
+    }
+    told();
+    return results;
+  };
   return {
     'library.get': async () => order(),
     'library.setTag': async ({ name, color, rename }) => {
@@ -83,31 +109,7 @@ export function mockLibrary(parts: MockLibraryParts): Pick<Handlers, keyof typeo
       return null;
     },
     'library.forgetFailures': async () => null,
-    'vm.bulk': async ({ ids, action }) => {
-      const results = [];
-      for (const id of ids) {
-        const vm = parts.all().find((each) => each.id === id)!;
-        const answer: { id: string; name: string; error: ReturnType<typeof parts.failure> | null; trashId?: string } = {
-          id,
-          name: vm.name,
-          error: null,
-        };
-        try {
-          if (action.type === 'delete') answer.trashId = (await parts.verbs()['vm.delete']({ id })).trashId;
-          else if (action.type === 'tags')
-            edit(vm, { tags: [...new Set([...configOf(vm).tags.filter((tag) => !action.remove.includes(tag)), ...action.add])] });
-          else if (action.type === 'group') edit(vm, { group: action.path });
-          else if (action.type === 'autostart') edit(vm, { autostart: action.autostart });
-          else if (action.type === 'snapshot')
-            await parts.verbs()['snapshot.take']({ id, name: action.name, description: '', memory: action.memory });
-          else await parts.verbs()[`vm.${action.type}`]({ id });
-        } catch (error) {
-          answer.error = parts.failure(error);
-        }
-        results.push(answer);
-      }
-      told();
-      return results;
-    },
+    'vm.bulk': ({ ids, action }) => bulk(ids, action),
+    'vm.bulkEdit': ({ ids, action }) => bulk(ids, action),
   };
 }

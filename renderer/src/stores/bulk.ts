@@ -1,6 +1,6 @@
 import { defineStore } from 'pinia';
 import { computed, ref, shallowRef } from 'vue';
-import type { BulkAction, BulkResult } from '../../../core/contract/library.ts';
+import { type BulkAction, type BulkResult, isBulkEdit } from '../../../core/contract/library.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { type Verb, verbReason } from '../composables/verbs.ts';
 import { useConnection } from './connection.ts';
@@ -50,7 +50,9 @@ export const useBulk = defineStore('bulk', () => {
   async function run(action: BulkAction, ids: readonly string[]): Promise<boolean> {
     busy.value++;
     try {
-      const results = await connection.call('vm.bulk', { ids: [...ids], action });
+      const results = isBulkEdit(action)
+        ? await connection.call('vm.bulkEdit', { ids: [...ids], action })
+        : await connection.call('vm.bulk', { ids: [...ids], action });
       const failed = results.filter(({ error }) => error !== null);
       if (failed.length) outcome.value = { action, results };
       const done = results.filter(({ error }) => error === null);

@@ -12,7 +12,7 @@ const lastRetryMs = 10_000;
 
 /** Calls that the manager carries out as tasks. */
 const startsTask =
-  /^(storage\.(create|convert|linkedClone|resize|check|commit|rebase|compact|compare)|vm\.(create|clone|import|export|importOva|exportOva|bulk)|trash\.remove)$/;
+  /^(storage\.(create|convert|linkedClone|resize|check|commit|rebase|compact|compare)|vm\.(create|clone|import|export|importOva|exportOva|bulk|bulkEdit)|trash\.remove)$/;
 
 /** The one connection of this window. It outlives single transports: listeners stay subscribed over a reconnect. */
 export const useConnection = defineStore('connection', () => {
