@@ -18,6 +18,8 @@ export interface DesktopBridge {
   openChannel(kind: ChannelKind, vmId: string): Promise<DesktopChannel>;
   /** The system's file dialog; null when it was cancelled. */
   showOpenDialog(filters: DesktopFileFilter[]): Promise<string | null>;
+  /** Where a file lies that was dropped on the window (a `File` of the page); empty when it is none of this computer's. */
+  pathForFile(file: object): string;
 }
 
 /** A byte channel of a machine; the preload keeps the MessagePort and forwards its messages. */

@@ -26,7 +26,8 @@ export function portFree(port: number): Promise<boolean> {
   });
 }
 
-export type FolderState = 'ok' | 'missing' | 'not-a-folder' | 'not-writable' | 'foreign';
+/** `missing`: it can be made; `no-parent`: not even that. */
+export type FolderState = 'ok' | 'missing' | 'no-parent' | 'not-a-folder' | 'not-writable' | 'foreign';
 
 /** Whether files can be written there: tried, for rights are not all that can be in the way. */
 export async function folderState(folder: string): Promise<{ state: FolderState; why: string }> {
@@ -40,12 +41,24 @@ export async function folderState(folder: string): Promise<{ state: FolderState;
     return { state: 'ok', why: '' };
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return { state: 'missing', why: code };
+    if (code === 'ENOENT') return { state: (await parentTakes(folder)) ? 'missing' : 'no-parent', why: code };
     const mine = await lstat(folder).then(
       ({ uid }) => typeof process.getuid !== 'function' || uid === process.getuid(),
       () => false,
     );
     return { state: mine || code === 'EROFS' || code === 'ENOSPC' ? 'not-writable' : 'foreign', why: code || message };
+  }
+}
+
+/** Whether the nearest folder above that exists can be written to. */
+async function parentTakes(folder: string): Promise<boolean> {
+  for (let at = path.dirname(folder); ; at = path.dirname(at)) {
+    try {
+      await access(at, constants.W_OK | constants.X_OK);
+      return (await lstat(at)).isDirectory();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || at === path.dirname(at)) return false;
+    }
   }
 }
 

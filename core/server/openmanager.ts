@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { HostInfo } from '../contract/host.ts';
 import { BuiltinEngine } from '../engine/builtin/builtinengine.ts';
 import type { ProcessLauncher } from '../engine/builtin/protocol.ts';
+import type { ManagerOptions } from '../manager/context.ts';
 import { Manager } from '../manager/manager.ts';
 import { openSystems } from '../manager/systems/opensystems.ts';
 import { ChildProcessLauncher, vmProcessEntry } from '../platform/childlauncher.ts';
@@ -44,12 +45,17 @@ export function appResources(entry: string): { rendererFolder: string; sampleIma
 
 /** The manager with the built-in engine, as desktop, headless mode and the CLI all use it. */
 export async function openManager(options: OpenManagerOptions): Promise<Manager> {
+  ensurePrivateFolder(options.folders.locks);
+  return Manager.open(managerOptions(options));
+}
+
+/** What a manager is opened with; nothing is touched yet. */
+export function managerOptions(options: OpenManagerOptions): ManagerOptions {
   const { folders, entry } = options;
   const paths = runtimePaths(entry);
-  ensurePrivateFolder(folders.locks);
   const { sampleImage, systemsFile } = appResources(entry);
   const firmware = () => findFirmware(paths.firmwareFolder);
-  return Manager.open({
+  return {
     library: folders.library,
     configFolder: folders.config,
     lockFolder: folders.locks,
@@ -66,5 +72,5 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
     version: options.version,
     mode: options.mode,
     log: options.log,
-  });
+  };
 }

@@ -1,4 +1,4 @@
-import { contextBridge, ipcRenderer } from 'electron';
+import { contextBridge, ipcRenderer, webUtils } from 'electron';
 import type { DesktopBridge, DesktopChannel, DesktopFileFilter } from '../../core/contract/desktopbridge.ts';
 import { IPC } from '../ipcnames.ts';
 
@@ -29,6 +29,7 @@ const bridge: DesktopBridge = {
     });
   },
   showOpenDialog: (filters: DesktopFileFilter[]) => ipcRenderer.invoke(IPC.openDialog, filters) as Promise<string | null>,
+  pathForFile: (file) => webUtils.getPathForFile(file as Parameters<typeof webUtils.getPathForFile>[0]),
 };
 
 /** The parts of the page's MessagePort that are used here; this file is checked without the DOM's types. */

@@ -59,6 +59,12 @@ const SIMD_MODULE = Uint8Array.of(
   11,
 );
 
+/** What the checks look at: also that of a library which can't be opened. */
+export interface Diagnosed {
+  options: ManagerOptions;
+  machines: Pick<ManagerContext['machines'], 'all'>;
+}
+
 type Found = Omit<Diagnostic, 'id' | 'fixable'> & { fixable?: boolean };
 const ok = (message: string): Found => ({ state: 'ok', message });
 const info = (message: string, how?: string): Found => ({ state: 'info', message, ...(how ? { how } : {}) });
@@ -71,7 +77,9 @@ async function folder(at: string, use: string): Promise<Found> {
     case 'ok':
       return ok(at);
     case 'missing':
-      return failure(`${at}, for ${use}, does not exist`, 'Make the folder, or let Hypervue do it.', true);
+      return { ...info(`${at}, for ${use}, is not there yet`, 'It is made when it is needed, or now.'), fixable: true };
+    case 'no-parent':
+      return failure(`${at}, for ${use}, is not there and can't be made`, 'Make the folder, or choose another place.');
     case 'not-a-folder':
       return failure(`${at}, for ${use}, is a file`, 'Move the file away.');
     case 'foreign':
@@ -90,7 +98,7 @@ async function folder(at: string, use: string): Promise<Found> {
 }
 
 /** The newest time of a machine's file: a clock before that is wrong. */
-async function newestFile({ machines }: ManagerContext): Promise<number> {
+async function newestFile({ machines }: Diagnosed): Promise<number> {
   const times = await Promise.all(
     machines.all().map(async (machine) => (await stat(path.join(machine.folder, CONFIG_FILE)).catch(() => ({ mtimeMs: 0 }))).mtimeMs),
   );
@@ -118,8 +126,8 @@ function wasmFeatures(): string[] {
 const installed = (part: ReturnType<ManagerOptions['firmware']>, what: string): Found =>
   part.available ? ok(part.reason) : failure(`${what}: ${part.reason}`, part.fix ?? 'Install it.');
 
-/** `context` of the manager that runs; every check looks for itself, and none throws. */
-export function checksOf(context: ManagerContext): Record<DiagnosticId, () => Promise<Found>> {
+/** Every check looks for itself. */
+export function checksOf(context: Diagnosed): Record<DiagnosticId, () => Promise<Found>> {
   const { options } = context;
   return {
     runtime: async () => {
@@ -219,7 +227,7 @@ export function checksOf(context: ManagerContext): Record<DiagnosticId, () => Pr
   };
 }
 
-export async function diagnose(context: ManagerContext, ids: readonly DiagnosticId[] = diagnosticIds): Promise<Diagnostic[]> {
+export async function diagnose(context: Diagnosed, ids: readonly DiagnosticId[] = diagnosticIds): Promise<Diagnostic[]> {
   const checks = checksOf(context);
   return Promise.all(
     ids.map(async (id): Promise<Diagnostic> => {
@@ -230,7 +238,7 @@ export async function diagnose(context: ManagerContext, ids: readonly Diagnostic
 }
 
 /** Mends a folder. Rejects with 'unsupported' where nothing can be done from here. */
-export async function fix(context: ManagerContext, id: DiagnosticId): Promise<Diagnostic> {
+export async function fix(context: Diagnosed, id: DiagnosticId): Promise<Diagnostic> {
   const { options } = context;
   const places: Partial<Record<DiagnosticId, string>> = {
     library: options.library,

@@ -3,7 +3,7 @@
 const boundary = /[\s\-_./:()“”"«»]/;
 
 /** How well `word` fits into `text`, both in lower case; null when it does not. Whole words and beginnings count more than scattered letters. */
-function fit(word: string, text: string): number | null {
+function wordScore(word: string, text: string): number | null {
   const at = text.indexOf(word);
   if (at >= 0) {
     const starts = at === 0 || boundary.test(text[at - 1]!);
@@ -33,7 +33,7 @@ export function fuzzyScore(query: string, text: string): number | null {
   const where = text.toLocaleLowerCase();
   let total = 0;
   for (const word of words) {
-    const score = fit(word, where);
+    const score = wordScore(word, where);
     if (score === null) return null;
     total += score;
   }

@@ -8,5 +8,4 @@ export const settingRows = [
   { id: 'setting-diskFormat', title: 'settings.diskFormat' },
   { id: 'settings-engines', title: 'program.engines.title' },
   { id: 'settings-folders', title: 'program.folders.title' },
-  { id: 'settings-headless', title: 'program.headless.title' },
 ] as const;

@@ -9,6 +9,8 @@ export interface Link {
   openChannel(kind: ChannelKind, vmId: string): Promise<ByteChannel>;
   /** The system's file dialog, where there is one; otherwise the app browses the manager's folders itself. */
   readonly chooseFile: ((filters: DesktopFileFilter[]) => Promise<string | null>) | null;
+  /** Path of a file that was dropped on a desktop window; null in a browser, which tells none. */
+  readonly pathOf?: ((file: File) => string) | null;
   /** Address of a path of the server that serves the app, for files; null where there is none. */
   readonly httpUrl: ((path: string) => string) | null;
   /** Uses another access token from now on; null where tokens are not used. */

@@ -11,6 +11,7 @@ export function desktopLink(bridge: DesktopBridge): Link {
     connect: async () => portTransport(bridge),
     openChannel: async (kind, vmId) => portChannel(await bridge.openChannel(kind, vmId)),
     chooseFile: (filters) => bridge.showOpenDialog(filters),
+    pathOf: (file) => bridge.pathForFile(file),
     httpUrl: null,
     setToken: null,
   };

@@ -1,6 +1,6 @@
 import { editorEn, hardwareEn, hardwareConfirmEn, hardwareToastEn } from './hardware.en.ts';
 import { sourceEn, summaryEn, wizardEn } from './wizard.en.ts';
-import { diagnosticsEn, paletteEn, programEn, welcomeEn } from './help.en.ts';
+import { diagnosticsEn, dropEn, paletteEn, programEn, welcomeEn } from './help.en.ts';
 import { libraryEn } from './library.en.ts';
 import { storageEn, transferEn, trashEn } from './storage.en.ts';
 
@@ -9,6 +9,7 @@ export const en = {
   app: { name: 'Hypervue' },
   library: libraryEn,
   palette: paletteEn,
+  drop: dropEn,
   diagnostics: diagnosticsEn,
   welcome: welcomeEn,
   program: programEn,
@@ -721,6 +722,11 @@ export const en = {
   },
   confirm: {
     ...hardwareConfirmEn,
+    dropFolder: {
+      title: 'A folder can’t be sent by a browser',
+      text: 'Export the machine as OVA where it is and drop that here, or copy the folder to the server and import it from there.',
+      confirm: 'Import from the server…',
+    },
     tagged: 'Machines that have it:',
     tagRemove: { title: 'Remove the tag “{name}”?', text: 'It is taken off all machines.', confirm: 'Remove' },
     kept: 'These files lie outside its folder and stay where they are:',
@@ -789,10 +795,19 @@ export const en = {
     },
   },
   error: {
+    doFix: {
+      shutdown: 'Shut down “{name}”',
+      discardState: 'Discard the saved state',
+      resume: 'Resume “{name}”',
+      show: 'Show “{name}”',
+      trash: 'Open the trash',
+      diagnostics: 'Open diagnostics',
+      log: 'Open the log',
+    },
     whatToDo: 'What to do:',
     details: 'Details',
     kind: 'kind',
-    copy: 'Copy details',
+    copy: 'Copy report',
     reason: {
       'passphrase-wrong': { message: 'This is not the passphrase of the disk.', fix: 'Type it again; capital letters count.' },
       'passphrase-missing': { message: 'The disk is encrypted.', fix: 'Type its passphrase.' },

@@ -105,12 +105,6 @@ export const programEn = {
     configText: 'Set with --home or HYPERVUE_HOME',
     free: '{size} free',
   },
-  headless: {
-    title: 'Access by browser',
-    desktop: 'This window has no server: nothing can be reached from outside. To use this library from a browser, quit the app and run:',
-    server: 'This is a server for browsers. It listens only where it was told to, and asks for its token. A link with the token:',
-    copy: 'Copy',
-  },
   help: {
     title: 'Help',
     diagnostics: 'Diagnostics',
@@ -121,4 +115,11 @@ export const programEn = {
     shortcutsText: 'All keys of this window.',
     open: 'Open',
   },
+};
+
+export const dropEn = {
+  title: 'Drop it to open it',
+  text: 'An installation disc, a disk image, an OVA or a machine’s folder',
+  one: 'One file at a time: “{name}” was opened.',
+  sending: '“{name}” is sent to the server…',
 };

@@ -1,4 +1,4 @@
-import type { diagnosticsEn, paletteEn, programEn, welcomeEn } from './help.en.ts';
+import type { diagnosticsEn, dropEn, paletteEn, programEn, welcomeEn } from './help.en.ts';
 
 /** 命令面板、诊断、首次启动页和设置页中与程序本身有关的部分。 */
 export const paletteZhCN: typeof paletteEn = {
@@ -101,12 +101,6 @@ export const programZhCN: typeof programEn = {
     configText: '用 --home 或 HYPERVUE_HOME 设置',
     free: '可用 {size}',
   },
-  headless: {
-    title: '浏览器访问',
-    desktop: '此窗口没有服务器，外部无法访问。要用浏览器使用此虚拟机库，请退出应用并运行：',
-    server: '这是供浏览器访问的服务器。它只在指定的地址监听，并要求访问令牌。带令牌的链接：',
-    copy: '复制',
-  },
   help: {
     title: '帮助',
     diagnostics: '诊断',
@@ -117,4 +111,11 @@ export const programZhCN: typeof programEn = {
     shortcutsText: '此窗口的全部按键。',
     open: '打开',
   },
+};
+
+export const dropZhCN: typeof dropEn = {
+  title: '松开以打开',
+  text: '安装光盘、磁盘映像、OVA 或虚拟机文件夹',
+  one: '一次只能打开一个文件，已打开“{name}”。',
+  sending: '正在把“{name}”发送到服务器…',
 };

@@ -1,4 +1,4 @@
-import { diagnosticsZhCN, paletteZhCN, programZhCN, welcomeZhCN } from './help.zh-CN.ts';
+import { diagnosticsZhCN, dropZhCN, paletteZhCN, programZhCN, welcomeZhCN } from './help.zh-CN.ts';
 import { libraryZhCN } from './library.zh-CN.ts';
 import type { Messages } from './en.ts';
 import { editorZhCN, hardwareZhCN, hardwareConfirmZhCN, hardwareToastZhCN } from './hardware.zh-CN.ts';
@@ -10,6 +10,7 @@ export const zhCN: Messages = {
   app: { name: 'Hypervue' },
   library: libraryZhCN,
   palette: paletteZhCN,
+  drop: dropZhCN,
   diagnostics: diagnosticsZhCN,
   welcome: welcomeZhCN,
   program: programZhCN,
@@ -703,6 +704,11 @@ export const zhCN: Messages = {
   },
   confirm: {
     ...hardwareConfirmZhCN,
+    dropFolder: {
+      title: '文件夹不能通过浏览器发送',
+      text: '请在原来的计算机上把虚拟机导出为 OVA 再拖到这里，或者把文件夹复制到服务器上，再从那里导入。',
+      confirm: '从服务器导入…',
+    },
     tagged: '带有此标签的虚拟机：',
     tagRemove: { title: '移除标签“{name}”？', text: '所有虚拟机上的这个标签都会去掉。', confirm: '移除' },
     kept: '以下文件不在它的文件夹中，会保留在原处：',
@@ -735,6 +741,15 @@ export const zhCN: Messages = {
     },
   },
   error: {
+    doFix: {
+      shutdown: '关闭“{name}”',
+      discardState: '放弃已保存的状态',
+      resume: '恢复运行“{name}”',
+      show: '查看“{name}”',
+      trash: '打开回收站',
+      diagnostics: '打开诊断',
+      log: '打开日志',
+    },
     whatToDo: '解决办法：',
     details: '详细信息',
     kind: '类型',

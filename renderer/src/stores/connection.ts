@@ -84,6 +84,8 @@ export const useConnection = defineStore('connection', () => {
     },
     /** Address of a path of the server, for files; null in a desktop window. */
     httpUrl: (path: string): string | null => link?.httpUrl?.(path) ?? null,
+    /** Path of a dropped file in a desktop window, else null. */
+    pathOf: (file: File): string | null => link?.pathOf?.(file) ?? null,
     /** The system's file dialog of a desktop window, else null. */
     chooseFile: () => link?.chooseFile ?? null,
     call<M extends MethodName>(method: M, params: Params<M>): Promise<Result<M>> {
