@@ -4,6 +4,7 @@ import { CPU_USAGE, cpu } from './cpu.ts';
 import { disk } from './disk.ts';
 import { guestdisk } from './guestdisk.ts';
 import { idle } from './idle.ts';
+import { library } from './library.ts';
 import { memory } from './memory.ts';
 import { mips } from './mips.ts';
 import { overhead } from './overhead.ts';
@@ -16,7 +17,7 @@ import { type Bench, formatTable, type Row } from './support/report.ts';
  * `npm run bench` runs all, `npm run bench -- mips idle` only those. `npm run bench -- cpu` has options and a table of its own. Nothing here
  * passes or fails on a time.
  */
-const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, overhead, start, disk, guestdisk, snapshots };
+const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, overhead, start, disk, guestdisk, snapshots, library };
 
 const CPU = 'cpu';
 if (process.argv[2] === CPU) {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,6 +42,7 @@ function printedLink(child: ChildProcess): Promise<string> {
 
 async function once(browser: Browser): Promise<Times> {
   const home = mkdtempSync(path.join(tmpdir(), 'hypervue-bench-'));
+  writeFileSync(path.join(home, 'settings.json'), '{"welcomed":true}');
   const begun = performance.now();
   const child = spawn('npm', ['start', '--', '--headless', '--port', '0'], {
     cwd: root,

@@ -35,6 +35,8 @@ export async function openWindow(
   browser: Browser,
   server: Pick<TestServer, 'url' | 'token'>,
   options: BrowserContextOptions = {},
+  /** Runs in the page before its own scripts. */
+  before?: string,
 ): Promise<Window> {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 },
@@ -43,6 +45,7 @@ export async function openWindow(
     ...options,
   });
   const page = await context.newPage();
+  if (before) await page.addInitScript({ content: before });
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(`uncaught: ${error.message}`));
   page.on('console', (message) => {
