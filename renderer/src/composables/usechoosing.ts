@@ -10,6 +10,8 @@ export function useChoosing() {
 
   /** A click with Ctrl or Shift chooses, and does not open. */
   function click(event: MouseEvent, id: string): void {
+    // Buttons and the box mean what they always do.
+    if ((event.target as HTMLElement).closest('button, input, [role="menuitem"]')) return;
     if (event.shiftKey) library.selection = ranged(library.selection, id, order(), event.ctrlKey || event.metaKey);
     else if (event.ctrlKey || event.metaKey) library.selection = toggled(library.selection, id);
     else return;

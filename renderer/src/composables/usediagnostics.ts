@@ -1,4 +1,4 @@
-import { computed, ref, shallowRef } from 'vue';
+import { computed, onBeforeUnmount, ref, shallowRef } from 'vue';
 import { useI18n } from 'vue-i18n';
 import { type Diagnostic, type DiagnosticId, type DiagnosticState, diagnosticStates } from '../../../core/contract/diagnostics.ts';
 import { useConnection } from '../stores/connection.ts';
@@ -48,6 +48,9 @@ export function useDiagnostics() {
       notices.showError('fix', name, error);
     }
   }
+
+  // A page that was opened by its address is there before the connection.
+  onBeforeUnmount(connection.onReady(() => void look()));
 
   const worst = (state: DiagnosticState) => diagnosticStates.indexOf(state);
   const rows = computed<DiagnosticRow[]>(() => {

@@ -143,7 +143,7 @@ export const libraryEn = {
   autostart: {
     title: 'Start by itself',
     on: 'Start this machine with Hypervue',
-    text: 'When the desktop app or `hypervue serve` starts. Applies at its next start.',
+    text: 'When the desktop app or the server starts. Applies at its next start.',
     template: 'A template never starts',
     order: 'Order',
     orderText: 'Lower numbers start first',

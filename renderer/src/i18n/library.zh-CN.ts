@@ -121,7 +121,7 @@ export const libraryZhCN: typeof libraryEn = {
   autostart: {
     title: '自动启动',
     on: '随 Hypervue 启动这台虚拟机',
-    text: '桌面应用或 `hypervue serve` 启动时生效，从下一次启动算起。',
+    text: '桌面应用或服务器启动时生效，从下一次启动算起。',
     template: '模板不会启动',
     order: '顺序',
     orderText: '数字小的先启动',
