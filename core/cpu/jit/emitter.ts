@@ -384,9 +384,10 @@ export class Emitter extends LinkEmitter {
     c.op(OP.rethrow, 0);
     this.close();
     this.spill();
-    this.storeRip();
     this.countEnd();
     if (this.mode !== 16) this.followLink();
+    // The next region knows where it begins.
+    this.storeRip();
     c.get(LEFT);
     if (this.leaves) {
       c.byte(OP.return);

@@ -37,6 +37,9 @@ export class FlagEmitter extends RegisterEmitter {
   /** Nobody will see the flags of the current instruction: they are overwritten before any use, exit or fault. */
   flagsDead = false;
 
+  /** Some form of flags in the region has a third operand. */
+  protected carries = false;
+
   override restart(): void {
     super.restart();
     this.flags = UNKNOWN;
@@ -66,6 +69,7 @@ export class FlagEmitter extends RegisterEmitter {
     put(a, FA);
     put(b, FB);
     put(c, FC);
+    if (c >= 0) this.carries = true;
     this.c.i32(kind + log2(width)).set(KIND);
     this.flags = { kind, size: width };
   }

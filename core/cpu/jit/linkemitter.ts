@@ -208,9 +208,10 @@ export class LinkEmitter extends X87Emitter {
     c.i32(0)
       .get(FB)
       .memory(store, S + SJ_FLAG_B);
-    c.i32(0)
-      .get(FC)
-      .memory(store, S + SJ_FLAG_C);
+    if (this.carries)
+      c.i32(0)
+        .get(FC)
+        .memory(store, S + SJ_FLAG_C);
     c.end();
   }
 
