@@ -83,6 +83,7 @@ interface InterpreterModule {
   jitPushFlags: Helpers['read'];
   jitPopFlags: Helpers['read'];
   jitTimeStamp: Helpers['read'];
+  jitUserAccess: Helpers['read'];
   jitX87Arith: Helpers['read'];
   jitX87Widen: Helpers['read'];
   jitX87Narrow: Helpers['read'];
@@ -204,6 +205,7 @@ export class Interpreter implements Accelerator {
         pushFlags: module.jitPushFlags,
         popFlags: module.jitPopFlags,
         timeStamp: module.jitTimeStamp,
+        userAccess: module.jitUserAccess,
         x87Arith: module.jitX87Arith,
         x87Widen: module.jitX87Widen,
         x87Narrow: module.jitX87Narrow,

@@ -27,6 +27,7 @@ export interface RegionHelpers {
   pushFlags: WasmFunction;
   popFlags: WasmFunction;
   timeStamp: WasmFunction;
+  userAccess: WasmFunction;
   x87Arith: WasmFunction;
   x87Widen: WasmFunction;
   x87Narrow: WasmFunction;
@@ -53,6 +54,7 @@ export const HELPER = {
   pushFlags: 12,
   popFlags: 13,
   timeStamp: 14,
+  userAccess: 15,
 } as const;
 export const HELPERS = Object.keys(HELPER) as (keyof typeof HELPER)[];
 

@@ -53,6 +53,7 @@ const TYPE_OF_HELPER = {
   pushFlags: FUSED + 2,
   popFlags: 5,
   timeStamp: FUSED + 3,
+  userAccess: 5,
   x87Arith: X87_TYPE + 1,
   x87Widen: X87_TYPE + 2,
   x87Narrow: X87_TYPE + 3,

@@ -5,7 +5,7 @@
  */
 import type { Insn } from './decode.ts';
 import type { Emitter } from './emitter.ts';
-import { moveFromSegment, moveToSegment, popFlags, popToSegment, pushFlags, readTimeStamp } from './systemregisters.ts';
+import { moveFromSegment, moveToSegment, popFlags, popToSegment, pushFlags, readTimeStamp, userAccess } from './systemregisters.ts';
 
 type Translation = (e: Emitter, insn: Insn) => void;
 
@@ -63,6 +63,9 @@ const whole: Translation = (e) => e.interpret();
 /** Register forms of 0F 01, by the low six bits of modrm. */
 function groupSeven(insn: Insn): Translation | undefined {
   switch (((insn.reg & 7) << 3) | (insn.rm & 7)) {
+    case 0x0a: // CLAC, STAC
+    case 0x0b:
+      return userAccess(insn.rm & 1);
     case 0x10: // XGETBV
       return interpreted(RCX, RAX | RDX);
     case 0x38: // SWAPGS

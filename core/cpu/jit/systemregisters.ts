@@ -120,6 +120,17 @@ export const popFlags: Translation = (e, insn) => {
   e.flags = IN_MEMORY;
 };
 
+/** CLAC (0) and STAC (1): what the look into the TLB finds behind it differs from what was found before. */
+export const userAccess =
+  (on: number): Translation =>
+  (e) => {
+    e.c.i32(on).call(HELPER.userAccess).op(OP.i32Eqz);
+    e.openRare();
+    e.interpretSystem(0, 0, false);
+    e.close();
+    e.forgetAddresses();
+  };
+
 export const readTimeStamp: Translation = (e) => {
   const { c } = e;
   const now = e.temp(I64);

@@ -8,6 +8,7 @@ import { segmentPiece } from './segments.ts';
 import { systemPiece } from './systemcode.ts';
 import { CODE16_BASE, CODE2_SIZE, CODE_SIZE, HLT } from './layout.ts';
 import { X87_CODES } from './undefined.ts';
+import { differs, v86Piece } from './v86.ts';
 
 export interface Code {
   roles: Roles;
@@ -24,7 +25,7 @@ export interface Code {
 }
 
 const RSP = 4;
-type Extra = 'system' | 'segments' | undefined;
+type Extra = 'system' | 'segments' | 'v86' | undefined;
 /** Kinds of rows and how often they are drawn. */
 const KINDS: readonly (readonly [weight: number, rows: readonly Instruction[]])[] = [
   [46, rowsOf((r) => r.executor === 'core' && !r.vex)],
@@ -139,9 +140,16 @@ class Builder {
       for (const { bytes, ...more } of segmentPiece(this.random)) this.push32(bytes, more.name, more);
       return;
     }
+    if (this.extra === 'v86' && this.random.chance(12)) {
+      const { bytes, name, hostless } = v86Piece(this.random);
+      this.push(plain(bytes, name, { hostless }));
+      return;
+    }
     for (let tries = 0; tries < 40; tries++) {
-      const item = encodeRow(drawRow(this.random, this.kind), this.random, this.roles);
+      const row = drawRow(this.random, this.kind);
+      const item = encodeRow(row, this.random, this.roles);
       if (!item || item.reads & this.unknown) continue;
+      if (this.extra === 'v86' && differs(row)) item.hostless ??= 'otherwise in virtual-8086 mode';
       // Let some divisions succeed.
       if (/^(div|idiv)$/.test(item.name) && this.random.chance(60)) this.push(plain([0x99], 'cdq'));
       this.push(item);

@@ -1,11 +1,11 @@
 /**
  * Differential fuzzing by hand:
- *   npx node tests/conformance/fuzz/fuzz.ts [--mode long|compat|legacy|segments|segments16|system|system32|real] [--seed n] [--codes n] [--most n] [--no-host] [--whole]
+ *   npx node tests/conformance/fuzz/fuzz.ts [--mode long|compat|legacy|segments|segments16|v86|system|system32|real] [--seed n] [--codes n] [--most n] [--no-host] [--whole]
  * Without --mode all of them. --whole leaves what it finds as long as it was. Exit code 1: something differs.
  */
 import { parseArgs } from 'node:util';
 import { dispose, unavailable } from './host.ts';
-import type { Mode } from './machine.ts';
+import { MODES, type Mode } from './machine.ts';
 import { fuzz } from './runner.ts';
 
 const { values } = parseArgs({
@@ -20,9 +20,7 @@ const { values } = parseArgs({
 });
 const why = values['no-host'] ? 'not asked' : unavailable();
 if (why) console.log(`without the host: ${why}`);
-const modes = values.mode
-  ? [values.mode as Mode]
-  : (['long', 'compat', 'legacy', 'segments', 'segments16', 'system', 'system32', 'real'] as const);
+const modes = values.mode ? [values.mode as Mode] : MODES;
 for (const mode of modes) {
   const start = performance.now();
   const totals = fuzz({

@@ -6,17 +6,20 @@ import { TestCpu } from '../../../core/cpu/interp/testing/testcpu.ts';
 import type { Interpreter } from '../../../core/cpu/interp/interpreter.ts';
 import { SJ_INSTRUCTIONS, SJ_PIECE } from '../../../core/cpu/interp/wasm/jitoffsets.ts';
 import * as S from '../../../core/cpu/interp/wasm/stateoffsets.ts';
-import { FEATURES } from '../../../core/cpu/x86/features.ts';
 import { CPU_STATE_BASE, GUEST_RAM_BASE } from '../../../core/memory/layout.ts';
 import type { CpuState, SegmentState } from '../../../core/cpu/cpustate.ts';
+import { loadFloating, storeFloating } from './floating.ts';
 import * as L from './layout.ts';
 import { TABLE as SEGMENTS, USER_CS16, wordsOf } from './segments.ts';
+import * as V86 from './v86.ts';
 
 /**
  * User code: 64-bit code, 32-bit code of a 64-bit system, 32-bit code of a 32-bit system (PAE paging), the second and 16-bit code with
- * segments that are not flat. System code: of the first and the third. Real mode with segments that begin where the memory under test does.
+ * segments that are not flat, virtual-8086 mode under the third's paging (v86.ts). System code: of the first and the third. Real mode with segments that begin
+ * where the memory under test does.
  */
-export type Mode = 'long' | 'compat' | 'legacy' | 'segments' | 'segments16' | 'system' | 'system32' | 'real';
+export const MODES = ['long', 'compat', 'legacy', 'segments', 'segments16', 'v86', 'system', 'system32', 'real'] as const;
+export type Mode = (typeof MODES)[number];
 export const hasTable = (mode: Mode): boolean => mode === 'segments' || mode === 'segments16';
 export const isSystem = (mode: Mode): boolean => mode === 'system' || mode === 'system32' || mode === 'real';
 /** Where the system's own memory ends: descriptors, page tables, handlers, stack. */
@@ -125,7 +128,7 @@ export class FuzzMachine {
   }
 
   private get isLong(): boolean {
-    return this.mode !== 'legacy' && this.mode !== 'system32' && this.mode !== 'real';
+    return !/^(legacy|v86|system32|real)$/.test(this.mode);
   }
 
   /** Instructions that compiled regions executed. */
@@ -175,11 +178,14 @@ export class FuzzMachine {
     word(DIRECTORY, 0xe3);
     word(DIRECTORY + 8, L.PAGE_TABLE | 0x27);
     word(TOP_DIRECTORY + 511 * 8, TOP_TABLE | 0x27);
+    if (this.mode === 'v86') {
+      word(DIRECTORY, V86.TABLE | 0x27);
+      V86.mapPages(word, SYSTEM_SIZE, NX);
+    }
     for (const [address, access] of L.PAGES) {
       const entry = address >= 0xfffff000 ? TOP_TABLE + 511 * 8 : L.PAGE_TABLE + ((address >>> 12) & 511) * 8;
       word(entry, physical(address) | 0x65 | (access.includes('w') ? 2 : 0), access.includes('x') ? 0 : NX);
     }
-    t.features(...FEATURES);
     t.patch((s) => {
       const segment = (selector: number, attributes: number, base = 0n, limit = 0xffffffff): SegmentState => ({
         selector,
@@ -345,23 +351,29 @@ export class FuzzMachine {
     const { bytes } = this;
     bytes.set(record.subarray(L.R_GPR, L.R_GPR + 128), S.S_GPR);
     if (!isSystem(this.mode)) this.loadFrame(from);
-    this.loadFloating(record, from);
+    loadFloating(bytes, this.view, record, from);
   }
 
-  private loadFrame(from: DataView): void {
-    const { view, bytes } = this;
-    const long = this.isLong;
+  /** What IRET takes the case from. */
+  private frameOf(from: DataView): bigint[] {
+    if (this.mode === 'v86') return V86.frame(from);
     const narrow = this.mode === 'segments16';
     const cs = BigInt(this.mode === 'long' ? L.USER_CS64 : narrow ? USER_CS16 : L.USER_CS32);
-    const frame = [
+    return [
       from.getBigUint64(L.R_RIP, true) - (narrow ? BigInt(L.CODE16_BASE) : 0n),
       cs,
       BigInt(from.getUint32(L.R_FLAGS, true)),
       from.getBigUint64(L.R_GPR + 32, true),
       BigInt(from.getUint16(L.R_SELECTORS + 8, true) || L.USER_DS),
     ];
+  }
+
+  private loadFrame(from: DataView): void {
+    const { view, bytes } = this;
+    const long = this.isLong;
+    const frame = this.frameOf(from);
     const size = long ? 8 : 4;
-    const stack = STACK - 5 * size;
+    const stack = STACK - frame.length * size;
     const memory = new DataView(this.ram.buffer, this.ram.byteOffset + stack);
     frame.forEach((value, i) => {
       if (long) memory.setBigUint64(i * 8, value, true);
@@ -381,34 +393,6 @@ export class FuzzMachine {
     }
     view.setBigUint64(S.S_SEG + S.SEG_FS * S.SEG_STRIDE + S.SEG_BASE, from.getBigUint64(L.R_FS, true), true);
     view.setBigUint64(S.S_SEG + S.SEG_GS * S.SEG_STRIDE + S.SEG_BASE, from.getBigUint64(L.R_GS, true), true);
-  }
-
-  private loadFloating(record: Uint8Array, from: DataView): void {
-    const { view, bytes } = this;
-    // x87: registers by their place in the stack there, by number here.
-    view.setUint16(S.S_FPU_CW, from.getUint16(L.R_FX + L.FX_CONTROL, true), true);
-    const status = from.getUint16(L.R_FX + L.FX_STATUS, true);
-    view.setUint16(S.S_FPU_SW, status, true);
-    const top = (status >> 11) & 7;
-    const used = record[L.R_FX + L.FX_TAG]!;
-    let tags = 0;
-    for (let i = 0; i < 8; i++) if (!(used & (1 << i))) tags |= 3 << (2 * i);
-    view.setUint16(S.S_FPU_TW, tags, true);
-    view.setUint16(S.S_FPU_FOP, from.getUint16(L.R_FX + L.FX_OPCODE, true), true);
-    view.setBigUint64(S.S_FPU_FIP, from.getBigUint64(L.R_FX + L.FX_IP, true), true);
-    view.setBigUint64(S.S_FPU_FDP, from.getBigUint64(L.R_FX + L.FX_DP, true), true);
-    view.setUint16(S.S_FPU_FCS, 0, true);
-    view.setUint16(S.S_FPU_FDS, 0, true);
-    for (let i = 0; i < 8; i++) {
-      const at = L.R_FX + L.FX_ST + i * 16;
-      bytes.set(record.subarray(at, at + 10), S.S_FPU_ST + ((i + top) & 7) * 16);
-    }
-    view.setUint32(S.S_MXCSR, from.getUint32(L.R_FX + L.FX_MXCSR, true), true);
-    for (let i = 0; i < 16; i++) {
-      const at = S.S_XMM + i * S.XMM_STRIDE;
-      bytes.set(record.subarray(L.R_FX + L.FX_XMM + i * 16, L.R_FX + L.FX_XMM + i * 16 + 16), at);
-      bytes.set(record.subarray(L.R_YMMH + i * 16, L.R_YMMH + i * 16 + 16), at + 16);
-    }
   }
 
   private store(result: Uint8Array, to: DataView, exit: string): void {
@@ -435,8 +419,9 @@ export class FuzzMachine {
       to.setUint32(L.R_ERROR, WITH_ERROR.has(vector) ? Number(next() & 0xffffffffn) : 0, true);
       to.setBigUint64(L.R_RIP, next(), true);
       const cs = Number(next() & 0xffffn);
-      to.setUint32(L.R_MODE, cs === L.USER_CS64 ? 64 : cs === L.USER_CS32 ? 32 : cs === USER_CS16 ? 16 : cs, true);
-      if (cs === USER_CS16) to.setBigUint64(L.R_RIP, to.getBigUint64(L.R_RIP, true) + BigInt(L.CODE16_BASE), true);
+      const narrow = cs === (this.mode === 'v86' ? V86.CS : USER_CS16);
+      to.setUint32(L.R_MODE, cs === L.USER_CS64 ? 64 : cs === L.USER_CS32 ? 32 : narrow ? 16 : cs, true);
+      if (narrow) to.setBigUint64(L.R_RIP, to.getBigUint64(L.R_RIP, true) + BigInt(L.CODE16_BASE), true);
       to.setUint32(L.R_FLAGS, Number(next() & 0xffffffffn), true);
       to.setBigUint64(L.R_GPR + 32, next(), true);
       if (hasTable(this.mode))
@@ -444,31 +429,15 @@ export class FuzzMachine {
           to.setUint16(L.R_SELECTORS + 2 * i, view.getUint16(S.S_SEG + segment * S.SEG_STRIDE + S.SEG_SELECTOR, true), true);
         });
       if (hasTable(this.mode)) to.setUint16(L.R_SELECTORS + 8, Number(next() & 0xffffn), true);
+      if (this.mode === 'v86') V86.storeSegments(to, next);
     }
-    to.setBigUint64(L.R_CR2, vector === 14 ? view.getBigUint64(S.S_CR2, true) : 0n, true);
-    to.setBigUint64(L.R_FS, view.getBigUint64(S.S_SEG + S.SEG_FS * S.SEG_STRIDE + S.SEG_BASE, true), true);
-    to.setBigUint64(L.R_GS, view.getBigUint64(S.S_SEG + S.SEG_GS * S.SEG_STRIDE + S.SEG_BASE, true), true);
-    to.setUint16(L.R_FX + L.FX_CONTROL, view.getUint16(S.S_FPU_CW, true), true);
-    const status = view.getUint16(S.S_FPU_SW, true);
-    to.setUint16(L.R_FX + L.FX_STATUS, status, true);
-    const top = (status >> 11) & 7;
-    const tags = view.getUint16(S.S_FPU_TW, true);
-    let used = 0;
-    for (let i = 0; i < 8; i++) if (((tags >> (2 * i)) & 3) !== 3) used |= 1 << i;
-    result[L.R_FX + L.FX_TAG] = used;
-    to.setUint16(L.R_FX + L.FX_OPCODE, view.getUint16(S.S_FPU_FOP, true), true);
-    to.setBigUint64(L.R_FX + L.FX_IP, view.getBigUint64(S.S_FPU_FIP, true), true);
-    to.setBigUint64(L.R_FX + L.FX_DP, view.getBigUint64(S.S_FPU_FDP, true), true);
-    for (let i = 0; i < 8; i++) {
-      const at = S.S_FPU_ST + ((i + top) & 7) * 16;
-      result.set(bytes.subarray(at, at + 10), L.R_FX + L.FX_ST + i * 16);
+    const cr2 = vector === 14 ? view.getBigUint64(S.S_CR2, true) : 0n;
+    to.setBigUint64(L.R_CR2, this.mode === 'v86' ? V86.hostAddress(cr2) : cr2, true);
+    if (this.mode !== 'v86') {
+      to.setBigUint64(L.R_FS, view.getBigUint64(S.S_SEG + S.SEG_FS * S.SEG_STRIDE + S.SEG_BASE, true), true);
+      to.setBigUint64(L.R_GS, view.getBigUint64(S.S_SEG + S.SEG_GS * S.SEG_STRIDE + S.SEG_BASE, true), true);
     }
-    to.setUint32(L.R_FX + L.FX_MXCSR, view.getUint32(S.S_MXCSR, true), true);
-    for (let i = 0; i < 16; i++) {
-      const at = S.S_XMM + i * S.XMM_STRIDE;
-      result.set(bytes.subarray(at, at + 16), L.R_FX + L.FX_XMM + i * 16);
-      result.set(bytes.subarray(at + 16, at + 32), L.R_YMMH + i * 16);
-    }
+    storeFloating(bytes, view, result, to);
     this.storeMemory(result, to);
   }
 

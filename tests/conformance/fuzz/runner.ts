@@ -6,6 +6,7 @@ import { hasSegments, runOnHost } from './host.ts';
 import * as L from './layout.ts';
 import { FuzzMachine, hasTable, type HowToRun, isSystem, type Mode } from './machine.ts';
 import { drawState } from './state.ts';
+import { SELECTORS as V86_SELECTORS } from './v86.ts';
 
 /** States that each code is run from. */
 export const STATES = 5;
@@ -37,8 +38,9 @@ interface Machines {
   recompiler: FuzzMachine;
 }
 const machines = new Map<Mode, Machines>();
-const extraOf = (mode: Mode): 'system' | 'segments' | undefined => (isSystem(mode) ? 'system' : hasTable(mode) ? 'segments' : undefined);
-const bitsOf = (mode: Mode): CodeBits => (mode === 'long' || mode === 'system' ? 64 : mode === 'segments16' ? 16 : 32);
+const extraOf = (mode: Mode): 'system' | 'segments' | 'v86' | undefined =>
+  isSystem(mode) ? 'system' : hasTable(mode) ? 'segments' : mode === 'v86' ? 'v86' : undefined;
+const bitsOf = (mode: Mode): CodeBits => (mode === 'long' || mode === 'system' ? 64 : mode === 'segments16' || mode === 'v86' ? 16 : 32);
 
 function machinesOf(mode: Mode): Machines {
   let known = machines.get(mode);
@@ -52,7 +54,13 @@ const pieceOf = (seed: number): number => PIECES[(seed >>> 1) % PIECES.length]!;
 
 function statesOf(mode: Mode, code: Code, seed: number): Uint8Array {
   const records = new Uint8Array(STATES * L.RECORD_SIZE);
-  for (let i = 0; i < STATES; i++) drawState(part(records, i), code, (Math.imul(seed, 0x9e3779b1) + i * 0x85ebca6b) >>> 0, hasTable(mode));
+  for (let i = 0; i < STATES; i++)
+    drawState(
+      part(records, i),
+      code,
+      (Math.imul(seed, 0x9e3779b1) + i * 0x85ebca6b) >>> 0,
+      mode === 'v86' ? V86_SELECTORS : hasTable(mode),
+    );
   return records;
 }
 
@@ -192,7 +200,7 @@ export function fuzz(options: RunOptions): Totals {
   const totals: Totals = { cases: 0, onHost: 0, endless: 0, compiled: 0, findings: [] };
   const compiledBefore = recompiler.compiledInstructions;
   const most = options.most ?? 10;
-  const host = options.host && (!hasTable(mode) || hasSegments());
+  const host = options.host && (!(hasTable(mode) || mode === 'v86') || hasSegments());
   for (let first = 0; first < options.codes && totals.findings.length < most; first += BATCH) {
     const count = Math.min(BATCH, options.codes - first);
     const batch = Array.from({ length: count }, (_, i) => {

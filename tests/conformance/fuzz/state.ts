@@ -6,7 +6,7 @@ import { randomDouble, randomExtended, randomSingle } from '../fp/values.ts';
 import type { Code } from './code.ts';
 import { windowAddress } from './encode.ts';
 import * as L from './layout.ts';
-import { baseOf, drawSelectors, isNarrow } from './segments.ts';
+import { baseOf, drawSelectors, isNarrow, type Selectors } from './segments.ts';
 
 const POOL = 2048;
 interface Pools {
@@ -45,12 +45,12 @@ function thePools(): Pools {
 }
 
 /** Fills `record` with a start for `code`. */
-export function drawState(record: Uint8Array, code: Code, seed: number, segments = false): void {
+export function drawState(record: Uint8Array, code: Code, seed: number, segments: boolean | Selectors = false): void {
   const random = new Random(seed);
   const { words, extended } = thePools();
   const view = new DataView(record.buffer, record.byteOffset, L.RECORD_SIZE);
   const long = code.roles.bits === 64;
-  const selectors = segments ? drawSelectors(random) : undefined;
+  const selectors = segments === true ? drawSelectors(random) : segments || undefined;
   record.fill(0);
   view.setUint32(L.R_CODE_AT, code.at, true);
   view.setUint32(L.R_CODE2_AT, code.at2, true);

@@ -8,7 +8,7 @@ const bit = (random: Random, bits: readonly number[]): number[] => le32(random.c
 
 /** Bits that the system may flip and live: PE and PG stay. */
 const CR0_BITS = [1, 2, 3, 5, 16, 18, 29, 30];
-const CR4_BITS = [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 16, 17, 18, 20];
+const CR4_BITS = [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 16, 17, 18, 20, 21];
 const MSRS = [
   0x10, 0x1b, 0x174, 0x175, 0x176, 0x1a0, 0x277, 0x2ff, 0x200, 0x250, 0xc0000080, 0xc0000081, 0xc0000082, 0xc0000084, 0xc0000100,
   0xc0000101, 0xc0000102, 0xc0000103,
@@ -52,13 +52,15 @@ function remap(random: Random, long: boolean): number[] {
 
 export function systemPiece(random: Random, long: boolean): SystemPiece {
   const wide = long ? [0x48] : [];
-  switch (random.below(16)) {
+  switch (random.below(18)) {
     case 0:
       // mov eax,cr0; xor eax,bit; mov cr0,eax
       return { bytes: [0x0f, 0x20, 0xc0, 0x35, ...bit(random, CR0_BITS), 0x0f, 0x22, 0xc0], name: 'flip cr0' };
     case 1:
       return { bytes: [0x0f, 0x20, 0xe0, 0x35, ...bit(random, CR4_BITS), 0x0f, 0x22, 0xe0], name: 'flip cr4' };
     case 2:
+      // mov rax,cr3; bts rax,63; mov cr3,rax: what is known of this space may stay.
+      if (long && random.chance(40)) return { bytes: [0x0f, 0x20, 0xd8, 0x48, 0x0f, 0xba, 0xe8, 63, 0x0f, 0x22, 0xd8], name: 'keep cr3' };
       return { bytes: [0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8], name: 'reload cr3' };
     case 3: {
       // mov r,drN; mov drN,r
@@ -104,6 +106,16 @@ export function systemPiece(random: Random, long: boolean): SystemPiece {
     case 13:
     case 14:
       return { bytes: remap(random, long), name: 'remap' };
+    case 15:
+      // clac, stac
+      return { bytes: [0x0f, 0x01, random.pick([0xca, 0xcb, 0xcb])], name: 'stac or clac' };
+    case 16: {
+      // The descriptor on the stack: PCID, then address; mov eax,type; invpcid eax,[esp].
+      const high = long ? [] : [0x6a, 0];
+      const address = [...high, 0x68, ...le32(random.pick(PAGES) << 12)];
+      const pcid = [...high, 0x68, ...le32(random.chance(90) ? 0 : random.below(8192))];
+      return { bytes: [...address, ...pcid, 0xb8, ...le32(random.below(5)), 0x66, 0x0f, 0x38, 0x82, 0x04, 0x24], name: 'invpcid' };
+    }
     default: {
       // A far return to the same code segment.
       const head = [0x6a, long ? 0x10 : 0x08];

@@ -2,11 +2,11 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { updateDebug } from './debug';
 import { raiseFault, raiseFaultErr } from './fault';
-import { FEAT_FSGSBASE, FEAT_LM, FEAT_PCID, FEAT_SMEP, FEAT_UMIP, FEAT_XSAVE } from './features';
+import { FEAT_FSGSBASE, FEAT_LM, FEAT_PCID, FEAT_SMAP, FEAT_SMEP, FEAT_UMIP, FEAT_XSAVE } from './features';
 import { mmioRead, mmioWrite } from './imports';
 import { hasFeature, physReserved } from './model';
 import { cr0, cr4, loadPdptes } from './paging';
-import { ATTR_L, code64, longMode, segAttr, updateLongMode, updateMode } from './seg';
+import { ATTR_L, code64, longMode, segAttr, updateLongMode, updateMode, updateUserOpen } from './seg';
 import { S_CR0, S_CR2, S_CR3, S_CR4, S_CR8, S_EFER, S_MSR_APIC_BASE, SEG_CS, VEC_GP, VEC_UD } from './stateoffsets';
 import {
   CR0_AM,
@@ -31,6 +31,7 @@ import {
   CR4_PCIDE,
   CR4_PGE,
   CR4_PSE,
+  CR4_SMAP,
   CR4_SMEP,
   CR4_TSD,
   CR4_UMIP,
@@ -38,6 +39,7 @@ import {
   EFER_LME,
 } from './sysstate';
 import { tlbFlushAll, tlbFlushLocal } from './tlb';
+import { tlbSwitchSpace } from './tlbspaces';
 
 const CR0_KNOWN: u64 = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
 const CR4_KNOWN: u64 = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
@@ -56,7 +58,8 @@ function cr4Known(): u64 {
     (hasFeature(FEAT_FSGSBASE) ? CR4_FSGSBASE : 0) |
     (hasFeature(FEAT_PCID) ? CR4_PCIDE : 0) |
     (hasFeature(FEAT_XSAVE) ? CR4_OSXSAVE : 0) |
-    (hasFeature(FEAT_SMEP) ? CR4_SMEP : 0)
+    (hasFeature(FEAT_SMEP) ? CR4_SMEP : 0) |
+    (hasFeature(FEAT_SMAP) ? CR4_SMAP : 0)
   );
 }
 
@@ -143,13 +146,15 @@ export function writeCr0(v: u64): void {
 const CR3_NO_FLUSH: u64 = 0x8000000000000000;
 
 export function writeCr3(value: u64): void {
-  // Address spaces share the TLB without tags, so it is flushed whatever bit 63 says.
-  const v = cr4() & CR4_PCIDE ? value & ~CR3_NO_FLUSH : value;
+  const spaces = (cr4() & CR4_PCIDE) != 0;
+  const v = spaces ? value & ~CR3_NO_FLUSH : value;
   if (longMode()) {
     if (v & physReserved()) raiseFaultErr(VEC_GP, 0);
   } else if (cr0() & CR0_PG && cr4() & CR4_PAE) loadPdptes(v);
+  const before = cr3();
   store<u64>(CPU_STATE_BASE + S_CR3, v);
-  tlbFlushLocal();
+  if (spaces) tlbSwitchSpace(<u32>before & 0xfff, <u32>v & 0xfff, (value & CR3_NO_FLUSH) != 0);
+  else tlbFlushLocal();
 }
 
 export function writeCr4(v: u64): void {
@@ -160,6 +165,7 @@ export function writeCr4(v: u64): void {
   if (changed & v & CR4_PCIDE && (!long || cr3() & 0xfff)) raiseFaultErr(VEC_GP, 0);
   if (!long && v & CR4_PAE && cr0() & CR0_PG && changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) loadPdptes(cr3());
   store<u64>(CPU_STATE_BASE + S_CR4, v);
-  if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_PCIDE)) tlbFlushAll();
+  if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PCIDE)) tlbFlushAll();
+  if (changed & CR4_SMAP) updateUserOpen();
   if (changed & CR4_DE) updateDebug();
 }

@@ -46,3 +46,5 @@ export const FEAT_ERMS = 32;
 export const FEAT_RDPID = 33;
 /** PREFETCHW. */
 export const FEAT_PREFETCHW = 34;
+/** CLAC and STAC too. */
+export const FEAT_SMAP = 35;

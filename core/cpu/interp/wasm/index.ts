@@ -37,7 +37,7 @@ export { codeGeneration, getEflags, setEflags };
 export {
   jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
 } from './jit';
-export { jitPopFlags, jitPushFlags, jitSegment } from './jitregisters';
+export { jitPopFlags, jitPushFlags, jitSegment, jitUserAccess } from './jitregisters';
 export { jitLeave, jitSystem } from './jitsystem';
 export { jitTimeStamp } from './timestamp';
 

@@ -10,6 +10,10 @@ import {
   loadSegmentReal, setFromDescriptor, setNull,
 } from './seg';
 import { SEG_FS, S_GDTR_BASE, S_GDTR_LIMIT, S_INTR, S_NMI_PENDING } from './stateoffsets';
+import { FEAT_SMAP } from './features';
+import { hasFeature } from './model';
+import { setAccess } from './sys64';
+import { SY_USER_OPEN } from './sysstate';
 import { PAGE_MASK, TLB_SUP, tlbSlot } from './tlb';
 
 const S: usize = CPU_STATE_BASE;
@@ -36,7 +40,7 @@ export function jitSegment(seg: i32, selector: u32): i32 {
   if (selector & 4 || (selector | 7) > load<u32>(S, S_GDTR_LIMIT)) return 0;
   const at = (load<u64>(S, S_GDTR_BASE) + (selector & 0xfff8)) & linearMask();
   const e = tlbSlot(TLB_SUP, at);
-  if (load<u64>(e) != ((at + 7) & PAGE_MASK)) return 0;
+  if (load<u64>(e) != ((at + 7) & PAGE_MASK) || load<u32>(S, SY_USER_OPEN)) return 0;
   const host: usize = <usize>at + load<u32>(e, 8);
   const lo = load<u32>(host);
   const hi = load<u32>(host, 4);
@@ -45,6 +49,13 @@ export function jitSegment(seg: i32, selector: u32): i32 {
   if ((selector & 3) > attrDpl(attr) || cpl() > attrDpl(attr)) return 0;
   if (flat && (descBase(lo, hi) != 0 || descLimit(lo, hi) != 0xffff_ffff)) return 0;
   setFromDescriptor(seg, selector, lo, hi);
+  return 1;
+}
+
+/** CLAC and STAC. 0: the interpreter must do it, which raises a fault. */
+export function jitUserAccess(on: i32): i32 {
+  if (!hasFeature(FEAT_SMAP) || cpl() != 0) return 0;
+  setAccess(on != 0);
   return 1;
 }
 

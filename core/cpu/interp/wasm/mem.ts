@@ -12,14 +12,15 @@ import { decodeStep } from './decode';
 import { raiseFaultErr, raiseNoted } from './fault';
 import { hostWatchProbe } from './hostdebug';
 import { mmioRead, mmioWrite } from './imports';
-import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, maskA20, NO_PAGE, physEntry, walk, walkGlobal, walkWritable } from './paging';
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, maskA20, NO_PAGE, physEntry, walk, walkGlobal, walkImplicit, walkOpened, walkWritable } from './paging';
 import { REC_MEM, REC_OPCODE, REC_RM, REC_SEG } from './record';
 import { Run } from './runstate';
 import {
   HD_WATCH_COUNT, S_CODE_MODE, S_FAULT_VECTOR, S_GPR, S_RIP, S_SEG, SEG_BASE, SEG_FLAGS, SEG_FS, SEG_LIMIT, SEG_SS, STAT_TLB_MISS, VEC_AC, VEC_GP, VEC_SS,
 } from './stateoffsets';
-import { SY_ALIGN_CHECK, SY_LINEAR_MASK, SY_TLB_CUR, SY_WATCH } from './sysstate';
-import { PAGE_MASK, TLB_SUP, TLB_USER, TLB_W, TLB_X, tlbInsert, tlbSlot } from './tlb';
+import { SY_ALIGN_CHECK, SY_LINEAR_MASK, SY_TLB_CUR, SY_USER_OPEN, SY_WATCH } from './sysstate';
+import { ENTRY_GLOBAL, PAGE_MASK, TLB_SUP, TLB_USER, TLB_W, TLB_X, tlbInsert, tlbSlot } from './tlb';
+import { tlbInsertOpened } from './tlbopened';
 
 /** SEG_FLAGS bits, derived by segFlags() in seg.ts. */
 export const SF_READ: u32 = 1;
@@ -108,6 +109,12 @@ function countMiss(access: u32): void {
   store<u64>(at, load<u64>(at) + 1);
 }
 
+/** Enters the page of the last walk(). */
+function insert(table: usize, lin: u64, host: usize): void {
+  if (walkOpened) tlbInsertOpened(table, lin, host);
+  else tlbInsert(table, lin, host, walkGlobal ? ENTRY_GLOBAL : 0);
+}
+
 /**
  * Host offset of the byte at `lin` for a data access (ACCESS_READ or ACCESS_WRITE) through the tables at `table` (TLB_SUP or TLB_USER), 0
  * for MMIO (physAddress then says where), HOST_DROPPED for a write to ROM. Raises #PF. Fills the TLB where that is allowed.
@@ -133,16 +140,16 @@ function tryTranslate(table: usize, lin: u64, access: u32): usize {
   if (access == ACCESS_WRITE) {
     if (!(entry & PM_WRITE)) return entry & PM_ROM ? HOST_DROPPED : 0;
     if (!watched && writable) {
-      tlbInsert(table + TLB_W, lin, host, walkGlobal);
+      insert(table + TLB_W, lin, host);
       // What may be written may be read, and soon is.
-      if (entry & PM_READ) tlbInsert(table, lin, host, walkGlobal);
+      if (entry & PM_READ) insert(table, lin, host);
     }
     return host;
   }
   if (!(entry & PM_READ)) return 0;
   if (!watched) {
-    tlbInsert(table, lin, host, walkGlobal);
-    if (writable) tlbInsert(table + TLB_W, lin, host, walkGlobal);
+    insert(table, lin, host);
+    if (writable) insert(table + TLB_W, lin, host);
   }
   return host;
 }
@@ -568,29 +575,60 @@ export function linHostWrite(lin: u64): usize {
 
 // ---- Linear accesses at supervisor privilege whatever the CPL: descriptor tables, TSS -----------------------------------------------
 
+/** While EFLAGS.AC opens users' pages to the system, they are in its tables, but not for these. */
+function implicitAccess(lin: u64, size: u32, access: u32): void {
+  const mask = linearMask();
+  if (walkImplicit(lin & mask, access) == NO_PAGE) raiseNoted();
+  const last = (lin + size - 1) & mask;
+  if ((last ^ lin) & PAGE_MASK && walkImplicit(last & PAGE_MASK, access) == NO_PAGE) raiseNoted();
+}
+
+// @ts-ignore: decorator
+@inline
+function checkSys(lin: u64, size: u32, access: u32): void {
+  if (load<u32>(CPU_STATE_BASE + SY_USER_OPEN)) implicitAccess(lin, size, access);
+}
+
 export function linReadSys8(lin: u64): u32 {
+  checkSys(lin, 1, ACCESS_READ);
   return read8(TLB_SUP, lin);
 }
 export function linReadSys16(lin: u64): u32 {
+  checkSys(lin, 2, ACCESS_READ);
   return read16(TLB_SUP, lin);
 }
 export function linReadSys32(lin: u64): u32 {
+  checkSys(lin, 4, ACCESS_READ);
   return read32(TLB_SUP, lin);
 }
 export function linReadSys64(lin: u64): u64 {
+  checkSys(lin, 8, ACCESS_READ);
   return read64(TLB_SUP, lin);
 }
-export function linWriteSys64(lin: u64, v: u64): void {
-  write64(TLB_SUP, lin, v);
-}
 export function linWriteSys8(lin: u64, v: u32): void {
+  checkSys(lin, 1, ACCESS_WRITE);
   write8(TLB_SUP, lin, v);
 }
 export function linWriteSys16(lin: u64, v: u32): void {
+  checkSys(lin, 2, ACCESS_WRITE);
   write16(TLB_SUP, lin, v);
 }
 export function linWriteSys32(lin: u64, v: u32): void {
+  checkSys(lin, 4, ACCESS_WRITE);
   write32(TLB_SUP, lin, v);
+}
+export function linWriteSys64(lin: u64, v: u64): void {
+  checkSys(lin, 8, ACCESS_WRITE);
+  write64(TLB_SUP, lin, v);
+}
+/** probeRead() and probeWrite() of a system's table or task state. */
+export function probeReadSys(lin: u64, size: u32): void {
+  checkSys(lin, size, ACCESS_READ);
+  probeRead(TLB_SUP, lin, size);
+}
+export function probeWriteSys(lin: u64, size: u32): void {
+  checkSys(lin, size, ACCESS_WRITE);
+  probeWrite(TLB_SUP, lin, size);
 }
 
 // ---- Segmented accesses -------------------------------------------------------------------------------------------------------------
@@ -756,7 +794,7 @@ export function codeTranslate(lin: u64): u32 {
   physAddress = pa;
   if (!(entry & PM_READ)) return 0;
   const host = (entry & 0xfffff000) | (<u32>pa & 0xfff);
-  tlbInsert(table + TLB_X, lin & linearMask(), host, walkGlobal);
+  tlbInsert(table + TLB_X, lin & linearMask(), host, walkGlobal ? ENTRY_GLOBAL : 0);
   return host;
 }
 

@@ -13,7 +13,7 @@ import { FEAT_PDPE1GB } from './features';
 import { mmioRead, mmioWrite } from './imports';
 import { hasFeature, physReserved } from './model';
 import { S_A20_MASK, S_CR0, S_CR3, S_CR4, S_EFER, VEC_GP } from './stateoffsets';
-import { CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, CR4_SMEP, EFER_LMA, EFER_NXE, SY_PDPTE } from './sysstate';
+import { CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE, SY_PDPTE, SY_USER_OPEN } from './sysstate';
 import { tlbNoteHuge, tlbNoteLarge } from './tlb';
 
 export const ACCESS_READ: u32 = 0;
@@ -49,9 +49,15 @@ function noPage(lin: u64, error: u32): u64 {
   return NO_PAGE;
 }
 
-/** Results of the last walk(): the page may be written at this privilege and is already dirty; it survives CR3 writes. */
+/**
+ * Results of the last walk(): the page may be written at this privilege and is already dirty; it survives CR3 writes; it is the user's, and the system
+ * reaches it because SMAP lets it just now.
+ */
 export let walkWritable: bool = false;
 export let walkGlobal: bool = false;
+export let walkOpened: bool = false;
+/** The access is to a system's table or task state: EFLAGS.AC does not open users' pages to it. */
+let implicit: bool = false;
 
 // @ts-ignore: decorator
 @inline
@@ -115,6 +121,7 @@ function noExecute(): bool {
  * NO_PAGE when it faults. Sets walkWritable and walkGlobal.
  */
 export function walk(lin: u64, access: u32, user: bool): u64 {
+  walkOpened = false;
   if (!(cr0() & CR0_PG)) {
     walkWritable = true;
     walkGlobal = false;
@@ -122,6 +129,14 @@ export function walk(lin: u64, access: u32, user: bool): u64 {
   }
   if (load<u64>(CPU_STATE_BASE + S_EFER) & EFER_LMA) return walk4(lin, access, user);
   return cr4() & CR4_PAE ? walkPae(lin, access, user) : walk32(lin, access, user);
+}
+
+/** walk() for an access to a system's table or task state, whatever the CPL (SDM volume 3, 4.6). */
+export function walkImplicit(lin: u64, access: u32): u64 {
+  implicit = true;
+  const page = walk(lin, access, false);
+  implicit = false;
+  return page;
 }
 
 /** `nx`: execute-disable is on, which together with SMEP decides whether fetches are told from reads. */
@@ -137,6 +152,10 @@ function errorCode(access: u32, user: bool, nx: bool): u32 {
 function allowed(rights: u32, access: u32, user: bool): bool {
   if (user && !(rights & PTE_US)) return false;
   if (access == ACCESS_FETCH) return user || !(rights & PTE_US) || !(cr4() & CR4_SMEP);
+  if (!user && rights & PTE_US && cr4() & CR4_SMAP) {
+    if (implicit || !load<u32>(CPU_STATE_BASE + SY_USER_OPEN)) return false;
+    walkOpened = true;
+  }
   return access != ACCESS_WRITE || writeAllowed(rights, user);
 }
 // @ts-ignore: decorator

@@ -13,6 +13,7 @@ import {
   S_CODE_MODE,
   S_CPL,
   S_CR0,
+  S_CR4,
   S_EFER,
   S_GDTR_BASE,
   S_GDTR_LIMIT,
@@ -35,8 +36,9 @@ import {
   VEC_NP,
   VEC_SS,
 } from './stateoffsets';
-import { CR0_AM, CR0_PE, EFER_LMA, FL_AC, FL_VM, SY_ALIGN_CHECK, SY_LINEAR_MASK, SY_TLB_CUR } from './sysstate';
+import { CR0_AM, CR0_PE, CR4_SMAP, EFER_LMA, FL_AC, FL_VM, SY_ALIGN_CHECK, SY_LINEAR_MASK, SY_TLB_CUR, SY_USER_OPEN } from './sysstate';
 import { TLB_SUP, TLB_USER, tlbFlushAll } from './tlb';
+import { tlbCloseUser, tlbOpenUser } from './tlbopened';
 
 /** Attribute bits (descriptor bits 40..47 in 0..7, 52..55 in 12..15). */
 export const ATTR_ACCESSED: u32 = 1;
@@ -270,8 +272,18 @@ function updateAllSegFlags(): void {
   for (let seg = SEG_ES; seg <= SEG_GS; seg++) updateSegFlags(seg);
 }
 
-/** Recomputes whether data accesses are checked for alignment. Call after CR0.AM, EFLAGS.AC or CPL changed. */
+/** Recomputes whether the system may reach users' pages although SMAP is on. */
+export function updateUserOpen(): void {
+  const open: u32 = load<u64>(CPU_STATE_BASE + S_CR4) & CR4_SMAP && rawEflags() & FL_AC && cpl() < 3 ? 1 : 0;
+  if (open == load<u32>(CPU_STATE_BASE + SY_USER_OPEN)) return;
+  store<u32>(CPU_STATE_BASE + SY_USER_OPEN, open);
+  if (open) tlbOpenUser();
+  else tlbCloseUser();
+}
+
+/** Recomputes whether data accesses are checked for alignment, and what SMAP forbids. Call after CR0.AM, EFLAGS.AC or CPL changed. */
 export function updateAlignCheck(): void {
+  updateUserOpen();
   const on: u32 = cpl() == 3 && rawEflags() & FL_AC && load<u64>(CPU_STATE_BASE + S_CR0) & CR0_AM ? 1 : 0;
   if (on != load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) {
     store<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK, on);

@@ -1,23 +1,24 @@
 /**
  * System instructions that came with 64-bit processors (SDM volume 2, by name): SWAPGS, RDFSBASE..WRGSBASE, RDTSCP, RDPID, XGETBV, XSETBV,
- * INVPCID, RDRAND, RDSEED. Each one takes its operand out of a decoded record and leaves S_RIP to sysExec().
+ * INVPCID, RDRAND, RDSEED, CLAC, STAC. Each one takes its operand out of a decoded record and leaves S_RIP to sysExec().
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { recOff, recSeg } from './ea';
 import { raiseFault, raiseFaultErr } from './fault';
-import { FEAT_AVX, FEAT_FSGSBASE, FEAT_INVPCID, FEAT_RDPID, FEAT_RDRAND, FEAT_RDSEED, FEAT_RDTSCP } from './features';
-import { setEflags } from './flags';
+import { FEAT_AVX, FEAT_FSGSBASE, FEAT_INVPCID, FEAT_RDPID, FEAT_RDRAND, FEAT_RDSEED, FEAT_RDTSCP, FEAT_SMAP } from './features';
+import { rawEflags, setEflags, setRawEflags } from './flags';
 import { randomWord } from './imports';
 import { isCanonical, memRead64 } from './mem';
 import { hasFeature } from './model';
 import { timeStamp } from './timestamp';
 import { cr4 } from './paging';
 import { REC_MEM, REC_PFX_F3, REC_PREFIX, REC_REG, REC_RM, REC_SIZES } from './record';
-import { code64, cpl, segBase, updateSegFlags } from './seg';
+import { code64, cpl, segBase, updateSegFlags, updateUserOpen } from './seg';
 import { gpr32, gpr64, setGpr16, setGpr32, setGpr64 } from './state';
-import { S_MSR_KERNEL_GS_BASE, S_MSR_TSC_AUX, S_SEG, S_XCR0, SEG_BASE, SEG_FS, SEG_GS, SEG_STRIDE, VEC_GP, VEC_UD } from './stateoffsets';
-import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_TSD } from './sysstate';
+import { S_CR3, S_MSR_KERNEL_GS_BASE, S_MSR_TSC_AUX, S_SEG, S_XCR0, SEG_BASE, SEG_FS, SEG_GS, SEG_STRIDE, VEC_GP, VEC_UD } from './stateoffsets';
+import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_TSD, FL_AC } from './sysstate';
 import { tlbFlushAll, tlbFlushLocal, tlbInvalidatePage } from './tlb';
+import { tlbForgetPage, tlbForgetSpace, tlbForgetSpaces } from './tlbspaces';
 
 const RAX = 0;
 const RCX = 1;
@@ -133,9 +134,24 @@ export function invpcid(rec: usize): void {
   const address = memRead64(recSeg(rec), recOff(rec) + 8);
   if (type > INVPCID_LAST) gp0();
   if (type < INVPCID_ALL_GLOBAL && (pcid >> 12 || (pcid && !(cr4() & CR4_PCIDE)))) gp0();
-  if (type == INVPCID_ADDRESS) {
-    if (!isCanonical(address)) gp0();
-    tlbInvalidatePage(address);
-  } else if (type == INVPCID_ALL_GLOBAL) tlbFlushAll();
+  if (type == INVPCID_ADDRESS && !isCanonical(address)) gp0();
+  if (type == INVPCID_ALL_GLOBAL) tlbFlushAll();
+  else if (type == INVPCID_LAST) {
+    tlbFlushLocal();
+    tlbForgetSpaces();
+  } else if (cr4() & CR4_PCIDE && pcid != (load<u64>(CPU_STATE_BASE + S_CR3) & 0xfff)) {
+    if (type == INVPCID_ADDRESS) tlbForgetPage(<u32>pcid, address);
+    else tlbForgetSpace(<u32>pcid);
+  } else if (type == INVPCID_ADDRESS) tlbInvalidatePage(address);
   else tlbFlushLocal();
+}
+
+/** CLAC and STAC, at CPL 0: EFLAGS.AC. */
+export function setAccess(on: bool): void {
+  if (!hasFeature(FEAT_SMAP) || cpl() != 0) ud();
+  const flags = rawEflags();
+  const next = on ? flags | FL_AC : flags & ~FL_AC;
+  if (next == flags) return;
+  setRawEflags(next);
+  updateUserOpen();
 }

@@ -46,7 +46,7 @@ import {
   systemBase,
 } from './seg';
 import { hypercall, paravirtual } from './paravirt';
-import { invpcid, random, rdtscp, segmentBase, swapgs, xgetbv, xsetbv } from './sys64';
+import { invpcid, random, rdtscp, segmentBase, setAccess, swapgs, xgetbv, xsetbv } from './sys64';
 import { frameCommit, frameCurrent, frameDrop, frameRead, push } from './stack';
 import { gpr16, gpr32, gpr64, setGpr16, setGpr32, setGpr64 } from './state';
 import {
@@ -556,6 +556,10 @@ function group7Register(modrm: u32): void {
     case 0xc1:
       if (!paravirtual()) ud();
       hypercall();
+      break;
+    case 0xca:
+    case 0xcb:
+      setAccess(modrm == 0xcb);
       break;
     case 0xd0:
       xgetbv();

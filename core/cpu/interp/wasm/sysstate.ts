@@ -44,6 +44,16 @@ export const SY_LARGE_ANY = 0x1c30;
 export const SY_HIGH_SUP = 0x1c34;
 export const SY_HIGH_USER = 0x1c38;
 
+/** u32: some address space has entries of the TLB set aside (tlbspaces.ts); and how often spaces were entered. */
+export const SY_SPACES = 0x1c60;
+export const SY_SPACE_STAMP = 0x1c64;
+/** u32: SMAP is on, and the system may reach users' pages all the same (EFLAGS.AC). */
+export const SY_USER_OPEN = 0x1c68;
+/** u32: users' pages that the system's tables hold because of that, or that are set aside until then (tlbopened.ts). */
+export const SY_OPENED_COUNT = 0x1c6c;
+/** u32: the next place of that list, when it is full. */
+export const SY_OPENED_NEXT = 0x1c70;
+
 /** u64: linear address of a pending page fault; goes to CR2 at delivery. Beside S_FAULT_HAS_ERROR. */
 export const S_FAULT_CR2 = 0x2a8;
 
@@ -73,6 +83,7 @@ export const CR4_FSGSBASE: u64 = 0x10000;
 export const CR4_PCIDE: u64 = 0x20000;
 export const CR4_OSXSAVE: u64 = 0x40000;
 export const CR4_SMEP: u64 = 0x100000;
+export const CR4_SMAP: u64 = 0x200000;
 
 export const EFER_SCE: u64 = 1;
 export const EFER_LME: u64 = 0x100;

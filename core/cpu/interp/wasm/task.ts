@@ -12,7 +12,7 @@ import { CPU_STATE_BASE } from '../../../memory/layout';
 import { DR6_BT, raiseDebug, SUPPRESS_RF_CLEAR, SUPPRESS_STEP, updateDebug } from './debug';
 import { raiseFaultErr } from './fault';
 import { getEflags, setEflags } from './flags';
-import { linReadSys16, linReadSys32, linWriteSys16, linWriteSys32, linWriteSys8, probeRead, probeWrite } from './mem';
+import { linReadSys16, linReadSys32, linWriteSys16, linWriteSys32, linWriteSys8, probeReadSys, probeWriteSys } from './mem';
 import { cr0, cr4, loadPdptes } from './paging';
 import {
   ATTR_P,
@@ -69,7 +69,7 @@ import {
   VEC_TS,
 } from './stateoffsets';
 import { CR0_PG, CR0_TS, CR4_PAE, FL_NT, FL_RF, FL_VM, SY_STEP_SUPPRESS } from './sysstate';
-import { TLB_SUP, tlbFlushLocal } from './tlb';
+import { tlbFlushLocal } from './tlb';
 
 export const TASK_JMP: u32 = 0;
 export const TASK_CALL: u32 = 1;
@@ -137,11 +137,11 @@ export function switchTask(selector: u32, source: u32, oldEip: u32, hasError: bo
   const oldEntry = (load<u64>(CPU_STATE_BASE + S_GDTR_BASE) + (oldSelector & 0xfff8)) & 0xffffffff;
   const nested = source == TASK_CALL || source == TASK_INT;
   const first: u32 = oldWide ? 32 : 14;
-  probeWrite(TLB_SUP, at(oldBase, first), (oldWide ? <u32>96 : <u32>42) - first);
-  probeWrite(TLB_SUP, at(entry, 4), 4);
-  if (!nested) probeWrite(TLB_SUP, at(oldEntry, 4), 4);
-  if (nested) probeWrite(TLB_SUP, base, 2);
-  probeRead(TLB_SUP, base, wide ? 104 : 44);
+  probeWriteSys(at(oldBase, first), (oldWide ? <u32>96 : <u32>42) - first);
+  probeWriteSys(at(entry, 4), 4);
+  if (!nested) probeWriteSys(at(oldEntry, 4), 4);
+  if (nested) probeWriteSys(base, 2);
+  probeReadSys(base, wide ? 104 : 44);
 
   let newCr3: u32 = 0;
   let newEip: u32;

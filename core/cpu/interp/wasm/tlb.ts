@@ -1,8 +1,9 @@
 /**
  * Software TLB: hashed direct-mapped tables in TLB_BASE, one triple (read, write, execute) per privilege.
  *
- *   entry, 16 bytes:  +0 u64 linear page address, or ~0 when empty
- *                     +8 u32 host offset minus linear address, modulo 2^32
+ *   entry, 16 bytes:  +0  u64 linear page address, or ~0 when empty
+ *                     +8  u32 host offset minus linear address, modulo 2^32
+ *                     +12 u32 ENTRY_*
  *
  * A probe compares the page of the LAST byte of the access with the tag found under its FIRST byte, so page-crossing accesses miss by
  * themselves. Only plain memory is entered; the write tables hold no page with decoded code, and no page under a data breakpoint is
@@ -10,9 +11,12 @@
  *
  * Every filled slot is noted in one of two lists (pages that survive a CR3 write, and the others), so a flush clears what was filled
  * since the last one and not the whole table.
+ *
+ * The tables hold global pages and those of one address space. What they held of others that have a PCID is set aside (tlbspaces.ts); and so are users'
+ * pages that the system may not reach just now because of SMAP (tlbopened.ts).
  */
 import { CPU_STATE_BASE, TLB_BASE } from '../../../memory/layout';
-import { SY_GLOBAL_COUNT, SY_HIGH_SUP, SY_HIGH_USER, SY_LARGE_ANY, SY_LOCAL_COUNT, SY_TLB_GEN } from './sysstate';
+import { SY_GLOBAL_COUNT, SY_HIGH_SUP, SY_HIGH_USER, SY_LARGE_ANY, SY_LOCAL_COUNT, SY_OPENED_COUNT, SY_SPACES, SY_TLB_GEN, SY_USER_OPEN } from './sysstate';
 
 export const TLB_SUP: usize = TLB_BASE;
 export const TLB_USER: usize = TLB_BASE + 0x30000;
@@ -20,9 +24,9 @@ export const TLB_USER: usize = TLB_BASE + 0x30000;
 export const TLB_W: usize = 0x10000;
 export const TLB_X: usize = 0x20000;
 const TLB_TABLES_SIZE: usize = 0x60000;
-const LIST_LOCAL: usize = TLB_BASE + 0x60000;
+export const LIST_LOCAL: usize = TLB_BASE + 0x60000;
 const LIST_GLOBAL: usize = TLB_BASE + 0x68000;
-const LIST_MAX: u32 = 4096;
+export const LIST_MAX: u32 = 4096;
 /**
  * Regions of linear space that hold pieces of large pages, all of which INVLPG must drop: one bit for each 2 MiB, hashed to 65,536 bits, and
  * one for each 1 GiB, hashed to 1,024. A bit that means another region costs a flush too many and nothing else.
@@ -31,7 +35,16 @@ const LARGE_MAP: usize = TLB_BASE + 0x70000;
 const HUGE_MAP: usize = TLB_BASE + 0x72000;
 const LARGE_MAPS_SIZE: usize = 0x2080;
 
+/** Users' pages that the system's tables hold while SMAP lets it, or that are set aside until then; 16 bytes each (tlbopened.ts). */
+export const LIST_OPENED: usize = TLB_BASE + 0x72800;
+export const OPENED_MAX: u32 = 16;
+
 export const PAGE_MASK: u64 = 0xfffffffffffff000;
+
+/** It survives CR3 writes. */
+export const ENTRY_GLOBAL: u32 = 1;
+/** A user's page in the system's tables, which is there while SMAP lets the system reach it only. */
+export const ENTRY_OPENED: u32 = 2;
 
 // @ts-ignore: decorator
 @inline
@@ -41,16 +54,25 @@ export function tlbSlot(table: usize, lin: u64): usize {
 
 // @ts-ignore: decorator
 @inline
-function bumpGeneration(): void {
+export function bumpGeneration(): void {
   store<u32>(CPU_STATE_BASE + SY_TLB_GEN, load<u32>(CPU_STATE_BASE + SY_TLB_GEN) + 1);
 }
 
-/** Enters one page into `table`; `host` is any byte of the host page. */
-export function tlbInsert(table: usize, lin: u64, host: usize, global: bool): void {
+/** Enters one page into `table`; `host` is any byte of the host page, `flags` are of ENTRY_*. */
+export function tlbInsert(table: usize, lin: u64, host: usize, flags: u32): void {
+  tlbEnter(table, lin, (<u32>host & 0xfffff000) - (<u32>lin & 0xfffff000), flags);
+}
+
+/** The same with `offset` as the entry has it. */
+// @ts-ignore: decorator
+@inline
+export function tlbEnter(table: usize, lin: u64, offset: u32, flags: u32): void {
   const e = tlbSlot(table, lin);
   store<u64>(e, lin & PAGE_MASK);
-  store<u32>(e, (<u32>host & 0xfffff000) - (<u32>lin & 0xfffff000), 8);
+  store<u32>(e, offset, 8);
+  store<u32>(e, flags, 12);
   if (lin >> 32) store<u32>(CPU_STATE_BASE + (table >= TLB_USER ? SY_HIGH_USER : SY_HIGH_SUP), 1);
+  const global = (flags & ENTRY_GLOBAL) != 0;
   const counter: usize = CPU_STATE_BASE + (global ? SY_GLOBAL_COUNT : SY_LOCAL_COUNT);
   const n = load<u32>(counter);
   if (n < LIST_MAX) store<u32>((global ? LIST_GLOBAL : LIST_LOCAL) + (n << 2), <u32>e);
@@ -78,6 +100,11 @@ function noteRegion(map: usize, index: usize): void {
 @inline
 function noted(map: usize, index: usize): bool {
   return ((load<u8>(map + (index >> 3)) >> <u8>(index & 7)) & 1) != 0;
+}
+
+/** The page around `lin` may be a piece of a large one. */
+export function tlbMayBeLarge(lin: u64): bool {
+  return load<u32>(CPU_STATE_BASE + SY_LARGE_ANY) != 0 && (noted(LARGE_MAP, largeIndex(lin)) || noted(HUGE_MAP, hugeIndex(lin)));
 }
 
 /** Notes that the page around `lin` came from a 2 MiB page. */
@@ -120,11 +147,19 @@ export function tlbLeaveLong(table: usize): void {
   }
   dropHigh(LIST_LOCAL, local, table);
   dropHigh(LIST_GLOBAL, global, table);
+  // What is set aside may be above 4 GiB, too.
+  if (!load<u32>(CPU_STATE_BASE + SY_USER_OPEN)) store<u32>(CPU_STATE_BASE + SY_OPENED_COUNT, 0);
   bumpGeneration();
 }
 
-/** Empties every table. */
+/** Forgets everything, of all address spaces. */
 export function tlbFlushAll(): void {
+  store<u32>(CPU_STATE_BASE + SY_SPACES, 0);
+  tlbEmpty();
+}
+
+/** Empties every table; other address spaces keep what was set aside for them. */
+export function tlbEmpty(): void {
   const local = load<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT);
   const global = load<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT);
   if (local > LIST_MAX || global > LIST_MAX) memory.fill(TLB_BASE, 0xff, TLB_TABLES_SIZE);
@@ -134,7 +169,8 @@ export function tlbFlushAll(): void {
   }
   store<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT, 0);
   store<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT, 0);
-  forgetLarge();
+  store<u32>(CPU_STATE_BASE + SY_OPENED_COUNT, 0);
+  if (!load<u32>(CPU_STATE_BASE + SY_SPACES)) forgetLarge();
   bumpGeneration();
 }
 
@@ -142,11 +178,12 @@ export function tlbFlushAll(): void {
 export function tlbFlushLocal(): void {
   const local = load<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT);
   if (local > LIST_MAX) {
-    tlbFlushAll();
+    tlbEmpty();
     return;
   }
   clearList(LIST_LOCAL, local);
   store<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT, 0);
+  store<u32>(CPU_STATE_BASE + SY_OPENED_COUNT, 0);
   bumpGeneration();
 }
 
@@ -155,6 +192,8 @@ export function tlbInit(): void {
   memory.fill(TLB_BASE, 0xff, TLB_TABLES_SIZE);
   store<u32>(CPU_STATE_BASE + SY_LOCAL_COUNT, 0);
   store<u32>(CPU_STATE_BASE + SY_GLOBAL_COUNT, 0);
+  store<u32>(CPU_STATE_BASE + SY_OPENED_COUNT, 0);
+  store<u32>(CPU_STATE_BASE + SY_SPACES, 0);
   store<u32>(CPU_STATE_BASE + SY_LARGE_ANY, 1);
   forgetLarge();
   bumpGeneration();
@@ -167,11 +206,16 @@ function dropPage(table: usize, lin: u64): void {
 
 /** INVLPG: drops the page, global or not; all pieces of a large page when it may be one. */
 export function tlbInvalidatePage(lin: u64): void {
-  if (load<u32>(CPU_STATE_BASE + SY_LARGE_ANY) && (noted(LARGE_MAP, largeIndex(lin)) || noted(HUGE_MAP, hugeIndex(lin)))) {
-    tlbFlushAll();
+  if (tlbMayBeLarge(lin)) {
+    tlbEmpty();
     return;
   }
   for (let table = TLB_SUP; table < TLB_SUP + TLB_TABLES_SIZE; table += 0x10000) dropPage(table, lin);
+  const opened = load<u32>(CPU_STATE_BASE + SY_OPENED_COUNT);
+  for (let i: u32 = 0; i < opened; i++) {
+    const at = LIST_OPENED + (i << 4);
+    if ((load<u64>(at) & PAGE_MASK) == (lin & PAGE_MASK)) store<u64>(at, ~(<u64>0));
+  }
   bumpGeneration();
 }
 
