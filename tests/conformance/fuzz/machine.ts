@@ -372,6 +372,7 @@ export class FuzzMachine {
     const { view, bytes } = this;
     const long = this.isLong;
     const frame = this.frameOf(from);
+    if (this.mode === 'v86') view.setBigUint64(S.S_CR4, this.fresh.cr4 | V86.controls(from), true);
     const size = long ? 8 : 4;
     const stack = STACK - frame.length * size;
     const memory = new DataView(this.ram.buffer, this.ram.byteOffset + stack);

@@ -25,6 +25,12 @@ const OFFSET = baseOf(HOST) - FIRST;
 
 const VM = 0x20000;
 const IOPL3 = 0x3000;
+const VIF = 0x80000;
+const VIP = 0x100000;
+const CR4_VME = 1n;
+
+/** Control bits of a case: with the mode's extensions or without. */
+export const controls = (from: DataView): bigint => (from.getUint32(L.R_GPR + 8, true) & 1 ? CR4_VME : 0n);
 
 /** Makes the page table: the system's first `system` bytes, which the user can't reach, and what of the memory under test 1 MiB can show. */
 export function mapPages(word: (at: number, low: number, high?: number) => void, system: number, nx: number): void {
@@ -38,8 +44,8 @@ export function mapPages(word: (at: number, low: number, high?: number) => void,
 
 /** EIP, CS, EFLAGS, ESP, SS, ES, DS, FS and GS, from which IRETD enters a task. */
 export function frame(from: DataView): bigint[] {
-  const iopl = from.getUint32(L.R_GPR, true) & 1 ? IOPL3 : 0;
-  const flags = from.getUint32(L.R_FLAGS, true) | VM | iopl;
+  const how = from.getUint32(L.R_GPR, true);
+  const flags = from.getUint32(L.R_FLAGS, true) | VM | (how & 1 ? IOPL3 : 0) | (how & 2 ? VIF : 0) | ((how & 12) === 12 ? VIP : 0);
   const values = [
     from.getUint32(L.R_RIP, true) - L.CODE16_BASE,
     CS,

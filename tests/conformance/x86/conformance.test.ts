@@ -11,6 +11,7 @@ const images: [name: string, model?: CpuModel, keeps?: 'keeps'][] = [
   ['paging'],
   ['tasks'],
   ['v86'],
+  ['vme'],
   ['debug'],
   ['real'],
   ['longmode', 'x86-64-v2'],

@@ -31,10 +31,12 @@ import {
   CR4_PCIDE,
   CR4_PGE,
   CR4_PSE,
+  CR4_PVI,
   CR4_SMAP,
   CR4_SMEP,
   CR4_TSD,
   CR4_UMIP,
+  CR4_VME,
   EFER_LMA,
   EFER_LME,
 } from './sysstate';
@@ -42,7 +44,7 @@ import { tlbFlushAll, tlbFlushLocal } from './tlb';
 import { tlbSwitchSpace } from './tlbspaces';
 
 const CR0_KNOWN: u64 = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
-const CR4_KNOWN: u64 = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+const CR4_KNOWN: u64 = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 // @ts-ignore: decorator
 @inline

@@ -22,6 +22,7 @@ import { CR4_OSXSAVE } from './sysstate';
 export const CPU_SIGNATURE: u32 = 0x000106ca;
 
 const FPU: u32 = 1 << 0;
+const VME: u32 = 1 << 1;
 const DE: u32 = 1 << 2;
 const PSE: u32 = 1 << 3;
 const TSC: u32 = 1 << 4;
@@ -44,7 +45,7 @@ const FXSR: u32 = 1 << 24;
 const SSE: u32 = 1 << 25;
 const SSE2: u32 = 1 << 26;
 const FEATURES_EDX: u32 =
-  FPU | DE | PSE | TSC | MSR | PAE | MCE | CX8 | SEP | MTRR | PGE | MCA | CMOV | PAT | PSE36 | CLFSH | MMX | FXSR | SSE | SSE2;
+  FPU | VME | DE | PSE | TSC | MSR | PAE | MCE | CX8 | SEP | MTRR | PGE | MCA | CMOV | PAT | PSE36 | CLFSH | MMX | FXSR | SSE | SSE2;
 const HYPERVISOR_ECX: u32 = 0x80000000;
 /** Leaf 1 ECX: the APIC timer has a deadline mode. */
 const TSC_DEADLINE_ECX: u32 = 1 << 24;

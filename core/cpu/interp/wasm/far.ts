@@ -51,6 +51,7 @@ import { gpr64, setGpr64 } from './state';
 import { S_NMI_BLOCKED, S_RIP, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS, VEC_GP, VEC_NP, VEC_SS } from './stateoffsets';
 import { FL_AC, FL_IF, FL_IOPL, FL_NT, FL_RF, FL_VIF, FL_VIP, FL_VM, FL_ID, SY_STEP_SUPPRESS } from './sysstate';
 import { switchTask, taskReturn, TASK_CALL, TASK_JMP } from './task';
+import { asVif, checkTaskFlags, virtualFlags } from './v86extensions';
 
 /** System descriptor types, SDM volume 3 table 3-2. */
 export const TYPE_TSS16: u32 = 1;
@@ -407,19 +408,20 @@ function finishIret(rip: u64, flags: u32, mask: u32): void {
 /** Real mode, and virtual-8086 mode where IOPL must be 3. */
 function iretParagraph(size: u32): void {
   const v86 = v86Mode();
-  if (v86 && iopl() < 3) gp(0);
+  const virtual = virtualFlags(size);
   frameCurrent();
   const eip = frameRead(0, size);
   const selector = <u32>frameRead(size, size) & 0xffff;
   const flags = <u32>frameRead(2 * size, size);
   if (eip > segLimit(SEG_CS)) gp(0);
+  if (virtual) checkTaskFlags(flags);
   frameDrop(3 * size);
   frameCommit();
   loadSegmentReal(SEG_CS, selector);
-  let mask = FL_IRET | FL_IF;
+  let mask = FL_IRET | (virtual ? FL_VIF : FL_IF);
   if (!v86) mask |= FL_IOPL;
   if (size == 4) mask |= FL_RF | FL_AC | FL_ID;
-  finishIret(eip, flags, mask);
+  finishIret(eip, virtual ? asVif(flags) : flags, mask);
 }
 
 /** IRETD at CPL 0 with VM set in the image: SDM volume 2, IRET, RETURN-TO-VIRTUAL-8086-MODE. */

@@ -20,7 +20,6 @@ import {
   descLimit,
   descLo,
   fetchDescriptor,
-  iopl,
   isCode,
   isConforming,
   isNull,
@@ -87,6 +86,7 @@ import {
   SY_STEP_SUPPRESS,
 } from './sysstate';
 import { switchTask, TASK_INT } from './task';
+import { softInterruptV86 } from './v86extensions';
 
 const ESP = 4;
 
@@ -155,9 +155,9 @@ function shutdown(): void {
   store<u32>(CPU_STATE_BASE + S_EXIT, 1);
 }
 
-/** INT n. In virtual-8086 mode it needs IOPL 3. */
+/** INT n. */
 export function softInterrupt(vector: u32, nextRip: u64): void {
-  if (protectedMode() && v86Mode() && iopl() < 3) raiseFaultErr(VEC_GP, 0);
+  if (protectedMode() && v86Mode() && softInterruptV86(vector, nextRip)) return;
   trap(vector, nextRip);
 }
 

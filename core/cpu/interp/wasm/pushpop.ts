@@ -4,13 +4,14 @@
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { recOff32, recSeg } from './ea';
-import { raiseFault, raiseFaultErr } from './fault';
+import { raiseFault } from './fault';
 import { F_AC, F_ARITH, F_DF, F_ID, F_IF, F_IOPL, F_NT, F_RF, F_TF, F_VM, getEflags, rawEflags, setEflags } from './flags';
 import { linRead32, linWrite32, memProbeW, memRead16, memRead32, memWrite16, memWrite32 } from './mem';
 import { REC_REG } from './record';
 import { updateAlignCheck } from './seg';
 import { gpr16, gpr32, setGpr32 } from './state';
-import { SEG_SS, S_CPL, S_GPR, S_STACK32, VEC_BR, VEC_GP } from './stateoffsets';
+import { SEG_SS, S_CPL, S_GPR, S_STACK32, VEC_BR } from './stateoffsets';
+import { asVif, checkTaskFlags, flagsForTask, virtualFlags } from './v86extensions';
 
 const GPR: usize = CPU_STATE_BASE + S_GPR;
 const ESP = 4;
@@ -86,12 +87,16 @@ function set16(r: i32, v: u32): void {
   store<u16>(GPR + (<usize>r << 3), <u16>v);
 }
 export function pushf16(): void {
-  checkV86();
-  push16(getEflags() & ~(F_VM | F_RF));
+  push16(virtualFlags(2) ? flagsForTask() : getEflags());
 }
 export function popf16(): void {
-  checkV86();
-  popFlags(pop16(), 0xffff);
+  if (virtualFlags(2)) popTaskFlags();
+  else popFlags(pop16(), 0xffff);
+}
+/** POPF that loads VIF in place of IF. */
+function popTaskFlags(): void {
+  checkTaskFlags(memRead16(SEG_SS, <u64>(gpr32(ESP) & stackMask())));
+  setEflags(asVif(pop16()), F_ARITH | F_DF | F_NT | F_TF | F_VIF);
 }
 /** ENTER: `operands` = frame size | nesting level << 16. */
 export function enter16(operands: u32): void {
@@ -192,11 +197,11 @@ function set32(r: i32, v: u32): void {
   setGpr32(r, v);
 }
 export function pushf32(): void {
-  checkV86();
+  virtualFlags(4);
   push32(getEflags() & ~(F_VM | F_RF));
 }
 export function popf32(): void {
-  checkV86();
+  virtualFlags(4);
   popFlags(pop32(), 0xffff_ffff);
 }
 /** ENTER: `operands` = frame size | nesting level << 16. */
@@ -238,12 +243,6 @@ export function bound32(rec: usize): void {
   const upper = <i32>(<i32>memRead32(seg, <u64>(off + 4)));
   const index = <i32>load<i32>(GPR + <usize>load<u8>(rec, REC_REG));
   if (index < lower || index > upper) raiseFault(VEC_BR);
-}
-
-/** PUSHF and POPF in virtual-8086 mode need IOPL 3 (no VME). */
-function checkV86(): void {
-  const flags = rawEflags();
-  if (flags & F_VM && (flags & F_IOPL) != F_IOPL) raiseFaultErr(VEC_GP, 0);
 }
 
 /** What POPF may change: IOPL at CPL 0 only, IF when CPL <= IOPL. RF is cleared, VM kept (SDM volume 2 table 4-15). */

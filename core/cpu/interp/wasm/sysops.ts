@@ -75,6 +75,7 @@ import {
 import { CR0_TS, CR4_DE, CR4_TSD, CR4_UMIP, FL_IF, FL_ZF, SY_SHADOW_SS } from './sysstate';
 import { timeStamp } from './timestamp';
 import { tlbInvalidatePage } from './tlb';
+import { virtualInterruptFlag } from './v86extensions';
 
 export { checkIoPermission } from './io';
 
@@ -212,11 +213,14 @@ export function sysExec(rec: usize, nextRip: u64): void {
       store<u32>(CPU_STATE_BASE + S_HALTED, 1);
       break;
     case 0xfa:
-      if (protectedMode() && cpl() > iopl()) gp0();
-      setEflags(0, FL_IF);
+      if (protectedMode() && cpl() > iopl()) virtualInterruptFlag(false);
+      else setEflags(0, FL_IF);
       break;
     case 0xfb:
-      if (protectedMode() && cpl() > iopl()) gp0();
+      if (protectedMode() && cpl() > iopl()) {
+        virtualInterruptFlag(true);
+        break;
+      }
       if (!(getEflags() & FL_IF)) store<u32>(CPU_STATE_BASE + S_INT_SHADOW, 1);
       setEflags(FL_IF, FL_IF);
       break;

@@ -69,6 +69,8 @@ export const CR0_NW: u64 = 0x20000000;
 export const CR0_CD: u64 = 0x40000000;
 export const CR0_PG: u64 = 0x80000000;
 
+export const CR4_VME: u64 = 1;
+export const CR4_PVI: u64 = 2;
 export const CR4_TSD: u64 = 4;
 export const CR4_DE: u64 = 8;
 export const CR4_PSE: u64 = 0x10;
