@@ -10,10 +10,19 @@ export interface DriveBay {
   writeCache: boolean;
 }
 
-/** Images for direct boot, already read into memory. */
-export interface DirectBoot {
+export interface BootImages {
   kernel: Uint8Array;
   initrd: Uint8Array | undefined;
+}
+
+/** Images for direct boot, already read into memory. */
+export interface DirectBoot extends BootImages {
+  /** Files that they were read from. */
+  files?: { kernel: string; initrd: string | undefined };
+  /** Reads them once more: then they are let go as soon as the guest has them. May throw. */
+  again?: () => BootImages;
+  /** The guest has them from before. */
+  booted?: boolean;
   cmdline: string;
   /** Name of the kernel file, for messages. */
   label: string;

@@ -124,7 +124,7 @@ export class Machine {
     this.options = options;
     const { memory, definition, clock, log } = options;
     checkFirmware(definition);
-    const directBoot = definition.directBoot && planDirectBoot(definition.directBoot, definition.ramBytes);
+    const plan = definition.directBoot && planDirectBoot(definition.directBoot, definition.ramBytes);
     const bytes = new Uint8Array(memory.buffer);
     const biosBytes = Math.ceil(definition.bios.length / 4096) * 4096;
     bytes.set(definition.bios, BIOS_ROM_BASE + biosBytes - definition.bios.length);
@@ -372,7 +372,18 @@ export class Machine {
     installSmbios(definition, fwCfg);
     const floppy = definition.drives.some(({ kind }) => kind === 'floppy');
     installAcpi({ ramBytes: definition.ramBytes, serialPorts: definition.serialPorts, floppy, hpet: definition.hpet }, fwCfg);
-    if (directBoot) installDirectBoot(directBoot, fwCfg, this.guestMemory);
+    if (definition.directBoot && plan)
+      installDirectBoot({
+        boot: definition.directBoot,
+        plan,
+        ramBytes: definition.ramBytes,
+        fwCfg,
+        memory: this.guestMemory,
+        failed: (error) => {
+          log.error(`${error instanceof Error ? error.message : String(error)}; the machine is turned off`);
+          options.onPowerOff();
+        },
+      });
     else fwCfg.addFile('bootorder', bootOrder(definition));
 
     this.add(new PostPort({ id: 'post', ports }));

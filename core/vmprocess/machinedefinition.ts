@@ -17,6 +17,10 @@ export async function readDefinition(
     readFirmware(firmwareFolder, 'vgabios-stdvga.bin'),
   ]);
   const direct = config.boot.kernel;
+  const files = {
+    kernel: path.resolve(folder, direct?.path ?? ''),
+    initrd: direct?.initrd ? path.resolve(folder, direct.initrd) : undefined,
+  };
   const counted = config.timekeeping === 'instructions';
   return {
     name: config.name,
@@ -32,10 +36,11 @@ export async function readDefinition(
     bootMenuSeconds: config.boot.menuSeconds,
     directBoot: direct
       ? {
-          kernel: await readImage(path.resolve(folder, direct.path)),
-          initrd: direct.initrd ? await readImage(path.resolve(folder, direct.initrd)) : undefined,
+          kernel: await readImage(files.kernel),
+          initrd: files.initrd === undefined ? undefined : await readImage(files.initrd),
           cmdline: direct.cmdline,
           label: path.basename(direct.path),
+          files,
         }
       : undefined,
     serialPorts: config.serial.length,
@@ -48,9 +53,15 @@ export async function readDefinition(
   };
 }
 
+/** A file as an array that owns its memory, without a second copy that stays until somebody collects it. */
+async function bytesOf(file: string): Promise<Uint8Array> {
+  const bytes = await readFile(file);
+  return bytes.byteLength === bytes.buffer.byteLength ? new Uint8Array(bytes.buffer) : new Uint8Array(bytes);
+}
+
 async function readFirmware(folder: string, name: string): Promise<Uint8Array> {
   try {
-    return new Uint8Array(await readFile(path.join(folder, name)));
+    return await bytesOf(path.join(folder, name));
   } catch (cause) {
     throw new HypervueError(
       'not-found',
@@ -65,7 +76,7 @@ async function readFirmware(folder: string, name: string): Promise<Uint8Array> {
 async function readUefi(file: string): Promise<Uint8Array> {
   try {
     if (file === '') throw new Error('no image was found');
-    return new Uint8Array(await readFile(file));
+    return await bytesOf(file);
   } catch (cause) {
     throw new HypervueError(
       'not-found',
@@ -79,7 +90,7 @@ async function readUefi(file: string): Promise<Uint8Array> {
 
 async function readImage(file: string): Promise<Uint8Array> {
   try {
-    return new Uint8Array(await readFile(file));
+    return await bytesOf(file);
   } catch (cause) {
     throw new HypervueError(
       'not-found',

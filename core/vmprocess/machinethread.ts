@@ -16,6 +16,7 @@ import { Mailbox } from '../memory/mailbox.ts';
 import { VectorIo } from '../platform/vectorio.ts';
 import { asHypervueError } from '../util/errors.ts';
 import { createLogger } from '../util/logger.ts';
+import { releaseBootImages } from './bootimages.ts';
 import { CompileQueue } from './compilequeue.ts';
 import { BatchedCharBackend } from './batchedchar.ts';
 import { DriveShortcut } from './driveshortcut.ts';
@@ -38,6 +39,8 @@ function hostRandom(): number {
 function main(): void {
   const log = createLogger((level, scope, message) => post({ t: 'log', level, scope, message }));
   const { definition } = data;
+  const { directBoot } = definition;
+  if (directBoot?.files) releaseBootImages(directBoot, directBoot.files, data.restoring ?? false, log);
   const hostNow = () => performance.now() * 1e6;
   /** Present when machine time is made of instructions. */
   const counted =

@@ -16,12 +16,43 @@ export function planDirectBoot(boot: DirectBoot, ramBytes: number): BootPlan {
   return isBzImage(boot.kernel) ? planBzImage(boot, ramBytes) : planMultiboot(boot, ramBytes);
 }
 
+const NO_IMAGE = new Uint8Array(0);
+
+export interface DirectBootParts {
+  boot: DirectBoot;
+  /** What planDirectBoot() gave for `boot`. */
+  plan: BootPlan;
+  ramBytes: number;
+  fwCfg: FwCfg;
+  memory: GuestMemory;
+  /** The images can't be had again. */
+  failed(error: unknown): void;
+}
+
 /** Lets the firmware boot `plan` instead of a drive; it does so again after every reset. */
-export function installDirectBoot(plan: BootPlan, fwCfg: FwCfg, memory: GuestMemory): void {
-  fwCfg.addFile(ROM_FILE, buildBootRom(plan.entry, FW_CFG_LOAD_IMAGE));
+export function installDirectBoot({ boot, plan, ramBytes, fwCfg, memory, failed }: DirectBootParts): void {
+  const { entry } = plan;
+  let ready: BootPlan | undefined = plan;
+  /** What is planned keeps the images; nobody else needs them. */
+  const release = (): void => {
+    if (!boot.again) return;
+    ready = undefined;
+    boot.kernel = NO_IMAGE;
+    boot.initrd &&= NO_IMAGE;
+  };
+  if (boot.booted) release();
+  fwCfg.addFile(ROM_FILE, buildBootRom(entry, FW_CFG_LOAD_IMAGE));
   fwCfg.addFile('bootorder', new TextEncoder().encode(`/rom@${ROM_FILE}\nHALT\0`));
   fwCfg.add(FW_CFG_LOAD_IMAGE, new Uint8Array(0), () => {
-    plan.load(memory, readMemoryMap(memory));
-    if (plan.entry.mode === 'protected') writeProtectedEntry(memory, plan.entry);
+    try {
+      ready ??= planDirectBoot({ ...boot, ...boot.again!() }, ramBytes);
+      if (ready.entry.mode !== entry.mode) throw new Error(`${boot.label} is an image of another kind now`);
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    ready.load(memory, readMemoryMap(memory));
+    if (ready.entry.mode === 'protected') writeProtectedEntry(memory, ready.entry);
+    release();
   });
 }

@@ -25,6 +25,8 @@ export interface Code {
 }
 
 const RSP = 4;
+/** Code can be written through CS in virtual-8086 mode, not in the host's protected mode. */
+const CS_PREFIX = 0x2e;
 type Extra = 'system' | 'segments' | 'v86' | undefined;
 /** Kinds of rows and how often they are drawn. */
 const KINDS: readonly (readonly [weight: number, rows: readonly Instruction[]])[] = [
@@ -79,12 +81,15 @@ class Builder {
   private readonly roles: Roles;
   private readonly kind: number;
   private readonly extra: Extra;
+  /** Nothing that virtual-8086 mode does otherwise than the host. */
+  private readonly plainV86: boolean;
   constructor(random: Random, roles: Roles, kind: number, extra: Extra, unknown = 0) {
     this.extra = extra;
     this.random = random;
     this.roles = roles;
     this.kind = kind;
     this.unknown = unknown;
+    this.plainV86 = extra === 'v86' && random.chance(60);
   }
 
   newLabel(): number {
@@ -140,7 +145,7 @@ class Builder {
       for (const { bytes, ...more } of segmentPiece(this.random)) this.push32(bytes, more.name, more);
       return;
     }
-    if (this.extra === 'v86' && this.random.chance(12)) {
+    if (this.extra === 'v86' && !this.plainV86 && this.random.chance(12)) {
       const { bytes, name, hostless } = v86Piece(this.random);
       this.push(plain(bytes, name, { hostless }));
       return;
@@ -149,7 +154,10 @@ class Builder {
       const row = drawRow(this.random, this.kind);
       const item = encodeRow(row, this.random, this.roles);
       if (!item || item.reads & this.unknown) continue;
-      if (this.extra === 'v86' && differs(row)) item.hostless ??= 'otherwise in virtual-8086 mode';
+      if (this.extra === 'v86' && (differs(row) || item.bytes.includes(CS_PREFIX))) {
+        if (this.plainV86) continue;
+        item.hostless ??= 'otherwise in virtual-8086 mode';
+      }
       // Let some divisions succeed.
       if (/^(div|idiv)$/.test(item.name) && this.random.chance(60)) this.push(plain([0x99], 'cdq'));
       this.push(item);

@@ -37,6 +37,7 @@ export const kvmUnitTests: readonly KvmUnitTest[] = [
   { file: 'rmap_chain', on: x64 },
   { file: 'setjmp', on: both },
   { file: 'sieve', on: both, minutes: 15 },
+  { file: 'smap', on: both },
   { file: 'smptest', on: both },
   { file: 'taskswitch', on: i386 },
   { file: 'taskswitch2', on: i386 },

@@ -5,7 +5,7 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { recOff32, recSeg } from './ea';
 import { raiseFault } from './fault';
-import { F_AC, F_ARITH, F_DF, F_ID, F_IF, F_IOPL, F_NT, F_RF, F_TF, F_VM, getEflags, rawEflags, setEflags } from './flags';
+import { F_AC, F_ARITH, F_DF, F_ID, F_IF, F_IOPL, F_NT, F_RF, F_TF, F_VIF, F_VM, getEflags, rawEflags, setEflags } from './flags';
 import { linRead32, linWrite32, memProbeW, memRead16, memRead32, memWrite16, memWrite32 } from './mem';
 import { REC_REG } from './record';
 import { updateAlignCheck } from './seg';
