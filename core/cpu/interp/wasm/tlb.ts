@@ -12,6 +12,9 @@
  * Every filled slot is noted in one of two lists (pages that survive a CR3 write, and the others), so a flush clears what was filled
  * since the last one and not the whole table.
  *
+ * What is where from TLB_BASE on: tables, lists from 0x60000, maps of large pages from 0x70000, opened pages from 0x72800, counters of heat from 0x80000 (jitheat.ts),
+ * address spaces from 0x100000 (tlbspaces.ts).
+ *
  * The tables hold global pages and those of one address space. What they held of others that have a PCID is set aside (tlbspaces.ts); and so are users'
  * pages that the system may not reach just now because of SMAP (tlbopened.ts).
  */

@@ -15,7 +15,7 @@ import {
 } from './tlb';
 import { isWriteTable } from './tlbopened';
 
-const SPACES: usize = TLB_BASE + 0x80000;
+const SPACES: usize = TLB_BASE + 0x100000;
 /** Linux uses six. */
 const SPACE_COUNT: usize = 8;
 const SPACE_MAX: u32 = 1023;
