@@ -24,13 +24,20 @@ function open(path: string): OpenImage | undefined {
 function read({ path, fd, size, mtimeMs }: OpenImage, log: Logger): Uint8Array {
   try {
     const now = fstatSync(fd);
-    if (now.size !== size || now.mtimeMs !== mtimeMs) log.warn(`${path} has changed since the machine was started: it boots what is there now`);
+    if (now.size !== size || now.mtimeMs !== mtimeMs)
+      log.warn(`${path} has changed since the machine was started: it boots what is there now`);
     const bytes = new Uint8Array(now.size);
     let at = 0;
     for (let count = 1; count > 0 && at < bytes.length; at += count) count = readSync(fd, bytes, at, bytes.length - at, at);
     return at === bytes.length ? bytes : bytes.subarray(0, at);
   } catch (cause) {
-    throw new HypervueError('io-error', `${path} can't be read again`, { path, operation: 'direct boot' }, 'Start the machine again.', cause);
+    throw new HypervueError(
+      'io-error',
+      `${path} can't be read again`,
+      { path, operation: 'direct boot' },
+      'Start the machine again.',
+      cause,
+    );
   }
 }
 
@@ -38,7 +45,12 @@ function read({ path, fd, size, mtimeMs }: OpenImage, log: Logger): Uint8Array {
  * Lets the images of a direct boot go once the guest has them, tens of megabytes that only a reset asks for again: they are read once more then, from files that
  * stay open, so that these may have been replaced or deleted. Where they can't be opened nothing changes. `restored`: the guest has booted already.
  */
-export function releaseBootImages(boot: DirectBoot, files: { kernel: string; initrd: string | undefined }, restored: boolean, log: Logger): void {
+export function releaseBootImages(
+  boot: DirectBoot,
+  files: { kernel: string; initrd: string | undefined },
+  restored: boolean,
+  log: Logger,
+): void {
   const kernel = open(files.kernel);
   const initrd = files.initrd === undefined ? undefined : open(files.initrd);
   const usable = kernel?.size === boot.kernel.length && (files.initrd === undefined || initrd?.size === boot.initrd?.length);

@@ -23,7 +23,7 @@ const MANY = 1200;
 
 /** Without a job for so long, ms, the thread gives back what compiling left behind; where jobs never cease, after so long. */
 const QUIET_MS = 2000;
-const BUSY_MS = 10_000;
+const BUSY_MS = 2500;
 
 const waiting: CompileJob[] = [];
 let timer: NodeJS.Timeout | undefined;
