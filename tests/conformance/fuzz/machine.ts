@@ -2,7 +2,7 @@
  * A guest machine that runs cases (layout.ts) in user mode: page tables and descriptors as a Linux process finds them, an exception handler that
  * halts, and an IRET by which the next case begins, so that nothing but the registers is set from outside between cases.
  */
-import { RAM_BYTES, TestCpu } from '../../../core/cpu/interp/testing/testcpu.ts';
+import { TestCpu } from '../../../core/cpu/interp/testing/testcpu.ts';
 import type { Interpreter } from '../../../core/cpu/interp/interpreter.ts';
 import { SJ_INSTRUCTIONS, SJ_PIECE } from '../../../core/cpu/interp/wasm/jitoffsets.ts';
 import * as S from '../../../core/cpu/interp/wasm/stateoffsets.ts';
@@ -65,12 +65,6 @@ const GAPS: (readonly [address: number, size: number])[] = L.WRITABLE.filter((pa
   return gaps;
 });
 const PLAIN = new Uint8Array(L.PAGE).fill(L.BACKGROUND);
-
-const ZEROS = new Uint8Array(L.PAGE);
-/** Pages that are neither the system's nor the memory under test. */
-const ELSEWHERE = Array.from({ length: (RAM_BYTES - SYSTEM_SIZE) / L.PAGE }, (_, i) => SYSTEM_SIZE + i * L.PAGE).filter(
-  (page) => !L.PAGES.some(([address]) => physical(address) === page),
-);
 
 export interface HowToRun {
   /** Instructions between two samples of the recompiler. */
@@ -288,7 +282,7 @@ export class FuzzMachine {
     // Run.mode: 2 in 64-bit code, 3 in flat 32-bit code, 0 in 16-bit code.
     (this.cpu as unknown as Inside).recompiler?.hot(
       GUEST_RAM_BASE + physical(address),
-      this.mode === 'long' || this.mode === 'system' ? 2 : this.mode === 'real' || this.mode === 'segments16' ? 0 : 3,
+      /^(long|system)$/.test(this.mode) ? 2 : /^(real|segments16|v86)$/.test(this.mode) ? 0 : 3,
       isSystem(this.mode) ? 0 : 1,
     );
   }
@@ -337,9 +331,6 @@ export class FuzzMachine {
         const page = this.freshMemory.subarray(at, at + L.PAGE);
         if (Buffer.compare(this.ram.subarray(at, at + L.PAGE), page) !== 0) this.test.guest.write(at, page);
       }
-    // What the last case wrote anywhere else: one without an end was stopped somewhere else in each machine.
-    for (const page of ELSEWHERE)
-      if (Buffer.compare(this.ram.subarray(page, page + L.PAGE), ZEROS) !== 0) this.test.guest.write(page, ZEROS);
     const mask = this.mode === 'real' ? 0xffffn : -1n;
     this.test.setState({
       ...this.fresh,
