@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import type { Settings } from '../../core/contract/host.ts';
 import type { Manager } from '../../core/manager/manager.ts';
 import { appFolders } from '../../core/platform/folders.ts';
 import { appVersion } from '../../core/server/appversion.ts';
@@ -11,14 +10,22 @@ import { appProtocolHandler } from './appprotocol.ts';
 import { ChannelBridge } from './channelbridge.ts';
 import { desktopLog, logFile } from './desktoplog.ts';
 import type { ElectronParts } from './electronparts.ts';
+import { Inbox } from './inbox.ts';
 import { listen } from './ipc.ts';
+import { ManagerWatch } from './managerwatch.ts';
 import { menuTemplate } from './menu.ts';
+import { notifyOf } from './notifications.ts';
+import { LINK_SCHEME } from './openrequests.ts';
 import { Pages } from './pages.ts';
+import { Preferences } from './preferences.ts';
 import { quitProperly } from './quitting.ts';
 import { lockDown } from './security.ts';
 import { type Texts, textsFor } from './texts.ts';
+import { AppTray } from './tray.ts';
+import { trayIcons } from './icons.ts';
 import { UtilityProcessLauncher } from './utilitylauncher.ts';
 import { APP_ORIGIN, APP_SCHEME, Windows } from './windows.ts';
+import { WindowState } from './windowstate.ts';
 
 /** Below the configuration: what Chromium keeps of the windows. */
 const PROFILE_FOLDER = 'browser';
@@ -42,17 +49,20 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
     mkdirSync(profile, { recursive: true, mode: 0o700 });
     app.setPath('userData', profile);
   } catch (error) {
-    fail(electron, log, 'Hypervue can’t write its folder', error);
+    fail(electron, log, textsFor('system', app.getPreferredSystemLanguages()).noFolder, error);
     return;
   }
+  // A second start hands its arguments over and ends.
   if (!app.requestSingleInstanceLock()) {
     app.quit();
     return;
   }
+  const inbox = new Inbox(app);
   electron.protocol.registerSchemesAsPrivileged([
     { scheme: APP_SCHEME, privileges: { standard: true, secure: true, supportFetchAPI: true } },
   ]);
   await app.whenReady();
+  const words = () => textsFor('system', app.getPreferredSystemLanguages());
   lockDown(app, electron.session.defaultSession, APP_ORIGIN);
   electron.protocol.handle(APP_SCHEME, appProtocolHandler(appResources(places.entry).rendererFolder));
 
@@ -69,31 +79,55 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
       launcher: new UtilityProcessLauncher(electron.utilityProcess, path.join(places.outFolder, 'main', 'vmprocess.js')),
     });
   } catch (error) {
-    fail(electron, log, 'Hypervue can’t open its library', error);
+    fail(electron, log, words().noLibrary, error);
     return;
   }
 
+  const watch = new ManagerWatch(manager);
+  const preferences = await Preferences.open(electron, manager, watch);
+  const texts = () => preferences.texts;
   const channels = new ChannelBridge(electron.MessageChannelMain);
   const pages = new Pages({ manager, channels, log, now: Date.now, askToReload: () => askToReload(electron, texts()) });
-  const windows = new Windows(electron.BrowserWindow, places.outFolder, (contents) => pages.adopt(contents));
+  const state = new WindowState(folders.config, () => electron.screen.getAllDisplays().map(({ workArea }) => workArea), log);
+  const windows = new Windows(electron.BrowserWindow, places.outFolder, state, (contents) => pages.adopt(contents));
   const show = (hash?: string) => windows.showMain(hash).catch((error) => log.error(`the window: ${asHypervueError(error).message}`));
   listen(electron, manager, pages, channels);
-  const texts = await localTexts(electron, manager, (changed) =>
+  const actions = { show: (hash?: string) => void show(hash), quit: () => quitting.quitFromTray() };
+  const tray = new AppTray(electron, trayIcons(places.entry), manager, texts, actions, log);
+  tray.open();
+  const setMenu = () =>
     electron.Menu.setApplicationMenu(
       electron.Menu.buildFromTemplate(
-        menuTemplate(process.platform, changed, {
+        menuTemplate(process.platform, texts(), {
           showMain: () => void show(),
           newMachine: () => void show('#/new'),
           about: () => void show('#/about'),
           showLog: () => electron.shell.showItemInFolder(logFile(folders.config)),
         }),
       ),
-    ),
-  );
-  app.on('second-instance', () => void show());
+    );
+  setMenu();
+  preferences.onChange(() => {
+    setMenu();
+    tray.changed();
+  });
+  watch.on('vm.changed', () => tray.changed());
+  watch.on('vm.removed', () => tray.changed());
+  const machines = await manager.handlers['vm.list']({});
+  notifyOf(electron, watch, { texts, wanted: () => preferences.current.notifications, machines, show: actions.show });
   app.on('activate', () => void show());
-  quitProperly(electron, manager, log, texts, () => void show());
-  await show();
+  const quitting = quitProperly(electron, manager, log, {
+    texts,
+    stay: () => void show(),
+    hide: tray.available ? () => windows.closeAll() : undefined,
+    remembered: () => preferences.current.whenQuitting,
+    remember: (whenQuitting) =>
+      void manager.handlers['settings.set']({ whenQuitting }).catch((error) => log.warn(`the choice was not kept: ${String(error)}`)),
+  });
+  app.on('quit', () => tray.close());
+  registerLinks(app, log);
+  const first = inbox.open((page) => void show(page));
+  await show(first);
   void manager.autostart();
 }
 
@@ -105,24 +139,10 @@ function fail(electron: Pick<ElectronParts, 'app' | 'dialog'>, log: Logger, titl
   electron.app.exit(1);
 }
 
-/** Words in the language of the settings, now and whenever it changes: `use` is called with them each time. */
-async function localTexts(electron: Pick<ElectronParts, 'app'>, manager: Manager, use: (texts: Texts) => void): Promise<() => Texts> {
-  let texts: Texts;
-  const apply = ({ language }: Pick<Settings, 'language'>) => {
-    texts = textsFor(language, electron.app.getPreferredSystemLanguages());
-    use(texts);
-  };
-  apply(await manager.handlers['settings.get']({}));
-  // Listens like any client, for as long as the manager is there.
-  manager.connect({
-    send: (message) => {
-      if (message.type === 'event' && message.event === 'settings.changed') apply(message.payload as Settings);
-    },
-    onMessage: () => {},
-    onClose: () => {},
-    close: () => {},
-  });
-  return () => texts;
+/** The system sends `hypervue://` links to the packaged app; while it is developed it would send them to a bare Electron. */
+function registerLinks(app: ElectronParts['app'], log: Logger): void {
+  if (app.isPackaged && !app.setAsDefaultProtocolClient(LINK_SCHEME))
+    log.info(`${LINK_SCHEME}: links could not be registered with the system`);
 }
 
 async function askToReload(electron: Pick<ElectronParts, 'dialog'>, texts: Texts): Promise<boolean> {

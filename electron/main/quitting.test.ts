@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { QuitAction } from '../../core/contract/desktopsettings.ts';
 import { nullLogger } from '../../core/util/logger.ts';
 import { quitProperly } from './quitting.ts';
 import { textsFor } from './texts.ts';
@@ -7,16 +8,23 @@ import { textsFor } from './texts.ts';
 const SAVE = 0;
 const SHUT_DOWN = 1;
 const FORCE_OFF = 2;
-const CANCEL = 3;
+const TRAY = 3;
+const CANCEL = 4;
 
 /** A manager whose guests obey the power button, or don't. */
-function desktop(machines: { name: string; state?: string; deaf?: boolean; full?: boolean }[], language: 'en' | 'zh-CN' = 'en') {
+function desktop(
+  machines: { name: string; state?: string; deaf?: boolean; full?: boolean }[],
+  language: 'en' | 'zh-CN' = 'en',
+  action: QuitAction = 'ask',
+) {
   const left = new Map(
     machines.map(({ name, state = 'running', deaf = false, full = false }) => [name, { id: name, name, state, deaf, full }]),
   );
   const calls: string[] = [];
-  const asked: { message: string; detail: string }[] = [];
-  const answers: ((response: number) => void)[] = [];
+  const asked: { message: string; detail: string; buttons: string[] }[] = [];
+  const answers: ((response: number, checkboxChecked: boolean) => void)[] = [];
+  const kept: QuitAction[] = [];
+  let hides = 0;
   let quits = 0;
   let stays = 0;
   const app = Object.assign(new EventEmitter(), {
@@ -53,25 +61,31 @@ function desktop(machines: { name: string; state?: string; deaf?: boolean; full?
   const dialog = {
     showMessageBox: (question: (typeof asked)[number]) => {
       asked.push(question);
-      return new Promise((resolve) => answers.push((response) => resolve({ response })));
+      return new Promise((resolve) => answers.push((response, checkboxChecked) => resolve({ response, checkboxChecked })));
     },
   };
-  quitProperly(
-    { app, dialog } as never,
-    manager as never,
-    nullLogger,
-    () => textsFor(language, []),
-    () => stays++,
-    5000,
-  );
+  const quitting = quitProperly({ app, dialog } as never, manager as never, nullLogger, {
+    texts: () => textsFor(language, []),
+    stay: () => stays++,
+    hide: () => {
+      hides++;
+      return false;
+    },
+    remembered: () => kept.at(-1) ?? action,
+    remember: (choice) => kept.push(choice),
+    timeoutMs: 5000,
+  });
   return {
     app,
     asked,
     calls,
     left,
+    kept,
+    quitting,
+    hides: () => hides,
     counts: () => ({ quits, stays }),
-    answer: async (response: number) => {
-      answers.shift()!(response);
+    answer: async (response: number, checkbox = false) => {
+      answers.shift()!(response, checkbox);
       await vi.advanceTimersByTimeAsync(0);
     },
   };
@@ -164,4 +178,51 @@ test('the question comes in the language of the settings', () => {
   const { app, asked } = desktop([{ name: 'Debian' }], 'zh-CN');
   app.quit();
   expect(asked[0]!.message).toBe('“Debian”正在运行');
+});
+
+test('keeping in the tray leaves the machines alone; the next close asks again', async () => {
+  const { app, asked, calls, counts, hides, answer } = desktop([{ name: 'a' }]);
+  app.emit('window-all-closed');
+  await answer(TRAY);
+  expect([hides(), counts(), calls]).toEqual([1, { quits: 0, stays: 0 }, []]);
+  app.emit('window-all-closed');
+  expect(asked).toHaveLength(2);
+});
+
+test('quitting from the tray does not offer the tray', async () => {
+  const { asked, counts, quitting, answer } = desktop([{ name: 'a' }], 'en', 'tray');
+  quitting.quitFromTray();
+  expect(asked[0]!.buttons).toEqual(['Save state and quit', 'Shut down and quit', 'Force off and quit', 'Cancel']);
+  await answer(2);
+  expect(counts().quits).toBe(1);
+});
+
+test('a choice that is to be remembered is made without asking the next time', async () => {
+  const { app, asked, kept, hides, answer } = desktop([{ name: 'a' }]);
+  app.quit();
+  await answer(TRAY, true);
+  expect(kept).toEqual(['tray']);
+  app.quit();
+  await vi.advanceTimersByTimeAsync(0);
+  expect([asked.length, hides()]).toEqual([1, 2]);
+});
+
+test('forcing off and cancelling are never remembered', async () => {
+  const { app, kept, answer } = desktop([{ name: 'a' }]);
+  app.quit();
+  await answer(CANCEL, true);
+  app.quit();
+  await answer(FORCE_OFF, true);
+  expect(kept).toEqual([]);
+});
+
+test('what the settings say is tried once; what it could not do brings the question', async () => {
+  const { app, asked, calls, counts, left, answer } = desktop([{ name: 'a' }, { name: 'b', full: true }], 'en', 'save');
+  app.quit();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(calls).toEqual(['save a', 'save b']);
+  expect(asked[0]!.detail).toContain('the disk is full');
+  left.get('b')!.full = false;
+  await answer(SAVE);
+  expect(counts().quits).toBe(1);
 });

@@ -1,3 +1,4 @@
+import type { QuitAction } from '../../core/contract/desktopsettings.ts';
 import type { Manager } from '../../core/manager/manager.ts';
 import { asHypervueError } from '../../core/util/errors.ts';
 import type { Logger } from '../../core/util/logger.ts';
@@ -10,19 +11,46 @@ const POLL_MS = 250;
 /** The question lists no more machines than a dialog has room for. */
 const MAX_NAMES = 8;
 
-export type QuitChoice = 'save' | 'shutdown' | 'force-off' | 'cancel';
-const CHOICES: readonly QuitChoice[] = ['save', 'shutdown', 'force-off', 'cancel'];
+export type QuitChoice = 'tray' | 'save' | 'shutdown' | 'force-off' | 'cancel';
+/** As the dialog's buttons stand. */
+const CHOICES: readonly QuitChoice[] = ['save', 'shutdown', 'force-off', 'tray', 'cancel'];
+
+export interface QuitOptions {
+  texts: () => Texts;
+  /** Called when the program goes on after all. */
+  stay: () => void;
+  /** Closes the windows, and says whether there were any; the program goes on behind its tray icon. Absent where there is no tray. */
+  hide?: (() => boolean) | undefined;
+  /** What the settings say. */
+  remembered: () => QuitAction;
+  remember: (choice: QuitAction) => void;
+  timeoutMs?: number;
+}
+
+export interface Quitting {
+  /** From the tray: staying there is no answer then. */
+  quitFromTray(): void;
+}
+
 type QuitManager = Pick<Manager, 'running' | 'saveAll' | 'close'> & { handlers: Pick<Manager['handlers'], 'vm.resume' | 'vm.shutdown'> };
 
-/** Asks what becomes of running machines. */
+/** Asks what becomes of running machines, and whether that goes for the next time too. */
 export async function askAboutRunning(
   electron: Pick<ElectronParts, 'dialog'>,
   texts: Texts,
   names: string[],
-  problems: string[] = [],
-): Promise<QuitChoice> {
+  { problems = [], tray = false }: { problems?: string[]; tray?: boolean } = {},
+): Promise<{ choice: QuitChoice; remember: boolean }> {
   const listed = names.length > MAX_NAMES ? [...names.slice(0, MAX_NAMES), texts.andMore(names.length - MAX_NAMES)] : names;
-  const { response } = await electron.dialog.showMessageBox({
+  const choices = CHOICES.filter((choice) => tray || choice !== 'tray');
+  const labels: Record<QuitChoice, string> = {
+    save: texts.saveAndQuit,
+    shutdown: texts.shutDownAndQuit,
+    'force-off': texts.forceOffAndQuit,
+    tray: texts.keepInTray,
+    cancel: texts.cancel,
+  };
+  const { response, checkboxChecked } = await electron.dialog.showMessageBox({
     type: 'warning',
     title: 'Hypervue',
     message: names.length === 1 ? texts.oneRuns(names[0]!) : texts.manyRun(names.length),
@@ -31,12 +59,13 @@ export async function askAboutRunning(
       ...(problems.length ? [[texts.notSaved, ...problems.slice(0, MAX_NAMES)].join('\n')] : []),
       texts.quitDetail,
     ].join('\n\n'),
-    buttons: [texts.saveAndQuit, texts.shutDownAndQuit, texts.forceOffAndQuit, texts.cancel],
-    defaultId: CHOICES.indexOf('cancel'),
-    cancelId: CHOICES.indexOf('cancel'),
+    buttons: choices.map((choice) => labels[choice]),
+    checkboxLabel: texts.remember,
+    defaultId: choices.indexOf('cancel'),
+    cancelId: choices.indexOf('cancel'),
     noLink: true,
   });
-  return CHOICES[response] ?? 'cancel';
+  return { choice: choices[response] ?? 'cancel', remember: checkboxChecked };
 }
 
 /** Presses every power button and waits until the guests are off, `timeoutMs` are over or `again` says that the user asks once more. */
@@ -53,30 +82,43 @@ export async function shutDownAll(manager: QuitManager, log: Logger, timeoutMs: 
   while (manager.running().length && Date.now() < deadline && !again()) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 }
 
-/** Quitting asks about running machines first, then turns off what is left and flushes disks. `stay` is called when the program goes on after all. */
+/** Quitting asks about running machines first, then turns off what is left and flushes disks. */
 export function quitProperly(
   electron: Pick<ElectronParts, 'app' | 'dialog'>,
   manager: QuitManager,
   log: Logger,
-  texts: () => Texts,
-  stay: () => void,
-  timeoutMs = SHUTDOWN_MS,
-): void {
+  { texts, stay, hide, remembered, remember, timeoutMs = SHUTDOWN_MS }: QuitOptions,
+): Quitting {
   const { app, dialog } = electron;
   let state: 'running' | 'asking' | 'waiting' | 'closing' | 'closed' = 'running';
   let again = false;
+  let fromTray = false;
+  let hidden = false;
   let problems: string[] = [];
 
+  /** What the settings say counts once a time: when it did not get the machines off, the question comes. */
+  const choose = async (names: string[], first: boolean): Promise<QuitChoice> => {
+    const action = remembered();
+    const tray = hide !== undefined && !fromTray;
+    if (first && action !== 'ask' && (action !== 'tray' || tray)) return action;
+    const answer = await askAboutRunning({ dialog }, texts(), names, { problems, tray });
+    // Losing what guests have not written, and doing nothing, are nobody's habit.
+    const { choice } = answer;
+    if (answer.remember && choice !== 'cancel' && choice !== 'force-off') remember(choice);
+    return choice;
+  };
+
   /** Whether the program may quit now: nothing runs any more, or the user lets it go. */
-  const mayQuit = async (): Promise<boolean> => {
-    for (;;) {
+  const mayQuit = async (): Promise<'quit' | 'stay' | 'hide'> => {
+    for (let first = true; ; first = false) {
       state = 'asking';
       const names = manager.running().map(({ name }) => name);
-      if (!names.length) return true;
-      const choice = await askAboutRunning({ dialog }, texts(), names, problems);
+      if (!names.length) return 'quit';
+      const choice = await choose(names, first);
       problems = [];
-      if (choice === 'cancel') return false;
-      if (choice === 'force-off') return true;
+      if (choice === 'cancel') return 'stay';
+      if (choice === 'tray') return 'hide';
+      if (choice === 'force-off') return 'quit';
       state = 'waiting';
       again = false;
       if (choice === 'save') {
@@ -90,10 +132,15 @@ export function quitProperly(
   };
 
   const quit = async (): Promise<void> => {
-    if (!(await mayQuit())) {
+    const end = await mayQuit();
+    fromTray = false;
+    if (end !== 'quit') {
       state = 'running';
+      // Their closing is not another wish to quit.
+      hidden = end === 'hide';
+      if (end === 'hide') hidden = hide!();
       // The question may have come from closing the last window.
-      stay();
+      else stay();
       return;
     }
     state = 'closing';
@@ -115,7 +162,18 @@ export function quitProperly(
     });
   });
   app.on('window-all-closed', () => {
+    // Hiding in the tray closed them.
+    if (hidden) {
+      hidden = false;
+      return;
+    }
     // Who closed the window while guests shut down has been asked.
     if (process.platform !== 'darwin' && state !== 'waiting') app.quit();
   });
+  return {
+    quitFromTray: () => {
+      fromTray = true;
+      app.quit();
+    },
+  };
 }

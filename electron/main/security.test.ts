@@ -5,14 +5,26 @@ import { APP_ORIGIN, isConsolePage, windowOptions } from './windows.ts';
 
 function lockedDown() {
   const app = new EventEmitter();
-  let request: ((contents: unknown, permission: string, decide: (allowed: boolean) => void) => void) | undefined;
-  let check: ((contents: unknown, permission: string) => boolean) | undefined;
+  let request:
+    | ((contents: unknown, permission: string, decide: (allowed: boolean) => void, details: { requestingUrl: string }) => void)
+    | undefined;
+  let check: ((contents: unknown, permission: string, requestingOrigin: string) => boolean) | undefined;
+  let device: (() => boolean) | undefined;
+  let load: ((details: { url: string }, decide: (answer: { cancel: boolean }) => void) => void) | undefined;
   const session = {
     setPermissionRequestHandler: (handler: typeof request) => {
       request = handler;
     },
     setPermissionCheckHandler: (handler: typeof check) => {
       check = handler;
+    },
+    setDevicePermissionHandler: (handler: () => boolean) => {
+      device = handler;
+    },
+    webRequest: {
+      onBeforeRequest: (handler: typeof load) => {
+        load = handler;
+      },
     },
   };
   lockDown(app as never, session as never, APP_ORIGIN);
@@ -28,21 +40,40 @@ function lockedDown() {
     contents.emit(event, { url, preventDefault: () => (stopped = true) });
     return stopped;
   };
-  const allowed = (permission: string) => {
+  const allowed = (permission: string, origin = APP_ORIGIN) => {
     let answer: boolean | undefined;
-    request!(contents, permission, (decided) => (answer = decided));
-    expect(check!(contents, permission)).toBe(answer);
+    request!(contents, permission, (decided) => (answer = decided), { requestingUrl: `${origin}/index.html` });
+    expect(check!(contents, permission, `${origin}/`)).toBe(answer);
     return answer;
   };
-  return { prevented, allowed, open: (url: string) => open!({ url }).action };
+  const loads = (url: string) => {
+    let answer: boolean | undefined;
+    load!({ url }, ({ cancel }) => (answer = !cancel));
+    return answer;
+  };
+  return { device: () => device!(), loads, prevented, allowed, open: (url: string) => open!({ url }).action };
 }
 
 test('only what a console needs is permitted', () => {
   const { allowed } = lockedDown();
-  for (const permission of ['fullscreen', 'keyboardLock', 'pointerLock', 'clipboard-sanitized-write'])
+  for (const permission of ['fullscreen', 'keyboardLock', 'pointerLock', 'clipboard-sanitized-write', 'clipboard-read'])
     expect(allowed(permission)).toBe(true);
-  for (const permission of ['media', 'geolocation', 'notifications', 'clipboard-read', 'openExternal', 'usb', 'hid', 'serial', 'midi'])
+  for (const permission of ['media', 'geolocation', 'notifications', 'openExternal', 'display-capture', 'usb', 'hid', 'serial', 'midi'])
     expect(allowed(permission), permission).toBe(false);
+});
+
+test('a foreign frame is permitted nothing, and no device is given to anybody', () => {
+  const { allowed, device } = lockedDown();
+  for (const permission of ['fullscreen', 'clipboard-read']) expect(allowed(permission, 'https://example.org'), permission).toBe(false);
+  expect(device()).toBe(false);
+});
+
+test('nothing is loaded from the network or from files', () => {
+  const { loads } = lockedDown();
+  for (const url of [`${APP_ORIGIN}/index.html`, 'blob:app://hypervue/x', 'data:image/png;base64,AA', 'devtools://devtools/x'])
+    expect(loads(url), url).toBe(true);
+  for (const url of ['https://example.org/x.js', 'http://127.0.0.1/', 'ws://127.0.0.1/', 'file:///etc/passwd', 'ftp://x/', 'nonsense'])
+    expect(loads(url), url).toBe(false);
 });
 
 test('no page leads out of the app', () => {
@@ -56,7 +87,7 @@ test('no page leads out of the app', () => {
     'javascript:alert(1)',
     'data:text/html,x',
   ])
-    expect(prevented('will-navigate', url), url).toBe(true);
+    for (const event of ['will-navigate', 'will-frame-navigate', 'will-redirect']) expect(prevented(event, url), url).toBe(true);
   expect(prevented('will-attach-webview', APP_ORIGIN)).toBe(true);
   expect(open(`${APP_ORIGIN}/index.html`)).toBe('deny');
 });

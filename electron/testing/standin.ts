@@ -28,6 +28,14 @@ export interface StandIn {
   /** Options of the file dialogs so far. */
   dialogs: unknown[];
   menu: MenuItem[];
+  /** The tray's icon, tool tip and menu. */
+  tray: { icon: string; toolTip: string; menu: MenuItem[] } | undefined;
+  /** Notifications that were shown; `click` is what a user does. */
+  notifications: { title: string; body: string; click: () => void }[];
+  /** Whether a window has the keyboard. */
+  focused: boolean;
+  /** Whether the system keeps secrets. */
+  keyStore: boolean;
   /** Utility processes started so far. */
   utilities: Utility[];
   profile: string | undefined;
@@ -42,6 +50,7 @@ export interface StandIn {
 export interface MenuItem {
   label?: string;
   role?: string;
+  enabled?: boolean;
   click?: () => void;
   submenu?: MenuItem[];
 }
@@ -159,6 +168,14 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
     readonly options: unknown;
     private destroyed = false;
 
+    static getAllWindows(): BrowserWindow[] {
+      return [...windows];
+    }
+
+    static getFocusedWindow(): BrowserWindow | null {
+      return standIn.focused ? ([...windows][0] ?? null) : null;
+    }
+
     static fromWebContents(contents: unknown): BrowserWindow | null {
       return [...windows].find(({ webContents }) => webContents === contents) ?? null;
     }
@@ -200,6 +217,21 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
     }
     restore(): void {}
     focus(): void {}
+    isMaximized(): boolean {
+      return false;
+    }
+    isFullScreen(): boolean {
+      return false;
+    }
+    maximize(): void {}
+    setFullScreen(): void {}
+    getNormalBounds(): object {
+      return { x: 40, y: 30, width: 1200, height: 780 };
+    }
+    close(): void {
+      this.emit('close');
+      void this.webContents.page?.close();
+    }
   }
 
   const contentsOf = (page: Page) => [...windows].find(({ webContents }) => webContents.page === page)?.webContents;
@@ -282,8 +314,66 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
     return made;
   }
 
+  class Notification extends EventEmitter {
+    private readonly texts: { title: string; body: string };
+
+    static isSupported(): boolean {
+      return true;
+    }
+    constructor(texts: { title: string; body: string }) {
+      super();
+      onlyAfterReady('Notification');
+      this.texts = texts;
+    }
+    show(): void {
+      standIn.notifications.push({ ...this.texts, click: () => this.emit('click') });
+    }
+  }
+
+  class Tray extends EventEmitter {
+    constructor(icon: string) {
+      super();
+      onlyAfterReady('Tray');
+      if (!existsSync(icon)) throw new Error(`Failed to load image from path '${icon}'`);
+      standIn.tray = { icon, toolTip: '', menu: [] };
+    }
+    setImage(icon: string): void {
+      if (!existsSync(icon)) throw new Error(`Failed to load image from path '${icon}'`);
+      standIn.tray!.icon = icon;
+    }
+    setToolTip(toolTip: string): void {
+      standIn.tray!.toolTip = toolTip;
+    }
+    setContextMenu(menu: MenuItem[]): void {
+      standIn.tray!.menu = menu;
+    }
+    isDestroyed(): boolean {
+      return standIn.tray === undefined;
+    }
+    destroy(): void {
+      standIn.tray = undefined;
+    }
+  }
+
   const electron = {
+    Notification,
+    Tray,
+    screen: {
+      getAllDisplays: () => {
+        onlyAfterReady('screen');
+        return [{ workArea: { x: 0, y: 0, width: 1920, height: 1080 } }];
+      },
+    },
+    /** Turns the text round: enough to tell what was sealed from what was not. */
+    safeStorage: {
+      isEncryptionAvailable: () => standIn.keyStore,
+      getSelectedStorageBackend: () => (standIn.keyStore ? 'gnome_libsecret' : 'basic_text'),
+      encryptString: (text: string) => Buffer.from([...text].reverse().join('')),
+      decryptString: (sealed: Buffer) => [...sealed.toString()].reverse().join(''),
+    },
     app: Object.assign(app, {
+      isPackaged: false,
+      setAsDefaultProtocolClient: () => true,
       setPath: (name: string, folder: string) => {
         onlyBeforeReady('app.setPath');
         if (name !== 'userData' || !existsSync(folder)) throw new Error(`Failed to set path ${name}`);
@@ -293,7 +383,9 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
       whenReady: () => ready,
       getPreferredSystemLanguages: () => ['en-US'],
       quit: () => {
-        if (!emitPreventable(app, 'before-quit')) quitDone(0);
+        if (emitPreventable(app, 'before-quit')) return;
+        app.emit('quit');
+        quitDone(0);
       },
       exit: (code: number) => quitDone(code),
     }),
@@ -330,7 +422,12 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
     session: {
       get defaultSession() {
         onlyAfterReady('session.defaultSession');
-        return { setPermissionRequestHandler: () => {}, setPermissionCheckHandler: () => {} };
+        return {
+          setPermissionRequestHandler: () => {},
+          setPermissionCheckHandler: () => {},
+          setDevicePermissionHandler: () => {},
+          webRequest: { onBeforeRequest: () => {} },
+        };
       },
     },
     shell: { showItemInFolder: () => {} },
@@ -355,6 +452,10 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
     chosen: [],
     dialogs: [],
     menu: [],
+    tray: undefined,
+    notifications: [],
+    focused: true,
+    keyStore: true,
     utilities: [],
     profile: undefined,
     refused: [],

@@ -161,8 +161,8 @@ test('a machine whose process is killed is told apart, and starts again', async 
 }, 60_000);
 
 test('quitting asks about the running machine, can be cancelled, and then shuts it down', async () => {
-  // Save, shut down, force off, cancel.
-  desktop.answers.push(3);
+  // Save, shut down, force off, keep in the tray, cancel.
+  desktop.answers.push(4);
   await page.close();
   await eventually('the question', () => desktop.asked.length === 1);
   expect(desktop.asked[0]!.message).toBe(`${NAME} is running`);
