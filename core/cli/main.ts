@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { appVersion } from '../server/appversion.ts';
 import { addConfigCommands } from './config.ts';
@@ -15,6 +16,8 @@ import { addHistoryCommand } from './history.ts';
 import { addSnapshotCommand } from './snapshot.ts';
 import { sessionRunner } from './session.ts';
 import { addStorageVerbs } from './storage.ts';
+import { addAttachCommand } from './attach.ts';
+import { addServiceCommand } from './service.ts';
 import { addTokenCommand } from './token.ts';
 import { addVerbs } from './verbs.ts';
 
@@ -44,6 +47,7 @@ const program = new Command('hypervue')
   });
 const run = sessionRunner(program, entry);
 addServeCommand(program, entry);
+addServiceCommand(program, process.argv[1] ?? fileURLToPath(entry));
 addVerbs(program, run);
 addOrganizing(program, run);
 addDoctorCommand(program, run, entry);
@@ -51,6 +55,7 @@ addStorageVerbs(program, run);
 addSnapshotCommand(program, run);
 addHistoryCommand(program, run);
 addTokenCommand(program, run);
+addAttachCommand(program);
 addDebugVerbs(program, run);
 addCreateCommand(program, run);
 addConsoleCommand(program, run);
@@ -61,9 +66,9 @@ addDiskCommand(program);
 for (const command of program.commands) {
   command.exitOverride();
   if (
-    !['serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot', 'token', 'config', 'tag', 'folder', 'autostart'].includes(
-      command.name(),
-    )
+    ![
+      'serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot', 'token', 'config', 'tag', 'folder', 'autostart', 'service', 'attach',
+    ].includes(command.name())
   )
     command.option('--json', 'as JSON');
 }

@@ -1,4 +1,6 @@
+import type { ErrorDto } from './errors.ts';
 import type { ChannelKind } from './methods.ts';
+import type { RemoteServer, ServerProbe, ServersState } from './servers.ts';
 import type { WireMessage } from './transport.ts';
 
 /**
@@ -14,6 +16,13 @@ export interface DesktopBridge {
   onMessage(callback: (message: unknown) => void): void;
   /** Calls back when the manager process ended; the window then shows a banner. */
   onClose(callback: () => void): void;
+  /**
+   * Begins a new connection: to the remote server of this id, or to the manager of this computer. Answers with what went wrong, or null; the connection before is over in
+   * any case.
+   */
+  connect(server: string | null): Promise<ErrorDto | null>;
+  /** The remote servers that the app is attached to. */
+  readonly servers: ServersBridge;
   /** Rejects when the machine is not running. */
   openChannel(kind: ChannelKind, vmId: string): Promise<DesktopChannel>;
   /** The system's file dialog; null when it was cancelled. */
@@ -34,4 +43,23 @@ export interface DesktopChannel {
 export interface DesktopFileFilter {
   name: string;
   extensions: string[];
+}
+
+/** An answer of the main process, since a rejection would come with Electron's own words before it. */
+export type BridgeAnswer<T> = { result: T } | { error: ErrorDto };
+
+/** How a server is added: its fingerprint is what somebody confirmed, null where an authority vouches for it. */
+export interface ServerAddition {
+  url: string;
+  token: string;
+  fingerprint: string | null;
+  name: string;
+}
+
+export interface ServersBridge {
+  state(): Promise<BridgeAnswer<ServersState>>;
+  probe(address: string): Promise<BridgeAnswer<ServerProbe>>;
+  add(server: ServerAddition): Promise<BridgeAnswer<RemoteServer>>;
+  remove(id: string): Promise<BridgeAnswer<null>>;
+  onChange(callback: () => void): void;
 }

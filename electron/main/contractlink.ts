@@ -34,11 +34,13 @@ export class WindowTransport implements Transport {
   }
 
   close(): void {
+    if (!this.open) return;
+    this.end();
     if (!this.contents.isDestroyed()) this.contents.send(IPC.closed);
   }
 
   /** A message came from this window. */
   deliver(message: unknown): void {
-    for (const listener of this.messageListeners) listener(message);
+    if (this.open) for (const listener of this.messageListeners) listener(message);
   }
 }

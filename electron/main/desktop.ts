@@ -4,8 +4,11 @@ import type { Manager } from '../../core/manager/manager.ts';
 import { appFolders } from '../../core/platform/folders.ts';
 import { appVersion } from '../../core/server/appversion.ts';
 import { appResources, openManager } from '../../core/server/openmanager.ts';
+import { takePending } from '../../core/server/remote/pending.ts';
+import { RemoteServers } from '../../core/server/remote/servers.ts';
 import { asHypervueError } from '../../core/util/errors.ts';
 import type { Logger } from '../../core/util/logger.ts';
+import { IPC } from '../ipcnames.ts';
 import { appProtocolHandler } from './appprotocol.ts';
 import { ChannelBridge } from './channelbridge.ts';
 import { desktopLog, logFile } from './desktoplog.ts';
@@ -15,10 +18,11 @@ import { listen } from './ipc.ts';
 import { ManagerWatch } from './managerwatch.ts';
 import { menuTemplate } from './menu.ts';
 import { notifyOf } from './notifications.ts';
-import { LINK_SCHEME } from './openrequests.ts';
+import { LINK_SCHEME, SERVERS_PAGE } from './openrequests.ts';
 import { Pages } from './pages.ts';
 import { Preferences } from './preferences.ts';
 import { quitProperly } from './quitting.ts';
+import { Secrets } from './secrets.ts';
 import { lockDown } from './security.ts';
 import { type Texts, textsFor } from './texts.ts';
 import { AppTray } from './tray.ts';
@@ -91,7 +95,13 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
   const state = new WindowState(folders.config, () => electron.screen.getAllDisplays().map(({ workArea }) => workArea), log);
   const windows = new Windows(electron.BrowserWindow, places.outFolder, state, (contents) => pages.adopt(contents));
   const show = (hash?: string) => windows.showMain(hash).catch((error) => log.error(`the window: ${asHypervueError(error).message}`));
-  listen(electron, manager, pages, channels);
+  const servers = await RemoteServers.open(folders.config, new Secrets(electron.safeStorage, folders.config, log), log);
+  servers.onChange(() => {
+    for (const window of electron.BrowserWindow.getAllWindows()) window.webContents.send(IPC.serversChanged);
+  });
+  listen(electron, manager, pages, channels, servers);
+  const takeAttachments = () => takePending(folders.config, servers, log);
+  void takeAttachments();
   const actions = { show: (hash?: string) => void show(hash), quit: () => quitting.quitFromTray() };
   const tray = new AppTray(electron, trayIcons(places.entry), manager, texts, actions, log);
   tray.open();
@@ -124,9 +134,16 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
     remember: (whenQuitting) =>
       void manager.handlers['settings.set']({ whenQuitting }).catch((error) => log.warn(`the choice was not kept: ${String(error)}`)),
   });
-  app.on('quit', () => tray.close());
+  app.on('quit', () => {
+    tray.close();
+    servers.close();
+  });
   registerLinks(app, log);
-  const first = inbox.open((page) => void show(page));
+  const first = inbox.open((page) => {
+    // The command line left a server to attach to, and calls.
+    if (page === SERVERS_PAGE) void takeAttachments();
+    void show(page);
+  });
   await show(first);
   void manager.autostart();
 }

@@ -21,6 +21,9 @@ function world() {
     delivered: [] as unknown[],
     ready: [] as unknown[],
     closed: 0,
+    server: undefined as string | undefined,
+    connected: [] as string[],
+    asked: [] as unknown[],
     open: async (_vmId: string, _kind: string): Promise<unknown> => ({ close: () => state.closed++ }),
   };
   const sender = {} as WebContents;
@@ -36,8 +39,24 @@ function world() {
       },
     } as never,
     { openChannel: (vmId: string, kind: string) => state.open(vmId, kind) } as never,
-    { deliver: (_contents: unknown, message: unknown) => state.delivered.push(message), current: () => state.page } as never,
+    {
+      deliver: (_contents: unknown, message: unknown) => state.delivered.push(message),
+      current: () => state.page,
+      server: () => state.server,
+      connectHere: () => void state.connected.push('here'),
+      connectThere: async (_contents: unknown, id: string) => void state.connected.push(id),
+    } as never,
     { offer: () => 7, ready: (_contents: unknown, id: unknown) => state.ready.push(id) } as never,
+    {
+      state: { servers: [], lasting: true },
+      probe: async (address: string) => void state.asked.push(address),
+      add: async (...args: unknown[]) => void state.asked.push(args),
+      remove: async (id: string) => void state.asked.push(id),
+      openChannel: async (...args: unknown[]) => {
+        state.asked.push(args);
+        return { close: () => {} };
+      },
+    } as never,
   );
   const event = (url?: string) => ({ sender, senderFrame: url === undefined ? null : { url } });
   return {
@@ -104,4 +123,46 @@ test('filters are taken as far as they are well-formed', () => {
   expect(fileFilters([null, 7, { name: 7, extensions: [] }, { name: 'x' }, { name: 'x', extensions: ['/'] }])).toEqual([]);
   expect(fileFilters({ length: 3 })).toEqual([]);
   expect(fileFilters(Array(100).fill({ name: 'x', extensions: ['a'] }))).toHaveLength(16);
+});
+
+const SERVER = '11111111-2222-4333-8444-555555555555';
+const FINGERPRINT = Array.from({ length: 32 }, () => 'AB').join(':');
+
+test('a page chooses between this computer and a remote server, whose channels it then gets', async () => {
+  const { state, invoke } = world();
+  expect(await invoke(OWN, IPC.connect, null)).toBeNull();
+  expect(await invoke(OWN, IPC.connect, SERVER)).toBeNull();
+  expect(state.connected).toEqual(['here', SERVER]);
+  state.server = SERVER;
+  await invoke(OWN, IPC.openChannel, 'rfb', 'machine');
+  expect(state.asked).toEqual([[SERVER, 'rfb', 'machine']]);
+  for (const bad of [undefined, '', 'x', {}, 7, '../..'])
+    expect(await invoke(OWN, IPC.connect, bad)).toMatchObject({ kind: expect.any(String) });
+  expect(await invoke(FOREIGN, IPC.connect, null)).toMatchObject({ kind: 'permission-denied' });
+  expect(state.connected).toHaveLength(2);
+});
+
+test('what a page says of servers is checked, and only our pages say it', async () => {
+  const { state, invoke } = world();
+  expect(await invoke(OWN, IPC.servers, 'state', null)).toEqual({ result: { servers: [], lasting: true } });
+  const server = { url: 'https://a.example/', token: 't', fingerprint: FINGERPRINT, name: '' };
+  await invoke(OWN, IPC.servers, 'add', server);
+  await invoke(OWN, IPC.servers, 'remove', SERVER);
+  expect(state.asked).toEqual([[server.url, 't', FINGERPRINT, ''], SERVER]);
+  for (const [verb, params] of [
+    ['add', null],
+    ['add', { ...server, fingerprint: 'AB' }],
+    ['add', { ...server, fingerprint: FINGERPRINT.toLowerCase() }],
+    ['add', { ...server, token: 'x'.repeat(1000) }],
+    ['add', { ...server, url: ['https://a.example'] }],
+    ['probe', ''],
+    ['probe', {}],
+    ['remove', '../../x'],
+  ] as const)
+    expect(await invoke(OWN, IPC.servers, verb, params), JSON.stringify([verb, params])).toMatchObject({
+      error: { kind: 'invalid-argument' },
+    });
+  expect(await invoke(OWN, IPC.servers, 'constructor', null)).toMatchObject({ error: { kind: 'unsupported' } });
+  expect(await invoke(FOREIGN, IPC.servers, 'state', null)).toMatchObject({ error: { kind: 'permission-denied' } });
+  expect(state.asked).toHaveLength(2);
 });

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { vmIdSchema } from '../../core/contract/vm.ts';
 
 export const LINK_SCHEME = 'hypervue';
+export const SERVERS_PAGE = '#/servers';
 const MAX_LENGTH = 4096;
 /** Files that one of the app's pages can do something with. */
 const EXTENSIONS = new Set(['.iso', '.img', '.qcow2', '.raw', '.vmdk', '.vdi', '.vhd', '.vhdx', '.ova', '.ovf']);
@@ -49,7 +50,7 @@ export function pageOfLink(text: string): string | undefined {
       return EXTENSIONS.has(path.extname(file).toLowerCase()) ? openFile(file) : undefined;
     }
     case 'attach':
-      return parts.length || url.search ? undefined : '#/servers';
+      return parts.length || url.search ? undefined : SERVERS_PAGE;
     default:
       return undefined;
   }

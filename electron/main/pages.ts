@@ -2,6 +2,7 @@ import type { WebContents } from 'electron';
 import type { Manager } from '../../core/manager/manager.ts';
 import type { Logger } from '../../core/util/logger.ts';
 import type { ChannelBridge } from './channelbridge.ts';
+import type { Transport } from '../../core/contract/transport.ts';
 import { WindowTransport } from './contractlink.ts';
 
 /** A page that ends this often within this time has a fault that loading it again does not mend. */
@@ -21,6 +22,8 @@ export interface PagesOptions {
 export class Pages {
   private readonly options: PagesOptions;
   private readonly links = new Map<WebContents, WindowTransport>();
+  /** Pages that show a remote server. */
+  private readonly servers = new Map<WebContents, string>();
 
   constructor(options: PagesOptions) {
     this.options = options;
@@ -34,6 +37,35 @@ export class Pages {
   /** Stands for the page a window shows now: another object once another page is there. */
   current(contents: WebContents): object | undefined {
     return this.links.get(contents);
+  }
+
+  /** The remote server that a page shows; undefined for this computer. */
+  server(contents: WebContents): string | undefined {
+    return this.servers.get(contents);
+  }
+
+  /** The page wants to talk to this computer's manager, from the beginning. */
+  connectHere(contents: WebContents): void {
+    this.letGo(contents);
+    this.connect(contents);
+  }
+
+  /** What the page says goes to a remote server from now on. `opened` signs in there; rejects as that does. */
+  async connectThere(contents: WebContents, server: string, opened: () => Promise<Transport>): Promise<void> {
+    this.letGo(contents);
+    const transport = new WindowTransport(contents);
+    this.links.set(contents, transport);
+    this.servers.set(contents, server);
+    const remote = await opened();
+    // Another page, or another wish of this one, came first.
+    if (this.links.get(contents) !== transport) {
+      remote.close();
+      return;
+    }
+    transport.onMessage((message) => remote.send(message as never));
+    transport.onClose(() => remote.close());
+    remote.onMessage((message) => transport.send(message as never));
+    remote.onClose(() => transport.close());
   }
 
   /** Connects what a window shows, now and later. */
@@ -76,6 +108,7 @@ export class Pages {
   private letGo(contents: WebContents): void {
     this.links.get(contents)?.end();
     this.links.delete(contents);
+    this.servers.delete(contents);
     this.options.channels.drop(contents);
   }
 }

@@ -15,6 +15,16 @@ const bridge: DesktopBridge = {
   onClose: (callback) => {
     ipcRenderer.on(IPC.closed, () => callback());
   },
+  connect: (server) => ipcRenderer.invoke(IPC.connect, server),
+  servers: {
+    state: () => ipcRenderer.invoke(IPC.servers, 'state', null),
+    probe: (address) => ipcRenderer.invoke(IPC.servers, 'probe', address),
+    add: (server) => ipcRenderer.invoke(IPC.servers, 'add', server),
+    remove: (id) => ipcRenderer.invoke(IPC.servers, 'remove', id),
+    onChange: (callback) => {
+      ipcRenderer.on(IPC.serversChanged, () => callback());
+    },
+  },
   openChannel: async (kind, vmId) => {
     const id = (await ipcRenderer.invoke(IPC.openChannel, kind, vmId)) as number | { error: string };
     if (typeof id !== 'number') throw new Error(id.error);

@@ -1,4 +1,5 @@
 import { createRouter, createWebHashHistory, type RouterHistory } from 'vue-router';
+import { pageFor } from './composables/openpath.ts';
 import MachinesView from './views/MachinesView.vue';
 
 /** Hash history: the same files work from a server's folder and from a file in Electron. */
@@ -30,6 +31,10 @@ export function makeRouter(history: RouterHistory = createWebHashHistory()) {
       { path: '/settings', name: 'settings', component: () => import('./views/SettingsView.vue') },
       { path: '/diagnostics', name: 'diagnostics', component: () => import('./views/DiagnosticsView.vue') },
       { path: '/welcome', name: 'welcome', component: () => import('./views/WelcomeView.vue') },
+      { path: '/access', name: 'access', component: () => import('./views/AccessView.vue') },
+      { path: '/servers', name: 'servers', component: () => import('./views/ServersView.vue') },
+      { path: '/open', name: 'open', redirect: ({ query }) => pageFor(String(query.path ?? '')) },
+      { path: '/activity', name: 'activity', redirect: () => ({ name: 'machines', query: { activity: '1' } }) },
       { path: '/about', name: 'about', component: () => import('./views/AboutView.vue') },
       { path: '/:rest(.*)*', name: 'not-found', component: () => import('./views/NotFoundView.vue') },
     ],

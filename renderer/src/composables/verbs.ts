@@ -1,3 +1,7 @@
+import { ref } from 'vue';
+import { type Role, roleCovers } from '../../../core/contract/access.ts';
+import type { MethodName } from '../../../core/contract/methods.ts';
+import { methodRoles } from '../../../core/contract/roles.ts';
 import type { HostInfo } from '../../../core/contract/host.ts';
 import type { VmStateName, VmSummary } from '../../../core/contract/vm.ts';
 
@@ -35,8 +39,14 @@ const allowed: Record<Verb, readonly VmStateName[]> = {
 /** Verbs on the machine's folder, which no running machine may use. */
 const needsOff: readonly Verb[] = ['clone', 'template', 'export', 'delete'];
 
+/** What this window's token lets it do; the stores of access keep it current. */
+export const ownRole = ref<Role>('manage');
+
+const methodOf = (verb: Verb): MethodName => (verb === 'template' ? 'vm.setTemplate' : `vm.${verb}`);
+
 /** Key under `verbs.reason.*` for why a verb can't be used now; null when it can. */
 export function verbReason(verb: Verb, vm: Pick<VmSummary, 'state' | 'config'>, engine?: HostInfo['capabilities']): string | null {
+  if (!roleCovers(ownRole.value, methodRoles[methodOf(verb)])) return 'role';
   if (vm.config === null && verb !== 'delete') return 'unreadable';
   if (verb === 'start' && vm.config?.template) return 'template';
   if (allowed[verb].includes(vm.state)) return verb === 'saveState' && engine?.saveState === false ? 'engineNoStates' : null;

@@ -20,10 +20,13 @@ export interface Link {
 export class LinkError extends Error {
   /** `unauthorized`: ask for a token. `unreachable`: try again later. */
   readonly kind: 'unauthorized' | 'unreachable';
+  /** Another try makes no sense before so many seconds. */
+  readonly waitSeconds: number;
 
-  constructor(kind: LinkError['kind'], message: string) {
+  constructor(kind: LinkError['kind'], message: string, waitSeconds = 0) {
     super(message);
     this.name = 'LinkError';
     this.kind = kind;
+    this.waitSeconds = waitSeconds;
   }
 }

@@ -5,13 +5,20 @@ import { storeToken, takeToken } from './token.ts';
 import { openWebSocketChannel } from './websocketchannel.ts';
 import { openWebSocketTransport } from './websockettransport.ts';
 
-/** Electron: contract messages and bytes travel over the preload bridge; no token, no socket. */
-export function desktopLink(bridge: DesktopBridge): Link {
+/** Electron: contract messages and bytes travel over the preload bridge, to this computer's manager or to the remote server of this id; no token, no socket. */
+export function desktopLink(bridge: DesktopBridge, server: string | null = null): Link {
+  const transports = bridgeTransports(bridge);
   return {
-    connect: async () => portTransport(bridge),
+    async connect() {
+      const failure = await bridge.connect(server);
+      if (failure) throw new LinkError('unreachable', failure.message);
+      return transports();
+    },
     openChannel: async (kind, vmId) => portChannel(await bridge.openChannel(kind, vmId)),
-    chooseFile: (filters) => bridge.showOpenDialog(filters),
-    pathOf: (file) => bridge.pathForFile(file),
+    // The system's dialog shows this computer's files; those of a remote server are browsed over the contract.
+    chooseFile: server === null ? (filters) => bridge.showOpenDialog(filters) : null,
+    // What is dropped here lies on this computer.
+    pathOf: server === null ? (file) => bridge.pathForFile(file) : null,
     httpUrl: null,
     setToken: null,
   };
@@ -37,14 +44,28 @@ export function webSocketLink(location: Location, history: History, storage: Sto
   };
 }
 
-export function portTransport(bridge: DesktopBridge): Transport {
-  return {
-    send: (message) => bridge.send(message),
-    onMessage: (listener) => bridge.onMessage(listener),
-    onClose: (listener) => bridge.onClose(listener),
-    close() {
-      // The bridge lives as long as its window.
-    },
+/** One subscription to the bridge, which lives as long as its window; its messages go to the latest transport. */
+function bridgeTransports(bridge: DesktopBridge): () => Transport {
+  let messages: ((message: unknown) => void)[] = [];
+  let closes: (() => void)[] = [];
+  bridge.onMessage((message) => {
+    for (const listener of messages) listener(message);
+  });
+  bridge.onClose(() => {
+    for (const listener of closes.splice(0)) listener();
+  });
+  return () => {
+    messages = [];
+    closes = [];
+    const [own, ends] = [messages, closes];
+    return {
+      send: (message) => bridge.send(message),
+      onMessage: (listener) => void own.push(listener),
+      onClose: (listener) => void ends.push(listener),
+      close() {
+        // The bridge lives as long as its window.
+      },
+    };
   };
 }
 

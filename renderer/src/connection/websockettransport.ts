@@ -3,6 +3,8 @@ import { LinkError } from './link.ts';
 
 /** Close code of the server for a missing or wrong token. */
 export const closeUnauthorized = 4401;
+/** And for too many wrong ones from this address; the reason ends in the seconds to wait. */
+export const closeTooMany = 4429;
 
 /** Opens the contract socket: sends the token, resolves at `{ type: 'ready' }`, rejects with LinkError when it closes before. */
 export function openWebSocketTransport(url: string, token: string, makeSocket = (u: string) => new WebSocket(u)): Promise<Transport> {
@@ -40,6 +42,8 @@ export function openWebSocketTransport(url: string, token: string, makeSocket = 
     socket.onclose = (event: CloseEvent) => {
       closed = true;
       if (ready) for (const listener of closeListeners.splice(0)) listener();
+      else if (event.code === closeTooMany)
+        reject(new LinkError('unauthorized', event.reason, Number(/(\d+) s$/.exec(event.reason)?.[1] ?? 60)));
       else reject(new LinkError(event.code === closeUnauthorized ? 'unauthorized' : 'unreachable', event.reason));
     };
   });

@@ -2,6 +2,8 @@ import { editorEn, hardwareEn, hardwareConfirmEn, hardwareToastEn } from './hard
 import { sourceEn, summaryEn, wizardEn } from './wizard.en.ts';
 import { diagnosticsEn, dropEn, paletteEn, programEn, welcomeEn } from './help.en.ts';
 import { libraryEn } from './library.en.ts';
+import { serversEn } from './servers.en.ts';
+import { accessEn } from './access.en.ts';
 import { storageEn, transferEn, trashEn } from './storage.en.ts';
 
 /** English messages: the shape every other language must have. */
@@ -78,6 +80,7 @@ export const en = {
       alreadyRunning: 'The machine is running already',
       notPaused: 'The machine is not paused',
       mustBeOff: 'Shut the machine down first',
+      role: 'Your token does not allow this; ask for another role',
       engineNoStates: 'Its engine can’t save states',
       notSaved: 'The machine has no saved state',
       template: 'This is a template; make a machine from it',
@@ -562,6 +565,8 @@ export const en = {
   source: sourceEn,
   hardware: hardwareEn,
   editor: editorEn,
+  access: accessEn,
+  servers: serversEn,
   storage: storageEn,
   trash: trashEn,
   transfer: transferEn,
@@ -729,6 +734,16 @@ export const en = {
     },
     tagged: 'Machines that have it:',
     tagRemove: { title: 'Remove the tag “{name}”?', text: 'It is taken off all machines.', confirm: 'Remove' },
+    removeServer: {
+      title: 'Remove the server “{name}”?',
+      text: 'Its machines go on. This app forgets its address and token.',
+      confirm: 'Remove',
+    },
+    revokeToken: {
+      title: 'Revoke the token of “{name}”?',
+      text: 'Whoever is connected with it is cut off. It can’t be brought back; you can make another one.',
+      confirm: 'Revoke',
+    },
     kept: 'These files lie outside its folder and stay where they are:',
     delete: {
       title: 'Delete “{name}”?',
@@ -822,6 +837,8 @@ export const en = {
     bulk: 'Could not do this with the chosen machines',
     tags: 'Could not change the tags of “{object}”',
     autostart: 'Could not change when “{object}” starts',
+    removeServer: 'Could not remove the server “{object}”',
+    revokeToken: 'Could not revoke the token of “{object}”',
     start: 'Could not start “{object}”',
     pause: 'Could not pause “{object}”',
     resume: 'Could not resume “{object}”',

@@ -1,5 +1,7 @@
 import { diagnosticsZhCN, dropZhCN, paletteZhCN, programZhCN, welcomeZhCN } from './help.zh-CN.ts';
 import { libraryZhCN } from './library.zh-CN.ts';
+import { serversZhCN } from './servers.zh-CN.ts';
+import { accessZhCN } from './access.zh-CN.ts';
 import type { Messages } from './en.ts';
 import { editorZhCN, hardwareZhCN, hardwareConfirmZhCN, hardwareToastZhCN } from './hardware.zh-CN.ts';
 import { sourceZhCN, summaryZhCN, wizardZhCN } from './wizard.zh-CN.ts';
@@ -79,6 +81,7 @@ export const zhCN: Messages = {
       alreadyRunning: '虚拟机已在运行',
       notPaused: '虚拟机没有暂停',
       mustBeOff: '请先关闭虚拟机',
+      role: '您的令牌不允许此操作，请申请其他角色',
       engineNoStates: '此引擎不能保存状态',
       notSaved: '虚拟机没有已保存的状态',
       template: '这是模板；请由它新建虚拟机',
@@ -549,6 +552,8 @@ export const zhCN: Messages = {
   source: sourceZhCN,
   hardware: hardwareZhCN,
   editor: editorZhCN,
+  access: accessZhCN,
+  servers: serversZhCN,
   storage: storageZhCN,
   trash: trashZhCN,
   transfer: transferZhCN,
@@ -711,6 +716,16 @@ export const zhCN: Messages = {
     },
     tagged: '带有此标签的虚拟机：',
     tagRemove: { title: '移除标签“{name}”？', text: '所有虚拟机上的这个标签都会去掉。', confirm: '移除' },
+    removeServer: {
+      title: '移除服务器“{name}”？',
+      text: '其虚拟机继续运行。此应用将忘记它的地址和令牌。',
+      confirm: '移除',
+    },
+    revokeToken: {
+      title: '撤销“{name}”的令牌？',
+      text: '使用该令牌的连接会被切断。撤销后无法恢复，但可以另建一个。',
+      confirm: '撤销',
+    },
     kept: '以下文件不在它的文件夹中，会保留在原处：',
     delete: { title: '删除“{name}”？', text: '虚拟机及 {folder} 中的所有内容将移到回收站。可以撤销。', confirm: '移到回收站' },
     trashFor: { title: '彻底删除“{name}”？', text: '将归还 {size}。此操作无法撤销。', confirm: '彻底删除' },
@@ -768,6 +783,8 @@ export const zhCN: Messages = {
     bulk: '无法对选中的虚拟机执行操作',
     tags: '无法更改“{object}”的标签',
     autostart: '无法更改“{object}”的自动启动',
+    removeServer: '无法移除服务器“{object}”',
+    revokeToken: '无法撤销“{object}”的令牌',
     start: '无法启动“{object}”',
     pause: '无法暂停“{object}”',
     resume: '无法继续运行“{object}”',

@@ -19,7 +19,7 @@ export const useConnection = defineStore('connection', () => {
   const state = ref<ConnectionState>('connecting');
   /** The server's words about a refused or lost connection. */
   const reason = ref('');
-  /** Time of the next attempt, ms of Date.now(), while lost. */
+  /** Time of the next attempt, ms of Date.now(), while lost; while unauthorized, the time before which none is taken (0: none). */
   const retryAt = ref(0);
   const client = shallowRef<ContractClient | null>(null);
 
@@ -54,6 +54,7 @@ export const useConnection = defineStore('connection', () => {
       if (error instanceof LinkError && error.kind === 'unauthorized') {
         state.value = 'unauthorized';
         reason.value = error.message;
+        retryAt.value = error.waitSeconds > 0 ? Date.now() + error.waitSeconds * 1000 : 0;
       } else lose(error instanceof Error ? error.message : '');
     }
   }

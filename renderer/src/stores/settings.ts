@@ -1,12 +1,17 @@
 import { defineStore } from 'pinia';
-import { computed, ref } from 'vue';
-import { type Accent, accents, type Settings, settingsSchema } from '../../../core/contract/host.ts';
+import { computed, ref, watch } from 'vue';
+import { type Accent, accents, type Settings, settingsPatchSchema, settingsSchema } from '../../../core/contract/host.ts';
+import { ownRole } from '../composables/verbs.ts';
 import { useConnection } from './connection.ts';
 import { useNotices } from './notices.ts';
 
 const appearanceKey = 'hypervue.appearance';
 
 const defaults: Settings = settingsSchema.parse({});
+
+/** What somebody who may not manage changes for this browser alone: how things look, not how machines are. */
+const personalKeys: readonly (keyof Settings)[] = ['theme', 'language', 'machinesView', 'consoleScaling'];
+const personalKey = 'hypervue.personal';
 
 /** The manager's settings. Theme and language are also remembered here, so that the first paint has the right ones. */
 export const useSettings = defineStore('settings', () => {
@@ -20,7 +25,8 @@ export const useSettings = defineStore('settings', () => {
   darkQuery.addEventListener('change', (event) => (systemDark.value = event.matches));
   const isDark = computed(() => (current.value.theme === 'system' ? systemDark.value : current.value.theme === 'dark'));
 
-  function accept(settings: Settings): void {
+  function accept(received: Settings): void {
+    const settings = ownRole.value === 'manage' ? received : { ...received, ...personal() };
     current.value = settings;
     loaded.value = true;
     localStorage.setItem(appearanceKey, JSON.stringify({ theme: settings.theme, language: settings.language, accent: settings.accent }));
@@ -30,6 +36,11 @@ export const useSettings = defineStore('settings', () => {
   async function change(patch: Partial<Settings>): Promise<void> {
     const before = current.value;
     current.value = { ...before, ...patch };
+    if (ownRole.value !== 'manage' && (Object.keys(patch) as (keyof Settings)[]).every((key) => personalKeys.includes(key))) {
+      localStorage.setItem(personalKey, JSON.stringify({ ...personal(), ...patch }));
+      accept(current.value);
+      return;
+    }
     try {
       accept(await connection.call('settings.set', patch));
     } catch (error) {
@@ -39,9 +50,21 @@ export const useSettings = defineStore('settings', () => {
   }
 
   connection.on('settings.changed', accept);
+  // Who we are is told after the settings came.
+  watch(ownRole, () => accept(current.value));
   connection.onReady(() => void connection.call('settings.get', {}).then(accept, () => undefined));
   return { current, loaded, isDark, change };
 });
+
+/** Of this browser; whatever makes no sense is left out. */
+function personal(): Partial<Settings> {
+  try {
+    const kept = settingsPatchSchema.parse(JSON.parse(localStorage.getItem(personalKey) ?? '{}'));
+    return Object.fromEntries(Object.entries(kept).filter(([key]) => (personalKeys as readonly string[]).includes(key)));
+  } catch {
+    return {};
+  }
+}
 
 function remembered(): Partial<Settings> {
   try {

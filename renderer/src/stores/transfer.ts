@@ -2,7 +2,7 @@ import { defineStore } from 'pinia';
 import { shallowRef } from 'vue';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 
-export type TransferDialog = { kind: 'clone' | 'export'; vm: VmSummary } | { kind: 'import' };
+export type TransferDialog = { kind: 'clone' | 'export'; vm: VmSummary } | { kind: 'import'; path?: string };
 
 /** Which of the dialogs that copy whole machines is open; they can be called from every page. */
 export const useTransfer = defineStore('transfer', () => {
@@ -12,8 +12,9 @@ export const useTransfer = defineStore('transfer', () => {
     open: (kind: 'clone' | 'export', vm: VmSummary) => {
       dialog.value = { kind, vm };
     },
-    openImport: () => {
-      dialog.value = { kind: 'import' };
+    /** `path`: an OVA file, or the folder of a machine. */
+    openImport: (path?: string) => {
+      dialog.value = path === undefined ? { kind: 'import' } : { kind: 'import', path };
     },
     close: () => {
       dialog.value = null;

@@ -1,0 +1,168 @@
+import type { WebSocket } from 'ws';
+import type { ChannelKind } from '../../contract/methods.ts';
+import type { ByteChannel, Transport, WireMessage } from '../../contract/transport.ts';
+import { HypervueError } from '../../util/errors.ts';
+import { isLoopback } from '../access.ts';
+import { openPinned } from '../pinned.ts';
+
+const SIGN_IN_MS = 10_000;
+/** Bytes in flight before a sender is asked to wait. */
+const HIGH_WATER = 1024 * 1024;
+const DRAIN_POLL_MS = 20;
+
+/** How a server is reached. */
+export interface Endpoint {
+  /** Ends with a slash. */
+  url: string;
+  token: string;
+  /** SHA-256 of the certificate that it must have; null when an authority vouches for it, or without TLS. */
+  fingerprint: string | null;
+}
+
+/**
+ * The address of a server, and the token when the printed link was given. Rejects what is none with 'invalid-argument', and plain HTTP to another computer, where
+ * the token could be read along the way.
+ */
+export function parseServer(text: string): { url: string; token: string | null } {
+  const wanted = text.trim();
+  const bad = (why: string, fix: string) =>
+    new HypervueError('invalid-argument', `${wanted.slice(0, 200)} ${why}`, { operation: 'attach' }, fix);
+  const parsed = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(wanted) ? wanted : `https://${wanted}`);
+  if (!parsed || (parsed.protocol !== 'https:' && parsed.protocol !== 'http:') || parsed.username || parsed.password)
+    throw bad('is no address of a server', 'It looks like https://server.example:6880/; `hypervue serve` prints it.');
+  if (parsed.protocol === 'http:' && !isLoopback(parsed.hostname))
+    throw bad('is not encrypted', 'Start that server with --tls and use https, or reach it through an SSH tunnel as http://127.0.0.1.');
+  const token = /^#\/?token=([A-Za-z0-9_-]{16,256})$/.exec(parsed.hash)?.[1] ?? null;
+  parsed.hash = '';
+  parsed.search = '';
+  if (!parsed.pathname.endsWith('/')) parsed.pathname += '/';
+  return { url: parsed.href, token };
+}
+
+const socketUrl = (endpoint: Endpoint, path: string) => new URL(path, endpoint.url.replace(/^http/, 'ws'));
+
+/** The server's own words for a refusal, as an error of the contract. */
+function refused(endpoint: Endpoint, code: number, reason: string): HypervueError {
+  const unauthorized = code === 4401;
+  return new HypervueError(
+    unauthorized ? 'unauthorized' : 'io-error',
+    `${new URL(endpoint.url).host} refused: ${reason || 'it closed the connection'}`,
+    { object: endpoint.url, operation: 'connect' },
+    unauthorized ? 'Ask whoever runs that server for another token.' : undefined,
+  );
+}
+
+function opened(endpoint: Endpoint, socket: WebSocket): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    const host = new URL(endpoint.url).host;
+    socket.once('open', () => resolve(socket));
+    socket.once('unexpected-response', (_request, response) => {
+      reject(
+        response.statusCode === 429
+          ? new HypervueError(
+              'resource-limit',
+              `${host} does not listen after too many wrong tokens`,
+              { object: endpoint.url },
+              `Wait ${response.headers['retry-after'] ?? 60} seconds.`,
+            )
+          : new HypervueError(
+              'io-error',
+              `${host} answered ${response.statusCode}: it is no Hypervue server, or not under this name`,
+              { object: endpoint.url },
+              'Start that server with `--name` for a name of your own.',
+            ),
+      );
+      socket.terminate();
+    });
+    socket.on('error', (error) =>
+      reject(
+        error instanceof HypervueError
+          ? error
+          : new HypervueError(
+              'io-error',
+              `can't reach ${host}: ${error.message}`,
+              { object: endpoint.url, operation: 'connect' },
+              'Is the address right, and the server running?',
+              error,
+            ),
+      ),
+    );
+  });
+}
+
+/** Signs in. Rejects with 'unauthorized', 'permission-denied' (another certificate) or 'io-error'. */
+export async function signIn(endpoint: Endpoint): Promise<Transport> {
+  const socket = await opened(endpoint, openPinned(socketUrl(endpoint, 'contract'), [], endpoint.fingerprint));
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      socket.terminate();
+      reject(refused(endpoint, 0, 'it did not answer'));
+    }, SIGN_IN_MS);
+    socket.once('message', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    socket.once('close', (code, reason) => {
+      clearTimeout(timer);
+      reject(refused(endpoint, code, reason.toString()));
+    });
+    socket.send(JSON.stringify({ type: 'auth', token: endpoint.token }));
+  });
+  return {
+    send: (message: WireMessage) => {
+      if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
+    },
+    onMessage: (listener) =>
+      socket.on('message', (data, isBinary) => {
+        if (isBinary) return;
+        try {
+          listener(JSON.parse(data.toString()));
+        } catch {
+          // A server that talks nonsense is heard no further than this.
+        }
+      }),
+    onClose: (listener) => void socket.once('close', () => listener()),
+    close: () => socket.close(),
+  };
+}
+
+/** A byte channel of a machine over there. */
+export async function openRemoteChannel(endpoint: Endpoint, kind: ChannelKind, vmId: string): Promise<ByteChannel> {
+  const token = `token.${Buffer.from(endpoint.token).toString('base64url')}`;
+  const url = socketUrl(endpoint, `channel/${kind}/${encodeURIComponent(vmId)}`);
+  const socket = await opened(endpoint, openPinned(url, ['hypervue.channel', token], endpoint.fingerprint));
+  // RFB servers speak first: what comes before somebody listens waits in the socket.
+  socket.pause();
+  let timer: NodeJS.Timeout | undefined;
+  const drained: (() => void)[] = [];
+  const poll = () => {
+    timer = undefined;
+    if (socket.readyState !== socket.OPEN) return;
+    if (socket.bufferedAmount > HIGH_WATER / 2) timer = setTimeout(poll, DRAIN_POLL_MS);
+    else for (const listener of drained) listener();
+  };
+  socket.once('close', () => clearTimeout(timer));
+  return {
+    send: (bytes) => {
+      if (socket.readyState !== socket.OPEN) return true;
+      socket.send(bytes, { binary: true });
+      if (socket.bufferedAmount <= HIGH_WATER) return true;
+      timer ??= setTimeout(poll, DRAIN_POLL_MS);
+      return false;
+    },
+    onData: (listener) => {
+      socket.on('message', (data, isBinary) => {
+        if (isBinary) listener(Buffer.isBuffer(data) ? data : Buffer.concat(Array.isArray(data) ? data : [Buffer.from(data)]));
+      });
+      socket.resume();
+    },
+    onDrain: (listener) => void drained.push(listener),
+    onClose: (listener) => void socket.once('close', () => listener()),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    close: () => {
+      socket.resume();
+      socket.close();
+    },
+  };
+}

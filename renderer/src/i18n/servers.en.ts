@@ -1,0 +1,35 @@
+/** Messages about remote servers in the desktop app. */
+export const serversEn = {
+  title: 'Servers',
+  text: 'Other computers that run “hypervue serve”. Their machines appear beside those of this computer.',
+  here: 'This computer',
+  section: 'Servers',
+  add: 'Add a server',
+  none: 'No server yet.',
+  onlyDesktop:
+    'This page is served by a server itself. Servers are brought together in the desktop app; here, open the other server’s own link in another tab.',
+  notLasting:
+    'This system keeps no secrets for the app (no key store was found). Tokens are kept until Hypervue quits, and have to be given again afterwards.',
+  address: 'Address or link',
+  addressText: 'As “hypervue serve” prints it on the other computer. Use https, or a tunnel to this computer.',
+  token: 'Access token',
+  name: 'Name (optional)',
+  look: 'Continue',
+  confirm: 'Is this that server?',
+  confirmText:
+    'Nobody vouches for its certificate. Compare its fingerprint with the one that the server printed; from then on only this certificate is accepted.',
+  trusted: 'Its certificate is vouched for by an authority that this computer knows.',
+  plain: 'It is reached without encryption, on this computer itself.',
+  fingerprint: 'Fingerprint (SHA-256)',
+  same: 'The fingerprints are the same',
+  attach: 'Add',
+  remove: 'Remove',
+  removeLabel: 'Remove the server {name}',
+  open: 'Open',
+  openLabel: 'Open the machines of {name}',
+  again: 'Give token',
+  missing: 'Give the address and the token.',
+  compare: 'Compare the fingerprint first.',
+  state: { connecting: 'Connecting', ready: 'Connected', lost: 'Not reachable, trying again', signedOut: 'Signed out' },
+  machines: '{n} machine | {n} machines',
+};
