@@ -85,7 +85,7 @@ export function listen(
   });
 }
 
-const forbidden: ErrorDto = { kind: 'permission-denied', message: 'this page does not belong to Hypervue', context: {} };
+const forbidden = new HypervueError('permission-denied', 'this page does not belong to Hypervue').toJSON();
 
 const addressSchema = z.string().min(1).max(4096);
 const additionSchema = z.object({

@@ -637,6 +637,11 @@ export const zhCN: Messages = {
     remaining: '剩余 {time}',
     state: { running: '进行中', done: '已完成', failed: '失败', cancelled: '已取消' },
     kind: {
+      vm_saveState: '保存状态',
+      snapshot_take: '拍摄快照',
+      snapshot_revert: '恢复到快照',
+      snapshot_delete: '删除快照',
+      snapshot_clone: '从快照克隆',
       vm_create: '创建虚拟机',
       vm_delete: '删除虚拟机',
       vm_restore: '恢复虚拟机',
