@@ -69,7 +69,16 @@ async function openedChannel() {
 
 test('the page gets the bridge and nothing of Electron', () => {
   expect([...fake.exposed.keys()]).toEqual(['hypervue']);
-  expect(Object.keys(bridge).sort()).toEqual(['onClose', 'onMessage', 'openChannel', 'platform', 'send', 'showOpenDialog']);
+  expect(Object.keys(bridge).sort()).toEqual([
+    'connect',
+    'onClose',
+    'onMessage',
+    'openChannel',
+    'platform',
+    'send',
+    'servers',
+    'showOpenDialog',
+  ]);
 });
 
 test('messages pass without the event, which would lead to ipcRenderer', () => {

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ContractClient } from '../../contract/client.ts';
 import { nullLogger } from '../../util/logger.ts';
 import { selfSigned } from '../certificate.ts';
-import { eventually, TestServer, TOKEN, within } from '../testing/testserver.ts';
+import { eventually, TestServer, TOKEN } from '../testing/testserver.ts';
 import { parseServer } from './client.ts';
 import { RemoteServers, type SecretStore } from './servers.ts';
 
@@ -29,7 +29,7 @@ const open = () => RemoteServers.open(path.join(folder, 'config'), secrets, null
 const first = () => servers.state.servers[0]!;
 
 beforeAll(async () => {
-  const { cert, key } = selfSigned(['127.0.0.1']);
+  const { cert, key } = await selfSigned(['127.0.0.1']);
   writeFileSync(files.keyFile, key);
   writeFileSync(files.certFile, cert);
   server = await TestServer.open('127.0.0.1', { tls: files });

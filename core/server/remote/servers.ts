@@ -99,11 +99,11 @@ export class RemoteServers {
   }
 
   /** A connection of its own for a window. Rejects as `signIn` does, and with 'not-found'. */
-  connect(id: string): Promise<Transport> {
+  async connect(id: string): Promise<Transport> {
     return signIn(this.get(id).endpoint);
   }
 
-  openChannel(id: string, kind: ChannelKind, vmId: string): Promise<ByteChannel> {
+  async openChannel(id: string, kind: ChannelKind, vmId: string): Promise<ByteChannel> {
     return openRemoteChannel(this.get(id).endpoint, kind, vmId);
   }
 
