@@ -253,7 +253,6 @@ export const en = {
     resident: 'Memory of the process',
     viewers: 'Viewers',
   },
-  boot: { cdrom: 'CD/DVD', disk: 'Hard disk', floppy: 'Floppy' },
   console: {
     toolbar: 'Console',
     screenOf: 'Screen of {name}',

@@ -253,7 +253,6 @@ export const zhCN: Messages = {
     resident: '进程内存',
     viewers: '查看者',
   },
-  boot: { cdrom: '光盘', disk: '硬盘', floppy: '软盘' },
   console: {
     toolbar: '控制台',
     screenOf: '“{name}”的屏幕',
