@@ -67,7 +67,21 @@ for (const command of program.commands) {
   command.exitOverride();
   if (
     ![
-      'serve', 'run', 'events', 'disk', 'pool', 'volume', 'trash', 'snapshot', 'token', 'config', 'tag', 'folder', 'autostart', 'service', 'attach',
+      'serve',
+      'run',
+      'events',
+      'disk',
+      'pool',
+      'volume',
+      'trash',
+      'snapshot',
+      'token',
+      'config',
+      'tag',
+      'folder',
+      'autostart',
+      'service',
+      'attach',
     ].includes(command.name())
   )
     command.option('--json', 'as JSON');

@@ -74,6 +74,7 @@ test('the page gets the bridge and nothing of Electron', () => {
     'onClose',
     'onMessage',
     'openChannel',
+    'pathForFile',
     'platform',
     'send',
     'servers',

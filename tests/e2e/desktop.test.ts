@@ -70,7 +70,7 @@ async function consoleShowsMenu(): Promise<void> {
 test('the window opens on the library, without a login, and keeps its profile apart', async () => {
   await app.byId('machines-empty').waitFor({ timeout: 20_000 });
   expect(await page.evaluate('Object.keys(window.hypervue).sort().join()')).toBe(
-    'connect,onClose,onMessage,openChannel,platform,send,servers,showOpenDialog',
+    'connect,onClose,onMessage,openChannel,pathForFile,platform,send,servers,showOpenDialog',
   );
   expect(desktop.profile).toBe(path.join(home, 'browser'));
 });

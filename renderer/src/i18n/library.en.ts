@@ -32,7 +32,7 @@ export const libraryEn = {
     takeOff: 'Take off {name}',
     add: 'Add a tag',
     new: 'New tags',
-    full: '{n} tags are the most',
+    full: '{n} tag is the most | {n} tags are the most',
   },
   colors: {
     grey: 'Grey',
@@ -141,7 +141,6 @@ export const libraryEn = {
     autostart: 'Saved for {n}.',
   },
   autostart: {
-    title: 'Start by itself',
     on: 'Start this machine with Hypervue',
     text: 'When the desktop app or the server starts. Applies at its next start.',
     template: 'A template never starts',

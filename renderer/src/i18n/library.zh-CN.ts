@@ -119,7 +119,6 @@ export const libraryZhCN: typeof libraryEn = {
     autostart: '已为 {n} 台保存设置。',
   },
   autostart: {
-    title: '自动启动',
     on: '随 Hypervue 启动这台虚拟机',
     text: '桌面应用或服务器启动时生效，从下一次启动算起。',
     template: '模板不会启动',

@@ -10,7 +10,7 @@ const appearanceKey = 'hypervue.appearance';
 const defaults: Settings = settingsSchema.parse({});
 
 /** What somebody who may not manage changes for this browser alone: how things look, not how machines are. */
-const personalKeys: readonly (keyof Settings)[] = ['theme', 'language', 'machinesView', 'consoleScaling'];
+const personalKeys: readonly (keyof Settings)[] = ['theme', 'language', 'accent', 'machinesView', 'consoleScaling'];
 const personalKey = 'hypervue.personal';
 
 /** The manager's settings. Theme and language are also remembered here, so that the first paint has the right ones. */
