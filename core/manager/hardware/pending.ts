@@ -2,10 +2,20 @@ import { isDeepStrictEqual } from 'node:util';
 import type { VmConfig } from '../../contract/vm.ts';
 
 /** What of a configuration counts at once, also while the machine runs: it is about the machine, not what the machine is made of. */
-function timeless({ name, description, os, createdAt, template, ...hardware }: VmConfig): Omit<VmConfig, NameFields> {
+function timeless({
+  name,
+  description,
+  os,
+  createdAt,
+  template,
+  tags,
+  group,
+  autostart,
+  ...hardware
+}: VmConfig): Omit<VmConfig, NameFields> {
   return hardware;
 }
-type NameFields = 'name' | 'description' | 'os' | 'createdAt' | 'template';
+type NameFields = 'name' | 'description' | 'os' | 'createdAt' | 'template' | 'tags' | 'group' | 'autostart';
 
 /** Whether two configurations make different machines. A value that is absent is the same as one that is undefined. */
 export function hardwareDiffers(a: VmConfig, b: VmConfig): boolean {
@@ -15,6 +25,6 @@ export function hardwareDiffers(a: VmConfig, b: VmConfig): boolean {
 
 /** The names of one, the hardware of the other. */
 export function withHardwareOf(names: VmConfig, hardware: VmConfig): VmConfig {
-  const { name, description, os, createdAt, template } = names;
-  return { ...hardware, id: names.id, name, description, os, createdAt, template };
+  const { name, description, os, createdAt, template, tags, group, autostart } = names;
+  return { ...hardware, id: names.id, name, description, os, createdAt, template, tags, group, autostart };
 }

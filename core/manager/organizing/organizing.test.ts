@@ -183,3 +183,12 @@ test.each([
 ] as const)('%s is refused before anything happens', async (_what, method, params) => {
   expect((await failureOf(h.call(method, params as never))).dto.kind).toBe('invalid-argument');
 });
+
+test('tags, folder and automatic start of a running machine apply at once and wait for no start', async () => {
+  const a = await make('a');
+  await h.call('vm.start', { id: a.id });
+  await h.call('vm.update', { id: a.id, patch: { tags: ['now'], group: 'here', autostart: { order: 1, delaySeconds: 0 } } });
+  const { config, ...rest } = await vm(a.id);
+  expect(config).toMatchObject({ tags: ['now'], group: 'here', autostart: { order: 1 } });
+  expect(rest).toMatchObject({ runsWith: null });
+});
