@@ -73,6 +73,24 @@ describe('without a server', () => {
     await json('delete', created.id);
   });
 
+  test('tags, folders, notes, automatic start, and the same for several machines', async () => {
+    const [a, b] = [await json('create', '--blank', '--name', 'a'), await json('create', '--blank', '--name', 'b & c')];
+    expect((await run('tag', 'add', 'web', 'a', 'b & c')).out).toBe('a: tagged\nb & c: tagged\n');
+    expect((await run('folder', 'put', 'servers/web', '--tag', 'WEB')).code).toBe(0);
+    expect(await json('folder', 'list')).toEqual([
+      { path: 'servers', machines: [] },
+      { path: 'servers/web', machines: ['a', 'b & c'] },
+    ]);
+    expect((await run('autostart', 'on', 'a', '--order', '3', '--delay', '9')).code).toBe(0);
+    expect(await json('autostart', 'list')).toMatchObject([{ name: 'a', order: 3, delaySeconds: 9, failure: null }]);
+    await json('note', 'a', 'for tests\nonly');
+    expect((await run('note', 'a')).out).toBe('for tests\nonly\n');
+    expect(await failure('tag', 'add', 'web', '--folder', 'nowhere')).toMatchObject({ kind: 'not-found' });
+    expect((await run('delete', '--folder', 'servers')).code).toBe(0);
+    expect(await json('list')).toEqual([]);
+    expect([a.state, b.state]).toEqual(['off', 'off']);
+  });
+
   test('verbs that need a server say how to start one', async () => {
     const error = await failure('start', 'anything');
     expect(error).toMatchObject({ kind: 'not-found', fix: expect.stringContaining('hypervue serve') });

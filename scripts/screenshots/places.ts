@@ -65,5 +65,15 @@ export const places: Place[] = [
   { name: 'trash', path: () => '/trash', reach: (app) => app.trash.row('old.qcow2').waitFor() },
   { name: 'host', path: () => '/host' },
   { name: 'settings', path: () => '/settings', reach: (app) => app.byId('settings').waitFor() },
+  { name: 'diagnostics', path: () => '/diagnostics', reach: (app) => app.byId('diagnose-summary').waitFor() },
+  { name: 'welcome', path: () => '/welcome', reach: (app) => app.byId('welcome-checks').waitFor() },
+  {
+    name: 'commands',
+    path: () => '/machines',
+    async reach(app) {
+      await app.page.keyboard.press('Control+k');
+      await app.byId('palette-field').fill('debian');
+    },
+  },
   { name: 'about', path: () => '/about' },
 ];

@@ -194,6 +194,18 @@ test.each(['light', 'dark'] as const)(
     problems.settings = await accessibilityProblems(window.page);
     await app.byId('nav-about').click();
     problems.about = await accessibilityProblems(window.page);
+    await app.byId('nav-diagnostics').click();
+    await app.byId('diagnose-summary').waitFor();
+    problems.diagnostics = await accessibilityProblems(window.page);
+    await page.keyboard.press('Control+k');
+    await app.byId('palette-field').fill('check');
+    problems.palette = await accessibilityProblems(window.page);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+k');
+    await app.byId('palette-field').fill('machines');
+    await page.keyboard.press('Enter');
+    await app.machines.tick('Hypervue check');
+    problems.chosen = await accessibilityProblems(window.page);
     expect(Object.entries(problems).filter(([, list]) => list.length)).toEqual([]);
   },
   60_000,

@@ -44,6 +44,12 @@ export class MachinesPage {
     await this.page.getByTestId(`menu-${verb}`).click();
   }
 
+  /** Chooses the machine for what is done with several. */
+  async tick(name: string): Promise<void> {
+    await this.card(name).getByTestId('choose').check();
+    await this.page.getByTestId('selection-bar').waitFor();
+  }
+
   async open(name: string): Promise<void> {
     await this.card(name).getByRole('link').click();
     await this.page.getByTestId('machine-page').waitFor();
