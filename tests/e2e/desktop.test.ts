@@ -100,6 +100,7 @@ test('a machine is created through the page and the system’s file dialog, and 
   await app.wizard.next();
   await app.wizard.name(NAME);
   await app.wizard.next();
+  await app.wizard.next();
   await app.wizard.disk(null);
   await app.wizard.next();
   await app.wizard.waitForSummary();

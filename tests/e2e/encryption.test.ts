@@ -56,6 +56,7 @@ test('a machine with an encrypted disk is made by the wizard and runs at once; l
   await app.wizard.source('blank');
   await app.wizard.next();
   await app.wizard.name('Secret');
+  await app.wizard.next();
   await app.wizard.memory(32);
   await app.wizard.next();
   await app.wizard.disk(0.01);

@@ -30,6 +30,7 @@ async function checksFor(source: 'iso' | 'disk' | 'floppy', file: string, name: 
   await app.wizard.source(source, file);
   await app.wizard.next();
   await app.wizard.name(name);
+  await app.wizard.next();
   if (memoryMiB !== undefined) await app.wizard.memory(memoryMiB);
   await app.wizard.next();
   await app.wizard.disk(null);
@@ -37,6 +38,7 @@ async function checksFor(source: 'iso' | 'disk' | 'floppy', file: string, name: 
   await app.wizard.waitForSummary();
   const failed = (await app.wizard.failedChecks()).join('\n');
   await window.page.getByTestId('wizard-cancel').click();
+  await window.page.getByTestId('confirm-other').click();
   return failed;
 }
 

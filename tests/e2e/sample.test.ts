@@ -125,6 +125,7 @@ test('naming a system in the wizard suggests memory and disk for it', async () =
   await app.wizard.source('blank');
   await app.wizard.next();
   await page.getByTestId('system').locator('input').fill('debian 11');
+  await app.wizard.next();
   const memory = page.getByTestId('memory').locator('input');
   await eventually(
     'the memory recommended',
@@ -135,6 +136,7 @@ test('naming a system in the wizard suggests memory and disk for it', async () =
   await page.getByText(/Less than the .* that Debian 11 needs/).waitFor();
   expect(await accessibilityProblems(window.page)).toEqual([]);
   await app.byId('wizard-cancel').click();
+  await app.byId('confirm-other').click();
   await app.machines.open('Hypervue check');
 });
 

@@ -549,6 +549,7 @@ export const en = {
     like: 'The table of systems has nothing as new: suggestions are those for {like}.',
   },
   memory: {
+    aboveHost: 'More than the {host} that this computer has: it will not start.',
     label: 'Memory',
     slider: 'Memory, slider',
     limits: 'At most {max}',

@@ -193,6 +193,12 @@ export const hardwareToastEn = {
 };
 
 export const hardwareConfirmEn = {
+  leaveWizard: {
+    title: 'Leave the new machine?',
+    text: 'What you entered can wait here for you, or be thrown away. No machine has been made.',
+    confirm: 'Keep for later',
+    other: 'Throw away',
+  },
   unapplied: {
     title: 'Apply your changes?',
     text: 'You changed something of “{name}” that is not applied yet.',

@@ -181,6 +181,12 @@ export const hardwareToastZhCN: typeof hardwareToastEn = {
 };
 
 export const hardwareConfirmZhCN: typeof hardwareConfirmEn = {
+  leaveWizard: {
+    title: '离开新建虚拟机？',
+    text: '已填写的内容可以保留到下次，也可以丢弃。还没有创建任何虚拟机。',
+    confirm: '保留到下次',
+    other: '丢弃',
+  },
   unapplied: {
     title: '要应用更改吗？',
     text: '你对“{name}”的更改尚未应用。',

@@ -536,6 +536,7 @@ export const zhCN: Messages = {
     like: '系统表中没有这么新的版本：采用 {like} 的建议。',
   },
   memory: {
+    aboveHost: '超过本机的 {host} 内存：将无法启动。',
     label: '内存',
     slider: '内存滑块',
     limits: '最多 {max}',

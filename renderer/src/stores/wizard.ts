@@ -5,14 +5,14 @@ import { defaultBus } from '../../../core/contract/defaultbus.ts';
 import type { DriveBus } from '../../../core/contract/drives.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { MediaInfo } from '../../../core/contract/host.ts';
-import type { DiskFormat, FirmwareKind, VmCreate } from '../../../core/contract/vm.ts';
+import type { DiskFormat, FirmwareKind, Remedy, VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
 import { type NewPassphrase, noPassphrase, passphraseProblem } from '../composables/passphrase.ts';
 import { useHost } from './host.ts';
 import { useSettings } from './settings.ts';
 import { useSystems } from './systems.ts';
 
-export const wizardSteps = ['source', 'system', 'disk', 'summary'] as const;
+export const wizardSteps = ['source', 'system', 'resources', 'disk', 'summary'] as const;
 export type WizardStep = (typeof wizardSteps)[number];
 
 export interface WizardDraft {
@@ -189,15 +189,60 @@ export const useWizard = defineStore('wizard', () => {
     };
   });
 
+  /** The steps that the source needs: the check image brings its disk. */
+  const steps = computed(() => wizardSteps.filter((each) => each !== 'disk' || draft.value.source !== 'sample'));
+
+  /** True once there is something that leaving would lose. */
+  const begun = computed(() => {
+    const { paths, initrd, encryption, ...d } = draft.value;
+    const decided = d.nameTouched || d.osTouched || d.memoryTouched || d.firmwareTouched || d.diskTouched || d.sizeTouched || d.busTouched;
+    return decided || encryption.on || initrd !== '' || Object.values(paths).some((path) => path !== '');
+  });
+
+  /** Makes a failed check good. A free name is asked for elsewhere. */
+  function mend(remedy: Remedy): void {
+    const d = draft.value;
+    switch (remedy.do) {
+      case 'memory':
+        Object.assign(d, { memoryMiB: remedy.memoryMiB, memoryTouched: true });
+        break;
+      case 'bios':
+        Object.assign(d, { firmware: 'bios', firmwareTouched: true });
+        break;
+      case 'qcow2':
+        d.diskFormat = 'qcow2';
+        break;
+      case 'copy':
+      case 'in-place':
+        d.copy = remedy.do === 'copy';
+        break;
+      case 'read-only':
+        Object.assign(d, { copy: false, readOnly: true });
+        break;
+      case 'disk-size':
+        Object.assign(d, { diskGiB: gibibytes(remedy.sizeBytes), sizeTouched: true });
+        break;
+      case 'source': {
+        const file = path.value;
+        choose(remedy.source);
+        if (remedy.source !== 'blank' && remedy.source !== 'sample') d.paths[remedy.source] = file;
+        break;
+      }
+      case 'name':
+        break;
+    }
+  }
+
   /** Key under `wizard.missing.*` of what the step still needs; null when it is complete. */
   function missing(of: WizardStep): string | null {
     const d = draft.value;
     if (of === 'source' && d.source !== 'blank' && d.source !== 'sample' && path.value.trim() === '') return 'path';
     if (of === 'system' && d.name.trim() === '') return 'name';
+    if (of === 'resources' && d.cpuModel === 'i686' && d.firmware === 'uefi' && d.source !== 'kernel') return 'uefiCpu';
     if (of === 'disk' && d.disk === 'new' && !(d.diskGiB * 1024 >= 1)) return 'size';
     if (of === 'disk' && d.disk === 'new' && d.diskFormat === 'qcow2' && passphraseProblem(d.encryption)) return 'passphrase';
     return null;
   }
 
-  return { step, draft, failure, system, disc, path, bus, passphrase, request, reset, choose, inspected, missing };
+  return { step, steps, begun, mend, draft, failure, system, disc, path, bus, passphrase, request, reset, choose, inspected, missing };
 });

@@ -66,27 +66,28 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
   await fill('vm-name', 'disk full');
   await press(get('wizard-back'));
   expect((get('source-path').querySelector('input') as HTMLInputElement).value).toBe('/srv/images/debian.iso');
-  for (let i = 0; i < 3; i++) await press(get('wizard-next'));
-  expect(get('wizard-step-count').textContent).toBe('Step 4 of 4');
+  for (let i = 0; i < 4; i++) await press(get('wizard-next'));
+  expect(get('wizard-step-count').textContent).toBe('Step 5 of 5');
+  expect(get('summary-network').textContent).toContain('no network card yet');
   expect(get('summary-name').textContent).toContain('disk full');
   await press(get('wizard-create'));
   expect(get('wizard-error').textContent).toContain('Free some space or make the new disk smaller');
   expect(get('summary-file').textContent).toContain('/srv/images/debian.iso');
   await press(get('wizard-go-system'));
   await fill('vm-name', 'Fits');
-  const cpu = get('cpu-model') as HTMLSelectElement;
   const firmware = get('firmware') as HTMLSelectElement;
+  firmware.value = 'uefi';
+  firmware.dispatchEvent(new Event('change'));
+  await settle();
+  await press(get('wizard-go-resources'));
+  const cpu = get('cpu-model') as HTMLSelectElement;
   cpu.value = 'i686';
   cpu.dispatchEvent(new Event('change'));
   await settle();
-  expect(get('firmware-text').textContent).toContain('64-bit processor');
-  expect(firmware.options[1]!.disabled).toBe(true);
+  expect(get('wizard-next').getAttribute('aria-description')).toContain('64-bit processor');
   cpu.value = 'x86-64-v2';
   cpu.dispatchEvent(new Event('change'));
   await settle();
-  expect(firmware.options[1]!.disabled).toBe(false);
-  firmware.value = 'uefi';
-  firmware.dispatchEvent(new Event('change'));
   await press(get('wizard-go-summary'));
   await press(get('wizard-create'));
   await arrive(router, 'machine');
@@ -110,12 +111,48 @@ test('a failed check blocks creation and shows its fix; a file of another kind o
   expect((get('source-path').querySelector('input') as HTMLInputElement).value).toBe('/srv/images/disk.img');
   await press(get('wizard-next'));
   await fill('vm-name', 'bad name');
-  await press(get('wizard-next'));
-  await press(get('wizard-next'));
+  for (let i = 0; i < 3; i++) await press(get('wizard-next'));
   expect(get('check-name').dataset.ok).toBe('false');
   expect(get('check-name').textContent).toContain('Choose another name.');
   await press(get('wizard-create'));
   expect(calls.some((each) => each.method === 'vm.create')).toBe(false);
+  await press(get('edit-name'));
+  expect(get('wizard').dataset.step).toBe('system');
+});
+
+test('the sample has a step less; leaving asks what becomes of the answers, Escape too, and nothing is asked when there are none', async () => {
+  const { router } = await open('/new?source=sample');
+  expect(get('wizard-step-count').textContent).toBe('Step 1 of 4');
+  await press(get('wizard-cancel'));
+  await arrive(router, 'machines');
+  await router.push('/new');
+  await settle();
+  await fill('source-path', '/srv/images/debian.iso');
+  get('wizard').dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }));
+  await settle();
+  await press(get('confirm-cancel'));
+  expect(router.currentRoute.value.name).toBe('new');
+  await press(get('wizard-cancel'));
+  await press(get('confirm-ok'));
+  await arrive(router, 'machines');
+  await router.push('/new');
+  await settle();
+  expect((get('source-path').querySelector('input') as HTMLInputElement).value).toBe('/srv/images/debian.iso');
+  await press(get('wizard-cancel'));
+  await press(get('confirm-other'));
+  await arrive(router, 'machines');
+  await router.push('/new');
+  await settle();
+  expect((get('source-path').querySelector('input') as HTMLInputElement).value).toBe('');
+});
+
+test('a machine to be customized is made and not started', async () => {
+  const { router } = await open('/new?source=blank');
+  for (let i = 0; i < 4; i++) await press(get('wizard-next'));
+  await press(get('wizard-customize'));
+  await arrive(router, 'hardware');
+  await vi.waitFor(() => expect(get('first-start').textContent).toContain('not started'), { timeout: 5000 });
+  expect(calls.some((each) => each.method === 'vm.start')).toBe(false);
 });
 
 test('delete asks, names what stays, and can be undone', async () => {

@@ -115,7 +115,19 @@ export class MachinePage {
     await this.page.keyboard.type(text, { delay: 10 });
   }
 
+  /** Opens the page of one part on the hardware tab: `cpu`, `boot`, `ide0`, `serial1`, `config`. */
+  async device(id: string): Promise<void> {
+    await this.page.getByTestId(`device-${id}`).click();
+    await this.page.locator(`[data-testid="device-${id}"][aria-current="true"]`).waitFor();
+  }
+
+  async applyHardware(): Promise<void> {
+    await this.page.getByTestId('hardware-save').click();
+    await this.page.locator('[data-testid="hardware-save"][disabled]').waitFor();
+  }
+
   async changeMedium(drive: string, path: string): Promise<void> {
+    await this.device(drive);
     await this.page.getByTestId(`change-${drive}`).click();
     const dialog = this.page.getByTestId('medium-dialog');
     await dialog.getByTestId('medium-path').locator('input').fill(path);

@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 
 export type Source = 'iso' | 'disk' | 'floppy' | 'kernel' | 'blank' | 'sample';
 
-/** The create wizard: source, system, disk, summary. */
+/** The create wizard: source, system, CPU and memory, disk, network and summary. */
 export class WizardPage {
   private readonly page: Page;
 
@@ -71,6 +71,12 @@ export class WizardPage {
     await this.page.getByTestId(start ? 'wizard-create-start' : 'wizard-create').click();
   }
 
+  /** Creates it without starting, and opens its hardware. */
+  async customize(): Promise<void> {
+    await this.page.getByTestId('wizard-customize').click();
+    await this.page.getByTestId('first-start').waitFor();
+  }
+
   async error(): Promise<string> {
     return this.page.getByTestId('wizard-error').innerText();
   }
@@ -90,10 +96,14 @@ export class WizardPage {
     if (options.source === 'kernel') await this.kernelOptions(options.initrd ?? null, options.cmdline);
     await this.next();
     await this.name(options.name);
+    await this.next();
     if (options.memoryMiB !== undefined) await this.memory(options.memoryMiB);
     await this.next();
-    await this.disk(options.diskGiB ?? null);
-    await this.next();
+    // The sample brings its disk.
+    if (options.source !== 'sample') {
+      await this.disk(options.diskGiB ?? null);
+      await this.next();
+    }
     await this.waitForSummary();
     await this.create(options.start ?? true);
     await this.page.getByTestId('machine-page').waitFor();
