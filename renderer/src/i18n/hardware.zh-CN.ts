@@ -101,7 +101,8 @@ export const hardwareZhCN: typeof hardwareEn = {
   removePort: '移除此串口…',
   lastPortFirst: '只能移除最后一个串口，否则其他串口在客户机中的名称会改变',
   bootOrder: '启动顺序',
-  bootOrderText: '可拖动，或使用 Alt 加方向键。固件从上到下依次尝试；未勾选的只有在启动菜单中选择时才会启动。',
+  bootOrderText:
+    '可拖动，或使用 Alt 加方向键。固件从上到下依次尝试；未勾选的只有在启动菜单中选择时才会启动（SeaBIOS 的菜单不显示未勾选的 VirtIO 磁盘）。',
   movedTo: '{what}现在排第 {n}，共 {of} 个',
   up: '上移{what}',
   down: '下移{what}',

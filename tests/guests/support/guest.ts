@@ -14,6 +14,8 @@ export interface GuestOptions {
   drives?: Drive[];
   kernel?: { path: string; initrd?: string; cmdline?: string };
   order?: VmConfig['boot']['order'];
+  /** Seconds that the boot menu waits; none is offered when absent. */
+  menuSeconds?: number;
   hpet?: boolean;
   /** UEFI image instead of SeaBIOS. */
   uefi?: string;
@@ -64,6 +66,7 @@ export class Guest {
           firmware: options.uefi ? 'uefi' : 'bios',
           boot: {
             order: options.order ?? ['cdrom', 'floppy', 'disk'],
+            ...(options.menuSeconds === undefined ? {} : { menu: true, menuSeconds: options.menuSeconds }),
             kernel: options.kernel
               ? { path: options.kernel.path, initrd: options.kernel.initrd ?? null, cmdline: options.kernel.cmdline ?? '' }
               : null,
