@@ -1,8 +1,5 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { DrivePolicy } from '../contract/drives.ts';
-import type { ChannelKind } from '../contract/methods.ts';
-import type { ByteChannel } from '../contract/transport.ts';
 import type { Drive, LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import type { RevertRequest, RunningVm, SnapshotRequest, SnapshotTaken, StateWatch } from '../engine/engine.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
@@ -15,7 +12,7 @@ import { hardwareDiffers, withHardwareOf } from './hardware/pending.ts';
 import { driveOf, growDisk, withFormats, withPolicy } from './machinedrives.ts';
 import { lockFolder, MachineLocks } from './machinelocks.ts';
 import { MachineThumbnail } from './machinethumbnail.ts';
-import { makeOverlay } from './machineoverlay.ts';
+import { putOverlay } from './machineoverlay.ts';
 import { exchangeableDrive, exchangeMedium } from './machinemedium.ts';
 import { type PreflightParts, preflightStart, throwFirst } from './preflight.ts';
 import { checkSavedState, fitsSaved, removeSavedState, removeStateLeftovers, SAVED_STATE, savedInfo } from './savedstate.ts';
@@ -23,8 +20,6 @@ import { VmLog } from './vmlog.ts';
 
 /** Forcing a machine off does not wait longer for its last picture. */
 const LAST_PICTURE_MS = 500;
-/** Milliseconds between two keys of typed text when the client names none: quick, and a BIOS still keeps up. */
-const TYPING_DELAY_MS = 20;
 
 export interface MachineParts extends PreflightParts {
   changed(machine: Machine): void;
@@ -399,42 +394,6 @@ export class Machine {
     await this.log.flush();
   }
 
-  async screenshot(): Promise<{ width: number; height: number; png: Uint8Array }> {
-    return this.alive('take a screenshot').screenshot();
-  }
-
-  async screenText(): ReturnType<RunningVm['screenText']> {
-    return this.alive('read the screen').screenText();
-  }
-
-  typeText(text: string, delayMs = TYPING_DELAY_MS): Promise<void> {
-    return this.alive('type').typeText(text, delayMs);
-  }
-
-  cancelTyping(): Promise<void> {
-    return this.alive('cancel typing').cancelTyping();
-  }
-
-  sendKeys(keys: readonly string[]): Promise<void> {
-    return this.alive('send keys').sendKeys(keys);
-  }
-
-  openGdb(...wanted: Parameters<RunningVm['openGdb']>): ReturnType<RunningVm['openGdb']> {
-    return this.alive('open a debugger').openGdb(...wanted);
-  }
-
-  closeGdb(): Promise<void> {
-    return this.alive('close a debugger').closeGdb();
-  }
-
-  async profile(options: Parameters<RunningVm['profile']>[0]): ReturnType<RunningVm['profile']> {
-    return this.alive('profile').profile(options);
-  }
-
-  openChannel(kind: ChannelKind): Promise<ByteChannel> {
-    return this.alive(`open ${kind}`).openChannel(kind);
-  }
-
   changeMedium(driveId: string, file: string | null): Promise<void> {
     const work = this.changingMedium.then(() => this.exchangeMedium(driveId, file));
     this.changingMedium = work.catch(() => {});
@@ -480,31 +439,14 @@ export class Machine {
   /** Puts a qcow2 image on top of a raw disk, also while the machine runs; the guest notices nothing, and what lies below is only read from then on. */
   async overlayDisk(driveId: string): Promise<void> {
     const drive = driveOf(this.present('put an image on top of a disk'), driveId);
-    const name = await makeOverlay(this.folder, { ...drive, path: drive.path! });
-    const file = path.join(this.folder, name);
-    const { vm } = this;
-    const lock = vm && this.parts.locks.acquire(file, false, this.name);
-    try {
-      if (vm?.pid !== undefined) lock?.share(vm.pid);
-      // The file first: whatever comes in between, an image that holds nothing reads as what lies below it.
-      const top = { path: name, format: 'qcow2' as const };
-      await this.saveDrive(drive, (now) => ({
+    const { name, folder, parts, locks } = this;
+    const change = (other: Partial<Drive>) =>
+      this.saveDrive(drive, (now) => ({
         ...now,
-        drives: now.drives.map((item) => (item.id === driveId ? { ...item, ...top } : item)),
+        drives: now.drives.map((item) => (item.id === driveId ? { ...item, ...other } : item)),
       }));
-      await vm?.overlayDisk(driveId, file);
-    } catch (error) {
-      lock?.dispose();
-      // A process that said no has not done it; of one that died or does not answer nobody knows, and then both images together are the disk in any case.
-      if (this.vm === vm && asHypervueError(error).kind !== 'timeout') {
-        await this.saveDrive(drive, (now) => ({ ...now, drives: now.drives.map((item) => (item.id === driveId ? drive : item)) }));
-        await rm(file, { force: true });
-      }
-      throw error;
-    }
-    if (lock && this.vm === vm) this.locks.addOverlay(driveId, lock);
-    else lock?.dispose();
-    this.record('info', 'snapshots', `${driveId}: ${name} lies on top of ${drive.path} now, which stays as it is`);
+    const top = await putOverlay(drive, { name, folder, images: parts.locks, locks, running: () => this.vm, change });
+    this.record('info', 'snapshots', `${driveId}: ${top} lies on top of ${drive.path} now, which stays as it is`);
     this.changed();
   }
 
@@ -636,7 +578,8 @@ export class Machine {
     return this.config;
   }
 
-  private alive(operation: string): RunningVm {
+  /** Its process, for what is done to a machine that is on. Throws 'invalid-state'. */
+  alive(operation: string): RunningVm {
     return this.inState(operation, ['running', 'paused', 'stopping']);
   }
 

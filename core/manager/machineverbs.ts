@@ -7,6 +7,9 @@ import type { Machine } from './machine.ts';
 import type { Services } from './services.ts';
 import { stateWatch } from './tasks.ts';
 
+/** Milliseconds between two keys of typed text when the client names none: quick, and a BIOS still keeps up. */
+const TYPING_DELAY_MS = 20;
+
 export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, { storage, snapshots, history }: Services) {
   /** A verb that answers with the machine as it is afterwards. */
   const verb =
@@ -41,17 +44,17 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
     'vm.forceOff': verb((machine) => machine.forceOff()),
 
     'vm.screenshot': async ({ id }) => {
-      const { width, height, png } = await machines.get(id).screenshot();
+      const { width, height, png } = await machines.get(id).alive('take a screenshot').screenshot();
       return { width, height, png: base64(png) };
     },
     'vm.thumbnail': async ({ id }) => {
       const { version, png } = await machines.get(id).thumbnailPng();
       return { version, png: png ? base64(png) : null };
     },
-    'vm.screenText': ({ id }) => machines.get(id).screenText(),
-    'vm.typeText': silent((machine, { text, delayMs }) => machine.typeText(text, delayMs)),
-    'vm.cancelTyping': silent((machine) => machine.cancelTyping()),
-    'vm.sendKeys': silent((machine, { keys }) => machine.sendKeys(keys)),
+    'vm.screenText': async ({ id }) => machines.get(id).alive('read the screen').screenText(),
+    'vm.typeText': silent((machine, { text, delayMs }) => machine.alive('type').typeText(text, delayMs ?? TYPING_DELAY_MS)),
+    'vm.cancelTyping': silent((machine) => machine.alive('cancel typing').cancelTyping()),
+    'vm.sendKeys': silent((machine, { keys }) => machine.alive('send keys').sendKeys(keys)),
 
     'vm.changeMedium': verb((machine, { drive, path: file }) => machine.changeMedium(drive, file)),
     'vm.setDrivePolicy': verb((machine, { drive, policy }) => machine.setDrivePolicy(drive, policy)),
@@ -64,9 +67,9 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
     'vm.log': ({ id, lines }) => machines.get(id).logEntries(lines),
     'vm.stats': async ({ id }) => machines.get(id).stats,
     'vm.history': async ({ id, range }) => history.machine(machines.get(id).id, range),
-    'vm.openGdb': async ({ id, address, architecture }) => machines.get(id).openGdb(address, architecture),
-    'vm.closeGdb': silent((machine) => machine.closeGdb()),
-    'vm.profile': ({ id, ...options }) => machines.get(id).profile(options),
+    'vm.openGdb': async ({ id, address, architecture }) => machines.get(id).alive('open a debugger').openGdb(address, architecture),
+    'vm.closeGdb': silent((machine) => machine.alive('close a debugger').closeGdb()),
+    'vm.profile': async ({ id, ...options }) => machines.get(id).alive('profile').profile(options),
   } satisfies Partial<Handlers>;
 }
 

@@ -143,7 +143,7 @@ export class Manager {
 
   /** Opens a byte channel to a running machine. Rejects with 'not-found' or 'invalid-state'. */
   async openChannel(vmId: string, kind: ChannelKind): Promise<ByteChannel> {
-    return this.context.machines.get(vmId).openChannel(kind);
+    return this.context.machines.get(vmId).alive(`open ${kind}`).openChannel(kind);
   }
 
   /** Machines with a process under way. */
