@@ -312,9 +312,18 @@ function addVolumes(program: Command, run: RunSession): void {
   volume
     .command('delete <volume>')
     .description('to the trash; refused while anything uses it')
-    .action((wanted: string) =>
+    .option('--dry-run', 'only tell what would go, and what keeps it from being done')
+    .action((wanted: string, options: { dryRun?: boolean }) =>
       run(true, async (session) => {
         const { path: file, name } = await volumeOf(session, wanted);
+        if (options.dryRun) {
+          session.print(await session.client.call('storage.planDelete', { path: file }), ({ bytes, refusal }) =>
+            refusal
+              ? `! Not now: ${refusal.message}. ${refusal.fix ?? ''}`.trimEnd()
+              : `- ${file} goes to the trash: ${readableBytes(bytes)}`,
+          );
+          return;
+        }
         session.print(
           await session.client.call('storage.delete', { path: file }),
           ({ trashId }) => `${name} is in the trash: hypervue trash restore ${trashId}`,

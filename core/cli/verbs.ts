@@ -2,8 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { readPassphrase } from './passphrase.ts';
 import { type Command, InvalidArgumentError } from 'commander';
-import { events, type MethodName } from '../contract/methods.ts';
+import { events, type MethodName, type Result } from '../contract/methods.ts';
 import type { VmStateName, VmSummary } from '../contract/vm.ts';
+import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
 import { addDriveVerbs, driveId } from './driveverbs.ts';
@@ -255,15 +256,29 @@ function addScreen(program: Command, run: RunSession): void {
     );
 }
 
+const deletionText = ({ folder, bytes, snapshots, keeps, refusal }: Result<'vm.planDelete'>) =>
+  [
+    `- ${folder} goes to the trash: ${readableBytes(bytes)}${snapshots ? `, with ${snapshots} snapshots` : ''}`,
+    ...keeps.map((file) => `- ${file} stays`),
+    ...(refusal ? [`! Not now: ${refusal.message}. ${refusal.fix ?? ''}`.trimEnd()] : []),
+  ].join('\n');
+
 function addLibrary(program: Command, run: RunSession): void {
   const remove = selecting(
     program
       .command('delete [machines...]')
-      .description('move machines that are off to the trash; their numbers bring them back with `restore`'),
+      .description('move machines that are off to the trash; their numbers bring them back with `restore`')
+      .option('--dry-run', 'only tell what would go, what would stay, and what keeps it from being done'),
   );
-  remove.action((machines: string[], options: Selection) => {
+  remove.action((machines: string[], options: Selection & { dryRun?: boolean }) => {
     refuseNone(remove, machines, options);
     return run(true, async (session) => {
+      if (options.dryRun) {
+        const chosen = wantsOne(machines, options) ? [await session.machine(machines[0]!)] : await select(session, machines, options);
+        const plans = await Promise.all(chosen.map(({ id }) => session.client.call('vm.planDelete', { id })));
+        session.print(plans, (all) => all.map(deletionText).join('\n'));
+        return undefined;
+      }
       if (!wantsOne(machines, options))
         return doWithSeveral(session, await select(session, machines, options), { type: 'delete' }, 'in the trash as');
       const vm = await session.machine(machines[0]!);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { errorSchema } from './errors.ts';
 import { accessEvents, accessMethods } from './access.ts';
 import { hardwareMethods } from './hardware.ts';
 import { historyRangeSchema, hostHistorySchema, machineHistorySchema } from './history.ts';
@@ -49,6 +50,20 @@ export const methods = {
   'vm.update': { params: vm.extend({ patch: vmPatchSchema }), result: vmSummarySchema },
   /** To the trash of the library; disks outside the VM folder are never touched. */
   'vm.delete': { params: vm, result: z.object({ trashId: z.string() }) },
+  /** What `vm.delete` would do now, without doing it. */
+  'vm.planDelete': {
+    params: vm,
+    result: z.object({
+      /** Goes to the trash, with this many bytes and snapshots. */
+      folder: z.string(),
+      bytes: z.number(),
+      snapshots: z.number(),
+      /** Images elsewhere, which stay. */
+      keeps: z.array(z.string()),
+      /** Why it can't be done now. */
+      refusal: errorSchema.nullable(),
+    }),
+  },
   'vm.restore': { params: z.object({ trashId: z.string().max(128) }), result: vmSummarySchema },
   /**
    * UEFI starts with its defaults next time; only while the machine is off. The variables there were are kept beside the others of its folder's files

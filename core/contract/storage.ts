@@ -225,6 +225,8 @@ export const storageMethods = {
     params: z.object({ ...place, sizeBytes: z.number().int().min(1).max(MAX_DISK_BYTES) }),
     result: z.object({ ticket: z.string() }),
   },
+  /** What `storage.delete` would do now: how much goes to the trash, or why it is refused. */
+  'storage.planDelete': { params: volume, result: z.object({ bytes: z.number(), refusal: errorSchema.nullable() }) },
   /** To the trash. Refused while anything uses it. */
   'storage.delete': { params: volume, result: z.object({ trashId: z.string() }) },
   /** As a hard disk of a machine that is off. */

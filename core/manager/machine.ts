@@ -517,11 +517,14 @@ export class Machine {
     return this.file.mended();
   }
 
+  /** Absolute paths of its images. */
+  images(): string[] {
+    return (this.config?.drives ?? []).flatMap((drive) => (drive.path === null ? [] : [path.resolve(this.folder, drive.path)]));
+  }
+
   /** Absolute paths of the images that lie in its own folder and go where that goes. */
   imagesInFolder(): string[] {
-    return (this.config?.drives ?? [])
-      .flatMap((drive) => (drive.path === null ? [] : [path.resolve(this.folder, drive.path)]))
-      .filter((file) => file.startsWith(this.folder + path.sep));
+    return this.images().filter((file) => file.startsWith(this.folder + path.sep));
   }
 
   async logEntries(lines: number): Promise<LogEntry[]> {

@@ -4,16 +4,15 @@ import type { VmCreate, VmPatch, VmSummary } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { ManagerContext } from './context.ts';
 import { createVm } from './createvm.ts';
+import { deleteMachine, planDelete } from './deletemachine.ts';
 import { inspectMedia } from './inspectmedia.ts';
 import type { Machine } from './machine.ts';
 import { losesDisk } from './machinedrives.ts';
-import { lockFolder } from './machinelocks.ts';
 import { freeName, nameFromHint } from './names.ts';
 import { withTags } from './organizing/tags.ts';
 import { preflightCreate, throwFirst, toCheck } from './preflight.ts';
 import type { Services } from './services.ts';
-import { listed } from './storage/volumes.ts';
-import { moveToTrash, restoreFromTrash } from './trash.ts';
+import { restoreFromTrash } from './trash.ts';
 
 export function machineEdits(context: ManagerContext, services: Services) {
   const { machines, parts } = context;
@@ -28,6 +27,7 @@ export function machineEdits(context: ManagerContext, services: Services) {
     'vm.create': (create) => createMachine(context, create),
     'vm.update': ({ id, patch }) => updateMachine(context, services, id, patch),
     'vm.delete': ({ id }) => deleteMachine(context, services, id),
+    'vm.planDelete': ({ id }) => planDelete(context, services, id),
     'vm.restore': async ({ trashId }) => (await restoreMachine(context, trashId)).summary(),
     'vm.resetFirmware': async ({ id }) => {
       const machine = machines.get(id);
@@ -88,60 +88,6 @@ async function updateMachine(
   if (patch.group) await organizer.remember(patch.group);
   else if (patch.tags || patch.group !== undefined) organizer.told();
   return machine.summary();
-}
-
-function deleteMachine(
-  { options, machines, parts, emit }: ManagerContext,
-  { volumes, snapshots }: Services,
-  id: string,
-): Promise<{ trashId: string }> {
-  return machines.exclusively(async () => {
-    const machine = machines.get(id);
-    const { folder, name } = machine;
-    if (machine.active)
-      throw new HypervueError(
-        'invalid-state',
-        `can't delete: ${name} is ${machine.state}`,
-        { object: name, operation: 'delete' },
-        'Turn it off first.',
-      );
-    // Another manager may run it, or another machine use a disk of its folder.
-    const lock = lockFolder(folder, name, 'works on');
-    try {
-      return await machines.without(machine, async () => {
-        const holder = machine.imagesInFolder().flatMap((image) => imageHolder(parts, image))[0];
-        if (holder !== undefined)
-          throw new HypervueError('in-use', `a disk of ${name} is in use by ${holder}`, { object: name, holder }, `Stop ${holder} first.`);
-        const clones = await volumes.dependants(folder);
-        if (clones.length)
-          throw new HypervueError(
-            'in-use',
-            `the disks of ${listed(clones)} lie on those of ${name}`,
-            { object: name, holder: clones[0]!, operation: 'delete' },
-            'Delete the linked clones first, or rebase their disks.',
-          );
-        await snapshots.release(machine);
-        await machine.close();
-        const trashId = await moveToTrash(options.library, folder);
-        emit('vm.removed', { id });
-        emit('trash.changed', {});
-        emit('storage.changed', {});
-        return { trashId };
-      });
-    } finally {
-      lock.dispose();
-    }
-  });
-}
-
-function imageHolder({ locks }: ManagerContext['parts'], image: string): string[] {
-  try {
-    const holder = locks.conflict(image, false);
-    return holder === undefined ? [] : [holder];
-  } catch {
-    // A missing image is in nobody's use.
-    return [];
-  }
 }
 
 /** Brings a machine back from the trash of the library. */

@@ -58,6 +58,7 @@ export class StorageService {
       'storage.compare': ({ path: file, with: other, passphrase }) => volumes.compare(file, other, passphrase),
       'storage.download': ({ path: file }, caller) => parts.files.offer(file, caller?.tokenId ?? null),
       'storage.upload': (wanted, caller) => parts.files.expect(wanted, caller?.tokenId ?? null),
+      'storage.planDelete': ({ path: file }) => volumes.planDelete(file),
       'storage.delete': ({ path: file }) => volumes.delete(file),
       'storage.attach': ({ path: file, machine }) => this.attach(file, machine),
       'storage.detach': ({ path: file, machine }) => this.detach(file, machine),

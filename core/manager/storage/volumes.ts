@@ -1,5 +1,6 @@
 /** What can be done with the volumes of the pools: each operation as a task, on an image that nobody uses, into a file that appears whole or not at all. */
 import path from 'node:path';
+import type { ErrorDto } from '../../contract/errors.ts';
 import type { Readable } from 'node:stream';
 import { MACHINES_POOL, type Volume, type VolumeCheckReport, type VolumeDetails } from '../../contract/storage.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
@@ -8,7 +9,7 @@ import { diskFormats, imageFormats } from '../../contract/vm.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { makeFile, refuseTaken } from '../../platform/newfile.ts';
 import { receiveFile } from '../../platform/receivefile.ts';
-import { HypervueError } from '../../util/errors.ts';
+import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { Disks } from '../disks.ts';
 import { moveToTrash } from '../trash.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
@@ -297,14 +298,7 @@ export class Volumes {
   /** To the trash of its pool, or of the library when it lies in a machine's folder. */
   async delete(file: string): Promise<{ trashId: string }> {
     const volume = await this.get(file);
-    const user = volume.usedBy[0];
-    if (user)
-      throw new HypervueError(
-        'in-use',
-        `${volume.name} is used by ${listed(volume.usedBy.map((each) => each.name))}`,
-        { object: volume.name, path: volume.path, holder: user.name, operation: 'delete' },
-        user.kind === 'machine' ? `Remove it from ${user.name} first.` : `Delete or rebase ${user.name} first.`,
-      );
+    refuseUsed(volume);
     const lock = volume.problem ? undefined : this.parts.locks.acquire(volume.path, false, 'the trash');
     try {
       const root = volume.machine ? this.parts.library : path.dirname(volume.path);
@@ -314,6 +308,25 @@ export class Volumes {
       this.parts.changed();
       this.parts.trashChanged();
     }
+  }
+
+  /** How much `delete` would put into the trash, or why it would not. */
+  async planDelete(file: string): Promise<{ bytes: number; refusal: ErrorDto | null }> {
+    const volume = await this.get(file);
+    let refusal: ErrorDto | null = null;
+    try {
+      refuseUsed(volume);
+      if (volume.lockedBy !== null)
+        throw new HypervueError(
+          'in-use',
+          `${volume.name} is open in ${volume.lockedBy}`,
+          { object: volume.name, path: volume.path, holder: volume.lockedBy, operation: 'delete' },
+          `Close ${volume.lockedBy} first.`,
+        );
+    } catch (error) {
+      refusal = asHypervueError(error).toJSON();
+    }
+    return { bytes: volume.allocatedBytes, refusal };
   }
 
   /** A volume that can be a disk of `machine`. */
@@ -481,4 +494,16 @@ export function listed(names: readonly string[]): string {
   if (names.length <= 1) return names[0] ?? '';
   if (names.length === 2) return `${names[0]} and ${names[1]}`;
   return `${names[0]}, ${names[1]} and ${names.length - 2} more`;
+}
+
+/** What others need is not deleted. Throws 'in-use'. */
+function refuseUsed({ name, path: file, usedBy }: Volume): void {
+  const [user] = usedBy;
+  if (!user) return;
+  throw new HypervueError(
+    'in-use',
+    `${name} is used by ${listed(usedBy.map((each) => each.name))}`,
+    { object: name, path: file, holder: user.name, operation: 'delete' },
+    user.kind === 'machine' ? `Remove it from ${user.name} first.` : `Delete or rebase ${user.name} first.`,
+  );
 }

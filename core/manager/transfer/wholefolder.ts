@@ -202,3 +202,15 @@ async function chainsOutside(folder: string, drives: readonly Drive[]): Promise<
   }
   return found;
 }
+
+/** Room that everything in a folder takes, bytes; what can't be looked at counts nothing. */
+export async function folderBytes(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []))
+    if (entry.isFile())
+      bytes += await lstat(path.join(entry.parentPath, entry.name)).then(
+        ({ blocks }) => blocks * 512,
+        () => 0,
+      );
+  return bytes;
+}

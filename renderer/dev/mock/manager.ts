@@ -343,6 +343,7 @@ export class MockManager {
       (id) => this.get(id),
       (vm) => this.put(vm),
     ),
+    'vm.planDelete': async ({ id }) => ({ folder: this.get(id).folder, bytes: 4.2 * 2 ** 30, snapshots: 0, keeps: [], refusal: null }),
     'vm.delete': async ({ id }) => {
       const vm = this.get(id);
       this.vms.delete(id);

@@ -137,6 +137,7 @@ export function mockStorage(
       task('disk.compact', get(path).name);
       return { beforeBytes: get(path).allocatedBytes, afterBytes: put({ ...get(path), allocatedBytes: gib }).allocatedBytes };
     },
+    'storage.planDelete': async ({ path }) => ({ bytes: get(path).allocatedBytes, refusal: null }),
     'storage.delete': async ({ path }) => {
       const gone = get(path);
       volumes = volumes.filter((each) => each !== gone);

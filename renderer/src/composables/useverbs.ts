@@ -1,4 +1,5 @@
 import { useRouter } from 'vue-router';
+import { ContractError } from '../../../core/contract/client.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useHost } from '../stores/host.ts';
@@ -6,6 +7,7 @@ import { useMachines } from '../stores/machines.ts';
 import { toDto, useNotices } from '../stores/notices.ts';
 import { useTransfer } from '../stores/transfer.ts';
 import { asksForPassphrase } from './passphrase.ts';
+import { useFormat } from './useformat.ts';
 import { type Verb, verbReason } from './verbs.ts';
 
 /** Carries verbs out: asks before destructive ones, shows failures, offers undo. */
@@ -16,6 +18,7 @@ export function useVerbs() {
   const transfer = useTransfer();
   const router = useRouter();
   const host = useHost();
+  const format = useFormat();
 
   async function run(verb: Verb, vm: VmSummary): Promise<boolean> {
     if (verbReason(verb, vm, host.info?.capabilities) !== null) return false;
@@ -72,12 +75,14 @@ export function useVerbs() {
   }
 
   async function remove(vm: VmSummary): Promise<boolean> {
-    const outside = (vm.config?.drives ?? []).flatMap((drive) =>
-      drive.path?.startsWith('/') || /^[a-z]:/i.test(drive.path ?? '') ? [drive.path!] : [],
-    );
-    const yes = await notices.ask({ key: 'delete', params: { name: vm.name, folder: vm.folder }, danger: true, lines: outside });
-    if (!yes) return false;
     try {
+      const { bytes, snapshots, keeps, refusal } = await connection.call('vm.planDelete', { id: vm.id });
+      if (refusal) {
+        notices.showError('delete', vm.name, new ContractError(refusal));
+        return false;
+      }
+      const params = { name: vm.name, folder: vm.folder, size: format.bytes(bytes), n: snapshots };
+      if (!(await notices.ask({ key: snapshots ? 'deleteWithSnapshots' : 'delete', params, danger: true, lines: keeps }))) return false;
       const { trashId } = await connection.call('vm.delete', { id: vm.id });
       machines.byId.delete(vm.id);
       if (router.currentRoute.value.params.id === vm.id) void router.push({ name: 'machines' });

@@ -752,7 +752,12 @@ export const en = {
     kept: 'These files lie outside its folder and stay where they are:',
     delete: {
       title: 'Delete “{name}”?',
-      text: 'The machine with everything in {folder} moves to the trash. You can undo this.',
+      text: 'The machine with everything in {folder} ({size}) moves to the trash. You can undo this.',
+      confirm: 'Move to trash',
+    },
+    deleteWithSnapshots: {
+      title: 'Delete “{name}”?',
+      text: 'The machine with everything in {folder} ({size}) moves to the trash, with its snapshots ({n}). You can undo this.',
       confirm: 'Move to trash',
     },
     trashFor: {

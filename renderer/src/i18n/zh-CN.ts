@@ -732,7 +732,12 @@ export const zhCN: Messages = {
       confirm: '撤销',
     },
     kept: '以下文件不在它的文件夹中，会保留在原处：',
-    delete: { title: '删除“{name}”？', text: '虚拟机及 {folder} 中的所有内容将移到回收站。可以撤销。', confirm: '移到回收站' },
+    delete: { title: '删除“{name}”？', text: '虚拟机及 {folder} 中的所有内容（{size}）将移到回收站。可以撤销。', confirm: '移到回收站' },
+    deleteWithSnapshots: {
+      title: '删除“{name}”？',
+      text: '虚拟机及 {folder} 中的所有内容（{size}）连同其 {n} 个快照将移到回收站。可以撤销。',
+      confirm: '移到回收站',
+    },
     trashFor: { title: '彻底删除“{name}”？', text: '将归还 {size}。此操作无法撤销。', confirm: '彻底删除' },
     trashEmpty: { title: '清空回收站？', text: '{n} 项将被彻底删除，并归还 {size}。此操作无法撤销。', confirm: '清空回收站' },
     volumeDelete: { title: '删除“{name}”？', text: '磁盘 {path} 将移到回收站。此操作可以撤销。', confirm: '移到回收站' },
