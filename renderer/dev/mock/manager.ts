@@ -343,7 +343,11 @@ export class MockManager {
       (id) => this.get(id),
       (vm) => this.put(vm),
     ),
-    'vm.planDelete': async ({ id }) => ({ folder: this.get(id).folder, bytes: 4.2 * 2 ** 30, snapshots: 0, keeps: [], refusal: null }),
+    'vm.planDelete': async ({ id }) => {
+      const { folder, config } = this.get(id);
+      const keeps = (config?.drives ?? []).flatMap(({ path }) => (path?.startsWith('/') ? [path] : []));
+      return { folder, bytes: 4.2 * 2 ** 30, snapshots: 0, keeps, refusal: null };
+    },
     'vm.delete': async ({ id }) => {
       const vm = this.get(id);
       this.vms.delete(id);
