@@ -1,6 +1,8 @@
 import { expect, test, vi } from 'vitest';
 import { arrive, calls, card, fill, get, open, press, settle } from './testing/openpage.ts';
 
+// Lazy pages load in real time, on a busy machine too.
+vi.setConfig({ testTimeout: 60_000 });
 // happy-dom has neither a canvas nor an observer worth the name.
 vi.mock('../../dev/mock/screen.ts', () => ({ drawScreen: () => ({ width: 720, height: 400 }), pngOf: () => 'iVBORw0KGgo=' }));
 
