@@ -144,7 +144,7 @@ test('the sample has a step less; leaving asks what becomes of the answers, Esca
   await router.push('/new');
   await settle();
   expect((get('source-path').querySelector('input') as HTMLInputElement).value).toBe('');
-});
+}, 30_000);
 
 test('a machine to be customized is made and not started', async () => {
   const { router } = await open('/new?source=blank');
