@@ -1,4 +1,4 @@
-import { launchBrowser, openWindow } from '../e2e/support/browser.ts';
+import { eventually, launchBrowser, openWindow } from '../e2e/support/browser.ts';
 import { startServer } from '../e2e/support/server.ts';
 import { makeLibrary } from './support/biglibrary.ts';
 import { cpuSeconds } from './support/procstat.ts';
@@ -61,12 +61,14 @@ export const library: Bench = async () => {
     const rows: Row[] = [{ what: `library of ${MACHINES}: serve to link`, ours: `${fixed(opened / 1000, 2)} s` }];
     const window = await openWindow(browser, server, {}, WATCH);
     const { page } = window;
-    await page.waitForFunction('window.libraryTimes?.painted > 0', undefined, { timeout: LIMIT_MS });
+    // Asked from outside: the page's own policy lets nobody evaluate text in it.
+    const painted = () => eventually('the first paint', () => page.evaluate('window.libraryTimes?.painted > 0'), LIMIT_MS);
+    await painted();
     // The first visit compiles; the second is what people see each day.
     for (const visit of ['first visit', 'second visit']) {
       if (visit === 'second visit') {
         await page.reload();
-        await page.waitForFunction('window.libraryTimes?.painted > 0', undefined, { timeout: LIMIT_MS });
+        await painted();
       }
       const times = (await page.evaluate('window.libraryTimes')) as { answered: number; painted: number };
       rows.push({ what: `library: answer to paint, ${visit}`, ours: `${fixed(times.painted - times.answered, 0)} ms`, note: 'aim: 1000' });
