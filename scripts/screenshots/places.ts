@@ -17,7 +17,7 @@ const tab = (name: string, place: string, reach?: Place['reach']): Place => ({
 });
 
 /** Steps of the wizard, each reached through those before. */
-const steps = ['source', 'system', 'disk', 'summary'];
+const steps = ['source', 'system', 'resources', 'disk', 'summary'];
 const wizard = steps.map(
   (step, index): Place => ({
     name: `wizard-${step}`,
@@ -38,6 +38,9 @@ export const places: Place[] = [
   tab('serial', '/serial'),
   tab('snapshots', '/snapshots'),
   tab('hardware', '/hardware'),
+  ...['cpu', 'memory', 'boot', 'display', 'ide0', 'serial0'].map((part) => tab(`hardware-${part}`, `/hardware?device=${part}`)),
+  tab('hardware-config', '/hardware?device=config', (app) => app.byId('config-fine').waitFor()),
+  tab('hardware-explain', '/hardware?device=explain', (app) => app.byId('explain-command').waitFor()),
   tab('performance', '/performance'),
   tab('log', '/log'),
   ...wizard,
@@ -75,5 +78,7 @@ export const places: Place[] = [
       await app.byId('palette-field').fill('debian');
     },
   },
+  { name: 'access', path: () => '/access', reach: (app) => app.byId('access').waitFor() },
+  { name: 'servers', path: () => '/servers' },
   { name: 'about', path: () => '/about' },
 ];
