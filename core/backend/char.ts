@@ -2,8 +2,11 @@
 export interface CharBackend {
   /** Guest -> host, one byte at a time in guest order. */
   write(byte: number): void;
-  /** Host -> guest. The device calls `onInput(listener)` once; a backend may deliver any number of bytes at a time. */
-  onInput(listener: (bytes: Uint8Array) => void): void;
+  /**
+   * Host -> guest. The device calls `onInput` once; a backend may deliver any number of bytes at a time. `onBreak`: the other end holds the line for longer than a
+   * character takes.
+   */
+  onInput(listener: (bytes: Uint8Array) => void, onBreak?: () => void): void;
 }
 
 /** Swallows output and never has input. */
@@ -16,13 +19,19 @@ export class NullCharBackend implements CharBackend {
 export class BufferCharBackend implements CharBackend {
   readonly output: number[] = [];
   private listener: ((bytes: Uint8Array) => void) | undefined;
+  private breakListener: (() => void) | undefined;
 
   write(byte: number): void {
     this.output.push(byte);
   }
 
-  onInput(listener: (bytes: Uint8Array) => void): void {
+  onInput(listener: (bytes: Uint8Array) => void, onBreak?: () => void): void {
     this.listener = listener;
+    this.breakListener = onBreak;
+  }
+
+  feedBreak(): void {
+    this.breakListener?.();
   }
 
   feed(bytes: Uint8Array): void {

@@ -3,6 +3,7 @@ import { errorSchema } from './errors.ts';
 import { accessEvents, accessMethods } from './access.ts';
 import { hardwareMethods } from './hardware.ts';
 import { historyRangeSchema, hostHistorySchema, machineHistorySchema } from './history.ts';
+import { consoleEvents, consoleMethods, screenTextSchema } from './console.ts';
 import { guestSystemsSchema } from './systems.ts';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { drivePolicySchema } from './drives.ts';
@@ -101,10 +102,10 @@ export const methods = {
   'vm.screenshot': { params: vm, result: z.object({ width: z.number(), height: z.number(), png: z.string() }) },
   /** PNG of at most 320 pixels width: live while running, the last one otherwise; null before the first start. Base64. */
   'vm.thumbnail': { params: vm, result: z.object({ version: z.number(), png: z.string().nullable() }) },
-  /** Rows of a text mode, null in graphics modes. */
+  /** Characters of a text mode, null in graphics modes. */
   'vm.screenText': {
     params: vm,
-    result: z.object({ rows: z.array(z.string()), cursor: z.object({ x: z.number(), y: z.number() }).nullable() }).nullable(),
+    result: screenTextSchema.nullable(),
   },
   /** Types text as US-layout keystrokes, `delayMs` between keys. Rejects characters that have no key with 'invalid-argument'. */
   'vm.typeText': {
@@ -149,6 +150,7 @@ export const methods = {
   },
 
   ...hardwareMethods,
+  ...consoleMethods,
   ...transferMethods,
   ...snapshotMethods,
   ...storageMethods,
@@ -174,6 +176,7 @@ export const events = {
   'vm.sampled': z.object({ id: z.string(), stats: vmStatsSchema }),
   'vm.logged': z.object({ id: z.string(), entry: logEntrySchema }),
   'settings.changed': settingsSchema,
+  ...consoleEvents,
   ...snapshotEvents,
   ...storageEvents,
   ...accessEvents,

@@ -1,5 +1,7 @@
+import type { ChannelViewer, ScreenText, Viewers, ViewingAction } from '../contract/console.ts';
 import type { GdbListen } from '../contract/debug.ts';
 import type { DrivePolicy } from '../contract/drives.ts';
+import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
 import type { ProfileRequest } from '../debug/readprofile.ts';
@@ -100,8 +102,9 @@ export interface RunningVm {
   shutdown(): Promise<void>;
   forceOff(): Promise<void>;
   screenshot(maxWidth?: number): Promise<{ width: number; height: number; png: Uint8Array }>;
-  screenText(): Promise<{ rows: string[]; cursor: { x: number; y: number } | null } | null>;
-  typeText(text: string, delayMs: number): Promise<void>;
+  screenText(): Promise<ScreenText | null>;
+  /** `progress` hears of the characters typed. */
+  typeText(text: string, delayMs: number, progress?: (done: number, total: number) => void): Promise<void>;
   cancelTyping(): Promise<void>;
   sendKeys(keys: readonly string[]): Promise<void>;
   changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void>;
@@ -125,5 +128,12 @@ export interface RunningVm {
   /** Deletes the snapshots called `tag` inside the images of these drives. */
   deleteDiskSnapshots(disks: string[], tag: string): Promise<void>;
   profile(options: ProfileRequest): Promise<GuestProfile>;
-  openChannel(kind: 'rfb' | 'serial0' | 'serial1'): Promise<ByteChannel>;
+  /** `viewer` says who looks, when the channel is the picture. */
+  openChannel(kind: ChannelKind, viewer?: ChannelViewer): Promise<ByteChannel>;
+  /** Who looks at the picture; `you` is the id of the one with this key. */
+  viewers(key?: string): Promise<Viewers & { you: string | null }>;
+  setViewing(key: string, action: ViewingAction, viewer?: string): Promise<void>;
+  onViewers(listener: (viewers: Viewers) => void): Disposable;
+  /** Holds a serial line in the break state for a moment. */
+  serialBreak(port: number): Promise<void>;
 }

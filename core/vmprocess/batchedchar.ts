@@ -9,6 +9,7 @@ export class BatchedCharBackend implements CharBackend {
   private readonly buffer = new Uint8Array(BATCH);
   private length = 0;
   private listener: ((bytes: Uint8Array) => void) | undefined;
+  private breakListener: (() => void) | undefined;
 
   constructor(send: (bytes: Uint8Array) => void) {
     this.send = send;
@@ -19,8 +20,13 @@ export class BatchedCharBackend implements CharBackend {
     if (this.length === BATCH) this.flush();
   }
 
-  onInput(listener: (bytes: Uint8Array) => void): void {
+  onInput(listener: (bytes: Uint8Array) => void, onBreak?: () => void): void {
     this.listener = listener;
+    this.breakListener = onBreak;
+  }
+
+  feedBreak(): void {
+    this.breakListener?.();
   }
 
   feed(bytes: Uint8Array): void {

@@ -70,6 +70,7 @@ export type InputMessage =
   | { t: 'absolute'; x: number; y: number; buttons: number; width: number; height: number }
   | { t: 'relative'; dx: number; dy: number; buttons: number }
   | { t: 'serialInput'; index: number; bytes: Uint8Array }
+  | { t: 'serialBreak'; index: number }
   | { t: 'button'; button: 'reset' | 'power' };
 
 /** What a guest asks of a drive; addresses and lengths are bytes. `fua`: on stable storage before it is answered. */

@@ -303,6 +303,9 @@ function main(): void {
       case 'serialInput':
         serials[message.index]?.feed(message.bytes);
         break;
+      case 'serialBreak':
+        serials[message.index]?.feedBreak();
+        break;
       case 'button':
         if (message.button === 'reset') machine.reset('hard');
         else machine.pressPowerButton();

@@ -67,9 +67,10 @@ async function start(params: VmProcessStart): Promise<null> {
     log: nullLogger,
   });
   rfb = server;
+  server.desk.onChange.on(() => parent.send({ type: 'viewers', viewers: server.desk.list() }));
   vm.viewers = () => server.viewerCount;
-  channels = new ChannelServer((kind, channel) => {
-    if (kind === 'rfb') server.accept(channel, {});
+  channels = new ChannelServer((kind, channel, viewer) => {
+    if (kind === 'rfb') server.accept(channel, { viewer: { name: '', origin: 'window', ...viewer } });
     else {
       const hub = vm.serial[kind === 'serial0' ? 0 : 1];
       if (hub) hub.attach(channel);
@@ -79,7 +80,12 @@ async function start(params: VmProcessStart): Promise<null> {
   await channels.listen(params.channelSocket);
   const listen = params.config.display.listen;
   if (listen)
-    listener = await VncListener.open(listen, (channel) => server.accept(channel, listen.password ? { password: listen.password } : {}));
+    listener = await VncListener.open(listen, (channel, address) =>
+      server.accept(channel, {
+        ...(listen.password ? { password: listen.password } : {}),
+        viewer: { name: address ? `VNC ${address}` : 'VNC', origin: 'vnc' },
+      }),
+    );
   if (debug.gdb) {
     const { command } = await openGdb(debug.gdb);
     vm.onLog.emit({
@@ -133,12 +139,25 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
   forceOff: () => done(running().forceOff()),
   screenshot: async ({ maxWidth }) => running().screenshot(maxWidth),
   screenText: async () => running().screenText(),
-  typeText: ({ text, delayMs }) => done(running().typeText(text, delayMs)),
+  typeText: ({ text, delayMs }, progress) => done(running().typeText(text, delayMs, progress)),
   cancelTyping: async () => {
     running().cancelTyping();
     return null;
   },
   sendKeys: ({ keys }) => done(running().sendKeys(keys)),
+  viewers: async ({ key }) => ({
+    ...(rfb?.desk.list() ?? { viewers: [], holder: null }),
+    you: key === undefined ? null : (rfb?.desk.idOf(key) ?? null),
+  }),
+  setViewing: async ({ key, action, viewer }) => {
+    running();
+    rfb?.desk.act(key, action, viewer);
+    return null;
+  },
+  serialBreak: async ({ port }) => {
+    running().serialBreak(port);
+    return null;
+  },
   openGdb: ({ address, architecture }) => openGdb(address, architecture),
   closeGdb: async () => {
     await gdb?.close();

@@ -14,12 +14,13 @@ export class Typist {
     this.sleep = sleep;
   }
 
-  /** Resolves when the last key is up; rejects with 'cancelled', or 'invalid-argument' naming the first character without a key. */
-  type(text: string, delayMs: number): Promise<void> {
+  /** Resolves when the last key is up; rejects with 'cancelled', or 'invalid-argument' naming the first character without a key. `progress` counts keys. */
+  type(text: string, delayMs: number, progress?: (done: number, total: number) => void): Promise<void> {
     const strokes = strokesOfText(text);
     const generation = this.generation;
     const run = this.queue.then(async () => {
-      for (const stroke of strokes) {
+      for (const [index, stroke] of strokes.entries()) {
+        progress?.(index, strokes.length);
         if (generation !== this.generation) throw new HypervueError('cancelled', 'typing was cancelled', { operation: 'type text' });
         const sink = this.input();
         if (stroke.shift) sink.keyScancode(SHIFT, true);

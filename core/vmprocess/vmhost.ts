@@ -4,6 +4,7 @@ import type { DrivePolicy } from '../contract/drives.ts';
 import type { LogEntry, VmConfig, VmStats } from '../contract/vm.ts';
 import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
+import type { TextScreen } from '../devices/display/textscreen.ts';
 import type { VgaScanout } from '../devices/display/scanout.ts';
 import type { DisplayMode, RevertRequest } from '../engine/engine.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
@@ -295,9 +296,9 @@ export class VmHost {
     await this.finish();
   }
 
-  typeText(text: string, delayMs: number): Promise<void> {
+  typeText(text: string, delayMs: number, progress?: (done: number, total: number) => void): Promise<void> {
     this.needRunning('type text');
-    return this.typist.type(text, delayMs);
+    return this.typist.type(text, delayMs, progress);
   }
 
   cancelTyping(): void {
@@ -307,6 +308,11 @@ export class VmHost {
   sendKeys(keys: readonly string[]): Promise<void> {
     this.needRunning('send keys');
     return this.typist.chord(keys);
+  }
+
+  serialBreak(index: number): void {
+    this.needRunning('send a break');
+    this.threads.post({ t: 'serialBreak', index });
   }
 
   setDrivePolicy(drive: string, policy: DrivePolicy): void {
@@ -339,7 +345,7 @@ export class VmHost {
     return this.shown.screenshot(maxWidth);
   }
 
-  screenText(): { rows: string[]; cursor: { x: number; y: number } | null } | null {
+  screenText(): TextScreen | null {
     return this.picture?.text() ?? null;
   }
 

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { VgaScanout } from '../devices/display/scanout.ts';
-import { readTextScreen } from '../devices/display/textscreen.ts';
+import { readTextScreen, type TextScreen } from '../devices/display/textscreen.ts';
 import type { DisplayMode } from '../engine/engine.ts';
 import { type Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
 import { encodePng } from '../platform/png.ts';
@@ -36,9 +36,8 @@ export class VmPicture {
   }
 
   /** Null in graphics. */
-  text(): { rows: string[]; cursor: { x: number; y: number } | null } | null {
-    const screen = readTextScreen(this.memory);
-    return screen ? { rows: screen.rows, cursor: screen.cursor ?? null } : null;
+  text(): TextScreen | null {
+    return readTextScreen(this.memory) ?? null;
   }
 
   /** The mode of the display when it is another than at the last call. */

@@ -15,18 +15,18 @@ export class VncListener {
   private readonly sockets = new Set<Socket>();
   private readonly listen: VncListen;
 
-  private constructor(listen: VncListen, accept: (channel: ByteChannel) => void) {
+  private constructor(listen: VncListen, accept: (channel: ByteChannel, address: string) => void) {
     this.listen = listen;
     this.server = createServer((socket) => {
       this.sockets.add(socket);
       socket.setNoDelay(true);
       socket.on('close', () => this.sockets.delete(socket));
-      accept(socketChannel(socket));
+      accept(socketChannel(socket), socket.remoteAddress ?? '');
     });
   }
 
-  /** Rejects with 'in-use' or 'permission-denied' naming the address. */
-  static async open(listen: VncListen, accept: (channel: ByteChannel) => void): Promise<VncListener> {
+  /** `accept` gets the client's address, empty for a Unix socket. Rejects with 'in-use' or 'permission-denied' naming the address. */
+  static async open(listen: VncListen, accept: (channel: ByteChannel, address: string) => void): Promise<VncListener> {
     if (listen.type === 'unix') await removeAbandonedSocket(listen.path);
     const listener = new VncListener(listen, accept);
     await listener.bind();

@@ -33,5 +33,6 @@ export class PointerTranslator {
     if (!this.buttons) return;
     if (this.last) this.input.pointerAbsolute(this.last.x, this.last.y, 0);
     else this.input.pointerRelative(0, 0, 0);
+    this.buttons = 0;
   }
 }

@@ -6,6 +6,7 @@ import type { Logger } from '../util/logger.ts';
 import type { RfbPlatform } from './platformparts.ts';
 import { RfbSession } from './rfbsession.ts';
 import { ScrollDetector } from './scrolldetector.ts';
+import { type Seat, ViewerDesk, type ViewerIdentity } from './viewerdesk.ts';
 
 export interface RfbServerOptions {
   source: DisplaySource;
@@ -19,10 +20,14 @@ export interface RfbServerOptions {
 export interface AcceptOptions {
   /** Asks for VNC authentication; only the first 8 characters count (RFC 6143 section 7.2.2). */
   password?: string;
+  /** A program about which nothing is known when absent. */
+  viewer?: ViewerIdentity;
 }
 
 /** Serves one picture to any number of RFB 3.3, 3.7 and 3.8 viewers (RFC 6143) over byte channels of any kind. */
 export class RfbServer {
+  /** Who looks, and who may use it. */
+  readonly desk: ViewerDesk;
   private readonly options: RfbServerOptions;
   private readonly sessions = new Set<RfbSession>();
   private readonly subscriptions = new DisposableStore();
@@ -32,6 +37,8 @@ export class RfbServer {
   constructor(options: RfbServerOptions) {
     this.options = options;
     const { source, input } = options;
+    this.desk = new ViewerDesk(options.name);
+    this.subscriptions.add(this.desk.onChange.on(() => this.each((session) => session.controlChanged())));
     this.subscriptions.add(source.onDamage((rects) => this.damaged(rects)));
     this.subscriptions.add(source.onResize(() => this.each((session) => session.resized())));
     this.subscriptions.add(source.onCursor(() => this.each((session) => session.cursorChanged())));
@@ -44,7 +51,8 @@ export class RfbServer {
     return [...this.sessions].filter((session) => session.established).length;
   }
 
-  accept(channel: ByteChannel, { password }: AcceptOptions): void {
+  accept(channel: ByteChannel, { password, viewer = { name: 'VNC', origin: 'vnc' } }: AcceptOptions): void {
+    let seat: Seat | undefined;
     const { source, input, name, platform, log } = this.options;
     const session = new RfbSession({
       channel,
@@ -54,13 +62,20 @@ export class RfbServer {
       platform,
       log,
       password,
+      window: viewer.origin === 'window',
+      mayControl: () => seat?.control ?? false,
       onEstablished: (exclusive) => {
+        seat = this.desk.join(viewer);
+        // Our own windows stay: who sits before them can see that somebody else came, and would connect again at once.
         if (exclusive)
-          this.each((other) => other !== session && other.established && other.close('another viewer asked for exclusive access'));
+          this.each(
+            (other) => other !== session && other.established && !other.window && other.close('another viewer asked for exclusive access'),
+          );
         this.viewing ??= source.attachViewer();
       },
       onClose: () => {
         this.sessions.delete(session);
+        seat?.leave();
         if (this.viewerCount > 0) return;
         this.viewing?.dispose();
         this.viewing = undefined;

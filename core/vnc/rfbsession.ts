@@ -26,6 +26,8 @@ const HANDSHAKE_MS = 30_000;
 const MAX_IN_FLIGHT = 2;
 /** Shortest time between two updates of one client, milliseconds. */
 const MIN_INTERVAL_MS = 15;
+/** Bytes of answers for a client that reads nothing; one that asks on is cut off. */
+const MAX_UNREAD_ANSWERS = 64 * 1024;
 
 export interface RfbSessionOptions {
   channel: ByteChannel;
@@ -35,6 +37,10 @@ export interface RfbSessionOptions {
   platform: RfbPlatform;
   log: Logger;
   password: string | undefined;
+  /** One of our own. */
+  window: boolean;
+  /** Its keyboard and mouse are let through now. */
+  mayControl(): boolean;
   onEstablished(exclusive: boolean): void;
   onClose(): void;
 }
@@ -62,6 +68,8 @@ export class RfbSession {
   private fenceCounter = 0;
   private sending = false;
   private blocked = false;
+  /** Bytes of answers sent since the channel asked to wait. */
+  private unreadAnswers = 0;
   private wake: Disposable | undefined;
   private lastUpdate = Number.NEGATIVE_INFINITY;
   private closed = false;
@@ -89,9 +97,14 @@ export class RfbSession {
     channel.onData((bytes) => this.received(bytes));
     channel.onDrain(() => {
       this.blocked = false;
+      this.unreadAnswers = 0;
       this.schedule();
     });
     channel.onClose(() => this.ended());
+  }
+
+  get window(): boolean {
+    return this.options.window;
   }
 
   get established(): boolean {
@@ -148,12 +161,30 @@ export class RfbSession {
     this.closed = true;
     this.handshakeTimer.dispose();
     this.wake?.dispose();
-    // Keys that the viewer held must not stay down in the guest.
-    for (const code of this.pressed) this.options.input.keyScancode(code, false);
-    if (this.handshake.done) this.pointer.release();
+    this.letGo();
     for (const deflater of this.deflaters.values()) deflater.close();
     this.zrle?.close();
     this.options.onClose();
+  }
+
+  /** Who may use the machine has changed. */
+  controlChanged(): void {
+    if (this.established && !this.options.mayControl()) this.letGo();
+  }
+
+  /** Keys and buttons that the viewer held must not stay down in the guest. */
+  private letGo(): void {
+    for (const code of this.pressed) this.options.input.keyScancode(code, false);
+    this.pressed.clear();
+    if (this.handshake.done) this.pointer.release();
+  }
+
+  /** Says something that the client asked for. Pictures wait for a slow client, answers can't: one that asks and does not read is closed. */
+  private answer(bytes: Uint8Array): void {
+    this.send(bytes);
+    if (!this.blocked) return;
+    this.unreadAnswers += bytes.length;
+    if (this.unreadAnswers > MAX_UNREAD_ANSWERS) this.close('it asks on and on without reading');
   }
 
   private send(bytes: Uint8Array): void {
@@ -195,7 +226,7 @@ export class RfbSession {
     switch (message.type) {
       case 'pixelFormat':
         this.translator = new PixelTranslator(message.format);
-        if (!message.format.trueColour) this.send(colourMap());
+        if (!message.format.trueColour) this.answer(colourMap());
         this.dirty.addAll();
         break;
       case 'encodings':
@@ -213,11 +244,11 @@ export class RfbSession {
         this.key(message.scancode > 0 && message.scancode < 0x100 ? message.scancode : scancodeOfKeysym(message.keysym), message.down);
         break;
       case 'pointer':
-        this.pointer.move(message.x, message.y, message.buttons, source.width, source.height);
+        if (this.options.mayControl()) this.pointer.move(message.x, message.y, message.buttons, source.width, source.height);
         break;
       case 'continuousUpdates':
         this.continuous = message.enable ? message.rect : undefined;
-        if (!message.enable) this.send(Uint8Array.of(P.MSG_END_OF_CONTINUOUS_UPDATES));
+        if (!message.enable) this.answer(Uint8Array.of(P.MSG_END_OF_CONTINUOUS_UPDATES));
         this.schedule();
         break;
       case 'fence':
@@ -239,6 +270,7 @@ export class RfbSession {
 
   private key(code: number | undefined, down: boolean): void {
     if (code === undefined) return;
+    if (down && !this.options.mayControl()) return;
     if (down) this.pressed.add(code);
     else if (!this.pressed.delete(code)) return;
     this.options.input.keyScancode(code, down);
@@ -247,7 +279,7 @@ export class RfbSession {
   private answerFence(flags: number, payload: Uint8Array): void {
     const known = P.FENCE_BLOCK_BEFORE | P.FENCE_BLOCK_AFTER | P.FENCE_SYNC_NEXT;
     const out = new ByteWriter().u8(P.MSG_SERVER_FENCE).u8(0).u16(0);
-    this.send(
+    this.answer(
       out
         .u32(flags & known)
         .u8(payload.length)
@@ -271,7 +303,7 @@ export class RfbSession {
       list.find((encoding) => [P.ENCODING_TIGHT, P.ENCODING_ZRLE, P.ENCODING_HEXTILE, P.ENCODING_RAW].includes(encoding)) ?? P.ENCODING_RAW;
     if (chosen !== this.encoder.encoding) this.encoder = this.makeEncoder(chosen);
     const gained = (encoding: number) => this.encodings.has(encoding) && !before.has(encoding);
-    if (gained(P.PSEUDO_CONTINUOUS_UPDATES)) this.send(Uint8Array.of(P.MSG_END_OF_CONTINUOUS_UPDATES));
+    if (gained(P.PSEUDO_CONTINUOUS_UPDATES)) this.answer(Uint8Array.of(P.MSG_END_OF_CONTINUOUS_UPDATES));
     if (gained(P.PSEUDO_FENCE)) this.sendFence(P.FENCE_REQUEST | P.FENCE_SYNC_NEXT);
     if (gained(P.PSEUDO_CURSOR)) this.cursorPending = true;
     if (gained(P.PSEUDO_QEMU_POINTER_MOTION)) this.pointerModePending = true;
@@ -304,7 +336,7 @@ export class RfbSession {
 
   private sendFence(flags: number): void {
     const payload = new ByteWriter().u32(this.fenceCounter++).finish();
-    this.send(new ByteWriter().u8(P.MSG_SERVER_FENCE).u8(0).u16(0).u32(flags).u8(payload.length).bytes(payload).finish());
+    this.answer(new ByteWriter().u8(P.MSG_SERVER_FENCE).u8(0).u16(0).u32(flags).u8(payload.length).bytes(payload).finish());
   }
 
   /** Starts an update as soon as one is wanted, there is something to say, and the client keeps up. */

@@ -53,6 +53,8 @@ const LSR_BI = 0x10;
 const LSR_ERRORS = 0x1e;
 const LSR_THRE = 0x20;
 const LSR_TEMT = 0x40;
+/** An error waits in the FIFO: here always a break. */
+const LSR_FIFO_ERROR = 0x80;
 const MSR_CTS = 0x10;
 const MSR_DSR = 0x20;
 const MSR_RI = 0x40;
@@ -112,7 +114,10 @@ export class Uart16550 implements Device {
       this.timeoutPending = true;
       this.update();
     });
-    backend.onInput((bytes) => this.receive(bytes));
+    backend.onInput(
+      (bytes) => this.receive(bytes),
+      () => this.receiveBreak(),
+    );
     ports.register({
       owner: id,
       base,
@@ -203,7 +208,7 @@ export class Uart16550 implements Device {
       case MCR:
         return this.mcr;
       case LSR: {
-        const value = this.lsr;
+        const value = this.fifosOn ? this.lsr : this.lsr & ~LSR_FIFO_ERROR;
         this.lsr &= ~LSR_ERRORS;
         this.update();
         return value;
@@ -287,9 +292,23 @@ export class Uart16550 implements Device {
     this.update();
   }
 
+  /** A break overtakes what waits on the host's side, as it is there to interrupt: its NUL comes next after what the chip holds. */
+  private receiveBreak(): void {
+    this.lsr |= LSR_FIFO_ERROR;
+    this.pump();
+    this.update();
+  }
+
   /** Moves waiting input into the receiver while there is room; not in loopback, where the pin is disconnected. */
   private pump(): void {
-    if (this.mcr & MCR_LOOP || this.hostQueue.length === 0) return;
+    if (this.mcr & MCR_LOOP) return;
+    if (this.lsr & LSR_FIFO_ERROR) {
+      // BI belongs to the character at the head.
+      if (this.fifo.length > 0) return;
+      this.lsr = (this.lsr & ~LSR_FIFO_ERROR) | LSR_BI;
+      this.deliver(0);
+    }
+    if (this.hostQueue.length === 0) return;
     const room = (this.fifosOn ? FIFO_SIZE : 1) - this.fifo.length;
     if (room <= 0) return;
     for (const byte of this.hostQueue.splice(0, room)) this.deliver(byte);

@@ -8,8 +8,13 @@ import { RegisterReader } from './displayregs.ts';
 export interface TextScreen {
   /** Top to bottom, without trailing blanks. */
   rows: string[];
-  /** Absent while the guest hides it. */
-  cursor?: { x: number; y: number };
+  /** Null while the guest hides it. */
+  cursor: { x: number; y: number } | null;
+  /** Size of a character in pixels of the picture. */
+  cell: { width: number; height: number };
+  columns: number;
+  /** Size of the picture, and how many lines of the first row have scrolled out at the top. */
+  picture: { width: number; height: number; top: number };
 }
 
 /** Undefined while the screen is dark or shows graphics. */
@@ -31,10 +36,15 @@ export function readTextScreen(memory: WebAssembly.Memory): TextScreen | undefin
     for (let column = 0; column < mode.columns; column++) text += CP437[vram[((first + column) % words) * 4]!]!;
     rows.push(text.trimEnd());
   }
+  const place = {
+    cell: { width: mode.cellWidth * (mode.doubleDots ? 2 : 1), height: rowLines },
+    columns: mode.columns,
+    picture: { width: mode.width, height: mode.height, top: mode.presetRow },
+  };
   const position = ((crtc[CR_CURSOR_HIGH]! << 8) | crtc[CR_CURSOR_LOW]!) - mode.start;
   const shown = (crtc[CR_CURSOR_START]! & CURSOR_OFF) === 0 && (crtc[CR_CURSOR_START]! & 0x1f) <= (crtc[CR_CURSOR_END]! & 0x1f);
   const x = mode.pitch > 0 ? position % mode.pitch : position;
   const y = mode.pitch > 0 ? Math.floor(position / mode.pitch) : 0;
-  if (!shown || position < 0 || x >= mode.columns || y >= count) return { rows };
-  return { rows, cursor: { x, y } };
+  if (!shown || position < 0 || x >= mode.columns || y >= count) return { rows, cursor: null, ...place };
+  return { rows, cursor: { x, y }, ...place };
 }

@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import type { ChannelViewer, Viewers, ViewingAction } from '../../contract/console.ts';
 import type { GdbListen } from '../../contract/debug.ts';
 import type { DrivePolicy } from '../../contract/drives.ts';
 import type { ChannelKind } from '../../contract/methods.ts';
@@ -122,6 +123,7 @@ class BuiltinVm implements RunningVm {
   private readonly calls = new Map<number, PendingCall>();
   private readonly states = new Emitter<{ state: VmStateName; error?: HypervueError }>();
   private readonly modes = new Emitter<DisplayMode>();
+  private readonly viewing = new Emitter<Viewers>();
   private readonly logs = new Emitter<LogEntry>();
   private readonly statistics = new Emitter<VmStats>();
   private readonly ready: Promise<void>;
@@ -258,8 +260,8 @@ class BuiltinVm implements RunningVm {
     return this.call('screenText', null);
   }
 
-  async typeText(text: string, delayMs: number): Promise<void> {
-    await this.call('typeText', { text, delayMs }, this.limits.call + text.length * (delayMs + 20));
+  async typeText(text: string, delayMs: number, progress?: (done: number, total: number) => void): Promise<void> {
+    await this.call('typeText', { text, delayMs }, this.limits.call + text.length * (delayMs + 20), progress);
   }
 
   async cancelTyping(): Promise<void> {
@@ -328,7 +330,23 @@ class BuiltinVm implements RunningVm {
     return this.call('profile', options);
   }
 
-  openChannel(kind: ChannelKind): Promise<ByteChannel> {
+  viewers(key?: string): Promise<VmCalls['viewers']['result']> {
+    return this.call('viewers', key === undefined ? {} : { key });
+  }
+
+  async setViewing(key: string, action: ViewingAction, viewer?: string): Promise<void> {
+    await this.call('setViewing', { key, action, ...(viewer === undefined ? {} : { viewer }) });
+  }
+
+  onViewers(listener: (viewers: Viewers) => void): Disposable {
+    return this.viewing.on(listener);
+  }
+
+  async serialBreak(port: number): Promise<void> {
+    await this.call('serialBreak', { port });
+  }
+
+  openChannel(kind: ChannelKind, viewer?: ChannelViewer): Promise<ByteChannel> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.socket);
       socket.once('error', (error) =>
@@ -343,7 +361,7 @@ class BuiltinVm implements RunningVm {
         ),
       );
       socket.once('connect', () => {
-        socket.write(`${kind}\n`);
+        socket.write(viewer ? `${kind} ${JSON.stringify(viewer)}\n` : `${kind}\n`);
         // Paused until the taker listens, so that no byte is lost.
         socket.pause();
         resolve(socketChannel(socket));
@@ -410,6 +428,9 @@ class BuiltinVm implements RunningVm {
       case 'display':
         this.display = message.mode;
         this.modes.emit(message.mode);
+        break;
+      case 'viewers':
+        this.viewing.emit(message.viewers);
         break;
       case 'log':
         this.logs.emit(message.entry);

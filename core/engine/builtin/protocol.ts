@@ -1,5 +1,6 @@
 import type { GdbListen } from '../../contract/debug.ts';
 import type { DrivePolicy } from '../../contract/drives.ts';
+import type { ScreenText, Viewers, ViewingAction } from '../../contract/console.ts';
 import type { ErrorDto } from '../../contract/errors.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
 import type { ProfileRequest } from '../../debug/readprofile.ts';
@@ -39,10 +40,13 @@ export interface VmCalls {
   shutdown: { params: null; result: null };
   forceOff: { params: null; result: null };
   screenshot: { params: { maxWidth?: number }; result: { width: number; height: number; png: Uint8Array } };
-  screenText: { params: null; result: { rows: string[]; cursor: { x: number; y: number } | null } | null };
+  screenText: { params: null; result: ScreenText | null };
   typeText: { params: { text: string; delayMs: number }; result: null };
   cancelTyping: { params: null; result: null };
   sendKeys: { params: { keys: string[] }; result: null };
+  viewers: { params: { key?: string }; result: Viewers & { you: string | null } };
+  setViewing: { params: { key: string; action: ViewingAction; viewer?: string }; result: null };
+  serialBreak: { params: { port: number }; result: null };
   openGdb: { params: { address: GdbListen; architecture?: GdbArchitecture }; result: { command: string } };
   closeGdb: { params: null; result: null };
   profile: { params: ProfileRequest; result: GuestProfile };
@@ -69,6 +73,7 @@ export type FromVmProcess =
   | { type: 'progress'; id: number; done: number; total: number }
   | { type: 'state'; state: VmStateName; error?: ErrorDto }
   | { type: 'display'; mode: DisplayMode }
+  | { type: 'viewers'; viewers: Viewers }
   | { type: 'log'; entry: LogEntry }
   | { type: 'stats'; stats: VmStats };
 

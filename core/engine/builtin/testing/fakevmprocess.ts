@@ -202,7 +202,19 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     const pixels = new Uint32Array(width * height).fill(state === 'paused' ? 0x404040 : 0x0000aa + typed.length);
     return { width, height, png: encodePng({ width, height, pixels }) };
   },
-  screenText: async () => ({ rows: ['fake machine', typed], cursor: { x: typed.length, y: 1 } }),
+  screenText: async () => ({
+    rows: ['fake machine', typed],
+    cursor: { x: typed.length, y: 1 },
+    cell: { width: 9, height: 16 },
+    columns: 80,
+    picture: { width: 720, height: 400, top: 0 },
+  }),
+  viewers: async () => ({ viewers: [], holder: null, you: null }),
+  setViewing: async () => null,
+  async serialBreak({ port }) {
+    typed += `<break ${port}>`;
+    return null;
+  },
   async typeText({ text, delayMs }) {
     cancelled = false;
     for (const character of text) {
