@@ -1,3 +1,4 @@
+import type { ViewerHello } from './console.ts';
 import type { ErrorDto } from './errors.ts';
 import type { ChannelKind } from './methods.ts';
 import type { RemoteServer, ServerProbe, ServersState } from './servers.ts';
@@ -23,8 +24,8 @@ export interface DesktopBridge {
   connect(server: string | null): Promise<ErrorDto | null>;
   /** The remote servers that the app is attached to. */
   readonly servers: ServersBridge;
-  /** Rejects when the machine is not running. */
-  openChannel(kind: ChannelKind, vmId: string): Promise<DesktopChannel>;
+  /** `viewer` says who looks at a picture. Rejects when the machine is not running. */
+  openChannel(kind: ChannelKind, vmId: string, viewer?: ViewerHello): Promise<DesktopChannel>;
   /** The system's file dialog; null when it was cancelled. */
   showOpenDialog(filters: DesktopFileFilter[]): Promise<string | null>;
   /** Where a file lies that was dropped on the window (a `File` of the page); empty when it is none of this computer's. */

@@ -47,6 +47,10 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'vm.typeText': 'operate',
   'vm.cancelTyping': 'operate',
   'vm.sendKeys': 'operate',
+  'vm.viewers': 'view',
+  // Of one's own viewer, whose role decides how far it goes.
+  'vm.setViewing': 'view',
+  'vm.serialBreak': 'operate',
   'vm.changeMedium': 'manage',
   'vm.setDrivePolicy': 'manage',
   'vm.growDisk': 'manage',

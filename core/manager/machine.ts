@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Viewers } from '../contract/console.ts';
 import type { DrivePolicy } from '../contract/drives.ts';
 import type { Drive, LogEntry, VmConfig, VmPatch, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import type { RevertRequest, RunningVm, SnapshotRequest, SnapshotTaken, StateWatch } from '../engine/engine.ts';
@@ -26,6 +27,8 @@ export interface MachineParts extends PreflightParts {
   logged(machine: Machine, entry: LogEntry): void;
   /** New statistics of the running machine. */
   sampled(machine: Machine, stats: VmStats): void;
+  /** Who looks at the machine, or what they may do, has changed. */
+  viewed(machine: Machine, viewers: Viewers): void;
 }
 
 export interface MachineSource {
@@ -226,6 +229,7 @@ export class Machine {
         this.parts.sampled(this, stats);
       }),
     );
+    subscriptions.add(vm.onViewers((viewers) => this.parts.viewed(this, viewers)));
     subscriptions.add(vm.onDisplayMode(() => this.changed()));
     subscriptions.add(vm.onState((state, error) => this.followState(vm, state, error)));
     if (this.unwanted) void vm.forceOff();

@@ -1,4 +1,4 @@
-/** What is done with a machine as it runs: its verbs, its picture and keyboard, its drives, what it tells. */
+/** What is done with a machine as it runs: its verbs, its drives, what it tells. */
 import type { Handlers } from '../contract/server.ts';
 import type { VmSummary } from '../contract/vm.ts';
 import type { ManagerContext } from './context.ts';
@@ -6,9 +6,6 @@ import { hardwareList } from './hardwarelist.ts';
 import type { Machine } from './machine.ts';
 import type { Services } from './services.ts';
 import { stateWatch } from './tasks.ts';
-
-/** Milliseconds between two keys of typed text when the client names none: quick, and a BIOS still keeps up. */
-const TYPING_DELAY_MS = 20;
 
 export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, { storage, snapshots, history }: Services) {
   /** A verb that answers with the machine as it is afterwards. */
@@ -43,19 +40,6 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
     'vm.reset': verb((machine) => machine.reset()),
     'vm.forceOff': verb((machine) => machine.forceOff()),
 
-    'vm.screenshot': async ({ id }) => {
-      const { width, height, png } = await machines.get(id).alive('take a screenshot').screenshot();
-      return { width, height, png: base64(png) };
-    },
-    'vm.thumbnail': async ({ id }) => {
-      const { version, png } = await machines.get(id).thumbnailPng();
-      return { version, png: png ? base64(png) : null };
-    },
-    'vm.screenText': async ({ id }) => machines.get(id).alive('read the screen').screenText(),
-    'vm.typeText': silent((machine, { text, delayMs }) => machine.alive('type').typeText(text, delayMs ?? TYPING_DELAY_MS)),
-    'vm.cancelTyping': silent((machine) => machine.alive('cancel typing').cancelTyping()),
-    'vm.sendKeys': silent((machine, { keys }) => machine.alive('send keys').sendKeys(keys)),
-
     'vm.changeMedium': verb((machine, { drive, path: file }) => machine.changeMedium(drive, file)),
     'vm.setDrivePolicy': verb((machine, { drive, policy }) => machine.setDrivePolicy(drive, policy)),
     'vm.growDisk': verb((machine, { drive, sizeBytes }) => machine.growDisk(drive, sizeBytes)),
@@ -72,5 +56,3 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
     'vm.profile': async ({ id, ...options }) => machines.get(id).alive('profile').profile(options),
   } satisfies Partial<Handlers>;
 }
-
-const base64 = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { type Caller, ownerCaller } from '../contract/access.ts';
+import type { ChannelViewer } from '../contract/console.ts';
 import { settingsSchema } from '../contract/host.ts';
 import type { ChannelKind, EventName, EventPayload } from '../contract/methods.ts';
 import type { Handlers } from '../contract/server.ts';
@@ -11,6 +12,7 @@ import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { AccessService } from './access/service.ts';
 import { AccessTokens } from './access/tokens.ts';
 import { Clients } from './clients.ts';
+import { consoleHandlers } from './consolehandlers.ts';
 import type { ManagerContext, ManagerOptions } from './context.ts';
 import { removeUnfinished } from './createvm.ts';
 import { diagnosticHandlers } from './diagnostics/handlers.ts';
@@ -86,6 +88,7 @@ export class Manager {
       ...storage.handlers,
       ...transfers.handlers,
       ...organizer.handlers,
+      ...consoleHandlers(this.context),
       ...this.access.handlers,
       ...this.services.hardware.handlers,
       ...bulkHandlers(this.context, organizer, verbs),
@@ -141,9 +144,9 @@ export class Manager {
     this.clients.emit(event, payload);
   }
 
-  /** Opens a byte channel to a running machine. Rejects with 'not-found' or 'invalid-state'. */
-  async openChannel(vmId: string, kind: ChannelKind): Promise<ByteChannel> {
-    return this.context.machines.get(vmId).alive(`open ${kind}`).openChannel(kind);
+  /** Opens a byte channel to a running machine; `viewer` is who looks at its picture. Rejects with 'not-found' or 'invalid-state'. */
+  async openChannel(vmId: string, kind: ChannelKind, viewer?: ChannelViewer): Promise<ByteChannel> {
+    return this.context.machines.get(vmId).alive(`open ${kind}`).openChannel(kind, viewer);
   }
 
   /** Machines with a process under way. */
@@ -212,6 +215,7 @@ export class Manager {
         void this.services.history.record(machine.id, stats);
         this.emit('vm.sampled', { id: machine.id, stats });
       },
+      viewed: (machine, viewers) => this.emit('vm.viewersChanged', { id: machine.id, ...viewers }),
     };
   }
 }

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type Caller, roleCovers } from '../contract/access.ts';
+import { type ChannelViewer, viewerHelloSchema } from '../contract/console.ts';
 import { type ChannelKind, channelKinds } from '../contract/methods.ts';
 import { channelInputRoles } from '../contract/roles.ts';
 import { TOKEN_GONE } from '../manager/access/service.ts';
@@ -40,6 +41,8 @@ const MAX_UNAUTHORISED = 64;
 const MAX_CLIENTS = 512;
 const CHANNEL_PROTOCOL = 'hypervue.channel';
 const TOKEN_PROTOCOL = 'token.';
+/** Behind it, as base64url of JSON, who opens a picture. */
+const VIEWER_PROTOCOL = 'viewer.';
 
 export interface HeadlessServerOptions {
   manager: Manager;
@@ -222,7 +225,7 @@ export class HeadlessServer {
       request,
       socket,
       head,
-      (client) => void this.openChannel(client, caller, channel[1] as ChannelKind, channel[2]!),
+      (client) => void this.openChannel(client, caller, channel[1] as ChannelKind, channel[2]!, viewerOf(protocols)),
     );
   }
 
@@ -268,7 +271,13 @@ export class HeadlessServer {
     });
   }
 
-  private async openChannel(client: WebSocket, caller: Caller, kind: ChannelKind, vmId: string): Promise<void> {
+  private async openChannel(
+    client: WebSocket,
+    caller: Caller,
+    kind: ChannelKind,
+    vmId: string,
+    viewer: ChannelViewer | undefined,
+  ): Promise<void> {
     this.watch(client);
     if (caller.tokenId !== null) {
       this.channelTokens.set(client, caller.tokenId);
@@ -277,7 +286,7 @@ export class HeadlessServer {
     // What the client sends before the machine answers waits in the socket.
     client.pause();
     try {
-      const channel = await this.options.manager.openChannel(vmId, kind);
+      const channel = await this.options.manager.openChannel(vmId, kind, viewer && asCaller(viewer, caller, kind));
       if (client.readyState !== client.OPEN) {
         channel.close();
         return;
@@ -315,6 +324,26 @@ export class HeadlessServer {
         if (!this.alive.delete(client)) client.terminate();
         else client.ping();
       }
+  }
+}
+
+/** A token's name is what others see, whatever its holder says; its role decides what the viewer may do. */
+function asCaller(viewer: ChannelViewer, caller: Caller, kind: ChannelKind): ChannelViewer {
+  return {
+    ...viewer,
+    ...(caller.tokenId === null ? {} : { name: caller.name }),
+    limited: !roleCovers(caller.role, channelInputRoles[kind]),
+  };
+}
+
+/** Who a client says it is; undefined when it says nothing, or nonsense. */
+function viewerOf(protocols: readonly string[]): ChannelViewer | undefined {
+  const encoded = protocols.find((name) => name.startsWith(VIEWER_PROTOCOL))?.slice(VIEWER_PROTOCOL.length);
+  if (encoded === undefined) return undefined;
+  try {
+    return viewerHelloSchema.safeParse(JSON.parse(Buffer.from(encoded, 'base64url').toString())).data;
+  } catch {
+    return undefined;
   }
 }
 

@@ -301,4 +301,114 @@ describe('RFB under bad or slow clients', () => {
     while (client.pixels[0] !== 49) await client.update();
     expect(client.pixels).toEqual(source.pixels);
   });
+
+  it('closes a client that asks on and on without reading', async () => {
+    const { open } = setUp();
+    const { client, far } = await open({ encodings: [P.ENCODING_RAW, P.PSEUDO_FENCE] }, undefined, 10_000);
+    far.paused = true;
+    const fence = Buffer.alloc(9 + 64);
+    fence[0] = P.MSG_CLIENT_FENCE;
+    fence.writeUInt32BE(P.FENCE_REQUEST, 4);
+    fence[8] = 64;
+    for (let i = 0; i < 3000 && !far.closed; i++) {
+      client.send(fence);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(far.closed).toBe(true);
+    expect(far.waiting).toBeLessThan(200_000);
+  });
+
+  it('never lets a slow viewer hold up the others, whatever each of them speaks', async () => {
+    const { source, open, server } = setUp(320, 200);
+    const kinds = [[P.ENCODING_RAW], [P.ENCODING_ZRLE], [P.ENCODING_TIGHT, P.PSEUDO_JPEG_QUALITY_0 + 8], [P.ENCODING_HEXTILE]];
+    const stopped = await Promise.all(
+      kinds.map((encodings) => open({ encodings: [...encodings, P.PSEUDO_CONTINUOUS_UPDATES] }, undefined, 50_000)),
+    );
+    for (const { client, far } of stopped) {
+      client.enableContinuous(true);
+      await client.update();
+      far.paused = true;
+    }
+    const quick = await Promise.all([[P.ENCODING_ZRLE], [P.ENCODING_TIGHT], [P.ENCODING_RAW]].map((encodings) => open({ encodings })));
+    expect(server.viewerCount).toBe(7);
+    const next = random(17);
+    for (let i = 0; i < 25; i++) {
+      const x = next(200);
+      source.paint({ x, y: next(100), width: 1 + next(120), height: 1 + next(100) }, () => next(0x1000000));
+      for (const { client } of quick) {
+        client.request(i > 0);
+        const before = performance.now();
+        await client.update();
+        expect(performance.now() - before).toBeLessThan(2000);
+        expect(client.pixels).toEqual(source.pixels);
+      }
+    }
+    for (const { far } of stopped) expect(far.waiting).toBeLessThan(50_000 + 320 * 200 * 4 * 2);
+    // And they catch up when they read again.
+    for (const { client, far } of [stopped[0]!, stopped[1]!, stopped[3]!]) {
+      far.resume();
+      const deadline = performance.now() + 5000;
+      while (Buffer.compare(Buffer.from(client.pixels.buffer), Buffer.from(source.pixels.buffer)) && performance.now() < deadline)
+        await client.update();
+      expect(client.pixels).toEqual(source.pixels);
+    }
+  });
+});
+
+describe('RFB viewers and who may use the machine', () => {
+  const press = (down: boolean) => {
+    const key = Buffer.alloc(8);
+    key[0] = P.MSG_KEY_EVENT;
+    key[1] = down ? 1 : 0;
+    key.writeUInt32BE(0x61, 4);
+    return key;
+  };
+  const point = (buttons: number) => Buffer.from([P.MSG_POINTER_EVENT, buttons, 0, 10, 0, 20]);
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  it('lets keys and buttons of one through that has it alone, and lets go of what others held', async () => {
+    const { server, input } = setUp();
+    const join = async (key: string) => {
+      const [near, far] = PipeEnd.pair();
+      server.accept(near, { viewer: { name: key, origin: 'window', key } });
+      const client = new RfbClient(far, {});
+      await client.connect();
+      return client;
+    };
+    const anna = await join('anna-key');
+    const ben = await join('ben-key');
+    await turn();
+    ben.send(press(true));
+    ben.send(point(1));
+    await turn();
+    expect(input.log).toEqual(['down 1e', 'abs 10,20 1']);
+    server.desk.act('anna-key', 'hold');
+    expect(input.log.slice(2)).toEqual(['up 1e', 'abs 10,20 0']);
+    ben.send(press(true));
+    ben.send(press(false));
+    ben.send(point(1));
+    await turn();
+    expect(input.log).toHaveLength(4);
+    anna.send(press(true));
+    anna.send(press(false));
+    await turn();
+    expect(input.log.slice(4)).toEqual(['down 1e', 'up 1e']);
+    server.desk.act('anna-key', 'share');
+    ben.send(point(0));
+    await turn();
+    expect(input.log.slice(6)).toEqual(['abs 10,20 0']);
+  });
+
+  it('keeps our own windows when a program asks to be alone', async () => {
+    const { server, open } = setUp();
+    const [near, far] = PipeEnd.pair();
+    server.accept(near, { viewer: { name: 'window', origin: 'window', key: 'window-key' } });
+    await new RfbClient(far, {}).connect();
+    const other = await open();
+    await open({ shared: false });
+    await turn();
+    expect(other.far.closed).toBe(true);
+    expect(far.closed).toBe(false);
+    expect(server.desk.list().viewers.map(({ origin }) => origin)).toEqual(['window', 'vnc']);
+  });
 });

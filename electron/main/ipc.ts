@@ -1,5 +1,6 @@
 import type { IpcMainEvent } from 'electron';
 import { z } from 'zod';
+import { viewerHelloSchema } from '../../core/contract/console.ts';
 import type { BridgeAnswer, DesktopFileFilter } from '../../core/contract/desktopbridge.ts';
 import type { ErrorDto } from '../../core/contract/errors.ts';
 import { type ChannelKind, channelKinds } from '../../core/contract/methods.ts';
@@ -31,17 +32,18 @@ export function listen(
     if (own(event)) pages.deliver(event.sender, message);
   });
   // An answer instead of a rejection: Electron would put the name of the IPC call before the message that people read.
-  ipcMain.handle(IPC.openChannel, async (event, kind: unknown, vmId: unknown): Promise<number | { error: string }> => {
+  ipcMain.handle(IPC.openChannel, async (event, kind: unknown, vmId: unknown, viewer: unknown): Promise<number | { error: string }> => {
     const { sender } = event;
     if (!own(event)) return { error: 'this page does not belong to Hypervue' };
     if (typeof vmId !== 'string' || !(channelKinds as readonly unknown[]).includes(kind)) return { error: 'there is no such channel' };
     const page = pages.current(sender);
     try {
+      const hello = viewerHelloSchema.safeParse(viewer).data;
       const server = pages.server(sender);
       const channel =
         server === undefined
-          ? await manager.openChannel(vmId, kind as ChannelKind)
-          : await servers.openChannel(server, kind as ChannelKind, vmId);
+          ? await manager.openChannel(vmId, kind as ChannelKind, hello)
+          : await servers.openChannel(server, kind as ChannelKind, vmId, hello);
       if (page && page === pages.current(sender)) return channels.offer(sender, channel);
       // The page went while the machine answered, and nobody would ever close it.
       channel.close();

@@ -25,8 +25,8 @@ const bridge: DesktopBridge = {
       ipcRenderer.on(IPC.serversChanged, () => callback());
     },
   },
-  openChannel: async (kind, vmId) => {
-    const id = (await ipcRenderer.invoke(IPC.openChannel, kind, vmId)) as number | { error: string };
+  openChannel: async (kind, vmId, viewer) => {
+    const id = (await ipcRenderer.invoke(IPC.openChannel, kind, vmId, viewer)) as number | { error: string };
     if (typeof id !== 'number') throw new Error(id.error);
     return new Promise<DesktopChannel>((resolve) => {
       const take = (event: Electron.IpcRendererEvent, portId: number) => {

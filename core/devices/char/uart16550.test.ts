@@ -125,6 +125,22 @@ describe('16550A', () => {
     expect(read(0)).toBe(2);
   });
 
+  it('gives a break after what it holds and before what waits, as a NUL with its own line status', () => {
+    write(2, 0x01);
+    write(1, 0x05);
+    feed(20);
+    backend.feedBreak();
+    expect(read(5) & 0x90).toBe(0x80);
+    for (let i = 1; i <= 16; i++) {
+      expect(read(5) & 0x10).toBe(0);
+      expect(read(0)).toBe(i);
+    }
+    expect(read(2) & 0x0f).toBe(0x06);
+    expect(read(5) & 0x91).toBe(0x11);
+    expect(read(5) & 0x10).toBe(0);
+    expect([read(0), read(0), read(0)]).toEqual([0, 17, 18]);
+  });
+
   it('hides data and IER behind the divisor latch', () => {
     write(3, 0x83);
     write(0, 0x01);

@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws';
+import type { ViewerHello } from '../../contract/console.ts';
 import type { ChannelKind } from '../../contract/methods.ts';
 import type { ByteChannel, Transport, WireMessage } from '../../contract/transport.ts';
 import { HypervueError } from '../../util/errors.ts';
@@ -127,10 +128,11 @@ export async function signIn(endpoint: Endpoint): Promise<Transport> {
 }
 
 /** A byte channel of a machine over there. */
-export async function openRemoteChannel(endpoint: Endpoint, kind: ChannelKind, vmId: string): Promise<ByteChannel> {
+export async function openRemoteChannel(endpoint: Endpoint, kind: ChannelKind, vmId: string, viewer?: ViewerHello): Promise<ByteChannel> {
+  const hello = viewer ? [`viewer.${Buffer.from(JSON.stringify(viewer)).toString('base64url')}`] : [];
   const token = `token.${Buffer.from(endpoint.token).toString('base64url')}`;
   const url = socketUrl(endpoint, `channel/${kind}/${encodeURIComponent(vmId)}`);
-  const socket = await opened(endpoint, openPinned(url, ['hypervue.channel', token], endpoint.fingerprint));
+  const socket = await opened(endpoint, openPinned(url, ['hypervue.channel', token, ...hello], endpoint.fingerprint));
   // RFB servers speak first: what comes before somebody listens waits in the socket.
   socket.pause();
   let timer: NodeJS.Timeout | undefined;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
 import { ContractClient } from '../../contract/client.ts';
+import type { ViewerHello } from '../../contract/console.ts';
 import type { ChannelKind } from '../../contract/methods.ts';
 import type { RemoteServer, ServerProbe, ServersState } from '../../contract/servers.ts';
 import type { ByteChannel, Transport } from '../../contract/transport.ts';
@@ -103,8 +104,8 @@ export class RemoteServers {
     return signIn(this.get(id).endpoint);
   }
 
-  async openChannel(id: string, kind: ChannelKind, vmId: string): Promise<ByteChannel> {
-    return openRemoteChannel(this.get(id).endpoint, kind, vmId);
+  async openChannel(id: string, kind: ChannelKind, vmId: string, viewer?: ViewerHello): Promise<ByteChannel> {
+    return openRemoteChannel(this.get(id).endpoint, kind, vmId, viewer);
   }
 
   close(): void {

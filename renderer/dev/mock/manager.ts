@@ -8,6 +8,7 @@ import type { ContractServer, Handlers } from '../../../core/contract/server.ts'
 import type { LogEntry, VmStateName, VmSummary } from '../../../core/contract/vm.ts';
 import { mockHardware } from './hardware.ts';
 import { mockLibrary } from './library.ts';
+import { MockConsole } from './console.ts';
 import { mockSnapshots } from './snapshots.ts';
 import { mockStorage } from './storage.ts';
 import { drawScreen, pngOf } from './screen.ts';
@@ -42,6 +43,7 @@ export class MockManager {
   private servers: ContractServer[] = [];
   private settings: Settings;
   private mended = false;
+  readonly console = new MockConsole((event, payload) => this.emit(event, payload));
 
   constructor(options: MockOptions) {
     this.settings = {
@@ -413,10 +415,7 @@ export class MockManager {
       const vm = this.get(id);
       return { version: vm.thumbnailVersion, png: vm.thumbnailVersion === 0 ? null : pngOf(this.screenOf(id)) };
     },
-    'vm.screenText': async () => null,
-    'vm.typeText': async () => new Promise((done) => setTimeout(() => done(null), 2000)),
-    'vm.cancelTyping': async () => null,
-    'vm.sendKeys': async () => null,
+    ...this.console.handlers,
     'vm.openGdb': async ({ address }) => ({
       command: `target remote ${address.type === 'tcp' ? `127.0.0.1:${address.port}` : address.path}`,
     }),

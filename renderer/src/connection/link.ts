@@ -1,3 +1,4 @@
+import type { ViewerHello } from '../../../core/contract/console.ts';
 import type { ChannelKind } from '../../../core/contract/methods.ts';
 import type { ByteChannel, Transport } from '../../../core/contract/transport.ts';
 import type { DesktopFileFilter } from '../../../core/contract/desktopbridge.ts';
@@ -6,7 +7,7 @@ import type { DesktopFileFilter } from '../../../core/contract/desktopbridge.ts'
 export interface Link {
   /** Resolves when the manager accepted us; rejects with LinkError. */
   connect(): Promise<Transport>;
-  openChannel(kind: ChannelKind, vmId: string): Promise<ByteChannel>;
+  openChannel(kind: ChannelKind, vmId: string, viewer?: ViewerHello): Promise<ByteChannel>;
   /** The system's file dialog, where there is one; otherwise the app browses the manager's folders itself. */
   readonly chooseFile: ((filters: DesktopFileFilter[]) => Promise<string | null>) | null;
   /** Path of a file that was dropped on a desktop window; null in a browser, which tells none. */

@@ -14,7 +14,7 @@ export function desktopLink(bridge: DesktopBridge, server: string | null = null)
       if (failure) throw new LinkError('unreachable', failure.message);
       return transports();
     },
-    openChannel: async (kind, vmId) => portChannel(await bridge.openChannel(kind, vmId)),
+    openChannel: async (kind, vmId, viewer) => portChannel(await bridge.openChannel(kind, vmId, viewer)),
     // The system's dialog shows this computer's files; those of a remote server are browsed over the contract.
     chooseFile: server === null ? (filters) => bridge.showOpenDialog(filters) : null,
     // What is dropped here lies on this computer.
@@ -34,7 +34,7 @@ export function webSocketLink(location: Location, history: History, storage: Sto
       if (token === '') throw new LinkError('unauthorized', '');
       return openWebSocketTransport(at('contract'), token);
     },
-    openChannel: (kind, vmId) => openWebSocketChannel(at(`channel/${kind}/${encodeURIComponent(vmId)}`), token),
+    openChannel: (kind, vmId, viewer) => openWebSocketChannel(at(`channel/${kind}/${encodeURIComponent(vmId)}`), token, undefined, viewer),
     chooseFile: null,
     httpUrl: (path) => new URL(path, base).href,
     setToken(next) {

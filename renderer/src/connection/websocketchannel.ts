@@ -1,3 +1,4 @@
+import type { ViewerHello } from '../../../core/contract/console.ts';
 import type { ByteChannel } from '../../../core/contract/transport.ts';
 import { LinkError } from './link.ts';
 import { base64Url } from './token.ts';
@@ -11,9 +12,14 @@ export function openWebSocketChannel(
   url: string,
   token: string,
   makeSocket = (u: string, protocols: string[]) => new WebSocket(u, protocols),
+  viewer?: ViewerHello,
 ): Promise<ByteChannel> {
   return new Promise((resolve, reject) => {
-    const socket = makeSocket(url, ['hypervue.channel', `token.${base64Url(token)}`]);
+    const socket = makeSocket(url, [
+      'hypervue.channel',
+      `token.${base64Url(token)}`,
+      ...(viewer ? [`viewer.${base64Url(JSON.stringify(viewer))}`] : []),
+    ]);
     socket.binaryType = 'arraybuffer';
     const dataListeners: ((bytes: Uint8Array) => void)[] = [];
     const drainListeners: (() => void)[] = [];

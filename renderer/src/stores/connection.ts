@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia';
 import { ref, shallowRef } from 'vue';
+import type { ViewerHello } from '../../../core/contract/console.ts';
 import { ContractClient, ContractError } from '../../../core/contract/client.ts';
 import type { ChannelKind, EventName, EventPayload, MethodName, Params, Result } from '../../../core/contract/methods.ts';
 import type { ByteChannel } from '../../../core/contract/transport.ts';
@@ -121,9 +122,9 @@ export const useConnection = defineStore('connection', () => {
       if (client.value) listener();
       return () => readyListeners.delete(listener);
     },
-    openChannel(kind: ChannelKind, vmId: string): Promise<ByteChannel> {
+    openChannel(kind: ChannelKind, vmId: string, viewer?: ViewerHello): Promise<ByteChannel> {
       if (!link) return Promise.reject(new LinkError('unreachable', ''));
-      return link.openChannel(kind, vmId);
+      return link.openChannel(kind, vmId, viewer);
     },
   };
 });
