@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { consoleSettingDefaults, consoleSettingFields } from './consolesettings.ts';
 import { desktopSettingsFields } from './desktopsettings.ts';
 import { cpuModels, defaultCpuModel } from './cpumodels.ts';
 import { pcArchitectures } from './systems.ts';
@@ -70,7 +71,7 @@ const settingsFields = {
     .min(1024 * 1024),
   /** Of new machines' disks, in the window and for `hypervue create`. */
   defaultDiskFormat: z.enum(diskFormats),
-  consoleScaling: z.enum(['fit', 'exact']),
+  ...consoleSettingFields,
   /** A snapshot is taken before what could lose something of a machine. */
   automaticSnapshots: z.boolean(),
   ...desktopSettingsFields,
@@ -86,7 +87,7 @@ export const settingsSchema = z.object({
   defaultMemoryMiB: settingsFields.defaultMemoryMiB.default(512),
   defaultDiskBytes: settingsFields.defaultDiskBytes.default(20 * 1024 ** 3),
   defaultDiskFormat: settingsFields.defaultDiskFormat.default('qcow2'),
-  consoleScaling: settingsFields.consoleScaling.default('fit'),
+  ...consoleSettingDefaults,
   automaticSnapshots: settingsFields.automaticSnapshots.default(false),
   whenQuitting: settingsFields.whenQuitting.default('ask'),
   notifications: settingsFields.notifications.default(true),

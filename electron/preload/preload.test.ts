@@ -54,10 +54,11 @@ beforeEach(() => {
 
 async function openedChannel() {
   fake.answer = 3;
-  const opening = bridge.openChannel('rfb', 'vm');
+  const viewer = { key: 'a-key-of-this-window', name: 'a window', looking: false };
+  const opening = bridge.openChannel('rfb', 'vm', viewer);
   await vi.waitFor(() =>
     expect(fake.sent).toEqual([
-      [IPC.openChannel, 'rfb', 'vm'],
+      [IPC.openChannel, 'rfb', 'vm', viewer],
       [IPC.channelReady, 3],
     ]),
   );

@@ -2,7 +2,7 @@ import { mockAccess } from './access.ts';
 import { mockProfile } from './profile.ts';
 import { hostMetrics, machineMetrics } from '../../../core/contract/history.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
-import type { Settings } from '../../../core/contract/host.ts';
+import { type Settings, settingsSchema } from '../../../core/contract/host.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
 import type { ContractServer, Handlers } from '../../../core/contract/server.ts';
 import type { LogEntry, VmStateName, VmSummary } from '../../../core/contract/vm.ts';
@@ -47,16 +47,10 @@ export class MockManager {
 
   constructor(options: MockOptions) {
     this.settings = {
+      ...settingsSchema.parse({}),
       theme: options.theme as Settings['theme'],
       language: options.language as Settings['language'],
-      accent: 'violet',
       welcomed: true,
-      defaultCpuModel: 'x86-64-v3',
-      machinesView: 'grid',
-      defaultMemoryMiB: 512,
-      defaultDiskBytes: 20 * 1024 ** 3,
-      defaultDiskFormat: 'qcow2',
-      consoleScaling: 'fit',
       automaticSnapshots: true,
       whenQuitting: 'ask',
       notifications: true,

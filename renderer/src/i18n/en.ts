@@ -4,6 +4,7 @@ import { diagnosticsEn, dropEn, paletteEn, programEn, welcomeEn } from './help.e
 import { libraryEn } from './library.en.ts';
 import { serversEn } from './servers.en.ts';
 import { accessEn } from './access.en.ts';
+import { consoleEn, consoleFailedEn, consoleToastEn, serialEn, typeEn } from './console.en.ts';
 import { storageEn, transferEn, trashEn } from './storage.en.ts';
 
 /** English messages: the shape every other language must have. */
@@ -253,39 +254,8 @@ export const en = {
     resident: 'Memory of the process',
     viewers: 'Viewers',
   },
-  console: {
-    toolbar: 'Console',
-    screenOf: 'Screen of {name}',
-    sendKeys: 'Send keys',
-    typeText: 'Type text',
-    viewOnly: 'Look only: keep my keyboard and mouse out of the guest',
-    scaleFit: 'Fit the picture to the window',
-    scaleExact: 'Show guest pixels one to one',
-    screenshot: 'Save a screenshot',
-    detach: 'Open in its own window',
-    fullscreen: 'Full screen (hold Esc to leave)',
-    leaveFullscreen: 'Leave full screen',
-    connecting: 'Connecting…',
-    reconnecting: 'Reconnecting…',
-    off: 'The machine is off',
-    saved: 'The machine is saved and goes on where it was',
-    starting: 'The machine is starting…',
-    crashed: 'The machine crashed; this was its last picture',
-    startAgain: 'Start again',
-    paused: 'Paused',
-  },
-  type: {
-    title: 'Type text as keystrokes',
-    text: 'For passwords, commands and anything the clipboard can’t bring into the guest. The guest needs a US keyboard layout.',
-    pace: 'Pace',
-    fast: 'Fast ({ms} ms a key)',
-    normal: 'Normal ({ms} ms a key)',
-    slow: 'Slow ({ms} ms a key)',
-    enter: 'Press Enter at the end',
-    busy: 'Typing {n} character… | Typing {n} characters…',
-    stop: 'Stop typing',
-    send: 'Type',
-  },
+  console: consoleEn,
+  type: typeEn,
   unlock: {
     title: 'Unlock “{name}”',
     text: {
@@ -314,16 +284,7 @@ export const en = {
       strong: 'Strong',
     },
   },
-  serial: {
-    toolbar: 'Serial console',
-    port: 'COM{n}',
-    input: 'Serial console input',
-    copy: 'Copy selection, or everything',
-    clear: 'Clear',
-    off: 'The machine is off. What it writes to this port shows here while it runs.',
-    none: 'This port is not connected to anything.',
-    toFile: 'This port writes to the file {path}.',
-  },
+  serial: serialEn,
   drive: {
     disk: 'Hard disk',
     cdrom: 'CD/DVD drive',
@@ -596,12 +557,8 @@ export const en = {
       name: 'Take a snapshot before risky changes',
       text: 'Before a disk is taken out, made smaller, or UEFI settings are reset, for machines whose disks can keep snapshots. The newest {kept} of each machine stay.',
     },
-    consoleScaling: {
-      name: 'Console picture',
-      text: 'What a console starts with; its toolbar changes it',
-      fit: 'Fit the window',
-      exact: 'One to one',
-    },
+    console: 'Consoles',
+    consoleText: 'What every console begins with. Each machine can have its own, in the settings of its console.',
     defaults: 'New machines',
     defaultsText: 'What the create wizard starts with. Machines that exist keep what they have.',
     disk: 'Disk size',
@@ -700,6 +657,7 @@ export const en = {
   },
   toast: {
     ...hardwareToastEn,
+    ...consoleToastEn,
     shutdownSent: 'Pressed the power button of “{name}”.',
     deleted: '“{name}” was moved to the trash.',
     restored: '“{name}” is back.',
@@ -750,6 +708,11 @@ export const en = {
       confirm: 'Revoke',
     },
     kept: 'These files lie outside its folder and stay where they are:',
+    pasteLines: {
+      title: 'Paste {n} lines?',
+      text: 'The guest gets all of them at once. A shell runs each line as a command.',
+      confirm: 'Paste',
+    },
     delete: {
       title: 'Delete “{name}”?',
       text: 'The machine with everything in {folder} ({size}) moves to the trash. You can undo this.',
@@ -849,6 +812,7 @@ export const en = {
     autostart: 'Could not change when “{object}” starts',
     removeServer: 'Could not remove the server “{object}”',
     revokeToken: 'Could not revoke the token of “{object}”',
+    ...consoleFailedEn,
     start: 'Could not start “{object}”',
     pause: 'Could not pause “{object}”',
     resume: 'Could not resume “{object}”',
@@ -876,10 +840,6 @@ export const en = {
     log: 'Could not read the log of “{object}”',
     profile: 'Could not measure “{object}”',
     eject: 'Could not eject the medium of “{object}”',
-    sendKeys: 'Could not send keys to “{object}”',
-    cancelTyping: 'Could not stop typing into “{object}”',
-    screenshot: 'Could not take a screenshot of “{object}”',
-    fullscreen: 'Could not show “{object}” in full screen',
     sample: 'Could not create the sample “{object}”',
     settings: 'Could not save the settings',
     browse: 'Could not choose a file',

@@ -2,6 +2,7 @@ import { diagnosticsZhCN, dropZhCN, paletteZhCN, programZhCN, welcomeZhCN } from
 import { libraryZhCN } from './library.zh-CN.ts';
 import { serversZhCN } from './servers.zh-CN.ts';
 import { accessZhCN } from './access.zh-CN.ts';
+import { consoleZhCN, consoleFailedZhCN, consoleToastZhCN, serialZhCN, typeZhCN } from './console.zh-CN.ts';
 import type { Messages } from './en.ts';
 import { editorZhCN, hardwareZhCN, hardwareConfirmZhCN, hardwareToastZhCN } from './hardware.zh-CN.ts';
 import { sourceZhCN, summaryZhCN, wizardZhCN } from './wizard.zh-CN.ts';
@@ -253,39 +254,8 @@ export const zhCN: Messages = {
     resident: '进程内存',
     viewers: '查看者',
   },
-  console: {
-    toolbar: '控制台',
-    screenOf: '“{name}”的屏幕',
-    sendKeys: '发送按键',
-    typeText: '键入文本',
-    viewOnly: '仅查看：键盘和鼠标不进入客户机',
-    scaleFit: '让画面适应窗口',
-    scaleExact: '按一比一显示客户机像素',
-    screenshot: '保存截图',
-    detach: '在独立窗口中打开',
-    fullscreen: '全屏（长按 Esc 退出）',
-    leaveFullscreen: '退出全屏',
-    connecting: '正在连接…',
-    reconnecting: '正在重新连接…',
-    off: '虚拟机已关机',
-    saved: '虚拟机已保存，将从原处继续',
-    starting: '虚拟机正在启动…',
-    crashed: '虚拟机已崩溃，这是它最后的画面',
-    startAgain: '重新启动',
-    paused: '已暂停',
-  },
-  type: {
-    title: '以按键方式键入文本',
-    text: '用于密码、命令以及剪贴板无法带入客户机的内容。客户机需使用美式键盘布局。',
-    pace: '速度',
-    fast: '快（每键 {ms} 毫秒）',
-    normal: '正常（每键 {ms} 毫秒）',
-    slow: '慢（每键 {ms} 毫秒）',
-    enter: '最后按回车键',
-    busy: '正在键入 {n} 个字符…',
-    stop: '停止键入',
-    send: '键入',
-  },
+  console: consoleZhCN,
+  type: typeZhCN,
   unlock: {
     title: '解锁“{name}”',
     text: {
@@ -306,16 +276,7 @@ export const zhCN: Messages = {
     problem: { empty: '请输入密码短语', characters: '密码短语不能含有控制字符', mismatch: '两次输入不一致' },
     strength: { weak: '弱：可以被试出来。请使用多个单词或更多字符。', fair: '一般：不容易被试出来', strong: '强' },
   },
-  serial: {
-    toolbar: '串口控制台',
-    port: 'COM{n}',
-    input: '串口控制台输入',
-    copy: '复制所选内容或全部内容',
-    clear: '清除',
-    off: '虚拟机已关机。运行时写到此端口的内容会显示在这里。',
-    none: '此端口没有连接任何设备。',
-    toFile: '此端口写入文件 {path}。',
-  },
+  serial: serialZhCN,
   drive: {
     disk: '硬盘',
     cdrom: '光驱',
@@ -583,7 +544,8 @@ export const zhCN: Messages = {
       name: '在有风险的更改之前拍摄快照',
       text: '适用于磁盘支持快照的虚拟机：移除磁盘、缩小磁盘或重置 UEFI 设置之前。每台虚拟机保留最新的 {kept} 个。',
     },
-    consoleScaling: { name: '控制台画面', text: '控制台打开时的缩放方式，可在工具栏更改', fit: '适应窗口', exact: '一比一' },
+    console: '控制台',
+    consoleText: '每个控制台的初始值。每台虚拟机可在其控制台设置中单独更改。',
     defaults: '新虚拟机',
     defaultsText: '创建向导的初始值。已有的虚拟机保持不变。',
     disk: '磁盘大小',
@@ -682,6 +644,7 @@ export const zhCN: Messages = {
   },
   toast: {
     ...hardwareToastZhCN,
+    ...consoleToastZhCN,
     shutdownSent: '已按下“{name}”的电源按钮。',
     deleted: '“{name}”已移到回收站。',
     restored: '“{name}”已恢复。',
@@ -738,6 +701,8 @@ export const zhCN: Messages = {
       text: '虚拟机及 {folder} 中的所有内容（{size}）连同其 {n} 个快照将移到回收站。可以撤销。',
       confirm: '移到回收站',
     },
+    pasteLines: { title: '要粘贴 {n} 行吗？', text: '客户机会一次收到全部内容。Shell 会把每一行当作命令执行。', confirm: '粘贴' },
+    delete: { title: '删除“{name}”？', text: '虚拟机及 {folder} 中的所有内容将移到回收站。可以撤销。', confirm: '移到回收站' },
     trashFor: { title: '彻底删除“{name}”？', text: '将归还 {size}。此操作无法撤销。', confirm: '彻底删除' },
     trashEmpty: { title: '清空回收站？', text: '{n} 项将被彻底删除，并归还 {size}。此操作无法撤销。', confirm: '清空回收站' },
     volumeDelete: { title: '删除“{name}”？', text: '磁盘 {path} 将移到回收站。此操作可以撤销。', confirm: '移到回收站' },
@@ -795,6 +760,7 @@ export const zhCN: Messages = {
     autostart: '无法更改“{object}”的自动启动',
     removeServer: '无法移除服务器“{object}”',
     revokeToken: '无法撤销“{object}”的令牌',
+    ...consoleFailedZhCN,
     start: '无法启动“{object}”',
     pause: '无法暂停“{object}”',
     resume: '无法继续运行“{object}”',
@@ -822,10 +788,6 @@ export const zhCN: Messages = {
     log: '无法读取“{object}”的日志',
     profile: '无法测量“{object}”',
     eject: '无法弹出“{object}”的介质',
-    sendKeys: '无法向“{object}”发送按键',
-    cancelTyping: '无法停止向“{object}”键入文本',
-    screenshot: '无法为“{object}”截图',
-    fullscreen: '无法全屏显示“{object}”',
     sample: '无法创建示例“{object}”',
     settings: '无法保存设置',
     browse: '无法选择文件',

@@ -30,8 +30,9 @@ declare module '@novnc/novnc' {
     blur(): void;
     /** Internal, overridden by ConsoleRfb; pinned by the exact version in package.json. */
     protected _display: { scale: number };
-    protected _scaleViewport: boolean;
     protected _canvas: HTMLCanvasElement;
+    protected _screen: HTMLElement;
     protected _updateScale(): void;
+    protected _fixScrollbars(): void;
   }
 }

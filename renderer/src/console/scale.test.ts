@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { renderingOf, scaleOf } from './scale.ts';
+
+const text = { width: 720, height: 400 };
+
+test('exact is one pixel of the screen for each of the guest, whatever the ratio', () => {
+  for (const ratio of [1, 1.25, 1.5, 2, 1.1]) expect(scaleOf('exact', text, { width: 300, height: 200 }, ratio) * ratio).toBeCloseTo(1, 12);
+});
+
+test('whole factors are counted in pixels of the screen; a picture that is too large is fitted', () => {
+  expect(scaleOf('integer', text, { width: 1440, height: 800 }, 1)).toBe(2);
+  expect(scaleOf('integer', text, { width: 1439.999, height: 800 }, 1)).toBe(2);
+  expect(scaleOf('integer', text, { width: 1439, height: 800 }, 1)).toBe(1);
+  // 1200 x 700 of CSS are 1500 x 875 pixels: twice.
+  expect(scaleOf('integer', text, { width: 1200, height: 700 }, 1.25) * 1.25).toBeCloseTo(2, 12);
+  expect(scaleOf('integer', text, { width: 360, height: 400 }, 1)).toBe(0.5);
+  expect(scaleOf('fit', text, { width: 1080, height: 800 }, 1)).toBe(1.5);
+  expect(scaleOf('fit', { width: 0, height: 0 }, { width: 1080, height: 800 }, 1)).toBe(0);
+});
+
+test('pixels stay sharp at whole factors unless asked otherwise', () => {
+  expect(renderingOf('auto', 1 / 1.25, 1.25)).toBe('pixelated');
+  expect(renderingOf('auto', 2, 1)).toBe('pixelated');
+  expect(renderingOf('auto', 1.5, 1)).toBe('auto');
+  expect(renderingOf('auto', 0.5, 1)).toBe('auto');
+  expect(renderingOf('sharp', 1.5, 1)).toBe('pixelated');
+  expect(renderingOf('smooth', 2, 1)).toBe('auto');
+});
