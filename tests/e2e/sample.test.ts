@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { accessibilityProblems } from './support/accessibility.ts';
 import { eventually, openWindow } from './support/browser.ts';
-import { colours, difference, readPng } from './support/picture.ts';
+import { colours, crop, difference, playsInBrowser, readPng } from './support/picture.ts';
 import { browser, contract, server, window } from './support/session.ts';
 
 /** An empty library, "Try a sample", and everything around a running machine that a person looks at. */
@@ -65,11 +65,28 @@ test('a page with graphics resizes the console, and the screenshot is its pictur
   );
   expect(colours(picture)).toBeGreaterThan(10_000);
   const download = page.waitForEvent('download');
-  await page.getByTestId('screenshot').click();
+  await machine.screenshot('save');
   const file = await (await download).path();
   const png = readPng(readFileSync(file));
   // The square has moved meanwhile; the rest is the same.
   expect(difference(png, picture)).toBeLessThan(3);
+
+  // A part of it, dragged over: pixel for pixel what the whole picture has there.
+  await machine.screenshot('region');
+  const part = page.waitForEvent('download');
+  await machine.dragOver(0.25, 0.25, 0.5, 0.4);
+  await page.getByTestId('region-save').click();
+  const cut = readPng(readFileSync(await (await part).path()));
+  expect(Math.abs(cut.width - 257)).toBeLessThan(4);
+  expect(Math.abs(cut.height - 116)).toBeLessThan(4);
+  const place = { x: 256, y: 192 };
+  let least = Number.POSITIVE_INFINITY;
+  for (let dx = -3; dx <= 3; dx++)
+    for (let dy = -3; dy <= 3; dy++) least = Math.min(least, difference(cut, crop(png, place.x + dx, place.y + dy, cut.width, cut.height)));
+  expect(least).toBeLessThan(3);
+  // There are no characters to select in graphics, and it says so.
+  await page.getByTestId('select-text').click();
+  await page.getByText('no characters to select').waitFor();
   await machine.press('Escape');
 });
 
@@ -138,6 +155,170 @@ test('naming a system in the wizard suggests memory and disk for it', async () =
   await app.byId('wizard-cancel').click();
   await app.byId('confirm-other').click();
   await app.machines.open('Hypervue check');
+});
+
+test('text on the screen is selected exactly and copied; whole factors of the screen stay sharp', async () => {
+  const { page } = window;
+  const machine = window.app.machine();
+  const [vm] = await contract.call('vm.list', {});
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await eventually('the menu', async () =>
+    (await contract.call('vm.screenText', { id: vm!.id }))?.rows[0]?.includes('Hypervue check image'),
+  );
+  await page.getByTestId('select-text').click();
+  const { rows, columns } = (await contract.call('vm.screenText', { id: vm!.id }))!;
+  const row = rows.findIndex((text) => text.includes('Processor'));
+  // From the beginning of that row to the end of the one below.
+  await machine.dragOver(0.5 / columns, (row + 0.5) / rows.length, (columns - 0.5) / columns, (row + 1.5) / rows.length);
+  const copied = (await page.evaluate('navigator.clipboard.readText()')) as string;
+  expect(copied.split('\n').map((line) => line.trimEnd())).toEqual([rows[row], rows[row + 1]]);
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await page.getByTestId('picture-close').click();
+});
+
+test.each([1.25, 1.5])('one to one at a scale of %f: every guest pixel is one pixel of the screen', async (deviceScaleFactor) => {
+  const other = await openWindow(browser, server, { deviceScaleFactor });
+  await other.app.machines.open('Hypervue check');
+  const machine = other.app.machine();
+  await machine.tab('console');
+  await machine.focusConsole();
+  await other.page.getByTestId('scale').click();
+  await other.page.getByTestId('scale-exact').check();
+  await other.page.keyboard.press('Escape');
+  const same = async () => {
+    const box = (await machine.canvas.boundingBox())!;
+    const guest = await machine.pixels();
+    const screen = readPng(await other.page.screenshot({ scale: 'device' }));
+    const left = Math.round(box.x * deviceScaleFactor);
+    const top = Math.round(box.y * deviceScaleFactor);
+    // The clock goes on, and the outline of the focus lies over the edge: the middle of the picture stands still.
+    const [x, y, width, height] = [8, 32, guest.width - 16, 40];
+    return difference(crop(screen, left + x, top + y, width, height), crop(guest, x, y, width, height));
+  };
+  let last = -1;
+  await eventually('equal pixels', async () => (last = await same()) === 0, 10_000).catch(() => expect(last).toBe(0));
+  await other.close();
+});
+
+test('viewers are counted and named; one may have the machine alone and share it when asked', async () => {
+  const { page } = window;
+  const machine = window.app.machine();
+  await contract.call('settings.set', { viewerName: 'Anna' });
+  const second = await openWindow(browser, server);
+  await contract.call('settings.set', { viewerName: 'Ben' });
+  await second.app.machines.open('Hypervue check');
+  await second.app.machine().tab('console');
+  await second.app.machine().focusConsole();
+  await eventually('two viewers', async () => (await page.getByTestId('viewers-count').textContent()) === '2');
+  await page.getByTestId('viewers').click();
+  await page.getByTestId('viewing-hold').check();
+  await page.keyboard.press('Escape');
+  await second.page.getByTestId('viewer-held').waitFor();
+  await second.page.getByTestId('viewer-ask').click();
+  await page.getByTestId('viewer-asks').waitFor();
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await page.getByTestId('viewer-allow').click();
+  await second.page.getByTestId('viewer-held').waitFor({ state: 'detached' });
+  await second.app.machine().press('z');
+  await machine.tab('serial');
+  await eventually('a key of the second viewer', async () => /KEY 2C\b/.test(await machine.serialText()));
+  await contract.call('settings.set', { viewerName: '' });
+  await second.close();
+  await machine.tab('console');
+});
+
+test('the keyboard is given back by its chord, keys on the list stay here, own combinations are kept', async () => {
+  const { page } = window;
+  const machine = window.app.machine();
+  const grabbed = () => page.getByTestId('keyboard-status').getAttribute('data-grabbed');
+  await machine.focusConsole();
+  await eventually('the guest’s keyboard', async () => (await grabbed()) === 'true');
+  await page.keyboard.down('ControlLeft');
+  await page.keyboard.down('AltLeft');
+  await page.keyboard.up('AltLeft');
+  await page.keyboard.up('ControlLeft');
+  await eventually('the keyboard back', async () => (await grabbed()) === 'false');
+  await page.getByTestId('console-preferences').click();
+  await page.getByTestId('console-pass').fill('nonsense+key');
+  await page.getByTestId('console-pass-wrong').waitFor();
+  await page.getByTestId('console-pass').fill('f9');
+  await page.getByTestId('console-settings-close').click();
+  await machine.press('F9');
+  await machine.press('F10');
+  await page.getByTestId('send-keys').click();
+  await page.getByTestId('chord-make').click();
+  await page.getByTestId('custom-keys-field').press('F7');
+  await page.getByTestId('custom-keys-add').selectOption('sysrq');
+  await page.getByTestId('custom-keys-keep').click();
+  await page.getByTestId('own-remove-0').waitFor();
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await page.getByTestId('custom-keys-close').click();
+  await page.getByTestId('send-keys').click();
+  await page.getByTestId('own-0').click();
+  await machine.tab('serial');
+  await eventually('F10, F7 and SysRq', async () => /KEY 44\b[\s\S]*KEY 41\b[\s\S]*KEY 54\b/.test(await machine.serialText()));
+  expect(await machine.serialText()).not.toMatch(/KEY 43\b/);
+  await contract.call('settings.set', { consoleKeys: [] });
+  await machine.tab('console');
+});
+
+test('in full screen the bar goes away and comes back at the top edge', async () => {
+  const { page } = window;
+  const machine = window.app.machine();
+  await machine.focusConsole();
+  await page.getByTestId('fullscreen').click();
+  const bar = page.getByTestId('console-toolbar');
+  await page.mouse.move(600, 500);
+  await machine.canvas.focus();
+  await eventually('the bar gone', async () => !(await bar.isVisible()), 5000);
+  await page.mouse.move(600, 1);
+  await bar.waitFor({ state: 'visible' });
+  await page.getByTestId('fullscreen').click();
+  await eventually('the page back', () => page.evaluate('document.fullscreenElement === null'));
+});
+
+test('a recording goes on beside other pages and is a video that plays; the serial line is searched, saved and sent a break', async () => {
+  const { page } = window;
+  const machine = window.app.machine();
+  await machine.tab('console');
+  await machine.focusConsole();
+  await page.getByTestId('record').click();
+  await page.getByTestId('record-time').waitFor();
+  await machine.tab('serial');
+  await page.getByTestId('recording-chip').waitFor();
+  await eventually('the greeting', async () => (await machine.serialText()).includes('HYPERVUE-CHECK READY'));
+  await page.getByTestId('serial-search').click();
+  await page.getByTestId('serial-find').fill('check memory');
+  await eventually('one found', async () => (await page.getByTestId('serial-found').innerText()) === '1 of 1');
+  await page.getByTestId('serial-case').click();
+  await eventually('none in this case', async () => (await page.getByTestId('serial-found').innerText()) === 'Not found');
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await page.getByTestId('serial-find').press('Escape');
+  const saved = page.waitForEvent('download');
+  await page.getByTestId('serial-save').click();
+  expect(readFileSync(await (await saved).path(), 'utf8')).toContain('CHECK memory OK');
+  await page.getByTestId('serial-break').click();
+  await page.getByText('Break sent to COM1').waitFor();
+  const download = page.waitForEvent('download');
+  await page.getByTestId('recording-stop').click();
+  const video = readFileSync(await (await download).path());
+  // Matroska's EBML header.
+  expect(video.subarray(0, 4).toString('hex')).toBe('1a45dfa3');
+  const { width, height, seconds } = await playsInBrowser(video, browser);
+  expect([width, height]).toEqual([1024, 768]);
+  expect(seconds).toBeGreaterThan(1);
+  await machine.tab('console');
+});
+
+test('a console in its own window comes back when that is closed', async () => {
+  const { page } = window;
+  const opening = page.waitForEvent('popup');
+  await page.getByTestId('detach').click();
+  const popup = await opening;
+  await page.getByTestId('console-elsewhere').waitFor();
+  await popup.getByTestId('console-canvas').waitFor();
+  await popup.close();
+  await page.getByTestId('console-canvas').waitFor();
 });
 
 test('two viewers see the same machine; closing one disturbs nothing', async () => {

@@ -163,6 +163,7 @@ export const consoleEn = {
     copy: 'Copy selected text at once',
     pace: 'Pace of typed text',
     reset: 'As in the settings',
+    same: 'Everything is as in the settings already',
     makeDefault: 'Make these the settings of all machines',
     madeDefault: 'All machines have these settings now, unless they have their own',
     viewerName: 'Your name for other viewers',

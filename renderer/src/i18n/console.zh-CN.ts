@@ -165,6 +165,7 @@ export const consoleZhCN: Messages['console'] = {
     copy: '立即复制所选文本',
     pace: '键入速度',
     reset: '恢复为设置中的值',
+    same: '所有内容已与设置一致',
     makeDefault: '设为所有虚拟机的默认值',
     madeDefault: '除单独设置过的虚拟机外，所有虚拟机现在都使用这些设置',
     viewerName: '向其他查看者显示的名称',

@@ -73,7 +73,22 @@ export class MachinePage {
     await this.page.keyboard.press(key);
   }
 
-  /** `chord` as in the menu: 'ctrl-alt-delete', 'ctrl-alt-f2'. */
+  async screenshot(what: 'save' | 'copy' | 'region'): Promise<void> {
+    await this.page.getByTestId('screenshot').click();
+    await this.page.getByTestId(`shot-${what}`).click();
+  }
+
+  /** Drags over the still picture from one place to another, parts of its width and height. */
+  async dragOver(x1: number, y1: number, x2: number, y2: number): Promise<void> {
+    const box = (await this.page.getByTestId('picture-selection').boundingBox())!;
+    const { mouse } = this.page;
+    await mouse.move(box.x + box.width * x1, box.y + box.height * y1);
+    await mouse.down();
+    await mouse.move(box.x + box.width * x2, box.y + box.height * y2, { steps: 3 });
+    await mouse.up();
+  }
+
+  /** `chord` as in the menu: 'ctrl-alt-delete'. */
   async sendKeys(chord: string): Promise<void> {
     await this.page.getByTestId('send-keys').click();
     await this.page.getByTestId(`chord-${chord}`).click();

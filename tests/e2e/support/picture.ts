@@ -44,6 +44,28 @@ async function decodeInBrowser(jpeg: Buffer, browser: Browser): Promise<Picture>
   }
 }
 
+/** Plays a WebM video to its end in a page without a policy; its size and length, seconds. Rejects when the browser cannot. */
+export async function playsInBrowser(webm: Buffer, browser: Browser): Promise<{ width: number; height: number; seconds: number }> {
+  const page = await browser.newPage();
+  try {
+    return await page.evaluate(`(async () => {
+      const video = document.createElement('video');
+      video.muted = true;
+      video.src = 'data:video/webm;base64,${webm.toString('base64')}';
+      const ended = new Promise((resolve, reject) => {
+        video.onended = resolve;
+        video.onerror = () => reject(new Error(video.error.message));
+      });
+      video.playbackRate = 8;
+      await video.play();
+      await ended;
+      return { width: video.videoWidth, height: video.videoHeight, seconds: video.currentTime };
+    })()`);
+  } finally {
+    await page.close();
+  }
+}
+
 export function readPng(bytes: Buffer): Picture {
   const { width, height, data } = PNG.sync.read(bytes);
   return { width, height, data };
@@ -60,6 +82,16 @@ export function difference(a: Picture, b: Picture): number {
   for (let i = 0; i < a.width * a.height; i++)
     for (let channel = 0; channel < 3; channel++) sum += Math.abs(a.data[i * 4 + channel]! - b.data[i * 4 + channel]!);
   return sum / (a.width * a.height * 3);
+}
+
+/** A part of a picture; throws when it reaches beyond it. */
+export function crop({ width, height, data }: Picture, x: number, y: number, partWidth: number, partHeight: number): Picture {
+  if (x < 0 || y < 0 || x + partWidth > width || y + partHeight > height)
+    throw new Error(`${x},${y} ${partWidth}x${partHeight} is not inside ${width}x${height}`);
+  const part = new Uint8Array(partWidth * partHeight * 4);
+  for (let row = 0; row < partHeight; row++)
+    for (let i = 0; i < partWidth * 4; i++) part[row * partWidth * 4 + i] = data[((y + row) * width + x) * 4 + i]!;
+  return { width: partWidth, height: partHeight, data: part };
 }
 
 /** Number of different colours. */

@@ -1,0 +1,71 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { launchBrowser, openWindow, eventually } from '../tests/e2e/support/browser.ts';
+import { openContract } from '../tests/e2e/support/contract.ts';
+import { startServer } from '../tests/e2e/support/server.ts';
+import { accessibilityProblems } from '../tests/e2e/support/accessibility.ts';
+
+const out = '/tmp/look-con';
+mkdirSync(out, { recursive: true });
+const server = await startServer();
+const contract = await openContract(server);
+const browser = await launchBrowser();
+const shot = (page: any, name: string) => page.screenshot({ path: `${out}/${name}.png` });
+try {
+  const vm = await contract.call('vm.create', { name: 'Hypervue check', memoryMiB: 32, source: { type: 'sample' }, newDisk: null } as never);
+  await contract.call('vm.start', { id: vm.id });
+  const w = await openWindow(browser, server, { permissions: ['clipboard-read', 'clipboard-write'] });
+  const { page, app } = w;
+  await app.machines.open('Hypervue check');
+  const machine = app.machine();
+  await machine.tab('console');
+  await machine.focusConsole();
+  await page.waitForTimeout(3000);
+  await shot(page, '1-console');
+  console.log('axe', await accessibilityProblems(page));
+  await page.getByTestId('send-keys').click(); await page.waitForTimeout(400); await shot(page, '2-keys');
+  await page.keyboard.press('Escape');
+  for (const id of ['viewers', 'clipboard', 'scale']) {
+    await page.getByTestId(id).click(); await page.waitForTimeout(300); await shot(page, `3-${id}`);
+    console.log(id, await accessibilityProblems(page));
+    await page.keyboard.press('Escape'); await page.waitForTimeout(200);
+  }
+  await page.getByTestId('console-preferences').click(); await page.waitForTimeout(600); await shot(page, '4-prefs');
+  console.log('prefs', await accessibilityProblems(page));
+  await page.getByTestId('console-settings-close').click();
+  await page.getByTestId('select-text').click(); await page.waitForTimeout(800);
+  const s = (await page.getByTestId('picture-selection').boundingBox())!;
+  await page.mouse.move(s.x + 100, s.y + 60); await page.mouse.down(); await page.mouse.move(s.x + 400, s.y + 140, { steps: 4 }); await page.mouse.up();
+  await page.waitForTimeout(400); await shot(page, '5-text');
+  console.log('text', JSON.stringify(await page.evaluate('navigator.clipboard.readText()')));
+  console.log('text axe', await accessibilityProblems(page));
+  await page.getByTestId('picture-close').click();
+  await page.getByTestId('screenshot').click(); await page.waitForTimeout(300); await page.getByTestId('shot-region').click(); await page.waitForTimeout(600);
+  const r = (await page.getByTestId('picture-selection').boundingBox())!;
+  await page.mouse.move(r.x + 100, r.y + 60); await page.mouse.down(); await page.mouse.move(r.x + 400, r.y + 240, { steps: 4 }); await page.mouse.up();
+  await shot(page, '6-region');
+  await page.getByTestId('picture-close').click();
+  await page.getByTestId('record').click(); await page.waitForTimeout(2500); await shot(page, '7-recording');
+  const viewers = await contract.call('vm.viewers', { id: vm.id }); console.log(JSON.stringify(viewers));
+  await machine.tab('serial'); await page.waitForTimeout(1500); await shot(page, '8-serial');
+  await page.getByTestId('serial-search').click(); await page.getByTestId('serial-find').fill('check'); await page.waitForTimeout(600); await shot(page, '9-search');
+  console.log('serial axe', await accessibilityProblems(page));
+  const dl = page.waitForEvent('download');
+  await page.getByTestId('recording-stop').click();
+  const file = await (await dl).path(); writeFileSync(`${out}/rec.webm`, (await import('node:fs')).readFileSync(file!));
+  await page.waitForTimeout(500);
+  await machine.tab('console');
+  await page.setViewportSize({ width: 900, height: 600 }); await page.waitForTimeout(800); await shot(page, 'a-narrow');
+  await contract.call('settings.set', { language: 'zh-CN', theme: 'dark' }); await page.waitForTimeout(800); await shot(page, 'b-narrow-zh-dark');
+  await page.getByTestId('viewers').click(); await page.waitForTimeout(300); await shot(page, 'b2-viewers-zh'); await page.keyboard.press('Escape');
+  await page.setViewportSize({ width: 1280, height: 800 });
+  const [popup] = await Promise.all([page.waitForEvent('popup'), page.getByTestId('detach').click()]);
+  await popup.waitForTimeout(2500); await shot(popup, 'c-detached'); await shot(page, 'd-elsewhere');
+  console.log('elsewhere axe', await accessibilityProblems(page));
+  await popup.close(); await page.waitForTimeout(1500); await shot(page, 'e-back');
+  await app.goToSettings(); await page.waitForTimeout(500); await page.getByTestId('settings-console').scrollIntoViewIfNeeded(); await shot(page, 'f-settings');
+  await contract.call('settings.set', { language: 'en', theme: 'light' });
+  await app.machines.open?.('Hypervue check').catch(() => {});
+  console.log('problems', w.problems);
+} catch (e) { console.log('FAILED', e); } finally {
+  await browser.close(); contract.end(); await server.stop();
+}
