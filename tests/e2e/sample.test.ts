@@ -299,6 +299,7 @@ test('a recording goes on beside other pages and is a video that plays; the seri
   expect(readFileSync(await (await saved).path(), 'utf8')).toContain('CHECK memory OK');
   await page.getByTestId('serial-break').click();
   await page.getByText('Break sent to COM1').waitFor();
+  await eventually('some seconds of video', async () => /0:0[3-9]/.test(await page.getByTestId('recording-chip').innerText()));
   const download = page.waitForEvent('download');
   await page.getByTestId('recording-stop').click();
   const video = readFileSync(await (await download).path());

@@ -135,6 +135,7 @@ export const consoleEn = {
     running: 'Recording {time}',
     discard: 'Discard the recording',
     none: 'This browser can’t record videos',
+    viewer: 'Recording ({name})',
     goesOn: 'It goes on while you look at other pages of Hypervue, and ends when the machine goes off or this window is closed.',
     leave: 'A recording is under way.',
   },

@@ -137,6 +137,7 @@ export const consoleZhCN: Messages['console'] = {
     running: '已录制 {time}',
     discard: '丢弃录像',
     none: '此浏览器无法录制视频',
+    viewer: '录像（{name}）',
     goesOn: '浏览 Hypervue 的其他页面时录制会继续；虚拟机关机或关闭此窗口时录制结束。',
     leave: '正在录制。',
   },
