@@ -299,7 +299,10 @@ test('a recording goes on beside other pages and is a video that plays; the seri
   expect(readFileSync(await (await saved).path(), 'utf8')).toContain('CHECK memory OK');
   await page.getByTestId('serial-break').click();
   await page.getByText('Break sent to COM1').waitFor();
-  await eventually('some seconds of video', async () => /0:0[3-9]/.test(await page.getByTestId('recording-chip').innerText()));
+  await eventually('some seconds of video', async () => {
+    const [, minutes, seconds] = /(\d+):(\d\d)/.exec(await page.getByTestId('recording-chip').innerText())!;
+    return Number(minutes) * 60 + Number(seconds) >= 3;
+  });
   const download = page.waitForEvent('download');
   await page.getByTestId('recording-stop').click();
   const video = readFileSync(await (await download).path());
@@ -313,9 +316,8 @@ test('a recording goes on beside other pages and is a video that plays; the seri
 
 test('a console in its own window comes back when that is closed', async () => {
   const { page } = window;
-  const opening = page.waitForEvent('popup');
-  await page.getByTestId('detach').click();
-  const popup = await opening;
+  await window.app.machine().tab('console');
+  const [popup] = await Promise.all([page.waitForEvent('popup'), page.getByTestId('detach').click()]);
   await page.getByTestId('console-elsewhere').waitFor();
   await popup.getByTestId('console-canvas').waitFor();
   await popup.close();
