@@ -16,6 +16,8 @@ export const viewerSchema = z.object({
   control: z.boolean(),
   /** Chose to look only, or is allowed no more. */
   looking: z.boolean(),
+  /** Its access allows looking only. */
+  limited: z.boolean(),
   /** Asked who has the control alone to share it. */
   asking: z.boolean(),
   /** Its last question was answered with no. */

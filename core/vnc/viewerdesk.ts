@@ -76,6 +76,7 @@ export class ViewerDesk {
         origin: entry.identity.origin,
         control: this.controls(entry),
         looking: entry.looking,
+        limited: entry.identity.limited === true,
         asking: entry.asking,
         refused: entry.refused,
         since: entry.since,
