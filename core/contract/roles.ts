@@ -48,8 +48,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'vm.cancelTyping': 'operate',
   'vm.sendKeys': 'operate',
   'vm.viewers': 'view',
-  // Of one's own viewer, whose role decides how far it goes.
-  'vm.setViewing': 'view',
+  'vm.setViewing': 'operate',
   'vm.serialBreak': 'operate',
   'vm.changeMedium': 'manage',
   'vm.setDrivePolicy': 'manage',
