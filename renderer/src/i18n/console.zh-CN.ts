@@ -40,7 +40,7 @@ export const consoleZhCN: Messages['console'] = {
   keys: {
     common: '常用',
     consoles: '文本控制台',
-    sysrq: 'Linux SysRq',
+    sysrq: 'Linux 魔术键（SysRq）',
     own: '我的组合键',
     make: '新建组合键…',
     manage: '管理我的组合键…',
@@ -135,11 +135,9 @@ export const consoleZhCN: Messages['console'] = {
     start: '录制屏幕',
     stop: '停止录制并保存',
     running: '已录制 {time}',
-    discard: '丢弃录像',
     none: '此浏览器无法录制视频',
     viewer: '录像（{name}）',
     goesOn: '浏览 Hypervue 的其他页面时录制会继续；虚拟机关机或关闭此窗口时录制结束。',
-    leave: '正在录制。',
   },
   clipboard: {
     title: '剪贴板',

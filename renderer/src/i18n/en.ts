@@ -674,7 +674,6 @@ export const en = {
     imported: '“{name}” was imported.',
     templateMade: '“{name}” is a template now.',
     templateUnmade: '“{name}” is a machine again.',
-    copied: 'Copied to the clipboard.',
     snapshotTaken: 'Snapshot “{name}” is taken.',
     snapshotReverted: 'Reverted to “{name}”.',
     snapshotDeleted: 'Snapshot “{name}” is deleted.',
@@ -709,7 +708,7 @@ export const en = {
     },
     kept: 'These files lie outside its folder and stay where they are:',
     pasteLines: {
-      title: 'Paste {n} lines?',
+      title: 'Paste {n} line? | Paste {n} lines?',
       text: 'The guest gets all of them at once. A shell runs each line as a command.',
       confirm: 'Paste',
     },

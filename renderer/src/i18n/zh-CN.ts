@@ -661,7 +661,6 @@ export const zhCN: Messages = {
     imported: '已导入“{name}”。',
     templateMade: '“{name}”现在是模板。',
     templateUnmade: '“{name}”已恢复为虚拟机。',
-    copied: '已复制到剪贴板。',
     snapshotTaken: '已拍摄快照“{name}”。',
     snapshotReverted: '已还原到“{name}”。',
     snapshotDeleted: '快照“{name}”已删除。',
