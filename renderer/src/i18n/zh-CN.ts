@@ -701,7 +701,6 @@ export const zhCN: Messages = {
       confirm: '移到回收站',
     },
     pasteLines: { title: '要粘贴 {n} 行吗？', text: '客户机会一次收到全部内容。Shell 会把每一行当作命令执行。', confirm: '粘贴' },
-    delete: { title: '删除“{name}”？', text: '虚拟机及 {folder} 中的所有内容将移到回收站。可以撤销。', confirm: '移到回收站' },
     trashFor: { title: '彻底删除“{name}”？', text: '将归还 {size}。此操作无法撤销。', confirm: '彻底删除' },
     trashEmpty: { title: '清空回收站？', text: '{n} 项将被彻底删除，并归还 {size}。此操作无法撤销。', confirm: '清空回收站' },
     volumeDelete: { title: '删除“{name}”？', text: '磁盘 {path} 将移到回收站。此操作可以撤销。', confirm: '移到回收站' },
