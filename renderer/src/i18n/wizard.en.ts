@@ -23,6 +23,7 @@ export const wizardEn = {
   back: 'Back',
   next: 'Next',
   create: 'Create',
+  skip: 'Skip to the summary',
   createStart: 'Create and start',
   failed: 'The machine was not created',
   missing: {

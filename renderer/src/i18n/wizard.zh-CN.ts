@@ -24,6 +24,7 @@ export const wizardZhCN: typeof wizardEn = {
   back: '上一步',
   next: '下一步',
   create: '创建',
+  skip: '直接看摘要',
   createStart: '创建并启动',
   failed: '虚拟机没有创建成功',
   missing: {

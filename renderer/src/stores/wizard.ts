@@ -237,7 +237,8 @@ export const useWizard = defineStore('wizard', () => {
   function missing(of: WizardStep): string | null {
     const d = draft.value;
     if (of === 'source' && d.source !== 'blank' && d.source !== 'sample' && path.value.trim() === '') return 'path';
-    if (of === 'system' && d.name.trim() === '') return 'name';
+    // A name that nobody touched is suggested when the first step is left.
+    if (of === 'system' && d.name.trim() === '' && (d.nameTouched || step.value === 'system')) return 'name';
     if (of === 'resources' && d.cpuModel === 'i686' && d.firmware === 'uefi' && d.source !== 'kernel') return 'uefiCpu';
     if (of === 'disk' && d.disk === 'new' && !(d.diskGiB * 1024 >= 1)) return 'size';
     if (of === 'disk' && d.disk === 'new' && d.diskFormat === 'qcow2' && passphraseProblem(d.encryption)) return 'passphrase';

@@ -103,6 +103,23 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
   });
 });
 
+test('the suggestions of all later steps can be taken at once, with a name of its own', async () => {
+  const { router } = await open('/new');
+  expect(get('wizard-skip').getAttribute('aria-disabled')).toBe('true');
+  await fill('source-path', '/srv/images/debian.iso');
+  await press(get('wizard-skip'));
+  expect(get('wizard').dataset.step).toBe('summary');
+  expect(get('summary-name').textContent).toContain('Debian GNU/Linux 12');
+  await press(get('wizard-go-system'));
+  await fill('vm-name', '');
+  expect(get('wizard-skip').getAttribute('aria-disabled')).toBe('true');
+  await fill('vm-name', 'Mine');
+  await press(get('wizard-skip'));
+  await press(get('wizard-create'));
+  await arrive(router, 'machine');
+  expect(calls.filter((each) => each.method === 'vm.create').at(-1)?.params).toMatchObject({ name: 'Mine', os: 'Debian GNU/Linux 12' });
+});
+
 test('a failed check blocks creation and shows its fix; a file of another kind offers the right source', async () => {
   await open('/new');
   await fill('source-path', '/srv/images/disk.img');
