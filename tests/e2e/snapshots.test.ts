@@ -78,7 +78,14 @@ test('a machine is saved, says so, and goes on', async () => {
   await page.getByTestId('more-button').click();
   await page.getByTestId('menu-saveState').click();
   await page.locator('[data-testid=machine-page][data-state=saved]').waitFor();
-  expect(await page.getByTestId('snapshot-take').isDisabled()).toBe(true);
+  // The saved memory goes into it, and the machine still goes on afterwards.
+  await page.getByTestId('snapshot-take').click();
+  await page.getByTestId('snapshot-name').fill('While saved');
+  await page.getByTestId('snapshot-confirm').click();
+  await page.getByTestId('snapshot').filter({ hasText: 'While saved' }).waitFor();
+  const { snapshots } = await contract.call('snapshot.list', { id });
+  expect(snapshots.find(({ name }) => name === 'While saved')).toMatchObject({ kind: 'memory' });
+  expect((await contract.call('vm.get', { id })).state).toBe('saved');
   expect(await accessibilityProblems()).toEqual([]);
   await picture('saved');
   await page.getByTestId('start-button').click();
