@@ -40,11 +40,19 @@ export function fuzzyScore(query: string, text: string): number | null {
   return total - Math.min(text.length, 100) / 10;
 }
 
-/** The `most` that fit best, the best first; what is equally good keeps its order. */
-export function fuzzyFind<T>(query: string, items: readonly T[], text: (item: T) => string, most: number): T[] {
+/** What is only meant by the words beside its title comes after what is meant by the title itself. */
+const BESIDE = 50;
+
+/** The `most` that fit best by their title, or by it and words beside it; the best first, and what is equally good keeps its order. */
+export function fuzzyFind<T>(query: string, items: readonly T[], text: (item: T) => { title: string; words: string }, most: number): T[] {
   return items
     .flatMap((item, index) => {
-      const score = fuzzyScore(query, text(item));
+      const { title, words } = text(item);
+      const beside = () => {
+        const score = fuzzyScore(query, `${title} ${words}`);
+        return score === null ? null : score - BESIDE;
+      };
+      const score = fuzzyScore(query, title) ?? beside();
       return score === null ? [] : [{ item, score, index }];
     })
     .sort((a, b) => b.score - a.score || a.index - b.index)

@@ -5,9 +5,16 @@ import { all, nothing, pruned, ranged, toggled } from './selection.ts';
 
 test('fuzzy: what is meant comes first, and what is not meant not at all', () => {
   const items = ['Debian 12: Start', 'Debian 12: Restart later', 'Settings', 'Storage', 'FreeDOS: Start', 'sharp star chart'];
-  expect(fuzzyFind('start deb', items, (item) => item, 9)[0]).toBe('Debian 12: Start');
-  expect(fuzzyFind('set', items, (item) => item, 9)[0]).toBe('Settings');
-  expect(fuzzyFind('dst', items, (item) => item, 9)).toContain('Debian 12: Start');
+  const titled = (title: string) => ({ title, words: '' });
+  expect(fuzzyFind('start deb', items, titled, 9)[0]).toBe('Debian 12: Start');
+  expect(fuzzyFind('set', items, titled, 9)[0]).toBe('Settings');
+  expect(fuzzyFind('dst', items, titled, 9)).toContain('Debian 12: Start');
+  // Words beside a title find it too, after what says so itself.
+  const machines = [
+    { title: 'Build: Log', words: 'debian' },
+    { title: 'Debian', words: '' },
+  ];
+  expect(fuzzyFind('debian', machines, (item) => item, 9).map(({ title }) => title)).toEqual(['Debian', 'Build: Log']);
   expect(fuzzyScore('xyz', 'Debian 12: Start')).toBeNull();
   expect(fuzzyScore('启动', '机房一号：启动')).not.toBeNull();
   // Nothing that a person types may take long.

@@ -121,7 +121,7 @@ export const en = {
     create: 'Create a virtual machine',
     createText: 'From an installation ISO, a floppy image or a Linux kernel',
     import: 'Import a disk image',
-    importText: 'A raw disk that already has a system on it',
+    importText: 'A disk that already has a system on it',
     importMachine: 'Import a machine',
     importMachineText: 'A machine’s folder from another computer or a backup',
     sample: 'Try a sample',

@@ -133,7 +133,7 @@ export const storageEn = {
     format: 'Format',
     formatText: {
       qcow2: 'Takes room only for what was written, wherever the file lies; can have snapshots and lie on top of another disk',
-      raw: 'The disk byte by byte: the simplest, and every program reads it; no snapshots',
+      raw: 'The disk byte by byte: the simplest, and every program reads it',
       vmdk: 'For VMware and other programs; no machine runs from it here',
     },
     size: 'Size',

@@ -134,7 +134,7 @@ export const storageZhCN: typeof storageEn = {
     format: '格式',
     formatText: {
       qcow2: '无论文件在哪里，只为已写入的内容占用空间；可以有快照，也可以基于另一块磁盘',
-      raw: '逐字节保存磁盘：最简单，所有程序都能读取；没有快照',
+      raw: '逐字节保存磁盘：最简单，所有程序都能读取',
       vmdk: '用于 VMware 等其他程序；此处的虚拟机不能从它运行',
     },
     size: '大小',

@@ -55,7 +55,7 @@ export const wizardEn = {
   diskSize: 'Size',
   diskFormat: 'Format',
   diskFormatText: {
-    raw: 'The disk byte by byte, which every program reads; no snapshots and no linked clones of its own',
+    raw: 'The disk byte by byte, which every program reads; the first snapshot puts a qcow2 image on top of it',
     qcow2: 'For nearly everything: takes room only for what was written, and can have snapshots, for a little more work at each request',
   },
   diskFree: '{free} free in {folder}',
@@ -101,7 +101,7 @@ export const summaryEn = {
 
 export const sourceEn = {
   iso: { name: 'CD/DVD image', text: 'Install or run a system from an ISO file', file: 'ISO file' },
-  disk: { name: 'Disk image', text: 'A raw disk with a system on it', file: 'Disk image file' },
+  disk: { name: 'Disk image', text: 'A disk with a system on it', file: 'Disk image file' },
   floppy: { name: 'Floppy image', text: 'Boot from a diskette', file: 'Floppy image file' },
   kernel: { name: 'Linux kernel', text: 'Boot bzImage or multiboot directly', file: 'Kernel file' },
   blank: {

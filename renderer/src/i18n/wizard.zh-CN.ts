@@ -56,7 +56,7 @@ export const wizardZhCN: typeof wizardEn = {
   diskSize: '大小',
   diskFormat: '格式',
   diskFormatText: {
-    raw: '逐字节存储，所有程序都能读取；没有快照，也不能作为链接克隆',
+    raw: '逐字节存储，所有程序都能读取；首次快照时会在其上叠加一个 qcow2 映像',
     qcow2: '适合几乎所有情况：只占用已写入数据的空间，可以有快照，每次请求略多一点开销',
   },
   diskFree: '{folder} 中有 {free} 可用',
@@ -102,7 +102,7 @@ export const summaryZhCN: typeof summaryEn = {
 
 export const sourceZhCN: typeof sourceEn = {
   iso: { name: '光盘映像', text: '从 ISO 文件安装或运行系统', file: 'ISO 文件' },
-  disk: { name: '磁盘映像', text: '已装有系统的 raw 磁盘', file: '磁盘映像文件' },
+  disk: { name: '磁盘映像', text: '已装有系统的磁盘', file: '磁盘映像文件' },
   floppy: { name: '软盘映像', text: '从软盘启动', file: '软盘映像文件' },
   kernel: { name: 'Linux 内核', text: '直接启动 bzImage 或 multiboot', file: '内核文件' },
   blank: { name: '空白虚拟机', text: '驱动器为空，稍后添加介质', more: '虚拟机带有一个空光驱。请在“硬件”页插入介质。' },

@@ -122,7 +122,7 @@ export const zhCN: Messages = {
     create: '创建虚拟机',
     createText: '从安装 ISO、软盘映像或 Linux 内核创建',
     import: '导入磁盘映像',
-    importText: '已装有系统的 raw 磁盘映像',
+    importText: '已装有系统的磁盘映像',
     importMachine: '导入虚拟机',
     importMachineText: '来自另一台计算机或备份的虚拟机文件夹',
     sample: '试用示例',

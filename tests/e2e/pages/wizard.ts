@@ -24,8 +24,11 @@ export class WizardPage {
     if (cmdline !== undefined) await this.page.getByTestId('cmdline').locator('input').fill(cmdline);
   }
 
+  /** To the step after, which may take a moment: the first one asks for a name to suggest. */
   async next(): Promise<void> {
+    const before = await this.step();
     await this.page.getByTestId('wizard-next').click();
+    await this.page.locator(`[data-testid="wizard"]:not([data-step="${before}"])`).waitFor();
   }
 
   async back(): Promise<void> {
