@@ -21,7 +21,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'vm.create': 'manage',
   'vm.update': 'manage',
   'vm.delete': 'manage',
-  'vm.planDelete': 'view',
+  'vm.planDelete': 'manage',
   'vm.restore': 'manage',
   'vm.resetFirmware': 'manage',
   'vm.explain': 'view',

@@ -134,8 +134,14 @@ test('a page chooses between this computer and a remote server, whose channels i
   expect(await invoke(OWN, IPC.connect, SERVER)).toBeNull();
   expect(state.connected).toEqual(['here', SERVER]);
   state.server = SERVER;
-  await invoke(OWN, IPC.openChannel, 'rfb', 'machine');
-  expect(state.asked).toEqual([[SERVER, 'rfb', 'machine']]);
+  const viewer = { key: 'window-1-abcdefgh', name: 'Ann', looking: false };
+  await invoke(OWN, IPC.openChannel, 'rfb', 'machine', viewer);
+  // What is no word of a viewer is not handed on.
+  await invoke(OWN, IPC.openChannel, 'rfb', 'machine', { key: 7 });
+  expect(state.asked).toEqual([
+    [SERVER, 'rfb', 'machine', viewer],
+    [SERVER, 'rfb', 'machine', undefined],
+  ]);
   for (const bad of [undefined, '', 'x', {}, 7, '../..'])
     expect(await invoke(OWN, IPC.connect, bad)).toMatchObject({ kind: expect.any(String) });
   expect(await invoke(FOREIGN, IPC.connect, null)).toMatchObject({ kind: 'permission-denied' });
