@@ -93,7 +93,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'storage.download': 'manage',
   'storage.upload': 'manage',
   'storage.delete': 'manage',
-  'storage.planDelete': 'view',
+  'storage.planDelete': 'manage',
   'storage.attach': 'manage',
   'storage.detach': 'manage',
   'trash.list': 'view',

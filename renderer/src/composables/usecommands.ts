@@ -21,6 +21,7 @@ import {
 import type { Component } from 'vue';
 import { useI18n } from 'vue-i18n';
 import { useRouter } from 'vue-router';
+import { consoleScalings } from '../../../core/contract/consolesettings.ts';
 import type { Settings } from '../../../core/contract/host.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useHost } from '../stores/host.ts';
@@ -141,17 +142,17 @@ export function useCommands(show: { shortcuts: () => void }) {
 
   function settingCommands(): Command[] {
     const choices = [
-      { key: 'theme', icon: Palette, values: ['system', 'light', 'dark'] },
-      { key: 'language', icon: Languages, values: ['system', 'en', 'zh-CN'] },
-      { key: 'machinesView', icon: Monitor, values: ['grid', 'table'] },
-      { key: 'consoleScaling', icon: Monitor, values: ['fit', 'exact'] },
+      { key: 'theme', icon: Palette, values: ['system', 'light', 'dark'], name: 'settings.theme.name', text: 'settings.theme' },
+      { key: 'language', icon: Languages, values: ['system', 'en', 'zh-CN'], name: 'settings.language.name', text: 'settings.language' },
+      { key: 'machinesView', icon: Monitor, values: ['grid', 'table'], name: 'settings.machinesView.name', text: 'settings.machinesView' },
+      { key: 'consoleScaling', icon: Monitor, values: consoleScalings, name: 'console.scale.title', text: 'console.scale' },
     ] as const;
-    const direct = choices.flatMap(({ key, icon, values }) =>
+    const direct = choices.flatMap(({ key, icon, values, name, text }) =>
       values.map(
         (value): Command => ({
           id: `setting:${key}:${value}`,
           group: 'setting',
-          label: t('palette.setting', { name: t(`settings.${key}.name`), value: t(`settings.${key}.${value}`) }),
+          label: t('palette.setting', { name: t(name), value: t(`${text}.${value}`) }),
           words: '',
           icon,
           reason: settings.current[key] === value ? t('palette.already') : null,
