@@ -48,6 +48,12 @@ test('a step says what it still needs', () => {
   expect(wizard.missing('source')).toBe('path');
   wizard.choose('blank');
   expect(wizard.missing('source')).toBeNull();
+  // Leaving the first step suggests a name; from then on there has to be one.
+  expect(wizard.missing('system')).toBeNull();
+  wizard.step = 'system';
+  expect(wizard.missing('system')).toBe('name');
+  wizard.step = 'source';
+  wizard.draft.nameTouched = true;
   expect(wizard.missing('system')).toBe('name');
   wizard.draft.diskGiB = 0;
   expect(wizard.missing('disk')).toBe('size');
