@@ -236,7 +236,8 @@ describe('with a server', () => {
     const child = spawn(process.execPath, [main, 'events'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
     child.stdout.on('data', (data) => (out += data));
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    // It says nothing before the first event: change something until it tells.
+    for (let i = 0; i < 20 && out === ''; i++) await run('note', 'Life', `change ${i}`);
     await json('start', 'Life');
     for (let i = 0; i < 100 && !/"state":"running"/.test(out); i++) await new Promise((resolve) => setTimeout(resolve, 50));
     const lines = out

@@ -5,7 +5,7 @@ import type { ChannelKind } from '../contract/methods.ts';
 import type { Transport, WireMessage } from '../contract/transport.ts';
 import type { AppFolders } from '../platform/folders.ts';
 import { appVersion } from '../server/appversion.ts';
-import { openPinned } from '../server/pinned.ts';
+import { holdFirstWords, openPinned } from '../server/pinned.ts';
 import { findServer, type ServerAddress } from '../server/serverfile.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
@@ -18,7 +18,7 @@ export interface Connection {
   /** Of the server; null without one. */
   url: string | null;
   client: ContractClient;
-  /** The machine's byte channel as a WebSocket with binary frames. Only with a server. */
+  /** The machine's byte channel as a WebSocket with binary frames, paused until `resume()`. Only with a server. */
   openChannel(kind: ChannelKind, vmId: string): Promise<WebSocket>;
   close(): Promise<void>;
 }
@@ -89,7 +89,7 @@ async function connectToServer(server: ServerAddress): Promise<Connection> {
     openChannel: (kind, vmId) => {
       const token = `token.${Buffer.from(server.token).toString('base64url')}`;
       return opened(
-        openPinned(new URL(`channel/${kind}/${vmId}`, base), ['hypervue.channel', token], server.fingerprint ?? null),
+        holdFirstWords(openPinned(new URL(`channel/${kind}/${vmId}`, base), ['hypervue.channel', token], server.fingerprint ?? null)),
         server.url,
       );
     },

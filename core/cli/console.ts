@@ -50,6 +50,7 @@ export function addConsoleCommand(program: Command, run: RunSession): void {
             });
             // Input from a pipe ends; what the guest still says is worth waiting for until the machine or the reader goes.
             stdout.on('error', () => resolve());
+            socket.resume();
           });
         } finally {
           if (stdin.isTTY) stdin.setRawMode(false);

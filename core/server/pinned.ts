@@ -49,6 +49,15 @@ export function openPinned(url: URL, protocols: string[], fingerprint: string | 
   });
 }
 
+/**
+ * Holds back what a server says first, which may come with the very packet of its handshake, until `socket.resume()`: somebody who waits for the socket to open
+ * listens later than that.
+ */
+export function holdFirstWords(socket: WebSocket): WebSocket {
+  socket.once('open', () => socket.pause());
+  return socket;
+}
+
 /** Looks at a server's certificate without saying anything to it. Rejects with 'io-error' or 'timeout'. */
 export function probeCertificate(url: URL): Promise<ServerCertificate> {
   const host = url.hostname.replace(/^\[|\]$/g, '');

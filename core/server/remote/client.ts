@@ -4,7 +4,7 @@ import type { ChannelKind } from '../../contract/methods.ts';
 import type { ByteChannel, Transport, WireMessage } from '../../contract/transport.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { isLoopback } from '../access.ts';
-import { openPinned } from '../pinned.ts';
+import { holdFirstWords, openPinned } from '../pinned.ts';
 
 const SIGN_IN_MS = 10_000;
 /** Bytes in flight before a sender is asked to wait. */
@@ -132,9 +132,8 @@ export async function openRemoteChannel(endpoint: Endpoint, kind: ChannelKind, v
   const hello = viewer ? [`viewer.${Buffer.from(JSON.stringify(viewer)).toString('base64url')}`] : [];
   const token = `token.${Buffer.from(endpoint.token).toString('base64url')}`;
   const url = socketUrl(endpoint, `channel/${kind}/${encodeURIComponent(vmId)}`);
-  const socket = await opened(endpoint, openPinned(url, ['hypervue.channel', token, ...hello], endpoint.fingerprint));
   // RFB servers speak first: what comes before somebody listens waits in the socket.
-  socket.pause();
+  const socket = await opened(endpoint, holdFirstWords(openPinned(url, ['hypervue.channel', token, ...hello], endpoint.fingerprint)));
   let timer: NodeJS.Timeout | undefined;
   const drained: (() => void)[] = [];
   const poll = () => {
