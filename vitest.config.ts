@@ -21,7 +21,7 @@ export default defineConfig({
         },
       },
       {
-        test: { name: 'guests', include: ['tests/guests/**/*.test.ts'], environment: 'node', testTimeout: 600_000, fileParallelism: false },
+        test: { name: 'guests', include: ['tests/guests/**/*.test.ts'], environment: 'node', testTimeout: 600_000 },
       },
       { test: { name: 'long', include: ['tests/long/**/*.test.ts'], environment: 'node', testTimeout: 3_600_000, fileParallelism: false } },
       { test: { name: 'e2e', include: ['tests/e2e/**/*.test.ts'], environment: 'node', testTimeout: 300_000, fileParallelism: false } },

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,10 +18,22 @@ export function run(command: string, args: readonly string[], options: { cwd?: s
   });
 }
 
-let indexRefreshed = false;
+/** An index is fresh for so long; archives change it a few times a day. */
+const INDEX_HOURS = 3;
 
+/** Asks the archives what they have, once for all files of tests. */
 function refreshIndex(): void {
-  if (indexRefreshed) return;
+  const marker = path.join(cacheFolder, 'index-refreshed');
+  const fresh = () => existsSync(marker) && Date.now() - statSync(marker).mtimeMs < INDEX_HOURS * 3_600_000;
+  if (!fresh())
+    exclusively('index', () => {
+      if (fresh()) return;
+      updateIndex();
+      writeFileSync(marker, '');
+    });
+}
+
+function updateIndex(): void {
   if (!run('dpkg', ['--print-foreign-architectures']).split('\n').includes('i386')) run('dpkg', ['--add-architecture', 'i386']);
   try {
     run('apt-get', ['update', '-qq']);
@@ -29,7 +41,43 @@ function refreshIndex(): void {
     // A mirror in the middle of a sync fails one index and serves the others; what is then missing shows at the download.
     console.warn(`apt-get update: ${String((error as { stderr?: string }).stderr ?? error).split('\n')[0]}`);
   }
-  indexRefreshed = true;
+}
+
+/**
+ * Does `work` while no other process does work of this name: files of tests that run at the same time want the same packages and images. A process that died with
+ * the lock holds it no longer.
+ */
+function exclusively<T>(name: string, work: () => T): T {
+  const lock = path.join(cacheFolder, 'locks', encodeURIComponent(name));
+  mkdirSync(path.dirname(lock), { recursive: true });
+  const nap = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if (holderIsGone(lock)) rmSync(lock, { force: true });
+      else Atomics.wait(nap, 0, 0, 100);
+    }
+  }
+  try {
+    return work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+function holderIsGone(lock: string): boolean {
+  try {
+    const holder = Number(readFileSync(lock, 'utf8'));
+    // Empty for the moment between its making and its writing.
+    if (!holder) return Date.now() - statSync(lock).mtimeMs > 10_000;
+    process.kill(holder, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
 }
 
 /**
@@ -38,13 +86,28 @@ function refreshIndex(): void {
  */
 export function debianPackage(name: string): string {
   const folder = path.join(cacheFolder, 'packages', name.replace(':', '_'));
-  if (existsSync(path.join(folder, '.complete'))) return folder;
+  const complete = () => existsSync(path.join(folder, '.complete'));
+  if (!complete())
+    exclusively(`package ${name}`, () => {
+      if (!complete()) downloadPackage(name, folder);
+    });
+  return folder;
+}
+
+function downloadPackage(name: string, folder: string): void {
   refreshIndex();
   const download = `${folder}.download`;
   rmSync(download, { recursive: true, force: true });
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(download, { recursive: true });
-  run('apt-get', ['download', '-q', '-o', 'APT::Sandbox::User=root', name], { cwd: download });
+  const get = () => run('apt-get', ['download', '-q', '-o', 'APT::Sandbox::User=root', name], { cwd: download });
+  try {
+    get();
+  } catch {
+    // The index may know a version that is gone, or be of another computer than the cache is from.
+    exclusively('index', updateIndex);
+    get();
+  }
   const archive = readdirSync(download).find((file) => file.endsWith('.deb'));
   if (!archive) throw new Error(`apt-get download ${name} left no package`);
   const unpacked = path.join(download, 'root');
@@ -58,7 +121,6 @@ export function debianPackage(name: string): string {
   );
   renameSync(unpacked, folder);
   rmSync(download, { recursive: true, force: true });
-  return folder;
 }
 
 /** Newest package whose name matches, from apt's index: kernel packages carry their version in the name. */
@@ -99,11 +161,14 @@ export function findFile(folder: string, pattern: RegExp): string {
 /** Builds a file once: `make` writes to the path it is given, which then moves into place. */
 export function built(name: string, make: (target: string) => void): string {
   const target = path.join(cacheFolder, 'built', name);
-  if (existsSync(target)) return target;
-  mkdirSync(path.dirname(target), { recursive: true });
-  const partial = `${target}.partial`;
-  rmSync(partial, { recursive: true, force: true });
-  make(partial);
-  renameSync(partial, target);
+  if (!existsSync(target))
+    exclusively(`built ${name}`, () => {
+      if (existsSync(target)) return;
+      mkdirSync(path.dirname(target), { recursive: true });
+      const partial = `${target}.partial`;
+      rmSync(partial, { recursive: true, force: true });
+      make(partial);
+      renameSync(partial, target);
+    });
   return target;
 }
