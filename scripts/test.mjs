@@ -43,7 +43,8 @@ function vitest(projects, { name = projects[0], paths = [], left = [], env = {},
       '--reporter=json',
       `--outputFile.json=${report}`,
     ],
-    { cwd: root, stdio: 'inherit', env: childEnv({ CI: 'true', ...env }) },
+    // Tests start some hundred processes of the program from its source: what Node made of a file is kept for the next of them.
+    { cwd: root, stdio: 'inherit', env: childEnv({ CI: 'true', NODE_COMPILE_CACHE: path.join(root, 'out', 'compile-cache'), ...env }) },
   );
   if (!existsSync(report)) {
     counts.failed++;
