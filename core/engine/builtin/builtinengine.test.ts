@@ -210,6 +210,17 @@ describe('a start', () => {
 });
 
 describe('the end of a machine', () => {
+  test('leaves all that its process said in the log, also a last line without an end, and tells the reason', async () => {
+    await running();
+    child.writes('#\n# Check failed: jit_page.has_value().\n#\n 1: V8_Fatal [node]\n 2: [no');
+    child.writes('de]');
+    child.ends(null, 'SIGTRAP');
+    expect(told).toEqual([
+      ...['#', '# Check failed: jit_page.has_value().', '#', ' 1: V8_Fatal [node]', ' 2: [node]'].map((line) => `log: ${line}`),
+      'crashed: the process of Debian was ended by SIGTRAP: Check failed: jit_page.has_value()',
+    ]);
+  });
+
   test('is told when its process is gone, not before: until then it holds its disks', async () => {
     await running();
     child.says({ type: 'state', state: 'off' });

@@ -22,6 +22,7 @@ import type {
   SnapshotTaken,
   StateWatch,
 } from '../engine.ts';
+import { OUTPUT_KEPT, processEnded } from './processend.ts';
 import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmCallName, VmCalls, VmProcessHandle } from './protocol.ts';
 
 /** How long to wait for a VM process, in milliseconds. */
@@ -40,8 +41,8 @@ export interface EngineLimits {
   exit: number;
 }
 const LIMITS: EngineLimits = { ready: 20_000, start: 60_000, call: 30_000, forceOff: 10_000, state: 1_800_000, exit: 5000 };
-/** Characters of the process's output kept to explain a crash. */
-const OUTPUT_KEPT = 4000;
+/** Longest line of its output that is kept until its end comes. */
+const LINE_KEPT = 4000;
 /** Most the built-in engine gives one machine, MiB. */
 export const MAX_MEMORY_MIB = 3072;
 
@@ -164,9 +165,8 @@ class BuiltinVm implements RunningVm {
     handle.onOutput((text) => {
       this.output = (this.output + text).slice(-OUTPUT_KEPT);
       const lines = (this.partialLine + text).split('\n');
-      this.partialLine = lines.pop()!.slice(-OUTPUT_KEPT);
-      for (const line of lines)
-        if (line.trim()) this.logs.emit({ time: new Date().toISOString(), level: 'warn', scope: 'process', message: line });
+      this.partialLine = lines.pop()!.slice(-LINE_KEPT);
+      for (const line of lines) if (line.trim()) this.tell(line);
     });
     handle.onExit((code, signal) => this.ended(code, signal));
   }
@@ -441,6 +441,11 @@ class BuiltinVm implements RunningVm {
     }
   }
 
+  /** A line that the process wrote, for the machine's log. */
+  private tell(message: string): void {
+    this.logs.emit({ time: new Date().toISOString(), level: 'warn', scope: 'process', message });
+  }
+
   private setState(state: VmStateName, error?: HypervueError): void {
     if (this.state === state && !error) return;
     this.state = state;
@@ -450,19 +455,9 @@ class BuiltinVm implements RunningVm {
   private ended(code: number | null, signal: string | null): void {
     if (this.exited) return;
     this.exited = true;
-    // A launcher that could not even make the process says why in place of a signal.
-    const how = !signal
-      ? `ended with code ${code}`
-      : /^SIG\w+$/.test(signal)
-        ? `was ended by ${signal}`
-        : `could not be started: ${signal}`;
-    const tail = this.output.trim().split('\n').slice(-3).join('\n');
-    this.crash = new HypervueError(
-      'vm-crashed',
-      `the process of ${this.name} ${how}`,
-      { object: this.name, ...(code === null ? {} : { code }), ...(signal ? { signal } : {}), ...(tail ? { output: tail } : {}) },
-      'Start the machine again. Its log tells more.',
-    );
+    // Its last line may have no end, and is the one that matters.
+    if (this.partialLine.trim()) this.tell(this.partialLine);
+    this.crash = processEnded(this.name, code, signal, this.output);
     const orderly = this.asked || this.last?.state === 'off';
     const reason = (operation: string) =>
       orderly
