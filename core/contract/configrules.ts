@@ -1,36 +1,46 @@
 import { fits } from './drives.ts';
+import { fill, ruleTexts, type Said } from './texts.ts';
 import type { VmConfig } from './vm.ts';
 
 /** What is wrong with a configuration that the schema can't say, and where: keys and indices from the top of vm.json. */
 export interface ConfigProblem {
   path: (string | number)[];
   message: string;
+  said: Said;
   /** The device that it is about. */
   object: string;
 }
+
+const rule = (key: keyof typeof ruleTexts, params: Said['params'] = {}): Said => ({ key, params });
 
 export type CheckedConfig = Pick<VmConfig, 'drives' | 'serial' | 'firmware' | 'cpu' | 'boot'>;
 
 /** Rules between the fields of a configuration. Empty when all are kept. */
 export function configProblems(config: CheckedConfig): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  const add = (object: string, message: string, ...path: (string | number)[]) => problems.push({ path, message, object });
+  const add = (object: string, said: Said, ...path: (string | number)[]) =>
+    problems.push({
+      path,
+      object,
+      said,
+      message: fill(ruleTexts[said.key as keyof typeof ruleTexts], said.params as Record<string, string>),
+    });
   if (config.firmware === 'uefi') {
-    if (config.boot.kernel) add('firmware', 'a kernel is booted directly by the BIOS, not by UEFI', 'firmware');
-    if (config.cpu.model === 'i686') add('firmware', 'UEFI needs a 64-bit processor', 'firmware');
+    if (config.boot.kernel) add('firmware', rule('ruleKernelBios'), 'firmware');
+    if (config.cpu.model === 'i686') add('firmware', rule('ruleUefi64'), 'firmware');
   }
   const seen = new Set<string>();
   config.drives.forEach((drive, i) => {
-    if (seen.has(drive.id)) add(drive.id, `there are two drives at ${drive.id}`, 'drives', i, 'id');
+    if (seen.has(drive.id)) add(drive.id, rule('ruleTwoDrives', { drive: drive.id }), 'drives', i, 'id');
     seen.add(drive.id);
-    if (!fits(drive.kind, drive.id)) add(drive.id, `a ${drive.kind} drive can't be at ${drive.id}`, 'drives', i, 'id');
-    if (drive.kind === 'disk' && drive.path === null) add(drive.id, `the disk at ${drive.id} has no image`, 'drives', i, 'path');
+    if (!fits(drive.kind, drive.id)) add(drive.id, rule('ruleWrongPlace', { kind: drive.kind, drive: drive.id }), 'drives', i, 'id');
+    if (drive.kind === 'disk' && drive.path === null) add(drive.id, rule('ruleNoImage', { drive: drive.id }), 'drives', i, 'path');
   });
   config.serial.forEach((port, index) => {
     if (port.type === 'file' && !staysInside(port.path ?? `serial${index}.log`))
       add(
         `serial${index}`,
-        `the file of COM${index + 1} must lie in the machine's folder`,
+        rule('ruleSerialFile', { port: `COM${index + 1}` }),
         'serial',
         index,
         port.path === undefined ? 'type' : 'path',

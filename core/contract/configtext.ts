@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { configProblems } from './configrules.ts';
 import { type JsonPlace, mapJson, pathKey } from './jsonpositions.ts';
+import { fill, ruleTexts, type Said } from './texts.ts';
 import { type VmConfig, vmConfigSchema } from './vm.ts';
 
 /** What is wrong with the text of a vm.json, and where: offsets in UTF-16 units, line and column from 1. */
@@ -12,6 +13,8 @@ export interface TextProblem {
   /** The value that it is about, as `drives.0.path`; '' for the text as a whole. */
   field: string;
   message: string;
+  /** For readers of other languages; absent where the message comes in theirs already (zod's), or only in English (JSON's). */
+  said?: Said;
 }
 
 export interface CheckedText {
@@ -28,25 +31,28 @@ export function checkConfigText(text: string, id?: string): CheckedText {
   const positions = mapJson(text);
   if (positions.error) return { problems: [at(text, positions.error, '', positions.error.message)], config: null };
   const raw: unknown = JSON.parse(text);
-  const problems: TextProblem[] = positions.repeated.map((place) => at(text, name(place), '', 'this name is in the object twice'));
+  const problems: TextProblem[] = positions.repeated.map((place) => at(text, name(place), '', ...words('ruleTwice')));
   /** The place of the value, or of what should hold it; its name when the value spans lines. */
-  const report = (path: Path, message: string, named = false) => {
+  const report = (path: Path, message: string, said?: Said, named = false) => {
     for (let length = path.length; length >= 0; length--) {
       const place = positions.places.get(pathKey(path.slice(0, length)));
       if (!place) continue;
       const missing = length < path.length;
       const spans = text.slice(place.from, place.to).includes('\n');
       const shown = named || missing || spans ? name(place) : place;
-      problems.push(at(text, shown, path.join('.'), missing ? `${path.slice(length).join('.')} is missing: ${message}` : message));
+      const field = path.slice(length).join('.');
+      problems.push(
+        at(text, shown, path.join('.'), ...(missing ? words('ruleMissing', { field, problem: message }) : ([message, said] as const))),
+      );
       return;
     }
   };
   const parsed = vmConfigSchema.safeParse(raw);
   if (!parsed.success) for (const issue of leaves(parsed.error.issues)) report(issue.path as Path, issue.message);
   else {
-    for (const path of unknownFields(raw, parsed.data, [])) report(path, 'there is no such field', true);
-    for (const problem of configProblems(parsed.data)) report(problem.path, problem.message);
-    if (id !== undefined && parsed.data.id !== id) report(['id'], `the id of a machine never changes; it is ${id}`);
+    for (const path of unknownFields(raw, parsed.data, [])) report(path, ...words('ruleUnknownField'), true);
+    for (const problem of configProblems(parsed.data)) report(problem.path, problem.message, problem.said);
+    if (id !== undefined && parsed.data.id !== id) report(['id'], ...words('ruleOtherId', { id }));
   }
   problems.sort((a, b) => a.from - b.from);
   return { problems, config: parsed.success && problems.length === 0 ? parsed.data : null };
@@ -73,7 +79,13 @@ function unknownFields(raw: unknown, kept: unknown, path: Path): Path[] {
 
 const name = (place: JsonPlace) => ({ from: place.nameFrom ?? place.from, to: place.nameTo ?? Math.min(place.to, place.from + 1) });
 
-function at(text: string, { from, to }: { from: number; to: number }, field: string, message: string): TextProblem {
+/** A text of ours in both forms. */
+const words = (key: keyof typeof ruleTexts, params: Record<string, string> = {}): [string, Said] => [
+  fill(ruleTexts[key], params),
+  { key, params },
+];
+
+function at(text: string, { from, to }: { from: number; to: number }, field: string, message: string, said?: Said): TextProblem {
   const before = text.slice(0, from);
   const line = before.split('\n').length;
   return {
@@ -83,5 +95,6 @@ function at(text: string, { from, to }: { from: number; to: number }, field: str
     column: from - before.lastIndexOf('\n'),
     field,
     message,
+    ...(said ? { said } : {}),
   };
 }

@@ -1,5 +1,6 @@
 /** Whether this computer has what Hypervue needs, and what to do where it has not. */
 import { z } from 'zod';
+import { saidSchema } from './texts.ts';
 
 export const diagnosticIds = [
   'runtime',
@@ -33,6 +34,9 @@ export const diagnosticSchema = z.object({
   message: z.string(),
   /** What to do by hand; absent while all is well. */
   how: z.string().optional(),
+  /** The same two for clients that speak other languages. */
+  said: saidSchema.optional(),
+  saidHow: saidSchema.optional(),
   /** `host.fix` can mend it. */
   fixable: z.boolean(),
 });

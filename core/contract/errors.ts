@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { saidSchema } from './texts.ts';
 
 /** Stable failure kinds: clients switch on these. */
 export const errorKinds = [
@@ -30,5 +31,8 @@ export const errorSchema = z.object({
   message: z.string(),
   context: errorContextSchema,
   fix: z.string().optional(),
+  /** The same two for clients that speak other languages. */
+  said: saidSchema.optional(),
+  saidFix: saidSchema.optional(),
 });
 export type ErrorDto = z.infer<typeof errorSchema>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { saidSchema } from './texts.ts';
 import { driveBusSchema } from './drives.ts';
 import { diskFormats, newPassphraseSchema, vmSummarySchema } from './vm.ts';
 
@@ -13,6 +14,7 @@ export const explainedOptionSchema = z.object({
   /** As it is given to the program, not quoted: `['-m', '512M']`. */
   words: z.array(z.string()),
   note: z.string(),
+  said: saidSchema.optional(),
 });
 export type ExplainedOption = z.infer<typeof explainedOptionSchema>;
 
@@ -21,6 +23,7 @@ export const explanationSchema = z.object({
   options: z.array(explainedOptionSchema),
   /** Where the machine and QEMU's differ, and what QEMU has nothing for. */
   remarks: z.array(z.string()),
+  saidRemarks: z.array(saidSchema).optional(),
   /** All of it as one command for a POSIX shell, an option a line. */
   command: z.string(),
 });

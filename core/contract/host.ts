@@ -3,6 +3,7 @@ import { consoleSettingDefaults, consoleSettingFields } from './consolesettings.
 import { desktopSettingsFields } from './desktopsettings.ts';
 import { cpuModels, defaultCpuModel } from './cpumodels.ts';
 import { pcArchitectures } from './systems.ts';
+import { saidSchema } from './texts.ts';
 import { diskFormats, imageFormats } from './vm.ts';
 
 export const engineInfoSchema = z.object({
@@ -11,8 +12,20 @@ export const engineInfoSchema = z.object({
   available: z.boolean(),
   /** Why it is not available, or why it is chosen. */
   reason: z.string(),
+  /** Name and reason for clients that speak other languages. */
+  saidName: saidSchema.optional(),
+  said: saidSchema.optional(),
 });
 export type EngineInfo = z.infer<typeof engineInfoSchema>;
+
+/** Something that machines need, or why it is not there. */
+const partSchema = z.object({
+  available: z.boolean(),
+  reason: z.string(),
+  fix: z.string().optional(),
+  said: saidSchema.optional(),
+  saidFix: saidSchema.optional(),
+});
 
 export const hostInfoSchema = z.object({
   version: z.string(),
@@ -32,10 +45,10 @@ export const hostInfoSchema = z.object({
   capabilities: z.object({ saveState: z.boolean(), liveSnapshots: z.boolean() }),
   /** How this client reaches the manager. */
   mode: z.enum(['desktop', 'headless']),
-  firmware: z.object({ available: z.boolean(), reason: z.string(), fix: z.string().optional() }),
+  firmware: partSchema,
   /** Firmware for machines with UEFI. */
-  uefi: z.object({ available: z.boolean(), reason: z.string(), fix: z.string().optional() }),
-  sample: z.object({ available: z.boolean(), reason: z.string(), fix: z.string().optional() }),
+  uefi: partSchema,
+  sample: partSchema,
 });
 export type HostInfo = z.infer<typeof hostInfoSchema>;
 
@@ -123,7 +136,15 @@ export const mediaInfoSchema = z.object({
     })
     .optional(),
   /** Ready-made problems: empty file, truncated, not bootable. */
-  problems: z.array(z.object({ severity: z.enum(['error', 'warning']), message: z.string(), fix: z.string().optional() })),
+  problems: z.array(
+    z.object({
+      severity: z.enum(['error', 'warning']),
+      message: z.string(),
+      fix: z.string().optional(),
+      said: saidSchema.optional(),
+      saidFix: saidSchema.optional(),
+    }),
+  ),
 });
 export type MediaInfo = z.infer<typeof mediaInfoSchema>;
 

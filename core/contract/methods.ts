@@ -18,6 +18,7 @@ import {
   driveSchema,
   hardwareItemSchema,
   logEntrySchema,
+  plannedDiskSchema,
   vmCreateSchema,
   vmPatchSchema,
   vmStatsSchema,
@@ -47,6 +48,8 @@ export const methods = {
   'vm.suggestName': { params: z.object({ hint: z.string().max(256) }), result: z.string() },
   /** What would go wrong with this machine, before anything is created. */
   'vm.preflight': { params: vmCreateSchema, result: z.array(checkSchema) },
+  /** The files that its disks will be, as things are now. */
+  'vm.planDisks': { params: vmCreateSchema, result: z.array(plannedDiskSchema) },
   'vm.create': { params: vmCreateSchema, result: vmSummarySchema },
   'vm.update': { params: vm.extend({ patch: vmPatchSchema }), result: vmSummarySchema },
   /** To the trash of the library; disks outside the VM folder are never touched. */

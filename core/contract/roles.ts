@@ -18,6 +18,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'vm.get': 'view',
   'vm.suggestName': 'view',
   'vm.preflight': 'manage',
+  'vm.planDisks': 'manage',
   'vm.create': 'manage',
   'vm.update': 'manage',
   'vm.delete': 'manage',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
+import { DEFAULT_POOL, MACHINES_POOL, poolIdSchema } from './poolids.ts';
 import { diskFormats, imageFormats, newPassphraseSchema, vmIdSchema } from './vm.ts';
 
 /** Storage pools, the volumes in them, and what can be done with a volume. Sizes are bytes. */
@@ -29,12 +30,7 @@ export const poolNameSchema = z
   .max(64)
   .regex(/^[^\p{Cc}]*$/u);
 
-/** The folders of machines count as one pool, in which nothing is created by hand. */
-export const MACHINES_POOL = 'machines';
-/** The pool that is always there, beside the folder of the machines. */
-export const DEFAULT_POOL = 'default';
-
-export const poolIdSchema = z.string().regex(/^(machines|default|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/);
+export { DEFAULT_POOL, MACHINES_POOL, poolIdSchema };
 
 /** What is kept of a pool in the settings. */
 export const poolSettingSchema = z.object({ id: poolIdSchema, name: poolNameSchema, folder: storagePathSchema });

@@ -5,6 +5,8 @@ import { vmDebugSchema } from './debug.ts';
 import { driveBusSchema, driveKinds, drivePlaces, drivePolicySchema } from './drives.ts';
 import { errorSchema } from './errors.ts';
 import { autostartSchema, groupSchema, MAX_TAGS, tagNameSchema } from './library.ts';
+import { poolIdSchema } from './poolids.ts';
+import { saidSchema } from './texts.ts';
 
 /**
  * `off` -> `starting` -> `running` <-> `paused`; `stopping` while the process ends (an ACPI power-button request changes no state: the guest decides);
@@ -132,6 +134,28 @@ export type VmConfig = z.infer<typeof vmConfigSchema>;
 /** What a machine that is made starts from. */
 export const sourceTypes = ['iso', 'floppy', 'disk', 'kernel', 'blank', 'sample'] as const;
 
+/** A disk that is made: in the machine's folder, or in a pool under the machine's name. It takes room as it fills. In the format of the settings when none is given. */
+const newDiskSchema = z.object({
+  sizeBytes: z
+    .number()
+    .int()
+    .min(1024 * 1024)
+    .max(8 * 1024 ** 4),
+  format: z.enum(diskFormats).optional(),
+  /** Encrypts it (qcow2 only); kept nowhere. */
+  passphrase: newPassphraseSchema.optional(),
+  pool: poolIdSchema.optional(),
+});
+/** A disk that is there already: used where it is, or (`copy`) copied into the machine's folder or a pool. */
+const existingDiskSchema = z.object({
+  path: pathSchema,
+  copy: z.boolean(),
+  readOnly: z.boolean().default(false),
+  pool: poolIdSchema.optional(),
+});
+/** Beside the first ones; with them no more than a VirtIO machine has places. */
+const MAX_MORE_DISKS = 6;
+
 /** What the wizard sends. Defaults fill the rest. Disk sources are absolute paths on the machine that runs the manager. */
 export const vmCreateSchema = z.object({
   name: vmNameSchema,
@@ -151,23 +175,19 @@ export const vmCreateSchema = z.object({
     z.object({ type: z.literal('blank') }),
     z.object({ type: z.literal('sample') }),
   ]),
-  /** A new disk in the VM folder, which takes room as it fills; null for none. In the format of the settings when none is given. */
-  newDisk: z
-    .object({
-      sizeBytes: z
-        .number()
-        .int()
-        .min(1024 * 1024)
-        .max(8 * 1024 ** 4),
-      format: z.enum(diskFormats).optional(),
-      /** Encrypts it (qcow2 only); kept nowhere. */
-      passphrase: newPassphraseSchema.optional(),
-    })
-    .nullable(),
-  /** A disk that is there already, beside the source; null or absent for none. `copy`, `readOnly`: as with the source `disk`. */
-  attach: z
-    .object({ path: pathSchema, copy: z.boolean(), readOnly: z.boolean().default(false) })
-    .nullable()
+  /** Null for none. */
+  newDisk: newDiskSchema.nullable(),
+  /** A disk that is there already, before the new one; null or absent for none. */
+  attach: existingDiskSchema.nullable().optional(),
+  /** Further disks, in this order. */
+  moreDisks: z
+    .array(
+      z.discriminatedUnion('type', [
+        newDiskSchema.extend({ type: z.literal('new') }),
+        existingDiskSchema.extend({ type: z.literal('existing') }),
+      ]),
+    )
+    .max(MAX_MORE_DISKS)
     .optional(),
   /** What its disks are attached to; what its system knows (defaultbus.ts) when absent. */
   bus: driveBusSchema.optional(),
@@ -176,6 +196,10 @@ export const vmCreateSchema = z.object({
   listen: vncListenSchema.nullable().optional(),
 });
 export type VmCreate = z.infer<typeof vmCreateSchema>;
+
+/** Where a disk of a machine that is to be made will be; `made`: nothing is there yet. */
+export const plannedDiskSchema = z.object({ id: z.enum(drivePlaces), path: z.string(), made: z.boolean() });
+export type PlannedDisk = z.infer<typeof plannedDiskSchema>;
 
 /** Fields of a machine that can be edited; each says in the UI whether it applies now or at next start. */
 export const vmPatchSchema = z
@@ -264,6 +288,8 @@ export const remedySchema = z.discriminatedUnion('do', [
   z.object({ do: z.literal('name') }),
   z.object({ do: z.literal('bios') }),
   z.object({ do: z.literal('qcow2') }),
+  /** Another bus has room for all disks. */
+  z.object({ do: z.literal('bus'), bus: driveBusSchema }),
   /** The source's disk: copied, used where it is, or never written to. */
   z.object({ do: z.enum(['copy', 'in-place', 'read-only']) }),
   /** The file is of this kind. */
@@ -280,6 +306,9 @@ export const checkSchema = z.object({
   severity: z.enum(['error', 'warning', 'info']),
   message: z.string(),
   fix: z.string().optional(),
+  /** The same two for clients that speak other languages. */
+  said: saidSchema.optional(),
+  saidFix: saidSchema.optional(),
   remedy: remedySchema.optional(),
 });
 export type Check = z.infer<typeof checkSchema>;

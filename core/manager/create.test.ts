@@ -98,6 +98,45 @@ describe('a new machine', () => {
     ]);
   });
 
+  test('has as many disks as were asked for, in its folder, in a pool and where they are, and the plan names their files', async () => {
+    const image = h.medium('old.qcow2', rawImage(4 * MIB));
+    const pools = path.join(path.dirname(h.library), 'disks');
+    const more = {
+      source: { type: 'blank' as const },
+      newDisk: { sizeBytes: MIB },
+      attach: { path: image, copy: false, readOnly: true },
+      moreDisks: [
+        { type: 'new' as const, sizeBytes: 2 * MIB, format: 'raw' as const, pool: 'default' },
+        { type: 'existing' as const, path: image, copy: true, pool: 'default' },
+      ],
+      bus: 'sata' as const,
+    };
+    const twice = await h.call('vm.preflight', { name: 'Many', memoryMiB: 16, ...more });
+    expect(twice.filter(({ ok, severity }) => !ok && severity === 'error').map(({ id }) => id)).toEqual(['attach.twice']);
+    more.moreDisks[1] = { type: 'existing', path: h.medium('other.img', rawImage(MIB)), copy: true, pool: 'default' };
+    const planned = await h.call('vm.planDisks', { name: 'Many', memoryMiB: 16, ...more });
+    const vm = await h.create('Many', more);
+    expect(vm.config!.drives.filter(({ kind }) => kind === 'disk')).toMatchObject([
+      { id: 'sata0', path: image, readOnly: true },
+      { id: 'sata1', path: 'disk2.qcow2', format: 'qcow2' },
+      { id: 'sata2', path: path.join(pools, 'Many.img'), format: 'raw' },
+      { id: 'sata3', path: path.join(pools, 'Many 2.img'), format: 'raw' },
+    ]);
+    expect(planned.map((disk) => disk.path)).toEqual(
+      vm.config!.drives.filter(({ kind }) => kind === 'disk').map((drive) => path.resolve(vm.folder, drive.path!)),
+    );
+    expect(planned.map(({ made }) => made)).toEqual([false, true, true, true]);
+    expect(statSync(path.join(pools, 'Many.img')).size).toBe(2 * MIB);
+    // Another of the same name beside it in the pool, and nothing of one that failed.
+    const full = await failureOf(h.create('Full', { bus: 'ide', moreDisks: Array.from({ length: 4 }, () => more.moreDisks[0]!) }));
+    expect(full.dto).toMatchObject({ kind: 'resource-limit', said: { key: 'busFull', params: { bus: 'IDE', most: 3 } } });
+    const gone = await failureOf(
+      h.create('Gone', { moreDisks: [{ ...more.moreDisks[0]!, pool: '00000000-0000-0000-0000-000000000000' } as never] }),
+    );
+    expect(gone.kind).toBe('not-found');
+    expect(readdirSync(pools).sort()).toEqual(['Many 2.img', 'Many.img']);
+  });
+
   test('from a copied disk has the same bytes in its own folder, and tells its progress', async () => {
     const image = h.medium('disk.img', rawImage(4 * MIB).fill(0x5a, 1024));
     const vm = await h.create('Copy', { source: { type: 'disk', path: image, copy: true } });

@@ -1,11 +1,15 @@
 /** The host, the systems it can make machines for, and the settings. */
 import type { HostInfo } from '../contract/host.ts';
+import { saidTexts } from '../contract/saidtexts.ts';
 import type { Handlers } from '../contract/server.ts';
+import type { Firmware } from '../platform/firmware.ts';
+import { plain, say } from '../util/say.ts';
 import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
 import { browse } from './browse.ts';
 import type { ManagerContext } from './context.ts';
 import { inspectMedia } from './inspectmedia.ts';
 import type { Services } from './services.ts';
+import { engineName } from './preflight.ts';
 import { describeSystems } from './systems/opensystems.ts';
 
 export function hostHandlers({ options, settings, emit }: ManagerContext, { history }: Services) {
@@ -46,18 +50,30 @@ async function hostInfo({
     libraryFreeBytes: await freeBytes(library),
     libraryFolder: library,
     configFolder,
-    engines: [{ id: engine.id, name: engine.name, available, reason }],
+    engines: [
+      {
+        id: engine.id,
+        name: engine.name,
+        available,
+        reason,
+        saidName: engineName(engine).said,
+        ...(reason === saidTexts.engineReason ? { said: say('engineReason').said } : {}),
+      },
+    ],
     limits: { maxMemoryMiB, maxVcpus },
     capabilities: { saveState, liveSnapshots },
     mode,
-    firmware: { available: firmware.available, reason: firmware.reason, ...(firmware.fix ? { fix: firmware.fix } : {}) },
-    uefi: { available: uefi.available, reason: uefi.reason, ...(uefi.fix ? { fix: uefi.fix } : {}) },
-    sample: sample
-      ? { available: true, reason: sampleImage }
-      : {
-          available: false,
-          reason: 'The check image was not built.',
-          fix: 'Install nasm (Debian, Ubuntu: apt-get install nasm) and start Hypervue again.',
-        },
+    firmware: part(firmware),
+    uefi: part(uefi),
+    sample: part(
+      sample ? { available: true, reason: plain(sampleImage) } : { available: false, reason: say('sampleMissing'), fix: say('fixSample') },
+    ),
   };
 }
+
+const part = ({ available, reason, fix }: Pick<Firmware, 'available' | 'reason' | 'fix'>): HostInfo['sample'] => ({
+  available,
+  reason: reason.text,
+  said: reason.said,
+  ...(fix ? { fix: fix.text, saidFix: fix.said } : {}),
+});

@@ -3,22 +3,25 @@ import type { MediaInfo } from '../contract/host.ts';
 import { bootKinds } from '../disk/iso/eltorito.ts';
 import { IsoVolume } from '../disk/iso/iso9660.ts';
 import { readUdf } from '../disk/iso/udf.ts';
+import { say, type Saying } from '../util/say.ts';
 import { identifyDisc } from './systems/identify.ts';
 import type { SystemTable } from './systems/systemtable.ts';
 
 type Problem = MediaInfo['problems'][number];
 
-export const cutOff = (expected: number, sizeBytes: number): Problem => ({
-  severity: 'error',
-  message: `The file is cut off: it should have ${expected} bytes and has ${sizeBytes}.`,
-  fix: 'Download or copy it again.',
+/** A finding about a medium, with the way out. */
+export const problem = (severity: Problem['severity'], message: Saying, fix: Saying): Problem => ({
+  severity,
+  message: message.text,
+  said: message.said,
+  fix: fix.text,
+  saidFix: fix.said,
 });
 
-export const notBootable = (message: string): Problem => ({
-  severity: 'warning',
-  message,
-  fix: 'Choose a bootable image, or add one as a second drive later.',
-});
+export const cutOff = (expected: number, sizeBytes: number): Problem =>
+  problem('error', say('mediaCutOff', { expected, found: sizeBytes }), say('fixCopyAgain'));
+
+export const notBootable = (why: 'mediaNoSignature' | 'mediaNoBootRecord'): Problem => problem('warning', say(why), say('fixBootable'));
 
 /** Fills in what a disc with ISO 9660 or UDF says of itself; false, and nothing has changed, when it is no such disc. */
 export async function inspectDisc(file: RandomAccessFile, info: MediaInfo, systems: SystemTable | undefined): Promise<boolean> {
@@ -36,12 +39,7 @@ export async function inspectDisc(file: RandomAccessFile, info: MediaInfo, syste
   info.disc = { ...(systemId ? { systemId } : {}), ...(like ? { like } : {}), architectures, live, bios: kinds.bios, uefi };
   info.bootable = kinds.bios || uefi;
   if (disc.volumeBytes > info.sizeBytes) info.problems.push(cutOff(disc.volumeBytes, info.sizeBytes));
-  if (!info.bootable && info.problems.length === 0) info.problems.push(notBootable('This disc has no boot record for a PC.'));
-  if (kinds.uefi && !kinds.bios)
-    info.problems.push({
-      severity: 'warning',
-      message: 'This disc starts under UEFI only.',
-      fix: 'Choose UEFI as the firmware of the machine.',
-    });
+  if (!info.bootable && info.problems.length === 0) info.problems.push(notBootable('mediaNoBootRecord'));
+  if (kinds.uefi && !kinds.bios) info.problems.push(problem('warning', say('mediaUefiOnly'), say('fixUefi')));
   return true;
 }

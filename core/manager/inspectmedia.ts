@@ -5,7 +5,8 @@ import { printable } from '../disk/iso/sector.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { openImage, probeFormat } from '../platform/openimage.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
-import { cutOff, inspectDisc, notBootable } from './inspectdisc.ts';
+import { say, type Saying } from '../util/say.ts';
+import { cutOff, inspectDisc, notBootable, problem } from './inspectdisc.ts';
 import { guessSystem } from './systems/identify.ts';
 import type { SystemTable } from './systems/systemtable.ts';
 
@@ -32,7 +33,7 @@ export async function inspectMedia(path: string, systems?: SystemTable): Promise
     const sizeBytes = await file.size();
     const info: MediaInfo = { path, kind: 'unknown', sizeBytes, bootable: false, label: '', os: '', problems: [] };
     if (sizeBytes === 0) {
-      info.problems.push({ severity: 'error', message: 'The file is empty.', fix: 'Copy or download it again.' });
+      info.problems.push(problem('error', say('mediaEmpty'), say('fixCopyAgain')));
       return info;
     }
     const head = await readAt(file, 0, Math.min(sizeBytes, MULTIBOOT_SEARCH));
@@ -65,8 +66,8 @@ async function inspectImage(info: MediaInfo, format: ImageFormat): Promise<Media
   } catch (error) {
     // What is in it shows when it is opened with its passphrase.
     if (error instanceof HypervueError && error.kind === 'unauthorized') return info;
-    const { message, fix } = asHypervueError(error, { path: info.path });
-    info.problems.push({ severity: 'error', message, ...(fix === undefined ? {} : { fix }) });
+    const { kind: _, context: _context, ...words } = asHypervueError(error, { path: info.path }).toJSON();
+    info.problems.push({ severity: 'error', ...words });
   }
   return info;
 }
@@ -138,24 +139,20 @@ function inspectDisk(head: Buffer, info: MediaInfo): void {
   const startsWith = ([magic]: readonly [string, string]) => head.toString('latin1', 0, magic.length) === magic;
   const format = foreignFormats.find(startsWith)?.[1];
   const archive = archives.find(startsWith)?.[1];
-  const refuse = (label: string, message: string, fix: string) => {
+  const refuse = (label: string, message: Saying, fix: Saying) => {
     info.label = label;
-    info.problems.push({ severity: 'error', message, fix });
+    info.problems.push(problem('error', message, fix));
   };
   if (format) {
-    refuse(
-      `${format} image`,
-      `This is a ${format} image; only raw and qcow2 images can be used so far.`,
-      'Convert it: qemu-img convert -O qcow2 IN OUT',
-    );
+    refuse(`${format} image`, say('mediaForeign', { format }), say('fixConvert'));
     return;
   }
   if (archive) {
-    refuse(`${archive} archive`, `This file is compressed (${archive}).`, 'Unpack it and choose what is inside.');
+    refuse(`${archive} archive`, say('mediaPacked', { format: archive }), say('fixUnpack'));
     return;
   }
   if (info.sizeBytes < SECTOR) {
-    refuse('', 'The file is too small to be a disk image.', 'Choose another file.');
+    refuse('', say('mediaTooSmall'), say('fixOtherFile'));
     return;
   }
   const floppyBytes = dosFloppyBytes(head);
@@ -163,12 +160,7 @@ function inspectDisk(head: Buffer, info: MediaInfo): void {
   info.kind = short || FLOPPY_SIZES.has(info.sizeBytes) ? 'floppy' : 'disk';
   if (short) info.problems.push(cutOff(floppyBytes, info.sizeBytes));
   if (info.kind === 'disk') info.format = 'raw';
-  if (info.sizeBytes % SECTOR && !short)
-    info.problems.push({
-      severity: 'warning',
-      message: 'The size is no multiple of 512 bytes; the file may be cut off.',
-      fix: 'Compare it with the original.',
-    });
+  if (info.sizeBytes % SECTOR && !short) info.problems.push(problem('warning', say('mediaOddSize'), say('fixCompare')));
   inspectDiskStart(head, info);
 }
 
@@ -179,7 +171,7 @@ function inspectDiskStart(head: Buffer, info: MediaInfo): void {
   const label = printable(head.subarray(43, 54));
   if (head[38] === 0x29 && /^[\x20-\x7e]+$/.test(label) && label !== 'NO NAME') info.label = label;
   info.os = guessSystem(info.label, bootText(head));
-  if (!info.bootable) info.problems.push(notBootable('The first sector has no boot signature (55 AA).'));
+  if (!info.bootable) info.problems.push(notBootable('mediaNoSignature'));
   else if (info.kind === 'disk') inspectPartitions(head, info);
 }
 
@@ -208,10 +200,5 @@ function inspectPartitions(head: Buffer, info: MediaInfo): void {
     : Math.max(0, ...entries.map((entry) => entry.readUInt32LE(8) + entry.readUInt32LE(12)));
   if (gpt) info.label ||= 'GPT disk';
   else if (entries.length) info.label ||= `MBR disk, ${entries.length} ${entries.length === 1 ? 'partition' : 'partitions'}`;
-  if (end * SECTOR > info.sizeBytes)
-    info.problems.push({
-      severity: 'warning',
-      message: 'Its partitions reach beyond the end of the file; it may be cut off.',
-      fix: 'Copy or download it again.',
-    });
+  if (end * SECTOR > info.sizeBytes) info.problems.push(problem('warning', say('mediaShortPartitions'), say('fixCopyAgain')));
 }

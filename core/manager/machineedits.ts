@@ -10,12 +10,14 @@ import type { Machine } from './machine.ts';
 import { losesDisk } from './machinedrives.ts';
 import { freeName, nameFromHint } from './names.ts';
 import { withTags } from './organizing/tags.ts';
-import { preflightCreate, throwFirst, toCheck } from './preflight.ts';
+import { plannedDisks } from './newmachinedisks.ts';
+import { throwFirst, toCheck } from './preflight.ts';
+import { preflightCreate } from './preflightcreate.ts';
 import type { Services } from './services.ts';
 import { restoreFromTrash } from './trash.ts';
 
 export function machineEdits(context: ManagerContext, services: Services) {
-  const { machines, parts } = context;
+  const { machines } = context;
   return {
     'vm.list': async () => {
       await machines.scan();
@@ -23,8 +25,9 @@ export function machineEdits(context: ManagerContext, services: Services) {
     },
     'vm.get': async ({ id }) => machines.get(id).summary(),
     'vm.suggestName': async ({ hint }) => freeName(nameFromHint(hint), machines.names()),
-    'vm.preflight': async (create) => (await preflightCreate(parts, create)).map(toCheck),
-    'vm.create': (create) => createMachine(context, create),
+    'vm.preflight': async (create) => (await checkNew(context, services, create)).map(toCheck),
+    'vm.planDisks': async (create) => plannedDisks(create, await planParts(context, services, create)),
+    'vm.create': (create) => createMachine(context, services, create),
     'vm.update': ({ id, patch }) => updateMachine(context, services, id, patch),
     'vm.delete': ({ id }) => deleteMachine(context, services, id),
     'vm.planDelete': ({ id }) => planDelete(context, services, id),
@@ -37,24 +40,38 @@ export function machineEdits(context: ManagerContext, services: Services) {
   } satisfies Partial<Handlers>;
 }
 
-async function createMachine({ options, settings, tasks, machines, parts, refuseClosed }: ManagerContext, create: VmCreate) {
+/** What the medium and the settings say of a machine that is to be made. */
+async function planParts({ options, settings }: ManagerContext, { pools }: Services, create: VmCreate) {
+  const { source } = create;
+  const table = options.systems?.table;
+  const media = 'path' in source ? await inspectMedia(source.path, table) : undefined;
+  const os = source.type === 'sample' ? 'Hypervue check' : (media?.os ?? '');
+  const named = create.os ?? os;
+  const system = table?.systems.find(({ id, name }) => name === named || (create.os === undefined && id === media?.disc?.systemId));
+  return {
+    library: options.library,
+    poolFolder: (id: string) => pools.folderFor(id),
+    sampleImage: options.sampleImage,
+    os,
+    knownBus: system?.bus,
+    diskFormat: settings.get().defaultDiskFormat,
+  };
+}
+
+async function checkNew({ options, parts }: ManagerContext, { pools }: Services, create: VmCreate) {
+  const known = options.systems?.table?.systems.find(({ name }) => name === create.os)?.bus;
+  return preflightCreate({ ...parts, poolFolder: (id) => pools.folderFor(id) }, create, known);
+}
+
+async function createMachine(context: ManagerContext, services: Services, create: VmCreate) {
+  const { settings, tasks, machines, parts, refuseClosed } = context;
   refuseClosed('create', create.name);
-  throwFirst(await preflightCreate(parts, create), create.name, 'create');
+  throwFirst(await checkNew(context, services, create), create.name, 'create');
   return machines.withName(create.name, () =>
     tasks.run('vm.create', create.name, async (control) => {
       refuseClosed('create', create.name);
-      const { source } = create;
-      const table = options.systems?.table;
-      const media = 'path' in source ? await inspectMedia(source.path, table) : undefined;
-      const os = source.type === 'sample' ? 'Hypervue check' : (media?.os ?? '');
-      const named = create.os ?? os;
-      const system = table?.systems.find(({ id, name }) => name === named || (create.os === undefined && id === media?.disc?.systemId));
       const made = {
-        library: options.library,
-        sampleImage: options.sampleImage,
-        os,
-        knownBus: system?.bus,
-        diskFormat: settings.get().defaultDiskFormat,
+        ...(await planParts(context, services, create)),
         cpuModel: settings.get().defaultCpuModel,
         locks: parts.locks,
         exclusively: <T>(publish: () => Promise<T>) => machines.exclusively(publish),

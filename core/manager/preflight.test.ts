@@ -7,6 +7,7 @@ import type { Check, VmCreate } from '../contract/vm.ts';
 import { mountSmall } from '../platform/testing/smalldisk.ts';
 import { failureOf, Harness } from './testing/harness.ts';
 import { bzImage, isoImage, multibootKernel, rawImage } from './testing/media.ts';
+import { plain } from '../util/say.ts';
 
 const MIB = 1024 * 1024;
 const isRoot = process.getuid?.() === 0;
@@ -157,7 +158,7 @@ describe('the host', () => {
   });
 
   test('has no firmware', async () => {
-    h.firmware = { available: false, folder: '', reason: 'nowhere', fix: 'Install SeaBIOS.' };
+    h.firmware = { available: false, folder: '', reason: plain('nowhere'), fix: plain('Install SeaBIOS.') };
     const checks = problems(await h.preflight('New', { type: 'blank' }, { newDisk: { sizeBytes: MIB } }));
     expect(checks).toMatchObject([{ id: 'firmware', severity: 'error', fix: 'Install SeaBIOS.' }]);
     expect((await h.call('host.info', {})).firmware).toMatchObject({ available: false, fix: 'Install SeaBIOS.' });
@@ -211,9 +212,9 @@ describe('a start', () => {
     rmSync(path.join(h.media, 'kernel'));
     expect((await failureOf(h.call('vm.start', { id }))).kind).toBe('not-found');
     h.medium('kernel', Buffer.from('k'));
-    h.firmware = { available: false, folder: '', reason: 'nowhere', fix: 'Install SeaBIOS.' };
+    h.firmware = { available: false, folder: '', reason: plain('nowhere'), fix: plain('Install SeaBIOS.') };
     expect(await failureOf(h.call('vm.start', { id }))).toMatchObject({ kind: 'not-found', dto: { fix: 'Install SeaBIOS.' } });
-    h.firmware = { available: true, folder: '/f', reason: '' };
+    h.firmware = { available: true, folder: '/f', reason: plain('') };
     expect((await h.call('vm.start', { id })).state).toBe('running');
   });
 });

@@ -2,16 +2,15 @@ import path from 'node:path';
 import { defaultPolicy, goesAroundCache } from '../contract/drives.ts';
 import type { ErrorKind } from '../contract/errors.ts';
 import type { MediaInfo } from '../contract/host.ts';
-import type { Check, Drive, FirmwareKind, Remedy, VmConfig, VmCreate } from '../contract/vm.ts';
+import type { Check, Drive, FirmwareKind, Remedy, VmConfig } from '../contract/vm.ts';
 import type { Engine } from '../engine/engine.ts';
 import { AlignedFile } from '../platform/alignedfile.ts';
-import { allocatedBytes } from '../platform/diskfile.ts';
 import type { Firmware } from '../platform/firmware.ts';
 import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
 import { NodeFile } from '../platform/nodefile.ts';
-import { readableBytes } from '../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { plain, say, type Saying } from '../util/say.ts';
 import { hasBootSector, inspectMedia, MAX_FLOPPY_BYTES } from './inspectmedia.ts';
 
 /** A check with what its failure is as an error. */
@@ -31,105 +30,124 @@ export interface PreflightParts {
   nameTaken(name: string): boolean;
 }
 
-const MIB = 1024 * 1024;
-const GIB = 1024 * MIB;
+export const MIB = 1024 * 1024;
 /** What a machine takes besides its RAM. */
 const OVERHEAD_MIB = 96;
 /** Metadata that a new machine writes at the least. */
-const SLACK_BYTES = 1 * MIB;
+export const SLACK_BYTES = 1 * MIB;
 /** SeaBIOS needs about this much. */
 const MIN_BIOS_MIB = 2;
 /** OVMF's first stages have fixed places below 48 MiB, and its later ones want room. */
 const MIN_UEFI_MIB = 64;
 
-const good = (id: string, message: string): PreflightCheck => ({ id, ok: true, severity: 'info', message, kind: 'internal' });
-const bad = (id: string, severity: 'error' | 'warning', kind: ErrorKind, message: string, fix?: string, file?: string): PreflightCheck => ({
+export const good = (id: string, message: Saying): PreflightCheck => ({
+  id,
+  ok: true,
+  severity: 'info',
+  message: message.text,
+  said: message.said,
+  kind: 'internal',
+});
+export const bad = (
+  id: string,
+  severity: 'error' | 'warning',
+  kind: ErrorKind,
+  message: Saying,
+  fix?: Saying,
+  file?: string,
+): PreflightCheck => ({
   id,
   ok: false,
   severity,
-  message,
+  message: message.text,
+  said: message.said,
   kind,
-  ...(fix === undefined ? {} : { fix }),
+  ...(fix === undefined ? {} : { fix: fix.text, saidFix: fix.said }),
   ...(file === undefined ? {} : { path: file }),
 });
 /** With what a button could do about it. */
-const remedied = (check: PreflightCheck, remedy: Remedy | undefined): PreflightCheck => (remedy ? { ...check, remedy } : check);
-const failed = (id: string, error: HypervueError, file: string) => bad(id, 'error', error.kind, error.message, error.fix, file);
+export const remedied = (check: PreflightCheck, remedy: Remedy | undefined): PreflightCheck => (remedy ? { ...check, remedy } : check);
+/** A failed look at a file. */
+export const failed = (id: string, { kind, message, fix, said, saidFix }: HypervueError, path: string): PreflightCheck => ({
+  id,
+  ok: false,
+  severity: 'error',
+  message,
+  kind,
+  path,
+  ...(said ? { said } : {}),
+  ...(fix === undefined ? {} : { fix }),
+  ...(saidFix ? { saidFix } : {}),
+});
 
 /** Contract form: without what only the manager needs. */
-export function toCheck({ id, ok, severity, message, fix, remedy }: PreflightCheck): Check {
-  return { id, ok, severity, message, ...(fix === undefined ? {} : { fix }), ...(remedy === undefined ? {} : { remedy }) };
+export function toCheck({ kind: _, path: _path, ...check }: PreflightCheck): Check {
+  return check;
 }
 
 /** Throws the first check that blocks. */
 export function throwFirst(checks: readonly PreflightCheck[], object: string, operation: string): void {
   const check = checks.find(({ ok, severity }) => !ok && severity === 'error');
-  if (check)
-    throw new HypervueError(
-      check.kind,
-      check.message,
-      { object, operation, check: check.id, ...(check.path ? { path: check.path } : {}) },
-      check.fix,
-    );
+  if (!check) return;
+  const context = { object, operation, check: check.id, ...(check.path ? { path: check.path } : {}) };
+  throw Object.assign(new HypervueError(check.kind, check.message, context, check.fix), { said: check.said, saidFix: check.saidFix });
 }
 
-async function checkHost(parts: PreflightParts, memoryMiB: number, firmwareKind: FirmwareKind): Promise<PreflightCheck[]> {
+/** What the engine calls itself, in words that can be said in other languages where it is ours. */
+export const engineName = ({ id, name }: Engine): Saying => (id === 'builtin' ? say('engineName') : plain(name));
+
+export async function checkHost(parts: PreflightParts, memoryMiB: number, firmwareKind: FirmwareKind): Promise<PreflightCheck[]> {
   const checks: PreflightCheck[] = [];
   const { maxMemoryMiB, available, reason } = await parts.engine.capabilities();
-  checks.push(available ? good('engine', parts.engine.name) : bad('engine', 'error', 'unsupported', `${parts.engine.name}: ${reason}`));
+  const engine = engineName(parts.engine);
+  checks.push(available ? good('engine', engine) : bad('engine', 'error', 'unsupported', say('engineBad', { engine, reason })));
   const firmware = parts.firmware();
   checks.push(
     firmware.available
       ? good('firmware', firmware.reason)
-      : bad('firmware', 'error', 'not-found', `Firmware was not found: ${firmware.reason}`, firmware.fix),
+      : bad('firmware', 'error', 'not-found', say('firmwareMissing', { reason: firmware.reason }), firmware.fix),
   );
   if (firmwareKind === 'uefi') {
     const uefi = parts.uefi();
     checks.push(
       uefi.available
         ? good('uefi', uefi.reason)
-        : remedied(bad('uefi', 'error', 'not-found', `UEFI firmware was not found: ${uefi.reason}`, uefi.fix), { do: 'bios' }),
+        : remedied(bad('uefi', 'error', 'not-found', say('uefiMissing', { reason: uefi.reason }), uefi.fix), { do: 'bios' }),
     );
   }
   const minimum = firmwareKind === 'uefi' ? MIN_UEFI_MIB : MIN_BIOS_MIB;
   const { memoryBytes, freeMemoryBytes } = hostFacts();
   const total = Math.floor(memoryBytes / MIB);
   const free = Math.floor(freeMemoryBytes / MIB);
-  const memory = (severity: 'error' | 'warning', kind: ErrorKind, message: string, fix: string, mib: number) =>
+  const memory = (severity: 'error' | 'warning', kind: ErrorKind, message: Saying, fix: Saying, mib: number) =>
     checks.push(remedied(bad('memory', severity, kind, message, fix), mib >= minimum ? { do: 'memory', memoryMiB: mib } : undefined));
   const most = Math.min(maxMemoryMiB, total - OVERHEAD_MIB);
   if (memoryMiB > maxMemoryMiB)
     memory(
       'error',
       'resource-limit',
-      `${memoryMiB} MiB of memory is more than the ${maxMemoryMiB} MiB that ${parts.engine.name} gives one machine`,
-      `Choose at most ${maxMemoryMiB} MiB.`,
+      say('memoryOverEngine', { mib: memoryMiB, most: maxMemoryMiB, engine }),
+      say('fixAtMost', { mib: maxMemoryMiB }),
       most,
     );
   else if (memoryMiB + OVERHEAD_MIB > total)
     memory(
       'error',
       'resource-limit',
-      `${memoryMiB} MiB of memory is more than this computer has (${total} MiB)`,
-      `Choose at most ${Math.max(1, total - OVERHEAD_MIB)} MiB.`,
+      say('memoryOverHost', { mib: memoryMiB, total }),
+      say('fixAtMost', { mib: Math.max(1, total - OVERHEAD_MIB) }),
       most,
     );
   else if (memoryMiB + OVERHEAD_MIB > free)
-    memory(
-      'warning',
-      'resource-limit',
-      `${memoryMiB} MiB of memory is more than the ${free} MiB that are free now`,
-      'Close programs, stop other machines, or choose less.',
-      free - OVERHEAD_MIB,
-    );
+    memory('warning', 'resource-limit', say('memoryOverFree', { mib: memoryMiB, free }), say('fixMemoryFree'), free - OVERHEAD_MIB);
   else if (memoryMiB < minimum)
-    memory('warning', 'invalid-argument', `${memoryMiB} MiB is less than the firmware needs`, `Choose at least ${minimum} MiB.`, minimum);
-  else checks.push(good('memory', `${memoryMiB} MiB of ${readableBytes(total * MIB)}`));
+    memory('warning', 'invalid-argument', say('memoryUnderFirmware', { mib: memoryMiB }), say('fixAtLeast', { mib: minimum }), minimum);
+  else checks.push(good('memory', say('memoryGood', { mib: memoryMiB, totalBytes: total * MIB })));
   return checks;
 }
 
 type Use = 'iso' | 'floppy' | 'disk' | 'kernel';
-const useNames: Record<Use, string> = { iso: 'a CD/DVD image', floppy: 'a floppy image', disk: 'a disk image', kernel: 'a kernel' };
+const useNames: Record<Use, Saying> = { iso: say('useIso'), floppy: say('useFloppy'), disk: say('useDisk'), kernel: say('useKernel') };
 const fits: Record<Use, (info: MediaInfo) => boolean | Promise<boolean>> = {
   iso: ({ kind }) => kind === 'iso',
   // Images of floppies are often shorter than a floppy, and some are ISO files at the same time (GRUB's rescue floppy).
@@ -162,191 +180,64 @@ export async function checkMedium(
     const problem = info.problems.find(({ severity }) => severity === 'error');
     checks.push(
       problem
-        ? bad(id, 'error', 'corrupt', `${file}: ${problem.message}`, problem.fix, file)
+        ? bad(id, 'error', 'corrupt', mediumProblem(file, problem), fixOf(problem), file)
         : remedied(
             bad(
               id,
               'error',
               'invalid-argument',
-              `${file} is not ${useNames[use]}; it looks like ${describe(info)}`,
-              `Choose ${useNames[use]}, or use this file as what it is.`,
+              say('mediumOther', { path: file, wanted: useNames[use], found: kindNames[info.kind] }),
+              say('fixMedium', { wanted: useNames[use] }),
               file,
             ),
             info.kind === 'unknown' ? undefined : { do: 'source', source: sourceOf[info.kind] },
           ),
     );
   } else
-    for (const { severity, message, fix } of info.problems) {
+    for (const problem of info.problems) {
       // The disk of a machine that boots from elsewhere need not be bootable, and an error of a kind that fits is a damaged file.
-      checks.push(bad(id, severity, severity === 'error' ? 'corrupt' : 'unsupported', `${file}: ${message}`, fix, file));
+      const { severity } = problem;
+      checks.push(bad(id, severity, severity === 'error' ? 'corrupt' : 'unsupported', mediumProblem(file, problem), fixOf(problem), file));
     }
   try {
     const holder = parts.locks.conflict(file, readOnly);
     if (holder !== undefined)
-      checks.push(
-        bad(`${id}.in-use`, 'error', 'in-use', `${file} is in use by ${holder}`, `Stop ${holder} first, or choose another image.`, file),
-      );
+      checks.push(bad(`${id}.in-use`, 'error', 'in-use', say('inUse', { path: file, holder }), say('fixInUse', { holder }), file));
   } catch (error) {
     checks.push(failed(`${id}.in-use`, asHypervueError(error, { path: file }), file));
   }
-  if (checks.length === 0) checks.push(good(id, [file, info.label, info.os].filter(Boolean).join(' · ')));
+  if (checks.length === 0) checks.push(good(id, plain([file, info.label, info.os].filter(Boolean).join(' · '))));
   return checks;
 }
 
 /** The source that a file of this kind is for. */
 const sourceOf = { iso: 'iso', floppy: 'floppy', disk: 'disk', bzimage: 'kernel', multiboot: 'kernel' } as const;
 
-function describe({ kind }: MediaInfo): string {
-  const names: Record<MediaInfo['kind'], string> = {
-    iso: 'a CD/DVD image',
-    floppy: 'a floppy image',
-    disk: 'a disk image',
-    bzimage: 'a Linux kernel',
-    multiboot: 'a multiboot kernel',
-    unknown: 'something else',
-  };
-  return names[kind];
-}
+const kindNames: Record<MediaInfo['kind'], Saying> = {
+  iso: say('useIso'),
+  floppy: say('useFloppy'),
+  disk: say('useDisk'),
+  bzimage: say('isBzimage'),
+  multiboot: say('isMultiboot'),
+  unknown: say('isUnknown'),
+};
+
+type Problem = MediaInfo['problems'][number];
+const mediumProblem = (path: string, { message, said }: Problem): Saying =>
+  say('mediumProblem', { path, problem: said ? { text: message, said } : message });
+const fixOf = ({ fix, saidFix }: Problem): Saying | undefined =>
+  fix === undefined ? undefined : { text: fix, said: saidFix ?? plain(fix).said };
 
 /** A file that only has to be readable and not empty. */
-async function checkFile(id: string, file: string, readOnly = true): Promise<PreflightCheck> {
+export async function checkFile(id: string, file: string, readOnly = true): Promise<PreflightCheck> {
   try {
     const handle = await NodeFile.open(file, readOnly);
     const size = await handle.size().finally(() => handle.close());
-    if (size === 0) return bad(id, 'error', 'corrupt', `${file} is empty`, 'Copy or download it again.', file);
-    return good(id, file);
+    if (size === 0) return bad(id, 'error', 'corrupt', say('fileEmpty', { path: file }), say('fixCopyAgain'), file);
+    return good(id, plain(file));
   } catch (error) {
     return failed(id, asHypervueError(error, { path: file }), file);
   }
-}
-
-/** A disk that is there already: what is wrong with it, and how much room a copy takes. */
-async function checkDisk(
-  parts: PreflightParts,
-  id: string,
-  disk: { path: string; copy: boolean; readOnly: boolean },
-): Promise<{ checks: PreflightCheck[]; copyBytes: number }> {
-  const checks = await checkMedium(parts, id, disk.path, 'disk', disk.copy || disk.readOnly);
-  const readable = checks.every(({ ok, severity }) => ok || severity !== 'error');
-  if (readable) return { checks, copyBytes: disk.copy ? await allocatedBytes(disk.path).catch(() => 0) : 0 };
-  // One that can be read but not written to can be copied.
-  const copyable = !disk.copy && checks.some(({ kind }) => kind === 'permission-denied');
-  const asCopy = copyable ? await checkMedium(parts, id, disk.path, 'disk', true) : [];
-  const helps = copyable && asCopy.every(({ ok, severity }) => ok || severity !== 'error');
-  return {
-    checks: helps ? checks.map((check) => (check.kind === 'permission-denied' ? remedied(check, { do: 'copy' }) : check)) : checks,
-    copyBytes: 0,
-  };
-}
-
-/** Everything that could go wrong with a machine that does not exist yet. */
-export async function preflightCreate(parts: PreflightParts, create: VmCreate): Promise<PreflightCheck[]> {
-  const checks = await checkHost(parts, create.memoryMiB, create.firmware ?? 'bios');
-  if (parts.nameTaken(create.name))
-    checks.push(
-      remedied(bad('name', 'error', 'already-exists', `There is a machine named ${create.name} already`, 'Choose another name.'), {
-        do: 'name',
-      }),
-    );
-  else checks.push(good('name', create.name));
-  const { source } = create;
-  let needed = SLACK_BYTES;
-  switch (source.type) {
-    case 'iso':
-      checks.push(...(await checkMedium(parts, 'source', source.path, 'iso', true)));
-      break;
-    case 'floppy':
-      checks.push(...(await checkMedium(parts, 'source', source.path, 'floppy', true)));
-      break;
-    case 'disk': {
-      const disk = await checkDisk(parts, 'source', source);
-      checks.push(...disk.checks);
-      needed += disk.copyBytes;
-      break;
-    }
-    case 'kernel':
-      checks.push(...(await checkMedium(parts, 'source', source.path, 'kernel', true)));
-      if (source.initrd) checks.push(await checkFile('initrd', source.initrd));
-      break;
-    case 'sample': {
-      const check = await checkFile('source', parts.sampleImage);
-      checks.push(
-        check.ok
-          ? check
-          : bad(
-              'source',
-              'error',
-              'not-found',
-              'The check image was not built',
-              'Install nasm and start Hypervue again.',
-              parts.sampleImage,
-            ),
-      );
-      needed += 3 * MIB;
-      break;
-    }
-    case 'blank':
-      if (!create.newDisk)
-        checks.push(
-          bad('source', 'warning', 'invalid-argument', 'The machine has nothing to boot from yet', 'Insert a medium on its Hardware page.'),
-        );
-      break;
-  }
-  if (create.attach) {
-    const disk = await checkDisk(parts, 'attach', create.attach);
-    checks.push(...disk.checks.map(({ remedy: _, ...check }) => check));
-    needed += disk.copyBytes;
-    if ('path' in source && path.resolve(source.path) === path.resolve(create.attach.path))
-      checks.push(
-        bad('attach.twice', 'error', 'invalid-argument', `${source.path} is both source and disk`, 'Choose one of them.', source.path),
-      );
-  }
-  const files = [
-    ...('path' in source ? [source.path] : []),
-    ...('initrd' in source && source.initrd ? [source.initrd] : []),
-    ...(create.attach ? [create.attach.path] : []),
-  ];
-  for (const file of files)
-    if (!path.isAbsolute(file))
-      checks.push(bad('path', 'error', 'invalid-argument', `${file} is not an absolute path`, 'Give the whole path.', file));
-  if (create.newDisk?.passphrase !== undefined && create.newDisk.format === 'raw')
-    checks.push(
-      remedied(bad('encryption', 'error', 'unsupported', 'A raw disk can’t be encrypted', 'Choose qcow2, or no passphrase.'), {
-        do: 'qcow2',
-      }),
-    );
-  const free = await freeBytes(parts.library);
-  if (free < needed)
-    checks.push(
-      remedied(
-        bad(
-          'space',
-          'error',
-          'no-space',
-          `The machine needs ${readableBytes(needed)} now and ${parts.library} has ${readableBytes(free)} free`,
-          'Free some space, or choose another library folder.',
-          parts.library,
-        ),
-        source.type === 'disk' && source.copy ? { do: 'in-place' } : undefined,
-      ),
-    );
-  else if (create.newDisk && free < create.newDisk.sizeBytes) {
-    const fitting = Math.floor((free - needed) / GIB) * GIB;
-    checks.push(
-      remedied(
-        bad(
-          'space',
-          'warning',
-          'no-space',
-          `The new disk may grow to ${readableBytes(create.newDisk.sizeBytes)}; ${readableBytes(free)} are free`,
-          'The disk takes space only as it fills. Keep an eye on it.',
-          parts.library,
-        ),
-        fitting > 0 ? { do: 'disk-size', sizeBytes: fitting } : undefined,
-      ),
-    );
-  } else checks.push(good('space', `${readableBytes(free)} free in ${parts.library}`));
-  return checks;
 }
 
 /** What keeps a disk from being used without this computer's cache, if that is asked for. */
@@ -362,7 +253,7 @@ async function checkAround(drive: Drive, file: string, readOnly: boolean): Promi
 
 /** OVMF has no driver for the floppy controller. */
 const floppyWithUefi = ({ id }: Drive, file: string): PreflightCheck =>
-  bad(`${id}.firmware`, 'warning', 'unsupported', `UEFI does not start from the floppy in ${id}`, 'Choose BIOS, or a disk or CD.', file);
+  bad(`${id}.firmware`, 'warning', 'unsupported', say('uefiFloppy', { drive: id }), say('fixUefiFloppy'), file);
 
 const driveUse: Record<Drive['kind'], Use> = { cdrom: 'iso', floppy: 'floppy', disk: 'disk' };
 
@@ -388,8 +279,8 @@ export async function preflightStart(parts: PreflightParts, config: VmConfig, fo
           `${drive.id}.twice`,
           'error',
           'invalid-argument',
-          `${file} is in two drives of this machine, ${drive.id} and ${twin.id}`,
-          'Remove one of them, or make both read-only.',
+          say('twoDrives', { path: file, one: drive.id, other: twin.id }),
+          say('fixTwoDrives'),
           file,
         ),
       );
@@ -409,6 +300,6 @@ export async function preflightStart(parts: PreflightParts, config: VmConfig, fo
   }
   const free = await freeBytes(folder);
   if (free < SLACK_BYTES)
-    checks.push(bad('space', 'error', 'no-space', `${folder} has only ${readableBytes(free)} free`, 'Free some space.', folder));
+    checks.push(bad('space', 'error', 'no-space', say('spaceLeft', { folder, freeBytes: free }), say('fixSpaceLeft'), folder));
   return checks;
 }

@@ -15,6 +15,7 @@ import { WebFiles } from './storage/webfiles.ts';
 import { Transfers } from './transfer/transfers.ts';
 
 export interface Services {
+  readonly pools: Pools;
   readonly volumes: Volumes;
   /** Downloads and uploads, for the server. */
   readonly files: WebFiles;
@@ -93,7 +94,7 @@ export function makeServices(
   });
   const history = new HistoryKeeper(path.join(configFolder, 'history'), log, () => machines.all().flatMap(({ stats }) => stats ?? []));
   const organizer = new Organizer(order, { machines: () => machines.all(), emit });
-  return { volumes, files, storage, transfers, snapshots, hardware, history, organizer };
+  return { pools, volumes, files, storage, transfers, snapshots, hardware, history, organizer };
 }
 
 const storageMachine = (machine: Machine) => ({

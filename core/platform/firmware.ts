@@ -1,5 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
+import { plain, say, type Saying } from '../util/say.ts';
 
 /** SeaBIOS and the VGA BIOS for the standard VGA, under the names that Debian, Fedora, Arch and QEMU give them. */
 const FILES = ['bios-256k.bin', 'vgabios-stdvga.bin'];
@@ -16,20 +17,20 @@ export interface Firmware {
   available: boolean;
   /** Meaningful while available. */
   folder: string;
-  reason: string;
-  fix?: string;
+  reason: Saying;
+  fix?: Saying;
 }
 
 /** Looks for firmware in `own` (filled at set-up) and then in the system's folders. */
 export function findFirmware(own: string): Firmware {
   const folders = [own, ...SYSTEM_FOLDERS];
   for (const folder of folders)
-    if (FILES.every((file) => usable(path.join(folder, file)))) return { available: true, folder, reason: folder };
+    if (FILES.every((file) => usable(path.join(folder, file)))) return { available: true, folder, reason: plain(folder) };
   return {
     available: false,
     folder: own,
-    reason: `${FILES.join(' and ')} are in none of ${folders.join(', ')}`,
-    fix: 'Install SeaBIOS (Debian, Ubuntu: apt-get install seabios).',
+    reason: say('firmwareNowhere', { files: FILES.join(', '), folders: folders.join(', ') }),
+    fix: say('fixSeabios'),
   };
 }
 
@@ -49,17 +50,17 @@ const UEFI_FILES = [
 /** Looks for `OVMF.fd` in `own` and then where distributions put it; `folder` holds `file`. */
 export function findUefi(own: string): Firmware & { file: string } {
   const files = [path.join(own, 'OVMF.fd'), ...UEFI_FILES];
-  for (const file of files) if (usable(file)) return { available: true, folder: path.dirname(file), file, reason: file };
+  for (const file of files) if (usable(file)) return { available: true, folder: path.dirname(file), file, reason: plain(file) };
   return {
     available: false,
     folder: own,
     file: '',
-    reason: `none of ${files.join(', ')} is there`,
+    reason: say('uefiNowhere', { files: files.join(', ') }),
     fix: UEFI_FIX,
   };
 }
 
-export const UEFI_FIX = 'Install OVMF (Debian, Ubuntu: apt-get install ovmf), or choose BIOS.';
+export const UEFI_FIX = say('fixOvmf');
 
 function usable(file: string): boolean {
   try {

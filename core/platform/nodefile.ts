@@ -2,6 +2,8 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { RandomAccessFile } from '../backend/file.ts';
 import { type ErrorKind, HypervueError } from '../util/errors.ts';
+import type { SaidKey } from '../contract/saidtexts.ts';
+import { say } from '../util/say.ts';
 import { allocateRoom, CACHED_READ_BYTES, holeAt, punchHole, readCached } from './fallocate.ts';
 import { QuickIo } from './quickio.ts';
 
@@ -165,28 +167,31 @@ async function blockDeviceSize(handle: FileHandle): Promise<number> {
   return high;
 }
 
-const kinds: Record<string, [ErrorKind, string, string?]> = {
-  ENOENT: ['not-found', 'does not exist', 'Check the path, or choose another file.'],
-  ENOTDIR: ['not-found', 'does not exist', 'Check the path, or choose another file.'],
-  EACCES: ['permission-denied', 'may not be opened by this user', 'Change the file permissions, or move it to a folder you own.'],
-  EPERM: ['permission-denied', 'may not be opened by this user', 'Change the file permissions, or move it to a folder you own.'],
-  EROFS: ['permission-denied', 'is on a read-only file system', 'Mark the drive read-only, or copy the file elsewhere.'],
-  EISDIR: ['invalid-argument', 'is a folder', 'Choose a file.'],
-  ENOSPC: ['no-space', 'could not grow: the disk of this computer is full', 'Free some space, then try again.'],
-  EDQUOT: ['no-space', 'could not grow: your disk quota is used up', 'Free some space, then try again.'],
-  EFBIG: ['no-space', 'could not grow: the file system allows no larger file', 'Move the image to another file system.'],
-  ENAMETOOLONG: ['invalid-argument', 'is too long a path', 'Choose another file.'],
-  ELOOP: ['not-found', 'is a link that leads nowhere', 'Check the path, or choose another file.'],
+const kinds: Record<string, [ErrorKind, SaidKey, SaidKey]> = {
+  ENOENT: ['not-found', 'fileENOENT', 'fixPath'],
+  ENOTDIR: ['not-found', 'fileENOENT', 'fixPath'],
+  EACCES: ['permission-denied', 'fileEACCES', 'fixRights'],
+  EPERM: ['permission-denied', 'fileEACCES', 'fixRights'],
+  EROFS: ['permission-denied', 'fileEROFS', 'fixReadOnly'],
+  EISDIR: ['invalid-argument', 'fileEISDIR', 'fixChooseFile'],
+  ENOSPC: ['no-space', 'fileENOSPC', 'fixSpace'],
+  EDQUOT: ['no-space', 'fileEDQUOT', 'fixSpace'],
+  EFBIG: ['no-space', 'fileEFBIG', 'fixMoveImage'],
+  ENAMETOOLONG: ['invalid-argument', 'fileENAMETOOLONG', 'fixOtherFile'],
+  ELOOP: ['not-found', 'fileELOOP', 'fixPath'],
   // What Node says of a path with a zero byte.
-  ERR_INVALID_ARG_VALUE: ['invalid-argument', 'is not a path', 'Choose another file.'],
-  ETXTBSY: ['in-use', 'is in use by another program', 'Close the other program.'],
-  EBUSY: ['in-use', 'is in use by another program', 'Close the other program.'],
+  ERR_INVALID_ARG_VALUE: ['invalid-argument', 'fileBadPath', 'fixOtherFile'],
+  ETXTBSY: ['in-use', 'fileEBUSY', 'fixCloseProgram'],
+  EBUSY: ['in-use', 'fileEBUSY', 'fixCloseProgram'],
 };
 
 /** A host file error as HypervueError with the path and the operation in it. */
 export function fileError(error: unknown, path: string, operation: string): HypervueError {
   if (error instanceof HypervueError) return error;
   const code = (error as { code?: string }).code ?? '';
-  const [kind, what, fix] = kinds[code] ?? ['io-error', `could not be used (${code || String(error)})`, undefined];
-  return new HypervueError(kind, `${path} ${what}`, { path, operation, code }, fix, error);
+  const [kind, what, fix] = kinds[code] ?? (['io-error', 'fileOther', undefined] as const);
+  const message = say(what, { path, ...(kinds[code] ? {} : { code: code || String(error) }) });
+  const way = fix && say(fix);
+  const failure = new HypervueError(kind, message.text, { path, operation, code }, way?.text, error);
+  return Object.assign(failure, { said: message.said, saidFix: way?.said });
 }

@@ -1,4 +1,5 @@
 import type { ErrorKind } from '../contract/errors.ts';
+import type { Said } from '../contract/texts.ts';
 
 export type { ErrorKind };
 
@@ -15,6 +16,9 @@ export class HypervueError extends Error {
   readonly kind: ErrorKind;
   readonly context: ErrorContext;
   readonly fix: string | undefined;
+  /** Message and fix for clients that speak other languages; see contract/texts.ts. */
+  said: Said | undefined;
+  saidFix: Said | undefined;
 
   constructor(kind: ErrorKind, message: string, context: ErrorContext = {}, fix?: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
@@ -24,8 +28,9 @@ export class HypervueError extends Error {
     this.fix = fix;
   }
 
-  toJSON(): { kind: ErrorKind; message: string; context: ErrorContext; fix?: string } {
-    return { kind: this.kind, message: this.message, context: this.context, ...(this.fix === undefined ? {} : { fix: this.fix }) };
+  toJSON(): { kind: ErrorKind; message: string; context: ErrorContext; fix?: string; said?: Said; saidFix?: Said } {
+    const { kind, message, context, fix, said, saidFix } = this;
+    return { kind, message, context, ...(fix === undefined ? {} : { fix }), ...(said ? { said } : {}), ...(saidFix ? { saidFix } : {}) };
   }
 }
 

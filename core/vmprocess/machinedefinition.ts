@@ -82,7 +82,7 @@ async function readUefi(file: string): Promise<Uint8Array> {
       'not-found',
       'the UEFI firmware is missing',
       { ...(file ? { path: file } : {}), operation: 'start' },
-      UEFI_FIX,
+      UEFI_FIX.text,
       cause,
     );
   }

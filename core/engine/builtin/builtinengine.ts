@@ -1,3 +1,4 @@
+import { saidTexts } from '../../contract/saidtexts.ts';
 import { connect } from 'node:net';
 import type { ChannelViewer, Viewers, ViewingAction } from '../../contract/console.ts';
 import type { GdbListen } from '../../contract/debug.ts';
@@ -69,7 +70,7 @@ export class BuiltinEngine implements Engine {
   async capabilities(): Promise<EngineCapabilities> {
     return {
       available: true,
-      reason: 'Part of Hypervue; needs nothing else on this computer.',
+      reason: saidTexts.engineReason,
       pause: true,
       hotMediaChange: true,
       saveState: true,

@@ -3,11 +3,13 @@ import { loadavg } from 'node:os';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Diagnostic, type DiagnosticId, diagnosticIds } from '../../contract/diagnostics.ts';
+import type { Firmware } from '../../platform/firmware.ts';
 import { freeBytes, hostFacts } from '../../platform/hostinfo.ts';
 import { clockSource, folderState, kvmState, mendFolder, portFree, programVersion } from '../../platform/hostprobes.ts';
-import { readableBytes } from '../../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
+import { plain, say, type Saying } from '../../util/say.ts';
 import type { ManagerContext, ManagerOptions } from '../context.ts';
+import { engineName } from '../preflight.ts';
 import { CONFIG_FILE } from '../vmconfigfile.ts';
 
 const GIB = 1024 ** 3;
@@ -66,32 +68,36 @@ export interface Diagnosed {
 }
 
 type Found = Omit<Diagnostic, 'id' | 'fixable'> & { fixable?: boolean };
-const ok = (message: string): Found => ({ state: 'ok', message });
-const info = (message: string, how?: string): Found => ({ state: 'info', message, ...(how ? { how } : {}) });
-const warning = (message: string, how: string): Found => ({ state: 'warning', message, how });
-const failure = (message: string, how: string, fixable = false): Found => ({ state: 'error', message, how, fixable });
+const found = (state: Diagnostic['state'], message: Saying, how?: Saying, fixable = false): Found => ({
+  state,
+  message: message.text,
+  said: message.said,
+  ...(how ? { how: how.text, saidHow: how.said } : {}),
+  fixable,
+});
+const ok = (message: Saying) => found('ok', message);
+const info = (message: Saying, how?: Saying) => found('info', message, how);
+const warning = (message: Saying, how: Saying) => found('warning', message, how);
+const failure = (message: Saying, how: Saying, fixable = false) => found('error', message, how, fixable);
 
-async function folder(at: string, use: string): Promise<Found> {
+async function folder(at: string, use: Saying): Promise<Found> {
   const { state, why } = await folderState(at);
+  const words = { path: at, use };
   switch (state) {
     case 'ok':
-      return ok(at);
+      return ok(plain(at));
     case 'missing':
-      return { ...info(`${at}, for ${use}, is not there yet`, 'It is made when it is needed, or now.'), fixable: true };
+      return found('info', say('folderMissing', words), say('howFolderMissing'), true);
     case 'no-parent':
-      return failure(`${at}, for ${use}, is not there and can't be made`, 'Make the folder, or choose another place.');
+      return failure(say('folderNoParent', words), say('howFolderNoParent'));
     case 'not-a-folder':
-      return failure(`${at}, for ${use}, is a file`, 'Move the file away.');
+      return failure(say('folderIsFile', words), say('howFolderIsFile'));
     case 'foreign':
-      return failure(`${at}, for ${use}, belongs to another user (${why})`, `Give it to this user: sudo chown -R "$USER" "${at}"`);
+      return failure(say('folderForeign', { ...words, code: why }), say('howFolderForeign', { path: at }));
     default:
       return failure(
-        `nothing can be written to ${at}, for ${use} (${why})`,
-        why === 'EROFS'
-          ? 'Its file system is read-only: mount it for writing.'
-          : why === 'ENOSPC'
-            ? 'Its file system is full: make room.'
-            : `Allow it: chmod u+rwx "${at}"`,
+        say('folderUnwritable', { ...words, code: why }),
+        why === 'EROFS' ? say('howMountWritable') : why === 'ENOSPC' ? say('howFull') : say('howAllow', { path: at }),
         why === 'EACCES' || why === 'EPERM',
       );
   }
@@ -123,8 +129,7 @@ function wasmFeatures(): string[] {
   return missing;
 }
 
-const installed = (part: ReturnType<ManagerOptions['firmware']>, what: string): Found =>
-  part.available ? ok(part.reason) : failure(`${what}: ${part.reason}`, part.fix ?? 'Install it.');
+const part = (name: string, { reason }: Firmware): Saying => say('partMissing', { part: name, reason });
 
 /** Every check looks for itself. */
 export function checksOf(context: Diagnosed): Record<DiagnosticId, () => Promise<Found>> {
@@ -132,97 +137,84 @@ export function checksOf(context: Diagnosed): Record<DiagnosticId, () => Promise
   return {
     runtime: async () => {
       const { node, electron } = process.versions;
-      const text = `${electron ? `Electron ${electron}, ` : ''}Node.js ${node}, ${process.platform} ${process.arch}`;
-      return Number(node.split('.')[0]) >= LEAST_NODE ? ok(text) : failure(text, `Use Node.js ${LEAST_NODE} or newer.`);
+      const text = plain(`${electron ? `Electron ${electron}, ` : ''}Node.js ${node}, ${process.platform} ${process.arch}`);
+      return Number(node.split('.')[0]) >= LEAST_NODE ? ok(text) : failure(text, say('howNode', { version: LEAST_NODE }));
     },
     engine: async () => {
       const { available, reason } = await options.engine.capabilities();
-      return available ? ok(`${options.engine.name}: ${reason}`) : failure(`${options.engine.name}: ${reason}`, 'Install Hypervue again.');
+      const engine = engineName(options.engine);
+      return available ? ok(engine) : failure(say('engineBad', { engine, reason }), say('howInstallAgain'));
     },
     wasm: async () => {
       const missing = wasmFeatures();
       return missing.length
-        ? failure(`WebAssembly is without ${missing.join(', ')}`, `Use Node.js ${LEAST_NODE} or newer, or the desktop app.`)
-        : ok('vectors, threads, memories of 4 GiB');
+        ? failure(say('wasmMissing', { features: missing.join(', ') }), say('howWasm', { version: LEAST_NODE }))
+        : ok(say('wasmGood'));
     },
-    firmware: async () => installed(options.firmware(), 'SeaBIOS'),
+    firmware: async () => {
+      const firmware = options.firmware();
+      return firmware.available ? ok(firmware.reason) : failure(part('SeaBIOS', firmware), firmware.fix ?? say('fixSeabios'));
+    },
     uefi: async () => {
       const uefi = options.uefi();
-      return uefi.available ? ok(uefi.reason) : warning(`OVMF: ${uefi.reason}`, uefi.fix ?? 'Install OVMF.');
+      return uefi.available ? ok(uefi.reason) : warning(part('OVMF', uefi), uefi.fix ?? say('fixOvmf'));
     },
-    library: () => folder(options.library, 'machines'),
-    config: () => folder(options.configFolder, 'settings'),
-    locks: () => folder(options.lockFolder, 'locks'),
+    library: () => folder(options.library, say('useMachines')),
+    config: () => folder(options.configFolder, say('useSettings')),
+    locks: () => folder(options.lockFolder, say('useLocks')),
     space: async () => {
       const free = await freeBytes(options.library);
-      const text = `${readableBytes(free)} free for machines in ${options.library}`;
-      if (free < LEAST_SPACE) return failure(text, 'Make room, empty the trash, or put the library on another disk.');
-      return free < GOOD_SPACE ? warning(text, 'Make room, empty the trash, or compact disks.') : ok(text);
+      const text = say('diskSpace', { freeBytes: free, folder: options.library });
+      if (free < LEAST_SPACE) return failure(text, say('howSpaceLow'));
+      return free < GOOD_SPACE ? warning(text, say('howSpaceSome')) : ok(text);
     },
     memory: async () => {
       const { freeMemoryBytes, memoryBytes } = hostFacts();
-      const text = `${readableBytes(freeMemoryBytes)} free of ${readableBytes(memoryBytes)}`;
-      return freeMemoryBytes < LEAST_MEMORY ? warning(text, 'Close programs, or save the state of machines.') : ok(text);
+      const text = say('memoryFree', { freeBytes: freeMemoryBytes, totalBytes: memoryBytes });
+      return freeMemoryBytes < LEAST_MEMORY ? warning(text, say('howMemory')) : ok(text);
     },
     load: async () => {
       const { cpuCount, cpuModel } = hostFacts();
       const [load = 0] = loadavg();
-      const text = `${cpuCount} × ${cpuModel}, load ${load.toFixed(1)}`;
-      return load > cpuCount * HIGH_LOAD ? warning(text, 'Much else runs on this computer: machines are slower meanwhile.') : ok(text);
+      const text = say('processorLoad', { count: cpuCount, model: cpuModel, load: load.toFixed(1) });
+      return load > cpuCount * HIGH_LOAD ? warning(text, say('howLoad')) : ok(text);
     },
     clock: async () => {
       const now = new Date();
       const source = clockSource();
-      const text = `${now.toISOString()}, ${Intl.DateTimeFormat().resolvedOptions().timeZone}${source ? `, from ${source}` : ''}`;
+      const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      const text = source
+        ? say('clockFrom', { time: now.toISOString(), zone, source })
+        : say('clockPlain', { time: now.toISOString(), zone });
       const wrong = now.getFullYear() < PLAUSIBLE_YEAR || (await newestFile(context)) > now.getTime() + CLOCK_SLACK_MS;
-      if (wrong) return failure(`${text}: files of machines are newer`, 'Set the clock of this computer: timedatectl set-ntp true');
-      return source === 'acpi_pm' || source === 'hpet'
-        ? warning(text, 'This clock is slow to read, which slows machines down. See the kernel log for why the TSC is not used.')
-        : ok(text);
+      if (wrong) return failure(say('clockWrong', { clock: text }), say('howClockWrong'));
+      return source === 'acpi_pm' || source === 'hpet' ? warning(text, say('howClockSlow')) : ok(text);
     },
     kvm: async () => {
-      if (process.platform !== 'linux') return info('only Linux has it; the built-in engine does without');
+      if (process.platform !== 'linux') return info(say('kvmElsewhere'));
       const kvm = kvmState();
-      if (kvm === 'usable') return info('/dev/kvm is there; the built-in engine does without');
-      return kvm === 'no-rights'
-        ? info(
-            '/dev/kvm is there, but not for this user; the built-in engine does without',
-            'sudo usermod -aG kvm "$USER", and log in again.',
-          )
-        : info(
-            'there is no /dev/kvm; the built-in engine does without',
-            'Other programs need it: turn virtualization on in the firmware, or nest it.',
-          );
+      if (kvm === 'usable') return info(say('kvmUsable'));
+      return kvm === 'no-rights' ? info(say('kvmForbidden'), say('howKvmForbidden')) : info(say('kvmMissing'), say('howKvmMissing'));
     },
     qemuImg: async () => {
       const version = await programVersion('qemu-img');
-      return version === null
-        ? info(
-            'qemu-img is not installed; Hypervue reads and writes disk images itself',
-            'For work on images with other tools: apt-get install qemu-utils',
-          )
-        : info(version);
+      return version === null ? info(say('qemuImgMissing'), say('howQemuImg')) : info(plain(version));
     },
     port: async () => {
-      if (await portFree(USUAL_PORT)) return ok(`${USUAL_PORT} on 127.0.0.1 is free for \`hypervue serve\``);
-      const self = options.mode === 'headless';
-      return info(
-        `${USUAL_PORT} on 127.0.0.1 is taken${self ? ', maybe by this server' : ''}; \`hypervue serve\` then takes a free one`,
-        'To see by whom: ss -ltnp "sport = :6880"',
-      );
+      const words = { port: USUAL_PORT };
+      if (await portFree(USUAL_PORT)) return ok(say('portFree', words));
+      return info(say(options.mode === 'headless' ? 'portTakenHere' : 'portTaken', words), say('howPort', words));
     },
     systems: async () => {
       const table = options.systems?.table;
-      return table
-        ? ok(`${table.systems.length} operating systems are known`)
-        : warning('the table of operating systems was not built', 'Run the set-up again: node scripts/setup.mjs');
+      return table ? ok(say('systemsKnown', { known: table.systems.length })) : warning(say('systemsMissing'), say('howSystems'));
     },
     sample: async () => {
       const there = await stat(options.sampleImage).then(
         ({ size }) => size > 0,
         () => false,
       );
-      return there ? ok(options.sampleImage) : info('the check image was not built', 'Install nasm and start Hypervue again.');
+      return there ? ok(plain(options.sampleImage)) : info(say('sampleMissing'), say('fixSample'));
     },
   };
 }
@@ -231,8 +223,8 @@ export async function diagnose(context: Diagnosed, ids: readonly DiagnosticId[] 
   const checks = checksOf(context);
   return Promise.all(
     ids.map(async (id): Promise<Diagnostic> => {
-      const found = await checks[id]().catch((error): Found => failure(asHypervueError(error).message, 'Look into the log.'));
-      return { fixable: false, ...found, id };
+      const seen = await checks[id]().catch((error): Found => failure(plain(asHypervueError(error).message), say('howLog')));
+      return { fixable: false, ...seen, id };
     }),
   );
 }

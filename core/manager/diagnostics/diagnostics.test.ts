@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { diagnosticIds } from '../../contract/diagnostics.ts';
 import { failureOf, Harness } from '../testing/harness.ts';
+import { plain } from '../../util/say.ts';
 
 let h: Harness;
 beforeEach(async () => {
@@ -21,8 +22,8 @@ test('every check answers, and what is missing says what to do', async () => {
   }
   expect(checks.find(({ id }) => id === 'library')).toMatchObject({ state: 'ok', message: h.library });
 
-  h.firmware = { available: false, folder: '', reason: 'no bios', fix: 'Install one.' };
-  h.uefi = { available: false, folder: '', reason: 'no uefi' };
+  h.firmware = { available: false, folder: '', reason: plain('no bios'), fix: plain('Install one.') };
+  h.uefi = { available: false, folder: '', reason: plain('no uefi') };
   expect(await check('firmware')).toMatchObject({ state: 'error', how: 'Install one.', fixable: false });
   // Machines do without UEFI.
   expect(await check('uefi')).toMatchObject({ state: 'warning' });
@@ -53,7 +54,7 @@ test('a clock behind the files of machines is told', async () => {
 });
 
 test('what can’t be mended, and what is no check, is refused', async () => {
-  h.uefi = { available: false, folder: '', reason: 'no uefi' };
+  h.uefi = { available: false, folder: '', reason: plain('no uefi') };
   expect((await failureOf(h.call('host.fix', { id: 'uefi' }))).dto.kind).toBe('unsupported');
   expect((await failureOf(h.call('host.fix', { id: '../etc' as never }))).dto.kind).toBe('invalid-argument');
 });

@@ -6,7 +6,8 @@ import { busOf, type DriveId } from '../../contract/drives.ts';
 import type { ExplainedOption, Explanation } from '../../contract/hardware.ts';
 import type { VmConfig } from '../../contract/vm.ts';
 import { INSTRUCTION_CLOCK_START_MS } from '../../machine/instructionclock.ts';
-import { explainDrives } from './explaindrives.ts';
+import { plain, say, type Saying } from '../../util/say.ts';
+import { explainDrives, option } from './explaindrives.ts';
 import { optionValue, shellWord } from './quoting.ts';
 
 export interface ExplainParts {
@@ -31,137 +32,116 @@ const cpus: { [M in CpuModel]: string } = {
   'x86-64-v2': `qemu64,-svm,${V2}`,
   'x86-64-v3': `qemu64,-svm,${V2},${V3}`,
 };
-const emulatedOnly =
-  'QEMU emulates with TCG here. With -accel kvm and -cpu host it runs on the processor of this computer, which the built-in engine does not.';
+const emulatedOnly = say('remarkTcg');
 
 /** Options of `qemu-system-x86_64` for the machine that is nearest to this one. */
 export function explain(config: VmConfig, parts: ExplainParts): Explanation {
   const options: ExplainedOption[] = [];
-  const remarks: string[] = [emulatedOnly];
-  const add = (note: string, ...words: string[]) => options.push({ words, note });
+  const remarks: Saying[] = [emulatedOnly];
+  const add = (note: Saying, ...words: string[]) => options.push(option(note, words));
 
-  add('Its name, for QEMU’s window and lists', '-name', `guest=${optionValue(config.name)}`);
-  add('Nothing that is not named below', '-nodefaults', '-no-user-config');
-  add(
-    `A PC with the i440FX and PIIX3 chips, PS/2 keyboard and mouse${config.hpet ? ', and an HPET' : ', no HPET'}`,
-    '-machine',
-    `pc,vmport=on,hpet=${config.hpet ? 'on' : 'off'}`,
-  );
-  add(
-    config.cpu.accel === 'jit' ? 'Guest code is compiled' : 'Guest code is interpreted here; QEMU only compiles',
-    '-accel',
-    'tcg,thread=single',
-  );
-  add(`The processor ${config.cpu.model}`, '-cpu', cpus[config.cpu.model]);
-  add('One processor', '-smp', '1');
-  add('Memory', '-m', `${config.memoryMiB}M`);
-  add('The id that the guest reads from SMBIOS', '-uuid', config.id);
+  add(say('explainName'), '-name', `guest=${optionValue(config.name)}`);
+  add(say('explainNothingElse'), '-nodefaults', '-no-user-config');
+  add(say(config.hpet ? 'explainPcHpet' : 'explainPc'), '-machine', `pc,vmport=on,hpet=${config.hpet ? 'on' : 'off'}`);
+  add(config.cpu.accel === 'jit' ? say('explainCompiled') : say('explainInterpreted'), '-accel', 'tcg,thread=single');
+  add(say('explainCpu', { model: config.cpu.model }), '-cpu', cpus[config.cpu.model]);
+  add(say('explainOneCpu'), '-smp', '1');
+  add(say('explainMemory'), '-m', `${config.memoryMiB}M`);
+  add(say('explainUuid'), '-uuid', config.id);
   firmware(config, parts, add, remarks);
   boot(config, parts, add);
-  add('Standard VGA with Bochs VBE, in the same PCI slot', '-device', `VGA,vgamem_mb=${powerOfTwo(config.display.vramMiB)},addr=02.0`);
+  add(say('explainVga'), '-device', `VGA,vgamem_mb=${powerOfTwo(config.display.vramMiB)},addr=02.0`);
   if (powerOfTwo(config.display.vramMiB) !== config.display.vramMiB)
-    remarks.push(`QEMU takes powers of two for video memory only; this machine has ${config.display.vramMiB} MiB.`);
+    remarks.push(say('remarkVideoMemory', { mib: config.display.vramMiB }));
   listen(config, add, remarks);
   const order = config.boot.kernel ? [] : bootSequence(config.boot.order, config.drives).tried.map(({ id }) => id);
   options.push(...explainDrives(config.drives, { ...parts, encrypted: parts.encrypted ?? [], order, remarks }));
   serial(config, parts, add, remarks);
   clock(config, add, remarks);
   debug(config, add);
-  add('No network card; machines have none yet', '-nic', 'none');
+  add(say('explainNoNetwork'), '-nic', 'none');
   differences(config, remarks);
-  return { program: PROGRAM, options, remarks, command: shellCommand(options) };
+  return {
+    program: PROGRAM,
+    options,
+    remarks: remarks.map(({ text }) => text),
+    saidRemarks: remarks.map(({ said }) => said),
+    command: shellCommand(options),
+  };
 }
 
-type Add = (note: string, ...words: string[]) => void;
+type Add = (note: Saying, ...words: string[]) => void;
 
-function firmware(config: VmConfig, { folder, firmwareFolder, uefiImage }: ExplainParts, add: Add, remarks: string[]): void {
+function firmware(config: VmConfig, { folder, firmwareFolder, uefiImage }: ExplainParts, add: Add, remarks: Saying[]): void {
   if (config.firmware === 'uefi') {
-    add(
-      'UEFI (OVMF) in one image, read-only',
-      '-drive',
-      `if=pflash,unit=0,format=raw,readonly=on,file=${optionValue(uefiImage || 'OVMF.fd')}`,
-    );
-    remarks.push(
-      `This machine keeps its UEFI variables in ${path.join(folder, 'nvram')}. QEMU writes them into the image itself: to keep them there, copy the image, name the copy and leave out readonly=on.`,
-    );
-    if (!uefiImage) remarks.push('No OVMF image was found on this computer; the path stands for one.');
+    add(say('explainUefi'), '-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${optionValue(uefiImage || 'OVMF.fd')}`);
+    remarks.push(say('remarkNvram', { path: path.join(folder, 'nvram') }));
+    if (!uefiImage) remarks.push(say('remarkNoOvmf'));
     return;
   }
-  add('SeaBIOS', '-bios', path.join(firmwareFolder, 'bios-256k.bin'));
+  add(plain('SeaBIOS'), '-bios', path.join(firmwareFolder, 'bios-256k.bin'));
 }
 
 function boot(config: VmConfig, { folder }: ExplainParts, add: Add): void {
   const { kernel, menu, menuSeconds, order } = config.boot;
   if (kernel) {
-    add('A kernel that is started directly', '-kernel', path.resolve(folder, kernel.path));
-    if (kernel.initrd) add('Its initial RAM disk', '-initrd', path.resolve(folder, kernel.initrd));
-    if (kernel.cmdline) add('Its command line', '-append', kernel.cmdline);
+    add(say('explainKernel'), '-kernel', path.resolve(folder, kernel.path));
+    if (kernel.initrd) add(say('explainInitrd'), '-initrd', path.resolve(folder, kernel.initrd));
+    if (kernel.cmdline) add(say('explainCmdline'), '-append', kernel.cmdline);
     return;
   }
   const words = [`menu=${menu ? 'on' : 'off'}`];
   if (menuSeconds !== undefined) words.push(`splash-time=${menuSeconds * 1000}`);
   if (bootSequence(order, config.drives).rest.length) words.push('strict=on');
-  add(
-    menu ? 'The boot menu is offered; the order is the bootindex of the drives' : 'No boot menu; the order is the bootindex of the drives',
-    '-boot',
-    words.join(','),
-  );
+  add(menu ? say('explainMenu') : say('explainNoMenu'), '-boot', words.join(','));
 }
 
-function listen(config: VmConfig, add: Add, remarks: string[]): void {
+function listen(config: VmConfig, add: Add, remarks: Saying[]): void {
   const { listen: place } = config.display;
   if (!place) {
-    remarks.push('Hypervue shows the picture in its own window. QEMU opens one of its own, or add -display none.');
+    remarks.push(say('remarkWindow'));
     return;
   }
   const password = place.password === undefined ? '' : ',password=on';
   add(
-    'VNC viewers from outside',
+    say('explainVnc'),
     '-vnc',
     `${place.type === 'tcp' ? `${place.host}:${place.display}` : `unix:${optionValue(place.path)}`}${password}`,
   );
-  if (password)
-    remarks.push(
-      'The VNC password is not on the command line, where everybody could read it: give it with "set_password vnc" in QEMU’s monitor.',
-    );
+  if (password) remarks.push(say('remarkVncPassword'));
 }
 
-function serial(config: VmConfig, { folder }: ExplainParts, add: Add, remarks: string[]): void {
+function serial(config: VmConfig, { folder }: ExplainParts, add: Add, remarks: Saying[]): void {
   config.serial.forEach((port, index) => {
     const name = `COM${index + 1}`;
     if (port.type === 'file') {
       const file = path.resolve(folder, port.path ?? `serial${index}.log`);
       add(
-        `${name}, written to a file`,
+        say('explainSerialFile', { port: name }),
         '-chardev',
         `file,id=serial${index},path=${optionValue(file)},append=on`,
         '-serial',
         `chardev:serial${index}`,
       );
-    } else if (port.type === 'console') add(`${name}, a terminal`, '-serial', 'pty');
-    else add(`${name}, connected to nothing`, '-serial', 'null');
+    } else if (port.type === 'console') add(say('explainSerialTerminal', { port: name }), '-serial', 'pty');
+    else add(say('explainSerialNull', { port: name }), '-serial', 'null');
   });
-  if (config.serial.some(({ type }) => type === 'console'))
-    remarks.push(
-      'Hypervue’s Serial tab is the terminal of this machine. QEMU makes a pseudo-terminal and says its name; connect with screen or minicom.',
-    );
+  if (config.serial.some(({ type }) => type === 'console')) remarks.push(say('remarkSerial'));
 }
 
-function clock(config: VmConfig, add: Add, remarks: string[]): void {
+function clock(config: VmConfig, add: Add, remarks: Saying[]): void {
   if (config.timekeeping === 'instructions') {
     add(
-      'Time is made of the instructions executed',
+      say('explainIcount'),
       '-icount',
       'shift=0,sleep=on',
       '-rtc',
       `base=${new Date(INSTRUCTION_CLOCK_START_MS).toISOString().slice(0, 19)},clock=vm`,
     );
-    remarks.push(
-      'Both make every run the same, but not as each other: the date at the start and the time that an instruction takes are different.',
-    );
+    remarks.push(say('remarkIcount'));
   } else
     add(
-      config.clock === 'utc' ? 'The real-time clock shows UTC' : 'The real-time clock shows local time',
+      config.clock === 'utc' ? say('explainUtc') : say('explainLocaltime'),
       '-rtc',
       `base=${config.clock === 'utc' ? 'utc' : 'localtime'}`,
     );
@@ -170,24 +150,15 @@ function clock(config: VmConfig, add: Add, remarks: string[]): void {
 function debug(config: VmConfig, add: Add): void {
   const { gdb, wait } = config.debug;
   if (!gdb) return;
-  add('gdb can attach here', '-gdb', gdb.type === 'tcp' ? `tcp:127.0.0.1:${gdb.port}` : `unix:${optionValue(gdb.path)},server=on,wait=off`);
-  if (wait) add('It waits for gdb before the first instruction', '-S');
+  add(say('explainGdb'), '-gdb', gdb.type === 'tcp' ? `tcp:127.0.0.1:${gdb.port}` : `unix:${optionValue(gdb.path)},server=on,wait=off`);
+  if (wait) add(say('explainGdbWait'), '-S');
 }
 
-function differences(config: VmConfig, remarks: string[]): void {
-  if (config.paravirt)
-    remarks.push(
-      'This machine offers what guests under KVM make use of (kvmclock, known frequencies). QEMU does so under KVM only; TCG has no such thing.',
-    );
-  if (config.cpu.model === 'x86-64-v2' || config.cpu.model === 'x86-64-v3')
-    remarks.push(
-      'PCID, INVPCID, PREFETCHW, RDSEED and RDPID are in this machine’s processor, but not in that of every QEMU’s TCG: they are left out.',
-    );
-  if (config.drives.some(({ id }) => busOf(id) === 'sata'))
-    remarks.push('The AHCI controller is that of an ICH9, in slot 4 here as there.');
-  remarks.push(
-    'ACPI tables, SMBIOS strings and the serial numbers of drives are not the same, so that an installed Windows may ask to be activated again.',
-  );
+function differences(config: VmConfig, remarks: Saying[]): void {
+  if (config.paravirt) remarks.push(say('remarkParavirt'));
+  if (config.cpu.model === 'x86-64-v2' || config.cpu.model === 'x86-64-v3') remarks.push(say('remarkCpu'));
+  if (config.drives.some(({ id }) => busOf(id) === 'sata')) remarks.push(say('remarkAhci'));
+  remarks.push(say('remarkTables'));
 }
 
 /** The next power of two, 1 to 256. */

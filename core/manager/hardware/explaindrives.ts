@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { busOf, type DriveId, fullPolicy } from '../../contract/drives.ts';
 import type { ExplainedOption } from '../../contract/hardware.ts';
+import { say, type Saying } from '../../util/say.ts';
 import type { Drive } from '../../contract/vm.ts';
 import { AHCI_SLOT, virtioSlot } from '../../machine/slots.ts';
 import { optionValue } from './quoting.ts';
@@ -11,20 +12,19 @@ export interface DriveParts {
   order: readonly DriveId[];
   /** Places of the disks whose images are encrypted. */
   encrypted: readonly DriveId[];
-  remarks: string[];
+  remarks: Saying[];
 }
 
 /** How a host error is handled: werror and rerror of QEMU. */
 const onWrite = { stop: 'stop', 'stop-if-full': 'enospc', report: 'report', ignore: 'ignore' } as const;
 
+export const option = ({ text, said }: Saying, words: string[]): ExplainedOption => ({ words, note: text, said });
+
 /** `-drive` and `-device` of every drive, after the controllers that they need. */
 export function explainDrives(drives: readonly Drive[], parts: DriveParts): ExplainedOption[] {
   const options: ExplainedOption[] = [];
   if (drives.some(({ id }) => busOf(id) === 'sata'))
-    options.push({
-      words: ['-device', `ich9-ahci,id=ahci,addr=${hex(AHCI_SLOT)}.0`],
-      note: 'The SATA controller, there as long as a drive is on it',
-    });
+    options.push(option(say('explainAhci'), ['-device', `ich9-ahci,id=ahci,addr=${hex(AHCI_SLOT)}.0`]));
   for (const drive of drives) options.push(...driveOptions(drive, parts));
   return options;
 }
@@ -37,18 +37,16 @@ function driveOptions(drive: Drive, parts: DriveParts): ExplainedOption[] {
   );
   const options: ExplainedOption[] = [];
   if (backend && parts.encrypted.includes(drive.id))
-    options.push({
-      words: ['-object', `secret,id=secret-${drive.id},file=PASSPHRASE-FILE`],
-      note: 'A file that holds the passphrase, with no line break at its end',
-    });
-  if (backend) options.push({ words: ['-drive', medium(drive, backend, parts)], note: mediumNote(drive) });
-  options.push({ words: ['-device', device], note: backend ? `The drive at ${drive.id}` : `The drive at ${drive.id}, empty` });
+    options.push(option(say('explainSecret'), ['-object', `secret,id=secret-${drive.id},file=PASSPHRASE-FILE`]));
+  if (backend) options.push(option(mediumNote(drive), ['-drive', medium(drive, backend, parts)]));
+  options.push(option(say(backend ? 'explainDrive' : 'explainDriveEmpty', { drive: drive.id }), ['-device', device]));
   return options;
 }
 
-function mediumNote({ kind, format, readOnly }: Drive): string {
-  const image = { disk: `A hard disk, ${format}`, cdrom: 'A disc', floppy: 'A floppy' }[kind];
-  return readOnly && kind !== 'cdrom' ? `${image}, read-only` : image;
+function mediumNote({ kind, format, readOnly }: Drive): Saying {
+  if (kind === 'cdrom') return say('explainDisc');
+  if (kind === 'floppy') return say(readOnly ? 'explainFloppyReadOnly' : 'explainFloppy');
+  return say(readOnly ? 'explainDiskReadOnly' : 'explainDisk', { format });
 }
 
 /** The guest's side: a drive on its controller. */
@@ -85,20 +83,15 @@ function medium(drive: Drive, backend: string, { folder, encrypted, remarks }: D
   const { iops, bytesPerSecond, burstSeconds } = policy.limits;
   if (iops !== undefined) words.push(`throttling.iops-total=${iops}`);
   if (bytesPerSecond !== undefined) words.push(`throttling.bps-total=${bytesPerSecond}`);
-  if (burstSeconds !== undefined)
-    remarks.push(
-      `${drive.id} may use ${burstSeconds} s of its rate at once; QEMU words bursts in another way (throttling.iops-total-max).`,
-    );
+  if (burstSeconds !== undefined) remarks.push(say('remarkBurst', { drive: drive.id, seconds: burstSeconds }));
   return words.join(',');
 }
 
 /** QEMU's IDE and SATA disks can't be read-only: what a guest writes to them goes into a file that is thrown away. */
-function access({ id, kind, readOnly }: Drive, remarks: string[]): string[] {
+function access({ id, kind, readOnly }: Drive, remarks: Saying[]): string[] {
   if (!readOnly && kind !== 'cdrom') return ['readonly=off'];
   if (kind !== 'disk' || busOf(id) === 'virtio') return ['readonly=on'];
-  remarks.push(
-    `${id} is read-only for the guest here. QEMU has no such disk on IDE and SATA; with snapshot=on the guest writes, and all of it is thrown away at the end.`,
-  );
+  remarks.push(say('remarkReadOnly', { drive: id }));
   return ['snapshot=on'];
 }
 

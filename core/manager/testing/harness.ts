@@ -13,6 +13,7 @@ import type { Firmware } from '../../platform/firmware.ts';
 import { createLogger } from '../../util/logger.ts';
 import { Manager } from '../manager.ts';
 import { dosFloppy, rawImage } from './media.ts';
+import { plain } from '../../util/say.ts';
 
 const FAKE_VM = fileURLToPath(new URL('../../engine/builtin/testing/fakevmprocess.ts', import.meta.url));
 /** Long enough for a computer that does much else; nobody waits for it while all is well. */
@@ -98,7 +99,7 @@ export function openTestManager(
     log?: (line: string) => void;
   },
 ): Promise<Manager> {
-  const firmware = options.firmware ?? (() => ({ available: true, folder: '/firmware', reason: 'there' }));
+  const firmware = options.firmware ?? (() => ({ available: true, folder: '/firmware', reason: plain('there') }));
   return Manager.open({
     library: options.library,
     configFolder: path.join(root, 'config'),
@@ -111,7 +112,7 @@ export function openTestManager(
       limits: options.limits ?? {},
     }),
     firmware,
-    uefi: options.uefi ?? (() => ({ available: true, folder: '/firmware', reason: 'there' })),
+    uefi: options.uefi ?? (() => ({ available: true, folder: '/firmware', reason: plain('there') })),
     sampleImage: path.join(root, 'check.img'),
     version: '0.0.0',
     mode: 'headless',
@@ -126,8 +127,8 @@ export class Harness {
   readonly media = path.join(this.root, 'media');
   readonly sampleImage = path.join(this.root, 'check.img');
   readonly logged: string[] = [];
-  firmware: Firmware = { available: true, folder: '/firmware', reason: 'there' };
-  uefi: Firmware = { available: true, folder: '/firmware', reason: 'there' };
+  firmware: Firmware = { available: true, folder: '/firmware', reason: plain('there') };
+  uefi: Firmware = { available: true, folder: '/firmware', reason: plain('there') };
   manager!: Manager;
   client!: TestClient;
   private readonly limits: Partial<EngineLimits>;

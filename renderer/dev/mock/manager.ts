@@ -306,6 +306,7 @@ export class MockManager {
     'vm.list': async () => [...this.vms.values()],
     'vm.get': async ({ id }) => this.get(id),
     'vm.suggestName': async ({ hint }) => hint || 'Machine 1',
+    'vm.planDisks': async ({ newDisk }) => (newDisk ? [{ id: 'virtio0', path: '/machines/New/disk.qcow2', made: true }] : []),
     'vm.preflight': async (spec) => [
       { id: 'media', ok: true, severity: 'error', message: 'The file can be read.' },
       {

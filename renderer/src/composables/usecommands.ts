@@ -30,6 +30,7 @@ import { useMachines } from '../stores/machines.ts';
 import { useSettings } from '../stores/settings.ts';
 import { useTasks } from '../stores/tasks.ts';
 import { useTransfer } from '../stores/transfer.ts';
+import { useSaid } from './usesaid.ts';
 import { settingRows } from './settingrows.ts';
 import { useVerbs } from './useverbs.ts';
 import { isLive, type Verb, verbNames, verbReason } from './verbs.ts';
@@ -52,6 +53,7 @@ export interface Command {
 /** Everything that the command palette offers, as things are at this moment. */
 export function useCommands(show: { shortcuts: () => void }) {
   const { t, te } = useI18n();
+  const say = useSaid();
   const router = useRouter();
   const machines = useMachines();
   const library = useLibrary();
@@ -92,7 +94,7 @@ export function useCommands(show: { shortcuts: () => void }) {
       { ...place('import', t('transfer.import'), Plus), run: () => transfer.openImport() },
       {
         ...place('sample', t('empty.sample'), Play),
-        reason: host.info?.sample.available === false ? host.info.sample.reason : null,
+        reason: host.info?.sample.available === false ? say(host.info.sample.reason, host.info.sample.said) : null,
         run: () => void verbs.trySample(t('empty.sampleName')),
       },
       { ...place('activity', t('nav.activity'), Activity), run: () => (tasks.panelOpen = true) },

@@ -4,6 +4,7 @@ import { type Diagnostic, type DiagnosticId, type DiagnosticState, diagnosticSta
 import { useConnection } from '../stores/connection.ts';
 import { useHost } from '../stores/host.ts';
 import { useNotices } from '../stores/notices.ts';
+import { useSaid } from './usesaid.ts';
 import { windowChecks } from './windowchecks.ts';
 
 export interface DiagnosticRow {
@@ -23,6 +24,7 @@ export function useDiagnostics() {
   const notices = useNotices();
   const host = useHost();
   const { t } = useI18n();
+  const say = useSaid();
   const found = shallowRef<Diagnostic[] | null>(null);
   const busy = ref(false);
 
@@ -57,12 +59,12 @@ export function useDiagnostics() {
     if (!found.value) return [];
     const words = (id: string) => ({ name: t(`diagnostics.check.${id}.name`), text: t(`diagnostics.check.${id}.text`) });
     return [
-      ...found.value.map(({ id, state, message, how, fixable }) => ({
+      ...found.value.map(({ id, state, message, how, fixable, said, saidHow }) => ({
         id,
         ...words(id),
         state,
-        message,
-        how: how ?? '',
+        message: say(message, said),
+        how: how ? say(how, saidHow) : '',
         fix: fixable ? id : null,
       })),
       ...windowChecks().map(({ id, state, detail, name, how }) => ({

@@ -5,11 +5,14 @@ import { libraryEn } from './library.en.ts';
 import { serversEn } from './servers.en.ts';
 import { accessEn } from './access.en.ts';
 import { consoleEn, consoleFailedEn, consoleToastEn, serialEn, typeEn } from './console.en.ts';
+import { type SaidKey, saidTexts } from '../../../core/contract/saidtexts.ts';
 import { storageEn, transferEn, trashEn } from './storage.en.ts';
 
 /** English messages: the shape every other language must have. */
 export const en = {
   app: { name: 'Hypervue' },
+  /** What the manager says, in its own words. */
+  said: saidTexts as Record<SaidKey, string>,
   library: libraryEn,
   palette: paletteEn,
   drop: dropEn,

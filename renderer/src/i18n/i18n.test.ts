@@ -49,6 +49,7 @@ test('both languages use the same placeholders in each message', () => {
 test('no message is empty, and no Chinese message was left in English by accident', () => {
   const same = [
     'app.name',
+    'said.plain',
     'unit.mib',
     'unit.gib',
     'table.cpu',

@@ -1,4 +1,5 @@
 import { createI18n } from 'vue-i18n';
+import { setSchemaLocale } from '../connection/zodconfig.ts';
 import { en, type Messages } from './en.ts';
 
 export type Locale = 'en' | 'zh-CN';
@@ -23,6 +24,7 @@ export function resolveLocale(setting: 'system' | Locale, preferred: readonly st
 
 /** Loads the messages if needed, then switches the app and the document to the language. */
 export async function setLocale(locale: Locale): Promise<void> {
+  setSchemaLocale(locale);
   if (locale === 'zh-CN') i18n.global.setLocaleMessage('zh-CN', (await import('./zh-CN.ts')).zhCN as never);
   (i18n.global.locale as unknown as { value: Locale }).value = locale;
   document.documentElement.lang = locale;

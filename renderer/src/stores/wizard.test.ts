@@ -35,12 +35,13 @@ test('changing the source and back keeps each path', () => {
 test('a source brings its usual disk and memory, but never over a decision', () => {
   const wizard = useWizard();
   wizard.choose('sample');
-  expect([wizard.draft.disk, wizard.draft.memoryMiB]).toEqual(['none', 32]);
+  expect([wizard.draft.disks[0]!.kind, wizard.draft.memoryMiB]).toEqual(['none', 32]);
   wizard.choose('iso');
-  expect([wizard.draft.disk, wizard.draft.memoryMiB]).toEqual(['new', 512]);
-  Object.assign(wizard.draft, { disk: 'none', diskTouched: true, memoryMiB: 64, memoryTouched: true });
+  expect([wizard.draft.disks[0]!.kind, wizard.draft.memoryMiB]).toEqual(['new', 512]);
+  Object.assign(wizard.draft, { diskTouched: true, memoryMiB: 64, memoryTouched: true });
+  wizard.draft.disks[0]!.kind = 'none';
   wizard.choose('blank');
-  expect([wizard.draft.disk, wizard.draft.memoryMiB]).toEqual(['none', 64]);
+  expect([wizard.draft.disks[0]!.kind, wizard.draft.memoryMiB]).toEqual(['none', 64]);
 });
 
 test('a step says what it still needs', () => {
@@ -55,7 +56,7 @@ test('a step says what it still needs', () => {
   wizard.step = 'source';
   wizard.draft.nameTouched = true;
   expect(wizard.missing('system')).toBe('name');
-  wizard.draft.diskGiB = 0;
+  wizard.draft.disks[0]!.sizeGiB = 0;
   expect(wizard.missing('disk')).toBe('size');
   wizard.reset();
   expect(wizard.draft.source).toBe('iso');
@@ -63,13 +64,38 @@ test('a step says what it still needs', () => {
 
 test('the new disk is a whole number of sectors', () => {
   const wizard = useWizard();
-  wizard.draft.disk = 'new';
-  wizard.draft.diskGiB = 0.333;
+  Object.assign(wizard.draft.disks[0]!, { kind: 'new', sizeGiB: 0.333 });
   expect(wizard.request.newDisk!.sizeBytes % 512).toBe(0);
   // Snapshots need it.
   expect(wizard.request.newDisk!.format).toBe('qcow2');
-  wizard.draft.diskFormat = 'raw';
+  wizard.draft.disks[0]!.format = 'raw';
   expect(wizard.request.newDisk!.format).toBe('raw');
+});
+
+test('a machine can have several disks, new ones and ones that are there, each where it was asked for', () => {
+  const wizard = useWizard();
+  wizard.draft.name = 'Disks';
+  wizard.choose('blank');
+  Object.assign(wizard.draft.disks[0]!, { kind: 'existing', path: ' /old.qcow2 ', readOnly: true });
+  wizard.addDisk();
+  Object.assign(wizard.draft.disks[1]!, { pool: 'default', sizeGiB: 1 });
+  wizard.addDisk();
+  expect(wizard.missing('disk')).toBeNull();
+  wizard.draft.disks[2]!.kind = 'existing';
+  expect(wizard.missing('disk')).toBe('path');
+  wizard.removeDisk(wizard.draft.disks[2]!.key);
+  Object.assign(wizard.draft.encryption, { on: true, first: 'secret', second: 'secret' });
+  expect(vmCreateSchema.parse(wizard.request)).toMatchObject({
+    newDisk: null,
+    attach: { path: '/old.qcow2', copy: false, readOnly: true },
+    moreDisks: [{ type: 'new', sizeBytes: 1024 ** 3, pool: 'default', passphrase: 'secret' }],
+  });
+  // None at all, and then one again.
+  wizard.removeDisk(wizard.draft.disks[1]!.key);
+  wizard.draft.disks[0]!.kind = 'none';
+  expect(vmCreateSchema.parse(wizard.request)).toMatchObject({ newDisk: null });
+  wizard.addDisk();
+  expect(wizard.draft.disks).toMatchObject([{ kind: 'new' }]);
 });
 
 const debian = {
@@ -104,7 +130,7 @@ test('the system on the medium suggests memory and disk, the one named by hand w
   };
   wizard.inspected(medium({ disc: { ...disc, systemId: 'debian12', like: 'Debian 12' } }));
   await nextTick();
-  expect(wizard.draft).toMatchObject({ os: 'Debian GNU/Linux 13', memoryMiB: 1024, diskGiB: 20, firmware: 'bios' });
+  expect(wizard.draft).toMatchObject({ os: 'Debian GNU/Linux 13', memoryMiB: 1024, disks: [{ sizeGiB: 20 }], firmware: 'bios' });
   Object.assign(wizard.draft, { os: ' small 1', osTouched: true });
   await nextTick();
   expect(wizard.draft.memoryMiB).toBe(64);

@@ -5,10 +5,11 @@ import { defaultBus } from '../../../core/contract/defaultbus.ts';
 import type { DriveBus } from '../../../core/contract/drives.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { MediaInfo } from '../../../core/contract/host.ts';
-import type { DiskFormat, FirmwareKind, Remedy, VmCreate } from '../../../core/contract/vm.ts';
+import type { FirmwareKind, Remedy, VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
 import { type NewPassphrase, noPassphrase, passphraseProblem } from '../composables/passphrase.ts';
 import { useHost } from './host.ts';
+import { type DiskDraft, freshDisk, missingOfDisk, requestedDisks } from './wizarddisks.ts';
 import { useSettings } from './settings.ts';
 import { useSystems } from './systems.ts';
 
@@ -34,16 +35,14 @@ export interface WizardDraft {
   firmware: FirmwareKind;
   memoryTouched: boolean;
   firmwareTouched: boolean;
-  disk: 'none' | 'new';
+  /** The first is always there, maybe as none. */
+  disks: DiskDraft[];
   diskTouched: boolean;
   sizeTouched: boolean;
-  /** GiB, may have a fraction. */
-  diskGiB: number;
-  diskFormat: DiskFormat;
   bus: DriveBus;
   /** True once the person chose: what the system knows then no longer counts. */
   busTouched: boolean;
-  /** Never leaves this page but for the call that creates the disk. */
+  /** Of all new disks: a machine asks for one passphrase. Never leaves this page but for the call that creates them. */
   encryption: NewPassphrase;
 }
 
@@ -79,11 +78,9 @@ export const useWizard = defineStore('wizard', () => {
       firmware: 'bios',
       memoryTouched: false,
       firmwareTouched: false,
-      disk: 'new',
+      disks: [freshDisk(gibibytes(settings.current.defaultDiskBytes), settings.current.defaultDiskFormat)],
       diskTouched: false,
       sizeTouched: false,
-      diskGiB: gibibytes(settings.current.defaultDiskBytes),
-      diskFormat: settings.current.defaultDiskFormat,
       bus: 'ide',
       busTouched: false,
       encryption: noPassphrase(),
@@ -107,7 +104,7 @@ export const useWizard = defineStore('wizard', () => {
   function choose(source: SourceType): void {
     const d = draft.value;
     d.source = source;
-    if (!d.diskTouched) d.disk = source === 'iso' || source === 'blank' ? 'new' : 'none';
+    if (!d.diskTouched) d.disks[0]!.kind = source === 'iso' || source === 'blank' ? 'new' : 'none';
     suggest();
   }
 
@@ -126,7 +123,7 @@ export const useWizard = defineStore('wizard', () => {
       const wanted = needs?.memoryBytes ? Math.ceil(needs.memoryBytes / 1024 ** 2) : settings.current.defaultMemoryMiB;
       d.memoryMiB = d.source === 'sample' ? sampleMemoryMiB : Math.min(wanted, host.info?.limits.maxMemoryMiB ?? wanted);
     }
-    if (!d.sizeTouched) d.diskGiB = gibibytes(Math.max(needs?.diskBytes ?? 0, settings.current.defaultDiskBytes));
+    if (!d.sizeTouched) d.disks[0]!.sizeGiB = gibibytes(Math.max(needs?.diskBytes ?? 0, settings.current.defaultDiskBytes));
     const uefi = system.value?.uefiOnly || (disc.value?.uefi && !disc.value.bios);
     if (!d.firmwareTouched) d.firmware = uefi && d.cpuModel !== 'i686' && host.info?.uefi.available ? 'uefi' : 'bios';
   }
@@ -148,10 +145,12 @@ export const useWizard = defineStore('wizard', () => {
       draft.value.busTouched = true;
     },
   });
-  /** Of the new disk; null when it is not encrypted. */
+  /** New disks that can be encrypted. */
+  const sealable = computed(() => draft.value.disks.filter(({ kind, format }) => kind === 'new' && format === 'qcow2'));
+  /** Of the new disks; null when they are not encrypted. */
   const passphrase = computed(() => {
-    const { disk, diskFormat, encryption } = draft.value;
-    return disk === 'new' && diskFormat === 'qcow2' && encryption.on ? encryption.first : null;
+    const { encryption } = draft.value;
+    return sealable.value.length && encryption.on ? encryption.first : null;
   });
 
   const request = computed<VmCreate>(() => {
@@ -178,14 +177,8 @@ export const useWizard = defineStore('wizard', () => {
       ...(d.firmware === 'uefi' && d.source !== 'kernel' ? { firmware: d.firmware } : {}),
       source,
       bus: bus.value,
-      newDisk:
-        d.disk === 'new'
-          ? {
-              sizeBytes: Math.round((d.diskGiB * 1024 ** 3) / 512) * 512,
-              format: d.diskFormat,
-              ...(passphrase.value === null ? {} : { passphrase: passphrase.value }),
-            }
-          : null,
+      // The check image brings its disk.
+      ...(d.source === 'sample' ? { newDisk: null } : requestedDisks(d.disks, passphrase.value)),
     };
   });
 
@@ -199,6 +192,20 @@ export const useWizard = defineStore('wizard', () => {
     return decided || encryption.on || initrd !== '' || Object.values(paths).some((path) => path !== '');
   });
 
+  /** One more disk; the first of them when there was none. */
+  function addDisk(): void {
+    const d = draft.value;
+    d.diskTouched = true;
+    const [first] = d.disks;
+    if (d.disks.length === 1 && first!.kind === 'none') first!.kind = 'new';
+    else d.disks.push(freshDisk(gibibytes(settings.current.defaultDiskBytes), settings.current.defaultDiskFormat));
+  }
+
+  function removeDisk(key: number): void {
+    const d = draft.value;
+    if (d.disks.length > 1) d.disks = d.disks.filter((disk) => disk.key !== key);
+  }
+
   /** Makes a failed check good. A free name is asked for elsewhere. */
   function mend(remedy: Remedy): void {
     const d = draft.value;
@@ -210,7 +217,10 @@ export const useWizard = defineStore('wizard', () => {
         Object.assign(d, { firmware: 'bios', firmwareTouched: true });
         break;
       case 'qcow2':
-        d.diskFormat = 'qcow2';
+        for (const disk of d.disks) disk.format = 'qcow2';
+        break;
+      case 'bus':
+        bus.value = remedy.bus;
         break;
       case 'copy':
       case 'in-place':
@@ -220,7 +230,8 @@ export const useWizard = defineStore('wizard', () => {
         Object.assign(d, { copy: false, readOnly: true });
         break;
       case 'disk-size':
-        Object.assign(d, { diskGiB: gibibytes(remedy.sizeBytes), sizeTouched: true });
+        for (const disk of d.disks) if (disk.kind === 'new') disk.sizeGiB = gibibytes(remedy.sizeBytes);
+        d.sizeTouched = true;
         break;
       case 'source': {
         const file = path.value;
@@ -240,10 +251,33 @@ export const useWizard = defineStore('wizard', () => {
     // A name that nobody touched is suggested when the first step is left.
     if (of === 'system' && d.name.trim() === '' && (d.nameTouched || step.value === 'system')) return 'name';
     if (of === 'resources' && d.cpuModel === 'i686' && d.firmware === 'uefi' && d.source !== 'kernel') return 'uefiCpu';
-    if (of === 'disk' && d.disk === 'new' && !(d.diskGiB * 1024 >= 1)) return 'size';
-    if (of === 'disk' && d.disk === 'new' && d.diskFormat === 'qcow2' && passphraseProblem(d.encryption)) return 'passphrase';
+    if (of === 'disk') {
+      const lacking = d.disks.map(missingOfDisk).find((each) => each !== null);
+      if (lacking) return lacking;
+      if (sealable.value.length && passphraseProblem(d.encryption)) return 'passphrase';
+    }
     return null;
   }
 
-  return { step, steps, begun, mend, draft, failure, system, disc, path, bus, passphrase, request, reset, choose, inspected, missing };
+  return {
+    step,
+    steps,
+    begun,
+    mend,
+    draft,
+    failure,
+    system,
+    disc,
+    path,
+    bus,
+    sealable,
+    passphrase,
+    request,
+    reset,
+    choose,
+    addDisk,
+    removeDisk,
+    inspected,
+    missing,
+  };
 });

@@ -1,0 +1,7 @@
+/** Every text of the manager by its key. */
+import { diagnosisTexts } from './diagnosistexts.ts';
+import { explainTexts } from './explaintexts.ts';
+import { checkTexts, fileTexts, mediaTexts, ruleTexts } from './texts.ts';
+
+export const saidTexts = { ...fileTexts, ...mediaTexts, ...checkTexts, ...ruleTexts, ...diagnosisTexts, ...explainTexts } as const;
+export type SaidKey = keyof typeof saidTexts;

@@ -1,0 +1,31 @@
+import { useI18n } from 'vue-i18n';
+import type { HostInfo } from '../../../core/contract/host.ts';
+import type { Said } from '../../../core/contract/texts.ts';
+import { useFormat } from './useformat.ts';
+
+/** Says what the manager says in the reader's language; in the manager's English where there is nothing to say it from, as with an older server. */
+export function useSaid() {
+  const { t, te } = useI18n();
+  const format = useFormat();
+
+  function words(params: Said['params']): Record<string, string | number> {
+    return Object.fromEntries(
+      Object.entries(params).map(([name, value]) => {
+        if (typeof value === 'object')
+          return [name, te(`said.${value.key}`, 'en') ? t(`said.${value.key}`, words(value.params)) : value.key];
+        return [name, typeof value === 'number' && name.endsWith('Bytes') ? format.bytes(value) : value];
+      }),
+    );
+  }
+
+  return (text: string, said: Said | undefined): string =>
+    said && te(`said.${said.key}`, 'en') ? t(`said.${said.key}`, words(said.params)) : text;
+}
+
+/** What is missing on the host and what to do about it, as one text. */
+export function useSaidParts() {
+  const say = useSaid();
+  const partWords = ({ reason, fix, said, saidFix }: HostInfo['sample']): string =>
+    [say(reason, said), fix ? say(fix, saidFix) : ''].filter(Boolean).join(' ');
+  return { partWords };
+}
