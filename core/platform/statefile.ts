@@ -33,7 +33,7 @@ const crc32 = (bytes: Uint8Array): number => zlib.crc32(bytes);
 
 /** Level 1: memory shrinks by nearly as much as with higher ones, in a third of the time. */
 const OPTIONS = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } };
-/** Sections that are compressed or read at the same time: as many as Node has threads for it. */
+/** Sections that are compressed, written or read at the same time: as many as Node has threads for it. */
 const DEPTH = 4;
 
 /** Bytes between two flushes while a file is written. */
@@ -41,7 +41,7 @@ const FLUSH_BYTES = 32 << 20;
 
 /** Writes one state file. It appears under its name when `commit` resolves, whole; until then it has another name. */
 export class StateFileWriter {
-  /** Bytes written so far. */
+  /** Bytes that sections have taken up to now, written or about to be. */
   bytes = 0;
   private readonly target: string;
   private readonly temporary: string;
@@ -54,6 +54,8 @@ export class StateFileWriter {
   private readonly running = new Set<Promise<void>>();
   private failure: unknown;
   private flushing: Promise<void> | undefined;
+  private written = 0;
+  /** What the last flush took along, of `written`. */
   private flushed = 0;
   /** Sections go to the file in the order they were given. */
   private tail: Promise<void> = Promise.resolve();
@@ -73,7 +75,8 @@ export class StateFileWriter {
   ): Promise<StateFileWriter> {
     try {
       const writer = new StateFileWriter(target, temporary, await open(temporary, 'wx', 0o600), { compress, depth });
-      await writer.put([encodeFileHeader(crc32, version)]);
+      await writer.put([encodeFileHeader(crc32, version)], 0);
+      writer.bytes = STATE_HEADER_BYTES;
       return writer;
     } catch (error) {
       throw fileError(error, temporary, 'write');
@@ -86,20 +89,12 @@ export class StateFileWriter {
     if (plain.length > SECTION_MAX_BYTES)
       throw new HypervueError('internal', `a section of the state has ${plain.length} bytes`, { path: this.target, operation: 'save' });
     const ordinal = this.sections++;
-    const { cipher } = this;
-    const sealed = cipher !== undefined;
-    const packing = this.pack(plain);
-    packing.catch(() => {});
-    this.tail = this.tail.then(async () => {
-      const { stored: packed, compressed } = await packing;
-      const stored = cipher?.seal({ kind, index, ordinal }, packed) ?? packed;
-      const sizes = { storedBytes: stored.length, plainBytes: plain.length };
-      const header = { kind, compressed, sealed, ordinal: sealed ? ordinal : 0, index, ...sizes, crc: crc32(stored) };
-      await this.put([encodeSectionHeader(header, crc32), stored]);
-      this.flushNow();
-      release?.();
-    });
-    const job = this.tail
+    const written = this.compress || this.cipher ? this.addPacked(kind, index, ordinal, plain) : this.append(kind, index, plain);
+    const job = written
+      .then(() => {
+        release?.();
+        this.flushNow();
+      })
       .catch((error) => {
         this.failure ??= error;
       })
@@ -109,6 +104,33 @@ export class StateFileWriter {
     this.running.add(job);
     if (this.running.size >= this.depth) await Promise.race(this.running);
     if (this.failure) throw this.failure;
+  }
+
+  /** Its place in the file depends on what those before it are compressed to. */
+  private addPacked(kind: SectionKind, index: number, ordinal: number, plain: Uint8Array): Promise<void> {
+    const { cipher } = this;
+    const packing = this.pack(plain);
+    packing.catch(() => {});
+    this.tail = this.tail.then(async () => {
+      const { stored: packed, compressed } = await packing;
+      const stored = cipher?.seal({ kind, index, ordinal }, packed) ?? packed;
+      const sizes = { storedBytes: stored.length, plainBytes: plain.length };
+      const header = { kind, compressed, sealed: cipher !== undefined, ordinal: cipher ? ordinal : 0, index, ...sizes, crc: crc32(stored) };
+      await this.place(header, stored);
+    });
+    return this.tail;
+  }
+
+  /** As it is: its place is known at once, so nothing has to wait for what comes before. The checksum is taken now, while the bytes are in the processor's cache. */
+  private append(kind: SectionKind, index: number, plain: Uint8Array): Promise<void> {
+    const sizes = { storedBytes: plain.length, plainBytes: plain.length };
+    return this.place({ kind, compressed: false, sealed: false, ordinal: 0, index, ...sizes, crc: crc32(plain) }, plain);
+  }
+
+  private place(header: SectionHeader, stored: Uint8Array): Promise<void> {
+    const at = this.bytes;
+    this.bytes += SECTION_HEADER_BYTES + stored.length;
+    return this.put([encodeSectionHeader(header, crc32), stored], at);
   }
 
   addTree(kind: 'META' | 'TREE', tree: StateValue): Promise<void> {
@@ -123,20 +145,11 @@ export class StateFileWriter {
 
   /** Everything is on the disk, under a name that nothing looks at yet. */
   async finish(): Promise<void> {
-    await this.tail;
+    await Promise.all(this.running);
     await this.flushing;
     if (this.failure) throw this.failure;
-    const end = {
-      kind: 'END ' as const,
-      compressed: false,
-      sealed: false,
-      ordinal: 0,
-      index: this.sections,
-      storedBytes: 0,
-      plainBytes: 0,
-      crc: 0,
-    };
-    await this.put([encodeSectionHeader(end, crc32)]);
+    const nothing = { compressed: false, sealed: false, ordinal: 0, storedBytes: 0, plainBytes: 0, crc: 0 };
+    await this.place({ kind: 'END ', index: this.sections, ...nothing }, new Uint8Array());
     try {
       await this.handle.sync();
       await this.handle.close();
@@ -168,23 +181,23 @@ export class StateFileWriter {
     return packed.length < plain.length ? { stored: packed, compressed: true } : { stored: plain, compressed: false };
   }
 
-  private async put(pieces: Uint8Array[]): Promise<void> {
+  private async put(pieces: Uint8Array[], at: number): Promise<void> {
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
     try {
       for (let done = 0; done < length; ) {
-        const { bytesWritten } = await this.handle.writev(rest(pieces, done), this.bytes + done);
+        const { bytesWritten } = await this.handle.writev(rest(pieces, done), at + done);
         done += bytesWritten;
       }
     } catch (error) {
       throw fileError(error, this.temporary, 'write');
     }
-    this.bytes += length;
+    this.written += length;
   }
 
   /** Has the system write to the disk meanwhile what it has taken, so that there is little left to wait for at the end. */
   private flushNow(): void {
-    if (this.flushing || this.bytes - this.flushed < FLUSH_BYTES) return;
-    this.flushed = this.bytes;
+    if (this.flushing || this.written - this.flushed < FLUSH_BYTES) return;
+    this.flushed = this.written;
     this.flushing = this.handle
       .datasync()
       .catch((error) => {

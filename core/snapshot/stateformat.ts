@@ -154,6 +154,17 @@ export class ChunkBuilder {
     this.length += PAGE_BYTES;
   }
 
+  /** As `add` of each page in `content`, the first of which is `page`; none is zeros. */
+  addRun(page: number, content: Uint8Array): void {
+    this.any = true;
+    for (const end = page + content.length / PAGE_BYTES; page < end; page++) {
+      this.bytes[page >> 3]! |= 1 << (page & 7);
+      this.bytes[BITMAP_BYTES + (page >> 3)]! |= 1 << (page & 7);
+    }
+    this.bytes.set(content, this.length);
+    this.length += content.length;
+  }
+
   get empty(): boolean {
     return !this.any;
   }

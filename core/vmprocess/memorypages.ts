@@ -42,11 +42,14 @@ export class MemoryPages {
   private readonly areas: MemoryArea[];
   private readonly dirty: Uint8Array;
   private readonly dirtyWords: Int32Array;
+  /** All of the memory. */
+  private readonly words: Int32Array;
   /** Memory for chunks: a fresh MiB for each would cost as much as copying it. */
   private readonly pool: Uint8Array<ArrayBuffer>[] = [];
 
   constructor(memory: WebAssembly.Memory, ramBytes: number, vramBytes: number) {
     this.areas = memoryAreas(memory, ramBytes, vramBytes);
+    this.words = new Int32Array(memory.buffer);
     // Marks of all pages of the memory, by byte offset / 4096.
     this.dirty = new Uint8Array(memory.buffer, DIRTY_MAP_BASE, (GUEST_RAM_BASE + ramBytes) / PAGE_BYTES);
     this.dirtyWords = new Int32Array(memory.buffer, DIRTY_MAP_BASE, this.dirty.length >> 2);
@@ -69,22 +72,17 @@ export class MemoryPages {
     for (const { kind, bytes } of this.areas)
       for (let from = 0, index = 0; from < bytes.length; from += CHUNK_BYTES, index++) {
         const pages = Math.min(CHUNK_PAGES, (bytes.length - from) / PAGE_BYTES);
-        const first = this.page(bytes, from);
         let builder: ChunkBuilder | undefined;
         let buffer: Uint8Array<ArrayBuffer> | undefined;
         for (let page = 0; page < pages; page++) {
-          // RAM begins as zeros, and whoever writes marks; not even looking at the rest keeps the host from giving memory for it.
-          if (kind === 'MEMR' && !(this.dirty[first + page]! & DIRTY_WRITTEN)) continue;
-          const at = from + page * PAGE_BYTES;
-          this.clear(bytes, at);
-          const content = bytes.subarray(at, at + PAGE_BYTES);
-          // A guest that clears it meanwhile leaves nothing; the marks tell that.
-          if (content.equals(ZERO_PAGE)) continue;
+          const start = page;
+          while (page < pages && this.takes(kind, bytes, from + page * PAGE_BYTES)) page++;
+          if (page === start) continue;
           if (!builder) {
             buffer = this.pool.pop() ?? new Uint8Array(CHUNK_MAX_BYTES);
             builder = new ChunkBuilder(buffer);
           }
-          builder.add(page, content);
+          builder.addRun(start, bytes.subarray(from + start * PAGE_BYTES, from + page * PAGE_BYTES));
         }
         if (builder) yield { kind, index, plain: builder.finish(), release: () => this.pool.push(buffer!) };
       }
@@ -126,6 +124,17 @@ export class MemoryPages {
         }
         yield { kind, index, plain: builder.finish() };
       }
+  }
+
+  /** Clears the mark of a page, and says whether it holds anything. A guest that clears it later, or writes to it, marks it again. */
+  private takes(kind: MemoryArea['kind'], bytes: Buffer, at: number): boolean {
+    // RAM begins as zeros, and whoever writes marks; not even looking at the rest keeps the host from giving memory for it.
+    if (kind === 'MEMR' && !(this.dirty[this.page(bytes, at)]! & DIRTY_WRITTEN)) return false;
+    this.clear(bytes, at);
+    const word = (bytes.byteOffset + at) >> 2;
+    // Most pages that hold anything do so at their beginning or in their middle.
+    if (this.words[word] || this.words[word + 1] || this.words[word + 2] || this.words[word + 512]) return true;
+    return !bytes.subarray(at, at + PAGE_BYTES).equals(ZERO_PAGE);
   }
 
   private page(bytes: Buffer, offset: number): number {
