@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { applyChunk, CHUNK_BYTES, ChunkBuilder, PAGE_BYTES } from '../snapshot/stateformat.ts';
+import { applyChunk, CHUNK_BYTES, ChunkBuilder, PAGE_BYTES, SECTION_HEADER_BYTES } from '../snapshot/stateformat.ts';
 import { HypervueError } from '../util/errors.ts';
 import { packStateFile } from './packstate.ts';
 import { StateFileReader, StateFileWriter } from './statefile.ts';
@@ -110,6 +110,52 @@ test('memory that is read in place: damage anywhere is found, and nothing goes p
     await expect(readIn(3 * CHUNK_BYTES), `byte ${at}`).rejects.toBeInstanceOf(HypervueError);
   }
   rmSync(plain);
+});
+
+test('pages that a guest writes to meanwhile: what is given again counts, the rest of the file is checked, and packing gives them a checksum', async () => {
+  const packing = path.join(folder, 'running');
+  mkdirSync(packing);
+  const state = path.join(packing, 'state');
+  const writer = await StateFileWriter.create(state, { compress: false, version: 3 });
+  await writer.addTree('META', { version: 1 });
+  const memory = new Uint8Array(CHUNK_BYTES);
+  for (let n = 0; n < 9; n++) memory.fill(n + 1, n * PAGE_BYTES, (n + 1) * PAGE_BYTES);
+  const live = new ChunkBuilder();
+  live.addRun(0, memory.subarray(0, 9 * PAGE_BYTES));
+  await writer.addAsItIs('MEMR', 0, live.pieces);
+  // As a guest does, at any moment from here on.
+  memory.fill(0x77, PAGE_BYTES, 2 * PAGE_BYTES);
+  await writer.drained();
+  const again = new ChunkBuilder();
+  again.add(1, memory.subarray(PAGE_BYTES, 2 * PAGE_BYTES));
+  const held = again.finish();
+  memory.fill(0xff);
+  await writer.add('MEMR', 0, held);
+  await writer.addTree('TREE', { a: 1 });
+  await writer.finish();
+  await writer.commit();
+  const read = async () => {
+    const area = await readAll(state, new Uint8Array(2 * CHUNK_BYTES));
+    return Array.from({ length: 10 }, (_, n) => area[n * PAGE_BYTES + 5]);
+  };
+  const expected = [1, 0x77, 3, 4, 5, 6, 7, 8, 9, 0];
+  expect(await read()).toEqual(expected);
+  const whole = readFileSync(state);
+  const bitmaps = whole.indexOf('MEMR') + SECTION_HEADER_BYTES;
+  for (const at of [bitmaps - SECTION_HEADER_BYTES + 4, bitmaps, bitmaps + 40]) {
+    const bytes = Uint8Array.from(whole);
+    bytes[at]! ^= 1;
+    writeFileSync(state, bytes);
+    await expect(read(), `byte ${at}`).rejects.toMatchObject({ kind: 'corrupt' });
+  }
+  writeFileSync(state, whole);
+  await packStateFile(state, new AbortController().signal);
+  expect(await read()).toEqual(expected);
+  const packed = readFileSync(state);
+  packed[packed.indexOf('MEMR') + SECTION_HEADER_BYTES + 20]! ^= 1;
+  writeFileSync(state, packed);
+  await expect(read()).rejects.toMatchObject({ kind: 'corrupt' });
+  rmSync(packing, { recursive: true });
 });
 
 test('a packed file says the same in less room; one that is cancelled or damaged stays as it was', async () => {

@@ -9,6 +9,7 @@ import type { StateValue } from '../snapshot/snapshottable.ts';
 import { decodeState, encodeState } from '../snapshot/statecodec.ts';
 import {
   applyChunk,
+  type ChunkBuilder,
   CHUNK_HEADER_BYTES,
   CHUNK_MAX_BYTES,
   encodeFileHeader,
@@ -52,6 +53,8 @@ export class StateFileWriter {
   private readonly depth: number;
   private sections = 0;
   private readonly running = new Set<Promise<void>>();
+  /** Memory for chunks: a fresh MiB for each would cost as much as copying it. */
+  private readonly pool: Uint8Array<ArrayBuffer>[] = [];
   private failure: unknown;
   private flushing: Promise<void> | undefined;
   private written = 0;
@@ -88,8 +91,36 @@ export class StateFileWriter {
     if (this.failure) throw this.failure;
     if (plain.length > SECTION_MAX_BYTES)
       throw new HypervueError('internal', `a section of the state has ${plain.length} bytes`, { path: this.target, operation: 'save' });
-    const ordinal = this.sections++;
-    const written = this.compress || this.cipher ? this.addPacked(kind, index, ordinal, plain) : this.append(kind, index, plain);
+    await this.started(this.compress || this.cipher ? this.addPacked(kind, index, plain) : this.append(kind, index, plain), release);
+  }
+
+  /** As `add` of the chunk's plain bytes. They are read before it resolves. */
+  async addGathered(kind: SectionKind, index: number, chunk: ChunkBuilder): Promise<void> {
+    const buffer = this.pool.pop() ?? new Uint8Array(CHUNK_MAX_BYTES);
+    await this.add(kind, index, chunk.finish(buffer), () => this.pool.push(buffer));
+  }
+
+  /**
+   * Takes a chunk, its bitmaps first, whose pages may change until `drained` resolves; they are anything then, and have to be given again. Resolves as `add` does. For files of version 3
+   * that are neither compressed nor sealed.
+   */
+  async addAsItIs(kind: SectionKind, index: number, pieces: readonly Uint8Array[]): Promise<void> {
+    if (this.failure) throw this.failure;
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const sizes = { storedBytes: length, plainBytes: length };
+    const header = { kind, compressed: false, sealed: false, pagesUnsummed: true, ordinal: 0, index, ...sizes, crc: crc32(pieces[0]!) };
+    await this.started(this.place(header, pieces));
+  }
+
+  /** Resolves when nothing that was taken is looked at any more. */
+  async drained(): Promise<void> {
+    await Promise.all(this.running);
+    if (this.failure) throw this.failure;
+  }
+
+  /** A section is being written. Resolves when there is room for another one. */
+  private async started(written: Promise<void>, release?: () => void): Promise<void> {
+    this.sections++;
     const job = written
       .then(() => {
         release?.();
@@ -107,8 +138,9 @@ export class StateFileWriter {
   }
 
   /** Its place in the file depends on what those before it are compressed to. */
-  private addPacked(kind: SectionKind, index: number, ordinal: number, plain: Uint8Array): Promise<void> {
+  private addPacked(kind: SectionKind, index: number, plain: Uint8Array): Promise<void> {
     const { cipher } = this;
+    const ordinal = this.sections;
     const packing = this.pack(plain);
     packing.catch(() => {});
     this.tail = this.tail.then(async () => {
@@ -116,7 +148,7 @@ export class StateFileWriter {
       const stored = cipher?.seal({ kind, index, ordinal }, packed) ?? packed;
       const sizes = { storedBytes: stored.length, plainBytes: plain.length };
       const header = { kind, compressed, sealed: cipher !== undefined, ordinal: cipher ? ordinal : 0, index, ...sizes, crc: crc32(stored) };
-      await this.place(header, stored);
+      await this.place(header, [stored]);
     });
     return this.tail;
   }
@@ -124,13 +156,13 @@ export class StateFileWriter {
   /** As it is: its place is known at once, so nothing has to wait for what comes before. The checksum is taken now, while the bytes are in the processor's cache. */
   private append(kind: SectionKind, index: number, plain: Uint8Array): Promise<void> {
     const sizes = { storedBytes: plain.length, plainBytes: plain.length };
-    return this.place({ kind, compressed: false, sealed: false, ordinal: 0, index, ...sizes, crc: crc32(plain) }, plain);
+    return this.place({ kind, compressed: false, sealed: false, ordinal: 0, index, ...sizes, crc: crc32(plain) }, [plain]);
   }
 
-  private place(header: SectionHeader, stored: Uint8Array): Promise<void> {
+  private place(header: SectionHeader, stored: readonly Uint8Array[]): Promise<void> {
     const at = this.bytes;
-    this.bytes += SECTION_HEADER_BYTES + stored.length;
-    return this.put([encodeSectionHeader(header, crc32), stored], at);
+    this.bytes += SECTION_HEADER_BYTES + header.storedBytes;
+    return this.put([encodeSectionHeader(header, crc32), ...stored], at);
   }
 
   addTree(kind: 'META' | 'TREE', tree: StateValue): Promise<void> {
@@ -145,11 +177,11 @@ export class StateFileWriter {
 
   /** Everything is on the disk, under a name that nothing looks at yet. */
   async finish(): Promise<void> {
-    await Promise.all(this.running);
+    await this.drained();
     await this.flushing;
     if (this.failure) throw this.failure;
     const nothing = { compressed: false, sealed: false, ordinal: 0, storedBytes: 0, plainBytes: 0, crc: 0 };
-    await this.place({ kind: 'END ', index: this.sections, ...nothing }, new Uint8Array());
+    await this.place({ kind: 'END ', index: this.sections, ...nothing }, []);
     try {
       await this.handle.sync();
       await this.handle.close();
@@ -370,7 +402,8 @@ export class StateFileReader {
       if (bytesRead === 0) throw this.corrupt('it ends too early');
       done += bytesRead;
     }
-    const crc = pieces.reduce((sum, piece) => zlib.crc32(piece, sum), crc32(bitmaps));
+    const summed = header.pagesUnsummed ? [] : pieces;
+    const crc = summed.reduce((sum, piece) => zlib.crc32(piece, sum), crc32(bitmaps));
     if (crc !== header.crc) throw this.corrupt(`section ${header.kind.trim()} has a wrong checksum`);
   }
 
@@ -438,7 +471,8 @@ export class StateFileReader {
   }
 
   private async unpack(header: SectionHeader, stored: Buffer): Promise<Section> {
-    if (crc32(stored) !== header.crc) throw this.corrupt(`section ${header.kind.trim()} has a wrong checksum`);
+    if (crc32(header.pagesUnsummed ? stored.subarray(0, CHUNK_HEADER_BYTES) : stored) !== header.crc)
+      throw this.corrupt(`section ${header.kind.trim()} has a wrong checksum`);
     const packed = header.sealed ? this.cipher?.open(header, stored) : stored;
     if (!packed)
       throw this.cipher

@@ -1,9 +1,10 @@
 /**
- * The file of a machine's state, versions 1 and 2. All numbers little-endian.
+ * The file of a machine's state, versions 1 to 3. All numbers little-endian.
  *
  *   file header, 16 bytes:  "HVSTATE\n", u32 version, u32 CRC-32 of the 12 bytes before
  *   sections:               header of 32 bytes, then `stored` bytes
- *     +0  u32 kind (four letters)      +4  u32 how it is stored: bit 0 compressed by zstd, bit 1 sealed after that (2)
+ *     +0  u32 kind (four letters)      +4  u32 how it is stored: bit 0 compressed by zstd, bit 1 sealed after that (2),
+ *                                          bit 2 the checksum is that of a chunk's bitmaps alone (3)
  *     +8  u32 index                    +12 u32 stored bytes
  *     +16 u32 plain bytes              +20 u32 CRC-32 of the stored bytes
  *     +24 u32 its number among the       +28 u32 CRC-32 of the header before
@@ -14,12 +15,15 @@
  *
  * Version 2 has sealed sections, each with a tag of 16 bytes behind it (platform/statecipher.ts), and a KEY section (a tree) before the first of them. META is never sealed.
  *
+ * Version 3 has chunks that were written out of a running guest's memory: their pages may have changed between any two looks, and a later chunk defines those that have. Packing
+ * gives them a checksum.
+ *
  * A chunk is 256 pages of 4 KiB, its index is its place. Plain: a bitmap of the pages it defines, a bitmap of those that are not zeros (32 bytes each,
  * page 0 is bit 0 of byte 0), then these pages. What no chunk defines is zeros; a later chunk of the same index takes precedence for what it defines.
  */
 import { HypervueError } from '../util/errors.ts';
 
-export const STATE_VERSION = 2;
+export const STATE_VERSION = 3;
 export const STATE_HEADER_BYTES = 16;
 export const SECTION_HEADER_BYTES = 32;
 export const PAGE_BYTES = 4096;
@@ -39,6 +43,8 @@ export interface SectionHeader {
   kind: SectionKind;
   compressed: boolean;
   sealed: boolean;
+  /** A chunk as it is, whose checksum is that of its bitmaps alone. */
+  pagesUnsummed?: boolean;
   /** Its number among the sections of the file. */
   ordinal: number;
   index: number;
@@ -85,7 +91,11 @@ export function encodeSectionHeader(header: SectionHeader, crc32: Crc32): Uint8A
   const bytes = new Uint8Array(SECTION_HEADER_BYTES);
   const view = new DataView(bytes.buffer);
   for (let i = 0; i < 4; i++) bytes[i] = header.kind.charCodeAt(i);
-  view.setUint32(4, (header.compressed ? COMPRESSED : 0) | (header.sealed ? SEALED : 0), true);
+  view.setUint32(
+    4,
+    (header.compressed ? COMPRESSED : 0) | (header.sealed ? SEALED : 0) | (header.pagesUnsummed ? PAGES_UNSUMMED : 0),
+    true,
+  );
   view.setUint32(8, header.index, true);
   view.setUint32(12, header.storedBytes, true);
   view.setUint32(16, header.plainBytes, true);
@@ -107,16 +117,18 @@ export function parseSectionHeader(bytes: Uint8Array, file: string, crc32: Crc32
   const storedBytes = view.getUint32(12, true);
   const plainBytes = view.getUint32(16, true);
   if (
-    how > (COMPRESSED | SEALED) ||
+    how > PAGES_UNSUMMED ||
     storedBytes > SECTION_MAX_BYTES ||
     plainBytes > SECTION_MAX_BYTES ||
-    (how === 0 && storedBytes !== plainBytes)
+    ((how === 0 || how === PAGES_UNSUMMED) && storedBytes !== plainBytes) ||
+    (how === PAGES_UNSUMMED && (storedBytes < CHUNK_HEADER_BYTES || (kind !== 'MEMR' && kind !== 'MEMV')))
   )
     throw corrupt(`section ${name.trim()} has impossible sizes`);
   return {
     kind,
     compressed: (how & COMPRESSED) !== 0,
     sealed: (how & SEALED) !== 0,
+    pagesUnsummed: (how & PAGES_UNSUMMED) !== 0,
     ordinal: view.getUint32(24, true),
     index: view.getUint32(8, true),
     storedBytes,
@@ -128,50 +140,51 @@ export function parseSectionHeader(bytes: Uint8Array, file: string, crc32: Crc32
 /** Bits that say how a section is stored. */
 const COMPRESSED = 1;
 const SEALED = 2;
+const PAGES_UNSUMMED = 4;
 
 /** Bit `page` of a chunk's bitmap. */
 const bit = (bytes: Uint8Array, from: number, page: number): boolean => (bytes[from + (page >> 3)]! & (1 << (page & 7))) !== 0;
 
-/** Collects pages for one chunk. */
+/** Collects pages for one chunk. They are not copied before `finish`. */
 export class ChunkBuilder {
-  private readonly bytes: Uint8Array<ArrayBuffer>;
-  private length = CHUNK_HEADER_BYTES;
+  /** Its bitmaps, then runs of pages, all one after another. */
+  readonly pieces: Uint8Array[] = [new Uint8Array(CHUNK_HEADER_BYTES)];
+  length = CHUNK_HEADER_BYTES;
   private any = false;
-
-  /** Builds in `bytes`, which has room for the pages to come, whatever it holds now. */
-  constructor(bytes: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_MAX_BYTES)) {
-    this.bytes = bytes;
-    bytes.fill(0, 0, CHUNK_HEADER_BYTES);
-  }
 
   /** Page `page` (0..255) is `content`; undefined: zeros. */
   add(page: number, content: Uint8Array | undefined): void {
-    this.any = true;
-    this.bytes[page >> 3]! |= 1 << (page & 7);
-    if (!content) return;
-    this.bytes[BITMAP_BYTES + (page >> 3)]! |= 1 << (page & 7);
-    this.bytes.set(content, this.length);
-    this.length += PAGE_BYTES;
+    if (content) this.addRun(page, content);
+    else this.define(page);
   }
 
-  /** As `add` of each page in `content`, the first of which is `page`; none is zeros. */
+  /** As `add` of each page in `content`, the first of which is `page`. */
   addRun(page: number, content: Uint8Array): void {
-    this.any = true;
     for (const end = page + content.length / PAGE_BYTES; page < end; page++) {
-      this.bytes[page >> 3]! |= 1 << (page & 7);
-      this.bytes[BITMAP_BYTES + (page >> 3)]! |= 1 << (page & 7);
+      this.define(page);
+      this.pieces[0]![BITMAP_BYTES + (page >> 3)]! |= 1 << (page & 7);
     }
-    this.bytes.set(content, this.length);
+    this.pieces.push(content);
     this.length += content.length;
+  }
+
+  private define(page: number): void {
+    this.any = true;
+    this.pieces[0]![page >> 3]! |= 1 << (page & 7);
   }
 
   get empty(): boolean {
     return !this.any;
   }
 
-  /** The plain bytes; the builder is done with. */
-  finish(): Uint8Array<ArrayBuffer> {
-    return this.bytes.subarray(0, this.length);
+  /** The plain bytes, in `into` when it is given, which has room for them. */
+  finish(into: Uint8Array<ArrayBuffer> = new Uint8Array(this.length)): Uint8Array<ArrayBuffer> {
+    let at = 0;
+    for (const piece of this.pieces) {
+      into.set(piece, at);
+      at += piece.length;
+    }
+    return into.subarray(0, at);
   }
 }
 

@@ -1,13 +1,5 @@
 import { DIRTY_MAP_BASE, DIRTY_SNAPSHOT, DIRTY_WRITTEN, GUEST_RAM_BASE, VRAM_BASE } from '../memory/layout.ts';
-import {
-  CHUNK_BYTES,
-  CHUNK_HEADER_BYTES,
-  CHUNK_MAX_BYTES,
-  CHUNK_PAGES,
-  ChunkBuilder,
-  PAGE_BYTES,
-  type SectionKind,
-} from '../snapshot/stateformat.ts';
+import { CHUNK_BYTES, CHUNK_PAGES, ChunkBuilder, PAGE_BYTES, type SectionKind } from '../snapshot/stateformat.ts';
 
 /** A part of a machine's memory that is saved, as a section kind of the state file. */
 export interface MemoryArea {
@@ -29,14 +21,13 @@ export function memoryAreas(memory: WebAssembly.Memory, ramBytes: number, vramBy
 export interface MemoryChunk {
   kind: MemoryArea['kind'];
   index: number;
-  plain: Uint8Array;
-  /** To be called when `plain` is done with: it is used again. */
-  release?: () => void;
+  /** Its pages are the machine's memory itself. */
+  chunk: ChunkBuilder;
 }
 
 /**
  * Reads a machine's memory for its saved state, also while the guest writes to it: whoever writes stores the data first and marks the page in the dirty
- * map then, so that what is read after clearing a page's mark is either the latest or the page is marked again.
+ * map then, so that what is read after clearing a page's mark is either the latest or the page is marked again. That is so whenever a chunk's pages are read, and how often.
  */
 export class MemoryPages {
   private readonly areas: MemoryArea[];
@@ -44,8 +35,6 @@ export class MemoryPages {
   private readonly dirtyWords: Int32Array;
   /** All of the memory. */
   private readonly words: Int32Array;
-  /** Memory for chunks: a fresh MiB for each would cost as much as copying it. */
-  private readonly pool: Uint8Array<ArrayBuffer>[] = [];
 
   constructor(memory: WebAssembly.Memory, ramBytes: number, vramBytes: number) {
     this.areas = memoryAreas(memory, ramBytes, vramBytes);
@@ -72,19 +61,13 @@ export class MemoryPages {
     for (const { kind, bytes } of this.areas)
       for (let from = 0, index = 0; from < bytes.length; from += CHUNK_BYTES, index++) {
         const pages = Math.min(CHUNK_PAGES, (bytes.length - from) / PAGE_BYTES);
-        let builder: ChunkBuilder | undefined;
-        let buffer: Uint8Array<ArrayBuffer> | undefined;
+        const chunk = new ChunkBuilder();
         for (let page = 0; page < pages; page++) {
           const start = page;
           while (page < pages && this.takes(kind, bytes, from + page * PAGE_BYTES)) page++;
-          if (page === start) continue;
-          if (!builder) {
-            buffer = this.pool.pop() ?? new Uint8Array(CHUNK_MAX_BYTES);
-            builder = new ChunkBuilder(buffer);
-          }
-          builder.addRun(start, bytes.subarray(from + start * PAGE_BYTES, from + page * PAGE_BYTES));
+          if (page > start) chunk.addRun(start, bytes.subarray(from + start * PAGE_BYTES, from + page * PAGE_BYTES));
         }
-        if (builder) yield { kind, index, plain: builder.finish(), release: () => this.pool.push(buffer!) };
+        if (!chunk.empty) yield { kind, index, chunk };
       }
   }
 
@@ -114,15 +97,12 @@ export class MemoryPages {
           for (let page = word * 4; page < word * 4 + 4; page++) if (this.dirty[page]! & DIRTY_SNAPSHOT) marked.push(page - first);
         }
         if (!marked.length) continue;
-        // As large as it has to be: a few pages in each of many chunks are held at once.
-        const builder = new ChunkBuilder(new Uint8Array(CHUNK_HEADER_BYTES + marked.length * PAGE_BYTES));
+        const chunk = new ChunkBuilder();
         for (const page of marked) {
           const at = from + page * PAGE_BYTES;
-          this.clear(bytes, at);
-          const content = bytes.subarray(at, at + PAGE_BYTES);
-          builder.add(page, content.equals(ZERO_PAGE) ? undefined : content);
+          chunk.add(page, this.takes(kind, bytes, at) ? bytes.subarray(at, at + PAGE_BYTES) : undefined);
         }
-        yield { kind, index, plain: builder.finish() };
+        yield { kind, index, chunk };
       }
   }
 

@@ -34,9 +34,10 @@ const numbers = (base: number, ...pages: number[]) => pages.map((index) => base 
 
 async function save(file: string, compress: boolean): Promise<void> {
   const pages = new MemoryPages(memory, RAM, VRAM);
-  const writer = await StateFileWriter.create(file, { compress });
-  for (const { kind, index, plain, release } of pages.all()) await writer.add(kind, index, plain, release);
-  for (const { kind, index, plain } of pages.changes()) await writer.add(kind, index, plain);
+  const writer = await StateFileWriter.create(file, { compress, version: 3 });
+  for (const { kind, index, chunk } of [...pages.all(), ...pages.changes()])
+    if (compress) await writer.addGathered(kind, index, chunk);
+    else await writer.addAsItIs(kind, index, chunk.pieces);
   await writer.addTree('TREE', { end: true });
   await writer.finish();
   await writer.commit();

@@ -76,13 +76,16 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
   // While the guest runs, every moment means more that has changed meanwhile: nothing is compressed then.
   const { seal } = request;
   // Sealed memory can't be packed later, as nobody has the key then.
-  const writer = await StateFileWriter.create(request.file, seal ? { compress: true, version: 2 } : { compress: !live });
+  const packing = seal !== undefined || !live;
+  const writer = await StateFileWriter.create(request.file, { compress: packing, version: !packing ? 3 : seal ? 2 : 1 });
   const total = pages.writtenBytes;
   let done = 0;
-  const put = async (chunk: MemoryChunk) => {
+  const put = async ({ kind, index, chunk }: MemoryChunk) => {
     request.signal.throwIfAborted();
-    await writer.add(chunk.kind, chunk.index, chunk.plain, chunk.release);
-    done += chunk.plain.length;
+    const { length } = chunk;
+    if (packing) await writer.addGathered(kind, index, chunk);
+    else await writer.addAsItIs(kind, index, chunk.pieces);
+    done += length;
     request.progress(Math.min(done, total), total);
   };
   try {
@@ -108,22 +111,24 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
         last = changed;
         for (const chunk of pages.changes()) await put(chunk);
       }
+      // What is still being written would see the guest go on after the moment.
+      await writer.drained();
       standing = await request.stand();
     }
-    const held: MemoryChunk[] = [];
+    const held: [kind: MemoryChunk['kind'], index: number, plain: Uint8Array][] = [];
     let heldBytes = 0;
     if (live)
-      for (const chunk of pages.changes()) {
-        if (heldBytes > HELD_MAX) await put(chunk);
+      for (const { kind, index, chunk } of pages.changes()) {
+        if (heldBytes > HELD_MAX) await writer.add(kind, index, chunk.finish());
         else {
-          held.push(chunk);
-          heldBytes += chunk.plain.length;
+          held.push([kind, index, chunk.finish()]);
+          heldBytes += chunk.length;
         }
       }
     request.atThatMoment();
     const wentOn = await request.goOn();
     const pauseMs = wentOn === undefined ? 0 : Math.max(0, wentOn - standing.stoppedAt);
-    for (const chunk of held) await put(chunk);
+    for (const [kind, index, plain] of held) await writer.add(kind, index, plain);
     await writer.addTree('TREE', standing.tree);
     await writer.finish();
     return {
