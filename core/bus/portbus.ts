@@ -9,6 +9,13 @@ export type AccessSize = 1 | 2 | 4;
 export interface PortHandler {
   read(offset: number, size: AccessSize): number;
   write(offset: number, value: number, size: AccessSize): void;
+  /**
+   * As many accesses of `size` bytes at `offset` as have no effect but that on the data, none beyond the end of `into`: gives their number. The access
+   * that ends a block, raises an interrupt or starts something is left to `read`. Absent: none.
+   */
+  readMany?(offset: number, size: AccessSize, into: Uint8Array): number;
+  /** The same for `write`. */
+  writeMany?(offset: number, size: AccessSize, from: Uint8Array): number;
 }
 
 export interface PortRange {
@@ -73,5 +80,24 @@ export class PortBus {
     if (half < 1) return;
     this.write(port, value, half);
     this.write(port + half, value >>> (half * 8), half);
+  }
+
+  /** PortHandler.readMany; 0 where nobody has it. */
+  readMany(port: number, size: AccessSize, into: Uint8Array): number {
+    const range = this.inOneGo(port, size);
+    return range?.handler.readMany?.((port & 0xffff) - range.base, size, into) ?? 0;
+  }
+
+  /** PortHandler.writeMany; 0 where nobody has it. */
+  writeMany(port: number, size: AccessSize, from: Uint8Array): number {
+    const range = this.inOneGo(port, size);
+    return range?.handler.writeMany?.((port & 0xffff) - range.base, size, from) ?? 0;
+  }
+
+  /** The range at `port` when it takes an access of `size` bytes undivided. */
+  private inOneGo(port: number, size: AccessSize): PortRange | undefined {
+    const range = this.ranges[port & 0xffff];
+    if (!range || size > (range.maxSize ?? 1) || (port & 0xffff) - range.base + size > range.length) return undefined;
+    return range;
   }
 }

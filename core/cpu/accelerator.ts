@@ -18,6 +18,10 @@ export type CpuExit =
 export interface CpuBus {
   portRead(port: number, size: 1 | 2 | 4): number;
   portWrite(port: number, value: number, size: 1 | 2 | 4): void;
+  /** For REP INS: PortHandler.readMany. Absent: no port has it. */
+  portReadMany?(port: number, size: 1 | 2 | 4, into: Uint8Array): number;
+  /** For REP OUTS: PortHandler.writeMany. */
+  portWriteMany?(port: number, size: 1 | 2 | 4, from: Uint8Array): number;
   /** `gpa` is a guest-physical byte address (a whole number); values are unsigned. The CPU splits accesses wider than 4 bytes. */
   mmioRead(gpa: number, size: 1 | 2 | 4): number;
   mmioWrite(gpa: number, value: number, size: 1 | 2 | 4): void;

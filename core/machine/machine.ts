@@ -171,6 +171,16 @@ export class Machine {
         this.accesses?.ports.write(port);
         ports.write(port, value, size);
       },
+      portReadMany: (port, size, into) => {
+        called();
+        this.accesses?.ports.read(port);
+        return ports.readMany(port, size, into);
+      },
+      portWriteMany: (port, size, from) => {
+        called();
+        this.accesses?.ports.write(port);
+        return ports.writeMany(port, size, from);
+      },
       mmioRead: (gpa, size) => {
         called();
         this.accesses?.mmio.read(gpa - (gpa % 4));

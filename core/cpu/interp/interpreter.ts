@@ -166,6 +166,10 @@ export class Interpreter implements Accelerator {
         portRead: (port: number, size: 1 | 2 | 4) => bus.portRead(port, size) | 0,
         portWrite: (port: number, value: number, size: 1 | 2 | 4) =>
           bus.portWrite(port, size === 4 ? value >>> 0 : value & (size === 1 ? 0xff : 0xffff), size),
+        portReadMany: (port: number, size: 1 | 2 | 4, host: number, count: number) =>
+          bus.portReadMany?.(port, size, new Uint8Array(memory.buffer, host >>> 0, count * size)) ?? 0,
+        portWriteMany: (port: number, size: 1 | 2 | 4, host: number, count: number) =>
+          bus.portWriteMany?.(port, size, new Uint8Array(memory.buffer, host >>> 0, count * size)) ?? 0,
         mmioRead: (gpa: number, size: 1 | 2 | 4) => bus.mmioRead(gpa, size) | 0,
         mmioWrite: (gpa: number, value: number, size: 1 | 2 | 4) => bus.mmioWrite(gpa, value >>> 0, size),
         acknowledgeInterrupt: () => {

@@ -571,3 +571,44 @@ it('the data ports of both channels are apart', () => {
   expect([bench.wire('irq14').level, bench.wire('irq15').level]).toEqual([false, true]);
   expect(disk.history).toEqual([]);
 });
+
+describe('many words of the data register in one call', () => {
+  it('all but the last access of a block, which has the effects; nothing while nothing is offered', () => {
+    const { ports } = ide.bench;
+    const into = new Uint8Array(4096);
+    expect(ports.readMany(0x1f0, 2, into)).toBe(0);
+    ide.lba28(0x20, 7, 2);
+    disk.run();
+    expect(ide.irq).toBe(true);
+    expect(ide.in(7) & DRQ).toBe(DRQ);
+    expect(ports.writeMany(0x1f0, 2, into)).toBe(0);
+    // Not at other registers, nor across two of them.
+    expect(ports.readMany(0x1f1, 1, into)).toBe(0);
+    expect(ports.readMany(0x1f6, 4, into)).toBe(0);
+    expect(ports.readMany(0x1f0, 4, into.subarray(0, 11))).toBe(2);
+    expect(ports.readMany(0x1f0, 2, into.subarray(8))).toBe(251);
+    expect(ports.readMany(0x1f0, 2, into)).toBe(0);
+    expect(ide.irq).toBe(false);
+    expect(new DataView(into.buffer).getBigUint64(0, true)).toBe(7n);
+    ports.read(0x1f0, 2);
+    expect(ide.irq).toBe(true);
+    expect(ports.readMany(0x1f0, 4, into)).toBe(127);
+    expect(new DataView(into.buffer).getBigUint64(0, true)).toBe(8n);
+    // A quarter is left: the wide access ends the block too.
+    ports.read(0x1f0, 4);
+    expect(ide.in(7)).toBe(DRDY | DSC);
+    expect(ports.readMany(0x1f0, 4, into)).toBe(0);
+  });
+
+  it('is what single writes put on the disk', () => {
+    const { ports } = ide.bench;
+    ide.lba28(0x30, 3, 1);
+    const from = pattern(512, 9);
+    expect(ports.writeMany(0x1f0, 2, from)).toBe(255);
+    expect(disk.history).toHaveLength(0);
+    ports.write(0x1f0, from[510]! | (from[511]! << 8), 2);
+    disk.run();
+    expectSuccess();
+    expect(disk.sector(3)).toEqual(from);
+  });
+});

@@ -131,6 +131,25 @@ export abstract class AtaUnit {
     this.advance(pio, size);
   }
 
+  /** As many reads of the data register as do not end the block, `size` bytes each: their number. */
+  readMany(size: number, into: Uint8Array): number {
+    const { pio } = this;
+    if (!pio?.toHost) return 0;
+    const count = elementsBeforeLast(pio, size, into.length);
+    into.set(this.buffer.subarray(pio.position, pio.position + count * size));
+    pio.position += count * size;
+    return count;
+  }
+
+  writeMany(size: number, from: Uint8Array): number {
+    const { pio } = this;
+    if (!pio || pio.toHost) return 0;
+    const count = elementsBeforeLast(pio, size, from.length);
+    this.buffer.set(from.subarray(0, count * size), pio.position);
+    pio.position += count * size;
+    return count;
+  }
+
   /** For controllers that move whole blocks: the part of the buffer that the data register gives or wants now. `moved` says that all of it was moved. */
   get offered(): { toHost: boolean; data: Uint8Array } | undefined {
     const { pio } = this;
@@ -271,6 +290,11 @@ export abstract class AtaUnit {
     this.status &= ~ST_DRQ;
     pio.done();
   }
+}
+
+/** Accesses of `size` bytes that `room` bytes have room for and that leave something for another one. */
+function elementsBeforeLast(pio: PioTransfer, size: number, room: number): number {
+  return Math.floor(Math.min(room, pio.end - pio.position - 1) / size);
 }
 
 function createBuffer(): Uint8Array {

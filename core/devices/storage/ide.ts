@@ -84,7 +84,12 @@ class Channel {
       base: command,
       length: 8,
       maxSize: 4,
-      handler: { read: (offset, size) => this.readPort(offset, size), write: (offset, value, size) => this.writePort(offset, value, size) },
+      handler: {
+        read: (offset, size) => this.readPort(offset, size),
+        write: (offset, value, size) => this.writePort(offset, value, size),
+        readMany: (offset, size, into) => (offset === DATA && this.unit?.readMany(size, into)) || 0,
+        writeMany: (offset, size, from) => this.writeMany(offset, size, from),
+      },
     });
     options.ports.register({
       owner: options.id,
@@ -146,6 +151,13 @@ class Channel {
   private writePort(offset: number, value: number, size: AccessSize): void {
     if (offset === DATA && size > 1) this.unit?.writeData(value, size);
     else for (let i = 0; i < size; i++) this.writeRegister(offset + i, (value >>> (i * 8)) & 0xff);
+  }
+
+  private writeMany(offset: number, size: AccessSize, from: Uint8Array): number {
+    if (offset !== DATA) return 0;
+    // As writeRegister() does it for single bytes.
+    if (size === 1) this.control &= ~CTL_HOB;
+    return this.unit?.writeMany(size, from) ?? 0;
   }
 
   private readRegister(offset: number): number {

@@ -14,6 +14,13 @@ export declare function portRead(port: u32, size: u32): u32;
 // @ts-ignore: decorator
 @external('env', 'portWrite')
 export declare function portWrite(port: u32, value: u32, size: u32): void;
+/** At most `count` elements from a port to byte `host` of the shared memory, inside one page; how many the device moved, which may be none. */
+// @ts-ignore: decorator
+@external('env', 'portReadMany')
+export declare function portReadMany(port: u32, size: u32, host: u32, count: u32): i32;
+// @ts-ignore: decorator
+@external('env', 'portWriteMany')
+export declare function portWriteMany(port: u32, size: u32, host: u32, count: u32): i32;
 
 /** `gpa` as a double: physical addresses beyond 32 bits stay exact. */
 // @ts-ignore: decorator

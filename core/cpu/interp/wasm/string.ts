@@ -2,7 +2,8 @@
  * String instructions (SDM volume 2, REP/MOVS/STOS/LODS/CMPS/SCAS/INS/OUTS) and XLAT. Registers are exact after every element, so a fault
  * or an interrupt finds a restartable state. Each function returns false when it stopped before the end, to let run() look at events.
  *
- * MOVS and STOS going up move whole stretches at once while both sides are plain memory in one page.
+ * MOVS and STOS going up move whole stretches at once while both sides are plain memory in one page; so do INS and OUTS with devices that
+ * offer several elements (CpuBus.portReadMany), which a disk's data register does.
  */
 import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../../memory/layout';
 import { sub16, sub32, sub8 } from './alu';
@@ -10,7 +11,7 @@ import { attention } from './branch';
 import { recSeg } from './ea';
 import { F_DF, F_TF, rawEflags } from './flags';
 import { hostOne } from './hostdebug';
-import { portRead, portWrite } from './imports';
+import { portRead, portReadMany, portWrite, portWriteMany } from './imports';
 import {
   linHostRead, linHostWrite, memProbeW, memRead16, memRead32, memRead8, memWrite16, memWrite32, memWrite8, SF_DOWN, SF_FLAT_R, SF_FLAT_W,
   SF_READ, SF_WRITE,
@@ -75,6 +76,11 @@ function budget(rec: usize): i32 {
 export function interrupted(rec: usize, before: u64, after: u64, shift: u32): bool {
   Run.countdown -= <i32>((before >> shift) - (after >> shift));
   return budget(rec) <= 0 || attention() != 0 || single();
+}
+/** The same for elements of INS and OUTS, each of which counts: those that would be moved one by one before run() looks at events. */
+export function portLimit(rec: usize, count: u32): u32 {
+  const left = budget(rec);
+  return left <= 1 || single() || attention() != 0 ? 1 : min<u32>(count, <u32>left);
 }
 /** Elements that a stretch may take: no more than the slice has instructions for, one when single-stepping. */
 export function stretchLimit(rec: usize, count: u32): u32 {
@@ -309,6 +315,26 @@ export function scas<T>(rec: usize): bool {
   }
 }
 
+/** What inStretch() and outStretch() give when the device moves one element at a time. */
+export const PORT_SINGLE: i32 = -1;
+
+/** Moves a stretch of whole elements from a port to ES:(E)DI; gives their number, 0 when the next one must go by itself. */
+function inStretch<T>(port: u32, mask: u32, count: u32): i32 {
+  const di = gpr32(EDI) & mask;
+  const size = <u32>sizeof<T>();
+  const to = stretch(SEG_ES, di, size, true);
+  if (to == NO_STRETCH) return 0;
+  const bytes = clip(<u32>min<u64>(<u64>count * size, 0x1000), di, mask, <u32>to) & ~(size - 1);
+  if (bytes < 2 * size || stretch(SEG_ES, di, bytes, true) == NO_STRETCH) return 0;
+  const target = linHostWrite(to);
+  if (!target) return 0;
+  const moved = portReadMany(port, size, <u32>target, bytes / size);
+  if (!moved) return PORT_SINGLE;
+  store<u8>(DIRTY_MAP_BASE + (target >> 12), 0xff);
+  setMasked(EDI, di + moved * size, mask);
+  return moved;
+}
+
 export function ins<T>(rec: usize): bool {
   const mask = addressMask(rec);
   const step = stride<T>();
@@ -316,19 +342,50 @@ export function ins<T>(rec: usize): bool {
   const size = <u32>sizeof<T>();
   checkIoPermission(port, size);
   const rep = repeated(rec);
+  let many = rep && !(step >> 31);
   while (true) {
     const count = gpr32(ECX) & mask;
     if (rep && !count) return true;
-    const di = gpr32(EDI) & mask;
-    // A port read cannot be taken back, so the destination is checked first.
-    memProbeW(SEG_ES, <u64>di, size);
-    write<T>(SEG_ES, di, portRead(port, size));
-    setMasked(EDI, di + step, mask);
+    let done: i32 = 0;
+    if (many) {
+      done = inStretch<T>(port, mask, portLimit(rec, count));
+      if (done == PORT_SINGLE) {
+        many = false;
+        done = 0;
+      }
+    }
+    if (!done) {
+      const di = gpr32(EDI) & mask;
+      // A port read cannot be taken back, so the destination is checked first.
+      memProbeW(SEG_ES, <u64>di, size);
+      write<T>(SEG_ES, di, portRead(port, size));
+      setMasked(EDI, di + step, mask);
+      done = 1;
+    }
     if (!rep) return true;
-    setMasked(ECX, count - 1, mask);
-    if (count == 1) return true;
-    if (interrupted(rec, count, count - 1, COUNT_PORT)) return false;
+    setMasked(ECX, count - done, mask);
+    if (count == done) {
+      Run.countdown -= done - 1;
+      return true;
+    }
+    if (interrupted(rec, count, count - done, COUNT_PORT)) return false;
   }
+}
+
+/** Moves a stretch of whole elements from memory to a port; as inStretch(). */
+function outStretch<T>(port: u32, seg: i32, mask: u32, count: u32): i32 {
+  const si = gpr32(ESI) & mask;
+  const size = <u32>sizeof<T>();
+  const from = stretch(seg, si, size, false);
+  if (from == NO_STRETCH) return 0;
+  const bytes = clip(<u32>min<u64>(<u64>count * size, 0x1000), si, mask, <u32>from) & ~(size - 1);
+  if (bytes < 2 * size || stretch(seg, si, bytes, false) == NO_STRETCH) return 0;
+  const source = linHostRead(from);
+  if (!source) return 0;
+  const moved = portWriteMany(port, size, <u32>source, bytes / size);
+  if (!moved) return PORT_SINGLE;
+  setMasked(ESI, si + moved * size, mask);
+  return moved;
 }
 
 export function outs<T>(rec: usize): bool {
@@ -339,16 +396,31 @@ export function outs<T>(rec: usize): bool {
   const size = <u32>sizeof<T>();
   checkIoPermission(port, size);
   const rep = repeated(rec);
+  let many = rep && !(step >> 31);
   while (true) {
     const count = gpr32(ECX) & mask;
     if (rep && !count) return true;
-    const si = gpr32(ESI) & mask;
-    portWrite(port, read<T>(seg, si), size);
-    setMasked(ESI, si + step, mask);
+    let done: i32 = 0;
+    if (many) {
+      done = outStretch<T>(port, seg, mask, portLimit(rec, count));
+      if (done == PORT_SINGLE) {
+        many = false;
+        done = 0;
+      }
+    }
+    if (!done) {
+      const si = gpr32(ESI) & mask;
+      portWrite(port, read<T>(seg, si), size);
+      setMasked(ESI, si + step, mask);
+      done = 1;
+    }
     if (!rep) return true;
-    setMasked(ECX, count - 1, mask);
-    if (count == 1) return true;
-    if (interrupted(rec, count, count - 1, COUNT_PORT)) return false;
+    setMasked(ECX, count - done, mask);
+    if (count == done) {
+      Run.countdown -= done - 1;
+      return true;
+    }
+    if (interrupted(rec, count, count - done, COUNT_PORT)) return false;
   }
 }
 

@@ -6,7 +6,7 @@ import { CPU_STATE_BASE, DIRTY_MAP_BASE } from '../../../memory/layout';
 import { sub16, sub32, sub8 } from './alu';
 import { sub64 } from './alu64';
 import { F_DF, rawEflags } from './flags';
-import { portRead, portWrite } from './imports';
+import { portRead, portReadMany, portWrite, portWriteMany } from './imports';
 import { checkIoPermission } from './io';
 import {
   linHostRead, linHostWrite, linRead16, linRead32, linRead64, linRead8, linWrite16, linWrite32, linWrite64, linWrite8, probeWrite, tlbTable,
@@ -16,7 +16,7 @@ import { Run } from './runstate';
 import { gpr16, gpr32, gpr64, setGpr32, setGpr64 } from './state';
 import { SEG_BASE, SEG_FS, SEG_STRIDE, S_GPR, S_SEG } from './stateoffsets';
 import { SY_ALIGN_CHECK } from './sysstate';
-import { COUNT_ELEMENT, COUNT_PORT, COUNT_STRETCH, ends, interrupted, repeated, STRETCH_MAX, stretchLimit } from './string';
+import { COUNT_ELEMENT, COUNT_PORT, COUNT_STRETCH, ends, interrupted, PORT_SINGLE, portLimit, repeated, STRETCH_MAX, stretchLimit } from './string';
 
 const RCX = 1;
 const RSI = 6;
@@ -257,6 +257,27 @@ export function scasLong<T>(rec: usize): bool {
   }
 }
 
+/** Elements that the next stretch of INS or OUTS may take of `count`. */
+function portElements(rec: usize, count: u64): u32 {
+  if (load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) return 1;
+  return portLimit(rec, <u32>min<u64>(count, STRETCH_MAX));
+}
+
+/** string.ts, inStretch(). */
+function inStretch<T>(port: u32, wide: bool, count: u32): i32 {
+  const di = register(RDI, wide);
+  const size = <u32>sizeof<T>();
+  const bytes = clip(<u32>min<u64>(<u64>count * size, 0x1000), di, di, wide) & ~(size - 1);
+  if (bytes < 2 * size) return 0;
+  const target = linHostWrite(di);
+  if (!target) return 0;
+  const moved = portReadMany(port, size, <u32>target, bytes / size);
+  if (!moved) return PORT_SINGLE;
+  store<u8>(DIRTY_MAP_BASE + (target >> 12), 0xff);
+  step(RDI, <u64>(moved * size), wide);
+  return moved;
+}
+
 export function insLong<T>(rec: usize): bool {
   const wide = isWide(rec);
   const by = stride<T>();
@@ -264,19 +285,47 @@ export function insLong<T>(rec: usize): bool {
   const size = <u32>sizeof<T>();
   checkIoPermission(port, size);
   const rep = repeated(rec);
+  let many = rep && !(by >>> 63);
   while (true) {
     const count = register(RCX, wide);
     if (rep && !count) return true;
-    const di = register(RDI, wide);
-    // A port read cannot be taken back, so the destination is checked first.
-    probeWrite(tlbTable(), di, size);
-    write<T>(di, portRead(port, size));
-    step(RDI, by, wide);
+    let done: i32 = 0;
+    if (many) {
+      done = inStretch<T>(port, wide, portElements(rec, count));
+      if (done == PORT_SINGLE) {
+        many = false;
+        done = 0;
+      }
+    }
+    if (!done) {
+      const di = register(RDI, wide);
+      // A port read cannot be taken back, so the destination is checked first.
+      probeWrite(tlbTable(), di, size);
+      write<T>(di, portRead(port, size));
+      step(RDI, by, wide);
+      done = 1;
+    }
     if (!rep) return true;
-    setRegister(RCX, count - 1, wide);
-    if (count == 1) return true;
-    if (interrupted(rec, count, count - 1, COUNT_PORT)) return false;
+    setRegister(RCX, count - done, wide);
+    if (count == done) {
+      Run.countdown -= done - 1;
+      return true;
+    }
+    if (interrupted(rec, count, count - done, COUNT_PORT)) return false;
   }
+}
+
+function outStretch<T>(port: u32, base: u64, wide: bool, count: u32): i32 {
+  const si = register(RSI, wide);
+  const size = <u32>sizeof<T>();
+  const bytes = clip(<u32>min<u64>(<u64>count * size, 0x1000), si, base + si, wide) & ~(size - 1);
+  if (bytes < 2 * size) return 0;
+  const source = linHostRead(base + si);
+  if (!source) return 0;
+  const moved = portWriteMany(port, size, <u32>source, bytes / size);
+  if (!moved) return PORT_SINGLE;
+  step(RSI, <u64>(moved * size), wide);
+  return moved;
 }
 
 export function outsLong<T>(rec: usize): bool {
@@ -287,15 +336,30 @@ export function outsLong<T>(rec: usize): bool {
   const size = <u32>sizeof<T>();
   checkIoPermission(port, size);
   const rep = repeated(rec);
+  let many = rep && !(by >>> 63);
   while (true) {
     const count = register(RCX, wide);
     if (rep && !count) return true;
-    portWrite(port, <u32>read<T>(base + register(RSI, wide)), size);
-    step(RSI, by, wide);
+    let done: i32 = 0;
+    if (many) {
+      done = outStretch<T>(port, base, wide, portElements(rec, count));
+      if (done == PORT_SINGLE) {
+        many = false;
+        done = 0;
+      }
+    }
+    if (!done) {
+      portWrite(port, <u32>read<T>(base + register(RSI, wide)), size);
+      step(RSI, by, wide);
+      done = 1;
+    }
     if (!rep) return true;
-    setRegister(RCX, count - 1, wide);
-    if (count == 1) return true;
-    if (interrupted(rec, count, count - 1, COUNT_PORT)) return false;
+    setRegister(RCX, count - done, wide);
+    if (count == done) {
+      Run.countdown -= done - 1;
+      return true;
+    }
+    if (interrupted(rec, count, count - done, COUNT_PORT)) return false;
   }
 }
 
