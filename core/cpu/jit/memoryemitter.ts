@@ -31,6 +31,12 @@ export class MemoryEmitter extends GroupEmitter {
     this.tables = tlbTables(user);
   }
 
+  override restart(): void {
+    super.restart();
+    // Where code of the first run lay says nothing of the second one's.
+    this.computed = undefined;
+  }
+
   /** Effective offset of the memory operand, without segment base, as a word on the stack. */
   offset(insn: Insn): void {
     const { c } = this;

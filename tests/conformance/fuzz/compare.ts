@@ -34,6 +34,21 @@ export function instructionAt(record: Uint8Array, code: Code): string {
   return inside ? disassemble(record.subarray(at, at + 15), BigInt(rip), code.roles.bits).text : '';
 }
 
+/** Changes memory as often as its count says. */
+const REPETITION = /\brep\w* .*\b(movs|stos|ins)/;
+
+/**
+ * A repeated instruction that wrote over itself by the time `end`: whether it goes on as it was, or what it wrote is executed, depends on where it was
+ * interrupted, by the end of a slice for one; and through another address than the code's nothing is promised at all (SDM volume 3, 9.1.3).
+ */
+export function repetitionOverwritten(start: Uint8Array, end: Uint8Array, code: Code): boolean {
+  return code.places.some(({ address }) => {
+    const at = address >= code.at2 && address < code.at2 + L.CODE2_SIZE ? L.R_CODE2 + address - code.at2 : L.R_CODE + address - code.at;
+    const { text, length } = disassemble(start.subarray(at, at + 15), BigInt(address), code.roles.bits);
+    return REPETITION.test(text) && Buffer.compare(start.subarray(at, at + length), end.subarray(at, at + length)) !== 0;
+  });
+}
+
 /** Touch memory in several places: which of them faults first is the processor's own affair. */
 const SEVERAL = /\b(cmps|enter|fn?save|fn?stenv|frstor|fldenv|fxsave|fxrstor|v?p?maskmov|vp?gather|popa|pusha)/;
 

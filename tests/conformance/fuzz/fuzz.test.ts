@@ -31,6 +31,9 @@ const FOUND = [
   ['segments16', 90112, 'the same in 16-bit code'],
   ['long', 5057680, 'PMOVMSKB with memory: no instruction, before a pending x87 exception'],
   ['long', 5021694, 'more than 15 bytes, the next of them in an absent page: its page fault'],
+  ['long', 40040190, 'where code of the first of two runs over a region lay, used in the second'],
+  ['long', 40016600, 'the trap of a single step that goes to an address that ends in ffffffff'],
+  ['long', 40018242, '#SS of POP GS where the stack pointer is not canonical, in a region'],
 ] as const;
 
 describe('random code in the interpreter, the recompiler and the host', () => {

@@ -311,6 +311,8 @@ export class FuzzMachine {
         mxcsr: fresh.mxcsr,
         xmm: fresh.xmm,
         ymmHigh: fresh.ymmHigh,
+        // What a case of virtual-8086 mode chose.
+        cr4: fresh.cr4,
         segments: { ...this.fresh.segments, fs: fresh.segments.fs, gs: fresh.segments.gs },
       });
     }

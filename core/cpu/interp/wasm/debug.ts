@@ -155,7 +155,7 @@ export function debugBefore(lin: u64): void {
   store<u32>(CPU_STATE_BASE + SY_SHADOW_SS, 0);
   if (!load<u32>(CPU_STATE_BASE + SY_DEBUG_ACTIVE) || rawEflags() & FL_RF) return;
   // Nor do Intel's processors break on the instruction after MOV SS.
-  if (shadow == load<u32>(CPU_STATE_BASE + S_RIP) + 1) return;
+  if (shadow && shadow == load<u32>(CPU_STATE_BASE + S_RIP) + 1) return;
   const dr7 = dr(7);
   let hit: u32 = 0;
   for (let n: u32 = 0; n < 4; n++) {
@@ -170,7 +170,8 @@ export function debugAfter(tf: u32): void {
   store<u32>(CPU_STATE_BASE + SY_STEP_SUPPRESS, 0);
   if (!(suppress & SUPPRESS_RF_CLEAR)) setEflags(0, FL_RF);
   // MOV SS holds data breakpoints back for one instruction and loses its own single step (SDM volume 3 section 6.8.3). debugBefore ends that.
-  if (load<u32>(CPU_STATE_BASE + SY_SHADOW_SS) == load<u32>(CPU_STATE_BASE + S_RIP) + 1) return;
+  const shadow = load<u32>(CPU_STATE_BASE + SY_SHADOW_SS);
+  if (shadow && shadow == load<u32>(CPU_STATE_BASE + S_RIP) + 1) return;
   let bits = load<u32>(CPU_STATE_BASE + SY_DB_PENDING);
   store<u32>(CPU_STATE_BASE + SY_DB_PENDING, 0);
   if (tf && !(suppress & SUPPRESS_STEP)) bits |= DR6_BS;

@@ -59,9 +59,11 @@ export function isCanonical(lin: u64): bool {
  */
 function nonCanonical(lin: u64): void {
   const rec = Run.rec;
-  if (Run.region) Run.nonCanonical = true;
-  const near = lin - load<u64>(CPU_STATE_BASE + S_GPR + 32) + 0x1000 < 0x2000;
-  const stack = !Run.region && (near || (rec != 0 && ((load<u16>(rec, REC_OPCODE) & 0xfffe) == 0xc8 || operandInStack(rec))));
+  if (Run.region) {
+    Run.nonCanonical = true;
+    Run.nonCanonicalAt = lin;
+  }
+  const stack = !Run.region && (nearStack(lin) || (rec != 0 && ((load<u16>(rec, REC_OPCODE) & 0xfffe) == 0xc8 || operandInStack(rec))));
   raiseFaultErr(stack ? VEC_SS : VEC_GP, 0);
 }
 
@@ -71,9 +73,15 @@ function operandInStack(rec: usize): bool {
   return load<u8>(rec, REC_RM) == REC_MEM && load<u8>(rec, REC_SEG) == SEG_SS;
 }
 
-/** PUSH, POP, CALL, RET, ENTER, LEAVE, PUSHF and POPF: what reaches the stack by itself. */
+// @ts-ignore: decorator
+@inline
+function nearStack(lin: u64): bool {
+  return lin - load<u64>(CPU_STATE_BASE + S_GPR + 32) + 0x1000 < 0x2000;
+}
+
+/** PUSH, POP (also of FS and GS), CALL, RET, ENTER, LEAVE, PUSHF and POPF: what reaches the stack by itself. */
 function usesStack(op: u32): bool {
-  return op - 0x50 < 0x10 || op == 0x68 || op == 0x6a || op == 0x8f || (op & 0xfffe) == 0x9c || (op & 0xfffe) == 0xc2 || (op & 0xfffe) == 0xc8 || op == 0xe8 || op == 0xff;
+  return op - 0x50 < 0x10 || (op & 0xfff6) == 0x1a0 || op == 0x68 || op == 0x6a || op == 0x8f || (op & 0xfffe) == 0x9c || (op & 0xfffe) == 0xc2 || (op & 0xfffe) == 0xc8 || op == 0xe8 || op == 0xff;
 }
 
 /** The region that met a non-canonical address has stored its instruction pointer: now the vector can be chosen. */
@@ -82,8 +90,9 @@ export function settleNonCanonical(): void {
   Run.nonCanonical = false;
   const rip = load<u64>(CPU_STATE_BASE + S_RIP);
   const rec = decodeStep(rip, rip);
-  const memory = load<u8>(rec, REC_RM) == REC_MEM;
-  if (memory ? operandInStack(rec) : usesStack(load<u16>(rec, REC_OPCODE))) store<u32>(CPU_STATE_BASE + S_FAULT_VECTOR, VEC_SS);
+  // Of PUSH, POP and CALL with an operand in memory either may be what it was.
+  const own = usesStack(load<u16>(rec, REC_OPCODE)) && (load<u8>(rec, REC_RM) != REC_MEM || nearStack(Run.nonCanonicalAt));
+  if (own || operandInStack(rec)) store<u32>(CPU_STATE_BASE + S_FAULT_VECTOR, VEC_SS);
 }
 
 /**
