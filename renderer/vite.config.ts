@@ -1,12 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import vue from '@vitejs/plugin-vue';
+import { recognizerFiles } from './recognizerfiles.ts';
 import { defineConfig } from 'vite';
 
 /** The renderer alone, for browsers and for Electron's window. Relative base: Electron loads it from a file or custom scheme. */
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
-  plugins: [vue()],
+  plugins: [vue(), recognizerFiles()],
   define: {
     // vue-i18n: no legacy API, no devtools hooks, messages interpreted (JIT) instead of compiled with `new Function`, which CSP forbids.
     __VUE_I18N_LEGACY_API__: 'false',

@@ -164,5 +164,7 @@ export const taskSchema = z.object({
   startedAt: z.string(),
   finishedAt: z.string().nullable(),
   error: z.object({ kind: z.string(), message: z.string() }).nullable(),
+  /** What it put into the trash, which `trash.restore` brings back as long as it is there. */
+  undo: z.array(z.string()).default([]),
 });
 export type Task = z.infer<typeof taskSchema>;

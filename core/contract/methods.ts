@@ -162,6 +162,8 @@ export const methods = {
   ...diagnosticMethods,
 
   'task.list': { params: none, result: z.array(taskSchema) },
+  /** Takes what has ended out of the list. */
+  'task.clear': { params: none, result: nothing },
   'task.cancel': { params: z.object({ id: z.string().max(64) }), result: nothing },
 } as const;
 

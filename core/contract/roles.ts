@@ -117,6 +117,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
 
   'task.list': 'view',
   'task.cancel': 'manage',
+  'task.clear': 'manage',
 
   'access.me': 'view',
   'access.tokens': 'manage',

@@ -44,28 +44,32 @@ async function refuseDelete({ parts }: ManagerContext, { volumes }: Services, ma
 }
 
 export function deleteMachine(context: ManagerContext, services: Services, id: string): Promise<{ trashId: string }> {
-  const { options, machines, emit } = context;
-  return machines.exclusively(async () => {
-    const machine = machines.get(id);
-    // Before the lock, which a running machine holds itself.
-    if (machine.active) await refuseDelete(context, services, machine);
-    // Another manager may run it, or another machine use a disk of its folder.
-    const lock = lockFolder(machine.folder, machine.name, 'works on');
-    try {
-      return await machines.without(machine, async () => {
-        await refuseDelete(context, services, machine);
-        await services.snapshots.release(machine);
-        await machine.close();
-        const trashId = await moveToTrash(options.library, machine.folder);
-        emit('vm.removed', { id });
-        emit('trash.changed', {});
-        emit('storage.changed', {});
-        return { trashId };
-      });
-    } finally {
-      lock.dispose();
-    }
-  });
+  const { options, machines, tasks, emit } = context;
+  const { name } = machines.get(id);
+  return tasks.run('vm.delete', name, (control) =>
+    machines.exclusively(async () => {
+      const machine = machines.get(id);
+      // Before the lock, which a running machine holds itself.
+      if (machine.active) await refuseDelete(context, services, machine);
+      // Another manager may run it, or another machine use a disk of its folder.
+      const lock = lockFolder(machine.folder, machine.name, 'works on');
+      try {
+        return await machines.without(machine, async () => {
+          await refuseDelete(context, services, machine);
+          await services.snapshots.release(machine);
+          await machine.close();
+          const trashId = await moveToTrash(options.library, machine.folder);
+          control.undo(trashId);
+          emit('vm.removed', { id });
+          emit('trash.changed', {});
+          emit('storage.changed', {});
+          return { trashId };
+        });
+      } finally {
+        lock.dispose();
+      }
+    }),
+  );
 }
 
 /** What `deleteMachine` would do now. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Task } from '../contract/host.ts';
 import { HypervueError } from '../util/errors.ts';
-import { Tasks } from './tasks.ts';
+import { remainingOf, Tasks } from './tasks.ts';
 
 test('a task tells its way from running to done', async () => {
   const told: Task[] = [];
@@ -64,6 +64,37 @@ test('only the last hundred ended tasks stay listed, and all that run', async ()
   expect(list).toHaveLength(101);
   expect(list[0]!.object).toBe('running');
   expect(list[1]!.object).toBe('50');
+  end();
+  await running;
+});
+
+test('what is left is told by the share that is done, once that is more than a guess', () => {
+  expect(remainingOf(0.25, 10_000)).toBe(30);
+  expect([remainingOf(null, 10_000), remainingOf(0.001, 10_000), remainingOf(0.5, 100), remainingOf(2, 10_000)]).toEqual([
+    null,
+    null,
+    null,
+    null,
+  ]);
+});
+
+test('a task keeps what it put into the trash, also what its parts did, and what has ended can be cleared', async () => {
+  const kept: string[][] = [];
+  const tasks = new Tasks(() => {}, { kept: (list) => kept.push(list.map(({ kind }) => kind)) });
+  await tasks.run('bulk', 'all', (whole) =>
+    tasks.asPart(whole, () =>
+      tasks.run('part', 'one', async (control) => {
+        control.undo('a');
+        control.undo('b');
+      }),
+    ),
+  );
+  expect(tasks.list()).toMatchObject([{ kind: 'bulk', state: 'done', undo: ['a', 'b'] }]);
+  let end: () => void = () => {};
+  const running = tasks.run('long', 'one', () => new Promise<void>((resolve) => (end = resolve)));
+  tasks.clear();
+  expect(tasks.list().map(({ kind }) => kind)).toEqual(['long']);
+  expect(kept.at(-1)).toEqual(['long']);
   end();
   await running;
 });

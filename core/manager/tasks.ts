@@ -21,6 +21,8 @@ export interface TaskControl {
   progress(fraction: number | null, detail?: string): void;
   /** The same in bytes: the task then also tells how fast it is and how long it will take. */
   bytes(done: number, total: number, detail?: string): void;
+  /** It can be undone: what it put into the trash. */
+  undo(trashId: string): void;
 }
 
 /** A task in which the state of a machine is written. */
@@ -32,7 +34,7 @@ export class Tasks {
   private readonly aborts = new Map<string, AbortController>();
   private readonly running = new Set<Promise<unknown>>();
   /** Set while what runs is a part of another task. */
-  private readonly whole = new AsyncLocalStorage<{ signal: AbortSignal; ended: boolean }>();
+  private readonly whole = new AsyncLocalStorage<Pick<TaskControl, 'signal' | 'undo'> & { ended: boolean }>();
   private readonly changed: (task: Task) => void;
   private readonly kept: (tasks: Task[]) => void;
 
@@ -50,7 +52,7 @@ export class Tasks {
   /** Runs `work` as a task; the result and the failure are those of `work`. */
   run<T>(kind: string, object: string, work: (control: TaskControl) => Promise<T>): Promise<T> {
     const whole = this.whole.getStore();
-    if (whole && !whole.ended) return work({ signal: whole.signal, progress: () => {}, bytes: () => {} });
+    if (whole && !whole.ended) return work({ signal: whole.signal, progress: () => {}, bytes: () => {}, undo: whole.undo });
     const result = this.perform(kind, object, work);
     const settled = result.then(
       () => {},
@@ -62,8 +64,8 @@ export class Tasks {
   }
 
   /** Tasks that `work` starts are parts of the one of `control`: they are cancelled with it and not listed. */
-  async asPart<T>({ signal }: TaskControl, work: () => Promise<T>): Promise<T> {
-    const whole = { signal, ended: false };
+  async asPart<T>({ signal, undo }: TaskControl, work: () => Promise<T>): Promise<T> {
+    const whole = { signal, undo, ended: false };
     try {
       return await this.whole.run(whole, work);
     } finally {
@@ -93,7 +95,9 @@ export class Tasks {
       startedAt: new Date().toISOString(),
       finishedAt: null,
       error: null,
+      undo: [],
     };
+    const began = Date.now();
     const update = (patch: Partial<Task>) => {
       task = { ...task, ...patch };
       this.tasks.set(id, task);
@@ -111,7 +115,9 @@ export class Tasks {
     const meter = new RateMeter();
     const control: TaskControl = {
       signal: abort.signal,
-      progress: (progress, detail = '') => tell(() => ({ progress, detail, rate: null, remainingSeconds: null }), progress === 1),
+      progress: (progress, detail = '') =>
+        tell(() => ({ progress, detail, rate: null, remainingSeconds: remainingOf(progress, Date.now() - began) }), progress === 1),
+      undo: (trashId) => update({ undo: [...task.undo, trashId] }),
       bytes: (done, total, detail = '') => {
         const rate = meter.add(Date.now(), done);
         const remainingSeconds = rate ? Math.max(0, (total - done) / rate) : null;
@@ -145,10 +151,26 @@ export class Tasks {
     abort.abort(new HypervueError('cancelled', 'the task was cancelled', { object: id }));
   }
 
+  /** Forgets what has ended. */
+  clear(): void {
+    for (const [id, { state }] of this.tasks) if (state !== 'running') this.tasks.delete(id);
+    this.kept(this.list());
+  }
+
   private trim(): void {
     const ended = [...this.tasks.values()].filter((task) => task.state !== 'running');
     for (const task of ended.slice(0, Math.max(0, ended.length - KEPT))) this.tasks.delete(task.id);
   }
+}
+
+/** A share of the work tells how long the rest takes once it is more than a guess. */
+const TELLING_SHARE = 0.02;
+const TELLING_MS = 1000;
+
+/** Seconds that are left when `share` of the work took `ms`; null while that says little. */
+export function remainingOf(share: number | null, ms: number): number | null {
+  if (share === null || share < TELLING_SHARE || share > 1 || ms < TELLING_MS) return null;
+  return (ms * (1 - share)) / share / 1000;
 }
 
 /** How fast something went lately. */
@@ -173,6 +195,10 @@ export const taskHandlers = (tasks: Tasks) =>
     'task.list': async () => tasks.list(),
     'task.cancel': async ({ id }) => {
       tasks.cancel(id);
+      return null;
+    },
+    'task.clear': async () => {
+      tasks.clear();
       return null;
     },
   }) satisfies Partial<Handlers>;

@@ -111,6 +111,8 @@ test('the page comes with a policy that lets nothing foreign in', async () => {
   const policy = String(headers['content-security-policy']);
   expect(policy).toContain("script-src 'self'");
   expect(policy).not.toMatch(/unsafe-eval|script-src[^;]*unsafe-inline|\*/);
+  // The worker that recognises text compiles WebAssembly; no page does.
+  expect(String((await get('/ocr/worker.min.js')).headers['content-security-policy'])).toContain("'wasm-unsafe-eval'");
   expect(headers['x-content-type-options']).toBe('nosniff');
   expect(headers['referrer-policy']).toBe('no-referrer');
   expect(headers['cache-control']).toBe('no-cache');

@@ -36,6 +36,10 @@ function contentSecurityPolicy(host: string): string {
   ].join('; ');
 }
 
+/** The worker that recognises text may compile WebAssembly, which no page may; it gets its files from here and nothing else. */
+const RECOGNIZER = '/ocr/worker.min.js';
+const RECOGNIZER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
+
 export function securityHeaders(host: string): Record<string, string> {
   return {
     'Content-Security-Policy': contentSecurityPolicy(host),
@@ -70,7 +74,12 @@ async function resolveFile(root: string, urlPath: string): Promise<string | unde
 
 /** Answers GET and HEAD of the built renderer. `host` is the checked Host header. */
 export async function serveStatic(root: string, request: IncomingMessage, response: ServerResponse, host: string): Promise<void> {
-  const headers = securityHeaders(host);
+  // Not `new URL`, which would resolve `..` before it can be refused.
+  const urlPath = (request.url ?? '/').split(/[?#]/, 1)[0]!;
+  const headers = {
+    ...securityHeaders(host),
+    ...(urlPath === RECOGNIZER ? { 'Content-Security-Policy': RECOGNIZER_POLICY } : {}),
+  };
   const plain = (status: number, text: string, more: Record<string, string> = {}) => {
     response.writeHead(status, { ...headers, ...more, 'Content-Type': 'text/plain; charset=utf-8' });
     response.end(request.method === 'HEAD' ? undefined : `${text}\n`);
@@ -79,8 +88,6 @@ export async function serveStatic(root: string, request: IncomingMessage, respon
     plain(405, 'only GET and HEAD', { Allow: 'GET, HEAD' });
     return;
   }
-  // Not `new URL`, which would resolve `..` before it can be refused.
-  const urlPath = (request.url ?? '/').split(/[?#]/, 1)[0]!;
   const file = await resolveFile(root, urlPath);
   if (!file) {
     if (urlPath === '/') plain(503, 'The user interface was not built. Run `npm start`, which builds it.');

@@ -11,6 +11,7 @@ const TYPES: Record<string, string> = {
   '.png': 'image/png',
   '.woff2': 'font/woff2',
   '.json': 'application/json',
+  '.gz': 'application/gzip',
 };
 
 /** Answers requests for the app's pages from the built renderer; anything outside its folder, or of another host, is 404. */
@@ -22,13 +23,23 @@ export function appProtocolHandler(rendererFolder: string): (request: { url: str
     if (!type) return notFound();
     try {
       return new Response(await readFile(file), {
-        headers: { 'content-type': type, 'content-security-policy': CONTENT_SECURITY_POLICY, 'x-content-type-options': 'nosniff' },
+        headers: {
+          'content-type': type,
+          'content-security-policy': policyOf(path.relative(root, file)),
+          'x-content-type-options': 'nosniff',
+        },
       });
     } catch {
       return notFound();
     }
   };
 }
+
+/** The worker that recognises text may compile WebAssembly, which no page may. */
+const policyOf = (file: string) =>
+  file === path.join('ocr', 'worker.min.js')
+    ? "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+    : CONTENT_SECURITY_POLICY;
 
 const notFound = () => new Response('not found', { status: 404 });
 

@@ -299,15 +299,18 @@ export class Volumes {
   async delete(file: string): Promise<{ trashId: string }> {
     const volume = await this.get(file);
     refuseUsed(volume);
-    const lock = volume.problem ? undefined : this.parts.locks.acquire(volume.path, false, 'the trash');
-    try {
-      const root = volume.machine ? this.parts.library : path.dirname(volume.path);
-      return { trashId: await moveToTrash(root, volume.path) };
-    } finally {
-      lock?.dispose();
-      this.parts.changed();
-      this.parts.trashChanged();
-    }
+    return this.parts.tasks.run('disk.delete', volume.name, async (control) => {
+      const lock = volume.problem ? undefined : this.parts.locks.acquire(volume.path, false, 'the trash');
+      try {
+        const trashId = await moveToTrash(volume.machine ? this.parts.library : path.dirname(volume.path), volume.path);
+        control.undo(trashId);
+        return { trashId };
+      } finally {
+        lock?.dispose();
+        this.parts.changed();
+        this.parts.trashChanged();
+      }
+    });
   }
 
   /** How much `delete` would put into the trash, or why it would not. */

@@ -204,6 +204,7 @@ export class MockManager {
       startedAt: new Date().toISOString(),
       finishedAt: null,
       error: null,
+      undo: [],
     };
     let progress = 0;
     const timer = setInterval(() => {
@@ -484,6 +485,7 @@ export class MockManager {
     ),
     'task.list': async () => [],
     'task.cancel': async () => null,
+    'task.clear': async () => null,
   };
 }
 

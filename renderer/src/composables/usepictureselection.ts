@@ -1,6 +1,7 @@
 import { ref, shallowRef } from 'vue';
 import type { ScreenText } from '../../../core/contract/console.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
+import type { RecognizedLine } from '../console/ocr.ts';
 import { type Area, copyPng, cutPng, pngBytes } from '../console/pictures.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useNotices } from '../stores/notices.ts';
@@ -22,7 +23,10 @@ export function usePictureSelection(vm: () => VmSummary, canvas: () => HTMLCanva
   const connection = useConnection();
   const notices = useNotices();
   const { copy } = useCopy();
-  const mode = ref<'region' | 'text' | null>(null);
+  const mode = ref<'region' | 'text' | 'recognized' | null>(null);
+  /** Words of a graphical screen; null while they are looked for. */
+  const lines = shallowRef<RecognizedLine[] | null>(null);
+  const progress = ref(0);
   const still = shallowRef<Still | null>(null);
 
   async function picture(): Promise<{ png: Blob; width: number; height: number }> {
@@ -36,7 +40,7 @@ export function usePictureSelection(vm: () => VmSummary, canvas: () => HTMLCanva
     mode.value = null;
   }
 
-  async function open(next: 'region' | 'text', text: ScreenText | null): Promise<void> {
+  async function open(next: 'region' | 'text' | 'recognized', text: ScreenText | null): Promise<void> {
     const shown = await picture();
     const element = canvas();
     close();
@@ -49,10 +53,24 @@ export function usePictureSelection(vm: () => VmSummary, canvas: () => HTMLCanva
     try {
       const text = await connection.call('vm.screenText', { id: vm().id });
       if (text) await open('text', text);
-      else notices.toast({ key: 'console.text.graphics' });
+      else await recognizeText();
     } catch (error) {
+      close();
       notices.showError('screenText', vm().name, error);
     }
+  }
+
+  /** A graphical screen has only pixels: its words are read from them. */
+  async function recognizeText(): Promise<void> {
+    lines.value = null;
+    progress.value = 0;
+    await open('recognized', null);
+    const shown = still.value;
+    if (!shown) return;
+    const { recognize } = await import('../console/ocr.ts');
+    const found = await recognize(shown.png, (share) => (progress.value = share));
+    // It was closed, or another picture is shown meanwhile.
+    if (still.value === shown) lines.value = found;
   }
 
   const save = (png: Blob) => saveFile(`${vm().name} ${timeForName()}.png`, png, 'image/png');
@@ -74,6 +92,8 @@ export function usePictureSelection(vm: () => VmSummary, canvas: () => HTMLCanva
   return {
     mode,
     still,
+    lines,
+    progress,
     close,
     openText,
     screenshot: (what: 'save' | 'copy' | 'region') =>

@@ -29,3 +29,14 @@ export function useSaidParts() {
     [say(reason, said), fix ? say(fix, saidFix) : ''].filter(Boolean).join(' ');
   return { partWords };
 }
+
+/** Begins with a capital and ends as a sentence does in the reader's language. */
+export function useSentence() {
+  const { locale } = useI18n();
+  return (words: string): string => {
+    // A message may begin with a file name, which keeps its case.
+    const first = /^[a-z]+[ ,]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words;
+    if (/[.!?。！？]$/.test(first)) return first;
+    return `${first}${locale.value === 'zh-CN' && /[^\x20-\x7e]/.test(first) ? '。' : '.'}`;
+  };
+}

@@ -126,7 +126,10 @@ export const consoleEn = {
     copy: 'Copy',
     all: 'Select all',
     selected: '{n} character selected | {n} characters selected',
-    graphics: 'The guest shows graphics: there are no characters to select, only pixels.',
+    recognizing: 'Reading the picture… {share}',
+    recognized: 'Recognised from pixels, not exact: compare it with the picture',
+    nothing: 'No text was recognised in this picture',
+    copyAll: 'Copy all',
     empty: 'There is no text here',
   },
   record: {
@@ -135,6 +138,7 @@ export const consoleEn = {
     running: 'Recording {time}',
     none: 'This browser can’t record videos',
     viewer: 'Recording ({name})',
+    discard: 'Discard the recording',
     goesOn: 'It goes on while you look at other pages of Hypervue, and ends when the machine goes off or this window is closed.',
   },
   clipboard: {

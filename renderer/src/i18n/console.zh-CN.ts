@@ -128,7 +128,10 @@ export const consoleZhCN: Messages['console'] = {
     copy: '复制',
     all: '全选',
     selected: '已选择 {n} 个字符',
-    graphics: '客户机正在显示图形：没有可选择的字符，只有像素。',
+    recognizing: '正在识别画面中的文字… {share}',
+    recognized: '由像素识别得出，可能有误：请与画面核对',
+    nothing: '画面中没有识别到文字',
+    copyAll: '全部复制',
     empty: '这里没有文本',
   },
   record: {
@@ -137,6 +140,7 @@ export const consoleZhCN: Messages['console'] = {
     running: '已录制 {time}',
     none: '此浏览器无法录制视频',
     viewer: '录像（{name}）',
+    discard: '丢弃录制',
     goesOn: '浏览 Hypervue 的其他页面时录制会继续；虚拟机关机或关闭此窗口时录制结束。',
   },
   clipboard: {

@@ -611,6 +611,7 @@ export const en = {
   },
   task: {
     none: 'Nothing is going on.',
+    clear: 'Clear finished',
     rate: '{rate}/s',
     remaining: '{time} left',
     state: { running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled' },
@@ -625,6 +626,7 @@ export const en = {
       vm_restore: 'Restore machine',
       vm_type: 'Type text',
       disk_copy: 'Copy disk image',
+      disk_delete: 'Delete disk',
       disk_create: 'Create disk',
       disk_import: 'Import disk',
       disk_convert: 'Convert disk',
@@ -855,6 +857,7 @@ export const en = {
     trash: 'Could not read the trash',
     trashRemove: 'Could not delete “{object}” for good',
     template: 'Could not change “{object}”',
+    clearTasks: 'Could not clear the list',
     cancelTask: 'Could not cancel the task on “{object}”',
   },
   connection: {

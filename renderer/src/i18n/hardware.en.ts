@@ -193,6 +193,11 @@ export const hardwareToastEn = {
 };
 
 export const hardwareConfirmEn = {
+  discardRecording: {
+    title: 'Discard the recording of “{name}”?',
+    text: 'The {time} recorded so far can’t be brought back. The machine runs on.',
+    confirm: 'Discard',
+  },
   leaveWizard: {
     title: 'Leave the new machine?',
     text: 'What you entered can wait here for you, or be thrown away. No machine has been made.',

@@ -182,6 +182,11 @@ export const hardwareToastZhCN: typeof hardwareToastEn = {
 };
 
 export const hardwareConfirmZhCN: typeof hardwareConfirmEn = {
+  discardRecording: {
+    title: '丢弃“{name}”的录制？',
+    text: '已录制的 {time} 无法恢复。虚拟机继续运行。',
+    confirm: '丢弃',
+  },
   leaveWizard: {
     title: '离开新建虚拟机？',
     text: '已填写的内容可以保留到下次，也可以丢弃。还没有创建任何虚拟机。',

@@ -100,6 +100,9 @@ export const programEn = {
     title: 'Folders',
     text: 'Applies at the next start of Hypervue, on the command line or by environment.',
     library: 'Machines',
+    change: 'Change…',
+    changeHow:
+      'Machines may run from this folder now, so it is chosen when Hypervue starts: hypervue --library FOLDER, or HYPERVUE_LIBRARY in the environment',
     libraryText: 'Set with --library or HYPERVUE_LIBRARY',
     config: 'Settings',
     configText: 'Set with --home or HYPERVUE_HOME',

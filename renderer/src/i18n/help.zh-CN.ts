@@ -96,6 +96,8 @@ export const programZhCN: typeof programEn = {
     title: '文件夹',
     text: '通过命令行或环境变量设置，下次启动 Hypervue 时生效。',
     library: '虚拟机',
+    change: '更改…',
+    changeHow: '现在可能有虚拟机正从此文件夹运行，因此只能在启动 Hypervue 时选择：hypervue --library 文件夹，或环境变量 HYPERVUE_LIBRARY',
     libraryText: '用 --library 或 HYPERVUE_LIBRARY 设置',
     config: '设置',
     configText: '用 --home 或 HYPERVUE_HOME 设置',

@@ -1,6 +1,7 @@
 /** Messages of the create wizard. */
 export const wizardEn = {
   title: 'New machine',
+  defaultName: 'New machine',
   steps: 'Steps',
   stepOf: 'Step {n} of {m}',
   step: { source: 'Source', system: 'System', resources: 'CPU and memory', disk: 'Disk', summary: 'Network and summary' },

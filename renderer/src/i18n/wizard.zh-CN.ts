@@ -1,6 +1,7 @@
 import type { sourceEn, summaryEn, wizardEn } from './wizard.en.ts';
 
 export const wizardZhCN: typeof wizardEn = {
+  defaultName: '新虚拟机',
   title: '新建虚拟机',
   steps: '步骤',
   stepOf: '第 {n} 步，共 {m} 步',

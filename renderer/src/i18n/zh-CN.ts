@@ -597,6 +597,7 @@ export const zhCN: Messages = {
   },
   task: {
     none: '目前没有任务。',
+    clear: '清除已完成的',
     rate: '每秒 {rate}',
     remaining: '剩余 {time}',
     state: { running: '进行中', done: '已完成', failed: '失败', cancelled: '已取消' },
@@ -611,6 +612,7 @@ export const zhCN: Messages = {
       vm_restore: '恢复虚拟机',
       vm_type: '键入文本',
       disk_copy: '复制磁盘映像',
+      disk_delete: '删除磁盘',
       disk_create: '创建磁盘',
       disk_import: '导入磁盘',
       disk_convert: '转换磁盘',
@@ -801,6 +803,7 @@ export const zhCN: Messages = {
     trash: '无法读取回收站',
     trashRemove: '无法彻底删除“{object}”',
     template: '无法更改“{object}”',
+    clearTasks: '无法清除列表',
     cancelTask: '无法取消“{object}”的任务',
   },
   connection: {

@@ -79,5 +79,11 @@ export const useRecordings = defineStore('recordings', () => {
     start,
     stop: (id: string) => finish(id, 'toast.recorded'),
     discard: (id: string) => finish(id, null),
+    /** A video that was thrown away can't come back. */
+    async askDiscard(id: string): Promise<void> {
+      const name = running.get(id)?.name ?? '';
+      if (await notices.ask({ key: 'discardRecording', params: { name, time: formatDuration(seconds(id)) }, danger: true, lines: [] }))
+        await finish(id, null);
+    },
   };
 });

@@ -37,6 +37,16 @@ export const useTasks = defineStore('tasks', () => {
     }
   }
 
+  /** Forgets what has ended; what runs stays. */
+  async function clear(): Promise<void> {
+    try {
+      await connection.call('task.clear', {});
+      for (const { id, state } of list.value) if (state !== 'running') byId.delete(id);
+    } catch (error) {
+      notices.showError('clearTasks', '', error);
+    }
+  }
+
   /** Shows the panel while something is worked on that no dialog shows, unless it is open anyway. */
   async function showDuring<T>(work: () => Promise<T>): Promise<T> {
     const opened = !panelOpen.value;
@@ -55,5 +65,5 @@ export const useTasks = defineStore('tasks', () => {
   });
   connection.onReady(() => void load());
 
-  return { list, running, panelOpen, cancel, showDuring };
+  return { list, running, panelOpen, cancel, clear, showDuring };
 });

@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia';
-import { shallowReactive } from 'vue';
+import { shallowReactive, shallowRef } from 'vue';
 import { useConnection } from './connection.ts';
 
 interface Thumbnail {
@@ -27,5 +27,22 @@ export const useThumbnails = defineStore('thumbnails', () => {
     }
   }
 
-  return { pictures, want };
+  /** Of one machine at a time, in the size of its screen. */
+  const large = shallowRef<{ id: string; version: number; url: string } | null>(null);
+  let fetching = false;
+
+  async function wantLarge(id: string, version: number): Promise<void> {
+    if (fetching || (large.value?.id === id && large.value.version === version)) return;
+    fetching = true;
+    try {
+      const { png } = await connection.call('vm.screenshot', { id });
+      large.value = { id, version, url: `data:image/png;base64,${png}` };
+    } catch {
+      // It went off meanwhile: the small one stays.
+    } finally {
+      fetching = false;
+    }
+  }
+
+  return { pictures, large, want, wantLarge };
 });

@@ -51,6 +51,8 @@ export async function openWindow(
   page.on('console', (message) => {
     // noVNC says this when a machine goes off just as the console connects again; the console then shows that it is off.
     if (message.text().startsWith('Failed when connecting: Connection closed')) return;
+    // Tesseract says this of its own models.
+    if (message.text().startsWith('Warning: Parameter not found')) return;
     if (message.type() === 'error') problems.push(`console: ${message.text()}`);
   });
   const app = new AppPage(page);
