@@ -34,6 +34,8 @@ test('a volume from its creation to the trash and back', async () => {
   const { out } = await run('volume', 'delete', file.replace('a.', 'b.'), '--json');
   const { trashId } = JSON.parse(out) as { trashId: string };
   expect((await run('trash', 'list')).out).toMatch(new RegExp(`${trashId} +b\\.qcow2 +volume`));
+  expect((await run('trash', 'empty', '--dry-run')).out).toMatch(/^- b\.qcow2 \(volume\) is deleted for good: .*\n.* become free\.\n$/);
+  expect(await run('trash', 'remove', trashId, 'nothing', '--dry-run')).toMatchObject({ code: 1, err: expect.stringContaining('nothing') });
   expect((await run('trash', 'restore', trashId)).out.trim()).toBe(file.replace('a.', 'b.'));
   expect(await run('volume', 'resize', 'nothing', '1G')).toMatchObject({ code: 1, err: expect.stringContaining('volume list') });
 });

@@ -334,6 +334,20 @@ function addVolumes(program: Command, run: RunSession): void {
   for (const command of volume.commands) command.exitOverride().option('--json', 'as JSON');
 }
 
+/** Entries that one call removes. */
+const MOST_AT_ONCE = 1000;
+
+/** What deleting these for good takes along. */
+const removal = (items: readonly TrashItem[]) => ({ items, bytes: items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) });
+
+const removalText = ({ items, bytes }: ReturnType<typeof removal>): string =>
+  items.length
+    ? [
+        ...items.map(({ name, kind, sizeBytes }) => `- ${name} (${kind}) is deleted for good: ${readableBytes(sizeBytes)}`),
+        `${readableBytes(bytes)} become free.`,
+      ].join('\n')
+    : 'The trash is empty.';
+
 function addTrash(program: Command, run: RunSession): void {
   const trash = program.command('trash').description('deleted machines and volumes');
   const list = (items: TrashItem[]) =>
@@ -362,19 +376,35 @@ function addTrash(program: Command, run: RunSession): void {
   trash
     .command('remove <ids...>')
     .description('delete for good')
-    .action((ids: string[]) =>
+    .option('--dry-run', 'only tell what would be deleted, and how much room that gives')
+    .action((ids: string[], options: { dryRun?: boolean }) =>
       run(true, async (session) => {
-        session.print(await session.client.call('trash.remove', { ids }), () => '');
+        if (!options.dryRun) {
+          session.print(await session.client.call('trash.remove', { ids }), () => '');
+          return;
+        }
+        const items = await session.client.call('trash.list', {});
+        const gone = ids.find((id) => !items.some((item) => item.id === id));
+        if (gone !== undefined)
+          throw new HypervueError('not-found', `nothing in the trash is called ${gone}`, { object: gone }, 'See hypervue trash list.');
+        session.print(removal(items.filter(({ id }) => ids.includes(id))), removalText);
       }),
     );
   trash
     .command('empty')
     .description('delete everything in it for good')
-    .action(() =>
+    .option('--dry-run', 'only tell what would be deleted, and how much room that gives')
+    .action((options: { dryRun?: boolean }) =>
       run(true, async (session) => {
-        const ids = (await session.client.call('trash.list', {})).map(({ id }) => id);
-        if (ids.length) await session.client.call('trash.remove', { ids });
-        session.print({ removed: ids.length }, () => `${ids.length} deleted for good`);
+        const items = await session.client.call('trash.list', {});
+        if (options.dryRun) {
+          session.print(removal(items), removalText);
+          return;
+        }
+        for (let at = 0; at < items.length; at += MOST_AT_ONCE)
+          await session.client.call('trash.remove', { ids: items.slice(at, at + MOST_AT_ONCE).map(({ id }) => id) });
+        const { removed, bytes } = { removed: items.length, bytes: removal(items).bytes };
+        session.print({ removed, bytes }, () => `${removed} deleted for good, ${readableBytes(bytes)} free again`);
       }),
     );
   for (const command of trash.commands) command.exitOverride().option('--json', 'as JSON');
