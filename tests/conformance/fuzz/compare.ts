@@ -147,5 +147,7 @@ export function differences(ours: Uint8Array, want: Uint8Array, code: Code, host
     at += size;
   }
   if (!torn) check('written elsewhere', a.getBigUint64(L.R_STRAY, true), b.getBigUint64(L.R_STRAY, true));
-  return out;
+  // Where the second piece is beyond the segment, the host's first stays too.
+  const tornByLimit = host && (vector === 12 || vector === 13) && TWO_STORES.test(ended) && out.length <= 2;
+  return tornByLimit && out.every((line) => line.startsWith('[')) ? [] : out;
 }

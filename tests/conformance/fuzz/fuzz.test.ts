@@ -33,6 +33,9 @@ const FOUND = [
   ['long', 5021694, 'more than 15 bytes, the next of them in an absent page: its page fault'],
   ['long', 40040190, 'where code of the first of two runs over a region lay, used in the second'],
   ['long', 40016600, 'the trap of a single step that goes to an address that ends in ffffffff'],
+  ['long', 40056264, '#SS of MOV to [rbp+n] from a segment register, not canonical'],
+  ['long', 40059161, 'F3 before VEX: all of the instruction is fetched before it is undefined'],
+  ['segments16', 40005953, 'the same with LOCK'],
   ['long', 40018242, '#SS of POP GS where the stack pointer is not canonical, in a region'],
 ] as const;
 

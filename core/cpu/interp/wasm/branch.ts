@@ -75,6 +75,7 @@ export function begin(rec: usize): void {
 @inline
 export function finish(): void {
   Run.countdown--;
+  Run.begun = 0;
 }
 
 /** Back to run() in the middle of a repeated instruction, which is to be executed again. */

@@ -54,6 +54,7 @@ export function begin64(rec: usize): void {
   setRip64(thisRip(rec));
   countBefore(rec);
   Run.rec = 0;
+  Run.begun = rec;
 }
 
 /** Back to run() in the middle of a repeated instruction, which is to be executed again. */

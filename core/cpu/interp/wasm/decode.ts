@@ -188,7 +188,9 @@ function decodeOne(rec: usize): u32 {
       osize = 2;
     }
   }
+  /** Undefined, but as long as it would be otherwise: all of it is fetched first. */
   let bad: bool = false;
+  let unknownMap: bool = false;
   let vvvv: u32 = 0;
   /** ModRM byte when it had to be looked at already. */
   let known: u32 = 0xffff;
@@ -221,15 +223,16 @@ function decodeOne(rec: usize): u32 {
       vvvv = ((third >>> 3) & 15) ^ 15;
       if (!is64) vvvv &= 7;
       const pp = third & 3;
+      prefix &= ~(REC_PFX_66 | REC_PFX_F3 | REC_PFX_F2);
       prefix |= REC_PFX_VEX | (third & 4 ? REC_PFX_L : 0) | (pp == 1 ? REC_PFX_66 : pp == 2 ? REC_PFX_F3 : pp == 3 ? REC_PFX_F2 : 0);
       osize = is64 && rex & 8 ? 2 : 1;
-      if (map < 1 || map > 3) bad = true;
-      map = bad ? 0 : map + 3;
+      unknownMap = map < 1 || map > 3;
+      map = unknownMap ? 0 : map + 3;
       op = fetch8();
     } else known = second;
   }
   let entry: u32 = load<u16>(opcodes + (<usize>((map << 8) | op) << 1));
-  if (bad) entry = 0;
+  if (unknownMap) entry = 0;
   else if (is64 && op == 0x90 && map == 0 && rex & 1 && !(prefix & REC_PFX_F3)) entry = load<u16>(opcodes + (0x91 << 1));
   let flags: u32 = load<u16>(entryAt(entry));
   if (flags & ENT_PREFIX) {
@@ -341,7 +344,7 @@ function decodeOne(rec: usize): u32 {
     form = memory ? (index == REC_NONE ? FORM_FLAT_BASE : FORM_FLAT_INDEX) : FORM_FLAT_REGISTER;
   let handler: u32 = handlerAt(entry, (form << 2) | osize);
   if (prefix & REC_PFX_LOCK && !(flags & ENT_LOCK && memory)) handler = HANDLER_UD;
-  if (!available(entry)) handler = HANDLER_UD;
+  if (bad || !available(entry)) handler = HANDLER_UD;
   if (
     prefix & REC_PFX_VEX &&
     ((flags & ENT_NO_VVVV && vvvv) || (flags & ENT_LENGTH0 && prefix & REC_PFX_L) || (flags & ENT_WIDE0 && prefix & REC_PFX_W))

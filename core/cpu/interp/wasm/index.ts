@@ -225,6 +225,7 @@ export function deliverFault(): void {
   Run.step = false;
   settleFault();
   settleNonCanonical();
+  Run.begun = 0;
   const replay = hostTakeReplay();
   if (!replay) faultTaken();
   store<u64>(S, <u64>(<i64>Run.countEnd - <i64>Run.countdown), S_ICOUNT);

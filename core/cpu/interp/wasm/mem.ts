@@ -58,7 +58,7 @@ export function isCanonical(lin: u64): bool {
  * region neither the instruction nor RSP is known yet: settleNonCanonical() decides.
  */
 function nonCanonical(lin: u64): void {
-  const rec = Run.rec;
+  const rec = Run.rec ? Run.rec : Run.begun;
   if (Run.region) {
     Run.nonCanonical = true;
     Run.nonCanonicalAt = lin;

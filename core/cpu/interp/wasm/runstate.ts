@@ -33,6 +33,8 @@ export class Run {
   /** Base and limit of the 32-bit code segment that ran last. */
   static codeBase: u32 = 0;
   static codeLimit: u32 = 0;
+  /** Record of the instruction that writes S_RIP itself and has not ended (begin64()); 0: none. */
+  static begun: usize = 0;
   /** A region met a non-canonical address: its fault is #GP or #SS. */
   static nonCanonical: bool = false;
   /** That address. */
