@@ -12,19 +12,21 @@ export function useVirtual(box: Ref<HTMLElement | null>, rows: (width: number) =
   const height = ref(0);
   const width = ref(0);
   let scroller: HTMLElement | null = null;
+  /** Where the rows begin in what scrolls: read when sizes change, for reading it while scrolling would lay out everything once more. */
+  let begin = 0;
   let observer: ResizeObserver | undefined;
 
   function look(): void {
     if (!scroller || !box.value) return;
     // Rows, not pixels: nothing is drawn anew while the same ones are seen.
     const row = Math.max(1, rowHeight(width.value));
-    const begin = box.value.offsetTop + first;
     top.value = Math.floor(Math.max(0, scroller.scrollTop - begin) / row);
   }
   function measure(): void {
     if (!scroller || !box.value) return;
     height.value = scroller.clientHeight;
     width.value = box.value.clientWidth;
+    begin = box.value.offsetTop + first;
     look();
   }
   onMounted(() => {
@@ -53,9 +55,9 @@ export function useVirtual(box: Ref<HTMLElement | null>, rows: (width: number) =
   /** Scrolls so that a row is seen. */
   function show(index: number): void {
     if (!scroller || !box.value) return;
-    const begin = box.value.offsetTop + first + index * row.value;
-    if (begin < scroller.scrollTop) scroller.scrollTop = begin;
-    else if (begin + row.value > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = begin + row.value - scroller.clientHeight;
+    const at = begin + index * row.value;
+    if (at < scroller.scrollTop) scroller.scrollTop = at;
+    else if (at + row.value > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = at + row.value - scroller.clientHeight;
     look();
   }
 
