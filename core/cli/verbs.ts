@@ -258,7 +258,7 @@ function addScreen(program: Command, run: RunSession): void {
 
 const deletionText = ({ folder, bytes, snapshots, keeps, refusal }: Result<'vm.planDelete'>) =>
   [
-    `- ${folder} goes to the trash: ${readableBytes(bytes)}${snapshots ? `, with ${snapshots} snapshots` : ''}`,
+    `- ${folder} goes to the trash: ${readableBytes(bytes)}${snapshots ? `, with ${snapshots} ${snapshots === 1 ? 'snapshot' : 'snapshots'}` : ''}`,
     ...keeps.map((file) => `- ${file} stays`),
     ...(refusal ? [`! Not now: ${refusal.message}. ${refusal.fix ?? ''}`.trimEnd()] : []),
   ].join('\n');

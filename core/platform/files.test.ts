@@ -17,9 +17,11 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { HypervueError } from '../util/errors.ts';
 import { writeFileAtomic } from './atomicfile.ts';
+import { createDisk } from './creatediskfile.ts';
 import { allocatedBytes, copyImage, createRawDisk } from './diskfile.ts';
 import { freeBytes, hostFacts } from './hostinfo.ts';
 import { fileError, NodeFile } from './nodefile.ts';
+import { imagesBelow, openImage } from './openimage.ts';
 import { mountSmall } from './testing/smalldisk.ts';
 
 const MIB = 1024 * 1024;
@@ -257,4 +259,18 @@ test('what the host has is plausible', async () => {
   expect(facts.cpuCount).toBeGreaterThan(0);
   // A folder that does not exist yet counts as its parent.
   expect(await freeBytes(at('not/yet/there'))).toBeGreaterThan(0);
+});
+
+test('an image that lies on one that was not copied along: the message names both and the way out', async () => {
+  await createDisk(at('base.qcow2'), { format: 'qcow2', sizeBytes: MIB });
+  await createDisk(at('top.qcow2'), { format: 'qcow2', sizeBytes: MIB, backingFile: 'base.qcow2', backingFormat: 'qcow2' });
+  expect(await imagesBelow(at('top.qcow2'), 'qcow2')).toEqual([at('base.qcow2')]);
+  rmSync(at('base.qcow2'));
+  for (const opened of [imagesBelow(at('top.qcow2'), 'qcow2'), openImage(at('top.qcow2'), { readOnly: true })])
+    expect(await failure(opened)).toMatchObject({
+      kind: 'not-found',
+      message: `${at('top.qcow2')} lies on top of ${at('base.qcow2')}, which can't be opened`,
+      fix: expect.stringContaining('rebase'),
+    });
+  expect((await failure(imagesBelow(at('none.qcow2'), 'qcow2'))).message).toBe(`${at('none.qcow2')} does not exist`);
 });

@@ -79,8 +79,13 @@ export async function readImageHeader(file: string): Promise<Header> {
 export async function imagesBelow(image: string, format: ImageFormat | undefined): Promise<string[]> {
   const below: string[] = [];
   let next: { file: string; format: ImageFormat | undefined } | undefined = { file: path.resolve(image), format };
+  let top: string | undefined;
   while (next && below.length <= MAX_DEPTH) {
-    const file: NodeFile = await NodeFile.open(next.file, true);
+    const { file: at } = next;
+    const file: NodeFile = await NodeFile.open(at, true).catch((error: unknown) => {
+      throw top === undefined ? error : cantOpenBelow(top, at, error);
+    });
+    top = at;
     try {
       const found: ImageFormat = next.format ?? (await probeFormat(file));
       if (found === 'raw') break;
@@ -232,18 +237,21 @@ async function extended(above: string[], image: string): Promise<string[]> {
   return chain;
 }
 
+const cantOpenBelow = (top: string, below: string, error: unknown): HypervueError =>
+  new HypervueError(
+    'not-found',
+    `${top} lies on top of ${below}, which can't be opened`,
+    { path: below, operation: 'open backing file' },
+    'Put the file back, or point the image to where it is now (hypervue disk rebase).',
+    error,
+  );
+
 async function refuseCircle(below: string, chain: string[], top = below): Promise<void> {
   let id: string;
   try {
     id = await identity(below);
   } catch (error) {
-    throw new HypervueError(
-      'not-found',
-      `${top} lies on top of ${below}, which can't be opened`,
-      { path: below, operation: 'open backing file' },
-      'Put the file back, or point the image to where it is now (hypervue disk rebase).',
-      error,
-    );
+    throw cantOpenBelow(top, below, error);
   }
   if (chain.includes(id))
     throw new HypervueError(
