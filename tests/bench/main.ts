@@ -8,6 +8,7 @@ import { library } from './library.ts';
 import { memory } from './memory.ts';
 import { mips } from './mips.ts';
 import { overhead } from './overhead.ts';
+import { pointer } from './pointer.ts';
 import { screen } from './screen.ts';
 import { snapshots } from './snapshots.ts';
 import { start } from './start.ts';
@@ -17,7 +18,7 @@ import { type Bench, formatTable, type Row } from './support/report.ts';
  * `npm run bench` runs all, `npm run bench -- mips idle` only those. `npm run bench -- cpu` has options and a table of its own. Nothing here
  * passes or fails on a time.
  */
-const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, overhead, start, disk, guestdisk, snapshots, library };
+const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, overhead, start, disk, guestdisk, snapshots, library, pointer };
 
 const CPU = 'cpu';
 if (process.argv[2] === CPU) {

@@ -87,7 +87,7 @@ test('a page with graphics resizes the console, and the screenshot is its pictur
   // Graphics have no characters: their words are read from the pixels, and it says that this is not exact.
   await machine.press('Escape');
   await machine.press('6');
-  await eventually('the drawing sheet', async () => (await machine.pixels()).width === 640);
+  await eventually('the drawing sheet', async () => (await machine.pixels()).height === 480);
   await page.getByTestId('select-text').click();
   await page.getByText('not exact').waitFor();
   expect((await page.getByTestId('recognized').locator('text').allTextContents()).join(' ')).toContain('a sheet to draw on');
