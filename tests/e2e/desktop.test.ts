@@ -9,7 +9,9 @@ import { startDesktop } from '../../electron/main/desktop.ts';
 import { loadEntry } from '../../electron/testing/loadentry.ts';
 import { createStandIn, type StandIn } from '../../electron/testing/standin.ts';
 import { AppPage } from './pages/app.ts';
+import { accessibilityProblems } from './support/accessibility.ts';
 import { eventually, keepPicture, launchBrowser } from './support/browser.ts';
+import { startServer } from './support/server.ts';
 
 /** The built desktop app over a stand-in for the Electron runtime; and over the runtime itself where it is at hand. */
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -159,6 +161,51 @@ test('a machine whose process is killed is told apart, and starts again', async 
   await app.machine().waitForState('running');
   expect(desktop.utilities).toHaveLength(2);
   await consoleShowsMenu();
+}, 60_000);
+
+test('a server over TLS is compared, attached and opened beside this computer; who may only look there finds its fields disabled', async () => {
+  const remote = await startServer(undefined, ['--tls']);
+  try {
+    await remote.cli('create', '--name', 'Far away', '--memory', '16', '--blank');
+    const { secret } = JSON.parse(await remote.cli('token', 'create', 'Desk', '--role', 'view', '--json')) as { secret: string };
+    await page.evaluate("location.hash = '#/servers'");
+    await page.getByTestId('server-address').locator('input').fill(remote.url);
+    await page.getByTestId('server-token').locator('input').fill(secret);
+    await page.getByTestId('server-name').locator('input').fill('Rack 3');
+    await page.getByTestId('server-next').click();
+    const shown = (await page.getByTestId('server-fingerprint').textContent())!.trim();
+    expect(remote.output()).toContain(shown);
+    expect(await accessibilityProblems(page)).toEqual([]);
+    expect(await page.getByTestId('server-next').isDisabled()).toBe(true);
+    await page.getByTestId('server-same').click();
+    await page.getByTestId('server-next').click();
+    const entry = page.getByTestId('server');
+    await eventually('it is ready', async () => (await entry.getAttribute('data-state')) === 'ready');
+    expect(await entry.textContent()).toContain('Rack 3');
+
+    await entry.getByRole('link').click();
+    await app.byId('own-role').waitFor();
+    await app.machines.open('Far away');
+    await app.machine().tab('hardware');
+    expect(await app.byId('hardware-locked').textContent()).toContain('View');
+    expect(await app.byId('device-add').isDisabled()).toBe(true);
+    await app.byId('device-memory').click();
+    const fields = page.locator('[data-device="memory"] :is(input, select, button)');
+    await fields.first().waitFor();
+    for (const field of await fields.all()) expect(await field.isDisabled()).toBe(true);
+
+    // Its token ends, and with it the way there; this computer goes on.
+    await remote.cli('token', 'revoke', 'Desk');
+    await app.byId('nav-servers').getByRole('link').first().click();
+    await app.machines.waitForState(NAME, 'running');
+    await page.evaluate("location.hash = '#/servers'");
+    await eventually('it is signed out', async () => (await entry.getAttribute('data-state')) === 'signedOut');
+    await entry.getByRole('button', { name: 'Remove' }).click();
+    await app.confirm();
+    await entry.waitFor({ state: 'detached' });
+  } finally {
+    await remote.stop();
+  }
 }, 60_000);
 
 test('quitting asks about the running machine, can be cancelled, and then shuts it down', async () => {

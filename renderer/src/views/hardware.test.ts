@@ -1,4 +1,6 @@
 import { expect, test, vi } from 'vitest';
+import { ownerCaller } from '../../../core/contract/access.ts';
+import { useAccess } from '../stores/access.ts';
 import { arrive, calls, get, open, press, settle } from './testing/openpage.ts';
 
 vi.mock('../../dev/mock/screen.ts', () => ({ drawScreen: () => ({ width: 720, height: 400 }), pngOf: () => 'iVBORw0KGgo=' }));
@@ -225,4 +227,19 @@ test('a machine that was made to be customized is started or discarded from here
   await press(get('first-start-button'));
   await arrive(router, 'console');
   expect(calls.find((each) => each.method === 'vm.start')?.params).toMatchObject({ id: off });
+});
+
+test('who may only look sees every field disabled, and reads why', async () => {
+  await at('boot');
+  expect(there('hardware-locked')).toBe(false);
+  useAccess().me = { ...ownerCaller('page'), role: 'view' };
+  await settle();
+  expect(get('hardware-locked').textContent).toContain('your role is “View”');
+  const fields = get('hardware-locked').closest('fieldset')!;
+  expect(fields.disabled).toBe(true);
+  expect([...fields.querySelectorAll('[role=switch]')].every((each) => each.getAttribute('tabindex') !== '0')).toBe(true);
+  expect([...fields.querySelectorAll('[data-place]')].map((each) => (each as HTMLElement).draggable)).not.toContain(true);
+  expect((get('device-add') as HTMLButtonElement).disabled).toBe(true);
+  await press(get('device-explain'));
+  expect(there('hardware-locked')).toBe(false);
 });

@@ -185,6 +185,23 @@ test('delete asks, names what stays, and can be undone', async () => {
   expect(card('FreeDOS 1.3').dataset.state).toBe('off');
 });
 
+test('the arrow keys bring an entry of a cut menu into view, and scrolling the menu itself leaves it open', async () => {
+  await open('/machines');
+  const into = vi.spyOn(Element.prototype, 'scrollIntoView').mockImplementation(() => {});
+  const button = get('more-button', card('FreeDOS 1.3'));
+  await press(button);
+  document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown', bubbles: true }));
+  await settle();
+  expect((into.mock.contexts as Element[]).map((each) => each.className)).toEqual([expect.stringContaining('pending')]);
+  into.mockRestore();
+  document.querySelector('.n-dropdown-menu')!.dispatchEvent(new Event('scroll'));
+  await settle();
+  expect(button.getAttribute('aria-expanded')).toBe('true');
+  document.querySelector('.page, main')!.dispatchEvent(new Event('scroll'));
+  await settle();
+  expect(button.getAttribute('aria-expanded')).toBe('false');
+});
+
 test('a measurement shows the hottest code of the time it took, and counting ends with it', async () => {
   await open('/machines/00000000-0000-4000-8000-000000000000/performance');
   expect(document.querySelector('[data-testid="profile-table"]')).toBeNull();
