@@ -5,7 +5,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Firmware } from '../platform/firmware.ts';
 import type { Logger } from '../util/logger.ts';
 import type { JsonStore } from './jsonstore.ts';
-import type { MachineParts } from './machine.ts';
+import type { MachineParts } from './machineself.ts';
 import type { MachineSet } from './machineset.ts';
 import type { Systems } from './systems/opensystems.ts';
 import type { Tasks } from './tasks.ts';

@@ -30,7 +30,7 @@ async function refuseDelete({ parts }: ManagerContext, { volumes }: Services, ma
       { object: name, operation: 'delete' },
       'Turn it off first.',
     );
-  const holder = machine.imagesInFolder().flatMap((image) => imageHolder(parts, image))[0];
+  const holder = machine.settings.imagesInFolder().flatMap((image) => imageHolder(parts, image))[0];
   if (holder !== undefined)
     throw new HypervueError('in-use', `a disk of ${name} is in use by ${holder}`, { object: name, holder }, `Stop ${holder} first.`);
   const clones = await volumes.dependants(folder);
@@ -80,7 +80,7 @@ export async function planDelete(
 ): Promise<Awaited<ReturnType<Handlers['vm.planDelete']>>> {
   const machine = context.machines.get(id);
   const { folder } = machine;
-  const inside = new Set(machine.imagesInFolder());
+  const inside = new Set(machine.settings.imagesInFolder());
   const refusal = await refuseDelete(context, services, machine).then(
     () => null,
     (error: unknown) => asHypervueError(error).toJSON(),
@@ -90,7 +90,7 @@ export async function planDelete(
     folder,
     bytes: await folderBytes(folder),
     snapshots: snapshots.length,
-    keeps: machine.images().filter((file) => !inside.has(file)),
+    keeps: machine.settings.images().filter((file) => !inside.has(file)),
     refusal,
   };
 }

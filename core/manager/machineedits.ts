@@ -99,8 +99,8 @@ async function updateMachine(
   if (patch.drives && !machine.active && losesDisk(machine.config?.drives ?? [], patch.drives)) await snapshots.before(machine, 'drives');
   if (patch.tags) patch = { ...patch, tags: withTags([], organizer.spelled(patch.tags), []) };
   // A machine may change the case of its own name.
-  if (patch.name === undefined || patch.name.toLowerCase() === machine.name.toLowerCase()) await machine.update(patch);
-  else await machines.withName(patch.name, () => machine.update(patch));
+  if (patch.name === undefined || patch.name.toLowerCase() === machine.name.toLowerCase()) await machine.settings.update(patch);
+  else await machines.withName(patch.name, () => machine.settings.update(patch));
   if (patch.drives || patch.name !== undefined) emit('storage.changed', {});
   if (patch.group) await organizer.remember(patch.group);
   else if (patch.tags || patch.group !== undefined) organizer.told();

@@ -3,7 +3,8 @@ import type { VmConfig, VmSummary } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import { loadVm, vmFolders } from './library.ts';
-import { Machine, type MachineParts } from './machine.ts';
+import { Machine } from './machine.ts';
+import type { MachineParts } from './machineself.ts';
 
 export interface MachineSetParts {
   library: string;

@@ -33,16 +33,16 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
       await machine.start({ despiteDisks: despiteDisks ?? false, passphrase, before });
     }),
     'vm.saveState': verb((machine) => tasks.run('vm.saveState', machine.name, (control) => machine.saveState(stateWatch(control)))),
-    'vm.discardState': verb((machine) => machine.discardState()),
+    'vm.discardState': verb((machine) => machine.states.discard()),
     'vm.pause': verb((machine) => machine.pause()),
     'vm.resume': verb((machine) => machine.resume()),
     'vm.shutdown': verb((machine) => machine.shutdown()),
     'vm.reset': verb((machine) => machine.reset()),
     'vm.forceOff': verb((machine) => machine.forceOff()),
 
-    'vm.changeMedium': verb((machine, { drive, path: file }) => machine.changeMedium(drive, file)),
-    'vm.setDrivePolicy': verb((machine, { drive, policy }) => machine.setDrivePolicy(drive, policy)),
-    'vm.growDisk': verb((machine, { drive, sizeBytes }) => machine.growDisk(drive, sizeBytes)),
+    'vm.changeMedium': verb((machine, { drive, path: file }) => machine.drives.changeMedium(drive, file)),
+    'vm.setDrivePolicy': verb((machine, { drive, policy }) => machine.drives.setPolicy(drive, policy)),
+    'vm.growDisk': verb((machine, { drive, sizeBytes }) => machine.drives.grow(drive, sizeBytes)),
 
     'vm.hardware': async ({ id }) => {
       const { config } = machines.get(id);

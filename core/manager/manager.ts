@@ -18,7 +18,7 @@ import { removeUnfinished } from './createvm.ts';
 import { diagnosticHandlers } from './diagnostics/handlers.ts';
 import { hostHandlers } from './hosthandlers.ts';
 import { JsonStore } from './jsonstore.ts';
-import type { MachineParts } from './machine.ts';
+import type { MachineParts } from './machineself.ts';
 import { machineEdits } from './machineedits.ts';
 import { MachineSet } from './machineset.ts';
 import { machineVerbs } from './machineverbs.ts';

@@ -101,7 +101,7 @@ const storageMachine = (machine: Machine) => ({
   id: machine.id,
   name: machine.name,
   folder: machine.folder,
-  drives: machine.usedDrives(),
+  drives: machine.settings.usedDrives(),
   template: machine.config?.template ?? false,
   saved: machine.state === 'saved',
 });

@@ -51,7 +51,7 @@ export class HardwareService {
       'vm.addDisk': (how) => this.addDisk(parts.machine(how.id), how),
       'vm.revertPending': async ({ id }) => {
         const machine = parts.machine(id);
-        await machine.revertPending();
+        await machine.settings.revertPending();
         parts.storageChanged();
         return machine.summary();
       },
@@ -75,13 +75,13 @@ export class HardwareService {
         'Choose another bus, or remove a drive first.',
       );
     };
-    place(machine.requireConfig('add a disk').drives);
+    place(machine.settings.usable('add a disk').drives);
     const name = freeFileName(`disk.${format === 'raw' ? 'img' : format}`, await readdir(machine.folder));
     const file = path.join(machine.folder, name);
     await this.parts.tasks.run('disk.create', machine.name, () => createDisk(file, { format, sizeBytes, passphrase }));
     let drive: DriveId | undefined;
     try {
-      await machine.replace((now) => {
+      await machine.settings.replace((now) => {
         drive = place(now.drives);
         const drives = [...now.drives, { id: drive, kind: 'disk' as const, path: name, format, readOnly: false }];
         return { ...now, drives, boot: { ...now.boot, order: withBootEntry(now.boot.order, drives, drive) } };
@@ -95,7 +95,7 @@ export class HardwareService {
   }
 
   private async explain(machine: Machine, now: boolean): Promise<Explanation> {
-    const config = now ? machine.present('explain') : machine.requireConfig('explain');
+    const config = now ? machine.settings.present('explain') : machine.settings.usable('explain');
     const { folder } = this.parts.firmware();
     const { folder: home } = machine;
     return explain(config, {
@@ -140,7 +140,7 @@ export class HardwareService {
       return { machine: await this.parts.rescan(machine.folder), keptAs };
     }
     if (!machine.active && losesDisk(config.drives, next.drives)) await this.parts.before(machine, 'drives');
-    const write = () => machine.replace(() => next, keep);
+    const write = () => machine.settings.replace(() => next, keep);
     if (next.name.toLowerCase() === name.toLowerCase()) await write();
     else await this.parts.withName(next.name, write);
     machine.record('info', 'manager', `its configuration was edited; the former one is kept as ${keptAs}`);

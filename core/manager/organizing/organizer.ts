@@ -144,7 +144,7 @@ export class Organizer {
     const wanted = rename ?? old?.name ?? name;
     await this.eachMachine(
       (machine) => rename !== undefined && (machine.config?.tags ?? []).some((tag) => sameTag(tag, name)),
-      (machine) => machine.update({ tags: withTags(machine.config?.tags ?? [], [wanted], [name]) }),
+      (machine) => machine.settings.update({ tags: withTags(machine.config?.tags ?? [], [wanted], [name]) }),
     );
     return this.change((kept) => {
       if (kept.tags.length >= MAX_KEPT_TAGS && !old) throw tooMany('tags', MAX_KEPT_TAGS);
@@ -161,7 +161,7 @@ export class Organizer {
   private async removeTag(name: string): Promise<LibraryOrder> {
     await this.eachMachine(
       (machine) => (machine.config?.tags ?? []).some((tag) => sameTag(tag, name)),
-      (machine) => machine.update({ tags: withTags(machine.config?.tags ?? [], [], [name]) }),
+      (machine) => machine.settings.update({ tags: withTags(machine.config?.tags ?? [], [], [name]) }),
     );
     return this.change((kept) => ({ ...kept, tags: kept.tags.filter((tag) => !sameTag(tag.name, name)) }));
   }
@@ -214,7 +214,7 @@ export class Organizer {
     const { groups } = this.order();
     await this.eachMachine(
       ({ config }) => config !== null && moved(config.group) !== config.group,
-      (machine) => machine.update({ group: moved(machine.config!.group) }),
+      (machine) => machine.settings.update({ group: moved(machine.config!.group) }),
     );
     return this.change((kept) => ({
       ...kept,

@@ -183,7 +183,7 @@ export class SnapshotService {
     const { found, manifest } = await this.find(machine, id);
     const context: PlanContext = {
       folder: machine.folder,
-      config: machine.requireConfig('plan'),
+      config: machine.settings.usable('plan'),
       active: machine.active,
       saved: machine.state === 'saved',
       manifest,
@@ -198,7 +198,7 @@ export class SnapshotService {
     { keep, passphrase }: { keep: string | null; passphrase: string | undefined },
     control: TaskControl,
   ): Promise<void> {
-    machine.requireConfig('revert');
+    machine.settings.usable('revert');
     await this.settler.settle(machine);
     const { folder } = machine;
     const { found } = await this.find(machine, id);
@@ -210,7 +210,7 @@ export class SnapshotService {
         path: snapshotFolder(folder, id),
       });
     await this.parts.refuseBases(machine);
-    const inPlace = machine.active && sameMachine(machine.present('revert'), found.config);
+    const inPlace = machine.active && sameMachine(machine.settings.present('revert'), found.config);
     if (found.kind === 'memory' && !inPlace) await checkPassphrase(machine.folder, found.config, passphrase);
     if (keep !== null) await this.taker.take(machine, { name: keep, description: '', memory: true }, control);
     // From here on it is done to the end: half of it is no state for a machine.
@@ -233,12 +233,12 @@ export class SnapshotService {
   private async revertRunning(machine: Machine, to: StoredSnapshot): Promise<boolean> {
     const { folder, state } = machine;
     if (to.kind !== 'memory' || (state !== 'running' && state !== 'paused')) return false;
-    if (!sameMachine(machine.present('revert'), to.config)) return false;
+    if (!sameMachine(machine.settings.present('revert'), to.config)) return false;
     const disks = to.disks.map(({ drive }) => drive);
     const request = { stateFile: path.join(snapshotFolder(folder, to.id), MEMORY_FILE), tag: tagOf(to.id), disks };
     await writeJournal(folder, { operation: 'revert', id: to.id, disks: to.disks, saved: false });
     // Also when it fails: what follows then begins with the same.
-    if (!(await machine.revertRunning(request))) return false;
+    if (!(await machine.states.revert(request))) return false;
     await this.settler.nowAt(machine, to);
     return true;
   }
@@ -246,7 +246,7 @@ export class SnapshotService {
   private async delete(machine: Machine, id: string): Promise<void> {
     await this.settler.settle(machine);
     const { found } = await this.find(machine, id);
-    const config = machine.requireConfig('delete a snapshot');
+    const config = machine.settings.usable('delete a snapshot');
     const journal: Journal = { operation: 'delete', id, disks: found.disks, saved: await sameSavedDisks(machine.folder, config) };
     await writeJournal(machine.folder, journal);
     await this.settler.forget(machine, id);

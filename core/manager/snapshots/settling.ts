@@ -47,7 +47,7 @@ export class Settler {
       case 'take':
         if (!found) await this.finishDelete(machine, journal);
         else {
-          if (journal.saved) await stampSavedDisks(machine.folder, machine.requireConfig('take a snapshot'));
+          if (journal.saved) await stampSavedDisks(machine.folder, machine.settings.usable('take a snapshot'));
           await endJournal(machine.folder);
         }
         break;
@@ -84,7 +84,7 @@ export class Settler {
       drives.push(
         drive.kind === 'disk' || drive.path === null || (await exists(path.resolve(folder, drive.path))) ? drive : { ...drive, path: null },
       );
-    await machine.revertConfig({ ...to.config, drives });
+    await machine.settings.revert({ ...to.config, drives });
     await this.nowAt(machine, to);
   }
 
@@ -120,9 +120,9 @@ export class Settler {
     const { folder } = machine;
     if (machine.state === 'running' || machine.state === 'paused') {
       // Disks that were put into the machine since, or taken out, are not its process's.
-      const own = writableDisks(machine.present('delete a snapshot'));
+      const own = writableDisks(machine.settings.present('delete a snapshot'));
       const its = disks.filter(({ drive, path: file }) => own.some((one) => one.id === drive && one.path === file));
-      await machine.deleteLiveSnapshots(
+      await machine.states.deleteSnapshots(
         its.map(({ drive }) => drive),
         tagOf(id),
       );
@@ -132,7 +132,7 @@ export class Settler {
         'delete a snapshot',
         async () => {
           for (const disk of disks) await deleteOffDisk(folder, disk, tagOf(id));
-          if (saved) await stampSavedDisks(folder, machine.requireConfig('delete a snapshot'));
+          if (saved) await stampSavedDisks(folder, machine.settings.usable('delete a snapshot'));
         },
         await present(folder, disks),
       );

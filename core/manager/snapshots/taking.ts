@@ -50,7 +50,7 @@ export class Taker {
 
   /** What taking one would do beside taking it. */
   async plan(machine: Machine, memory: boolean): Promise<PlanStep[]> {
-    const config = machine.present('plan');
+    const config = machine.settings.present('plan');
     const steps: PlanStep[] = [];
     for (const { id, path: file, format } of writableDisks(config))
       if (format !== 'qcow2') steps.push(step('overlaysDisk', { drive: id, path: file }));
@@ -62,7 +62,7 @@ export class Taker {
   }
 
   async take(machine: Machine, how: TakeOptions, control: TaskControl): Promise<Snapshot> {
-    machine.present('take a snapshot');
+    machine.settings.present('take a snapshot');
     await this.settler.settle(machine);
     const { folder, state } = machine;
     if (state === 'starting' || state === 'stopping')
@@ -72,7 +72,7 @@ export class Taker {
         { object: machine.name },
         'Wait a moment.',
       );
-    if (state === 'saved' && !(await sameSavedDisks(folder, machine.present('take a snapshot'))))
+    if (state === 'saved' && !(await sameSavedDisks(folder, machine.settings.present('take a snapshot'))))
       throw new HypervueError(
         'invalid-state',
         `can't take a snapshot: the disks of ${machine.name} were changed since its state was saved`,
@@ -80,9 +80,9 @@ export class Taker {
         'Start the machine, or discard the saved state.',
       );
     // What a raw image can't keep, an image on top of it can.
-    for (const drive of writableDisks(machine.present('take a snapshot')))
-      if (drive.format !== 'qcow2') await machine.overlayDisk(drive.id);
-    const config = machine.present('take a snapshot');
+    for (const drive of writableDisks(machine.settings.present('take a snapshot')))
+      if (drive.format !== 'qcow2') await machine.drives.overlay(drive.id);
+    const config = machine.settings.present('take a snapshot');
     const id = randomBytes(8).toString('hex');
     const disks = writableDisks(config).map((drive) => ({ drive: drive.id, path: drive.path }));
     const own = snapshotFolder(folder, id);
@@ -128,7 +128,7 @@ export class Taker {
   private async takeOn(machine: Machine, memory: boolean, { id, disks, own }: Target, control: TaskControl): Promise<Taken> {
     const { state, folder } = machine;
     const stateFile = memory ? path.join(own, MEMORY_FILE) : null;
-    const taken = await machine.takeSnapshot({ stateFile, tag: tagOf(id), disks: disks.map(({ drive }) => drive) }, stateWatch(control));
+    const taken = await machine.states.take({ stateFile, tag: tagOf(id), disks: disks.map(({ drive }) => drive) }, stateWatch(control));
     await copyIfThere(path.join(folder, NVRAM_FILE), path.join(own, NVRAM));
     return {
       kind: memory ? 'memory' : 'disk',
@@ -148,7 +148,7 @@ export class Taker {
         await takeOffDisk(folder, disk, tagOf(id));
         control.progress((index + 1) / disks.length, disk.path);
       }
-      if (saved) await stampSavedDisks(folder, machine.present('take a snapshot'));
+      if (saved) await stampSavedDisks(folder, machine.settings.present('take a snapshot'));
       await copyIfThere(path.join(folder, NVRAM_FILE), path.join(own, NVRAM));
       if (!saved || !memory) return { kind: 'disk', state: 'off', memoryBytes: 0, pauseMs: null, packed: true };
       const from = path.join(folder, SAVED_STATE);

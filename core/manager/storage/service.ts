@@ -101,7 +101,7 @@ export class StorageService {
         (each) => each.kind === 'disk' && each.path !== null && path.resolve(machine.folder, each.path) === volume.path,
       );
       if (!machine?.active || !drive) continue;
-      await this.parts.tasks.run('disk.resize', volume.name, () => machine.growDisk(drive.id, sizeBytes));
+      await this.parts.tasks.run('disk.resize', volume.name, () => machine.drives.grow(drive.id, sizeBytes));
       this.parts.changed();
       return this.parts.volumes.get(file);
     }
@@ -135,7 +135,7 @@ export class StorageService {
       format: volume.format as Drive['format'],
       readOnly: false,
     };
-    await machine.update({ drives: [...drives, drive] });
+    await machine.settings.update({ drives: [...drives, drive] });
     this.parts.changed();
     return { drive: free };
   }
@@ -152,7 +152,7 @@ export class StorageService {
         operation: 'detach',
       });
     if (!machine.active) await this.parts.before(machine, 'drives');
-    await machine.update({ drives: drives.filter((drive) => !uses(drive)) });
+    await machine.settings.update({ drives: drives.filter((drive) => !uses(drive)) });
     this.parts.changed();
     return null;
   }

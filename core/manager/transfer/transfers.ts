@@ -111,7 +111,7 @@ export class Transfers {
     const taken = [...before];
     try {
       const drives = await linkDisks({ folder: machine.folder, config }, machine.folder, taken);
-      await machine.update({ drives });
+      await machine.settings.update({ drives });
     } catch (error) {
       for (const name of taken.slice(before.length)) await rm(path.join(machine.folder, name), { force: true }).catch(() => {});
       throw error;
@@ -139,7 +139,7 @@ export class Transfers {
           'Delete the linked clones first, or make a full clone of the template and run that.',
         );
     }
-    await machine.update({ template });
+    await machine.settings.update({ template });
     return machine.summary();
   }
 
