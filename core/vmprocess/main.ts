@@ -174,12 +174,12 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
   deleteDiskSnapshots: ({ disks, tag }) => done(running().saver.deleteDiskSnapshots(disks, tag)),
   profile: (options) => readProfile(running().debug, options),
   setDrivePolicy: async ({ drive, policy }) => {
-    running().setDrivePolicy(drive, policy);
+    running().media.setPolicy(drive, policy);
     return null;
   },
-  overlayDisk: ({ drive, file }) => done(running().overlayDisk(drive, file)),
-  growDisk: ({ drive, sizeBytes }) => done(running().growDisk(drive, sizeBytes)),
-  changeMedium: ({ drive, path, readOnly }) => done(running().changeMedium(drive, path, readOnly)),
+  overlayDisk: ({ drive, file }) => done(running().media.overlay(drive, file)),
+  growDisk: ({ drive, sizeBytes }) => done(running().media.grow(drive, sizeBytes)),
+  changeMedium: ({ drive, path, readOnly }) => done(running().media.changeMedium(drive, path, readOnly)),
 };
 
 async function answer(message: ToVmProcess): Promise<FromVmProcess> {

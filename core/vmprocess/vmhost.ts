@@ -1,28 +1,24 @@
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
-import type { DrivePolicy } from '../contract/drives.ts';
-import type { LogEntry, VmConfig, VmStats } from '../contract/vm.ts';
+import type { VmConfig } from '../contract/vm.ts';
 import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
 import type { TextScreen } from '../devices/display/textscreen.ts';
 import type { VgaScanout } from '../devices/display/scanout.ts';
-import type { DisplayMode, RevertRequest } from '../engine/engine.ts';
+import type { RevertRequest } from '../engine/engine.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
-import type { VmProcessStart } from '../engine/builtin/protocol.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
-import type { TimedInput } from '../machine/inputschedule.ts';
 import { type LifecycleEvent, type LifecycleState, transition } from '../machine/lifecycle.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { Mailbox, MB_DEVICE_CALLS } from '../memory/mailbox.ts';
 import { createVmMemory } from '../memory/vmmemory.ts';
 import { NVRAM_FILE } from '../platform/nvram.ts';
-import { Emitter } from '../util/emitter.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { createLogger, type Logger } from '../util/logger.ts';
 import { DebugAccess } from './debugaccess.ts';
 import { DriveService } from './drives.ts';
 import { readDefinition } from './machinedefinition.ts';
-import type { FromMachine, InputMessage, RerunOptions } from './machinemessages.ts';
+import { type ReportReceivers, receiveReport } from './machinereports.ts';
 import { FirmwareVariables } from './firmwarevariables.ts';
 import { RemoteInput } from './remoteinput.ts';
 import { MachineRestorer } from './machinerestorer.ts';
@@ -34,44 +30,17 @@ import { machineFingerprint, type StateHash } from './statehash.ts';
 import { StatsMeter } from './statsmeter.ts';
 import { MachineThreads } from './machinethreads.ts';
 import { Typist } from './typing.ts';
+import { VmDrives } from './vmdrives.ts';
+import { VmEvents } from './vmevents.ts';
+import type { VmHostOptions } from './vmhostoptions.ts';
 import { VmPicture } from './vmpicture.ts';
 import { loadInterpreter } from './wasmsetup.ts';
-
-/** What a caller may ask beyond the VM's own configuration. */
-export interface VmHostOptions {
-  start: VmProcessStart;
-  /** Entry of the machine thread. */
-  machineThread: URL;
-  /** isa-debug-exit for tests. */
-  debugExit?: boolean;
-  /** Recording and replay; needs `timekeeping: 'instructions'`. */
-  rerun?: RerunOptions;
-  /** Called before anything runs with what tells machines apart that would not do the same; may throw. */
-  checkMachine?: (fingerprint: string) => void;
-  /** A halted guest with a clock of instructions sleeps no time at all. */
-  unpaced?: boolean;
-  /** Start paused, before the first instruction, for a debugger. */
-  startPaused?: boolean;
-}
 
 /**
  * One running machine on the process's main thread: owns the shared memory, the files, the picture and the machine thread. Used by the VM
  * process (over IPC) and by the headless runner (directly).
  */
-export class VmHost {
-  readonly onState = new Emitter<{ state: LifecycleState; error?: HypervueError }>();
-  readonly onDisplayMode = new Emitter<DisplayMode>();
-  readonly onLog = new Emitter<LogEntry>();
-  readonly onStats = new Emitter<VmStats>();
-  readonly onDebugOutput = new Emitter<Uint8Array>();
-  readonly onDebugExit = new Emitter<number>();
-  /** While recording: an input reached the guest. */
-  readonly onApplied = new Emitter<TimedInput<InputMessage>>();
-  /** The machine came to the time at which it was to stop. */
-  readonly onStopped = new Emitter<StateHash>();
-  readonly onTripleFault = new Emitter<null>();
-  /** HLT with interrupts off: nothing but a reset or NMI goes on from here. */
-  readonly onHalted = new Emitter<null>();
+export class VmHost extends VmEvents {
   readonly config: VmConfig;
   readonly serial: SerialHub[] = [];
   readonly input: RemoteInput;
@@ -86,7 +55,10 @@ export class VmHost {
   private readonly log: Logger;
   private readonly typist: Typist;
   private readonly drives: DriveService;
+  /** What is done with its drives while it runs. */
+  readonly media: VmDrives;
   private readonly threads: MachineThreads;
+  private readonly receivers: ReportReceivers;
   private readonly meter: StatsMeter;
   private memory: WebAssembly.Memory | undefined;
   private mailbox: Mailbox | undefined;
@@ -102,6 +74,7 @@ export class VmHost {
   viewers: () => number = () => 0;
 
   constructor(options: VmHostOptions) {
+    super();
     this.options = options;
     this.config = options.start.config;
     this.log = createLogger((level, scope, message) => this.onLog.emit({ time: new Date().toISOString(), level, scope, message }), '', 20);
@@ -109,7 +82,7 @@ export class VmHost {
       name: this.config.name,
       entry: options.machineThread,
       log: this.log,
-      receive: (message) => this.receive(message),
+      receive: (message) => receiveReport(message, this.receivers),
       died: (error) => void this.threadDied(error),
     });
     this.input = new RemoteInput(
@@ -136,6 +109,7 @@ export class VmHost {
       onHostError: (drive, error) => this.hostError(drive, error),
       log: this.log.child('disk'),
     });
+    this.media = new VmDrives(this.drives, this.config, () => this.needOn('put an image on top of a disk of'));
     this.meter = new StatsMeter({
       instructions: () => this.instructions(),
       readBytes: () => this.drives.readBytes,
@@ -162,6 +136,20 @@ export class VmHost {
         return this.state === 'running' ? ((await this.threads.command('resume')).at ?? now()) : now();
       },
     });
+    this.receivers = {
+      events: this,
+      drives: this.drives,
+      serial: this.serial,
+      input: this.input,
+      debug: this.debug,
+      log: this.log,
+      firmwareVariables: () => this.firmwareVariables,
+      poweredOff: (state) => {
+        this.lastState = state;
+        void this.finish();
+      },
+      pointerChanged: () => this.updateDisplayMode(),
+    };
     this.restorer = new MachineRestorer({
       config: this.config,
       folder: options.start.folder,
@@ -315,32 +303,6 @@ export class VmHost {
     this.threads.post({ t: 'serialBreak', index });
   }
 
-  setDrivePolicy(drive: string, policy: DrivePolicy): void {
-    this.drives.setPolicy(drive, policy);
-  }
-
-  growDisk(drive: string, sizeBytes: number): Promise<void> {
-    return this.drives.grow(drive, sizeBytes);
-  }
-
-  async changeMedium(drive: string, imagePath: string | null, readOnly: boolean): Promise<void> {
-    await this.drives.changeMedium(drive, imagePath, readOnly);
-    this.hasNow(drive, { path: imagePath });
-  }
-
-  async overlayDisk(drive: string, file: string): Promise<void> {
-    this.needOn('put an image on top of a disk of');
-    await this.drives.overlay(drive, file);
-    this.hasNow(drive, { path: file, format: 'qcow2' });
-  }
-
-  /** What a saved state says of the machine's media is what they are by then. */
-  private hasNow(drive: string, medium: Pick<VmConfig['drives'][number], 'path'> & { format?: 'qcow2' }): void {
-    const { drives } = this.config;
-    const place = drives.findIndex(({ id }) => id === drive);
-    if (place >= 0) drives[place] = { ...drives[place]!, ...medium };
-  }
-
   screenshot(maxWidth?: number): { width: number; height: number; png: Uint8Array } {
     return this.shown.screenshot(maxWidth);
   }
@@ -401,57 +363,6 @@ export class VmHost {
       this.log.child('firmware'),
     );
     return definition;
-  }
-
-  private receive(message: FromMachine): void {
-    switch (message.t) {
-      case 'block':
-        void this.drives.handle(message);
-        break;
-      case 'serialOutput':
-        this.serial[message.index]?.output(message.bytes);
-        break;
-      case 'flash':
-        this.firmwareVariables?.update(message.offset, message.bytes);
-        break;
-      case 'debugOutput':
-        this.onDebugOutput.emit(message.bytes);
-        break;
-      case 'powerOff':
-        this.log.info('the guest turned the machine off');
-        this.lastState = message.stateHash;
-        void this.finish();
-        break;
-      case 'debugExit':
-        this.onDebugExit.emit(message.code);
-        break;
-      case 'applied':
-        this.onApplied.emit(message.timed);
-        break;
-      case 'stopped':
-        this.onStopped.emit(message.stateHash);
-        break;
-      case 'tripleFault':
-        this.log.warn('the guest CPU shut down (triple fault); the machine was reset');
-        this.onTripleFault.emit(null);
-        break;
-      case 'halted':
-        this.onHalted.emit(null);
-        break;
-      case 'debugStop':
-        this.debug.stopped(message.stop);
-        break;
-      case 'pointerMode':
-        this.input.setPointerMode(message.absolute);
-        this.updateDisplayMode();
-        break;
-      case 'leds':
-        this.input.setLeds(message.leds);
-        break;
-      case 'log':
-        this.onLog.emit({ time: new Date().toISOString(), level: message.level, scope: message.scope, message: message.message });
-        break;
-    }
   }
 
   /** A write failed on the host: hold the machine so that the guest loses nothing. */

@@ -103,9 +103,9 @@ test('Linux reads, writes, trims and flushes virtio and SATA disks, raw and qcow
   await sh('mount -t ext4 -o discard /dev/sda /mnt && dd if=/dev/vdb of=/mnt/copy bs=1M conv=fsync && echo COPIED', /^COPIED/m);
   await sh('dd if=/mnt/copy of=/mnt/gone bs=1M conv=fsync && rm /mnt/gone && sync && echo TRIMMED', /^TRIMMED/m);
   await sh('umount /mnt; for i in 1 2 3 4; do dd if=/dev/sda of=/dev/null bs=64k iflag=direct & done; wait; echo DIRECT', /^DIRECT/m);
-  await guest.vm.changeMedium('sata1', null, true);
+  await guest.vm.media.changeMedium('sata1', null, true);
   await sh('dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null || echo NO MEDIUM', /^NO MEDIUM/m);
-  await guest.vm.growDisk('virtio3', 8 << 20);
+  await guest.vm.media.grow('virtio3', 8 << 20);
   await sh('cat /sys/block/vdb/size', /^16384\r?$/m);
   await sh('dmesg | grep -ciE "i/o error|call trace|bug:|timed out|needs reset"', /^0\r?$/m);
   await guest.vm.forceOff();
