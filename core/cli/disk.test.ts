@@ -91,7 +91,7 @@ test('wrong input has an error that says what to do', () => {
   expect(disk('create', 'x.qcow2', 'huge')).toMatchObject({ code: 2 });
   expect(disk('create', 'x.qcow2', '1M', '--cluster', '3000')).toMatchObject({
     code: 1,
-    err: expect.stringContaining("clusters can't have 3072 bytes"),
+    err: expect.stringContaining("clusters can't have 3000 bytes"),
   });
   expect(disk('info', 'none.qcow2')).toMatchObject({ code: 1, err: expect.stringContaining('does not exist') });
   expect(disk('check', 'r.img')).toMatchObject({ code: 1, err: expect.stringContaining("is a raw image, which can't be checked") });

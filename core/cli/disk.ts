@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { type DiskFormat, diskFormats, type ImageFormat, imageFormats } from '../contract/vm.ts';
 import { Disks, type DiskInfo } from '../manager/disks.ts';
 import type { Preallocation } from '../disk/qcow2/create.ts';
@@ -13,18 +13,14 @@ import type { VmdkSubformat } from '../disk/vmdk/write.ts';
 import { HypervueError } from '../util/errors.ts';
 import { addChainCommands } from './diskchain.ts';
 import { readPassphrase } from './passphrase.ts';
-import { EXIT_ERROR, EXIT_OK, parseSize, reportError, table } from './output.ts';
+import { EXIT_ERROR, EXIT_OK, reportError, table } from './output.ts';
+import { clusterSize, refcountBits, size } from './sizes.ts';
 
 /** Exit codes as qemu-img's: 2 damage found, 3 leaks only; `compare` gives 1 when the disks differ. */
 const EXIT_DAMAGE = 2;
 const EXIT_LEAKS = 3;
 const EXIT_DIFFERENT = 1;
 
-const size = (text: string): number => {
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes <= 0) throw new InvalidArgumentError('must be a size like 20G or 512M');
-  return Math.ceil(bytes / 512) * 512;
-};
 const sizeOrZero = (text: string): number => (text === '0' ? 0 : size(text));
 const formatOption = (description: string) => new Option('--format <format>', description).choices(imageFormats);
 
@@ -104,9 +100,9 @@ export function addDiskCommand(program: Command): void {
     .argument('<size>', 'like 20G or 512M; 0 with --backing', sizeOrZero)
     .description('a new image; takes room as it fills')
     .addOption(new Option('--format <format>', 'raw or qcow2').choices(diskFormats).default('qcow2'))
-    .option('--cluster <size>', 'bytes of a cluster: 512 to 2M', size)
+    .option('--cluster <size>', 'bytes of a cluster: 512 to 2M', clusterSize)
     .addOption(new Option('--compat <version>', 'version of qcow2').choices(['2', '3']).default('3'))
-    .option('--refcount-bits <bits>', '1 to 64', Number)
+    .option('--refcount-bits <bits>', '1 to 64', refcountBits)
     .option('--backing <image>', 'image below, relative to the new one; the size may be 0 to take its own')
     .addOption(new Option('--backing-format <format>', 'its format; found out when absent').choices(imageFormats))
     .addOption(new Option('--preallocation <how>', 'room put aside at once').choices(['off', 'metadata', 'falloc', 'full']).default('off'))
@@ -128,7 +124,7 @@ export function addDiskCommand(program: Command): void {
           sizeBytes,
           ...(options.cluster ? { clusterSize: options.cluster } : {}),
           version: options.compat === '2' ? 2 : 3,
-          ...(options.refcountBits ? { refcountBits: options.refcountBits } : {}),
+          ...(options.refcountBits !== undefined ? { refcountBits: options.refcountBits } : {}),
           ...(options.backing ? { backingFile: options.backing } : {}),
           ...(backingFormat ? { backingFormat } : {}),
           ...(options.encrypt ? { passphrase: wanted(passphrase, image) } : {}),
@@ -152,7 +148,7 @@ export function addDiskCommand(program: Command): void {
     .addOption(new Option('--from-format <format>', 'instead of looking').choices(imageFormats))
     .option('--compress', 'compress it (qcow2)')
     .option('--zstd', 'with --compress: zstd instead of zlib')
-    .option('--cluster <size>', 'bytes of a cluster', size)
+    .option('--cluster <size>', 'bytes of a cluster', clusterSize)
     .option('--encrypt', 'encrypt the new image (LUKS) with the passphrase of --passphrase-file')
     .action(
       run(

@@ -1,20 +1,15 @@
 import path from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { clusterSizes, preallocations, type TrashItem, type Volume, writtenFormats } from '../contract/storage.ts';
 import { diskFormats } from '../contract/vm.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
-import { EXIT_ERROR, EXIT_OK, parseSize, table } from './output.ts';
+import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
 import { readPassphrase } from './passphrase.ts';
 import type { RunSession } from './session.ts';
+import { clusterSize, size } from './sizes.ts';
 import { poolOf, poolTitle, volumeLine, volumeOf } from './volumes.ts';
 import { addVolumeTransfers } from './volumetransfer.ts';
-
-const size = (text: string): number => {
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes <= 0) throw new InvalidArgumentError('must be a size like 20G or 512M');
-  return Math.ceil(bytes / 512) * 512;
-};
 
 function addPools(program: Command, run: RunSession): void {
   const pool = program.command('pool').description('storage pools: folders that hold disk images');
@@ -156,7 +151,7 @@ function addVolumes(program: Command, run: RunSession): void {
     .addOption(poolOption())
     .addOption(new Option('--format <format>').choices(diskFormats).default('qcow2'))
     .addOption(new Option('--preallocation <how>', 'room put aside at once').choices(preallocations).default('off'))
-    .option('--cluster <size>', `bytes of a cluster: ${clusterSizes[0]} to ${clusterSizes.at(-1)}`, size)
+    .option('--cluster <size>', `bytes of a cluster: ${clusterSizes[0]} to ${clusterSizes.at(-1)}`, clusterSize)
     .option('--backing <volume>', 'image that it lies on top of')
     .option('--encrypt', 'encrypt it (LUKS, qcow2)')
     .option('--passphrase-file <file>', 'with --encrypt: its first line is the passphrase')

@@ -51,6 +51,7 @@ export const planStepSchema = z.object({
     'deletesSnapshot',
     'childrenMove',
     'freesMemory',
+    'freesRoom',
     'freesBase',
     'keepsBase',
     'copiesDisk',

@@ -268,7 +268,13 @@ export class Disks {
     const held: Disposable[] = [];
     try {
       held.push(this.locks.acquire(file, readOnly, HOLDER));
-      for (const lower of await imagesBelow(file, format).catch(() => [])) held.push(this.locks.acquire(lower, lower !== changed, HOLDER));
+      // A chain that leads back to an image that is held already is refused by whoever opens it, or mended by a rebase.
+      const once = new Set([path.resolve(file)]);
+      for (const lower of await imagesBelow(file, format).catch(() => [])) {
+        if (once.has(lower)) break;
+        once.add(lower);
+        held.push(this.locks.acquire(lower, lower !== changed, HOLDER));
+      }
       return await work();
     } finally {
       for (const lock of held) lock.dispose();

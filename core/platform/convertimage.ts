@@ -42,6 +42,13 @@ export async function convertImage(options: ConvertOptions): Promise<void> {
   try {
     if (options.from.snapshot !== undefined && source instanceof Qcow2Image) await showSnapshot(source, options.from.snapshot);
     const { subformat = 'streamOptimized', format, ...shape } = options.to;
+    if (format === 'vmdk' && (shape.clusterSize !== undefined || shape.compression !== undefined))
+      throw new HypervueError(
+        'unsupported',
+        'size of clusters and kind of compression are fixed in VMDK images',
+        { path: options.to.path },
+        'Leave that out, or choose qcow2.',
+      );
     if (format === 'vmdk')
       return await createVmdk(options.to.path, source, { signal: options.signal, progress: options.progress, subformat });
     if (shape.passphrase !== undefined && options.compress)

@@ -26,6 +26,15 @@ export async function createDisk(file: string, options: CreateDiskOptions): Prom
       throw new HypervueError('invalid-argument', 'a raw image has no backing file', { path: file }, 'Choose qcow2.');
     if (options.passphrase !== undefined)
       throw new HypervueError('unsupported', 'a raw image is not encrypted', { path: file }, 'Choose qcow2.');
+    if (options.preallocation === 'metadata')
+      throw new HypervueError('unsupported', 'a raw image has no metadata to put aside', { path: file }, 'Choose off, falloc or full.');
+    if (options.clusterSize !== undefined || options.refcountBits !== undefined || options.extendedL2 || options.compression !== undefined)
+      throw new HypervueError(
+        'unsupported',
+        'a raw image has neither clusters nor refcounts nor compression',
+        { path: file },
+        'Leave that out, or choose qcow2.',
+      );
     await createRawDisk(file, options.sizeBytes);
     if (options.preallocation === 'falloc' || options.preallocation === 'full') await reserveRaw(file, options.sizeBytes);
     return;

@@ -17,6 +17,7 @@ import { nodeCodec } from './diskcodec.ts';
 import { legacyAesCipher, unlockLuks } from './luks.ts';
 import { AlignedFile } from './alignedfile.ts';
 import { NodeFile } from './nodefile.ts';
+import { refuseUnreadable, UNREADABLE_BYTES } from './unreadableformats.ts';
 import { foreignNeeds, openForeign, openLoneVmdk, probeForeign } from './openforeign.ts';
 
 /** More images on top of each other are a mistake or an attack. */
@@ -42,11 +43,13 @@ export interface OpenImageOptions {
   backing?: BlockBackend;
 }
 
-/** The format by the first bytes. Anything unknown is raw. */
+/** The format by the first bytes. Anything unknown is raw; what is known and can't be read is 'unsupported'. */
 export async function probeFormat(file: RandomAccessFile): Promise<ImageFormat> {
-  const start = new Uint8Array(8);
+  const start = new Uint8Array(UNREADABLE_BYTES);
   const got = await file.read(0, start);
-  return isQcow2(start.subarray(0, got)) ? 'qcow2' : ((await probeForeign(file)) ?? 'raw');
+  if (isQcow2(start.subarray(0, got))) return 'qcow2';
+  refuseUnreadable(start.subarray(0, got), file.path);
+  return (await probeForeign(file)) ?? 'raw';
 }
 
 /** The format of the image at `file`. Rejects as opening it does. */
@@ -258,7 +261,7 @@ async function refuseCircle(below: string, chain: string[], top = below): Promis
       'corrupt',
       `${below} lies on top of itself`,
       { path: below, operation: 'open' },
-      'Point it to the right image.',
+      'Point it to the right image (hypervue disk rebase IMAGE --unsafe --backing OTHER).',
     );
 }
 

@@ -26,7 +26,8 @@ export async function readSnapshots(image: Qcow2Image): Promise<{ entries: Snaps
   return parseSnapshots(bytes, header.snapshotCount, header.sizeBytes, clusterSize, file.path);
 }
 
-function find(entries: readonly SnapshotEntry[], idOrName: string, image: Qcow2Image): SnapshotEntry {
+/** Throws 'not-found'. */
+export function findSnapshot(entries: readonly SnapshotEntry[], idOrName: string, image: Qcow2Image): SnapshotEntry {
   const entry = entries.find(({ id }) => id === idOrName) ?? entries.find(({ name }) => name === idOrName);
   if (entry) return entry;
   throw new HypervueError(
@@ -41,7 +42,7 @@ function find(entries: readonly SnapshotEntry[], idOrName: string, image: Qcow2I
 export async function showSnapshot(image: Qcow2Image, idOrName: string): Promise<void> {
   if (!image.info.readOnly) throw new HypervueError('internal', `${image.info.label} is not open read-only`, { path: image.info.label });
   const { meta } = image;
-  const entry = find((await readSnapshots(image)).entries, idOrName, image);
+  const entry = findSnapshot((await readSnapshots(image)).entries, idOrName, image);
   meta.l1 = viewOf(await readL1(image, entry));
   meta.header.sizeBytes = entry.diskBytes;
   meta.header.l1Entries = entry.l1Entries;
@@ -92,7 +93,7 @@ export function revertToSnapshot(image: Qcow2Image, idOrName: string): Promise<v
   return image.exclusive(async () => {
     const { meta } = image;
     const { header, clusterSize, file } = meta;
-    const entry = find((await readSnapshots(image)).entries, idOrName, image);
+    const entry = findSnapshot((await readSnapshots(image)).entries, idOrName, image);
     const l1 = await readL1(image, entry);
     await count(image, viewOf(l1), 1);
     const first = await meta.lock.run(() => meta.writeClusters(l1));
@@ -125,7 +126,7 @@ export function deleteSnapshot(image: Qcow2Image, idOrName: string): Promise<voi
   return image.exclusive(async () => {
     const { meta } = image;
     const { entries, used } = await readSnapshots(image);
-    const entry = find(entries, idOrName, image);
+    const entry = findSnapshot(entries, idOrName, image);
     const l1 = await readL1(image, entry);
     await writeTable(
       image,
@@ -147,7 +148,7 @@ export function deleteSnapshot(image: Qcow2Image, idOrName: string): Promise<voi
 export function renameSnapshot(image: Qcow2Image, idOrName: string, name: string): Promise<void> {
   return image.exclusive(async () => {
     const { entries, used } = await readSnapshots(image);
-    const entry = find(entries, idOrName, image);
+    const entry = findSnapshot(entries, idOrName, image);
     await writeTable(
       image,
       entries.map((other) => (other === entry ? { ...entry, name } : other)),
@@ -156,7 +157,8 @@ export function renameSnapshot(image: Qcow2Image, idOrName: string, name: string
   });
 }
 
-async function readL1(image: Qcow2Image, entry: SnapshotEntry): Promise<Uint8Array> {
+/** The snapshot's L1 table, in which nothing is marked as ours alone. */
+export async function readL1(image: Qcow2Image, entry: SnapshotEntry): Promise<Uint8Array> {
   const l1 = new Uint8Array(entry.l1Entries * 8);
   await image.meta.file.read(entry.l1Offset, l1);
   return clean(viewOf(l1));

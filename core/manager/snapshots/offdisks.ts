@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { stat } from 'node:fs/promises';
 import { Qcow2Image } from '../../disk/qcow2/image.ts';
+import { snapshotRoom } from '../../disk/qcow2/snapshotroom.ts';
 import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from '../../disk/qcow2/snapshots.ts';
 import { openImage } from '../../platform/openimage.ts';
 import { HypervueError } from '../../util/errors.ts';
@@ -55,4 +56,9 @@ export async function checkOffDisk(folder: string, disk: OffDisk, tag: string): 
         'It was deleted with another program, or the disk was replaced. Delete this snapshot.',
       );
   });
+}
+
+/** Bytes of the image that only the snapshot keeps. Also while a machine has it open; then what it did in the last seconds may be missing. */
+export function roomOffDisk(folder: string, disk: OffDisk, tag: string): Promise<number> {
+  return withImage(folder, disk, true, (image) => snapshotRoom(image, tag));
 }

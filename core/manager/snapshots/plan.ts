@@ -9,7 +9,8 @@ import { shapeDifferences } from '../../snapshot/machinestate.ts';
 import { readableBytes } from '../../util/bytes.ts';
 import { listed } from '../storage/volumes.ts';
 import { baseOf } from '../transfer/snapshotclone.ts';
-import type { Manifest, StoredSnapshot } from './store.ts';
+import { roomOffDisk } from './offdisks.ts';
+import { type Manifest, type StoredSnapshot, tagOf } from './store.ts';
 
 export interface PlanContext {
   folder: string;
@@ -34,6 +35,7 @@ const texts: Texts = {
   deletesSnapshot: ({ name }) => `The snapshot "${name}" can't be reverted to any more`,
   childrenMove: ({ count }) => `${count} later ones stay, and go on from the one before`,
   freesMemory: ({ size }) => `${size} of memory, and what only it keeps in the disks, become free`,
+  freesRoom: ({ size, memory, disks }) => `${size} become free: ${memory} of memory, and ${disks} that only it keeps in the disks`,
   freesBase: ({ path: file, size }) => `${file}, which no linked clone lies on any more, goes to the trash (${size})`,
   keepsBase: ({ path: file, name }) => `${file} stays: ${name} lies on it`,
   writesBase: ({ drive, path: file, size }) =>
@@ -104,9 +106,21 @@ export async function planDelete(
   return [
     step('deletesSnapshot', { name: snapshot.name }),
     ...(children ? [step('childrenMove', { count: children })] : []),
-    step('freesMemory', { size: readableBytes(snapshot.memoryBytes) }),
+    await freed(folder, snapshot),
     ...bases,
   ];
+}
+
+/** How much room its deletion gives. A disk that can't be looked at now is no reason to keep a snapshot. */
+async function freed(folder: string, snapshot: StoredSnapshot): Promise<PlanStep> {
+  const memory = snapshot.memoryBytes;
+  try {
+    let disks = 0;
+    for (const disk of snapshot.disks) disks += await roomOffDisk(folder, disk, tagOf(snapshot.id));
+    return step('freesRoom', { size: readableBytes(memory + disks), memory: readableBytes(memory), disks: readableBytes(disks) });
+  } catch {
+    return step('freesMemory', { size: readableBytes(memory) });
+  }
 }
 
 export async function planClone({ folder, config }: PlanContext, snapshot: StoredSnapshot, linked: boolean): Promise<PlanStep[]> {

@@ -191,6 +191,7 @@ export const en = {
       deletesSnapshot: '“{name}” can’t be reverted to any more.',
       childrenMove: '{count} later one stays, and goes on from the one before. | {count} later ones stay, and go on from the one before.',
       freesMemory: '{size} of memory, and what only it keeps in the disks, become free.',
+      freesRoom: '{size} become free: {memory} of memory, and {disks} that only it keeps in the disks.',
       freesBase: '{path}, which no linked clone lies on any more, goes to the trash ({size}).',
       keepsBase: '{path} stays: {name} lies on it.',
       writesBase: '{drive} as it was then is written to {path}, at most {size}, once for all linked clones of this snapshot.',

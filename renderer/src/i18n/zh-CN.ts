@@ -191,6 +191,7 @@ export const zhCN: Messages = {
       deletesSnapshot: '将不能再还原到“{name}”。',
       childrenMove: '之后的 {count} 个快照保留，并接到它的上一个快照之后。',
       freesMemory: '释放 {size} 的内存数据，以及磁盘中只有它保留的内容。',
+      freesRoom: '释放 {size}：其中内存数据 {memory}，磁盘中只有它保留的内容 {disks}。',
       freesBase: '{path} 已没有链接克隆在使用，会移到回收站（{size}）。',
       keepsBase: '{path} 保留：{name} 以它为基础。',
       writesBase: '将当时的 {drive} 写入 {path}，最多 {size}；此快照的所有链接克隆共用，只写一次。',

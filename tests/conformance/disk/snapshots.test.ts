@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Qcow2Options } from '../../../core/disk/qcow2/create.ts';
 import type { Qcow2Image } from '../../../core/disk/qcow2/image.ts';
+import { snapshotRoom } from '../../../core/disk/qcow2/snapshotroom.ts';
 import { createSnapshot, deleteSnapshot, readSnapshots, renameSnapshot, revertToSnapshot } from '../../../core/disk/qcow2/snapshots.ts';
 import { createImage, openQcow2 } from './support/images.ts';
 import { qemuCheck, qemuImg, scratch } from './support/qemu.ts';
@@ -26,6 +27,15 @@ const variants: [string, Partial<Qcow2Options>][] = [
   ['extended L2', { extendedL2: true }],
   ['8-bit refcounts', { refcountBits: 8 }],
 ];
+
+/** Clusters that something refers to, without the table of the snapshots. */
+async function usedClusters(image: Qcow2Image): Promise<number> {
+  const { meta } = image;
+  let used = -Math.ceil((await readSnapshots(image)).used / meta.clusterSize);
+  const end = await meta.refcounts.end();
+  for (let cluster = 0; cluster < end; cluster++) if (await meta.refcounts.get(cluster)) used++;
+  return used;
+}
 
 describe('internal snapshots', () => {
   for (const [name, options] of variants)
@@ -55,7 +65,12 @@ describe('internal snapshots', () => {
             model.bytes.set(taken.get(id)!);
           } else {
             const id = ids[random(ids.length)]!;
+            // What is said beforehand about the room is what becomes free.
+            await image.flush();
+            await image.meta.commit();
+            const [said, before] = [await snapshotRoom(image, id), await usedClusters(image)];
             await deleteSnapshot(image, id);
+            expect(before - (await usedClusters(image))).toBe(said / image.meta.clusterSize);
             taken.delete(id);
           }
           await model.compare(image, 0, size);

@@ -1,0 +1,69 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ImageLocks } from '../platform/imagelocks.ts';
+import { Disks } from './disks.ts';
+
+let folder = '';
+let disks: Disks;
+const at = (name: string) => path.join(folder, name);
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'hypervue-disks-'));
+  disks = new Disks(new ImageLocks(at('locks')));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const MIB = 1 << 20;
+
+test('a chain that leads back to itself is refused by name, and mended by a rebase that looks at the name only', async () => {
+  const create = (name: string, below: string) =>
+    disks.create(at(name), { format: 'qcow2', sizeBytes: MIB, backingFile: below, backingFormat: 'qcow2' });
+  await create('a.qcow2', 'b.qcow2');
+  await create('b.qcow2', 'a.qcow2');
+  await expect(disks.info(at('a.qcow2'))).rejects.toMatchObject({
+    kind: 'corrupt',
+    message: expect.stringContaining('lies on top of itself'),
+    fix: expect.stringContaining('rebase'),
+  });
+  await disks.rebase(at('a.qcow2'), { backingFile: undefined, unsafe: true });
+  expect((await disks.info(at('b.qcow2'))).below).toEqual([at('a.qcow2')]);
+});
+
+describe('what is known and not read', () => {
+  test.each([
+    ['QED', Buffer.from('QED\0\0\0\x01\0')],
+    ['qcow (version 1)', Buffer.from([0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 1])],
+    ['Parallels', Buffer.from('WithoutFreeSpace')],
+    ['Parallels', Buffer.from('WithouFreSpacExt')],
+    ['Bochs', Buffer.from('Bochs Virtual HD Image\0')],
+  ])('%s is refused by its name, unless it is said to be raw', async (name, magic) => {
+    const file = at('other.img');
+    writeFileSync(file, Buffer.concat([magic, Buffer.alloc(4096)]));
+    await expect(disks.convert({ from: { path: file }, to: { path: at('copy.qcow2'), format: 'qcow2' } })).rejects.toMatchObject({
+      kind: 'unsupported',
+      message: expect.stringContaining(`is a ${name} image`),
+    });
+    expect(existsSync(at('copy.qcow2'))).toBe(false);
+    expect((await disks.info(file, 'raw')).format).toBe('raw');
+  });
+});
+
+describe('what a format does not have is refused, not left out', () => {
+  test.each([
+    ['tables put aside', { preallocation: 'metadata' }],
+    ['clusters', { clusterSize: 4096 }],
+    ['refcounts', { refcountBits: 8 }],
+    ['compression', { compression: 'zstd' }],
+  ] as const)('raw: %s', async (_, options) => {
+    await expect(disks.create(at('no.raw'), { format: 'raw', sizeBytes: MIB, ...options })).rejects.toMatchObject({ kind: 'unsupported' });
+    expect(existsSync(at('no.raw'))).toBe(false);
+  });
+
+  test('VMDK: size of clusters', async () => {
+    writeFileSync(at('from.raw'), Buffer.alloc(MIB));
+    const to = { path: at('no.vmdk'), format: 'vmdk', clusterSize: 4096 } as const;
+    await expect(disks.convert({ from: { path: at('from.raw') }, to })).rejects.toMatchObject({ kind: 'unsupported' });
+    expect(existsSync(at('no.vmdk'))).toBe(false);
+  });
+});
