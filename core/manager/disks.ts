@@ -1,5 +1,5 @@
 /** What can be done with disk images that no machine uses just now; each operation holds the image's lock, so that none can begin to. */
-import { rm, stat } from 'node:fs/promises';
+import { stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
 import type { ImageFormat } from '../contract/vm.ts';
@@ -158,7 +158,7 @@ export class Disks {
     const resolved = path.resolve(file);
     await this.locked(resolved, false, 'raw', undefined, async () => {
       await refuseWhenBelow(resolved, await this.neighbours(resolved), 'delete');
-      await rm(resolved).catch((error) => {
+      await unlink(resolved).catch((error) => {
         throw fileError(error, resolved, 'delete');
       });
     });

@@ -3,6 +3,11 @@ import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { acquireLock, inUseError, type Lock, livingOwner } from './locks.ts';
 import { fileError } from './nodefile.ts';
+import { openInQemu } from './qemulocks.ts';
+import { HypervueError } from '../util/errors.ts';
+
+/** Who has an image that QEMU, or a program on top of it, holds. */
+const QEMU = 'another program (QEMU or one of its tools)';
 
 /** Counts over all instances: two managers in one process are two readers. */
 let nextReader = 0;
@@ -18,8 +23,21 @@ export class ImageLocks {
     this.folder = folder;
   }
 
-  /** Throws 'in-use' naming the machine that has the image, or 'not-found'. */
+  /** Throws 'in-use' naming the machine or program that has the image, or 'not-found'. */
   acquire(image: string, readOnly: boolean, holder: string): Lock {
+    const lock = this.acquireOurs(image, readOnly, holder);
+    if (!openInQemu(statSync(image, { bigint: true }), readOnly)) return lock;
+    lock.dispose();
+    throw new HypervueError(
+      'in-use',
+      `${image} is in use by ${QEMU}`,
+      { object: image, path: image, holder: QEMU },
+      'Shut down the machine that uses it there, or wait until the program is done.',
+    );
+  }
+
+  /** Against other Hypervues. */
+  private acquireOurs(image: string, readOnly: boolean, holder: string): Lock {
     const key = this.key(image);
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     const writer = path.join(this.folder, `${key}.writer`);
@@ -48,6 +66,7 @@ export class ImageLocks {
     const key = this.key(image);
     const writer = livingOwner(path.join(this.folder, `${key}.writer`));
     if (writer) return writer.holder;
+    if (openInQemu(statSync(image, { bigint: true }), readOnly)) return QEMU;
     if (readOnly) return undefined;
     for (const file of this.readers(key)) {
       const owner = livingOwner(file);
