@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import { drive, Guest, type GuestOptions } from './support/guest.ts';
+import { lettered, orders } from './support/bootorders.ts';
+import { Guest, type GuestOptions } from './support/guest.ts';
 
 /** SeaBIOS with `bootorder`, HALT and `etc/boot-menu-wait`: disks on every bus whose boot sector says which one it is. */
 const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-order-'));
@@ -28,21 +29,11 @@ function disk(letter: string): string {
 const machine = (options: GuestOptions) =>
   new Guest({
     memoryMiB: 16,
-    drives: [
-      drive('ide0', 'disk', disk('I')),
-      drive('ide1', 'disk', disk('J')),
-      drive('sata0', 'disk', disk('S')),
-      drive('virtio0', 'disk', disk('V')),
-    ],
+    drives: lettered(disk),
     ...options,
   }).start();
 
-test.each([
-  [['virtio0', 'disk'], 'V'],
-  [['sata0'], 'S'],
-  [['ide1', 'ide0'], 'J'],
-  [['cdrom', 'disk'], 'I'],
-] as const)('%j starts from %s', async (order, letter) => {
+test.each(orders)('%j starts from %s', async (order, letter) => {
   guest = await machine({ order: [...order] });
   expect((await guest.onScreen(/=([IJSV])=/, 60_000))[1]).toBe(letter);
 });

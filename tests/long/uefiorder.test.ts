@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { lettered, orders } from '../guests/support/bootorders.ts';
 import { ovmf } from '../guests/support/efi.ts';
-import { drive, Guest, type GuestOptions } from '../guests/support/guest.ts';
+import { Guest, type GuestOptions } from '../guests/support/guest.ts';
 import { debianPackage } from '../guests/support/packages.ts';
 
 /** OVMF with `bootorder` and `etc/boot-menu-wait`: disks on every bus, each an EFI system partition whose loader says which one it is. */
@@ -57,21 +58,11 @@ const machine = (options: GuestOptions) =>
     memoryMiB: 256,
     cpu: 'x86-64-v2',
     uefi: ovmf(),
-    drives: [
-      drive('ide0', 'disk', images.get('I')!),
-      drive('ide1', 'disk', images.get('J')!),
-      drive('sata0', 'disk', images.get('S')!),
-      drive('virtio0', 'disk', images.get('V')!),
-    ],
+    drives: lettered((letter) => images.get(letter)!),
     ...options,
   }).start();
 
-test.each([
-  [['virtio0', 'disk'], 'V'],
-  [['sata0'], 'S'],
-  [['ide1', 'ide0'], 'J'],
-  [['cdrom', 'disk'], 'I'],
-] as const)(
+test.each(orders)(
   '%j starts from %s',
   async (order, letter) => {
     guest = await machine({ order: [...order] });
