@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ImageLocks } from '../platform/imagelocks.ts';
+import { mountSmall } from '../platform/testing/smalldisk.ts';
 import { Disks } from './disks.ts';
 
 let folder = '';
@@ -66,4 +67,24 @@ describe('what a format does not have is refused, not left out', () => {
     await expect(disks.convert({ from: { path: at('from.raw') }, to })).rejects.toMatchObject({ kind: 'unsupported' });
     expect(existsSync(at('no.vmdk'))).toBe(false);
   });
+});
+
+test('a copy for which there is no room leaves nothing behind', async ({ skip }) => {
+  const small = mountSmall(2 * MIB) ?? skip('only root may mount a small file system');
+  try {
+    const from = at('large.raw');
+    writeFileSync(from, Buffer.alloc(4 * MIB, 7));
+    for (const to of [
+      { format: 'qcow2' },
+      { format: 'qcow2', clusterSize: 512 },
+      { format: 'raw' },
+      { format: 'vmdk', subformat: 'monolithicSparse' },
+    ] as const) {
+      const copy = disks.convert({ from: { path: from, format: 'raw' }, to: { path: path.join(small.folder, 'copy'), ...to } });
+      await expect(copy).rejects.toMatchObject({ kind: 'no-space' });
+      expect(readdirSync(small.folder)).toEqual([]);
+    }
+  } finally {
+    small.unmount();
+  }
 });

@@ -55,7 +55,6 @@ export async function convertImage(options: ConvertOptions): Promise<void> {
       throw new HypervueError('unsupported', "an encrypted image can't be compressed", { path: options.to.path }, 'Choose one of them.');
     await createDisk(options.to.path, { ...shape, format, sizeBytes: source.info.sizeBytes });
     const target = await openImage(options.to.path, { readOnly: false, format, passphrase: shape.passphrase });
-    let ok = false;
     try {
       await copyContents(source, target, {
         signal: options.signal,
@@ -63,11 +62,16 @@ export async function convertImage(options: ConvertOptions): Promise<void> {
         packed: options.compress && target instanceof Qcow2Image ? target : undefined,
       });
       await target.flush();
-      ok = true;
-    } finally {
-      await target.close();
-      if (!ok) await rm(options.to.path, { force: true });
+    } catch (error) {
+      // Closing writes what is left, and fails again where there is no room.
+      await target.close().catch(() => {});
+      await rm(options.to.path, { force: true });
+      throw error;
     }
+    await target.close().catch(async (error: unknown) => {
+      await rm(options.to.path, { force: true });
+      throw error;
+    });
   } finally {
     await source.close();
   }
