@@ -86,7 +86,7 @@ export function useVolumeVerbs() {
   }
 
   function remove(volume: Volume): Promise<void> {
-    return attempt('volumeDelete', volume, { path: volume.path }, async () => {
+    return attempt('volumeDelete', volume, { path: volume.path, size: format.bytes(volume.allocatedBytes) }, async () => {
       const { trashId } = await connection.call('storage.delete', { path: volume.path });
       notices.toast({
         key: 'toast.deleted',

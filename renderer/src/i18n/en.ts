@@ -738,7 +738,11 @@ export const en = {
       text: '{n} item is deleted for good, and {size} given back. This can’t be undone. | {n} items are deleted for good, and {size} given back. This can’t be undone.',
       confirm: 'Empty the trash',
     },
-    volumeDelete: { title: 'Delete “{name}”?', text: 'The disk {path} moves to the trash. You can undo this.', confirm: 'Move to trash' },
+    volumeDelete: {
+      title: 'Delete “{name}”?',
+      text: 'The disk {path} ({size}) moves to the trash. You can undo this; its room becomes free when the trash is emptied.',
+      confirm: 'Move to trash',
+    },
     volumeCommit: {
       title: 'Commit “{name}”?',
       text: 'What it holds is written into {below}. “{name}” stays, and is empty then.',

@@ -708,7 +708,11 @@ export const zhCN: Messages = {
     pasteLines: { title: '要粘贴 {n} 行吗？', text: '客户机会一次收到全部内容。Shell 会把每一行当作命令执行。', confirm: '粘贴' },
     trashFor: { title: '彻底删除“{name}”？', text: '将归还 {size}。此操作无法撤销。', confirm: '彻底删除' },
     trashEmpty: { title: '清空回收站？', text: '{n} 项将被彻底删除，并归还 {size}。此操作无法撤销。', confirm: '清空回收站' },
-    volumeDelete: { title: '删除“{name}”？', text: '磁盘 {path} 将移到回收站。此操作可以撤销。', confirm: '移到回收站' },
+    volumeDelete: {
+      title: '删除“{name}”？',
+      text: '磁盘 {path}（{size}）将移到回收站。此操作可以撤销；清空回收站后才会释放空间。',
+      confirm: '移到回收站',
+    },
     volumeCommit: { title: '提交“{name}”？', text: '其内容将写入 {below}。“{name}”会保留，但变为空。', confirm: '提交' },
     volumeCompact: { title: '压缩“{name}”的空间？', text: '读作零的部分归还所占空间。内容不变。', confirm: '压缩空间' },
     volumeDetach: { title: '将“{name}”从“{machine}”中取下？', text: '该虚拟机将不再有这块磁盘。文件留在原处。', confirm: '断开' },
