@@ -94,7 +94,8 @@ test('wrong input has an error that says what to do', () => {
     err: expect.stringContaining("clusters can't have 3000 bytes"),
   });
   expect(disk('info', 'none.qcow2')).toMatchObject({ code: 1, err: expect.stringContaining('does not exist') });
-  expect(disk('check', 'r.img')).toMatchObject({ code: 1, err: expect.stringContaining("is a raw image, which can't be checked") });
+  writeFileSync(path.join(folder, 'plain.img'), Buffer.alloc(4096));
+  expect(disk('check', 'plain.img')).toMatchObject({ code: 1, err: expect.stringContaining("is a raw image, which can't be checked") });
   writeFileSync(path.join(folder, 'bad.qcow2'), Buffer.concat([Buffer.from('QFI\xfb\0\0\0\x03', 'latin1'), Buffer.alloc(200)]));
   expect(disk('info', 'bad.qcow2')).toMatchObject({ code: 1, err: expect.stringMatching(/bad.qcow2 is damaged: clusters of 2\^0 bytes/) });
 });
