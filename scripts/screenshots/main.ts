@@ -1,7 +1,7 @@
 // `npm run screenshots [-- --all] [NAME…]`: takes the pictures in docs/screenshots from the built app, with real machines running: every place in light, English,
 // 1280x800, and in variants/ those combinations of theme, language, window and scale in which every two of their values meet. `--all` takes all 24 combinations,
 // into out/screenshots. NAME: only places whose names begin with it. What a look at a picture would not tell (overflow, WCAG, errors in the page's log) is printed.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { accessibilityProblems } from '../../tests/e2e/support/accessibility.ts';
@@ -49,11 +49,18 @@ async function shoot({ page }: Window, name: string, as: Variant): Promise<void>
   // Transitions are short; a toast would tell of the script, not of the app.
   await page.waitForTimeout(600);
   const { theme, language, width, height, scale } = as;
-  const file = as === plain ? `${name}.png` : `variants/${name}.${theme}.${language}.${width}x${height}@${scale}.jpg`;
-  await page.screenshot({ path: path.join(folder, file), ...(as !== plain && { type: 'jpeg', quality: 70 }) });
+  const file = as === plain ? `${name}.png` : `variants/${name}.${theme}.${language}.${width}x${height}@${scale}.webp`;
+  if (as === plain) await page.screenshot({ path: path.join(folder, file) });
+  else {
+    // Small enough for all to be kept: the debugger's picture is reduced to CSS pixels, whatever the scale.
+    const session = await page.context().newCDPSession(page);
+    const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: 60 });
+    writeFileSync(path.join(folder, file), Buffer.from(data, 'base64'));
+  }
   const beyond = await page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth');
   if (beyond > 0) console.log(`${file}: ${beyond} px wider than the window`);
-  for (const problem of await accessibilityProblems(page)) console.log(`${file}: ${problem}`);
+  // `tests/long/places.test.ts` looks at both themes and languages.
+  if (as === plain) for (const problem of await accessibilityProblems(page)) console.log(`${file}: ${problem}`);
 }
 
 const showcase = await openShowcase();

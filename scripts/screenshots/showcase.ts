@@ -19,8 +19,8 @@ export interface Showcase {
   end(): Promise<void>;
 }
 
-export async function openShowcase(): Promise<Showcase> {
-  const stage = path.join(tmpdir(), 'hypervue');
+/** `stage`: the folder it lies in, which pictures show. It is emptied first and removed at the end. */
+export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Promise<Showcase> {
   rmSync(stage, { recursive: true, force: true });
   const root = fileURLToPath(new URL('../..', import.meta.url));
   for (const part of ['out/main', 'out/renderer', 'out/wasm', 'out/sample', 'out/systems', 'resources/firmware', 'package.json'])
@@ -66,6 +66,8 @@ export async function openShowcase(): Promise<Showcase> {
       await contract.call('vm.typeText', { id: grub, text: 'ls\n' });
       await contract.call('vm.pause', { id: memtest });
       await new Promise((resolve) => setTimeout(resolve, 3000));
+      // GRUB waits for keys in a loop; it would take half a processor from all that follows.
+      await contract.call('vm.pause', { id: grub });
 
       const volume = (name: string, changes: object = {}) =>
         contract.call('storage.create', { pool: 'default', name, format: 'qcow2', sizeBytes: 20 * 1024 ** 3, ...changes });
