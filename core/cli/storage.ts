@@ -398,8 +398,8 @@ function addTrash(program: Command, run: RunSession): void {
         }
         for (let at = 0; at < items.length; at += MOST_AT_ONCE)
           await session.client.call('trash.remove', { ids: items.slice(at, at + MOST_AT_ONCE).map(({ id }) => id) });
-        const { removed, bytes } = { removed: items.length, bytes: removal(items).bytes };
-        session.print({ removed, bytes }, () => `${removed} deleted for good, ${readableBytes(bytes)} free again`);
+        const { bytes } = removal(items);
+        session.print({ removed: items.length, bytes }, () => `${items.length} deleted for good, ${readableBytes(bytes)} free again`);
       }),
     );
   for (const command of trash.commands) command.exitOverride().option('--json', 'as JSON');

@@ -1,5 +1,5 @@
 import { fits } from './drives.ts';
-import { fill, ruleTexts, type Said } from './texts.ts';
+import { rule, type Said } from './texts.ts';
 import type { VmConfig } from './vm.ts';
 
 /** What is wrong with a configuration that the schema can't say, and where: keys and indices from the top of vm.json. */
@@ -11,20 +11,12 @@ export interface ConfigProblem {
   object: string;
 }
 
-const rule = (key: keyof typeof ruleTexts, params: Said['params'] = {}): Said => ({ key, params });
-
 export type CheckedConfig = Pick<VmConfig, 'drives' | 'serial' | 'firmware' | 'cpu' | 'boot'>;
 
 /** Rules between the fields of a configuration. Empty when all are kept. */
 export function configProblems(config: CheckedConfig): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  const add = (object: string, said: Said, ...path: (string | number)[]) =>
-    problems.push({
-      path,
-      object,
-      said,
-      message: fill(ruleTexts[said.key as keyof typeof ruleTexts], said.params as Record<string, string>),
-    });
+  const add = (object: string, broken: ReturnType<typeof rule>, ...path: (string | number)[]) => problems.push({ path, object, ...broken });
   if (config.firmware === 'uefi') {
     if (config.boot.kernel) add('firmware', rule('ruleKernelBios'), 'firmware');
     if (config.cpu.model === 'i686') add('firmware', rule('ruleUefi64'), 'firmware');

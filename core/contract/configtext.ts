@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { configProblems } from './configrules.ts';
 import { type JsonPlace, mapJson, pathKey } from './jsonpositions.ts';
-import { fill, ruleTexts, type Said } from './texts.ts';
+import { rule, type Said } from './texts.ts';
 import { type VmConfig, vmConfigSchema } from './vm.ts';
 
 /** What is wrong with the text of a vm.json, and where: offsets in UTF-16 units, line and column from 1. */
@@ -25,15 +25,16 @@ export interface CheckedText {
 }
 
 type Path = readonly (string | number)[];
+type Words = Pick<TextProblem, 'message' | 'said'>;
 
 /** Checks the text of a vm.json against the schema and the rules between its fields. `id`: of the machine, which the text may not change. */
 export function checkConfigText(text: string, id?: string): CheckedText {
   const positions = mapJson(text);
-  if (positions.error) return { problems: [at(text, positions.error, '', positions.error.message)], config: null };
+  if (positions.error) return { problems: [at(text, positions.error, '', positions.error)], config: null };
   const raw: unknown = JSON.parse(text);
-  const problems: TextProblem[] = positions.repeated.map((place) => at(text, name(place), '', ...words('ruleTwice')));
+  const problems: TextProblem[] = positions.repeated.map((place) => at(text, name(place), '', rule('ruleTwice')));
   /** The place of the value, or of what should hold it; its name when the value spans lines. */
-  const report = (path: Path, message: string, said?: Said, named = false) => {
+  const report = (path: Path, words: Words, named = false) => {
     for (let length = path.length; length >= 0; length--) {
       const place = positions.places.get(pathKey(path.slice(0, length)));
       if (!place) continue;
@@ -41,18 +42,16 @@ export function checkConfigText(text: string, id?: string): CheckedText {
       const spans = text.slice(place.from, place.to).includes('\n');
       const shown = named || missing || spans ? name(place) : place;
       const field = path.slice(length).join('.');
-      problems.push(
-        at(text, shown, path.join('.'), ...(missing ? words('ruleMissing', { field, problem: message }) : ([message, said] as const))),
-      );
+      problems.push(at(text, shown, path.join('.'), missing ? rule('ruleMissing', { field, problem: words.message }) : words));
       return;
     }
   };
   const parsed = vmConfigSchema.safeParse(raw);
-  if (!parsed.success) for (const issue of leaves(parsed.error.issues)) report(issue.path as Path, issue.message);
+  if (!parsed.success) for (const issue of leaves(parsed.error.issues)) report(issue.path as Path, { message: issue.message });
   else {
-    for (const path of unknownFields(raw, parsed.data, [])) report(path, ...words('ruleUnknownField'), true);
-    for (const problem of configProblems(parsed.data)) report(problem.path, problem.message, problem.said);
-    if (id !== undefined && parsed.data.id !== id) report(['id'], ...words('ruleOtherId', { id }));
+    for (const path of unknownFields(raw, parsed.data, [])) report(path, rule('ruleUnknownField'), true);
+    for (const problem of configProblems(parsed.data)) report(problem.path, problem);
+    if (id !== undefined && parsed.data.id !== id) report(['id'], rule('ruleOtherId', { id }));
   }
   problems.sort((a, b) => a.from - b.from);
   return { problems, config: parsed.success && problems.length === 0 ? parsed.data : null };
@@ -79,13 +78,7 @@ function unknownFields(raw: unknown, kept: unknown, path: Path): Path[] {
 
 const name = (place: JsonPlace) => ({ from: place.nameFrom ?? place.from, to: place.nameTo ?? Math.min(place.to, place.from + 1) });
 
-/** A text of ours in both forms. */
-const words = (key: keyof typeof ruleTexts, params: Record<string, string> = {}): [string, Said] => [
-  fill(ruleTexts[key], params),
-  { key, params },
-];
-
-function at(text: string, { from, to }: { from: number; to: number }, field: string, message: string, said?: Said): TextProblem {
+function at(text: string, { from, to }: { from: number; to: number }, field: string, { message, said }: Words): TextProblem {
   const before = text.slice(0, from);
   const line = before.split('\n').length;
   return {

@@ -131,6 +131,12 @@ export const ruleTexts = {
   ruleMissing: '{field} is missing: {problem}',
 } as const;
 
+/** A rule's text in both forms. */
+export const rule = (key: keyof typeof ruleTexts, params: Readonly<Record<string, string>> = {}): { message: string; said: Said } => ({
+  message: fill(ruleTexts[key], params),
+  said: { key, params },
+});
+
 /** What each parameter stands for. */
 export function fill(template: string, params: Readonly<Record<string, string | number>>): string {
   return template.replace(/\{(\w+)\}/g, (whole, name: string) => (Object.hasOwn(params, name) ? String(params[name]) : whole));

@@ -9,11 +9,12 @@ import type { GuestProfile } from '../cpu/statistics.ts';
 import type { GdbArchitecture } from '../debug/registers.ts';
 import type { Disposable } from '../util/disposable.ts';
 import type { HypervueError } from '../util/errors.ts';
+import type { Saying } from '../util/say.ts';
 
 /** What an engine can do; the UI enables a control only when the capability is there, and shows `reason` otherwise. */
 export interface EngineCapabilities {
   available: boolean;
-  reason: string;
+  reason: Saying;
   pause: boolean;
   hotMediaChange: boolean;
   /** A running machine's state can be saved to a file and restored from it. */

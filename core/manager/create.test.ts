@@ -137,6 +137,18 @@ describe('a new machine', () => {
     expect(readdirSync(pools).sort()).toEqual(['Many 2.img', 'Many.img']);
   });
 
+  test('has its disks on the bus that its medium’s system knows, also when they are counted before', async () => {
+    const source = { type: 'iso' as const, path: h.medium('many.iso', isoImage({ label: 'Debian 12' })) };
+    const moreDisks = Array.from({ length: 4 }, () => ({ type: 'new' as const, sizeBytes: MIB }));
+    const vm = await h.create('Five', { source, newDisk: { sizeBytes: MIB }, moreDisks });
+    const disks = vm.config!.drives.filter(({ kind }) => kind === 'disk').map(({ id }) => id);
+    expect(disks).toEqual(['virtio0', 'virtio1', 'virtio2', 'virtio3', 'virtio4']);
+    const full = await failureOf(
+      h.create('Ten', { source, newDisk: { sizeBytes: MIB }, moreDisks: [...moreDisks, ...moreDisks].slice(0, 6), bus: 'ide' }),
+    );
+    expect(full.dto).toMatchObject({ kind: 'resource-limit', said: { params: { bus: 'IDE' } } });
+  });
+
   test('from a copied disk has the same bytes in its own folder, and tells its progress', async () => {
     const image = h.medium('disk.img', rawImage(4 * MIB).fill(0x5a, 1024));
     const vm = await h.create('Copy', { source: { type: 'disk', path: image, copy: true } });

@@ -1,6 +1,5 @@
 /** The host, the systems it can make machines for, and the settings. */
 import type { HostInfo } from '../contract/host.ts';
-import { saidTexts } from '../contract/saidtexts.ts';
 import type { Handlers } from '../contract/server.ts';
 import type { Firmware } from '../platform/firmware.ts';
 import { plain, say } from '../util/say.ts';
@@ -55,9 +54,9 @@ async function hostInfo({
         id: engine.id,
         name: engine.name,
         available,
-        reason,
         saidName: engineName(engine).said,
-        ...(reason === saidTexts.engineReason ? { said: say('engineReason').said } : {}),
+        reason: reason.text,
+        said: reason.said,
       },
     ],
     limits: { maxMemoryMiB, maxVcpus },

@@ -3,7 +3,7 @@ import type { MediaInfo } from '../contract/host.ts';
 import { bootKinds } from '../disk/iso/eltorito.ts';
 import { IsoVolume } from '../disk/iso/iso9660.ts';
 import { readUdf } from '../disk/iso/udf.ts';
-import { say, type Saying } from '../util/say.ts';
+import { say, type Saying, worded } from '../util/say.ts';
 import { identifyDisc } from './systems/identify.ts';
 import type { SystemTable } from './systems/systemtable.ts';
 
@@ -12,10 +12,7 @@ type Problem = MediaInfo['problems'][number];
 /** A finding about a medium, with the way out. */
 export const problem = (severity: Problem['severity'], message: Saying, fix: Saying): Problem => ({
   severity,
-  message: message.text,
-  said: message.said,
-  fix: fix.text,
-  saidFix: fix.said,
+  ...worded(message, fix),
 });
 
 export const cutOff = (expected: number, sizeBytes: number): Problem =>

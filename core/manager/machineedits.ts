@@ -10,7 +10,7 @@ import type { Machine } from './machine.ts';
 import { losesDisk } from './machinedrives.ts';
 import { freeName, nameFromHint } from './names.ts';
 import { withTags } from './organizing/tags.ts';
-import { plannedDisks } from './newmachinedisks.ts';
+import { busOfNew, plannedDisks } from './newmachinedisks.ts';
 import { throwFirst, toCheck } from './preflight.ts';
 import { preflightCreate } from './preflightcreate.ts';
 import type { Services } from './services.ts';
@@ -58,9 +58,14 @@ async function planParts({ options, settings }: ManagerContext, { pools }: Servi
   };
 }
 
-async function checkNew({ options, parts }: ManagerContext, { pools }: Services, create: VmCreate) {
-  const known = options.systems?.table?.systems.find(({ name }) => name === create.os)?.bus;
-  return preflightCreate({ ...parts, poolFolder: (id) => pools.folderFor(id) }, create, known);
+async function checkNew(context: ManagerContext, services: Services, create: VmCreate) {
+  // Of a medium that can't be read nothing is known; the checks say why.
+  const known = await planParts(context, services, create).catch(() => ({ os: '', knownBus: undefined }));
+  return preflightCreate(
+    { ...context.parts, poolFolder: (id) => services.pools.folderFor(id) },
+    create,
+    busOfNew(create, known.os, known.knownBus),
+  );
 }
 
 async function createMachine(context: ManagerContext, services: Services, create: VmCreate) {

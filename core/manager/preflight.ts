@@ -10,7 +10,7 @@ import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
-import { plain, say, type Saying } from '../util/say.ts';
+import { plain, say, type Saying, worded } from '../util/say.ts';
 import { hasBootSector, inspectMedia, MAX_FLOPPY_BYTES } from './inspectmedia.ts';
 
 /** A check with what its failure is as an error. */
@@ -44,8 +44,7 @@ export const good = (id: string, message: Saying): PreflightCheck => ({
   id,
   ok: true,
   severity: 'info',
-  message: message.text,
-  said: message.said,
+  ...worded(message),
   kind: 'internal',
 });
 export const bad = (
@@ -59,26 +58,17 @@ export const bad = (
   id,
   ok: false,
   severity,
-  message: message.text,
-  said: message.said,
+  ...worded(message, fix),
   kind,
-  ...(fix === undefined ? {} : { fix: fix.text, saidFix: fix.said }),
   ...(file === undefined ? {} : { path: file }),
 });
 /** With what a button could do about it. */
 export const remedied = (check: PreflightCheck, remedy: Remedy | undefined): PreflightCheck => (remedy ? { ...check, remedy } : check);
 /** A failed look at a file. */
-export const failed = (id: string, { kind, message, fix, said, saidFix }: HypervueError, path: string): PreflightCheck => ({
-  id,
-  ok: false,
-  severity: 'error',
-  message,
-  kind,
-  path,
-  ...(said ? { said } : {}),
-  ...(fix === undefined ? {} : { fix }),
-  ...(saidFix ? { saidFix } : {}),
-});
+export function failed(id: string, error: HypervueError, path: string): PreflightCheck {
+  const { context: _, ...words } = error.toJSON();
+  return { id, ok: false, severity: 'error', ...words, path };
+}
 
 /** Contract form: without what only the manager needs. */
 export function toCheck({ kind: _, path: _path, ...check }: PreflightCheck): Check {

@@ -5,7 +5,7 @@ import { allocatedBytes } from '../platform/diskfile.ts';
 import { freeBytes } from '../platform/hostinfo.ts';
 import { asHypervueError } from '../util/errors.ts';
 import { plain, say } from '../util/say.ts';
-import { type AskedDisk, askedDisks, busOfNew, type DiskPlaces, roomOn } from './newmachinedisks.ts';
+import { type AskedDisk, askedDisks, type DiskPlaces, roomOn } from './newmachinedisks.ts';
 import {
   bad,
   checkFile,
@@ -87,8 +87,8 @@ const checkId = (create: VmCreate, disk: AskedDisk, index: number): string => {
   return create.attach && disk.type === 'existing' && disk.path === create.attach.path ? 'attach' : `disk${index + 1}`;
 };
 
-/** Everything that could go wrong with a machine that does not exist yet. `knownBus`: what the table of systems says of its system. */
-export async function preflightCreate(parts: CreateCheckParts, create: VmCreate, knownBus?: DriveBus): Promise<PreflightCheck[]> {
+/** Everything that could go wrong with a machine that does not exist yet, whose disks will be on `bus`. */
+export async function preflightCreate(parts: CreateCheckParts, create: VmCreate, bus: DriveBus): Promise<PreflightCheck[]> {
   const checks = await checkHost(parts, create.memoryMiB, create.firmware ?? 'bios');
   checks.push(
     parts.nameTaken(create.name)
@@ -134,14 +134,13 @@ export async function preflightCreate(parts: CreateCheckParts, create: VmCreate,
       checks.push(bad('path', 'error', 'invalid-argument', say('notAbsolute', { path: file }), say('fixAbsolute'), file));
   if (disks.some((disk) => disk.type === 'new' && disk.passphrase !== undefined && disk.format === 'raw'))
     checks.push(remedied(bad('encryption', 'error', 'unsupported', say('rawEncrypted'), say('fixRawEncrypted')), { do: 'qcow2' }));
-  checks.push(...checkRoom(create, disks.length, knownBus));
+  checks.push(...checkRoom(create, disks.length, bus));
   for (const [folder, wanted] of needs) checks.push(await checkSpace(parts, create, folder, wanted));
   return checks;
 }
 
 /** A bus has so many places. */
-function checkRoom(create: VmCreate, count: number, knownBus: DriveBus | undefined): PreflightCheck[] {
-  const bus = busOfNew(create, '', knownBus);
+function checkRoom(create: VmCreate, count: number, bus: DriveBus): PreflightCheck[] {
   // The check image has the first place of IDE.
   const all = count + (create.source.type === 'sample' && bus === 'ide' ? 1 : 0);
   if (all <= roomOn[bus]) return [];

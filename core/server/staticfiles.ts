@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
+import { RECOGNIZER, RECOGNIZER_POLICY } from './recognizerpolicy.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -35,10 +36,6 @@ function contentSecurityPolicy(host: string): string {
     "frame-ancestors 'none'",
   ].join('; ');
 }
-
-/** The worker that recognises text may compile WebAssembly, which no page may; it gets its files from here and nothing else. */
-const RECOGNIZER = '/ocr/worker.min.js';
-const RECOGNIZER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
 
 export function securityHeaders(host: string): Record<string, string> {
   return {
@@ -78,7 +75,7 @@ export async function serveStatic(root: string, request: IncomingMessage, respon
   const urlPath = (request.url ?? '/').split(/[?#]/, 1)[0]!;
   const headers = {
     ...securityHeaders(host),
-    ...(urlPath === RECOGNIZER ? { 'Content-Security-Policy': RECOGNIZER_POLICY } : {}),
+    ...(urlPath === `/${RECOGNIZER}` ? { 'Content-Security-Policy': RECOGNIZER_POLICY } : {}),
   };
   const plain = (status: number, text: string, more: Record<string, string> = {}) => {
     response.writeHead(status, { ...headers, ...more, 'Content-Type': 'text/plain; charset=utf-8' });

@@ -38,5 +38,12 @@ function inner({ text, said }: Saying): Said['params'][string] {
   return { key, params: flat };
 }
 
+/** Message and way out as the contract carries them. */
+export const worded = (message: Saying, fix?: Saying) => ({
+  message: message.text,
+  said: message.said,
+  ...(fix ? { fix: fix.text, saidFix: fix.said } : {}),
+});
+
 /** What is the same in every language: a path, a version. */
 export const plain = (text: string): Saying => say('plain', { text });

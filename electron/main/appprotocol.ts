@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { RECOGNIZER, RECOGNIZER_POLICY } from '../../core/server/recognizerpolicy.ts';
 import { CONTENT_SECURITY_POLICY, isOwnPage } from './security.ts';
 import { APP_ORIGIN } from './windows.ts';
 
@@ -35,11 +36,7 @@ export function appProtocolHandler(rendererFolder: string): (request: { url: str
   };
 }
 
-/** The worker that recognises text may compile WebAssembly, which no page may. */
-const policyOf = (file: string) =>
-  file === path.join('ocr', 'worker.min.js')
-    ? "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
-    : CONTENT_SECURITY_POLICY;
+const policyOf = (file: string) => (file === path.normalize(RECOGNIZER) ? RECOGNIZER_POLICY : CONTENT_SECURITY_POLICY);
 
 const notFound = () => new Response('not found', { status: 404 });
 

@@ -1,4 +1,3 @@
-import { saidTexts } from '../../contract/saidtexts.ts';
 import { connect } from 'node:net';
 import type { ChannelViewer, Viewers, ViewingAction } from '../../contract/console.ts';
 import type { GdbListen } from '../../contract/debug.ts';
@@ -12,6 +11,7 @@ import { socketChannel } from '../../platform/socketchannel.ts';
 import type { Disposable } from '../../util/disposable.ts';
 import { Emitter } from '../../util/emitter.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import type {
   DisplayMode,
   Engine,
@@ -70,7 +70,7 @@ export class BuiltinEngine implements Engine {
   async capabilities(): Promise<EngineCapabilities> {
     return {
       available: true,
-      reason: saidTexts.engineReason,
+      reason: say('engineReason'),
       pause: true,
       hotMediaChange: true,
       saveState: true,
