@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { accessibilityProblems } from './support/accessibility.ts';
 import { contract, window } from './support/session.ts';
 
 /** Snapshots and the saved state of a machine that runs, as a person uses them. */
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let id: string;
 
 beforeAll(async () => {
@@ -17,14 +15,6 @@ beforeAll(async () => {
   });
   id = vm.id;
 });
-
-async function accessibilityProblems(): Promise<string[]> {
-  await window.page.evaluate(axeSource);
-  const result = (await window.page.evaluate(`axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] })`)) as {
-    violations: { id: string; nodes: { html: string }[] }[];
-  };
-  return result.violations.flatMap(({ id: rule, nodes }) => nodes.map((node) => `${rule}: ${node.html.slice(0, 160)}`));
-}
 
 const picture = async (name: string) => {
   const folder = process.env.HYPERVUE_PICTURES;
@@ -47,7 +37,7 @@ test('a running machine is snapshotted, reverted with the present kept, and its 
   await at('snapshots-none').waitFor();
   await at('snapshot-take').click();
   await at('snapshot-name').fill('First');
-  expect(await accessibilityProblems()).toEqual([]);
+  expect(await accessibilityProblems(window.page)).toEqual([]);
   await picture('take');
   await at('snapshot-confirm').click();
   await page.getByTestId('snapshot').filter({ hasText: 'First' }).waitFor();
@@ -61,7 +51,7 @@ test('a running machine is snapshotted, reverted with the present kept, and its 
   await page.getByTestId('snapshot').nth(1).waitFor();
   await at('snapshot-dialog').waitFor({ state: 'detached' });
   expect((await contract.call('vm.get', { id })).state).toBe('running');
-  expect(await accessibilityProblems()).toEqual([]);
+  expect(await accessibilityProblems(window.page)).toEqual([]);
   await picture('tree');
   await page.getByTestId('snapshot').nth(1).getByTestId('snapshot-edit').click();
   await at('snapshot-name').fill('Other');
@@ -86,7 +76,7 @@ test('a machine is saved, says so, and goes on', async () => {
   const { snapshots } = await contract.call('snapshot.list', { id });
   expect(snapshots.find(({ name }) => name === 'While saved')).toMatchObject({ kind: 'memory' });
   expect((await contract.call('vm.get', { id })).state).toBe('saved');
-  expect(await accessibilityProblems()).toEqual([]);
+  expect(await accessibilityProblems(window.page)).toEqual([]);
   await picture('saved');
   await page.getByTestId('start-button').click();
   await page.locator('[data-testid=machine-page][data-state=running]').waitFor();
