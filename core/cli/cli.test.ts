@@ -109,6 +109,21 @@ describe('without a server', () => {
     expect((await failure('info', 'nobody')).message).toContain('nobody');
     expect(existsSync(library) ? readdirSync(library).filter((name) => !name.startsWith('.')) : []).toEqual([]);
   });
+
+  test('settings are shown and changed, each by what it can be', async () => {
+    expect((await run('settings', 'list')).out).toMatch(/automaticSnapshots +off\n/);
+    expect(await run('settings', 'set', 'automaticsnapshots', 'on')).toMatchObject({ code: 0, out: 'automaticSnapshots: on\n' });
+    expect((await run('settings', 'get', 'automaticSnapshots')).out).toBe('on\n');
+    expect(await json('settings', 'set', 'defaultMemoryMiB', '256')).toMatchObject({ defaultMemoryMiB: 256, automaticSnapshots: true });
+    expect(await failure('settings', 'set', 'automaticSnapshots', 'perhaps')).toMatchObject({
+      kind: 'invalid-argument',
+      message: expect.stringContaining('automaticSnapshots can\'t be "perhaps"'),
+    });
+    expect(await failure('settings', 'set', 'defaultDiskFormat', 'vdi')).toMatchObject({ message: expect.stringMatching(/raw.*qcow2/) });
+    expect((await run('settings', 'get', 'everything')).code).toBe(2);
+    await json('settings', 'set', 'automaticSnapshots', 'off');
+    await json('settings', 'set', 'defaultMemoryMiB', '512');
+  });
 });
 
 describe('with a server', () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -58,6 +58,11 @@ test('an image on top of another one', () => {
   expect(disk('info', 'top.qcow2').out).toContain(`on top of  ${path.join(folder, 'base.img')}`);
   expect(JSON.parse(disk('map', 'top.qcow2', '--json').out)).toEqual([{ offset: 0, length: 1 << 20, kind: 'backing' }]);
   expect(disk('delete', 'base.img')).toMatchObject({ code: 1, err: expect.stringContaining('top.qcow2 lies on top of') });
+  expect(disk('resize', 'base.img', '2M')).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/top.qcow2 lies on top of base.img[\s\S]*rebase IMAGE --none/),
+  });
+  expect(statSync(path.join(folder, 'base.img')).size).toBe(1 << 20);
   expect(disk('clone', 'top.qcow2', 'full.qcow2')).toMatchObject({ code: 0 });
   expect(disk('clone', '--linked', 'top.qcow2', 'linked.qcow2')).toMatchObject({ code: 0 });
   expect(disk('rebase', 'linked.qcow2')).toMatchObject({ code: 1, err: expect.stringContaining('--none') });
@@ -65,10 +70,45 @@ test('an image on top of another one', () => {
   expect(disk('commit', 'top.qcow2')).toMatchObject({ code: 0, out: expect.stringContaining('base.img') });
   expect(JSON.parse(disk('compact', 'full.qcow2', '--json').out)).toMatchObject({ before: expect.any(Number) });
   expect(disk('compare', 'linked.qcow2', 'base.img')).toMatchObject({ code: 0 });
+  expect(disk('snapshot', 'full.qcow2', 'then')).toMatchObject({ code: 0 });
+  expect(disk('revert', 'full.qcow2', 'then')).toMatchObject({ code: 1, err: expect.stringContaining('linked.qcow2 lies on top of') });
   rmSync(path.join(folder, 'base.img'));
+  expect(disk('check', 'top.qcow2')).toMatchObject({
+    code: 1,
+    out: expect.stringMatching(
+      /^0 errors, 0 leaked clusters\nnot checked further: .*top.qcow2 lies on top of .*base.img, which can't be opened\n$/,
+    ),
+    err: '',
+  });
   expect(disk('info', 'top.qcow2')).toMatchObject({
     code: 1,
     err: expect.stringMatching(/top.qcow2 lies on top of .*base.img, which can't be opened/),
+  });
+});
+
+test('an image in another pool, on top of one whose folder knows nothing of it', () => {
+  const home = path.join(folder, 'home');
+  mkdirSync(path.join(folder, 'pool'));
+  mkdirSync(path.join(folder, 'masters'));
+  mkdirSync(home, { recursive: true });
+  const pools = [{ id: '5f1c3a52-7a0e-4f6e-9d43-0d2e4b8f1a77', name: 'Pool', folder: path.join(folder, 'pool') }];
+  writeFileSync(path.join(home, 'pools.json'), JSON.stringify({ pools }));
+  expect(disk('create', 'masters/base.qcow2', '1M')).toMatchObject({ code: 0 });
+  expect(disk('create', 'pool/top.qcow2', '0', '--backing', path.join(folder, 'masters/base.qcow2'))).toMatchObject({ code: 0 });
+  expect(disk('resize', 'masters/base.qcow2', '2M')).toMatchObject({ code: 1, err: expect.stringContaining('pool/top.qcow2 lies on top') });
+  expect(disk('delete', 'masters/base.qcow2')).toMatchObject({ code: 1, err: expect.stringContaining('pool/top.qcow2 lies on top') });
+});
+
+test('an image that is said to be raw is taken so, and it is said what it looks like', () => {
+  expect(disk('create', 'inner.qcow2', '1M')).toMatchObject({ code: 0 });
+  const bytes = statSync(path.join(folder, 'inner.qcow2')).size;
+  const said = disk('info', 'inner.qcow2', '--format', 'raw', '--json');
+  expect(JSON.parse(said.out)).toMatchObject({ format: 'raw', sizeBytes: bytes });
+  expect(said.err).toContain('inner.qcow2 is taken as raw, as you say, but begins as a qcow2 image does');
+  expect(disk('info', 'inner.qcow2', '--format', 'qcow2').err).toBe('');
+  expect(disk('convert', 'inner.qcow2', 'outer.qcow2', '--from-format', 'raw')).toMatchObject({
+    code: 0,
+    err: expect.stringContaining('begins as a qcow2 image'),
   });
 });
 

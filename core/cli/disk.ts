@@ -4,7 +4,9 @@ import { Disks, type DiskInfo } from '../manager/disks.ts';
 import type { Preallocation } from '../disk/qcow2/create.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { imagesOfMachines } from '../manager/machineimages.ts';
+import { filesIn } from '../platform/imagesontop.ts';
 import { formatName } from '../platform/openimage.ts';
+import { poolFolders } from '../manager/storage/pools.ts';
 import { type ConvertFormat, convertFormats } from '../platform/convertimage.ts';
 import { appFolders } from '../platform/folders.ts';
 import { ImageLocks } from '../platform/imagelocks.ts';
@@ -13,10 +15,11 @@ import type { VmdkSubformat } from '../disk/vmdk/write.ts';
 import { HypervueError } from '../util/errors.ts';
 import { addChainCommands } from './diskchain.ts';
 import { readPassphrase } from './passphrase.ts';
+import { noteRaw } from './rawhint.ts';
 import { EXIT_ERROR, EXIT_OK, reportError, table } from './output.ts';
 import { clusterSize, refcountBits, size } from './sizes.ts';
 
-/** Exit codes as qemu-img's: 2 damage found, 3 leaks only; `compare` gives 1 when the disks differ. */
+/** Exit codes as qemu-img's: 1 not all could be checked, 2 damage found, 3 leaks only; `compare` gives 1 when the disks differ. */
 const EXIT_DAMAGE = 2;
 const EXIT_LEAKS = 3;
 const EXIT_DIFFERENT = 1;
@@ -63,7 +66,10 @@ export function addDiskCommand(program: Command): void {
           .map((command) => command.opts<{ passphraseFile?: string }>().passphraseFile)
           .find((name) => name !== undefined);
         passphrase = named === undefined ? undefined : readPassphrase(named);
-        const known = () => imagesOfMachines(folders.library);
+        const known = async () => {
+          const pools = await poolFolders(folders.config, folders.library);
+          return [await imagesOfMachines(folders.library), ...(await Promise.all(pools.map(filesIn)))].flat();
+        };
         const result = await work(new Disks(new ImageLocks(folders.locks), known, passphrase), ...args);
         if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
         const output = json ? JSON.stringify(result.json) : result.text;
@@ -90,6 +96,7 @@ export function addDiskCommand(program: Command): void {
     .addOption(formatOption('instead of looking'))
     .action(
       run(async (disks, image: string, options: { format?: ImageFormat }) => {
+        await noteRaw(image, options.format);
         const info = await disks.info(image, options.format);
         return { json: info, text: infoText(info) };
       }),
@@ -115,7 +122,9 @@ export function addDiskCommand(program: Command): void {
         let backingFormat = options.backingFormat && formatName(options.backingFormat);
         if (options.backing) {
           const { dirname, resolve } = await import('node:path');
-          const below = await disks.info(resolve(dirname(image), options.backing), options.backingFormat);
+          const base = resolve(dirname(image), options.backing);
+          await noteRaw(base, options.backingFormat);
+          const below = await disks.info(base, options.backingFormat);
           backingFormat = formatName(below.format);
           sizeBytes ||= below.sizeBytes;
         }
@@ -166,6 +175,7 @@ export function addDiskCommand(program: Command): void {
             cluster?: number;
           },
         ) => {
+          await noteRaw(from, options.fromFormat);
           await disks.convert({
             from: { path: from, format: options.fromFormat },
             to: {
@@ -192,13 +202,14 @@ export function addDiskCommand(program: Command): void {
     .option('--shrink', 'make it smaller; done only when nothing but zeros is cut off')
     .action(
       run(async (disks, image: string, bytes: number, options: { format?: ImageFormat; shrink?: boolean }) => {
+        await noteRaw(image, options.format);
         await disks.resize(image, bytes, { ...options, ...task });
         return told(`${image}: ${readableBytes(bytes)}`);
       }),
     );
   disk
     .command('check <image>')
-    .description('look for damage (code 2) and leaks (code 3) of a qcow2 image')
+    .description('look for damage (code 2) and leaks (code 3) of a qcow2 image; code 1 when one below it is missing')
     .addOption(new Option('--repair <what>', 'put right: leaks, or all that can be').choices(['leaks', 'all']))
     .action(
       run(async (disks, image: string, options: { repair?: 'leaks' | 'all' }) => {
@@ -208,7 +219,9 @@ export function addDiskCommand(program: Command): void {
         if (options.repair) lines.push(`repaired: ${report.errorsFixed} errors, ${report.leaksFixed} leaks`);
         const errors = report.errors - report.errorsFixed;
         const leaks = report.leaks - report.leaksFixed;
-        return { json: report, text: lines.join('\n'), code: errors ? EXIT_DAMAGE : leaks ? EXIT_LEAKS : EXIT_OK };
+        if (report.belowProblem !== null) lines.push(`not checked further: ${report.belowProblem}`);
+        const sound = report.belowProblem === null ? EXIT_OK : EXIT_ERROR;
+        return { json: report, text: lines.join('\n'), code: errors ? EXIT_DAMAGE : leaks ? EXIT_LEAKS : sound };
       }),
     );
   disk
@@ -217,6 +230,7 @@ export function addDiskCommand(program: Command): void {
     .addOption(formatOption('instead of looking'))
     .action(
       run(async (disks, image: string, options: { format?: ImageFormat }) => {
+        await noteRaw(image, options.format);
         const ranges = await disks.map(image, options.format);
         const rows = ranges.map(({ offset, length, kind, host }) => [
           String(offset),

@@ -1,9 +1,11 @@
+import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type ImageFormat, imageFormats } from '../contract/vm.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Runner } from './disk.ts';
+import { noteRaw } from './rawhint.ts';
 
 interface RebaseCommandOptions {
   backing?: string;
@@ -38,6 +40,7 @@ export function addChainCommands(disk: Command, run: Runner, task: TaskOptions):
             path: image,
             operation: 'rebase',
           });
+        if (options.backing !== undefined) await noteRaw(resolve(dirname(image), options.backing), options.backingFormat);
         await disks.rebase(image, {
           backingFile: options.backing,
           backingFormat: options.backingFormat,
@@ -54,6 +57,7 @@ export function addChainCommands(disk: Command, run: Runner, task: TaskOptions):
     .option('--linked', 'an overlay instead of a copy: small, but the original must not change any more')
     .action(
       run(async (disks, from: string, to: string, options: { format?: ImageFormat; linked?: boolean }) => {
+        await noteRaw(from, options.format);
         await disks.clone({ from: { path: from, format: options.format }, to, linked: options.linked, ...task });
         return { json: {}, text: '' };
       }),
@@ -64,6 +68,7 @@ export function addChainCommands(disk: Command, run: Runner, task: TaskOptions):
     .addOption(format('instead of looking'))
     .action(
       run(async (disks, image: string, options: { format?: ImageFormat }) => {
+        await noteRaw(image, options.format);
         const result = await disks.compact(image, { format: options.format, ...task });
         return { json: result, text: `${image}: ${readableBytes(result.before)} before, ${readableBytes(result.after)} now` };
       }),

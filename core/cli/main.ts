@@ -13,6 +13,7 @@ import { EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
 import { addRunCommand } from './run.ts';
 import { addServeCommand } from './serve.ts';
 import { addHistoryCommand } from './history.ts';
+import { addSettingsCommand } from './settings.ts';
 import { addSnapshotCommand } from './snapshot.ts';
 import { sessionRunner } from './session.ts';
 import { addStorageVerbs } from './storage.ts';
@@ -53,6 +54,7 @@ addOrganizing(program, run);
 addDoctorCommand(program, run, entry);
 addStorageVerbs(program, run);
 addSnapshotCommand(program, run);
+addSettingsCommand(program, run);
 addHistoryCommand(program, run);
 addTokenCommand(program, run);
 addAttachCommand(program);
@@ -75,6 +77,7 @@ for (const command of program.commands) {
       'volume',
       'trash',
       'snapshot',
+      'settings',
       'token',
       'config',
       'tag',

@@ -11,6 +11,7 @@ import type { DebugTarget } from '../debug/debugrequest.ts';
 import { type GdbArchitecture, gdbArchitecture } from '../debug/registers.ts';
 import { checkConfig } from '../manager/configrules.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
+import { filesBeside, refuseWhenBelow } from '../platform/imagesontop.ts';
 import { machineFormat } from '../platform/openimage.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import type { GdbListener } from '../vmprocess/gdblistener.ts';
@@ -19,6 +20,7 @@ import { runtimePaths } from '../vmprocess/runtimepaths.ts';
 import type { StateHash } from '../vmprocess/statehash.ts';
 import { gdbAddress, gdbArchOption } from './debugverbs.ts';
 import { writeProfile } from './profilereport.ts';
+import { noteRaw } from './rawhint.ts';
 import { readRecording, writeRecording } from './recording.ts';
 
 export interface RunOptions {
@@ -106,7 +108,9 @@ async function runConfig(options: RunOptions): Promise<VmConfig> {
     if (place === undefined || place === 'ide2')
       throw new HypervueError('invalid-argument', `there is no place for disk ${index + 1} on bus ${options.bus}`, { operation: 'run' });
     const image = path.resolve(file);
+    await noteRaw(image, options.format);
     const format = options.format ?? (await machineFormat(image));
+    if (!readOnly) await refuseWhenBelow(image, await filesBeside(image), 'run');
     drives.push({ id: place, kind: 'disk', path: image, format, readOnly });
   }
   if (options.cdrom) drives.push({ id: 'ide2', kind: 'cdrom', path: path.resolve(options.cdrom), format: 'raw', readOnly: true });

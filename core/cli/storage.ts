@@ -243,8 +243,14 @@ function addVolumes(program: Command, run: RunSession): void {
       run(true, async (session) => {
         const { path: file } = await volumeOf(session, wanted);
         const report = await session.client.call('storage.check', { path: file, repair: options.repair ?? 'none' });
-        session.print(report, () => [...report.messages, `${report.errors} errors, ${report.leaks} leaked clusters`].join('\n'));
-        return report.errors > report.errorsFixed ? EXIT_ERROR : EXIT_OK;
+        session.print(report, () =>
+          [
+            ...report.messages,
+            `${report.errors} errors, ${report.leaks} leaked clusters`,
+            ...(report.belowProblem === null ? [] : [`not checked further: ${report.belowProblem}`]),
+          ].join('\n'),
+        );
+        return report.errors > report.errorsFixed || report.belowProblem !== null ? EXIT_ERROR : EXIT_OK;
       }),
     );
   volume

@@ -149,6 +149,8 @@ export const checkReportSchema = z.object({
   errorsFixed: z.number().int(),
   leaksFixed: z.number().int(),
   messages: z.array(z.string()),
+  /** Why the images below can't all be found; null when they can. */
+  belowProblem: z.string().nullable(),
 });
 export type VolumeCheckReport = z.infer<typeof checkReportSchema>;
 

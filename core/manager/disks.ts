@@ -21,7 +21,7 @@ import { imageFormat, imagesBelow, openImage } from '../platform/openimage.ts';
 import { type RebaseOptions, rebaseImage } from '../platform/rebaseimage.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import type { Disposable } from '../util/disposable.ts';
-import { HypervueError } from '../util/errors.ts';
+import { asHypervueError, HypervueError } from '../util/errors.ts';
 
 export interface DiskInfo {
   path: string;
@@ -50,6 +50,9 @@ export interface DiskRange {
   kind: 'data' | 'zero' | 'compressed' | 'backing';
   host?: number;
 }
+
+/** `belowProblem`: why the images below, which are not part of the check, can't all be found; null when they can. */
+export type DiskCheckReport = CheckReport & { belowProblem: string | null };
 
 const HOLDER = 'a disk command';
 
@@ -121,6 +124,7 @@ export class Disks {
     options: TaskOptions & { format?: ImageFormat | undefined; shrink?: boolean } = {},
   ): Promise<void> {
     await this.withImage(file, { readOnly: false, format: options.format }, async (image) => {
+      await refuseWhenBelow(file, await this.neighbours(file), 'resize');
       const now = image.info.sizeBytes;
       if (sizeBytes < now) await refuseData(image, sizeBytes, options);
       if (image instanceof Qcow2Image || image instanceof RawDisk) await image.resize(sizeBytes);
@@ -169,10 +173,15 @@ export class Disks {
     return [...(await this.known()), ...(await filesBeside(file))];
   }
 
-  check(file: string, repair: 'none' | 'leaks' | 'all', options: TaskOptions = {}): Promise<CheckReport> {
-    return this.qcow2(file, { readOnly: repair === 'none', forRepair: true }, 'be checked', (image) =>
-      checkImage(image, { ...options, repair }),
+  /** Of the image's own tables; whether those below are there is told besides. */
+  async check(file: string, repair: 'none' | 'leaks' | 'all', options: TaskOptions = {}): Promise<DiskCheckReport> {
+    const how = { readOnly: repair === 'none', forRepair: true, metadataOnly: true };
+    const report = await this.qcow2(file, how, 'be checked', (image) => checkImage(image, { ...options, repair }));
+    const belowProblem = await imagesBelow(file, 'qcow2').then(
+      () => null,
+      (error: unknown) => asHypervueError(error).message,
     );
+    return { ...report, belowProblem };
   }
 
   /** Where the bytes of the disk come from. */
@@ -208,7 +217,10 @@ export class Disks {
   }
 
   revert(file: string, snapshot: string): Promise<void> {
-    return this.qcow2(file, { readOnly: false }, 'have snapshots', (image) => revertToSnapshot(image, snapshot));
+    return this.qcow2(file, { readOnly: false }, 'have snapshots', async (image) => {
+      await refuseWhenBelow(file, await this.neighbours(file), 'revert');
+      await revertToSnapshot(image, snapshot);
+    });
   }
 
   deleteSnapshot(file: string, snapshot: string): Promise<void> {
@@ -221,7 +233,7 @@ export class Disks {
 
   private qcow2<T>(
     file: string,
-    options: { readOnly: boolean; forRepair?: boolean },
+    options: { readOnly: boolean; forRepair?: boolean; metadataOnly?: boolean },
     what: string,
     work: (image: Qcow2Image) => Promise<T>,
   ): Promise<T> {
@@ -238,7 +250,7 @@ export class Disks {
 
   private async withImage<T>(
     file: string,
-    options: { readOnly: boolean; format?: ImageFormat | undefined; forRepair?: boolean },
+    options: { readOnly: boolean; format?: ImageFormat | undefined; forRepair?: boolean; metadataOnly?: boolean },
     work: (image: BlockBackend, format: ImageFormat) => Promise<T>,
   ): Promise<T> {
     const format = options.format ?? (await imageFormat(file));

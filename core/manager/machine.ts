@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { LogEntry, VmConfig, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import type { RunningVm, StateWatch } from '../engine/engine.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
+import { formatUnderRaw } from '../platform/openimage.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { MachineConfig } from './machineconfig.ts';
@@ -162,6 +163,7 @@ export class Machine implements MachineSelf {
     for (const check of checks) if (!check.ok && check.severity === 'warning') this.record('warn', 'manager', check.message);
     throwFirst(checks, this.name, 'start');
     for (const drive of config.drives) if (drive.path !== null) await this.locks.takeDrive(drive, this.folder, this.name);
+    await this.noteRaw(config);
     if (this.unwanted)
       throw new HypervueError('cancelled', `${this.name} was turned off meanwhile`, { object: this.name, operation: 'start' });
     await removeStateLeftovers(this.folder);
@@ -186,6 +188,14 @@ export class Machine implements MachineSelf {
   }
 
   /** The locks hold as long as the machine's process lives, also when this one is killed first. */
+  /** What vm.json says of an image counts, also where its guest, or somebody else, made it begin as one of another format. */
+  private async noteRaw(config: VmConfig): Promise<void> {
+    for (const { kind, format, path: file } of config.drives) {
+      const found = kind === 'disk' && format === 'raw' && file !== null && (await formatUnderRaw(path.resolve(this.folder, file)));
+      if (found) this.record('warn', 'manager', `${file} is used as raw, as vm.json says, but begins as a ${found} image does`);
+    }
+  }
+
   private shareLocks(vm: RunningVm): void {
     if (vm !== this.vm || vm.pid === undefined) return;
     try {

@@ -42,7 +42,11 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
 
     'vm.changeMedium': verb((machine, { drive, path: file }) => machine.drives.changeMedium(drive, file)),
     'vm.setDrivePolicy': verb((machine, { drive, policy }) => machine.drives.setPolicy(drive, policy)),
-    'vm.growDisk': verb((machine, { drive, sizeBytes }) => machine.drives.grow(drive, sizeBytes)),
+    'vm.growDisk': verb(async (machine, { drive, sizeBytes }) => {
+      // One that is on has made sure of it when it started.
+      if (!machine.active) await storage.refuseBases(machine, 'resize');
+      return machine.drives.grow(drive, sizeBytes);
+    }),
 
     'vm.hardware': async ({ id }) => {
       const { config } = machines.get(id);

@@ -1,4 +1,4 @@
-/** Which images need another one: it must not be changed or deleted under them. */
+/** Which images need another one: it must not be changed, made larger or smaller, or deleted under them. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { HypervueError } from '../util/errors.ts';
@@ -30,13 +30,17 @@ export async function imagesOnTop(image: string, candidates: Iterable<string>, t
 
 /** The other files in the image's folder: where an overlay usually lies. */
 export async function filesBeside(image: string): Promise<string[]> {
-  const folder = path.dirname(path.resolve(image));
+  const own = path.resolve(image);
+  return (await filesIn(path.dirname(own))).filter((file) => file !== own);
+}
+
+/** Files of a folder, which may not be there. */
+export async function filesIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   return entries
     .filter((entry) => entry.isFile())
     .slice(0, MAX_FILES)
-    .map((entry) => path.join(folder, entry.name))
-    .filter((file) => file !== path.resolve(image));
+    .map((entry) => path.join(folder, entry.name));
 }
 
 /** Throws 'in-use' naming the images that lie on top of `image` otherwise than by way of `through`, on behalf of which it is changed. */

@@ -58,6 +58,12 @@ export async function imageFormat(file: string): Promise<ImageFormat> {
   return probeFormat(opened).finally(() => opened.close());
 }
 
+/** What an image that is taken as raw begins as, when that is another format: its header and tables would be the disk then. Files that can't be read say nothing. */
+export async function formatUnderRaw(file: string): Promise<ImageFormat | undefined> {
+  const found = await imageFormat(file).catch(() => undefined);
+  return found === 'raw' ? undefined : found;
+}
+
 /**
  * The format of an image that a machine is to run from. Rejects with 'unsupported' for those that can only be read, and as opening does.
  */

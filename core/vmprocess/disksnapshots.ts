@@ -1,7 +1,7 @@
 /** Snapshots inside the images of a machine's disks, all of them or none. */
 import type { BlockBackend } from '../backend/block.ts';
 import { Qcow2Image } from '../disk/qcow2/image.ts';
-import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from '../disk/qcow2/snapshots.ts';
+import { createSnapshot, deleteSnapshotsNamed, readSnapshots, revertToSnapshot } from '../disk/qcow2/snapshots.ts';
 import { HypervueError } from '../util/errors.ts';
 
 function qcow2(images: ReadonlyMap<string, BlockBackend>, drive: string): Qcow2Image {
@@ -62,9 +62,5 @@ export async function deleteDiskSnapshots(
   drives: readonly string[],
   tag: string,
 ): Promise<void> {
-  for (const drive of drives) {
-    const image = qcow2(images, drive);
-    // Two could bear the name when somebody else made one of them: ours is then not the only one, and both go.
-    while ((await readSnapshots(image)).entries.some(({ name }) => name === tag)) await deleteSnapshot(image, tag);
-  }
+  for (const drive of drives) await deleteSnapshotsNamed(qcow2(images, drive), tag);
 }

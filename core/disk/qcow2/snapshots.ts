@@ -26,16 +26,62 @@ export async function readSnapshots(image: Qcow2Image): Promise<{ entries: Snaps
   return parseSnapshots(bytes, header.snapshotCount, header.sizeBytes, clusterSize, file.path);
 }
 
-/** Throws 'not-found'. */
+/** QEMU shows no more of a name, in bytes of UTF-8. */
+const MAX_NAME = 255;
+
+/** The snapshot of this id, or else of this name. Throws 'not-found', or 'invalid-argument' when it is not the only one. */
 export function findSnapshot(entries: readonly SnapshotEntry[], idOrName: string, image: Qcow2Image): SnapshotEntry {
-  const entry = entries.find(({ id }) => id === idOrName) ?? entries.find(({ name }) => name === idOrName);
-  if (entry) return entry;
+  const byId = entries.filter(({ id }) => id === idOrName);
+  const found = byId.length ? byId : entries.filter(({ name }) => name === idOrName);
+  if (found.length === 1) return found[0]!;
+  const { label } = image.info;
+  const context = { path: label, object: idOrName };
+  if (byId.length)
+    throw new HypervueError(
+      'corrupt',
+      `${label} has ${byId.length} snapshots with the id "${idOrName}"`,
+      context,
+      'Use a name, if it is not an id too, or make a copy of the disk as it is now (hypervue disk convert).',
+    );
+  if (found.length)
+    throw new HypervueError(
+      'invalid-argument',
+      `${label} has ${found.length} snapshots named "${idOrName}"`,
+      context,
+      `Use an id: ${found.map(({ id, dateSeconds }) => `${id} (${new Date(dateSeconds * 1000).toISOString()})`).join(', ')}. Then give one of them another name.`,
+    );
   throw new HypervueError(
     'not-found',
-    `${image.info.label} has no snapshot "${idOrName}"`,
-    { path: image.info.label, object: idOrName },
+    `${label} has no snapshot "${idOrName}"`,
+    context,
     entries.length ? `It has: ${entries.map(({ name }) => name).join(', ')}.` : 'It has no snapshots.',
   );
+}
+
+/** Throws when a snapshot can't be called that: it could not be told from another one. */
+function checkName(name: string, others: readonly SnapshotEntry[], image: Qcow2Image): void {
+  const { label } = image.info;
+  const context = { path: label, object: name, operation: 'snapshot' };
+  const bytes = new TextEncoder().encode(name).length;
+  if (!bytes || bytes > MAX_NAME)
+    throw new HypervueError('invalid-argument', `the name of a snapshot has 1 to ${MAX_NAME} bytes, not ${bytes}`, context);
+  const same = others.find((entry) => entry.name === name);
+  if (same)
+    throw new HypervueError(
+      'already-exists',
+      `${label} has a snapshot named "${name}" already (id ${same.id})`,
+      context,
+      'Choose another name, or rename or delete that one first.',
+    );
+  if (others.some(({ id }) => id === name))
+    throw new HypervueError('already-exists', `"${name}" is the id of a snapshot of ${label}`, context, 'Choose another name.');
+}
+
+/** A number that no snapshot has for its id or its name. */
+function newId(entries: readonly SnapshotEntry[], name: string): string {
+  let id = entries.reduce((highest, entry) => Math.max(highest, Number(entry.id) || 0), 0) + 1;
+  while (String(id) === name || entries.some((entry) => entry.name === String(id))) id++;
+  return String(id);
 }
 
 /** From here on the image, which was opened read-only, shows the disk as it was when the snapshot was taken. */
@@ -50,7 +96,7 @@ export async function showSnapshot(image: Qcow2Image, idOrName: string): Promise
   image.sizeChanged();
 }
 
-/** Takes a snapshot of the disk as it is now and returns its id. */
+/** Takes a snapshot of the disk as it is now and returns its id. Rejects with 'already-exists' when one has that name, and as the file does. */
 export function createSnapshot(image: Qcow2Image, name: string, date: { seconds: number; nanoseconds: number }): Promise<string> {
   return image.exclusive(async () => {
     const { meta } = image;
@@ -58,7 +104,8 @@ export function createSnapshot(image: Qcow2Image, name: string, date: { seconds:
     if (header.incompatible & INCOMPAT_DATA_FILE) throw unsupported(image.info.label, 'external data, of which no snapshot can be taken');
     const { entries, used } = await readSnapshots(image);
     if (entries.length >= 65535) throw new HypervueError('resource-limit', `${image.info.label} has 65535 snapshots`);
-    const id = String(entries.reduce((highest, entry) => Math.max(highest, Number(entry.id) || 0), 0) + 1);
+    checkName(name, entries, image);
+    const id = newId(entries, name);
     const entry: SnapshotEntry = {
       l1Offset: 0,
       l1Entries: header.l1Entries,
@@ -124,24 +171,39 @@ export function revertToSnapshot(image: Qcow2Image, idOrName: string): Promise<v
 /** The snapshot is gone; room that only it used is given back. */
 export function deleteSnapshot(image: Qcow2Image, idOrName: string): Promise<void> {
   return image.exclusive(async () => {
-    const { meta } = image;
     const { entries, used } = await readSnapshots(image);
-    const entry = findSnapshot(entries, idOrName, image);
-    const l1 = await readL1(image, entry);
-    await writeTable(
-      image,
-      entries.filter((other) => other !== entry),
-      used,
-    );
-    await count(image, viewOf(l1), -1);
-    await meta.lock.run(async () =>
-      meta.free(entry.l1Offset / meta.clusterSize, Math.max(1, Math.ceil((entry.l1Entries * 8) / meta.clusterSize))),
-    );
-    // The counts must be down in the file before anything says that it is the only one.
-    await meta.commit();
-    await meta.commit();
-    await updateCopied(image);
+    await forget(image, findSnapshot(entries, idOrName, image), entries, used);
   });
+}
+
+/** All of that name: when another program made one too, ours is not the only one. None is fine. */
+export function deleteSnapshotsNamed(image: Qcow2Image, wanted: string): Promise<void> {
+  return image.exclusive(async () => {
+    for (;;) {
+      const { entries, used } = await readSnapshots(image);
+      const entry = entries.find(({ name }) => name === wanted);
+      if (!entry) return;
+      await forget(image, entry, entries, used);
+    }
+  });
+}
+
+async function forget(image: Qcow2Image, entry: SnapshotEntry, entries: readonly SnapshotEntry[], used: number): Promise<void> {
+  const { meta } = image;
+  const l1 = await readL1(image, entry);
+  await writeTable(
+    image,
+    entries.filter((other) => other !== entry),
+    used,
+  );
+  await count(image, viewOf(l1), -1);
+  await meta.lock.run(async () =>
+    meta.free(entry.l1Offset / meta.clusterSize, Math.max(1, Math.ceil((entry.l1Entries * 8) / meta.clusterSize))),
+  );
+  // The counts must be down in the file before anything says that it is the only one.
+  await meta.commit();
+  await meta.commit();
+  await updateCopied(image);
 }
 
 /** Another name for the snapshot. */
@@ -149,6 +211,11 @@ export function renameSnapshot(image: Qcow2Image, idOrName: string, name: string
   return image.exclusive(async () => {
     const { entries, used } = await readSnapshots(image);
     const entry = findSnapshot(entries, idOrName, image);
+    checkName(
+      name,
+      entries.filter((other) => other !== entry),
+      image,
+    );
     await writeTable(
       image,
       entries.map((other) => (other === entry ? { ...entry, name } : other)),

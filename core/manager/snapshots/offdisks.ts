@@ -3,7 +3,7 @@ import path from 'node:path';
 import { stat } from 'node:fs/promises';
 import { Qcow2Image } from '../../disk/qcow2/image.ts';
 import { snapshotRoom } from '../../disk/qcow2/snapshotroom.ts';
-import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from '../../disk/qcow2/snapshots.ts';
+import { createSnapshot, deleteSnapshotsNamed, readSnapshots, revertToSnapshot } from '../../disk/qcow2/snapshots.ts';
 import { openImage } from '../../platform/openimage.ts';
 import { HypervueError } from '../../util/errors.ts';
 
@@ -36,9 +36,7 @@ export async function takeOffDisk(folder: string, disk: OffDisk, tag: string): P
 export async function deleteOffDisk(folder: string, disk: OffDisk, tag: string): Promise<void> {
   const there = await stat(path.resolve(folder, disk.path)).catch(() => undefined);
   if (!there) return;
-  await withImage(folder, disk, false, async (image) => {
-    while (await has(image, tag)) await deleteSnapshot(image, tag);
-  });
+  await withImage(folder, disk, false, (image) => deleteSnapshotsNamed(image, tag));
 }
 
 export function revertOffDisk(folder: string, disk: OffDisk, tag: string): Promise<void> {

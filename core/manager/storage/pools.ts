@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { access, constants, mkdir, realpath, stat, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { DEFAULT_POOL, MACHINES_POOL, type Pool, type PoolSetting, poolSettingSchema } from '../../contract/storage.ts';
@@ -10,6 +10,17 @@ import { JsonStore } from '../jsonstore.ts';
 
 const MAX_POOLS = 64;
 const poolsFileSchema = z.object({ pools: z.array(poolSettingSchema).default([]) });
+
+/** Of the pool that is always there, beside the library. */
+const defaultFolder = (library: string): string => path.join(path.dirname(path.resolve(library)), 'disks');
+
+/** Folders of all pools but the machines', for who only wants to look: what can't be read or understood has none. */
+export async function poolFolders(configFolder: string, library: string): Promise<string[]> {
+  const added = await readFile(path.join(configFolder, 'pools.json'), 'utf8')
+    .then((text) => poolsFileSchema.parse(JSON.parse(text)).pools)
+    .catch(() => []);
+  return [defaultFolder(library), ...added.filter(({ id }) => id !== DEFAULT_POOL && id !== MACHINES_POOL).map(({ folder }) => folder)];
+}
 
 /** The folders in which volumes are kept: that of the machines, one beside it, and those that were added. */
 export class Pools {
@@ -29,7 +40,7 @@ export class Pools {
     const { pools } = this.store.get();
     const named = pools.find(({ id }) => id === DEFAULT_POOL);
     return [
-      { id: DEFAULT_POOL, name: named?.name ?? '', folder: path.join(path.dirname(this.library), 'disks') },
+      { id: DEFAULT_POOL, name: named?.name ?? '', folder: defaultFolder(this.library) },
       { id: MACHINES_POOL, name: '', folder: this.library },
       ...pools.filter(({ id }) => id !== DEFAULT_POOL && id !== MACHINES_POOL),
     ];

@@ -76,17 +76,19 @@ export class StorageService {
   }
 
   /** Throws 'in-use' when the machine would write to an image that others lie on top of. */
-  async refuseBases(machine: Machine): Promise<void> {
+  async refuseBases(machine: Machine, operation = 'start'): Promise<void> {
     const own = (machine.config?.drives ?? []).filter(({ kind, path: file, readOnly }) => kind === 'disk' && file !== null && !readOnly);
     if (own.length === 0) return;
-    const files = new Set(own.map((drive) => path.resolve(machine.folder, drive.path!)));
-    for (const volume of await this.parts.volumes.list()) {
-      const above = files.has(volume.path) ? volume.usedBy.filter(({ kind }) => kind === 'overlay').map(({ name }) => name) : [];
+    const volumes = await this.parts.volumes.list();
+    for (const drive of own) {
+      const file = path.resolve(machine.folder, drive.path!);
+      const volume = volumes.find((each) => each.path === file);
+      const above = await (volume ? this.parts.volumes.overlays(volume, volumes) : this.parts.volumes.imagesAbove(file, volumes));
       if (above.length)
         throw new HypervueError(
           'in-use',
-          `${listed(above)} ${above.length > 1 ? 'lie' : 'lies'} on top of ${volume.name} and would change with it`,
-          { object: machine.name, path: volume.path, holder: above[0]!, operation: 'start' },
+          `${listed(above)} ${above.length > 1 ? 'lie' : 'lies'} on top of ${path.basename(file)} and would change with it`,
+          { object: machine.name, path: file, holder: above[0]!, operation },
           `Give ${machine.name} a clone of the disk, or delete what lies on top.`,
         );
     }

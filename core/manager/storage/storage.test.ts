@@ -397,6 +397,68 @@ describe('an existing volume', () => {
     });
   });
 
+  test('below another one by way of an image that lies in no pool does not change either', async () => {
+    const base = await create('base.qcow2');
+    const elsewhere = path.join(h.root, 'elsewhere');
+    mkdirSync(elsewhere);
+    const overlay = (file: string, below: string) => {
+      qemuImg('create', '-q', '-f', 'qcow2', '-b', below, '-F', 'qcow2', file);
+      return file;
+    };
+    const middle = overlay(path.join(elsewhere, 'middle.qcow2'), base.path);
+    const [user, writer] = [await h.create('User'), await h.create('Writer')];
+    const use = (id: string, file: string) =>
+      h.call('vm.update', { id, patch: { drives: [{ id: 'ide0', kind: 'disk', path: file, format: 'qcow2', readOnly: false }] } });
+    const resize = () => h.call('storage.resize', { path: base.path, sizeBytes: 32 * MIB });
+    const refused = async (name: string, attempt: () => Promise<unknown>) =>
+      expect(await failureOf(attempt())).toMatchObject({ kind: 'in-use', message: expect.stringContaining(name) });
+    await resize();
+    // A machine's disk that is no volume.
+    await use(user.id, overlay(path.join(elsewhere, 'top.qcow2'), middle));
+    await use(writer.id, base.path);
+    await refused('User', () => h.call('vm.start', { id: writer.id }));
+    await refused('User', resize);
+    await refused('User', () => h.call('vm.growDisk', { id: writer.id, drive: 'ide0', sizeBytes: 64 * MIB }));
+    await h.call('vm.update', { id: writer.id, patch: { drives: [] } });
+    await refused('User', () => h.call('storage.delete', { path: base.path }));
+    expect((await h.call('storage.planDelete', { path: base.path })).refusal).toMatchObject({ kind: 'in-use' });
+    await h.call('vm.update', { id: user.id, patch: { drives: [] } });
+    await h.call('storage.resize', { path: base.path, sizeBytes: 48 * MIB });
+    // A volume.
+    overlay(path.join(pool, 'top.qcow2'), middle);
+    await refused('top.qcow2', resize);
+    // And a disk that is itself no volume, below a machine's.
+    rmSync(path.join(pool, 'top.qcow2'));
+    overlay(path.join(pool, 'other.qcow2'), middle);
+    await use(writer.id, middle);
+    await refused('other.qcow2', () => h.call('vm.start', { id: writer.id }));
+  });
+
+  test('whose image below is missing is checked all the same, and that is said', async () => {
+    const base = await create('base.qcow2');
+    const top = await h.call('storage.linkedClone', { path: base.path, pool: 'default', name: 'top.qcow2' });
+    expect(await h.call('storage.check', { path: top.path, repair: 'none' })).toMatchObject({ errors: 0, belowProblem: null });
+    rmSync(base.path);
+    expect(await h.call('storage.check', { path: top.path, repair: 'all' })).toMatchObject({
+      errors: 0,
+      belowProblem: `${top.path} lies on top of ${base.path}, which can't be opened`,
+    });
+  });
+
+  test('that is used as raw and begins as qcow2 is used so, and the log of the machine says it', async () => {
+    const { path: file } = await create('a.qcow2');
+    const vm = await h.create('Raw');
+    const drive = { id: 'ide0', kind: 'disk', path: file, format: 'raw', readOnly: false } as const;
+    // What is new is looked at; what somebody says of it after that counts.
+    expect((await h.call('vm.update', { id: vm.id, patch: { drives: [drive] } })).config?.drives).toMatchObject([{ format: 'qcow2' }]);
+    expect((await h.call('vm.update', { id: vm.id, patch: { drives: [drive] } })).config?.drives).toMatchObject([{ format: 'raw' }]);
+    await h.call('vm.start', { id: vm.id });
+    expect((await h.call('vm.log', { id: vm.id, lines: 100 })).map(({ message }) => message)).toContain(
+      `${file} is used as raw, as vm.json says, but begins as a qcow2 image does`,
+    );
+    await h.call('vm.forceOff', { id: vm.id });
+  });
+
   test('in use by a running machine is locked', async () => {
     const { path: file } = await create('a.qcow2');
     const locks = new ImageLocks(path.join(h.root, 'locks'));

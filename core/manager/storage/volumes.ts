@@ -13,10 +13,11 @@ import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { Disks } from '../disks.ts';
 import { moveToTrash } from '../trash.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
+import { imagesOnTop } from '../../platform/imagesontop.ts';
 import { readImageFacts } from './headers.ts';
 import { needRoom, readAs } from './requirements.ts';
 import type { Pools } from './pools.ts';
-import { type ScanPlace, Scanner, type UsedDrive } from './scan.ts';
+import { keyOf, type ScanPlace, Scanner, type UsedDrive } from './scan.ts';
 
 /** A machine as far as storage has to do with it. */
 export interface StorageMachine {
@@ -225,8 +226,8 @@ export class Volumes {
         progress: (done, total) => control.progress(total ? done / total : null),
       });
       if (repair !== 'none') this.parts.changed();
-      const { errors, leaks, errorsFixed, leaksFixed, messages } = report;
-      return { errors, leaks, errorsFixed, leaksFixed, messages };
+      const { errors, leaks, errorsFixed, leaksFixed, messages, belowProblem } = report;
+      return { errors, leaks, errorsFixed, leaksFixed, messages, belowProblem };
     });
   }
 
@@ -298,7 +299,7 @@ export class Volumes {
   /** To the trash of its pool, or of the library when it lies in a machine's folder. */
   async delete(file: string): Promise<{ trashId: string }> {
     const volume = await this.get(file);
-    refuseUsed(volume);
+    await this.refuseUsed(volume);
     return this.parts.tasks.run('disk.delete', volume.name, async (control) => {
       const lock = volume.problem ? undefined : this.parts.locks.acquire(volume.path, false, 'the trash');
       try {
@@ -318,7 +319,7 @@ export class Volumes {
     const volume = await this.get(file);
     let refusal: ErrorDto | null = null;
     try {
-      refuseUsed(volume);
+      await this.refuseUsed(volume);
       if (volume.lockedBy !== null)
         throw new HypervueError(
           'in-use',
@@ -346,11 +347,34 @@ export class Volumes {
     return volume;
   }
 
-  /** Names of what lies on top of an image: machines, or files that are none's. */
-  async imagesAbove(file: string): Promise<string[]> {
+  /** Names of what lies on top of an image, at whatever distance: machines, or files that are none's. */
+  async imagesAbove(file: string, known?: readonly Volume[]): Promise<string[]> {
     const wanted = path.resolve(file);
-    const above = (await this.list()).filter((volume) => volume.path !== wanted && volume.below.some((lower) => lower.path === wanted));
-    return [...new Set(above.map((volume) => volume.machine?.name ?? volume.name))];
+    const key = await keyOf(wanted);
+    const volumes = known ?? (await this.list());
+    const names = new Set<string>();
+    for (const volume of volumes)
+      for (const lower of volume.path === wanted ? [] : volume.below)
+        if (lower.path === wanted || (key !== undefined && (await keyOf(lower.path)) === key)) {
+          names.add(volume.machine?.name ?? volume.name);
+          break;
+        }
+    // Disks that lie in no pool. A raw one lies on nothing, whatever its guest wrote into it.
+    const listedPaths = new Set(volumes.map((volume) => volume.path));
+    for (const { name, folder, drives } of this.parts.machines()) {
+      const others = drives
+        .filter((drive) => drive.path !== null && drive.format !== 'raw')
+        .map((drive) => path.resolve(folder, drive.path!))
+        .filter((each) => !listedPaths.has(each));
+      if (others.length && key !== undefined && (await imagesOnTop(wanted, others)).length) names.add(name);
+    }
+    return [...names];
+  }
+
+  /** Names of the images on top of a volume: those directly on it, else those for which one between them that is no volume leads here. */
+  async overlays(volume: Volume, known?: readonly Volume[]): Promise<string[]> {
+    const direct = volume.usedBy.filter(({ kind }) => kind === 'overlay').map(({ name }) => name);
+    return direct.length ? direct : this.imagesAbove(volume.path, known);
   }
 
   /** Names of machines outside `folder` whose disks lie on top of images in it. */
@@ -412,8 +436,8 @@ export class Volumes {
         { object: volume.name, path: volume.path, holder: saved.name, operation },
         `Start ${saved.name} and shut it down, or discard its saved state.`,
       );
-    const above = volume.usedBy.filter(({ kind }) => kind === 'overlay').map(({ name }) => name);
-    if (!keepsContents && above.length)
+    const above = keepsContents ? [] : await this.overlays(volume);
+    if (above.length)
       throw new HypervueError(
         'in-use',
         `${listed(above)} ${above.length > 1 ? 'lie' : 'lies'} on top of ${volume.name} and would change with it`,
@@ -464,6 +488,20 @@ export class Volumes {
       : base;
   }
 
+  /** What others need is not deleted. Rejects with 'in-use'. */
+  private async refuseUsed(volume: Volume): Promise<void> {
+    const { name, path: file, usedBy } = volume;
+    const [user] = usedBy;
+    const names = user ? usedBy.map((each) => each.name) : await this.imagesAbove(file);
+    if (!names.length) return;
+    throw new HypervueError(
+      'in-use',
+      `${name} is used by ${listed(names)}`,
+      { object: name, path: file, holder: names[0]!, operation: 'delete' },
+      user?.kind === 'machine' ? `Remove it from ${names[0]} first.` : `Delete or rebase ${names[0]} first.`,
+    );
+  }
+
   private making(kind: string, file: string, make: (temporary: string, control: TaskControl) => Promise<void>): Promise<Volume> {
     return this.parts.tasks.run(kind, path.basename(file), async (control) => {
       await makeFile(file, async (temporary) => {
@@ -497,16 +535,4 @@ export function listed(names: readonly string[]): string {
   if (names.length <= 1) return names[0] ?? '';
   if (names.length === 2) return `${names[0]} and ${names[1]}`;
   return `${names[0]}, ${names[1]} and ${names.length - 2} more`;
-}
-
-/** What others need is not deleted. Throws 'in-use'. */
-function refuseUsed({ name, path: file, usedBy }: Volume): void {
-  const [user] = usedBy;
-  if (!user) return;
-  throw new HypervueError(
-    'in-use',
-    `${name} is used by ${listed(usedBy.map((each) => each.name))}`,
-    { object: name, path: file, holder: user.name, operation: 'delete' },
-    user.kind === 'machine' ? `Remove it from ${user.name} first.` : `Delete or rebase ${user.name} first.`,
-  );
 }

@@ -118,7 +118,14 @@ export function mockStorage(
     'storage.resize': async ({ path, sizeBytes }) => put({ ...get(path), sizeBytes }),
     'storage.check': async ({ path }) => {
       task('disk.check', get(path).name);
-      return { errors: 0, leaks: 2, errorsFixed: 0, leaksFixed: 0, messages: ['cluster 17 is counted 1 times, used 0 times'] };
+      return {
+        errors: 0,
+        leaks: 2,
+        errorsFixed: 0,
+        leaksFixed: 0,
+        messages: ['cluster 17 is counted 1 times, used 0 times'],
+        belowProblem: null,
+      };
     },
     'storage.commit': async ({ path }) => {
       task('disk.commit', get(path).name);

@@ -3,6 +3,7 @@ import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
 import { useNotices } from '../stores/notices.ts';
 import { driveAt, withoutDrive } from './hardware.ts';
+import { formatBytes } from './useformat.ts';
 import { useHardwareText } from './usehardwaretext.ts';
 
 /** Takes drives and ports out of a machine, after asking. Images stay, unless the person says otherwise. */
@@ -20,19 +21,22 @@ export function useDriveRemoval(vm: () => VmSummary) {
     const file = drive.kind === 'disk' ? drive.path : null;
     const own = file !== null && !/^([/\\]|[a-z]:)/i.test(file);
     const off = state === 'off' || state === 'crashed';
+    const image = own && off ? `${folder}/${file}` : null;
+    // What going to the trash is about; a file that is gone has no size.
+    const bytes = image && (await connection.call('storage.planDelete', { path: image }).catch(() => null))?.bytes;
     const answer = await notices.choose({
       key: 'removeDrive',
       params: { drive: text.driveName(drive.id, drive.kind), name },
       danger: true,
-      lines: drive.path ? [drive.path] : [],
-      other: own && off,
+      lines: drive.path ? [typeof bytes === 'number' ? `${drive.path} (${formatBytes(bytes)})` : drive.path] : [],
+      other: image !== null,
       otherDanger: true,
     });
     if (answer === 'no') return false;
     try {
       const next = await connection.call('vm.update', { id: vm().id, patch: withoutDrive(config, id) });
       machines.byId.set(next.id, next);
-      if (answer === 'other' && file !== null) await connection.call('storage.delete', { path: `${folder}/${file}` });
+      if (answer === 'other' && image !== null) await connection.call('storage.delete', { path: image });
       notices.toast({ key: next.runsWith || runsWith ? 'toast.savedNextStart' : 'toast.saved', tone: 'success' });
       return true;
     } catch (error) {

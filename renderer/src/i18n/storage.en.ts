@@ -199,6 +199,7 @@ export const storageEn = {
     run: 'Check',
     running: 'Checking…',
     clean: 'Sound: no errors, nothing leaked.',
+    below: 'Only this image was checked. {problem}',
     leaks:
       '{n} cluster is set aside and not used. This harms nothing and takes room. | {n} clusters are set aside and not used. This harms nothing and takes room.',
     errors: '{n} error: the image is damaged. | {n} errors: the image is damaged.',

@@ -198,6 +198,7 @@ export const storageZhCN: typeof storageEn = {
     run: '检查',
     running: '正在检查…',
     clean: '完好：没有错误，没有泄漏。',
+    below: '只检查了此映像。{problem}',
     leaks: '有 {n} 个簇已分配但未使用。没有危害，但占用空间。',
     errors: '{n} 个错误：映像已损坏。',
     fixed: '已修复：{errors} 个错误，{leaks} 个泄漏的簇。',

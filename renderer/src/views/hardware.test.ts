@@ -164,6 +164,17 @@ test('a medium changes at once, a drive is taken out after a question', async ()
   expect(there('device-ide2')).toBe(false);
 });
 
+test('the question that can also move a disk to the trash says how large its file is', async () => {
+  const { manager } = await at('ide0', off);
+  const plan = vi.fn(async (..._: unknown[]) => ({ bytes: 1.5 * 1024 ** 3, refusal: null }));
+  Object.assign(manager.handlers, { 'storage.planDelete': plan });
+  await press(get('drive-remove'));
+  const { folder } = await manager.handlers['vm.get']({ id: off });
+  expect(plan.mock.lastCall?.at(0)).toEqual({ path: `${folder}/disk.img` });
+  expect(get('confirm-dialog').textContent).toContain('disk.img (1.5 GiB)');
+  expect(there('confirm-other')).toBe(true);
+});
+
 test('a new disk and a port are added; what can’t be added says why', async () => {
   const { router } = await at('machine', off);
   await press(get('device-add'));

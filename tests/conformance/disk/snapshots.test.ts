@@ -4,7 +4,14 @@ import { describe, expect, it } from 'vitest';
 import type { Qcow2Options } from '../../../core/disk/qcow2/create.ts';
 import type { Qcow2Image } from '../../../core/disk/qcow2/image.ts';
 import { snapshotRoom } from '../../../core/disk/qcow2/snapshotroom.ts';
-import { createSnapshot, deleteSnapshot, readSnapshots, renameSnapshot, revertToSnapshot } from '../../../core/disk/qcow2/snapshots.ts';
+import {
+  createSnapshot,
+  deleteSnapshot,
+  deleteSnapshotsNamed,
+  readSnapshots,
+  renameSnapshot,
+  revertToSnapshot,
+} from '../../../core/disk/qcow2/snapshots.ts';
 import { createImage, openQcow2 } from './support/images.ts';
 import { qemuCheck, qemuImg, scratch } from './support/qemu.ts';
 import { DiskModel, randomNumbers } from './support/randomdisk.ts';
@@ -136,6 +143,56 @@ describe('internal snapshots', () => {
     await expect(createSnapshot(image, 'c', date)).rejects.toMatchObject({ kind: 'resource-limit' });
     image = await clean(image, file);
     expect((await readSnapshots(image)).entries).toHaveLength(2);
+    await image.close();
+  });
+
+  it('a name is for one snapshot only; of two that another program gave the same name, each is reached by its id', async () => {
+    const file = path.join(scratch(), 'a.qcow2');
+    await createImage(file, { sizeBytes: MIB });
+    let image = await openQcow2(file);
+    await createSnapshot(image, 'first', date);
+    await expect(createSnapshot(image, 'first', date)).rejects.toMatchObject({
+      kind: 'already-exists',
+      message: expect.stringContaining('has a snapshot named "first" already (id 1)'),
+      fix: expect.stringContaining('another name'),
+    });
+    await expect(createSnapshot(image, '1', date)).rejects.toMatchObject({ kind: 'already-exists' });
+    await expect(createSnapshot(image, '', date)).rejects.toMatchObject({ kind: 'invalid-argument' });
+    await expect(createSnapshot(image, 'ü'.repeat(128), date)).rejects.toMatchObject({ kind: 'invalid-argument' });
+    // The second one would get the id 2, which is a name.
+    expect(await createSnapshot(image, '3', date)).toBe('2');
+    expect(await createSnapshot(image, 'third', date)).toBe('4');
+    await expect(renameSnapshot(image, '4', 'first')).rejects.toMatchObject({ kind: 'already-exists' });
+    await renameSnapshot(image, '4', 'third');
+    image = await clean(image, file);
+    await image.close();
+    qemuImg('snapshot', '-c', 'twice', file);
+    qemuImg('snapshot', '-c', 'twice', file);
+    image = await openQcow2(file);
+    const twice = (await readSnapshots(image)).entries.filter(({ name }) => name === 'twice').map(({ id }) => id);
+    expect(twice).toHaveLength(2);
+    for (const work of [revertToSnapshot(image, 'twice'), deleteSnapshot(image, 'twice'), renameSnapshot(image, 'twice', 'x')])
+      await expect(work).rejects.toMatchObject({
+        kind: 'invalid-argument',
+        message: expect.stringContaining('has 2 snapshots named "twice"'),
+        fix: expect.stringMatching(new RegExp(`${twice[0]} \\(.*${twice[1]} \\(`)),
+      });
+    await renameSnapshot(image, twice[1]!, 'once');
+    await revertToSnapshot(image, 'twice');
+    await deleteSnapshot(image, 'once');
+    image = await clean(image, file);
+    expect((await readSnapshots(image)).entries.map(({ id, name }) => `${id} ${name}`)).toEqual([
+      '1 first',
+      '2 3',
+      '4 third',
+      `${twice[0]} twice`,
+    ]);
+    await image.close();
+    qemuImg('snapshot', '-c', 'twice', file);
+    image = await openQcow2(file);
+    await deleteSnapshotsNamed(image, 'twice');
+    image = await clean(image, file);
+    expect((await readSnapshots(image)).entries.map(({ name }) => name)).toEqual(['first', '3', 'third']);
     await image.close();
   });
 });
