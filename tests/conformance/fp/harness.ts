@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { SJ_INSTRUCTIONS } from '../../../core/cpu/interp/wasm/jitoffsets.ts';
 import { CPU_STATE_BASE } from '../../../core/memory/layout.ts';
 import { TestCpu } from '../../../core/cpu/interp/testing/testcpu.ts';
-import { differences, type Tolerance } from './compare.ts';
+import { HOST_IS_AMD } from '../hostvendor.ts';
+import { differences, differInUnderflow, type Tolerance } from './compare.ts';
 import { NO_TRAP, R_EFLAGS, R_LENGTH, R_TRAP, Random, RECORD_SIZE } from './record.ts';
 
 const here = import.meta.dirname;
@@ -140,7 +141,7 @@ export function disagreements<I extends Tolerance & { name: string; bytes: reado
     const at = i * RECORD_SIZE;
     const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset + at, RECORD_SIZE);
     const list = differences(view(got), view(want), instruction);
-    if (list.length > 0)
+    if (list.length > 0 && !(HOST_IS_AMD && instruction.ownUnderflow && differInUnderflow(view(got), view(want))))
       found.push(`case ${i}: ${list.join('; ')}; start ${Buffer.from(records.subarray(at, at + RECORD_SIZE)).toString('hex')}`);
   }
   return found;

@@ -35,6 +35,7 @@ export interface Instruction {
   domain?: readonly [number, number];
   /** Bytes of memory that hold instruction and data pointers, which processors keep differently. */
   ignoreMemory?: readonly (readonly [number, number])[];
+  ownUnderflow?: boolean;
 }
 
 export const C0 = 0x100;
@@ -110,8 +111,8 @@ export const X87: readonly Instruction[] = [
   reg1('FDECSTP', [0xd9, 0xf6]),
   reg1('FINCSTP', [0xd9, 0xf7]),
   reg1('FXTRACT', [0xd9, 0xf4]),
-  reg2('FPREM1', [0xd9, 0xf5], 0),
-  reg2('FPREM', [0xd9, 0xf8], 0),
+  { ...reg2('FPREM1', [0xd9, 0xf5], 0), ownUnderflow: true },
+  { ...reg2('FPREM', [0xd9, 0xf8], 0), ownUnderflow: true },
   reg1('FSQRT', [0xd9, 0xfa]),
   reg1('FRNDINT', [0xd9, 0xfc]),
   reg2('FSCALE', [0xd9, 0xfd]),
@@ -132,7 +133,7 @@ export const X87: readonly Instruction[] = [
 ];
 
 /** Within 1 ulp of the host's answer, whose own error is below 1 ulp. C1 follows the rounding of the last bit and is not compared. */
-export const TRANSCENDENTAL: readonly Instruction[] = [
+const TRANSCENDENTALS: readonly Instruction[] = [
   { ...reg1('F2XM1', [0xd9, 0xf0], CC | C1), ulp: 1, domain: [-70, -1] },
   { ...reg2('FYL2X', [0xd9, 0xf1], CC | C1), ulp: 1 },
   { ...reg1('FPTAN', [0xd9, 0xf2], C0 | C3 | C1), ulp: 1 },
@@ -148,6 +149,7 @@ export const TRANSCENDENTAL: readonly Instruction[] = [
   { ...reg2('FYL2X near 1', [0xd9, 0xf1], CC | C1), ulp: 1, domain: [-1, 0] },
   { ...reg2('FYL2XP1, all of its range', [0xd9, 0xf9], CC | C1), ulp: 1, domain: [-80, -2] },
 ];
+export const TRANSCENDENTAL: readonly Instruction[] = TRANSCENDENTALS.map((instruction) => ({ ...instruction, ownUnderflow: true }));
 
 export function putExtended(view: DataView, at: number, [se, sig]: Extended): void {
   view.setBigUint64(at, sig, true);

@@ -1,7 +1,7 @@
 /** Random code: instructions with jumps, loops, calls and writes to themselves between them, laid out at an address. */
 import { type CodeBits, disassemble } from '../../../core/cpu/x86/disassemble.ts';
 import type { Instruction } from '../../../core/cpu/x86/table.ts';
-import { ARITHMETIC } from '../flags.ts';
+import { ARITHMETIC, ZF } from '../flags.ts';
 import { Random } from '../fp/record.ts';
 import { edgeBytes, encodeRow, type Item, type Roles, rowsOf, windowAddress } from './encode.ts';
 import { segmentPiece } from './segments.ts';
@@ -205,12 +205,10 @@ class Builder {
     this.loop = undefined;
     // Everything that jumps out of the loop lands behind it; those that wait go on waiting.
     if (loop.how === 0) {
-      this.settle(loop.unknown);
-      this.push(
-        plain([random.chance(10) ? 0xe0 | random.below(2) : 0xe2, 0], 'loop', {
-          fix: { at: 1, size: 1, label: loop.label, relative: true },
-        }),
-      );
+      const readsZero = random.chance(10);
+      const opcode = readsZero ? 0xe0 | random.below(2) : 0xe2;
+      this.settle(readsZero ? loop.unknown & ~ZF : loop.unknown);
+      this.push(plain([opcode, 0], 'loop', { fix: { at: 1, size: 1, label: loop.label, relative: true } }));
       return;
     }
     if (loop.how === 1 || this.long) this.push(plain([0x83, 0xe9, 1], 'sub ecx,1', { settles: ARITHMETIC }));

@@ -32,11 +32,11 @@ function objdump(file: string, args: readonly string[]): Map<number, Line> {
   return lines;
 }
 
-/** One blank between words, no symbols, and no REX prefixes that do nothing, which objdump points out. */
+/** One blank between words, addresses with 0x and without their symbols, and no REX prefixes that do nothing, which objdump points out. */
 const plain = (text: string) =>
   text
     .replace(/\s+/g, ' ')
-    .replace(/ <[^>]*>/g, '')
+    .replace(/\b(?:0x)?([0-9a-f]+) <[^>]*>/g, '0x$1')
     .replace(/\brex(\.[WRXB]+)? /g, '')
     .trim();
 
@@ -170,8 +170,8 @@ describe('real code', () => {
   }
 
   it('of a 64-bit program: all instructions read as objdump reads them', () => {
-    const file = '/bin/busybox';
-    const { same, compared, wrong } = compare(objdump(existsSync(file) ? file : process.execPath, ['-d']), 64);
+    const file = ['/bin/busybox', '/bin/bash'].find((name) => existsSync(name)) ?? '/bin/sh';
+    const { same, compared, wrong } = compare(objdump(file, ['-d']), 64);
     console.log(`64-bit program: ${same} of ${compared} alike`);
     expect(wrong).toEqual([]);
     expect(compared).toBeGreaterThan(100_000);
