@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkConfigText } from './configtext.ts';
 import { mapJson, pathKey } from './jsonpositions.ts';
+import { ruleTexts } from './texts.ts';
 
 const id = '00000000-0000-4000-8000-000000000001';
 const config = {
@@ -38,7 +39,11 @@ test('a wrong value is marked where it stands', () => {
 
 test('what is missing is named, what nobody knows is not dropped in silence', () => {
   const { memoryMiB: _, ...rest } = config;
-  expect(marked(JSON.stringify(rest))).toEqual([['{', 1, expect.stringContaining('memoryMiB is missing')]]);
+  expect(marked(JSON.stringify(rest))).toEqual([['{', 1, 'memoryMiB is missing']]);
+  const { kind: _kind, ...drive } = config.drives[0]!;
+  expect(marked(text({ drives: [drive] }))).toEqual([
+    [expect.any(String), expect.any(Number), expect.stringMatching(/^kind is missing: .*cdrom/)],
+  ]);
   expect(marked(text({ memryMiB: 1 }))).toEqual([['"memryMiB"', expect.any(Number), 'there is no such field']]);
   expect(marked(text({ cpu: { model: 'i686', cores: 4 } }))).toEqual([['"cores"', expect.any(Number), 'there is no such field']]);
   expect(marked('{"schema":1,"schema":1}').some(([word, , message]) => word === '"schema"' && String(message).includes('twice'))).toBe(
@@ -73,12 +78,16 @@ describe('what is no JSON', () => {
     ['{"a": 1', '1', 'comma'],
   ])('%j is marked at %j', (source, word, message) => {
     const { error } = mapJson(source);
-    expect([source.slice(error!.from, error!.to), error!.message]).toEqual([word, expect.stringContaining(message)]);
+    expect([source.slice(error!.from, error!.to), ruleTexts[error!.rule]]).toEqual([word, expect.stringContaining(message)]);
+  });
+
+  test('it is said in every language', () => {
+    expect(checkConfigText('{"a": x}').problems[0]).toMatchObject({ message: 'a value should stand here', said: { key: 'jsonValue' } });
   });
 
   test('an empty text has a problem, and deep nesting is refused instead of exhausting the stack', () => {
     expect(checkConfigText('').problems).toHaveLength(1);
-    expect(mapJson('['.repeat(100_000)).error?.message).toContain('deep');
+    expect(mapJson('['.repeat(100_000)).error?.rule).toBe('jsonDeep');
   });
 });
 

@@ -13,7 +13,7 @@ export interface TextProblem {
   /** The value that it is about, as `drives.0.path`; '' for the text as a whole. */
   field: string;
   message: string;
-  /** For readers of other languages; absent where the message comes in theirs already (zod's), or only in English (JSON's). */
+  /** For readers of other languages; absent where the message comes in theirs already (zod's). */
   said?: Said;
 }
 
@@ -30,11 +30,11 @@ type Words = Pick<TextProblem, 'message' | 'said'>;
 /** Checks the text of a vm.json against the schema and the rules between its fields. `id`: of the machine, which the text may not change. */
 export function checkConfigText(text: string, id?: string): CheckedText {
   const positions = mapJson(text);
-  if (positions.error) return { problems: [at(text, positions.error, '', positions.error)], config: null };
+  if (positions.error) return { problems: [at(text, positions.error, '', rule(positions.error.rule))], config: null };
   const raw: unknown = JSON.parse(text);
   const problems: TextProblem[] = positions.repeated.map((place) => at(text, name(place), '', rule('ruleTwice')));
   /** The place of the value, or of what should hold it; its name when the value spans lines. */
-  const report = (path: Path, words: Words, named = false) => {
+  const report = (path: Path, words: Words, named = false, plainly = false) => {
     for (let length = path.length; length >= 0; length--) {
       const place = positions.places.get(pathKey(path.slice(0, length)));
       if (!place) continue;
@@ -42,12 +42,14 @@ export function checkConfigText(text: string, id?: string): CheckedText {
       const spans = text.slice(place.from, place.to).includes('\n');
       const shown = named || missing || spans ? name(place) : place;
       const field = path.slice(length).join('.');
-      problems.push(at(text, shown, path.join('.'), missing ? rule('ruleMissing', { field, problem: words.message }) : words));
+      problems.push(at(text, shown, path.join('.'), missing ? lacks(field, words, plainly) : words));
       return;
     }
   };
   const parsed = vmConfigSchema.safeParse(raw);
-  if (!parsed.success) for (const issue of leaves(parsed.error.issues)) report(issue.path as Path, { message: issue.message });
+  if (!parsed.success)
+    for (const issue of leaves(parsed.error.issues))
+      report(issue.path as Path, { message: issue.message }, false, issue.code === 'invalid_type');
   else {
     for (const path of unknownFields(raw, parsed.data, [])) report(path, rule('ruleUnknownField'), true);
     for (const problem of configProblems(parsed.data)) report(problem.path, problem);
@@ -56,6 +58,10 @@ export function checkConfigText(text: string, id?: string): CheckedText {
   problems.sort((a, b) => a.from - b.from);
   return { problems, config: parsed.success && problems.length === 0 ? parsed.data : null };
 }
+
+/** Of something that is not there, "expected a number" says nothing more; what may be chosen from does. */
+const lacks = (field: string, { message }: Words, plainly: boolean): Words =>
+  plainly ? rule('ruleMissing', { field }) : rule('ruleMissingOf', { field, problem: message });
 
 /** Issues of the alternative that fits best, in place of "invalid input" for a union. */
 function leaves(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {

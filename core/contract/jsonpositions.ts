@@ -1,3 +1,8 @@
+import { ruleTexts } from './texts.ts';
+
+/** Key of what is wrong with the text as JSON. */
+export type JsonRule = Extract<keyof typeof ruleTexts, `json${string}`>;
+
 /** Where the values of a JSON text (RFC 8259) are, and where it stops being JSON: JSON.parse says neither. Offsets are in UTF-16 units. */
 export interface JsonPlace {
   from: number;
@@ -12,7 +17,7 @@ export interface JsonMap {
   places: Map<string, JsonPlace>;
   /** Members of objects whose name was there already. */
   repeated: JsonPlace[];
-  error?: { from: number; to: number; message: string };
+  error?: { from: number; to: number; rule: JsonRule };
 }
 
 export const pathKey = (path: readonly (string | number)[]): string => JSON.stringify(path);
@@ -25,7 +30,14 @@ const WORD = /[^\s{}[\],:"]+|"[^"\n]*"?|./y;
 /** More than any file of ours nests; a hostile one must not exhaust the stack. */
 const MAX_DEPTH = 64;
 
-class Misfit extends Error {}
+class Misfit extends Error {
+  readonly rule: JsonRule;
+
+  constructor(rule: JsonRule) {
+    super(ruleTexts[rule]);
+    this.rule = rule;
+  }
+}
 
 /** Never throws; `error` is the first mistake, and `places` what came before it. */
 export function mapJson(text: string): JsonMap {
@@ -36,7 +48,7 @@ export function mapJson(text: string): JsonMap {
     reader.end();
   } catch (error) {
     if (!(error instanceof Misfit)) throw error;
-    map.error = { ...reader.wrongWord(), message: error.message };
+    map.error = { ...reader.wrongWord(), rule: error.rule };
   }
   return map;
 }
@@ -84,17 +96,17 @@ class Reader {
 
   end(): void {
     this.skipSpace();
-    if (this.at < this.text.length) throw new Misfit('there is more after the end');
+    if (this.at < this.text.length) throw new Misfit('jsonMore');
   }
 
   value(path: readonly (string | number)[]): JsonPlace {
-    if (path.length > MAX_DEPTH) throw new Misfit('it nests too deeply');
+    if (path.length > MAX_DEPTH) throw new Misfit('jsonDeep');
     this.skipSpace();
     const from = this.at;
     if (this.takes('{')) this.members(path);
     else if (this.takes('[')) this.items(path);
     else if (this.take(STRING) === undefined && this.take(PLAIN) === undefined)
-      throw new Misfit(this.at < this.text.length ? 'a value should stand here' : 'the text ends too early');
+      throw new Misfit(this.at < this.text.length ? 'jsonValue' : 'jsonEnds');
     const place = { from, to: this.at };
     this.map.places.set(pathKey(path), place);
     return place;
@@ -107,16 +119,16 @@ class Reader {
       this.skipSpace();
       const nameFrom = this.at;
       const name = this.take(STRING);
-      if (name === undefined) throw new Misfit('a name in double quotes should stand here');
+      if (name === undefined) throw new Misfit('jsonName');
       const nameTo = this.at;
-      if (!this.takes(':')) throw new Misfit('a colon should stand here');
+      if (!this.takes(':')) throw new Misfit('jsonColon');
       const key = JSON.parse(name) as string;
       const place = { ...this.value([...path, key]), nameFrom, nameTo };
       if (names.has(key)) this.map.repeated.push(place);
       names.add(key);
       this.map.places.set(pathKey([...path, key]), place);
     } while (this.takes(','));
-    if (!this.takes('}')) throw new Misfit('a comma or } should stand here');
+    if (!this.takes('}')) throw new Misfit('jsonCommaObject');
   }
 
   private items(path: readonly (string | number)[]): void {
@@ -124,6 +136,6 @@ class Reader {
     let index = 0;
     do this.value([...path, index++]);
     while (this.takes(','));
-    if (!this.takes(']')) throw new Misfit('a comma or ] should stand here');
+    if (!this.takes(']')) throw new Misfit('jsonCommaList');
   }
 }

@@ -80,7 +80,8 @@ describe('bad media', () => {
     ['a disk without boot signature', rawImage(MIB, false), 'warning', /no boot signature/],
     ['a disk with a partition beyond its end', partitionedDisk(MIB, 100_000), 'warning', /beyond the end/],
     ['a disk of no whole sector', rawImage(MIB + 100), 'warning', /no multiple of 512/],
-    ['a text file', Buffer.from('hello\n'), 'error', /too small/],
+    ['a short text file', Buffer.from('hello\n'), 'error', /too small/],
+    ['a text file', Buffer.from('hello\n'.repeat(1000)), 'error', /no disk image/],
     ['a damaged qcow2 image', Buffer.concat([Buffer.from('QFI\xfb\0\0\0\x03', 'latin1'), Buffer.alloc(4096)]), 'error', /clusters of 2\^0/],
     ['a VMDK', Buffer.concat([Buffer.from('KDMV'), Buffer.alloc(4096)]), 'error', /VMDK image/],
     ['a gzip archive', Buffer.concat([Buffer.from([0x1f, 0x8b, 8]), Buffer.alloc(4096)]), 'error', /compressed \(gzip\)/],
@@ -90,6 +91,10 @@ describe('bad media', () => {
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatchObject({ severity, message: expect.stringMatching(message) });
     expect(problems[0]!.fix).toBeTruthy();
+  });
+
+  test('a path that depends on where Hypervue was started is refused', async () => {
+    await expect(inspectMedia('debian.iso')).rejects.toMatchObject({ kind: 'invalid-argument', said: { key: 'notAbsolute' } });
   });
 
   test('a label with control characters comes out as one printable line', async () => {

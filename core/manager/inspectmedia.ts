@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import type { MediaInfo } from '../contract/host.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
 import type { ImageFormat } from '../contract/vm.ts';
@@ -28,6 +29,8 @@ async function readAt(file: RandomAccessFile, offset: number, length: number): P
 
 /** Says what a file is from its bytes, and with the table of systems what is on it. Rejects with 'not-found' or 'permission-denied'; anything readable gets an answer. */
 export async function inspectMedia(path: string, systems?: SystemTable): Promise<MediaInfo> {
+  // It would be looked for in the folder that Hypervue was started in, which nobody means.
+  if (!isAbsolute(path)) throw new HypervueError('invalid-argument', say('notAbsolute', { path }), { path }, say('fixAbsolute'));
   const file = await NodeFile.open(path, true);
   try {
     const sizeBytes = await file.size();
@@ -157,6 +160,11 @@ function inspectDisk(head: Buffer, info: MediaInfo): void {
   }
   const floppyBytes = dosFloppyBytes(head);
   const short = floppyBytes !== undefined && info.sizeBytes < floppyBytes;
+  // Any file is some disk's bytes; but one of no whole sectors that nothing starts from is a text or a picture rather.
+  if (!short && info.sizeBytes % SECTOR && !hasBootSignature(head)) {
+    refuse('', say('mediaNoDisk'), say('fixOtherFile'));
+    return;
+  }
   info.kind = short || FLOPPY_SIZES.has(info.sizeBytes) ? 'floppy' : 'disk';
   if (short) info.problems.push(cutOff(floppyBytes, info.sizeBytes));
   if (info.kind === 'disk') info.format = 'raw';

@@ -55,7 +55,7 @@ export function findUefi(own: string): Firmware & { file: string } {
     available: false,
     folder: own,
     file: '',
-    reason: say('uefiNowhere', { files: files.join(', ') }),
+    reason: say('uefiNowhere'),
     fix: UEFI_FIX,
   };
 }

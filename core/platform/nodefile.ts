@@ -143,8 +143,8 @@ export class NodeFile implements RandomAccessFile {
 
 function refuseOddFile(info: Stats, path: string): void {
   if (info.isFile() || info.isBlockDevice()) return;
-  const what = info.isDirectory() ? 'a folder' : 'a pipe, socket or character device';
-  throw new HypervueError('invalid-argument', `${path} is ${what}, not an image`, { path, operation: 'open' }, 'Choose a file.');
+  const what = say(info.isDirectory() ? 'fileFolder' : 'fileOdd', { path });
+  throw new HypervueError('invalid-argument', what, { path, operation: 'open' }, say('fixChooseFile'));
 }
 
 /** stat gives 0 for block devices: find the end by bisection over readable offsets. */
@@ -192,6 +192,5 @@ export function fileError(error: unknown, path: string, operation: string): Hype
   const [kind, what, fix] = kinds[code] ?? (['io-error', 'fileOther', undefined] as const);
   const message = say(what, { path, ...(kinds[code] ? {} : { code: code || String(error) }) });
   const way = fix && say(fix);
-  const failure = new HypervueError(kind, message.text, { path, operation, code }, way?.text, error);
-  return Object.assign(failure, { said: message.said, saidFix: way?.said });
+  return new HypervueError(kind, message, { path, operation, code }, way, error);
 }

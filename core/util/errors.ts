@@ -1,5 +1,6 @@
 import type { ErrorKind } from '../contract/errors.ts';
 import type { Said } from '../contract/texts.ts';
+import type { Saying } from './say.ts';
 
 export type { ErrorKind };
 
@@ -20,12 +21,15 @@ export class HypervueError extends Error {
   said: Said | undefined;
   saidFix: Said | undefined;
 
-  constructor(kind: ErrorKind, message: string, context: ErrorContext = {}, fix?: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+  /** `message` and `fix` as sayings (util/say.ts) where people may meet them. */
+  constructor(kind: ErrorKind, message: string | Saying, context: ErrorContext = {}, fix?: string | Saying, cause?: unknown) {
+    super(typeof message === 'string' ? message : message.text, cause === undefined ? undefined : { cause });
     this.name = 'HypervueError';
     this.kind = kind;
     this.context = context;
-    this.fix = fix;
+    this.fix = typeof fix === 'object' ? fix.text : fix;
+    if (typeof message === 'object') this.said = message.said;
+    if (typeof fix === 'object') this.saidFix = fix.said;
   }
 
   toJSON(): { kind: ErrorKind; message: string; context: ErrorContext; fix?: string; said?: Said; saidFix?: Said } {

@@ -6,6 +6,7 @@ import { DEFAULT_POOL, MACHINES_POOL, type Pool, type PoolSetting, poolSettingSc
 import { fileError } from '../../platform/nodefile.ts';
 import { HypervueError } from '../../util/errors.ts';
 import type { Logger } from '../../util/logger.ts';
+import { say } from '../../util/say.ts';
 import { JsonStore } from '../jsonstore.ts';
 
 const MAX_POOLS = 64;
@@ -76,10 +77,14 @@ export class Pools {
 
   async add(name: string, wanted: string): Promise<Pool> {
     if (!path.isAbsolute(wanted))
-      throw new HypervueError('invalid-argument', `${wanted} is not an absolute path`, { path: wanted }, 'Give the whole path.');
+      throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted }), { path: wanted }, say('fixAbsolute'));
     let folder: string;
     try {
-      await mkdir(wanted, { recursive: true, mode: 0o700 });
+      await mkdir(wanted, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+        // So says the system of a file in the folder's place.
+        if (error.code !== 'EEXIST') throw error;
+        throw new HypervueError('invalid-argument', say('fileNoFolder', { path: wanted }), { path: wanted }, say('fixChooseFolder'));
+      });
       folder = await realpath(wanted);
       await access(folder, constants.R_OK | constants.X_OK);
     } catch (error) {

@@ -30,6 +30,10 @@ export function useHardwareText() {
     }
   }
 
+  /** For the narrow list, where the place stands in the line below. */
+  const isDrive = ({ kind }: Device): boolean => kind === 'disk' || kind === 'cdrom' || kind === 'floppy';
+  const shortTitle = (device: Device): string => (isDrive(device) ? t(`drive.${device.kind}`) : title(device));
+
   const fileName = (path: string | null | undefined): string => path?.split(/[\\/]/).at(-1) ?? '';
   const onOff = (on: boolean): string => t(on ? 'hardware.on' : 'hardware.off');
 
@@ -46,13 +50,16 @@ export function useHardwareText() {
       case 'disk':
       case 'cdrom':
       case 'floppy':
-        return fileName(driveAt(config, device.id)?.path) || t('drive.empty');
+        return t('hardware.driveHolds', {
+          place: t(...placeMessage(device.id as never)),
+          file: fileName(driveAt(config, device.id)?.path) || t('drive.empty'),
+        });
       case 'serial':
         return t(`hardware.serialType.${config.serial[portOf(device.id)]?.type ?? 'none'}`);
       case 'clock':
         return t(`hardware.${config.clock}`);
       case 'debug':
-        return onOff(config.debug.gdb !== null);
+        return t(config.debug.gdb ? 'hardware.gdbOn' : 'hardware.gdbOff');
       case 'controller':
         return '';
       default:
@@ -111,5 +118,5 @@ export function useHardwareText() {
       next: value(field, config),
     }));
 
-  return { title, detail, value, changes, driveName };
+  return { title, shortTitle, detail, value, changes, driveName };
 }

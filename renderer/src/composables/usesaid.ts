@@ -1,5 +1,6 @@
 import { useI18n } from 'vue-i18n';
 import type { HostInfo } from '../../../core/contract/host.ts';
+import { type SaidKey, saidTexts } from '../../../core/contract/saidtexts.ts';
 import type { Said } from '../../../core/contract/texts.ts';
 import { useFormat } from './useformat.ts';
 
@@ -33,9 +34,10 @@ export function useSaidParts() {
 /** Begins with a capital and ends as a sentence does in the reader's language. */
 export function useSentence() {
   const { locale } = useI18n();
-  return (words: string): string => {
+  return (words: string, said: Said | undefined): string => {
     // A message may begin with a file name, which keeps its case.
-    const first = /^[a-z]+[ ,]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words;
+    const named = said && Object.hasOwn(saidTexts, said.key) && saidTexts[said.key as SaidKey].startsWith('{');
+    const first = !named && /^[a-z]+[ ,]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words;
     if (/[.!?。！？]$/.test(first)) return first;
     return `${first}${locale.value === 'zh-CN' && /[^\x20-\x7e]/.test(first) ? '。' : '.'}`;
   };

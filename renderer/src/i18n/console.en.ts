@@ -113,6 +113,8 @@ export const consoleEn = {
     save: 'Save the picture',
     copy: 'Copy the picture',
     region: 'Part of the picture…',
+    barDown: 'Move this bar to the bottom',
+    barUp: 'Move this bar to the top',
     selecting: 'Drag over the part you want, or use the arrow keys (with Shift for its size)',
     size: '{width} × {height}',
     area: 'Selected part of the picture',

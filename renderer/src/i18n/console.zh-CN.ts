@@ -115,6 +115,8 @@ export const consoleZhCN: Messages['console'] = {
     save: '保存画面',
     copy: '复制画面',
     region: '截取部分画面…',
+    barDown: '将此栏移到底部',
+    barUp: '将此栏移到顶部',
     selecting: '拖动选择区域，或使用方向键（按住 Shift 改变大小）',
     size: '{width} × {height}',
     area: '选定的画面区域',

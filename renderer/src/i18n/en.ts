@@ -152,7 +152,9 @@ export const en = {
   },
   snapshots: {
     intro: 'A snapshot keeps memory, devices and disks of one moment. The machine can go back to it, or forward again.',
-    none: 'There are no snapshots of this machine.',
+    nameMissing: 'Give it a name first',
+    none: 'No snapshots yet',
+    noneText: 'Take one before an update or an experiment: whatever happens then, one click brings the machine back.',
     take: 'Take snapshot',
     revert: 'Revert',
     clone: 'New machine from it',

@@ -31,6 +31,9 @@ export const hardwareEn = {
   on: 'on',
   off: 'off',
   driveAt: '{drive} ({place})',
+  driveHolds: '{place}: {file}',
+  gdbOn: 'gdb can attach',
+  gdbOff: 'Off',
   serialPort: 'Serial port COM{n}',
   device: {
     machine: 'Name and notes',

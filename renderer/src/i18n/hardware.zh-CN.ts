@@ -32,6 +32,9 @@ export const hardwareZhCN: typeof hardwareEn = {
   on: '开',
   off: '关',
   driveAt: '{drive}（{place}）',
+  driveHolds: '{place}：{file}',
+  gdbOn: 'gdb 可以连接',
+  gdbOff: '关',
   serialPort: '串口 COM{n}',
   device: {
     machine: '名称与备注',

@@ -159,9 +159,9 @@ export const storageEn = {
   },
   copy: {
     importTitle: 'Import a disk image',
-    convertTitle: 'Convert {name}',
-    cloneTitle: 'Clone {name}',
-    linkedTitle: 'Linked clone of {name}',
+    convertTitle: 'Convert “{name}”',
+    cloneTitle: 'Clone “{name}”',
+    linkedTitle: 'Linked clone of “{name}”',
     file: 'Image file',
     text: 'The copy stands by itself, with all that lies below the original. The original stays as it is.',
     linkedText: 'The new disk keeps only what differs from {name}, which must not change or be deleted from then on.',
@@ -178,7 +178,7 @@ export const storageEn = {
     missing: 'Choose a file first',
   },
   resize: {
-    title: 'Change the size of {name}',
+    title: 'Change the size of “{name}”',
     now: 'Now {size}',
     size: 'New size',
     submit: 'Change size',
@@ -194,7 +194,7 @@ export const storageEn = {
     stepsText: 'The guest sees a larger disk; its partitions and file systems stay as they are until you grow them.',
   },
   check: {
-    title: 'Check {name}',
+    title: 'Check “{name}”',
     text: 'Reads all tables of the image and compares them with what is in use. Nothing is changed.',
     run: 'Check',
     running: 'Checking…',
@@ -210,7 +210,7 @@ export const storageEn = {
     messages: 'What was found',
   },
   compare: {
-    title: 'Compare {name}',
+    title: 'Compare “{name}”',
     text: 'Reads both disks to the first difference. Formats do not count, and neither does empty room at the end.',
     other: 'With',
     submit: 'Compare',
@@ -219,14 +219,14 @@ export const storageEn = {
     differs: 'They differ, first at byte {byte} ({offset} from the start).',
   },
   rebase: {
-    title: 'Rebase {name}',
+    title: 'Rebase “{name}”',
     text: 'The disk holds the same afterwards; what came from below and is not in the new one is copied into it.',
     target: 'New disk below',
     alone: 'None: let it stand by itself',
     submit: 'Rebase',
   },
   attach: {
-    title: 'Attach {name} to a machine',
+    title: 'Attach “{name}” to a machine',
     machine: 'Machine',
     text: 'It becomes a further hard disk, from the next start on.',
     none: 'There is no machine that is off.',
@@ -234,7 +234,7 @@ export const storageEn = {
   },
   pool: {
     addTitle: 'Add a storage pool',
-    renameTitle: 'Rename the pool {name}',
+    renameTitle: 'Rename the pool “{name}”',
     name: 'Name',
     folder: 'Folder',
     text: 'Images in this folder show on this page. Nothing in it is changed.',
@@ -262,8 +262,8 @@ export const trashEn = {
 export const transferEn = {
   clone: 'Clone…',
   copyName: '{name} copy',
-  cloneTitle: 'Clone {name}',
-  fromTemplateTitle: 'New machine from {name}',
+  cloneTitle: 'Clone “{name}”',
+  fromTemplateTitle: 'New machine from “{name}”',
   name: 'Name of the new machine',
   full: 'Full clone',
   fullText: 'Disks of its own; takes as much room as the original',
@@ -278,7 +278,7 @@ export const transferEn = {
   unmakeTemplate: 'Make it a machine again',
   fromTemplate: 'New machine from it…',
   export: 'Export…',
-  exportTitle: 'Export {name}',
+  exportTitle: 'Export “{name}”',
   exportText:
     'The machine with every disk that it needs is copied into a new folder there. Import that folder on another computer, or put it into the library by hand.',
   exportFolder: 'Folder to copy into',

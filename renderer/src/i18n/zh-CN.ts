@@ -152,7 +152,9 @@ export const zhCN: Messages = {
   },
   snapshots: {
     intro: '快照保存某一时刻的内存、设备和磁盘。虚拟机可以回到那里，也可以再回到之后的快照。',
-    none: '此虚拟机没有快照。',
+    nameMissing: '请先填写名称',
+    none: '还没有快照',
+    noneText: '在更新或试验之前拍摄一个快照：之后无论发生什么，一次点击就能回到现在。',
     take: '拍摄快照',
     revert: '还原',
     clone: '由此新建虚拟机',
