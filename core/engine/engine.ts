@@ -91,6 +91,8 @@ export interface RunningVm {
   /** Process id of the machine's process on this host, where it has one. */
   readonly pid?: number | undefined;
   readonly display: DisplayMode | undefined;
+  /** A PNG file of the screen as it was at the end, where the engine could take one. Set before 'off' or 'crashed' is told. */
+  readonly lastPicture?: Uint8Array | undefined;
   /** `error` is set with 'crashed'. After 'off' or 'crashed' nothing more comes. */
   onState(listener: (state: VmStateName, error?: HypervueError) => void): Disposable;
   onDisplayMode(listener: (mode: DisplayMode) => void): Disposable;

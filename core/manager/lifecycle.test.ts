@@ -312,6 +312,15 @@ describe('pictures', () => {
       expect((await own.call('vm.thumbnail', { id })).png).toBe(second.png);
       await own.reopen();
       expect((await own.call('vm.thumbnail', { id })).png).toBe(second.png);
+      // Nobody looked in between: the machine itself leaves its last picture.
+      await own.call('vm.start', { id });
+      await own.call('vm.typeText', { id, text: 'yyy', delayMs: 0 });
+      await own.call('vm.shutdown', { id });
+      await own.reaches(id, 'off');
+      const last = (await own.call('vm.thumbnail', { id })).png;
+      expect(last).not.toBe(second.png);
+      await own.reopen();
+      expect((await own.call('vm.thumbnail', { id })).png).toBe(last);
     } finally {
       await own.close();
     }

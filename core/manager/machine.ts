@@ -233,6 +233,7 @@ export class Machine implements MachineSelf {
     if (state === 'off' || state === 'crashed') {
       this.record('info', 'manager', this.state);
       this.release();
+      this.thumbnail.end(vm.lastPicture);
       this.settings.file.after(() => this.saveThumbnail());
     }
     this.changed();

@@ -4,9 +4,10 @@ import path from 'node:path';
 import type { RunningVm } from '../engine/engine.ts';
 
 const THUMBNAIL_FILE = 'thumbnail.png';
-const THUMBNAIL_WIDTH = 320;
+/** Of a card, sharp on screens with two pixels to a point. Text modes are no wider: they come as they are. */
+const THUMBNAIL_WIDTH = 720;
 
-/** The last picture of a machine's screen: taken while it runs, kept in its folder when it is off. */
+/** The last picture of a machine's screen: a small one while it runs, a larger one in its folder when it is off. */
 export class MachineThumbnail {
   /** Counts pictures that differ. */
   version = 0;
@@ -20,6 +21,14 @@ export class MachineThumbnail {
       this.refreshing = undefined;
     });
     return this.refreshing;
+  }
+
+  /** The machine has ended: `png` is what its screen showed, where that is known. */
+  end(png: Uint8Array | undefined): void {
+    if (!png) return;
+    this.png = png;
+    this.hash = '';
+    this.version++;
   }
 
   private async look(vm: RunningVm): Promise<boolean> {

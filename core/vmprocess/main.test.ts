@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PNG } from 'pngjs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type VmConfig, vmConfigSchema } from '../contract/vm.ts';
 import { BuiltinEngine } from '../engine/builtin/builtinengine.ts';
@@ -130,6 +131,8 @@ test('a machine runs, shows its screen, talks on its serial line and goes off wi
   await vm.resume();
   await vm.forceOff();
   expect(states).toEqual(['running', 'paused', 'running', 'stopping', 'off']);
+  // Its last picture is not made smaller.
+  expect(PNG.sync.read(Buffer.from(vm.lastPicture!))).toMatchObject({ width: 720, height: 400 });
   expect(alive(pids[0]!)).toBe(false);
 });
 

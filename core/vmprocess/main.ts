@@ -55,8 +55,11 @@ async function start(params: VmProcessStart): Promise<null> {
   vm.onStats.on((stats) => parent.send({ type: 'stats', stats }));
   vm.onDisplayMode.on((mode) => parent.send({ type: 'display', mode }));
   vm.onState.on(({ state, error }) => {
+    const over = state === 'off' || state === 'crashed';
+    const png = over && vm.lastPicture();
+    if (png) parent.send({ type: 'picture', png });
     parent.send({ type: 'state', state, ...(error ? { error: error.toJSON() } : {}) });
-    if (state === 'off' || state === 'crashed') exitSoon();
+    if (over) exitSoon();
   });
   await vm.start();
   const server = new RfbServer({

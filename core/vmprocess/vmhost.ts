@@ -5,6 +5,7 @@ import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
 import type { TextScreen } from '../devices/display/textscreen.ts';
 import type { VgaScanout } from '../devices/display/scanout.ts';
+import { LAST_PICTURE_WIDTH } from '../engine/builtin/protocol.ts';
 import type { RevertRequest } from '../engine/engine.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
@@ -305,6 +306,16 @@ export class VmHost extends VmEvents {
 
   screenshot(maxWidth?: number): { width: number; height: number; png: Uint8Array } {
     return this.shown.screenshot(maxWidth);
+  }
+
+  /** What the screen shows at the end; undefined when the machine never ran. A picture is not worth a failure. */
+  lastPicture(): Uint8Array | undefined {
+    try {
+      return this.picture?.screenshot(LAST_PICTURE_WIDTH).png;
+    } catch (error) {
+      this.log.warn(`the last picture can't be taken: ${error instanceof Error ? error.message : error}`);
+      return undefined;
+    }
   }
 
   screenText(): TextScreen | null {

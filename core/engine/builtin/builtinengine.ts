@@ -119,6 +119,7 @@ interface PendingCall {
 class BuiltinVm implements RunningVm {
   state: VmStateName = 'starting';
   display: DisplayMode | undefined;
+  lastPicture: Uint8Array | undefined;
   private readonly name: string;
   private readonly handle: VmProcessHandle;
   private readonly socket: string;
@@ -432,6 +433,9 @@ class BuiltinVm implements RunningVm {
         break;
       case 'viewers':
         this.viewing.emit(message.viewers);
+        break;
+      case 'picture':
+        this.lastPicture = message.png;
         break;
       case 'log':
         this.logs.emit(message.entry);

@@ -65,6 +65,9 @@ export type VmCallName = keyof VmCalls;
 
 export type ToVmProcess = { [K in VmCallName]: { id: number; call: K; params: VmCalls[K]['params'] } }[VmCallName];
 
+/** Sharp enough for the console of a machine that is off, in a few hundred kilobytes at most. */
+export const LAST_PICTURE_WIDTH = 1280;
+
 export type FromVmProcess =
   | { type: 'ready' }
   | { type: 'result'; id: number; result: unknown }
@@ -74,6 +77,8 @@ export type FromVmProcess =
   | { type: 'state'; state: VmStateName; error?: ErrorDto }
   | { type: 'display'; mode: DisplayMode }
   | { type: 'viewers'; viewers: Viewers }
+  /** The screen as the machine leaves it, at most LAST_PICTURE_WIDTH wide: a PNG file. Before the state that ends it. */
+  | { type: 'picture'; png: Uint8Array }
   | { type: 'log'; entry: LogEntry }
   | { type: 'stats'; stats: VmStats };
 

@@ -13,7 +13,7 @@ import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from 
 import { encodePng } from '../../../platform/png.ts';
 import { asHypervueError, HypervueError } from '../../../util/errors.ts';
 import { machineShape } from '../machineshape.ts';
-import type { FromVmProcess, ToVmProcess, VmCalls, VmProcessStart } from '../protocol.ts';
+import { type FromVmProcess, LAST_PICTURE_WIDTH, type ToVmProcess, type VmCalls, type VmProcessStart } from '../protocol.ts';
 
 /**
  * A VM process without a machine, for tests of everything above: it keeps the protocol of ../protocol.ts to the letter, echoes serial input and what is
@@ -49,9 +49,17 @@ function setState(next: VmStateName, error?: HypervueError): void {
 }
 
 function end(): null {
+  send({ type: 'picture', png: picture(LAST_PICTURE_WIDTH).png });
   setState('off');
   setTimeout(() => process.exit(0), 20);
   return null;
+}
+
+function picture(maxWidth = 720): { width: number; height: number; png: Uint8Array } {
+  const width = Math.min(maxWidth, 720);
+  const height = Math.round((width * 400) / 720);
+  const pixels = new Uint32Array(width * height).fill(state === 'paused' ? 0x404040 : 0x0000aa + typed.length);
+  return { width, height, png: encodePng({ width, height, pixels }) };
 }
 
 function log(message: string): void {
@@ -196,12 +204,7 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     return null;
   },
   forceOff: async () => end(),
-  async screenshot({ maxWidth }) {
-    const width = Math.min(maxWidth ?? 720, 720);
-    const height = Math.round((width * 400) / 720);
-    const pixels = new Uint32Array(width * height).fill(state === 'paused' ? 0x404040 : 0x0000aa + typed.length);
-    return { width, height, png: encodePng({ width, height, pixels }) };
-  },
+  screenshot: async ({ maxWidth }) => picture(maxWidth),
   screenText: async () => ({
     rows: ['fake machine', typed],
     cursor: { x: typed.length, y: 1 },
