@@ -146,7 +146,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
         };
         for (const check of await session.client.call('vm.preflight', create))
           if (!check.ok && check.severity === 'warning')
-            process.stderr.write(`warning: ${check.message}${check.fix ? ` ${check.fix}` : ''}\n`);
+            process.stderr.write(`warning: ${check.message}${check.fix ? `. ${check.fix}` : ''}\n`);
         let vm = await session.client.call('vm.create', create);
         if (options.start)
           vm = await session.client.call('vm.start', { id: vm.id, ...(options.encrypt ? { passphrase: passphraseOf(options) } : {}) });

@@ -9,6 +9,7 @@ import {
   writeErrorPolicies,
 } from '../contract/drives.ts';
 import { type Drive, driveSchema, type VmSummary } from '../contract/vm.ts';
+import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
 import { parseSize } from './output.ts';
 import type { RunSession } from './session.ts';
@@ -126,8 +127,9 @@ export function addDriveVerbs(program: Command, run: RunSession): void {
         const bytes = parseSize(size);
         if (bytes === undefined) throw wrong(`${size} is not a size`, 'For example 40G.');
         const { id } = await session.machine(machine);
-        const vm = await session.client.call('vm.growDisk', { id, drive: driveId(drive), sizeBytes: Math.ceil(bytes / 512) * 512 });
-        session.print(vm, (summary) => `${summary.name}: ${drive} has ${Math.ceil(bytes / 512) * 512} bytes`);
+        const sizeBytes = Math.ceil(bytes / 512) * 512;
+        const vm = await session.client.call('vm.growDisk', { id, drive: driveId(drive), sizeBytes });
+        session.print(vm, (summary) => `${summary.name}: ${drive} has ${readableBytes(sizeBytes)}`);
       }),
     );
 }

@@ -49,8 +49,9 @@ const MXCSR_MM = 0x20000;
  * - A repetition of CMPS or SCAS that faults or traps: arithmetic flags need not be those of the last element that was compared.
  * - INT1: under a hypervisor the trap reports the instruction itself.
  * - Several reasons for a fault of one instruction, and accesses beyond 4 GiB, which are beyond the limit (SDM volume 3, 5.3 leaves it open).
- * - Stores of x87 and VCVTPS2PH: memory is checked before the exception of a number that forbids the store; the state of MMX is set when the store is done.
- * - UD0 and UD1 are undefined before the rest of them is fetched; MXCSR has a bit for operands that are not aligned.
+ * - Stores of x87 and VCVTPS2PH: memory is checked before the exception of a number that forbids the store; the state of MMX is set when the store is
+ *   done. VCVTPS2PH that ends in another exception does not say that it is inexact.
+ * - UD0 and UD1 are undefined before the rest of them is fetched, or found to be too long; MXCSR has a bit for operands that are not aligned.
  * - DPPS and DPPD: which of several NaNs comes out. LAR: bits 16 to 19, which Intel leaves undefined.
  */
 export function isAmdsOwn(found: readonly string[], got: Uint8Array, want: Uint8Array, code: Code): boolean {
@@ -59,10 +60,11 @@ export function isAmdsOwn(found: readonly string[], got: Uint8Array, want: Uint8
   const at = instruction(want, code, ripOf(b));
   const only = (names: RegExp): boolean => found.every((line) => names.test(line));
   const compares = [0xa6, 0xa7, 0xae, 0xaf].includes(at[0]!);
-  if (theirs === 6 && (isUndefinedThere(at, code.roles.bits) || (ours === 14 && isOf0f(at, 0xb9, 0xff)))) return true;
+  if (theirs === 6 && (isUndefinedThere(at, code.roles.bits) || ((ours === 13 || ours === 14) && isOf0f(at, 0xb9, 0xff)))) return true;
   if (ours === 6 && isDefinedThere(instruction(got, code, ripOf(a)))) return true;
   if (ours === 13 && (b.getUint32(L.R_FX + L.FX_MXCSR, true) & MXCSR_MM) !== 0) return true;
   if (theirs === 1 && only(at[0] === 0xf1 ? /^rip:/ : compares ? /^flags:/ : /^$/)) return true;
+  if (theirs === 19 && opcode3a(at)?.opcode === 0x1d && only(/^mxcsr:/)) return true;
   if (isMemoryFault(theirs)) {
     const alike = isMemoryFault(ours) && ripOf(a) === ripOf(b);
     if (alike && only(compares ? /^(vector|error code|cr2|flags):/ : /^(vector|error code|cr2):/)) return true;
