@@ -31,7 +31,7 @@ export function machineEdits(context: ManagerContext, services: Services) {
     'vm.update': ({ id, patch }) => updateMachine(context, services, id, patch),
     'vm.delete': ({ id }) => deleteMachine(context, services, id),
     'vm.planDelete': ({ id }) => planDelete(context, services, id),
-    'vm.restore': async ({ trashId }) => (await restoreMachine(context, trashId)).summary(),
+    'vm.restore': async ({ trashId }) => (await services.storage.restoreMachine(trashId)).summary(),
     'vm.resetFirmware': async ({ id }) => {
       const machine = machines.get(id);
       if (!machine.active) await services.snapshots.before(machine, 'firmware');
@@ -112,7 +112,7 @@ async function updateMachine(
   return machine.summary();
 }
 
-/** Brings a machine back from the trash of the library. */
+/** Moves a machine out of the trash of the library, whatever else lies there. */
 export function restoreMachine({ options, machines, emit }: ManagerContext, trashId: string): Promise<Machine> {
   return machines.exclusively(async () => {
     const machine = await machines.load(await restoreFromTrash(options.library, trashId));

@@ -50,7 +50,7 @@ export function makeServices(
     changed,
     trashChanged,
     machine,
-    restoreMachine: async (trashId) => (await restoreMachine(context, trashId)).folder,
+    restoreMachine: (trashId) => restoreMachine(context, trashId),
     exclusively,
     before: (one, risk) => snapshots.before(one, risk),
   });

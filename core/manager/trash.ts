@@ -74,7 +74,14 @@ async function describe(root: string, id: string): Promise<TrashItem | undefined
 
 /** True when the trash below `root` has it. */
 export async function trashHolds(root: string, trashId: string): Promise<boolean> {
-  return TRASH_ID.test(trashId) && (await entryIn(path.join(root, TRASH, trashId))) !== undefined;
+  return (await entryPath(root, trashId)) !== undefined;
+}
+
+/** Where an entry of the trash below `root` lies; undefined when there is none. */
+export async function entryPath(root: string, trashId: string): Promise<string | undefined> {
+  const place = path.join(root, TRASH, trashId);
+  const entry = TRASH_ID.test(trashId) ? await entryIn(place) : undefined;
+  return entry === undefined ? undefined : path.join(place, entry);
 }
 
 /** Moves a machine back into the library; returns its folder. */
@@ -134,7 +141,8 @@ async function find(root: string, trashId: string): Promise<{ place: string; ent
 }
 
 async function entryIn(place: string): Promise<string | undefined> {
-  return (await readdir(place).catch(() => [])).find((name) => name !== RECORD_FILE);
+  // The record, or one that was cut off while it was written.
+  return (await readdir(place).catch(() => [])).find((name) => !name.startsWith(RECORD_FILE));
 }
 
 async function removePlace(place: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** The storage part of the contract: pools, volumes and the trash. */
 import path from 'node:path';
 import type { RiskKind } from '../../contract/snapshots.ts';
-import { MACHINES_POOL, type TrashItem, type storageMethods, type Volume } from '../../contract/storage.ts';
+import { MACHINES_POOL, type storageMethods, type Volume } from '../../contract/storage.ts';
 import type { Handlers } from '../../contract/server.ts';
 import { busOf, driveBuses, freePlace } from '../../contract/drives.ts';
 import type { Drive } from '../../contract/vm.ts';
@@ -9,6 +9,7 @@ import { HypervueError } from '../../util/errors.ts';
 import { removeUnfinished } from '../createvm.ts';
 import type { Machine } from '../machine.ts';
 import { isVolume, listTrash, removeFromTrash, restoreVolume, trashHolds } from '../trash.ts';
+import { refuseRemoval, refuseRestore, type Trashed } from '../trashneeds.ts';
 import type { WebFiles } from './webfiles.ts';
 import { listed, type Volumes, type VolumesParts } from './volumes.ts';
 
@@ -17,7 +18,7 @@ export interface StorageServiceParts extends Pick<VolumesParts, 'pools' | 'libra
   files: WebFiles;
   machine(id: string): Machine;
   /** Brings a machine back from the trash of the library; gives its folder. */
-  restoreMachine(trashId: string): Promise<string>;
+  restoreMachine(trashId: string): Promise<Machine>;
   /** Before something risky is done to a machine. */
   before(machine: Machine, risk: RiskKind): Promise<void>;
   /** Runs `work` while nobody else looks at the library or changes it. */
@@ -62,7 +63,7 @@ export class StorageService {
       'storage.delete': ({ path: file }) => volumes.delete(file),
       'storage.attach': ({ path: file, machine }) => this.attach(file, machine),
       'storage.detach': ({ path: file, machine }) => this.detach(file, machine),
-      'trash.list': () => this.trash(),
+      'trash.list': async () => (await this.trash()).map(({ root: _root, ...item }) => item),
       'trash.restore': ({ id }) => this.restore(id),
       'trash.remove': ({ ids }) => this.remove(ids),
     };
@@ -164,8 +165,8 @@ export class StorageService {
     return [...new Set([this.parts.library, ...this.parts.pools.settings().map(({ folder }) => folder)])];
   }
 
-  private async trash(): Promise<TrashItem[]> {
-    const items = (await Promise.all(this.roots().map(listTrash))).flat();
+  private async trash(): Promise<Trashed[]> {
+    const items = (await Promise.all(this.roots().map(async (root) => (await listTrash(root)).map((item) => ({ ...item, root }))))).flat();
     return items.sort((a, b) => (a.deletedAt < b.deletedAt ? 1 : -1));
   }
 
@@ -174,13 +175,26 @@ export class StorageService {
     throw new HypervueError('not-found', 'this is no longer in the trash', { object: id }, 'It may have been restored already.');
   }
 
+  /** Brings a machine back from the trash of the library. */
+  async restoreMachine(id: string): Promise<Machine> {
+    await this.refuseRestore(id);
+    return this.parts.restoreMachine(id);
+  }
+
+  private async refuseRestore(id: string): Promise<void> {
+    const trash = await this.trash();
+    const item = trash.find((each) => each.id === id);
+    if (item) await refuseRestore(item, trash);
+  }
+
   private async restore(id: string): Promise<{ path: string }> {
     const root = await this.rootOf(id);
+    await this.refuseRestore(id);
     try {
       if (await isVolume(root, id)) return { path: await this.parts.exclusively(() => restoreVolume(root, id)) };
       if (root !== this.parts.library)
         throw new HypervueError('unsupported', 'a folder in the trash of a pool is no machine', { path: root }, 'Move it back by hand.');
-      return { path: await this.parts.restoreMachine(id) };
+      return { path: (await this.parts.restoreMachine(id)).folder };
     } finally {
       this.parts.trashChanged();
       this.parts.changed();
@@ -188,7 +202,9 @@ export class StorageService {
   }
 
   private async remove(ids: readonly string[]): Promise<null> {
-    const names = (await this.trash()).filter(({ id }) => ids.includes(id)).map(({ name }) => name);
+    const trash = await this.trash();
+    await refuseRemoval(ids, trash);
+    const names = trash.filter(({ id }) => ids.includes(id)).map(({ name }) => name);
     return this.parts.tasks.run('trash.remove', listed(names), async (control) => {
       try {
         for (const [index, id] of ids.entries()) {

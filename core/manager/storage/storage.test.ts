@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -565,6 +566,40 @@ describe('the trash', () => {
     expect((await failureOf(h.call('trash.restore', { id: trashId }))).kind).toBe('not-found');
   });
 
+  test('gives back what lies on something else only onto that, and keeps what something in it needs', async () => {
+    const { path: base } = await create('base.qcow2');
+    const top = await h.call('storage.linkedClone', { path: base, pool: 'default', name: 'top.qcow2' });
+    const upper = (await h.call('storage.delete', { path: top.path })).trashId;
+    const lower = (await h.call('storage.delete', { path: base })).trashId;
+    expect((await failureOf(h.call('trash.restore', { id: upper }))).message).toBe(`top.qcow2 lies on ${base}, which is in the trash too`);
+    expect((await failureOf(h.call('trash.remove', { ids: [lower] }))).kind).toBe('in-use');
+    // Something else of that name: what lies on the old one would read it.
+    await create('base.qcow2');
+    expect((await failureOf(h.call('trash.restore', { id: upper }))).kind).toBe('invalid-state');
+    expect((await failureOf(h.call('trash.restore', { id: lower }))).kind).toBe('already-exists');
+    await h.call('storage.delete', { path: base });
+    expect(await h.call('trash.restore', { id: lower })).toEqual({ path: base });
+    expect(await h.call('trash.restore', { id: upper })).toEqual({ path: top.path });
+    // Both at once may go.
+    const ids = [];
+    for (const file of [top.path, base]) ids.push((await h.call('storage.delete', { path: file })).trashId);
+    await h.call('trash.remove', { ids: [...ids].reverse() });
+    expect((await h.call('trash.list', {})).map(({ name }) => name)).toEqual(['base.qcow2']);
+  });
+
+  test('a linked clone of a machine comes back after its original only', async () => {
+    const vm = await h.create('Original', { newDisk: { sizeBytes: 4 * MIB, format: 'qcow2' } });
+    const clone = await h.call('vm.clone', { id: vm.id, name: 'Linked', linked: true });
+    const upper = (await h.call('vm.delete', { id: clone.id })).trashId;
+    const lower = (await h.call('vm.delete', { id: vm.id })).trashId;
+    expect((await failureOf(h.call('vm.restore', { trashId: upper }))).message).toContain('which is in the trash too');
+    expect((await failureOf(h.call('trash.restore', { id: upper }))).message).toContain('which is in the trash too');
+    expect((await failureOf(h.call('trash.remove', { ids: [lower] }))).kind).toBe('in-use');
+    await h.call('vm.restore', { trashId: lower });
+    await h.call('vm.restore', { trashId: upper });
+    expect((await h.call('vm.list', {})).map(({ name }) => name).sort()).toEqual(['Linked', 'Original']);
+  });
+
   test('forgets for good what it is told, and nothing else', async () => {
     const ids: string[] = [];
     for (const name of ['a.qcow2', 'b.qcow2']) ids.push((await h.call('storage.delete', { path: (await create(name)).path })).trashId);
@@ -581,6 +616,15 @@ describe('the trash', () => {
     const record = path.join(pool, '.trash', trashId, '.deleted.json');
     writeFileSync(record, JSON.stringify({ from: '/etc/a.qcow2', deletedAt: new Date().toISOString() }));
     expect(await h.call('trash.restore', { id: trashId })).toEqual({ path: file });
+  });
+
+  test('shows nothing of a deletion that was cut off before it moved anything', async () => {
+    const { path: file } = await create('a.qcow2');
+    const place = path.join(pool, '.trash', randomUUID());
+    mkdirSync(place, { recursive: true });
+    writeFileSync(path.join(place, '.deleted.json.0123456789ab.tmp'), '{"from":');
+    expect(await h.call('trash.list', {})).toEqual([]);
+    expect(existsSync(file)).toBe(true);
   });
 
   test('of before there were records still works', async () => {

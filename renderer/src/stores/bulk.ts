@@ -77,7 +77,8 @@ export const useBulk = defineStore('bulk', () => {
   }
 
   async function restore(trashed: readonly { name: string; trashId: string }[]): Promise<void> {
-    for (const { name, trashId } of trashed)
+    // What was deleted last may lie below what was deleted first.
+    for (const { name, trashId } of [...trashed].reverse())
       try {
         const vm = await connection.call('vm.restore', { trashId });
         machines.byId.set(vm.id, vm);
