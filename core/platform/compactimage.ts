@@ -110,7 +110,7 @@ async function rewrite(file: string, source: Qcow2Image, options: CompactOptions
       ...(header.backingFile === undefined ? {} : { backingFile: header.backingFile }),
       ...(header.backingFormat === undefined ? {} : { backingFormat: header.backingFormat }),
     });
-    const target = (await openImage(next, { readOnly: false, format: 'qcow2', passphrase })) as Qcow2Image;
+    const target = (await openImage(next, { readOnly: false, format: 'qcow2', passphrase, writeBehind: true })) as Qcow2Image;
     try {
       await compactInto(source, target, { signal: options.signal, progress: half(0) });
     } finally {

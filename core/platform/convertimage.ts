@@ -54,7 +54,7 @@ export async function convertImage(options: ConvertOptions): Promise<void> {
     if (shape.passphrase !== undefined && options.compress)
       throw new HypervueError('unsupported', "an encrypted image can't be compressed", { path: options.to.path }, 'Choose one of them.');
     await createDisk(options.to.path, { ...shape, format, sizeBytes: source.info.sizeBytes });
-    const target = await openImage(options.to.path, { readOnly: false, format, passphrase: shape.passphrase });
+    const target = await openImage(options.to.path, { readOnly: false, format, passphrase: shape.passphrase, writeBehind: true });
     try {
       await copyContents(source, target, {
         signal: options.signal,

@@ -1,6 +1,6 @@
 /**
- * fallocate(2), lseek(2) and preadv2(2) through koffi: Node has no call for holes in files, for where they are, for putting room aside, or for reading what needs no wait. On other systems than Linux, and where the library can't
- * be loaded, there is none, and callers go on without.
+ * fallocate(2), lseek(2), preadv2(2) and sync_file_range(2) through koffi: Node has no call for holes in files, for where they are, for putting room aside, for reading what needs
+ * no wait, or for writing out without one. On other systems than Linux, and where the library can't be loaded, there is none, and callers go on without.
  */
 import { createRequire } from 'node:module';
 
@@ -13,6 +13,8 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 /** preadv2: fails with EAGAIN rather than wait for the disk. */
 const RWF_NOWAIT = 8;
+/** sync_file_range: begins to write what is not yet being written. */
+const SYNC_FILE_RANGE_WRITE = 2;
 /** Bytes that are read without a wait at once. */
 export const CACHED_READ_BYTES = 64 << 10;
 
@@ -21,8 +23,13 @@ type Fallocate = {
   async(fd: number, mode: number, offset: number, length: number, done: (error: Error | null, result: number) => void): void;
 };
 
+interface WriteOut {
+  async(fd: number, offset: number, length: number, flags: number, done: (error: Error | null, result: number) => void): void;
+}
+
 interface Library {
   call: Fallocate;
+  writeOut: WriteOut;
   seek(fd: number, offset: number, whence: number): number | bigint;
   readNow: ((fd: number, vector: Uint8Array, count: number, offset: number, flags: number) => number | bigint) | undefined;
   /** Where it reads to, and the vector that says so. */
@@ -39,6 +46,7 @@ function load(): Library | null {
     const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
     const libc = koffi.load('libc.so.6');
     const call = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') as unknown as Fallocate;
+    const writeOut = libc.func('int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)') as unknown as WriteOut;
     const seek = libc.func('int64_t lseek64(int fd, int64_t offset, int whence)') as unknown as Library['seek'];
     let readNow: Library['readNow'];
     try {
@@ -50,7 +58,7 @@ function load(): Library | null {
     }
     const landing = Buffer.allocUnsafeSlow(CACHED_READ_BYTES);
     const vector = new BigUint64Array([BigInt(koffi.address(landing)), 0n]);
-    return { call, seek, readNow, landing, vector, errno: () => koffi.errno() };
+    return { call, writeOut, seek, readNow, landing, vector, errno: () => koffi.errno() };
   } catch {
     return null;
   }
@@ -88,6 +96,18 @@ export function readCached(fd: number, offset: number, target: Uint8Array): bool
   if (got !== target.length) return false;
   target.set(landing.subarray(0, got));
   return true;
+}
+
+/**
+ * The system begins to write what the file has in its cache to the disk; resolves when all of it is under way. It says nothing of when it is there: that
+ * is still for a sync, which then has less to wait for.
+ */
+export function beginWriteOut(fd: number): Promise<void> {
+  library ??= load();
+  const { writeOut } = library ?? {};
+  if (!writeOut) return Promise.resolve();
+  // A length of 0 goes up to the end. What can't be written fails in the sync.
+  return new Promise((resolve) => writeOut.async(fd, 0, 0, SYNC_FILE_RANGE_WRITE, () => resolve()));
 }
 
 /** Puts room aside. 'no-room' when the file system is full, 'unsupported' where it can't. */

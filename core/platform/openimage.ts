@@ -31,6 +31,8 @@ export interface OpenImageOptions {
   sectorBytes?: number;
   /** Reads and writes on the calling thread while the system answers from its cache (QuickIo): for disks of running machines. */
   quick?: boolean;
+  /** A new image that is filled in one go (NodeFileOptions). */
+  writeBehind?: boolean;
   /** Goes around the system's cache, also for the images below. Rejects with 'unsupported' where that can't be. */
   direct?: boolean;
   /** Opens an image that is marked as dirty or damaged, to repair it. */
@@ -139,8 +141,8 @@ export async function openImageIn(file: RandomAccessFile): Promise<BlockBackend>
   return RawDisk.open(file, { readOnly: true, sectorBytes: 512 });
 }
 
-const openFile = (file: string, { readOnly, quick, direct }: OpenImageOptions): Promise<RandomAccessFile> =>
-  direct ? AlignedFile.open(file, readOnly) : NodeFile.open(file, readOnly, { quick });
+const openFile = (file: string, { readOnly, quick, direct, writeBehind }: OpenImageOptions): Promise<RandomAccessFile> =>
+  direct ? AlignedFile.open(file, readOnly) : NodeFile.open(file, readOnly, { quick, writeBehind });
 
 async function openAt(image: string, options: OpenImageOptions, above: string[]): Promise<BlockBackend> {
   const file = await openFile(image, options);

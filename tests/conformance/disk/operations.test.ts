@@ -134,7 +134,11 @@ it('refuses what would change or lose something', async () => {
   await expect(all.commit(at('top.qcow2'))).rejects.toMatchObject({ kind: 'unsupported' });
   await expect(all.rebase(at('top.qcow2'), {})).rejects.toMatchObject({ kind: 'unsupported' });
   await expect(all.clone({ from: { path: at('top.qcow2') }, to: at('full.qcow2') })).rejects.toMatchObject({ kind: 'unsupported' });
-  await expect(all.resize(at('base.qcow2'), MIB / 2)).rejects.toMatchObject({ kind: 'invalid-argument' });
+  await expect(all.resize(at('top.qcow2'), MIB / 2)).rejects.toMatchObject({ kind: 'invalid-argument' });
+  await expect(all.resize(at('base.qcow2'), 2 * MIB)).rejects.toMatchObject({
+    kind: 'in-use',
+    message: expect.stringContaining('top.qcow2'),
+  });
 });
 
 it('changes the name only with unsafe, also when the image below is gone', async () => {
