@@ -93,7 +93,8 @@ export async function observe(contract: ContractClient, scratch: string, leaksFo
   if (strangers.length) throw new Error(`the pool has files that are no volumes: ${strangers.join(' ')}`);
   for (const item of await contract.call('trash.list', {}))
     if (item.kind === 'machine') library.trash.machines[item.name] = { cells: [], snapshots: {} };
-    else library.trash.volumes[item.name] = [];
+    // What linked clones of a snapshot shared goes there with the snapshot.
+    else if (!/-[0-9a-f]{16}\.qcow2$/.test(item.name)) library.trash.volumes[item.name] = [];
   return library;
 }
 
