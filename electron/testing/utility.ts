@@ -22,11 +22,14 @@ export class Utility extends EventEmitter {
 
   constructor(entry: string, env: NodeJS.ProcessEnv) {
     super();
+    // In Electron every process has the packed app's folder of resources.
+    const { resourcesPath } = process as { resourcesPath?: string };
+    const resources = resourcesPath === undefined ? '' : `process.resourcesPath = ${JSON.stringify(resourcesPath)};\n`;
     this.child = fork(entry, [], {
       env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'advanced',
-      execArgv: ['--import', `data:text/javascript,${encodeURIComponent(PARENT_PORT)}`],
+      execArgv: ['--import', `data:text/javascript,${encodeURIComponent(resources + PARENT_PORT)}`],
     });
     this.stdout = this.child.stdout;
     this.stderr = this.child.stderr;
