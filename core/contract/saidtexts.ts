@@ -1,7 +1,16 @@
 /** Every text of the manager by its key. */
 import { diagnosisTexts } from './diagnosistexts.ts';
 import { explainTexts } from './explaintexts.ts';
+import { machineTexts } from './machinetexts.ts';
 import { checkTexts, fileTexts, mediaTexts, ruleTexts } from './texts.ts';
 
-export const saidTexts = { ...fileTexts, ...mediaTexts, ...checkTexts, ...ruleTexts, ...diagnosisTexts, ...explainTexts } as const;
+export const saidTexts = {
+  ...fileTexts,
+  ...mediaTexts,
+  ...checkTexts,
+  ...ruleTexts,
+  ...diagnosisTexts,
+  ...explainTexts,
+  ...machineTexts,
+} as const;
 export type SaidKey = keyof typeof saidTexts;

@@ -1,4 +1,6 @@
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
+import type { machineTexts } from '../contract/machinetexts.ts';
 
 /** States of a machine that has a process; the same words as the contract's VmStateName, which has `saved` too. */
 export type LifecycleState = 'off' | 'starting' | 'running' | 'paused' | 'stopping' | 'crashed';
@@ -15,13 +17,13 @@ export type LifecycleEvent =
   /** The VM process died or the machine can't go on. */
   | 'failed';
 
-type Next = LifecycleState | { refuse: string };
+type Next = LifecycleState | { refuse: keyof typeof machineTexts };
 
-const off = 'the machine is off';
-const refuse = (why: string): Next => ({ refuse: why });
+const off = 'isOff';
+const refuse = (why: keyof typeof machineTexts): Next => ({ refuse: why });
 
 /**
- * Every state against every event. `refuse` carries the reason that the user reads.
+ * Every state against every event. `refuse` names the reason that the user reads.
  * The power button does not change the state: the guest decides what it means, and may ignore it.
  */
 export const transitions: Record<LifecycleState, Record<LifecycleEvent, Next>> = {
@@ -37,21 +39,21 @@ export const transitions: Record<LifecycleState, Record<LifecycleEvent, Next>> =
     failed: 'crashed',
   },
   starting: {
-    start: refuse('the machine is already starting'),
+    start: refuse('isStartingAlready'),
     started: 'running',
-    pause: refuse('the machine is still starting'),
-    resume: refuse('the machine is still starting'),
-    reset: refuse('the machine is still starting'),
-    powerButton: refuse('the machine is still starting'),
+    pause: refuse('isStartingStill'),
+    resume: refuse('isStartingStill'),
+    reset: refuse('isStartingStill'),
+    powerButton: refuse('isStartingStill'),
     forceOff: 'stopping',
     ended: 'off',
     failed: 'crashed',
   },
   running: {
-    start: refuse('the machine is already running'),
-    started: refuse('the machine is already running'),
+    start: refuse('isRunningAlready'),
+    started: refuse('isRunningAlready'),
     pause: 'paused',
-    resume: refuse('the machine is not paused'),
+    resume: refuse('isNotPaused'),
     reset: 'running',
     powerButton: 'running',
     forceOff: 'stopping',
@@ -59,34 +61,34 @@ export const transitions: Record<LifecycleState, Record<LifecycleEvent, Next>> =
     failed: 'crashed',
   },
   paused: {
-    start: refuse('the machine is paused; resume it'),
-    started: refuse('the machine is paused'),
-    pause: refuse('the machine is already paused'),
+    start: refuse('isPausedStart'),
+    started: refuse('isPaused'),
+    pause: refuse('isPausedAlready'),
     resume: 'running',
     reset: 'paused',
-    powerButton: refuse('the machine is paused; resume it first'),
+    powerButton: refuse('isPausedFirst'),
     forceOff: 'stopping',
     ended: 'off',
     failed: 'crashed',
   },
   stopping: {
-    start: refuse('the machine is stopping; wait a moment'),
+    start: refuse('isStoppingWait'),
     started: 'stopping',
-    pause: refuse('the machine is stopping'),
-    resume: refuse('the machine is stopping'),
-    reset: refuse('the machine is stopping'),
-    powerButton: refuse('the machine is stopping'),
+    pause: refuse('isStopping'),
+    resume: refuse('isStopping'),
+    reset: refuse('isStopping'),
+    powerButton: refuse('isStopping'),
     forceOff: 'stopping',
     ended: 'off',
     failed: 'crashed',
   },
   crashed: {
     start: 'starting',
-    started: refuse('the machine has crashed'),
-    pause: refuse('the machine has crashed'),
-    resume: refuse('the machine has crashed'),
-    reset: refuse('the machine has crashed; start it again'),
-    powerButton: refuse('the machine has crashed; start it again'),
+    started: refuse('isCrashed'),
+    pause: refuse('isCrashed'),
+    resume: refuse('isCrashed'),
+    reset: refuse('isCrashedStart'),
+    powerButton: refuse('isCrashedStart'),
     forceOff: 'off',
     ended: 'off',
     failed: 'crashed',
@@ -97,5 +99,9 @@ export const transitions: Record<LifecycleState, Record<LifecycleEvent, Next>> =
 export function transition(state: LifecycleState, event: LifecycleEvent, name = 'machine'): LifecycleState {
   const next = transitions[state][event];
   if (typeof next === 'string') return next;
-  throw new HypervueError('invalid-state', `${name}: ${next.refuse}`, { object: name, operation: event, state });
+  throw new HypervueError('invalid-state', say('machineRefuses', { name, why: say(next.refuse) }), {
+    object: name,
+    operation: event,
+    state,
+  });
 }

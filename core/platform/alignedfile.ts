@@ -6,6 +6,7 @@
 import type { RandomAccessFile } from '../backend/file.ts';
 import { Gate } from '../disk/gate.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { fileError, NodeFile } from './nodefile.ts';
 
 /** Blocks that are tried: what disks have, and what systems have where they say no more. */
@@ -180,11 +181,5 @@ async function works(file: NodeFile, block: number, memory: Uint8Array): Promise
 }
 
 function notThere(path: string, cause?: unknown): HypervueError {
-  return new HypervueError(
-    'unsupported',
-    `${path} can't be used without the cache of this computer: its file system has no direct access`,
-    { path, operation: 'open' },
-    'Choose the cache mode writeback, or move the image to another file system.',
-    cause,
-  );
+  return new HypervueError('unsupported', say('noDirectAccess', { path }), { path, operation: 'open' }, say('fixNoDirectAccess'), cause);
 }

@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 /**
  * The file that an image of another program names: one in the image's folder or below it. An absolute path, or one of another computer, is looked for by its
@@ -21,8 +22,8 @@ export async function fileBeside(image: string, name: string): Promise<string> {
   }
   throw new HypervueError(
     'not-found',
-    `${image} needs "${name}", which is not beside it`,
+    say('besideMissing', { path: image, name }),
     { path: image, object: name, operation: 'open' },
-    `Put ${last} into the folder of the image.`,
+    say('fixBeside', { name: last }),
   );
 }

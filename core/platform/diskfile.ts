@@ -1,8 +1,8 @@
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { TaskOptions } from '../disk/task.ts';
-import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { syncFolder } from './atomicfile.ts';
 import { freeBytes } from './hostinfo.ts';
 import { fileError, NodeFile } from './nodefile.ts';
@@ -17,9 +17,9 @@ export async function createExclusive(file: string): Promise<FileHandle> {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST')
       throw new HypervueError(
         'already-exists',
-        `${file} exists already`,
+        say('fileExists', { path: file }),
         { path: file, operation: 'create' },
-        'Choose another name.',
+        say('fixName'),
         error,
       );
     throw fileError(error, file, 'create');
@@ -60,9 +60,9 @@ export async function copyImage(
     if (needed > free)
       throw new HypervueError(
         'no-space',
-        `${path.dirname(to)} has ${readableBytes(free)} free, the copy of ${from} needs ${readableBytes(needed)}`,
+        say('copyNoRoom', { folder: path.dirname(to), freeBytes: free, path: from, neededBytes: needed }),
         { path: to, operation: 'copy' },
-        'Free some space, or use the image where it is.',
+        say('fixCopyNoRoom'),
       );
     target = await createExclusive(to);
     const chunk = Buffer.alloc(CHUNK);

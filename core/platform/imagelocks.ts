@@ -5,6 +5,7 @@ import { acquireLock, inUseError, type Lock, livingOwner } from './locks.ts';
 import { fileError } from './nodefile.ts';
 import { openInQemu } from './qemulocks.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 /** Who has an image that QEMU, or a program on top of it, holds. */
 const QEMU = 'another program (QEMU or one of its tools)';
@@ -28,12 +29,7 @@ export class ImageLocks {
     const lock = this.acquireOurs(image, readOnly, holder);
     if (!openInQemu(statSync(image, { bigint: true }), readOnly)) return lock;
     lock.dispose();
-    throw new HypervueError(
-      'in-use',
-      `${image} is in use by ${QEMU}`,
-      { object: image, path: image, holder: QEMU },
-      'Shut down the machine that uses it there, or wait until the program is done.',
-    );
+    throw new HypervueError('in-use', say('imageInQemu', { image }), { object: image, path: image, holder: QEMU }, say('fixImageInQemu'));
   }
 
   /** Against other Hypervues. */

@@ -3,6 +3,7 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:
 import { hostname } from 'node:os';
 import type { Disposable } from '../util/disposable.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { fileError } from './nodefile.ts';
 
 /** One process: its start time tells it from a later one of the same pid. Empty where the system does not say. */
@@ -116,9 +117,11 @@ export function inUseError(object: string, file: string, owner: LockOwner): Hype
   const { pid } = (!elsewhere && [owner, ...owner.others].find(processAlive)) || owner;
   return new HypervueError(
     'in-use',
-    `${object} is in use by ${owner.holder} (process ${pid}${elsewhere ? ` on ${owner.host}` : ''})`,
+    elsewhere
+      ? say('imageInUseOn', { image: object, holder: owner.holder, pid: String(pid), host: owner.host })
+      : say('imageInUse', { image: object, holder: owner.holder, pid: String(pid) }),
     { object, path: file, holder: owner.holder, pid },
-    elsewhere ? `Stop ${owner.holder} there. If that computer is gone, delete ${file}.` : `Stop ${owner.holder} first.`,
+    elsewhere ? say('fixStopHolderOn', { holder: owner.holder, file }) : say('fixStopHolder', { holder: owner.holder }),
   );
 }
 
@@ -158,7 +161,7 @@ export function acquireLock(file: string, object: string, holder: string): Lock 
       if (other && lockOwnerAlive(other)) throw inUseError(object, file, other);
       moveStaleAside(file, seen, `${mine}.stale`);
     }
-    throw new HypervueError('in-use', `${object} is being taken by several processes at once`, { object, path: file }, 'Try again.');
+    throw new HypervueError('in-use', say('imageTaken', { image: object }), { object, path: file }, say('fixTryAgain'));
   } finally {
     rmSync(mine, { force: true });
   }

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { link, lstat, rename, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { syncFolder } from './atomicfile.ts';
 import { acquireLock } from './locks.ts';
 import { fileError } from './nodefile.ts';
@@ -50,7 +51,7 @@ async function renameUnlessThere(from: string, to: string): Promise<void> {
 }
 
 function existsError(file: string, cause?: unknown): HypervueError {
-  return new HypervueError('already-exists', `${file} exists already`, { path: file, operation: 'create' }, 'Choose another name.', cause);
+  return new HypervueError('already-exists', say('fileExists', { path: file }), { path: file, operation: 'create' }, say('fixName'), cause);
 }
 
 /**

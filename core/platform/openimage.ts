@@ -13,6 +13,7 @@ import { Qcow2Image, readHeader } from '../disk/qcow2/image.ts';
 import { RawDisk } from '../disk/raw.ts';
 import { type DiskFormat, type ImageFormat, imageFormats, isDiskFormat } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { nodeCodec } from './diskcodec.ts';
 import { legacyAesCipher, unlockLuks } from './luks.ts';
 import { AlignedFile } from './alignedfile.ts';
@@ -74,9 +75,9 @@ export async function machineFormat(file: string): Promise<DiskFormat> {
   if (isDiskFormat(format)) return format;
   throw new HypervueError(
     'unsupported',
-    `${file} is a ${format.toUpperCase()} image, from which no machine can run`,
+    say('imageNotForMachines', { path: file, format: format.toUpperCase() }),
     { path: file, operation: 'attach' },
-    'Convert it (hypervue disk convert), or create a machine with a copy of it.',
+    say('fixConvertOrCopy'),
   );
 }
 
@@ -153,9 +154,9 @@ async function openAt(image: string, options: OpenImageOptions, above: string[])
     if (!options.readOnly)
       throw new HypervueError(
         'unsupported',
-        `${image} is a ${format.toUpperCase()} image, which can only be read`,
+        say('imageReadOnlyFormat', { path: image, format: format.toUpperCase() }),
         { path: image, operation: 'open' },
-        'Convert it to qcow2 (hypervue disk convert).',
+        say('fixConvertToQcow2'),
       );
     return await openForeign(file, format, async (below, belowFormat) => {
       const chain = await extended(above, file.path);

@@ -24,6 +24,7 @@ import {
   STATE_HEADER_BYTES,
 } from '../snapshot/stateformat.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { syncFolder } from './atomicfile.ts';
 import { fileError } from './nodefile.ts';
 import type { StateCipher } from './statecipher.ts';
@@ -462,7 +463,7 @@ export class StateFileReader {
   }
 
   corrupt(what: string): HypervueError {
-    return new HypervueError('corrupt', `${this.file} is damaged: ${what}`, { path: this.file, operation: 'restore' });
+    return new HypervueError('corrupt', say('stateDamaged', { file: this.file, what }), { path: this.file, operation: 'restore' });
   }
 
   async close(): Promise<void> {
@@ -479,9 +480,9 @@ export class StateFileReader {
         ? this.corrupt(`section ${header.kind.trim()} was not sealed with the key of this machine's disk`)
         : new HypervueError(
             'unauthorized',
-            `${this.file} is encrypted`,
+            say('stateEncrypted', { file: this.file }),
             { path: this.file, operation: 'restore', reason: 'passphrase-missing' },
-            'Give the passphrase of the disks.',
+            say('fixPassphraseOfDisks'),
           );
     if (!header.compressed) {
       if (packed.length !== header.plainBytes) throw this.corrupt(`section ${header.kind.trim()} has another size than it says`);

@@ -1,5 +1,6 @@
 /** Formats of disk images that are known by their first bytes and not read here: taken for raw, they would give a disk of garbage. */
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 const ascii = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
 
@@ -22,8 +23,8 @@ export function refuseUnreadable(start: Uint8Array, path: string): void {
   if (!found) return;
   throw new HypervueError(
     'unsupported',
-    `${path} is a ${found[0]} image, which Hypervue does not read`,
+    say('imageUnknownFormat', { path, format: found[0] }),
     { path, operation: 'open' },
-    'Convert it first (qemu-img convert -O qcow2).',
+    say('fixConvertFirst'),
   );
 }

@@ -1,4 +1,4 @@
-import type { ErrorKind } from '../contract/errors.ts';
+import type { ErrorDto, ErrorKind } from '../contract/errors.ts';
 import type { Said } from '../contract/texts.ts';
 import type { Saying } from './say.ts';
 
@@ -32,10 +32,24 @@ export class HypervueError extends Error {
     if (typeof fix === 'object') this.saidFix = fix.said;
   }
 
+  /** For the message of an error that tells of this one. */
+  saying(): Saying | string {
+    return this.said ? { text: this.message, said: this.said } : this.message;
+  }
+
+  sayingFix(): Saying | string | undefined {
+    return this.fix !== undefined && this.saidFix ? { text: this.fix, said: this.saidFix } : this.fix;
+  }
+
   toJSON(): { kind: ErrorKind; message: string; context: ErrorContext; fix?: string; said?: Said; saidFix?: Said } {
     const { kind, message, context, fix, said, saidFix } = this;
     return { kind, message, context, ...(fix === undefined ? {} : { fix }), ...(said ? { said } : {}), ...(saidFix ? { saidFix } : {}) };
   }
+}
+
+/** An error that came from another process or thread as what `toJSON` gave. */
+export function errorFrom({ kind, message, context, fix, said, saidFix }: ErrorDto): HypervueError {
+  return Object.assign(new HypervueError(kind, message, context, fix), { said, saidFix });
 }
 
 /** Any thrown value as a HypervueError; unknown ones become `internal` and keep their cause. */

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { DirectBoot } from '../machine/definition.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
 
 interface OpenImage {
@@ -33,9 +34,9 @@ function read({ path, fd, size, mtimeMs }: OpenImage, log: Logger): Uint8Array {
   } catch (cause) {
     throw new HypervueError(
       'io-error',
-      `${path} can't be read again`,
+      say('bootUnreadableAgain', { file: path }),
       { path, operation: 'direct boot' },
-      'Start the machine again.',
+      say('fixStartAgain'),
       cause,
     );
   }

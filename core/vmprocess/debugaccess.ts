@@ -4,6 +4,7 @@ import type { DebugAnswers, DebugRequest, DebugTarget } from '../debug/debugrequ
 import type { Disposable } from '../util/disposable.ts';
 import { Emitter } from '../util/emitter.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 /** What VmHost lends. */
 export interface DebugAccessOptions {
@@ -47,7 +48,7 @@ export class DebugAccess implements DebugTarget {
   async request<K extends DebugRequest['op']>(request: Extract<DebugRequest, { op: K }>): Promise<DebugAnswers[K]> {
     const state = this.options.state();
     if (state !== 'running' && state !== 'paused')
-      throw new HypervueError('invalid-state', `${this.name} is not running`, { object: this.name, operation: 'debug' });
+      throw new HypervueError('invalid-state', say('notRunning', { name: this.name }), { object: this.name, operation: 'debug' });
     if (request.op === 'attach') this.attached = true;
     if (request.op === 'detach') this.attached = false;
     // Before the guest runs: it may stop again at once, and that must come after.

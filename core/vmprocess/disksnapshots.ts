@@ -3,16 +3,12 @@ import type { BlockBackend } from '../backend/block.ts';
 import { Qcow2Image } from '../disk/qcow2/image.ts';
 import { createSnapshot, deleteSnapshotsNamed, readSnapshots, revertToSnapshot } from '../disk/qcow2/snapshots.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 function qcow2(images: ReadonlyMap<string, BlockBackend>, drive: string): Qcow2Image {
   const image = images.get(drive);
   if (image instanceof Qcow2Image) return image;
-  throw new HypervueError(
-    'unsupported',
-    `${drive} is no qcow2 image, and only these keep snapshots`,
-    { drive, operation: 'snapshot' },
-    'Convert the disk to qcow2.',
-  );
+  throw new HypervueError('unsupported', say('noSnapshots', { drive }), { drive, operation: 'snapshot' }, say('fixConvertQcow2'));
 }
 
 /**
@@ -40,7 +36,7 @@ export async function checkDiskSnapshots(
     const image = qcow2(images, drive);
     const entry = (await readSnapshots(image)).entries.find(({ name }) => name === tag);
     if (!entry)
-      throw new HypervueError('not-found', `${image.info.label} no longer has the snapshot ${tag}`, {
+      throw new HypervueError('not-found', say('snapshotGone', { image: image.info.label, tag }), {
         path: image.info.label,
         object: tag,
       });

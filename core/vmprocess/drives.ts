@@ -7,8 +7,8 @@ import { Qcow2Image } from '../disk/qcow2/image.ts';
 import { freeBytes } from '../platform/hostinfo.ts';
 import { openImage } from '../platform/openimage.ts';
 import type { DeriveKey } from '../platform/statecipher.ts';
-import { readableBytes } from '../util/bytes.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
 import { bytesOf, carryOut, describe } from './blockrequest.ts';
 import { DirectGate } from './directgate.ts';
@@ -132,14 +132,8 @@ export class DriveService {
    */
   async overlay(drive: string, file: string): Promise<void> {
     const medium = this.media.get(drive);
-    if (!medium) throw new HypervueError('not-found', `there is no disk in ${drive}`, { object: drive });
-    if (this.stuck.length)
-      throw new HypervueError(
-        'invalid-state',
-        `what the guest wrote to ${drive} waits for room on the host`,
-        { object: drive },
-        'Make room on the disk and resume the machine first.',
-      );
+    if (!medium) throw new HypervueError('not-found', say('noDiskIn', { drive }), { object: drive });
+    if (this.stuck.length) throw new HypervueError('invalid-state', say('guestWaits', { drive }), { object: drive }, say('fixRoomResume'));
     let release = () => {};
     medium.held = new Promise((resolve) => {
       release = resolve;
@@ -189,10 +183,10 @@ export class DriveService {
   /** Makes the disk in a drive larger and tells the guest. Rejects as the image does, and with 'invalid-argument' for a size that is no larger. */
   async grow(drive: string, sizeBytes: number): Promise<void> {
     const backend = this.media.get(drive)?.backend;
-    if (!backend) throw new HypervueError('not-found', `there is no disk in ${drive}`, { object: drive, operation: 'resize' });
+    if (!backend) throw new HypervueError('not-found', say('noDiskIn', { drive }), { object: drive, operation: 'resize' });
     const { readOnly, sizeBytes: now, label } = backend.info;
     if (readOnly || !backend.resize)
-      throw new HypervueError('unsupported', `${label} can't be resized while it is in use`, {
+      throw new HypervueError('unsupported', say('noResizeInUse', { image: label }), {
         object: drive,
         path: label,
         operation: 'resize',
@@ -200,9 +194,9 @@ export class DriveService {
     if (sizeBytes <= now || sizeBytes % 512)
       throw new HypervueError(
         'invalid-argument',
-        `${label} has ${now} bytes; while the machine runs it can only grow, to a multiple of 512`,
+        say('growOnly', { image: label, bytes: now }),
         { object: drive, path: label, operation: 'resize' },
-        'Turn the machine off to make a disk smaller.',
+        say('fixOffToShrink'),
       );
     await backend.resize(sizeBytes);
     this.options.post({ t: 'resized', drive, info: backend.info });
@@ -363,14 +357,16 @@ export class DriveService {
     const file = typeof error.context.path === 'string' ? error.context.path : backend.info.label;
     const folder = path.dirname(path.resolve(file));
     const free = await freeBytes(folder).catch(() => undefined);
-    const room = free === undefined ? '' : `; ${readableBytes(free)} are free in ${folder}`;
-    const fix =
-      error.kind === 'no-space' ? 'Free some space, then resume the machine' : (error.fix ?? 'Mend the cause, then resume the machine');
+    const full = error.kind === 'no-space';
+    const problem = error.saying();
+    const fix = full ? say('fixRoomThenResume') : (error.sayingFix() ?? say('fixCauseThenResume'));
     return new HypervueError(
       error.kind,
-      `${drive}: ${error.message}${error.kind === 'no-space' ? room : ''}`,
+      full && free !== undefined
+        ? say('driveFailedRoom', { drive, problem, freeBytes: free, folder })
+        : say('driveFailed', { drive, problem }),
       { ...error.context, object: drive, path: file, ...(free === undefined ? {} : { freeBytes: free }) },
-      again ? `${fix.replace(/\.$/, '')}: the request is done again, and nothing is lost.` : `${fix.replace(/\.$/, '')}.`,
+      again ? say('fixRedone', { fix }) : fix,
       error,
     );
   }

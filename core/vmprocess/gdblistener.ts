@@ -7,6 +7,7 @@ import type { GdbArchitecture } from '../debug/registers.ts';
 import { removeAbandonedSocket } from '../platform/abandonedsocket.ts';
 import { socketChannel } from '../platform/socketchannel.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 /** Loopback only: whoever reaches the stub owns the guest. */
 const HOST = '127.0.0.1';
@@ -85,9 +86,9 @@ export class GdbListener {
         reject(
           new HypervueError(
             inUse ? 'in-use' : error.code === 'EACCES' ? 'permission-denied' : 'io-error',
-            inUse ? `the address ${name} for gdb is already in use` : `cannot listen for gdb on ${name} (${error.code ?? error.message})`,
+            inUse ? say('gdbInUse', { address: name }) : say('gdbFailed', { address: name, code: error.code ?? error.message }),
             { object: name, operation: 'listen for gdb' },
-            'Choose another port or socket.',
+            say('fixGdb'),
             error,
           ),
         );

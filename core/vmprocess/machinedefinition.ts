@@ -6,6 +6,7 @@ import type { MachineDefinition } from '../machine/definition.ts';
 import { INSTRUCTION_CLOCK_START_MS } from '../machine/instructionclock.ts';
 import { findUefi, UEFI_FIX } from '../platform/firmware.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 /** What a machine is made of: its configuration with the files that it names read. Rejects with 'not-found', naming the file. */
 export async function readDefinition(
@@ -65,9 +66,9 @@ async function readFirmware(folder: string, name: string): Promise<Uint8Array> {
   } catch (cause) {
     throw new HypervueError(
       'not-found',
-      `the firmware image ${name} is missing`,
+      say('firmwareGone', { name }),
       { path: path.join(folder, name), operation: 'start' },
-      'Install SeaBIOS (Debian: apt-get install seabios) and start Hypervue again.',
+      say('fixFirmwareGone'),
       cause,
     );
   }
@@ -78,13 +79,7 @@ async function readUefi(file: string): Promise<Uint8Array> {
     if (file === '') throw new Error('no image was found');
     return await bytesOf(file);
   } catch (cause) {
-    throw new HypervueError(
-      'not-found',
-      'the UEFI firmware is missing',
-      { ...(file ? { path: file } : {}), operation: 'start' },
-      UEFI_FIX.text,
-      cause,
-    );
+    throw new HypervueError('not-found', say('uefiGone'), { ...(file ? { path: file } : {}), operation: 'start' }, UEFI_FIX, cause);
   }
 }
 
@@ -94,9 +89,9 @@ async function readImage(file: string): Promise<Uint8Array> {
   } catch (cause) {
     throw new HypervueError(
       'not-found',
-      `${file} can't be read`,
+      say('bootUnreadable', { file }),
       { path: file, operation: 'direct boot' },
-      'Check the kernel and initrd paths of this machine.',
+      say('fixBootPaths'),
       cause,
     );
   }

@@ -8,11 +8,16 @@ import { syncFolder } from '../platform/atomicfile.ts';
 import { stampMedia } from '../platform/mediastamps.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
+import type { SaidKey } from '../contract/saidtexts.ts';
 import { checkDiskSnapshots, revertDisks } from './disksnapshots.ts';
 import type { DriveService } from './drives.ts';
 import type { MachineSaver } from './machinesaver.ts';
 import type { MachineThreads } from './machinethreads.ts';
 import { type MachineMemory, SavedMachineFile } from './savedmachine.ts';
+
+/** Why a machine that is on can't be reverted just now. */
+type Why = Extract<SaidKey, `why${string}`>;
 
 export interface MachineRestorerParts {
   config: VmConfig;
@@ -24,7 +29,7 @@ export interface MachineRestorerParts {
   /** It is not paused. */
   running(): boolean;
   /** Why the machine can't be another one at once now; undefined when it can. */
-  held(): string | undefined;
+  held(): Why | undefined;
 }
 
 export class MachineRestorer {
@@ -59,18 +64,18 @@ export class MachineRestorer {
   revert({ stateFile, tag, disks }: RevertRequest, begins: () => void): Promise<{ paused: boolean }> {
     const { config, drives, threads, saver } = this.parts;
     return saver.alone(async () => {
-      const held = drives.waiting ? 'what its guest wrote waits for room on the host' : this.parts.held();
+      const held = drives.waiting ? 'whyGuestWaits' : this.parts.held();
       if (held !== undefined) throw this.unsupported(held);
       const saved = await SavedMachineFile.open(stateFile, machineShape(config));
       try {
         const memory = this.parts.memory();
-        if (!saved.sameFirmware(memory)) throw this.unsupported('it had other firmware then');
+        if (!saved.sameFirmware(memory)) throw this.unsupported('whyFirmware');
         await saved.unlock((drive) => drives.deriver(drive));
         const images = drives.images();
-        if (!(await checkDiskSnapshots(images, disks, tag))) throw this.unsupported('a disk had another size then');
+        if (!(await checkDiskSnapshots(images, disks, tag))) throw this.unsupported('whyDiskSize');
         if (!(await threads.command('stand')).standsFree) {
           if (this.parts.running()) await threads.command('resume');
-          throw this.unsupported('a disk request does not end');
+          throw this.unsupported('whyDiskBusy');
         }
         begins();
         const reverted = revertDisks(images, disks, tag);
@@ -99,8 +104,8 @@ export class MachineRestorer {
     }
   }
 
-  private unsupported(why: string): HypervueError {
+  private unsupported(why: Why): HypervueError {
     const { name } = this.parts.config;
-    return new HypervueError('unsupported', `${name} can't be reverted while it is on: ${why}`, { object: name, operation: 'revert' });
+    return new HypervueError('unsupported', say('noRevertOn', { name, why: say(why) }), { object: name, operation: 'revert' });
   }
 }

@@ -3,6 +3,7 @@ import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { SnapshotRequest, SnapshotTaken } from '../engine/engine.ts';
 import { stampMedia } from '../platform/mediastamps.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
 import { deleteDiskSnapshots, snapshotDisks } from './disksnapshots.ts';
 import type { DriveService } from './drives.ts';
@@ -112,7 +113,7 @@ export class MachineSaver {
   /** Ends what is under way, or waits for its turn, with 'cancelled'. */
   cancel(): void {
     for (const abort of this.aborts)
-      abort.abort(new HypervueError('cancelled', 'saving was cancelled', { object: this.parts.config.name }));
+      abort.abort(new HypervueError('cancelled', say('savingCancelled'), { object: this.parts.config.name }));
   }
 
   deleteDiskSnapshots(disks: readonly string[], tag: string): Promise<void> {
@@ -126,9 +127,9 @@ export class MachineSaver {
     if (drives.waiting)
       throw new HypervueError(
         'invalid-state',
-        `can't ${operation} ${config.name}: what its guest wrote waits for room on the host`,
+        say('guestWaitsFor', { operation, name: config.name }),
         { object: config.name, operation },
-        'Make room on the disk and resume the machine first.',
+        say('fixRoomResume'),
       );
     const saved = await this.parts.stand();
     this.standing = !saved.wasPaused;

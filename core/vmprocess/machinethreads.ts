@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { Mailbox } from '../memory/mailbox.ts';
-import { HypervueError } from '../util/errors.ts';
+import { errorFrom, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
 import type { CompileThreadData, FromMachine, MachineCommand, MachineThreadData, ToMachine } from './machinemessages.ts';
 import { compileThreadBeside } from './runtimepaths.ts';
@@ -30,8 +31,7 @@ function ownBuffer(image: Uint8Array | undefined): ArrayBuffer | undefined {
   return image?.buffer instanceof ArrayBuffer && image.byteLength === image.buffer.byteLength ? image.buffer : undefined;
 }
 
-const errorOf = ({ error }: { error: NonNullable<Done['error']> }) =>
-  new HypervueError(error.kind, error.message, error.context, error.fix);
+const errorOf = ({ error }: { error: NonNullable<Done['error']> }) => errorFrom(error);
 
 /** The machine thread and the compile thread of a machine, as its process's main thread talks to them: messages, and requests that are answered. */
 export class MachineThreads {
@@ -95,7 +95,7 @@ export class MachineThreads {
   /** Sends a request that the machine thread answers with `done`. */
   ask(message: (id: number) => ToMachine, operation: string): Promise<Done> {
     const { name } = this.parts;
-    if (!this.port) throw new HypervueError('invalid-state', `${name} is not running`, { object: name, operation });
+    if (!this.port) throw new HypervueError('invalid-state', say('notRunning', { name }), { object: name, operation });
     const id = this.nextCommand++;
     return new Promise((resolve, reject) => {
       this.commands.set(id, { resolve, reject });
@@ -128,7 +128,7 @@ export class MachineThreads {
   /** After `stop`. */
   close(): void {
     const { name } = this.parts;
-    this.reject(new HypervueError('cancelled', `${name} was turned off meanwhile`, { object: name }));
+    this.reject(new HypervueError('cancelled', say('offMeanwhile', { name }), { object: name }));
     this.port?.close();
     this.port = undefined;
     this.worker = undefined;

@@ -162,7 +162,10 @@ test('a VNC port that is taken fails the start with its own error, and the proce
       () => undefined,
       (reason) => reason,
     );
-    expect(error).toMatchObject({ kind: 'in-use', message: expect.stringContaining(`127.0.0.1:${display}`), fix: expect.any(String) });
+    const address = `127.0.0.1:${display}`;
+    expect(error).toMatchObject({ kind: 'in-use', message: expect.stringContaining(address), fix: expect.any(String) });
+    // Windows in other languages say it by key, also across the processes.
+    expect(error).toMatchObject({ said: { key: 'vncInUse', params: { address } }, saidFix: { key: 'fixVncInUse' } });
     expect(alive(pids[0]!)).toBe(false);
   } finally {
     taken.close();

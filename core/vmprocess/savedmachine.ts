@@ -15,6 +15,7 @@ import type { DeviceState } from '../snapshot/snapshottable.ts';
 import { StateReader } from '../snapshot/statereader.ts';
 import { CHUNK_PAGES, PAGE_BYTES } from '../snapshot/stateformat.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { MachineTree, SavedMachine } from './machinemessages.ts';
 import { MemoryRevert } from './memoryrevert.ts';
 import { type MemoryChunk, markWritten, memoryAreas, MemoryPages } from './memorypages.ts';
@@ -206,9 +207,9 @@ export class SavedMachineFile {
     if (!derive)
       throw new HypervueError(
         'invalid-state',
-        `${this.reader.file} was encrypted with the key of the disk in ${drive}, which is not there`,
+        say('stateKeyGone', { file: this.reader.file, drive }),
         { path: this.reader.file, drive, operation: 'restore' },
-        'Put the disk back.',
+        say('fixDiskBack'),
       );
     this.reader.unlock(new StateCipher(derive, key.bytes('salt')));
   }
@@ -272,8 +273,8 @@ export function refuseOtherShape(meta: StateMeta, shape: MachineShape): void {
   if (differences.length)
     throw new HypervueError(
       'invalid-state',
-      `${meta.machineName} was saved as another machine (${differences.join('; ')})`,
+      say('savedAsOther', { name: meta.machineName, differences: differences.join('; ') }),
       { object: meta.machineName, operation: 'restore' },
-      'Undo the change, or discard the saved state and start anew.',
+      say('fixSavedAsOther'),
     );
 }

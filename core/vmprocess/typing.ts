@@ -1,5 +1,6 @@
 import type { InputSink } from '../backend/display.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { scancodeOfKeyName, strokesOfText } from '../util/keymap.ts';
 
 /** Presses keys for people and scripts: text as US-layout keystrokes, and chords. One text is typed at a time. */
@@ -21,7 +22,7 @@ export class Typist {
     const run = this.queue.then(async () => {
       for (const [index, stroke] of strokes.entries()) {
         progress?.(index, strokes.length);
-        if (generation !== this.generation) throw new HypervueError('cancelled', 'typing was cancelled', { operation: 'type text' });
+        if (generation !== this.generation) throw new HypervueError('cancelled', say('typingCancelled'), { operation: 'type text' });
         const sink = this.input();
         if (stroke.shift) sink.keyScancode(SHIFT, true);
         sink.keyScancode(stroke.code, true);
@@ -42,13 +43,7 @@ export class Typist {
   async chord(keys: readonly string[]): Promise<void> {
     const codes = keys.map((key) => {
       const code = scancodeOfKeyName(key);
-      if (code === undefined)
-        throw new HypervueError(
-          'invalid-argument',
-          `there is no key named "${key}"`,
-          { operation: 'send keys' },
-          'Use names such as ctrl, alt, delete, f1, a.',
-        );
+      if (code === undefined) throw new HypervueError('invalid-argument', say('noKey', { key }), { operation: 'send keys' }, say('fixKey'));
       return code;
     });
     const sink = this.input();

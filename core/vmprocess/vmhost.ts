@@ -15,6 +15,7 @@ import { Mailbox, MB_DEVICE_CALLS } from '../memory/mailbox.ts';
 import { createVmMemory } from '../memory/vmmemory.ts';
 import { NVRAM_FILE } from '../platform/nvram.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { createLogger, type Logger } from '../util/logger.ts';
 import { DebugAccess } from './debugaccess.ts';
 import { DriveService } from './drives.ts';
@@ -160,8 +161,8 @@ export class VmHost extends VmEvents {
       memory: () => this.machineMemory!,
       running: () => this.state === 'running',
       held: () => {
-        if (this.debug.attached) return 'a debugger is attached';
-        return options.rerun?.record || options.rerun?.replay ? 'it is recorded' : undefined;
+        if (this.debug.attached) return 'whyDebugger';
+        return options.rerun?.record || options.rerun?.replay ? 'whyRecorded' : undefined;
       },
     });
   }
@@ -172,7 +173,8 @@ export class VmHost extends VmEvents {
   }
 
   private get shown(): VmPicture {
-    if (!this.picture) throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name });
+    if (!this.picture)
+      throw new HypervueError('invalid-state', say('notRunning', { name: this.config.name }), { object: this.config.name });
     return this.picture;
   }
 
@@ -182,7 +184,7 @@ export class VmHost extends VmEvents {
     /** Forced off meanwhile. */
     const stillWanted = () => {
       if (this.ended)
-        throw new HypervueError('cancelled', `${this.config.name} was turned off while it started`, { object: this.config.name });
+        throw new HypervueError('cancelled', say('offWhileStarting', { name: this.config.name }), { object: this.config.name });
     };
     let saved: SavedMachineFile | undefined;
     try {
@@ -230,7 +232,7 @@ export class VmHost extends VmEvents {
       // A thread that ends because it was told to is no failure.
       const reason =
         endedMeanwhile && !(error instanceof HypervueError)
-          ? new HypervueError('cancelled', `${this.config.name} was turned off while it started`, { object: this.config.name })
+          ? new HypervueError('cancelled', say('offWhileStarting', { name: this.config.name }), { object: this.config.name })
           : asHypervueError(error, { object: this.config.name, operation: 'start' });
       await this.shutDownThreads();
       // Then the thread's end is no failure of its own.
@@ -253,9 +255,9 @@ export class VmHost extends VmEvents {
     if (this.debug.attached)
       throw new HypervueError(
         'invalid-state',
-        `a debugger holds ${this.config.name}`,
+        say('debuggerHolds', { name: this.config.name }),
         { object: this.config.name, operation: 'resume' },
-        'Continue in the debugger, or detach it.',
+        say('fixDebuggerHolds'),
       );
     this.hostFailure = undefined;
     // While the guest still stands: what did not fit before goes first, and when it does not fit yet the guest must not go on.
@@ -348,7 +350,7 @@ export class VmHost extends VmEvents {
         this.reverting = true;
       });
       const { name } = this.config;
-      if (this.ended) throw new HypervueError('cancelled', `${name} was turned off while it was reverted`, { object: name });
+      if (this.ended) throw new HypervueError('cancelled', say('offWhileReverting', { name }), { object: name });
       this.hostFailure = undefined;
       if (!paused) await this.threads.command('resume');
       this.setState(paused ? 'paused' : 'running');
@@ -405,9 +407,9 @@ export class VmHost extends VmEvents {
     this.ended = true;
     const reason = new HypervueError(
       'vm-crashed',
-      `the machine thread of ${this.config.name} failed: ${error.message}`,
+      say('threadFailed', { name: this.config.name, problem: error.message }),
       { object: this.config.name },
-      'Start the machine again. The log has the details.',
+      say('fixThreadFailed'),
       error,
     );
     this.log.error(error.stack ?? error.message);
@@ -441,7 +443,7 @@ export class VmHost extends VmEvents {
 
   private needRunning(operation: string): void {
     if (this.state !== 'running')
-      throw new HypervueError('invalid-state', `${this.config.name} is not running`, { object: this.config.name, operation });
+      throw new HypervueError('invalid-state', say('notRunning', { name: this.config.name }), { object: this.config.name, operation });
   }
 
   private move(event: LifecycleEvent, error?: HypervueError): void {

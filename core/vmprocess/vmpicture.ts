@@ -6,11 +6,19 @@ import { type Mailbox, MB_VIEWERS } from '../memory/mailbox.ts';
 import { encodePng } from '../platform/png.ts';
 import { scalePicture } from './scalepicture.ts';
 
+interface Screenshot {
+  width: number;
+  height: number;
+  png: Uint8Array;
+}
+
 /** What a machine's screen shows, read from the shared memory. */
 export class VmPicture {
   readonly scanout: VgaScanout;
   /** Changes of the picture so far. */
   frames = 0;
+  /** The last screenshot, and of what it is. */
+  private kept: { of: string; shot: Screenshot } | undefined;
   private readonly memory: WebAssembly.Memory;
   private mode: DisplayMode | undefined;
 
@@ -28,11 +36,16 @@ export class VmPicture {
     this.scanout.onDamage(() => this.frames++);
   }
 
-  screenshot(maxWidth?: number): { width: number; height: number; png: Uint8Array } {
+  screenshot(maxWidth?: number): Screenshot {
     this.scanout.refresh();
     const { width, height, pixels } = this.scanout;
+    // Cards ask every two seconds, and most screens stand still.
+    const of = `${this.frames} ${width} ${height} ${maxWidth}`;
+    if (this.kept?.of === of) return this.kept.shot;
     const picture = maxWidth && width > maxWidth ? scalePicture({ width, height, pixels }, maxWidth) : { width, height, pixels };
-    return { width: picture.width, height: picture.height, png: encodePng(picture) };
+    const shot = { width: picture.width, height: picture.height, png: encodePng(picture) };
+    this.kept = { of, shot };
+    return shot;
   }
 
   /** Null in graphics. */

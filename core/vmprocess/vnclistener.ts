@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { VncListen } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { removeAbandonedSocket } from '../platform/abandonedsocket.ts';
 import { socketChannel } from '../platform/socketchannel.ts';
 
@@ -48,9 +49,9 @@ export class VncListener {
         reject(
           new HypervueError(
             inUse ? 'in-use' : error.code === 'EACCES' ? 'permission-denied' : 'io-error',
-            inUse ? `the VNC address ${name} is already in use` : `cannot listen for VNC on ${name} (${error.code ?? error.message})`,
+            inUse ? say('vncInUse', { address: name }) : say('vncFailed', { address: name, code: error.code ?? error.message }),
             { object: name, operation: 'listen for VNC' },
-            inUse ? 'Choose another display number, or stop the program that uses it.' : 'Choose another address.',
+            say(inUse ? 'fixVncInUse' : 'fixVnc'),
             error,
           ),
         );

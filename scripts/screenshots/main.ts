@@ -38,6 +38,8 @@ const every = (['light', 'dark'] as const).flatMap((theme) =>
   ),
 );
 
+/** Of WebP: letters have no halo yet. */
+const QUALITY = 60;
 const args = process.argv.slice(2);
 const all = args.includes('--all');
 const names = args.filter((arg) => !arg.startsWith('-'));
@@ -52,9 +54,10 @@ async function shoot({ page }: Window, name: string, as: Variant): Promise<void>
   const file = as === plain ? `${name}.png` : `variants/${name}.${theme}.${language}.${width}x${height}@${scale}.webp`;
   if (as === plain) await page.screenshot({ path: path.join(folder, file) });
   else {
-    // Small enough for all to be kept: the debugger's picture is reduced to CSS pixels, whatever the scale.
+    // WebP, which Playwright does not write, is small enough for all to be kept. The debugger gives as many pixels as the clip asks for: each of the screen's.
     const session = await page.context().newCDPSession(page);
-    const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: 60 });
+    const clip = { x: 0, y: 0, width, height, scale };
+    const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: QUALITY, clip });
     writeFileSync(path.join(folder, file), Buffer.from(data, 'base64'));
   }
   const beyond = await page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth');

@@ -19,6 +19,9 @@ export interface Showcase {
   end(): Promise<void>;
 }
 
+/** The shell of the initramfs asks with this. */
+const SHELL = '/ #';
+
 /** `stage`: the folder it lies in, which pictures show. It is emptied first and removed at the end. */
 export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Promise<Showcase> {
   rmSync(stage, { recursive: true, force: true });
@@ -59,10 +62,21 @@ export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Pro
       await create('Blank machine', { type: 'blank' }, 512, true);
       for (const id of [check, linux, memtest, grub]) await contract.call('vm.start', { id });
       const text = async (id: string) => (await contract.call('vm.screenText', { id }))?.rows.join('\n') ?? '';
+      /** Types a line at a prompt and waits for the next: what is typed ahead would stand before the output of what runs. */
+      const enter = async (id: string, line: string, prompt: string) => {
+        await contract.call('vm.typeText', { id, text: `${line}\n` });
+        await eventually(`the prompt after "${line}"`, async () => {
+          const rows = (await text(id)).trimEnd().split('\n');
+          return rows.at(-1)?.trim() === prompt && rows.some((row) => row.trim() === `${prompt} ${line}`);
+        });
+      };
       await eventually('the shell', async () => /^\/ #/m.test(await text(linux)), 300_000);
-      await contract.call('vm.typeText', { id: linux, text: '\nuname -a\ncat /proc/cpuinfo | head -8\n' });
+      // The kernel may still say something behind the first prompt.
+      await contract.call('vm.typeText', { id: linux, text: '\n' });
+      for (const line of ['uname -a', 'head -8 /proc/cpuinfo']) await enter(linux, line, SHELL);
       await contract.call('vm.sendKeys', { id: grub, keys: ['c'] });
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      // It draws its letters in graphics: nobody can read when it is ready.
+      await new Promise((resolve) => setTimeout(resolve, 3000));
       await contract.call('vm.typeText', { id: grub, text: 'ls\n' });
       await contract.call('vm.pause', { id: memtest });
       await new Promise((resolve) => setTimeout(resolve, 3000));
@@ -78,10 +92,10 @@ export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Pro
 
       const take = (name: string, description: string) => contract.call('snapshot.take', { id: linux, name, description });
       const first = await take('fresh shell', 'Right after the first boot');
-      await contract.call('vm.typeText', { id: linux, text: 'ls /\n' });
+      await enter(linux, 'ls /', SHELL);
       await take('looked around', '');
       await contract.call('snapshot.revert', { id: linux, snapshot: first.id });
-      await contract.call('vm.typeText', { id: linux, text: 'free -m\n' });
+      await enter(linux, 'free -m', SHELL);
       await take('another way', 'A second branch from the same moment');
     },
     async end() {

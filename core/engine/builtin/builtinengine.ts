@@ -10,7 +10,7 @@ import { socketPath } from '../../platform/folders.ts';
 import { socketChannel } from '../../platform/socketchannel.ts';
 import type { Disposable } from '../../util/disposable.ts';
 import { Emitter } from '../../util/emitter.ts';
-import { HypervueError } from '../../util/errors.ts';
+import { errorFrom, HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 import type {
   DisplayMode,
@@ -178,9 +178,9 @@ class BuiltinVm implements RunningVm {
       this.failReady(
         new HypervueError(
           'timeout',
-          `the process of ${this.name} did not start in time`,
+          say('processSlow', { name: this.name }),
           { object: this.name, operation: 'start' },
-          'Try again when this computer is less busy.',
+          say('fixLessBusy'),
         ),
       );
       this.handle.kill();
@@ -355,9 +355,9 @@ class BuiltinVm implements RunningVm {
         reject(
           new HypervueError(
             'invalid-state',
-            `${this.name} has no ${kind} channel now`,
+            say('noChannel', { name: this.name, kind }),
             { object: this.name, operation: 'open channel' },
-            'Start the machine first.',
+            say('fixStartFirst'),
             error,
           ),
         ),
@@ -379,19 +379,14 @@ class BuiltinVm implements RunningVm {
   ): Promise<VmCalls[K]['result']> {
     return new Promise((resolve, reject) => {
       if (this.exited) {
-        reject(new HypervueError('invalid-state', `${this.name} is not running`, { object: this.name, operation: call }));
+        reject(new HypervueError('invalid-state', say('notRunning', { name: this.name }), { object: this.name, operation: call }));
         return;
       }
       const id = this.nextId++;
       const timer = setTimeout(() => {
         this.calls.delete(id);
         reject(
-          new HypervueError(
-            'timeout',
-            `${this.name} did not answer in time`,
-            { object: this.name, operation: call },
-            'Force the machine off if it stays like this.',
-          ),
+          new HypervueError('timeout', say('noAnswer', { name: this.name }), { object: this.name, operation: call }, say('fixForceOff')),
         );
       }, timeoutMs);
       this.calls.set(id, { operation: call, resolve: resolve as (result: unknown) => void, reject, timer, progress });
@@ -412,14 +407,14 @@ class BuiltinVm implements RunningVm {
         this.calls.delete(message.id);
         clearTimeout(call.timer);
         if (message.type === 'result') call.resolve(message.result);
-        else call.reject(fromDto(message.error));
+        else call.reject(errorFrom(message.error));
         break;
       }
       case 'progress':
         this.calls.get(message.id)?.progress?.(message.done, message.total);
         break;
       case 'state': {
-        const error = message.error && fromDto(message.error);
+        const error = message.error && errorFrom(message.error);
         // The end of a machine is told once its process is gone, and with it its hold on disks.
         if (message.state === 'off' || message.state === 'crashed') {
           this.last ??= error ? { state: message.state, error } : { state: message.state };
@@ -466,7 +461,7 @@ class BuiltinVm implements RunningVm {
     const orderly = this.asked || this.last?.state === 'off';
     const reason = (operation: string) =>
       orderly
-        ? new HypervueError('cancelled', `${this.name} was turned off meanwhile`, { object: this.name, operation })
+        ? new HypervueError('cancelled', say('offMeanwhile', { name: this.name }), { object: this.name, operation })
         : (this.last?.error ?? this.crash!);
     this.failReady(reason('start'));
     for (const { operation, timer, reject } of this.calls.values()) {
@@ -485,13 +480,4 @@ class BuiltinVm implements RunningVm {
     else if (this.last) this.setState(this.last.state, this.last.error);
     else this.setState('crashed', this.crash);
   }
-}
-
-function fromDto(dto: {
-  kind: HypervueError['kind'];
-  message: string;
-  context: HypervueError['context'];
-  fix?: string | undefined;
-}): HypervueError {
-  return new HypervueError(dto.kind, dto.message, dto.context, dto.fix);
 }

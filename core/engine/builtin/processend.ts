@@ -3,6 +3,7 @@
  * uncaught exceptions, and the C library's last words.
  */
 import { HypervueError } from '../../util/errors.ts';
+import { say, type Saying } from '../../util/say.ts';
 
 /** Characters of a process's output kept to explain its end: V8 writes a trace of some thousand behind the reason. */
 export const OUTPUT_KEPT = 16_000;
@@ -32,30 +33,33 @@ export function lastWords(output: string): string | undefined {
 const FAULTS = new Set(['SIGTRAP', 'SIGILL', 'SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGFPE']);
 
 /** What may help, and how: by the user, since the cause lies beneath the machine. */
-function wayOut(words: string | undefined, code: number | null, signal: string | null): string {
+function wayOut(words: string | undefined, code: number | null, signal: string | null): Saying {
   if (/out of memory|bad_alloc|ENOMEM|Fatal process OOM/i.test(words ?? '') || /ENOMEM|EAGAIN/.test(signal ?? ''))
-    return 'This computer had too little memory for it: end other programs or give the machine less memory, then start it again.';
-  if (signal === 'SIGKILL')
-    return 'Something ended it from outside; a system that runs short of memory does that. End other programs or give the machine less memory, then start it again.';
+    return say('fixTooLittleMemory');
+  if (signal === 'SIGKILL') return say('fixKilled');
   // Shells, containers and Electron tell a signal as 128 and its number: SIGILL 4, SIGTRAP 5, SIGABRT 6, SIGBUS 7, SIGSEGV 11.
   if (
     (signal && FAULTS.has(signal)) ||
     /^(Debug check|Check|Fatal|unreachable)/i.test(words ?? '') ||
     [132, 133, 134, 135, 139].includes(code ?? 0)
   )
-    return 'Start the machine again. If it ends like this once more, set Execution on its hardware page to Interpreter (cpu.accel "interp" in vm.json), which is slower and makes no machine code. Its log has all that was said.';
-  return 'Start the machine again. Its log tells more.';
+    return say('fixEngineFault');
+  return say('fixSeeLog');
 }
 
 /** The error of a machine whose process ended unasked with `code` or by `signal`, or could not be started for the reason in `signal`, after writing `output`. */
 export function processEnded(name: string, code: number | null, signal: string | null, output: string): HypervueError {
   const words = lastWords(output);
   const started = !signal || /^SIG\w+$/.test(signal);
-  const how = !signal ? `ended with code ${code}` : started ? `was ended by ${signal}` : `could not be started: ${signal}`;
+  const how = !signal
+    ? say('howCode', { code: String(code) })
+    : started
+      ? say('howSignal', { signal })
+      : say('howNotStarted', { reason: signal });
   const tail = output.trim().split('\n').slice(-3).join('\n');
   return new HypervueError(
     'vm-crashed',
-    `the process of ${name} ${how}${words && started ? `: ${words}` : ''}`,
+    words && started ? say('processEndedSaying', { name, how, words }) : say('processEnded', { name, how }),
     { object: name, ...(code === null ? {} : { code }), ...(signal ? { signal } : {}), ...(tail ? { output: tail } : {}) },
     wayOut(words, code, signal),
   );

@@ -1,4 +1,5 @@
 import { HypervueError } from '../../util/errors.ts';
+import { say, type Saying } from '../../util/say.ts';
 import type { DirectBoot } from '../definition.ts';
 import { type BootPlan, FIRMWARE_TOP_BYTES, HIGH_MEMORY_START } from './bootplan.ts';
 
@@ -55,20 +56,19 @@ export function isBzImage(image: Uint8Array): boolean {
  * video mode. Throws 'corrupt', 'unsupported', 'invalid-argument' or 'resource-limit'.
  */
 export function planBzImage({ kernel, initrd, cmdline, label }: DirectBoot, ramBytes: number): BootPlan {
-  const fail = (kind: 'corrupt' | 'unsupported' | 'invalid-argument' | 'resource-limit', message: string, fix?: string) =>
-    new HypervueError(kind, `${label}: ${message}`, { object: label, operation: 'boot' }, fix);
+  const fail = (kind: 'corrupt' | 'unsupported' | 'invalid-argument' | 'resource-limit', why: string | Saying, fix?: string | Saying) =>
+    new HypervueError(kind, say('bootFails', { image: label, why }), { object: label, operation: 'boot' }, fix);
   const version = u16(kernel, VERSION);
   if (version < 0x202)
-    throw fail('unsupported', `the kernel speaks boot protocol ${version >> 8}.${version & 0xff}`, 'Kernels from 2.4 on can be booted.');
-  if (!(kernel[LOADFLAGS]! & LOADED_HIGH)) throw fail('unsupported', 'this is a zImage, which loads low', 'Build a bzImage.');
+    throw fail('unsupported', say('kernelProtocol', { version: `${version >> 8}.${version & 0xff}` }), say('fixKernelProtocol'));
+  if (!(kernel[LOADFLAGS]! & LOADED_HIGH)) throw fail('unsupported', say('kernelZimage'), say('fixKernelZimage'));
   const setupBytes = ((kernel[SETUP_SECTS] || DEFAULT_SETUP_SECTS) + 1) * 512;
   // The heap and stack behind it need room in the same segment.
-  if (setupBytes > REAL_MODE_BYTES / 2 || setupBytes >= kernel.length)
-    throw fail('corrupt', 'the kernel image is cut off or damaged', 'Copy or download it again.');
+  if (setupBytes > REAL_MODE_BYTES / 2 || setupBytes >= kernel.length) throw fail('corrupt', say('kernelDamaged'), say('fixCopyAgain'));
   const protectedBytes = kernel.length - setupBytes;
   // The field was 16 bits wide once. The last paragraph need not be full; signatures may follow.
   const paragraphs = version >= 0x204 ? u32(kernel, SYSSIZE) : u16(kernel, SYSSIZE);
-  if (protectedBytes <= (paragraphs - 1) * PARAGRAPH) throw fail('corrupt', 'the kernel image is cut off', 'Copy or download it again.');
+  if (protectedBytes <= (paragraphs - 1) * PARAGRAPH) throw fail('corrupt', say('kernelCutOff'), say('fixCopyAgain'));
   const kernelEnd = Math.max(HIGH_MEMORY_START + protectedBytes, version >= 0x20a ? runtimeEnd(kernel) : 0);
   const ramEnd = Math.min(ramBytes, memoryLimit(cmdline)) - FIRMWARE_TOP_BYTES;
   const line = new TextEncoder().encode(cmdline);

@@ -1,5 +1,6 @@
 import type { GuestMemory } from '../../memory/guestmemory.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say, type Saying } from '../../util/say.ts';
 import type { DirectBoot } from '../definition.ts';
 import { type BootPlan, FIRMWARE_TOP_BYTES, HIGH_MEMORY_START, LOW_MEMORY_END, LOW_MEMORY_START } from './bootplan.ts';
 
@@ -53,10 +54,10 @@ export function findMultibootHeader(image: Uint8Array): number {
 
 /** Checks a multiboot image and plans its boot. Throws 'corrupt', 'unsupported', 'invalid-argument' or 'resource-limit'. */
 export function planMultiboot({ kernel, initrd, cmdline, label }: DirectBoot, ramBytes: number): BootPlan {
-  const fail: Fail = (kind, message, fix) => new HypervueError(kind, `${label}: ${message}`, { object: label, operation: 'boot' }, fix);
+  const fail: Fail = (kind, why, fix) =>
+    new HypervueError(kind, say('bootFails', { image: label, why }), { object: label, operation: 'boot' }, fix);
   const header = findMultibootHeader(kernel);
-  if (header < 0)
-    throw fail('unsupported', 'this is neither a Linux bzImage nor a multiboot image', 'Choose another file, or boot from a disk or CD.');
+  if (header < 0) throw fail('unsupported', say('kernelNeither'), say('fixKernelNeither'));
   const flags = u32(kernel, header + 4);
   const unknown = flags & FLAGS_MANDATORY & ~FLAG_UNDERSTOOD;
   if (unknown) throw fail('unsupported', `the image asks its loader for features ${unknown.toString(16)}, which are not known`);
@@ -104,7 +105,11 @@ export function planMultiboot({ kernel, initrd, cmdline, label }: DirectBoot, ra
   };
 }
 
-type Fail = (kind: 'corrupt' | 'unsupported' | 'invalid-argument' | 'resource-limit', message: string, fix?: string) => HypervueError;
+type Fail = (
+  kind: 'corrupt' | 'unsupported' | 'invalid-argument' | 'resource-limit',
+  why: string | Saying,
+  fix?: string | Saying,
+) => HypervueError;
 
 /** Load addresses from the header itself (3.1.3). */
 function byAddresses(image: Uint8Array, header: number, fail: Fail): { segments: Segment[]; entry: number } {

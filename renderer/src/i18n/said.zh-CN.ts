@@ -1,10 +1,12 @@
 import type { SaidKey } from '../../../core/contract/saidtexts.ts';
+import { saidMachineZhCN } from './saidmachine.zh-CN.ts';
 import { saidDiagnosisZhCN, saidExplainZhCN } from './saidhost.zh-CN.ts';
 
 /** What the manager says (core/contract/texts.ts). */
 export const saidZhCN: Record<SaidKey, string> = {
   ...saidDiagnosisZhCN,
   ...saidExplainZhCN,
+  ...saidMachineZhCN,
   fileENOENT: '{path} 不存在',
   fileEACCES: '当前用户无权打开 {path}',
   fileEROFS: '{path} 位于只读文件系统上',
