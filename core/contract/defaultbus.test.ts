@@ -14,6 +14,23 @@ test('a new disk is attached to the quickest that its system knows', () => {
     ['Windows 11', 'sata'],
     ['Windows Server 2022', 'sata'],
   ]);
+  // Their drivers know the interface before virtio 1.0 alone.
+  for (const os of ['Debian GNU/Linux 8.11', 'Ubuntu 14.04.6 LTS', 'Ubuntu 9.10', 'CentOS 6.10', 'Red Hat Enterprise Linux 5', 'Fedora 21'])
+    expect([os, defaultBus(os, 'iso')]).toEqual([os, 'ide']);
+  for (const os of ['FreeBSD 12.4', 'FreeBSD 9.3', 'NetBSD 9.2', 'DragonFlyBSD 6.4'])
+    expect([os, defaultBus(os, 'iso')]).toEqual([os, 'ide']);
+  for (const os of [
+    'Debian GNU/Linux 12',
+    'Debian 9',
+    'Ubuntu 16.04 LTS',
+    'Ubuntu 24.04',
+    'CentOS 7',
+    'RHEL 10',
+    'Fedora 40',
+    'FreeBSD 13.1',
+  ])
+    expect([os, defaultBus(os, 'iso')]).toEqual([os, 'virtio']);
+  expect(defaultBus('NetBSD 10.0', 'iso')).toBe('virtio');
   for (const os of ['Windows XP', 'Windows 2000', 'Windows 98', 'Windows NT 4.0', 'FreeDOS', 'GRUB', ''])
     expect(defaultBus(os, 'iso')).toBe('ide');
 });

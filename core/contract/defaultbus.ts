@@ -1,8 +1,11 @@
 import type { DriveBus } from './drives.ts';
 import type { VmCreate } from './vm.ts';
 
-/** Systems that bring a driver for virtio disks: Linux since 2.6.25 (2008), the BSDs since about 2012. */
-const VIRTIO = /linux|debian|ubuntu|fedora|suse|centos|rhel|rocky|alma|arch|alpine|mint|gentoo|nixos|freebsd|openbsd|netbsd|dragonfly/i;
+/** Systems that bring a driver for virtio disks of version 1, the only ones here. */
+const VIRTIO = /linux|debian|ubuntu|fedora|suse|centos|rhel|red hat|rocky|alma|arch|alpine|mint|gentoo|nixos|freebsd|openbsd|netbsd/i;
+/** Releases of them whose driver knows the interface before that alone: Linux before 4.0 (2015), FreeBSD before 13, NetBSD before 10. */
+const LEGACY_VIRTIO =
+  /(?:debian\D*[1-8]|(?:centos|rhel|red hat)\D*[1-6]|fedora\D*(?:\d|1\d|2[0-1])|freebsd\D*(?:\d|1[0-2])|netbsd\D*\d|openbsd\D*[1-6])(?!\d)|ubuntu\D*(?:[4-9]|1[0-4])\./i;
 /** Windows from Vista (2007) on brings one for AHCI. Older ones stop with an error on it. */
 const OLD_WINDOWS = /windows\s*(xp|2000|2003|server 2003|nt|me\b|9[58]|[123]\.)/i;
 
@@ -14,6 +17,6 @@ const OLD_WINDOWS = /windows\s*(xp|2000|2003|server 2003|nt|me\b|9[58]|[123]\.)/
 export function defaultBus(os: string, source: VmCreate['source']['type'], known?: DriveBus): DriveBus {
   if (source !== 'iso' && source !== 'blank') return 'ide';
   if (known) return known;
-  if (VIRTIO.test(os)) return 'virtio';
+  if (VIRTIO.test(os) && !LEGACY_VIRTIO.test(os)) return 'virtio';
   return /windows/i.test(os) && !OLD_WINDOWS.test(os) ? 'sata' : 'ide';
 }

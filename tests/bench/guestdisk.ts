@@ -4,15 +4,20 @@ import path from 'node:path';
 import { drive, Guest } from '../guests/support/guest.ts';
 import { linux686 } from '../guests/support/images.ts';
 import { storageInitrd } from '../guests/support/storageguest.ts';
+import { randomDiskProgram } from './support/programs.ts';
 import { Qemu } from './support/qemu.ts';
 import { type Bench, fixed, type Row } from './support/report.ts';
 
 /**
  * What a guest gets out of its disks: `dd` with O_DIRECT in Debian's Linux 6.1 for i386, on IDE, AHCI and virtio, beside QEMU with TCG, one after the other with the
- * same kernel, initramfs, raw images and memory, both with the host's cache (writeback). Times are the host's, between two lines on COM1.
+ * same kernel, initramfs, raw images and memory, both with the host's cache (writeback); a program of our own for requests all over. Times are the host's, between two lines on
+ * COM1. The short jobs are mostly the guest's code getting warm, the long ones what comes after.
  */
 const MEBIBYTES = 128;
 const SMALL_REQUESTS = 2000;
+/** Of the long jobs, which show what is left when everything is warm: the whole disk so many times, and requests all over it. */
+const LONG_ROUNDS = 16;
+const RANDOM_REQUESTS = 30_000;
 const MEMORY_MIB = 128;
 const LIMIT_MS = 600_000;
 const COMMAND_LINE = 'console=ttyS0,115200 quiet mitigations=off cryptomgr.notests=1';
@@ -29,6 +34,8 @@ interface Job {
   line: string;
   unit: 'MiB/s' | 'requests/s';
   amount: number;
+  /** Warms up as it goes: it is done once. */
+  long?: boolean;
 }
 const jobs: Job[] = [
   {
@@ -52,6 +59,22 @@ const jobs: Job[] = [
     unit: 'requests/s',
     amount: SMALL_REQUESTS,
   },
+  {
+    name: 'longread',
+    what: `read, ${(MEBIBYTES * LONG_ROUNDS) / 1024} GiB in 1 MiB requests`,
+    line: `for i in $(seq ${LONG_ROUNDS}); do dd if=/dev/DISK of=/dev/null bs=1M count=${MEBIBYTES} iflag=direct; done`,
+    unit: 'MiB/s',
+    amount: MEBIBYTES * LONG_ROUNDS,
+    long: true,
+  },
+  {
+    name: 'random',
+    what: `${RANDOM_REQUESTS} requests of 4 KiB all over, 7 reads to 3 writes`,
+    line: `/randomdisk /dev/DISK ${(MEBIBYTES << 20) / 4096} ${RANDOM_REQUESTS} 1 || echo BROKEN`,
+    unit: 'requests/s',
+    amount: RANDOM_REQUESTS,
+    long: true,
+  },
 ];
 
 // The first run of each warms the guest's code up.
@@ -59,7 +82,12 @@ const script = [
   ...disks.flatMap(({ name, device }) =>
     jobs.flatMap((job) => {
       const line = job.line.replace('DISK', device);
-      return [`${line} 2>/dev/null`, `echo "start ${name}-${job.name}"`, `${line} 2>/dev/null`, `echo "end ${name}-${job.name}"`];
+      return [
+        ...(job.long ? [] : [`${line} 2>/dev/null`]),
+        `echo "start ${name}-${job.name}"`,
+        `{ ${line}; } 2>/dev/null`,
+        `echo "end ${name}-${job.name}"`,
+      ];
     }),
   ),
   'echo ALL DONE',
@@ -134,7 +162,7 @@ export const guestdisk: Bench = async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-guestdisk-'));
   try {
     const initrd = path.join(folder, 'initrd');
-    storageInitrd('i386', initrd, script);
+    storageInitrd('i386', initrd, script, [randomDiskProgram()]);
     const content = Buffer.alloc(1 << 20, 0x5a);
     const images = disks.map(({ name }) => {
       const image = path.join(folder, `${name}.img`);

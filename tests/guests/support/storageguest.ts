@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type GuestArch, initramfs, kernelPackage } from './images.ts';
@@ -23,9 +23,9 @@ const storageModules = [
 
 /**
  * The initramfs of the other guests with storage drivers and `/load`, which loads them: the kernel unpacks one archive after the other. `after` are lines
- * of shell that run once when the guest is ready, instead of somebody typing.
+ * of shell that run once when the guest is ready, instead of somebody typing. `programs` lie in the root.
  */
-export function storageInitrd(arch: GuestArch, target: string, after?: string): void {
+export function storageInitrd(arch: GuestArch, target: string, after?: string, programs: readonly string[] = []): void {
   const root = mkdtempSync(path.join(tmpdir(), 'hypervue-storage-'));
   try {
     mkdirSync(path.join(root, 'modules'));
@@ -45,6 +45,10 @@ export function storageInitrd(arch: GuestArch, target: string, after?: string): 
       mkdirSync(path.join(root, 'etc'));
       writeFileSync(path.join(root, 'etc/inittab'), '::sysinit:/etc/rc\n::once:/after\n');
       writeFileSync(path.join(root, 'after'), `#!/bin/sh\nexec >/dev/ttyS0 2>&1\n/load\n${after}\n`, { mode: 0o755 });
+    }
+    for (const program of programs) {
+      copyFileSync(program, path.join(root, path.basename(program)));
+      chmodSync(path.join(root, path.basename(program)), 0o755);
     }
     run('sh', ['-c', `cd '${root}' && find . | cpio --quiet -o -H newc | gzip -1 > '${target}.part'`]);
     writeFileSync(target, Buffer.concat([readFileSync(initramfs(arch)), readFileSync(`${target}.part`)]));
