@@ -7,6 +7,9 @@ const CODE = 0x10000;
 const VECTOR = 0x20000;
 const TARGETS = 0x10800;
 const SPACING = 16;
+/** Where linear addresses of far functions begin, and their page table. */
+const FAR = 0x3000000;
+const FAR_TABLE = 0x1c000;
 
 /** Functions that add their number plus one to RDX, and pointers to them. */
 function functions(t: TestCpu, count: number, at = TARGETS): void {
@@ -45,6 +48,28 @@ describe('indirect calls and returns inside a region', () => {
       const seen = [t.untilHalt(), runFrom(t, CODE), runFrom(t, CODE)];
       for (const entry of [0x1a003, 0x15003, 0, 0x15003]) {
         t.guest.write32(PAGE_TABLE + 0x15 * 8, entry);
+        seen.push(runFrom(t, CODE), runFrom(t, CODE));
+      }
+      return seen;
+    });
+  });
+
+  it('reach functions 48 MiB away, and notice that these are now elsewhere or gone', () => {
+    expectSame((t) => {
+      functions(t, 4, 0x15100);
+      callLoop(t, 3);
+      t.put(0x1a000, ...t.ram.slice(0x15000, 0x16000));
+      for (let i = 0; i < 4; i++) {
+        t.put(0x1a103 + i * SPACING, 10 + i);
+        t.guest.write32(VECTOR + i * 8, FAR + 0x15100 + i * SPACING);
+      }
+      paged(t, CODE, []);
+      // The entry of the page directory for these 2 MiB, with a table of its own.
+      t.guest.write32(0xb000 + (FAR >> 21) * 8, FAR_TABLE | 3);
+      t.guest.write32(FAR_TABLE + 0x15 * 8, 0x15003);
+      const seen = [t.untilHalt(), runFrom(t, CODE), runFrom(t, CODE)];
+      for (const entry of [0x1a003, 0x15003, 0, 0x15003]) {
+        t.guest.write32(FAR_TABLE + 0x15 * 8, entry);
         seen.push(runFrom(t, CODE), runFrom(t, CODE));
       }
       return seen;
@@ -128,12 +153,15 @@ describe('the table of entries', () => {
   it('finds every entry under its own offset, and none under another', () => {
     const entries = Array.from({ length: 199 }, (_, i) => [((i * i * 37) % 16384) - 8192, i + 1] as [number, number]);
     const unique = entries.filter(([offset], i) => entries.findIndex((other) => other[0] === offset) === i);
-    const table = dispatchTable(unique)!;
     const find = (offset: number) => {
-      const slot = table.slots[Math.imul(offset, table.multiplier) >>> table.shift]!;
-      return slot >> 8 === offset ? slot & 0xff : 0;
+      const at = (Math.imul(offset, table.multiplier) >>> table.shift) * 2;
+      return table.slots[at] === offset ? table.slots[at + 1]! : 0;
     };
+    // As far as functions may be away, and one whose lower bits are those of another.
+    unique.push([0x1fffe123, 200], [-0x1fffe123, 201], [unique[5]![0] + 0x1000000, 202]);
+    const table = dispatchTable(unique)!;
     const numbers = new Map(unique);
+    for (const [offset, number] of unique) expect(find(offset)).toBe(number);
     for (let offset = -10000; offset < 10000; offset++) expect(find(offset)).toBe(numbers.get(offset) ?? 0);
   });
 });

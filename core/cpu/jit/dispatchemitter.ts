@@ -1,5 +1,5 @@
 /** The dispatcher of a region, and what it notes of targets that it does not have (dispatchtable.ts). */
-import { type DispatchTable, MISS_COUNT, MISS_TARGET_COUNT, MISS_TARGETS, TABLE } from './dispatchtable.ts';
+import { type DispatchTable, MISS_COUNT, MISS_TARGET_COUNT, MISS_TARGETS, SLOT_SHIFT, TABLE } from './dispatchtable.ts';
 import { ExitEmitter } from './exitemitter.ts';
 import { HELPER } from './helpers.ts';
 import { NEXT, PAGE, PAGE64, RIP } from './locals.ts';
@@ -69,17 +69,17 @@ export class DispatchEmitter extends ExitEmitter {
       this.wordOp(OP.i32Sub, OP.i64Sub);
       c.tee(offset);
       this.fromWord();
-      c.i32(table.multiplier).op(OP.i32Mul).i32(table.shift).op(OP.i32ShrU).i32(2).op(OP.i32Shl);
+      c.i32(table.multiplier).op(OP.i32Mul).i32(table.shift).op(OP.i32ShrU).i32(SLOT_SHIFT).op(OP.i32Shl);
       this.pool();
-      c.op(OP.i32Add)
-        .memory(OP.i32Load, this.poolOffset + TABLE)
-        .tee(slot);
-      c.i32(8).op(OP.i32ShrS);
-      if (this.mode === 64) c.op(OP.i64ExtendI32S);
+      c.op(OP.i32Add).tee(slot);
+      if (this.mode === 64) c.memory(OP.i64Load32S, this.poolOffset + TABLE);
+      else c.memory(OP.i32Load, this.poolOffset + TABLE);
       c.get(offset);
       this.wordOp(OP.i32Eq, OP.i64Eq);
       this.openIf(undefined, true);
-      c.get(slot).i32(0xff).op(OP.i32And).set(NEXT);
+      c.get(slot)
+        .memory(OP.i32Load, this.poolOffset + TABLE + 4)
+        .set(NEXT);
       c.else();
     }
     c.get(NEXT).i32(FIND_CALLED).op(OP.i32Eq);

@@ -187,9 +187,8 @@ export class LinkEmitter extends X87Emitter {
   private codeEntry(entry: number): void {
     const { c } = this;
     c.get(RIP);
-    if (this.mode === 64) c.i64(8).op(OP.i64ShrU, OP.i32WrapI64);
-    else c.i32(8).op(OP.i32ShrU);
-    c.i32(0xfff0).op(OP.i32And).tee(entry);
+    this.fromWord();
+    c.i32(8).op(OP.i32ShrU).i32(0xfff0).op(OP.i32And).tee(entry);
   }
 
   /** Changed registers and flags to memory, in whatever lazy form they are. */

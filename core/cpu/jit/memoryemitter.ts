@@ -199,9 +199,8 @@ export class MemoryEmitter extends GroupEmitter {
     const { c } = this;
     const entry = this.temp(I32);
     c.get(ea);
-    if (this.mode === 64) c.i64(8).op(OP.i64ShrU, OP.i32WrapI64);
-    else c.i32(8).op(OP.i32ShrU);
-    c.i32(0xfff0).op(OP.i32And).tee(entry);
+    this.fromWord();
+    c.i32(8).op(OP.i32ShrU).i32(0xfff0).op(OP.i32And).tee(entry);
     c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, table);
     c.get(ea);
     last();

@@ -29,8 +29,8 @@ const BESIDE = [1, -1];
 /** Times that a region is compiled again to take in what it calls. */
 const MAX_AGAIN = 6;
 /** Pages that one is made from, and how far the others may be from the entry's. */
-const MAX_PAGES = 5;
-const MAX_DISTANCE = 1 << 10;
+const MAX_PAGES = 10;
+const MAX_DISTANCE = 1 << 17;
 
 export interface Tuning {
   /** Instructions between two samples. */

@@ -1,4 +1,5 @@
 /** The WebAssembly module around the code of regions (core specification, 5.5): types, imports, functions, elements, hints. */
+import { GUEST_RAM_BASE } from '../../memory/layout.ts';
 import { HELPERS, X87_HELPERS } from './helpers.ts';
 import { REGION_TYPE } from './linkemitter.ts';
 import { FUSED_FUNCTION_COUNT, FUSED_TYPE, fusedBodies } from './vexfma.ts';
@@ -60,6 +61,8 @@ const TYPE_OF_HELPER = {
   x87Integer: X87_TYPE + 3,
   missed: X87_TYPE + 4,
 };
+/** Of 64 KiB: what lies before the guest's memory. V8 lets accesses to constant addresses in it go unguarded, and merges them with others. */
+const FIXED_PAGES = GUEST_RAM_BASE / 0x10000;
 const IMPORTED = [...HELPERS, ...X87_HELPERS];
 /** Function of a module that the regions' own code begins with: imports, then what regions share, have the same numbers in every module. */
 export const FIRST_REGION = IMPORTED.length + X87_FUNCTION_COUNT + FUSED_FUNCTION_COUNT;
@@ -87,7 +90,7 @@ export function regionModule(regions: readonly RegionBody[], optimized = false):
   out.section(1, types);
   const imports = new WasmCode().u32(IMPORTED.length + 4);
   for (const helper of IMPORTED) imports.name('h').name(helper).byte(0).u32(TYPE_OF_HELPER[helper]);
-  imports.name('e').name('m').byte(2).byte(3).u32(1).u32(65536);
+  imports.name('e').name('m').byte(2).byte(3).u32(FIXED_PAGES).u32(65536);
   imports.name('e').name('p').byte(3).byte(I32).byte(0);
   imports.name('e').name('i').byte(3).byte(I32).byte(0);
   imports.name('e').name('t').byte(1).byte(FUNCREF).byte(0).u32(1);

@@ -5,7 +5,7 @@
  */
 import { type Block, type Region, VIA_FALL, VIA_TARGET } from './region.ts';
 
-/** Most entries, of which 0 is kept for none: eight bits hold their numbers (dispatchtable.ts). */
+/** Most entries of the dispatcher. */
 const MAX_ENTRIES = 200;
 
 export interface FlowGraph {

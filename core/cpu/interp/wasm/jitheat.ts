@@ -19,7 +19,7 @@ const S: usize = CPU_STATE_BASE;
 
 /** Counters, direct-mapped: byte of the shared memory, count; behind what tlb.ts has of the TLB's room. */
 const COUNTERS: usize = TLB_BASE + 0x80000;
-const COUNTER_MASK: u32 = 16383;
+const COUNTER_MASK: u32 = 65535;
 /** What a sample counts for, an exit from compiled code, and any other arrival. */
 export const SAMPLE: u32 = 512;
 export const EXIT: u32 = 4;
