@@ -28,7 +28,8 @@ export class CodePages {
   /** Number in the list of the page that holds this offset, -1 when there is none. */
   numberOf(offset: number): number {
     const delta = offset >> 12;
-    return this.list.findIndex((page) => page.delta === delta);
+    for (let i = 0; i < this.list.length; i++) if (this.list[i]!.delta === delta) return i;
+    return -1;
   }
 
   has(offset: number): boolean {

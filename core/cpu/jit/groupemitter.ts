@@ -84,7 +84,8 @@ export class GroupEmitter extends DispatchEmitter {
     this.insn = insn;
     this.block = block;
     this.straight = this.labels.length;
-    this.places.clear();
+    // Clearing makes a new table even of an empty one.
+    if (this.places.size) this.places.clear();
   }
 
   /** From here on nothing is known: control also comes from elsewhere, or something may have changed memory or registers. */

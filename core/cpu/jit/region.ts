@@ -154,8 +154,9 @@ export function findRegion(
 ): Region | undefined {
   const insns = new Map<number, Insn | undefined>();
   const at = (offset: number): Insn | undefined => {
-    if (insns.has(offset)) return insns.get(offset);
-    let insn = pages.decode(offset, mode);
+    let insn = insns.get(offset);
+    if (insn || insns.has(offset)) return insn;
+    insn = pages.decode(offset, mode);
     if (insn && !translatable(insn)) insn = undefined;
     insns.set(offset, insn);
     return insn;

@@ -79,22 +79,36 @@ function nothing(section: WasmCode, count: number): void {
 const COMPILATION_HINTS = 'compilationHints';
 const OPTIMIZED_AT_ONCE = 0b10_10_10;
 
-/**
- * The binary module of these regions. It imports, from `e`, the memory, the table of regions, the number of the first region in that, and where the
- * memory of the module in the pool begins; it puts its regions into the table itself. `optimized`: V8 is to compile them by its optimising compiler only.
- */
-export function regionModule(regions: readonly RegionBody[], optimized = false): Uint8Array<ArrayBuffer> {
-  const out = new WasmCode().raw([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+let begin: Uint8Array | undefined;
+
+/** What every module begins with: types and imports. */
+function head(): Uint8Array {
+  if (begin) return begin;
   const types = new WasmCode().u32(SIGNATURES.length);
   for (const [parameters, results] of SIGNATURES) types.byte(0x60).u32(parameters.length).raw(parameters).u32(results.length).raw(results);
-  out.section(1, types);
   const imports = new WasmCode().u32(IMPORTED.length + 4);
   for (const helper of IMPORTED) imports.name('h').name(helper).byte(0).u32(TYPE_OF_HELPER[helper]);
   imports.name('e').name('m').byte(2).byte(3).u32(FIXED_PAGES).u32(65536);
   imports.name('e').name('p').byte(3).byte(I32).byte(0);
   imports.name('e').name('i').byte(3).byte(I32).byte(0);
   imports.name('e').name('t').byte(1).byte(FUNCREF).byte(0).u32(1);
-  out.section(2, imports);
+  begin = new WasmCode().raw([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]).section(1, types).section(2, imports).view();
+  return begin;
+}
+
+/**
+ * The binary module of these regions. It imports, from `e`, the memory, the table of regions, the number of the first region in that, and where the
+ * memory of the module in the pool begins; it puts its regions into the table itself. `optimized`: V8 is to compile them by its optimising compiler only.
+ */
+export function regionModule(regions: readonly RegionBody[], optimized = false): Uint8Array<ArrayBuffer> {
+  const code = new WasmCode(256 + regions.reduce((sum, region) => sum + region.code.length + 5, 0));
+  code.u32(X87_FUNCTION_COUNT + FUSED_FUNCTION_COUNT + regions.length);
+  if (regions.some(({ x87 }) => x87)) x87Bodies(code);
+  else nothing(code, X87_FUNCTION_COUNT);
+  if (regions.some(({ fused }) => fused)) fusedBodies(code);
+  else nothing(code, FUSED_FUNCTION_COUNT);
+  for (const region of regions) code.u32(region.code.length).raw(region.code);
+  const out = new WasmCode(code.length + 4096).raw(head());
   const functions = new WasmCode().u32(X87_FUNCTION_COUNT + FUSED_FUNCTION_COUNT + regions.length);
   for (let i = 0; i < X87_FUNCTION_COUNT; i++) functions.u32(X87_TYPE);
   for (let i = 0; i < FUSED_FUNCTION_COUNT; i++) functions.u32(FUSED);
@@ -119,12 +133,6 @@ export function regionModule(regions: readonly RegionBody[], optimized = false):
     for (let i = 0; i < count; i++) section.byte(OPTIMIZED_AT_ONCE);
     out.section(0, section);
   }
-  const code = new WasmCode().u32(X87_FUNCTION_COUNT + FUSED_FUNCTION_COUNT + regions.length);
-  if (regions.some(({ x87 }) => x87)) x87Bodies(code);
-  else nothing(code, X87_FUNCTION_COUNT);
-  if (regions.some(({ fused }) => fused)) fusedBodies(code);
-  else nothing(code, FUSED_FUNCTION_COUNT);
-  for (const region of regions) code.u32(region.code.length).raw(region.code);
   out.section(10, code);
   return out.view().slice();
 }

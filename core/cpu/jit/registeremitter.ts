@@ -8,6 +8,8 @@ import { I32, I64, OP, SIMD, V128, WasmCode } from './wasmcode.ts';
 const S = CPU_STATE_BASE;
 /** Bits 255..128 of a vector register, from its XMM half. */
 const UPPER = XMM_STRIDE / 2;
+/** Room for the code of most regions. */
+const CODE_BYTES = 1 << 14;
 
 /** What is in a general register: `add` more than something that has a number of its own. */
 export interface Value {
@@ -16,7 +18,7 @@ export interface Value {
 }
 
 export class RegisterEmitter {
-  readonly c = new WasmCode();
+  readonly c = new WasmCode(CODE_BYTES);
   readonly mode: CodeMode;
   /** Word type of the mode. */
   readonly word: number;
@@ -43,7 +45,9 @@ export class RegisterEmitter {
 
   /** Nothing is known of the registers. */
   protected freshValues(): void {
-    this.values = Array.from({ length: 16 }, () => this.freshValue());
+    const values: Value[] = [];
+    for (let i = 0; i < 16; i++) values.push(this.freshValue());
+    this.values = values;
   }
   private freshValue(): Value {
     return { id: this.nextValue++, add: 0 };
@@ -67,10 +71,14 @@ export class RegisterEmitter {
   }
 
   temp(type: number): number {
-    let i = this.temps.findIndex((t) => !t.busy && t.type === type);
-    if (i < 0) i = this.temps.push({ type, busy: false, held: false }) - 1;
-    this.temps[i]!.busy = true;
-    return TEMPS + i;
+    const { temps } = this;
+    for (let i = 0; i < temps.length; i++) {
+      const temp = temps[i]!;
+      if (temp.busy || temp.type !== type) continue;
+      temp.busy = true;
+      return TEMPS + i;
+    }
+    return TEMPS + temps.push({ type, busy: true, held: false }) - 1;
   }
 
   /** A local for the whole of this run. */

@@ -342,13 +342,21 @@ export const SIMD = {
 
 /** Bytes of a function body or section, written front to back. */
 export class WasmCode {
-  private bytes = new Uint8Array(1 << 14);
+  private bytes: Uint8Array<ArrayBuffer>;
   length = 0;
   /** Offsets of branch instructions and whether they are likely (WebAssembly branch hinting proposal). */
   readonly hints: [offset: number, likely: number][] = [];
 
+  /** `size`: bytes that there is room for at first. */
+  constructor(size = 256) {
+    this.bytes = new Uint8Array(size);
+  }
+
   private room(n: number): void {
-    if (this.length + n <= this.bytes.length) return;
+    if (this.length + n > this.bytes.length) this.grow(n);
+  }
+
+  private grow(n: number): void {
     const larger = new Uint8Array(Math.max(this.bytes.length * 2, this.length + n));
     larger.set(this.bytes.subarray(0, this.length));
     this.bytes = larger;
@@ -360,10 +368,15 @@ export class WasmCode {
     return this;
   }
 
-  /** Plain instructions without immediates. */
-  op(...codes: number[]): this {
-    this.room(codes.length);
-    for (const code of codes) this.bytes[this.length++] = code;
+  /** Plain instructions without immediates. No list of them is made: this is called for nearly everything that is emitted. */
+  op(a: number, b = -1, c = -1, d = -1): this {
+    this.room(4);
+    this.bytes[this.length++] = a;
+    if (b < 0) return this;
+    this.bytes[this.length++] = b;
+    if (c < 0) return this;
+    this.bytes[this.length++] = c;
+    if (d >= 0) this.bytes[this.length++] = d;
     return this;
   }
 
