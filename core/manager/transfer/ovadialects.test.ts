@@ -141,6 +141,27 @@ test('of VirtualBox: SATA, a firmware in its own section, no manifest', async ()
   expect(notes).toEqual([expect.stringContaining('no manifest')]);
 });
 
+test('of oVirt and virt-v2v: refused as what it is, and nothing is made', async () => {
+  writeFileSync(
+    at('ovirt.ovf'),
+    `<?xml version="1.0" encoding="UTF-8"?>
+<ovf:Envelope xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
+  xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1/" ovf:version="0.9">
+  <References><File ovf:href="group/volume" ovf:id="volume" ovf:size="4194304"/></References>
+  <Section xsi:type="ovf:DiskSection_Type"><Info>List of Virtual Disks</Info>
+    <Disk ovf:diskId="volume" ovf:size="1" ovf:fileRef="group/volume" ovf:volume-format="COW" ovf:disk-interface="VirtIO"/></Section>
+  <Content ovf:id="out" xsi:type="ovf:VirtualSystem_Type"><Name>guest</Name>
+    <Section xsi:type="ovf:VirtualHardwareSection_Type"><Info>1 CPU</Info></Section></Content>
+</ovf:Envelope>`,
+  );
+  expect(await failureOf(h.call('vm.importOva', { file: at('ovirt.ovf') }))).toMatchObject({
+    kind: 'unsupported',
+    message: expect.stringContaining('oVirt and virt-v2v'),
+    dto: { fix: expect.stringContaining('tar xf') },
+  });
+  expect(readdirSync(h.library).filter((name) => !name.startsWith('.'))).toEqual([]);
+});
+
 /** One disk whose file is described by `file`. */
 const oneDisk = (file: string, capacity = 4 * MIB) =>
   descriptor(

@@ -76,6 +76,13 @@ export function parseOvf(text: string, path: string): OvfMachine {
   if (envelope.name !== 'Envelope') throw damaged('it is no OVF envelope');
   const systems = [...childrenOf(envelope, 'VirtualSystem'), ...childrenOf(childOf(envelope, 'VirtualSystemCollection'), 'VirtualSystem')];
   const [system] = systems;
+  // What oVirt and virt-v2v write is of before version 1.0: sections by their type, and disks as qcow2 or raw.
+  if (!system && childOf(envelope, 'Content'))
+    throw unsupportedImage(
+      path,
+      'a package in the dialect of oVirt and virt-v2v',
+      'Unpack it (tar xf) and create a machine with a copy of its disk, or have it written for another program (virt-v2v -o local).',
+    );
   if (!system) throw damaged('it describes no machine');
   if (systems.length > 1) throw unsupportedImage(path, `a package of ${systems.length} machines`, 'Export them one by one.');
   const files = filesOf(envelope, path);
