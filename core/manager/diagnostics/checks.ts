@@ -157,7 +157,7 @@ export function checksOf(context: Diagnosed): Record<DiagnosticId, () => Promise
     },
     uefi: async () => {
       const uefi = options.uefi();
-      return uefi.available ? ok(uefi.reason) : warning(part('OVMF', uefi), uefi.fix ?? say('fixOvmf'));
+      return uefi.available ? ok(uefi.reason) : warning(uefi.reason, uefi.fix ?? say('fixOvmf'));
     },
     library: () => folder(options.library, say('useMachines')),
     config: () => folder(options.configFolder, say('useSettings')),

@@ -31,7 +31,7 @@ export const hardwareEn = {
   on: 'on',
   off: 'off',
   driveAt: '{drive} ({place})',
-  driveHolds: '{place}: {file}',
+  driveHolds: '{file} · {place}',
   gdbOn: 'gdb can attach',
   gdbOff: 'Off',
   serialPort: 'Serial port COM{n}',

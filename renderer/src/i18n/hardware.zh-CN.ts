@@ -32,7 +32,7 @@ export const hardwareZhCN: typeof hardwareEn = {
   on: '开',
   off: '关',
   driveAt: '{drive}（{place}）',
-  driveHolds: '{place}：{file}',
+  driveHolds: '{file}（{place}）',
   gdbOn: 'gdb 可以连接',
   gdbOff: '关',
   serialPort: '串口 COM{n}',

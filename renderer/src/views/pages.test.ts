@@ -130,6 +130,8 @@ test('a failed check blocks creation and shows its fix; a file of another kind o
   await fill('vm-name', 'bad name');
   for (let i = 0; i < 3; i++) await press(get('wizard-next'));
   expect(get('check-name').dataset.ok).toBe('false');
+  // What keeps it from being made comes first, whatever else was looked at.
+  expect(get('preflight').firstElementChild).toBe(get('check-name'));
   expect(get('check-name').textContent).toContain('Choose another name.');
   await press(get('wizard-create'));
   expect(calls.some((each) => each.method === 'vm.create')).toBe(false);
