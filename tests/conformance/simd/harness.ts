@@ -9,6 +9,7 @@ import { FEATURES } from '../../../core/cpu/x86/features.ts';
 import { CPU_STATE_BASE } from '../../../core/memory/layout.ts';
 import { Random } from '../fp/record.ts';
 import { DOUBLES, randomDouble, randomSingle, SINGLES } from '../fp/values.ts';
+import { HOST_IS_AMD } from '../hostvendor.ts';
 import { LANES } from '../integers.ts';
 import { type Case, encode } from './encode.ts';
 import {
@@ -227,6 +228,17 @@ function near(a: number, b: number): boolean {
   return Object.is(a, b) || Math.abs(a - b) <= (3 / 4096) * Math.abs(b);
 }
 
+/** AMD's processors take VPERMQ and VPERMPD without W, and choose otherwise which of several NaNs comes out of DPPS and DPPD. */
+function isAmdsOwn(c: Case, found: readonly string[], got: DataView, want: DataView): boolean {
+  if (/^VPERM(Q|PD)/.test(c.name)) return got.getUint32(R_TRAP, true) === 6 && want.getUint32(R_TRAP, true) === NO_TRAP;
+  if (!/^V?DPP/.test(c.name) || found.some((line) => !line.startsWith('ymm'))) return false;
+  for (let at = R_YMM; at < R_YMM + 16 * 32; at += 4) {
+    const same = got.getUint32(at, true) === want.getUint32(at, true);
+    if (!same && !(Number.isNaN(got.getFloat32(at, true)) && Number.isNaN(want.getFloat32(at, true)))) return false;
+  }
+  return true;
+}
+
 /** Cases per instruction; HYPERVUE_SIMD_CASES asks for more. */
 export function caseCount(usual: number): number {
   return Math.max(usual, Number(process.env.HYPERVUE_SIMD_CASES ?? 0));
@@ -242,12 +254,9 @@ export function disagreements(c: Case, mode: 32 | 64, count: number): string[] {
   const found: string[] = [];
   for (let i = 0; i < count && found.length < 3; i++) {
     const at = i * RECORD_SIZE;
-    const list = differences(
-      c,
-      mode,
-      new DataView(got.buffer, got.byteOffset + at, RECORD_SIZE),
-      new DataView(want.buffer, want.byteOffset + at, RECORD_SIZE),
-    );
+    const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset + at, RECORD_SIZE);
+    const list = differences(c, mode, view(got), view(want));
+    if (HOST_IS_AMD && isAmdsOwn(c, list, view(got), view(want))) continue;
     const code = [...records.subarray(at, at + records[at + R_LENGTH]!)].map((b) => b.toString(16).padStart(2, '0')).join(' ');
     if (list.length > 0) found.push(`case ${i} [${code}]: ${list.join('; ')}`);
   }
