@@ -103,8 +103,8 @@ export function integerTranslation(insn: Insn): Translation | undefined {
     case 0x8f:
       return (insn.reg & 7) === 0 ? interpret : undefined;
     case 0x90:
-      // With REX.B it is XCHG R8, RAX, but not PAUSE.
-      return insn.rm === 0 || insn.prefix === 0xf3 ? nothing : xchgAccumulator;
+      // With REX.B it is XCHG R8, RAX, whatever stands before it.
+      return insn.rm === 0 ? nothing : xchgAccumulator;
     case 0x98:
     case 0x99:
       return signExtendAccumulator;

@@ -32,6 +32,9 @@ export class RegisterEmitter {
   changedXmm = 0;
   usedUpper = 0;
   changedUpper = 0;
+  /** Those that clearVectors clears, whether they have locals or not. */
+  private clearedXmm = 0;
+  private clearedUpper = 0;
   insn!: Insn;
   /** By general register. */
   protected values: Value[] = [];
@@ -63,6 +66,9 @@ export class RegisterEmitter {
 
   /** Before the second run. */
   restart(): void {
+    // What was cleared before its first use was known has a local from here on.
+    this.changedXmm |= this.clearedXmm & this.usedXmm;
+    this.changedUpper |= this.clearedUpper & this.usedUpper;
     this.c.length = 0;
     this.c.hints.length = 0;
     this.temps = [];
@@ -238,6 +244,9 @@ export class RegisterEmitter {
 
   /** VZEROUPPER, or with `all` VZEROALL, of the first `count` registers. What the region keeps in no local is cleared in memory. */
   clearVectors(count: number, all: boolean): void {
+    const cleared = (1 << count) - 1;
+    this.clearedUpper |= cleared;
+    if (all) this.clearedXmm |= cleared;
     for (let n = 0; n < count; n++)
       for (const half of all ? [0, 1] : [1]) {
         if ((half ? this.usedUpper : this.usedXmm) & (1 << n)) {

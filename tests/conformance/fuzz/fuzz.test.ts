@@ -37,6 +37,8 @@ const FOUND = [
   ['long', 40059161, 'F3 before VEX: all of the instruction is fetched before it is undefined'],
   ['segments16', 40005953, 'the same with LOCK'],
   ['long', 40018242, '#SS of POP GS where the stack pointer is not canonical, in a region'],
+  ['compat', 76072975, 'VZEROALL in a loop of a region that uses a register only after it'],
+  ['long', 76090060, 'F3 before XCHG with R8, which is not PAUSE'],
 ] as const;
 
 describe('random code in the interpreter, the recompiler and the host', () => {

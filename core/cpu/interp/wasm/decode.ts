@@ -233,7 +233,8 @@ function decodeOne(rec: usize): u32 {
   }
   let entry: u32 = load<u16>(opcodes + (<usize>((map << 8) | op) << 1));
   if (unknownMap) entry = 0;
-  else if (is64 && op == 0x90 && map == 0 && rex & 1 && !(prefix & REC_PFX_F3)) entry = load<u16>(opcodes + (0x91 << 1));
+  // XCHG with R8, also with the prefix that would make it PAUSE.
+  else if (is64 && op == 0x90 && map == 0 && rex & 1) entry = load<u16>(opcodes + (0x91 << 1));
   let flags: u32 = load<u16>(entryAt(entry));
   if (flags & ENT_PREFIX) {
     entry = byPrefix(entry, prefix);
