@@ -251,6 +251,7 @@ export class SnapshotService {
     await writeJournal(machine.folder, journal);
     await this.settler.forget(machine, id);
     await this.settler.finishDelete(machine, journal);
+    await this.settler.removeBases(machine, found);
     machine.record('info', 'snapshots', `deleted "${found.name}"`);
   }
 

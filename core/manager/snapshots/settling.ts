@@ -3,7 +3,6 @@ import { copyFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Drive } from '../../contract/vm.ts';
 import { NVRAM_FILE } from '../../platform/nvram.ts';
-import { asHypervueError } from '../../util/errors.ts';
 import type { Machine } from '../machine.ts';
 import { removeSavedState, SAVED_STATE, stampSavedDisks } from '../savedstate.ts';
 import { listed } from '../storage/volumes.ts';
@@ -90,15 +89,14 @@ export class Settler {
   }
 
   /** Disks as they were in a snapshot that is gone, for linked clones of which there is none any more. Those that are used stay, as volumes of the machine. */
-  private async removeBases(machine: Machine, { id, disks }: Journal): Promise<void> {
+  async removeBases(machine: Machine, { id, disks }: StoredSnapshot): Promise<void> {
     for (const disk of disks) {
       const base = baseOf(machine.folder, id, disk);
       if (!(await exists(base))) continue;
-      const stays = (why: string) => machine.record('info', 'snapshots', `${path.basename(base)} stays: ${why}`);
       const above = await this.parts.imagesAbove(base);
-      if (above.length) stays(`${listed(above)} lies on it`);
+      if (above.length) machine.record('info', 'snapshots', `${path.basename(base)} stays: ${listed(above)} lies on it`);
       // A clone that is in the trash may still want it.
-      else await this.parts.discard(base).catch((error) => stays(asHypervueError(error).message));
+      else await this.parts.discard(base);
     }
   }
 
@@ -118,9 +116,8 @@ export class Settler {
   }
 
   /** Removes what lies in disks and folder; also for a snapshot that was not taken to its end. */
-  async finishDelete(machine: Machine, journal: Journal): Promise<void> {
+  async finishDelete(machine: Machine, { id, disks, saved }: Journal): Promise<void> {
     const { folder } = machine;
-    const { id, disks, saved } = journal;
     if (machine.state === 'running' || machine.state === 'paused') {
       // Disks that were put into the machine since, or taken out, are not its process's.
       const own = writableDisks(machine.settings.present('delete a snapshot'));
@@ -140,7 +137,6 @@ export class Settler {
         await present(folder, disks),
       );
     await rm(snapshotFolder(folder, id), { recursive: true, force: true });
-    await this.removeBases(machine, journal);
     await endJournal(folder);
   }
 }
