@@ -103,7 +103,7 @@ export const methods = {
 
   /** PNG of the current picture. */
   'vm.screenshot': { params: vm, result: z.object({ width: z.number(), height: z.number(), png: z.string() }) },
-  /** PNG of at most 320 pixels width: live while running, the last one otherwise; null before the first start. Base64. */
+  /** PNG: live while running, at most 720 pixels wide; the last one otherwise, at most 1280; null before the first start. Base64. */
   'vm.thumbnail': { params: vm, result: z.object({ version: z.number(), png: z.string().nullable() }) },
   /** Characters of a text mode, null in graphics modes. */
   'vm.screenText': {

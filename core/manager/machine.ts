@@ -187,7 +187,6 @@ export class Machine implements MachineSelf {
     if (this.vm === vm) this.record('info', 'manager', 'running');
   }
 
-  /** The locks hold as long as the machine's process lives, also when this one is killed first. */
   /** What vm.json says of an image counts, also where its guest, or somebody else, made it begin as one of another format. */
   private async noteRaw(config: VmConfig): Promise<void> {
     for (const { kind, format, path: file } of config.drives) {
@@ -196,6 +195,7 @@ export class Machine implements MachineSelf {
     }
   }
 
+  /** The locks hold as long as the machine's process lives, also when this one is killed first. */
   private shareLocks(vm: RunningVm): void {
     if (vm !== this.vm || vm.pid === undefined) return;
     try {

@@ -125,7 +125,7 @@ export class LinkEmitter extends X87Emitter {
         .memory(OP.i32Load, S + SJ_UNLINKED)
         .op(OP.i32Eqz, OP.i32And);
     this.openIf(undefined, true);
-    this.codeEntry(entry);
+    this.tlbEntry(RIP, entry);
     c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, code).get(RIP);
     this.wordConst(-4096);
     this.wordOp(OP.i32And, OP.i64And);
@@ -181,14 +181,6 @@ export class LinkEmitter extends X87Emitter {
     c.byte(OP.returnCallIndirect).u32(REGION_TYPE).u32(0);
     this.close();
     left();
-  }
-
-  /** Offset of the TLB entry of the instruction pointer, in `entry` and on the stack. */
-  private codeEntry(entry: number): void {
-    const { c } = this;
-    c.get(RIP);
-    this.fromWord();
-    c.i32(8).op(OP.i32ShrU).i32(0xfff0).op(OP.i32And).tee(entry);
   }
 
   /** Changed registers and flags to memory, in whatever lazy form they are. */

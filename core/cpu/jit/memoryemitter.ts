@@ -185,6 +185,13 @@ export class MemoryEmitter extends GroupEmitter {
     this.close();
   }
 
+  /** Offset in the tables of the TLB of the entry for the address in `address`: in `entry` and on the stack. */
+  protected tlbEntry(address: number, entry: number): void {
+    this.c.get(address);
+    this.fromWord();
+    this.c.i32(8).op(OP.i32ShrU).i32(0xfff0).op(OP.i32And).tee(entry);
+  }
+
   /** Address of the TLB entry of `ea` in the read or write tables, and whether it hits (i32 on the stack). */
   protected probe(ea: number, size: number, table: number): number {
     return this.compareTag(ea, table, () => {
@@ -198,9 +205,7 @@ export class MemoryEmitter extends GroupEmitter {
   private compareTag(ea: number, table: number, last: () => void): number {
     const { c } = this;
     const entry = this.temp(I32);
-    c.get(ea);
-    this.fromWord();
-    c.i32(8).op(OP.i32ShrU).i32(0xfff0).op(OP.i32And).tee(entry);
+    this.tlbEntry(ea, entry);
     c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, table);
     c.get(ea);
     last();

@@ -149,12 +149,7 @@ export function randomOperation(now: Library, choose: Choose, serial: number): O
       return {
         name: `${verb} the disk of ${machine}`,
         after,
-        run: async (contract) => {
-          const image = await diskOf(contract, machine);
-          if (verb === 'rebase') return contract.call('storage.rebase', { path: image, backing: null });
-          if (verb === 'check') return contract.call('storage.check', { path: image, repair: 'all' });
-          return contract.call(verb === 'commit' ? 'storage.commit' : 'storage.compact', { path: image });
-        },
+        run: async (contract) => upkeep(contract, verb, await diskOf(contract, machine)),
       };
     },
     () => {
@@ -185,10 +180,7 @@ export function randomOperation(now: Library, choose: Choose, serial: number): O
       return {
         name: `restore ${gone}`,
         after,
-        run: async (contract) => {
-          const item = (await contract.call('trash.list', {})).find(({ kind, name }) => kind === 'machine' && name === gone)!;
-          return contract.call('trash.restore', { id: item.id });
-        },
+        run: async (contract) => contract.call('trash.restore', { id: await trashId(contract, gone) }),
       };
     },
     () => {
@@ -199,10 +191,7 @@ export function randomOperation(now: Library, choose: Choose, serial: number): O
       return {
         name: `remove ${gone} for good`,
         after,
-        run: async (contract) => {
-          const item = (await contract.call('trash.list', {})).find(({ name }) => name === gone)!;
-          return contract.call('trash.remove', { ids: [item.id] });
-        },
+        run: async (contract) => contract.call('trash.remove', { ids: [await trashId(contract, gone)] }),
       };
     },
     () => {
@@ -245,13 +234,7 @@ export function randomOperation(now: Library, choose: Choose, serial: number): O
       return {
         name: `${verb} ${volume}`,
         after,
-        run: async (contract) => {
-          const image = await volumePath(contract, volume);
-          if (verb === 'rebase') return contract.call('storage.rebase', { path: image, backing: null });
-          return verb === 'check'
-            ? contract.call('storage.check', { path: image, repair: 'all' })
-            : contract.call('storage.compact', { path: image });
-        },
+        run: async (contract) => upkeep(contract, verb, await volumePath(contract, volume)),
       };
     },
     () => {
@@ -272,10 +255,7 @@ export function randomOperation(now: Library, choose: Choose, serial: number): O
       return {
         name: `restore ${gone}`,
         after,
-        run: async (contract) => {
-          const item = (await contract.call('trash.list', {})).find(({ kind, name }) => kind === 'volume' && name === gone)!;
-          return contract.call('trash.restore', { id: item.id });
-        },
+        run: async (contract) => contract.call('trash.restore', { id: await trashId(contract, gone) }),
       };
     },
   ];
@@ -285,6 +265,24 @@ export function randomOperation(now: Library, choose: Choose, serial: number): O
     if (operation) return operation;
   }
 }
+
+/** What keeps an image in order and leaves what it holds as it is. */
+function upkeep(contract: ContractClient, verb: 'compact' | 'check' | 'commit' | 'rebase', image: string): Promise<unknown> {
+  switch (verb) {
+    case 'rebase':
+      return contract.call('storage.rebase', { path: image, backing: null });
+    case 'check':
+      return contract.call('storage.check', { path: image, repair: 'all' });
+    case 'commit':
+      return contract.call('storage.commit', { path: image });
+    case 'compact':
+      return contract.call('storage.compact', { path: image });
+  }
+}
+
+/** Names are given once, so that one is enough to find it. */
+const trashId = async (contract: ContractClient, wanted: string): Promise<string> =>
+  (await contract.call('trash.list', {})).find(({ name }) => name === wanted)!.id;
 
 /** Writes some cells of a machine's disk, as its guest would, and says so in the library. Only disks that nothing lies on. */
 export async function writeSome(contract: ContractClient, library: Library, choose: Choose): Promise<void> {
