@@ -5,6 +5,7 @@ import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import { syncFolder } from './atomicfile.ts';
 import { freeBytes } from './hostinfo.ts';
+import { existsError } from './newfile.ts';
 import { fileError, NodeFile } from './nodefile.ts';
 
 const CHUNK = 1024 * 1024;
@@ -14,14 +15,7 @@ export async function createExclusive(file: string): Promise<FileHandle> {
   try {
     return await open(file, 'wx', 0o600);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-      throw new HypervueError(
-        'already-exists',
-        say('fileExists', { path: file }),
-        { path: file, operation: 'create' },
-        say('fixName'),
-        error,
-      );
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw existsError(file, error);
     throw fileError(error, file, 'create');
   }
 }

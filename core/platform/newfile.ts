@@ -50,7 +50,8 @@ async function renameUnlessThere(from: string, to: string): Promise<void> {
   });
 }
 
-function existsError(file: string, cause?: unknown): HypervueError {
+/** Nothing is written over what is there. */
+export function existsError(file: string, cause?: unknown): HypervueError {
   return new HypervueError('already-exists', say('fileExists', { path: file }), { path: file, operation: 'create' }, say('fixName'), cause);
 }
 
