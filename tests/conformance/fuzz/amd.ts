@@ -69,7 +69,8 @@ export function isAmdsOwn(found: readonly string[], got: Uint8Array, want: Uint8
     const alike = isMemoryFault(ours) && ripOf(a) === ripOf(b);
     if (alike && only(compares ? /^(vector|error code|cr2|flags):/ : /^(vector|error code|cr2):/)) return true;
     if (isX87Store(at) || (ours === 19 && opcode3a(at)?.opcode === 0x1d)) return true;
-    if (isOf0f(at, 0x7e, 0x7f, 0xe7, 0xf7) && only(/^(fsw|tags|st\d\+\d):/)) return true;
+    if (isOf0f(at, 0x7e, 0x7f, 0xe7, 0xf7) && only(alike ? /^(vector|error code|cr2|fsw|tags|st\d\+\d):/ : /^(fsw|tags|st\d\+\d):/))
+      return true;
   }
   if (found.some((line) => /^(vector|rip):/.test(line))) return false;
   return code.places.some(({ address }) => {

@@ -83,12 +83,15 @@ class Builder {
   private readonly extra: Extra;
   /** Nothing that virtual-8086 mode does otherwise than the host. */
   private readonly plainV86: boolean;
-  constructor(random: Random, roles: Roles, kind: number, extra: Extra, unknown = 0) {
+  /** Ends with a return. */
+  private readonly isFunction: boolean;
+  constructor(random: Random, roles: Roles, kind: number, extra: Extra, isFunction = false) {
     this.extra = extra;
     this.random = random;
     this.roles = roles;
     this.kind = kind;
-    this.unknown = unknown;
+    this.isFunction = isFunction;
+    this.unknown = isFunction ? ARITHMETIC | X87_CODES : 0;
     this.plainV86 = extra === 'v86' && random.chance(60);
   }
 
@@ -127,7 +130,7 @@ class Builder {
   /** Code for the system; `next` is where it goes on. */
   private system(): void {
     const piece = systemPiece(this.random, this.long);
-    if (piece.next === undefined) this.push(plain(piece.bytes, piece.name));
+    if (piece.next === undefined) this.push(plain(piece.bytes, piece.name, piece.remaps === undefined ? {} : { remaps: piece.remaps }));
     else {
       const label = this.newLabel();
       this.push(plain(piece.bytes, piece.name, { fix: { at: piece.next, size: 4, label, relative: false } }));
@@ -280,10 +283,13 @@ class Builder {
     else if (how === 1) this.push32([0xc3], 'ret');
     else this.push32([0xe8, 0, 0, 0, 0], 'call', { fix: { at: 1, size: 4, label, relative: true } });
     const before = this.unknown;
+    // The return of a function takes the address that a call in it has left: then what lies between is executed, with the flags at the function's end.
+    const comesBack = how === 2 && this.isFunction;
+    if (comesBack) this.unknown = ARITHMETIC | X87_CODES;
     this.reachable = false;
     for (let i = random.below(3); i > 0; i--) this.ordinary();
     this.reachable = false;
-    this.place(label, before);
+    this.place(label, comesBack ? ARITHMETIC | X87_CODES : before);
   }
 
   build(count: number, at2: number | undefined): void {
@@ -364,7 +370,7 @@ export function drawCode(seed: number, bits: CodeBits, extra?: Extra): Code {
     if (Math.abs(at2 - at) < CODE_SIZE || (at2 & 0xfff) > 0xf7f || at >= 0x211f00) at2 = at < 0x211000 ? 0x211700 : 0x210700;
     // Sometimes all instructions are of one kind.
     const kind = random.chance(30) ? random.below(KINDS.length) : -1;
-    const callee = new Builder(random, roles, kind, extra, ARITHMETIC | X87_CODES);
+    const callee = new Builder(random, roles, kind, extra, true);
     callee.build(random.below(4), undefined);
     callee.finish(random.chance(85) ? [0xc3] : [0xc2, 0, 0], 'ret');
     const main = new Builder(random, roles, kind, extra);
@@ -377,6 +383,7 @@ export function drawCode(seed: number, bits: CodeBits, extra?: Extra): Code {
     const code2 = layOut(callee, at2, CODE2_SIZE, base);
     if (!code || !code2) continue;
     const places: Code['places'] = [];
+    let ambiguous = false;
     for (const [builder, start] of [
       [main, at],
       [callee, at2],
@@ -384,9 +391,13 @@ export function drawCode(seed: number, bits: CodeBits, extra?: Extra): Code {
       let address = start;
       builder.items.forEach((item, i) => {
         if (item.bytes.length && item.name) places.push({ address, unknown: builder.befores[i]!, name: item.name });
-        address += item.bytes.length;
+        const next = address + item.bytes.length;
+        // Its end would be fetched through either entry.
+        ambiguous ||= item.remaps !== undefined && address < item.remaps && next > item.remaps;
+        address = next;
       });
     }
+    if (ambiguous) continue;
     const unknown = [...main.items, ...callee.items].reduce((sum, item) => sum | item.leaves, callee.items.length > 1 ? callee.end : 0);
     const hostless = [...main.items, ...callee.items].find((item) => item.hostless)?.hostless;
     return { roles, at, at2, code, code2, places, unknown, hostless };

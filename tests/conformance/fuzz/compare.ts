@@ -43,7 +43,9 @@ const REPETITION = /\brep\w* .*\b(movs|stos|ins)/;
  */
 export function repetitionOverwritten(start: Uint8Array, end: Uint8Array, code: Code): boolean {
   return code.places.some(({ address }) => {
-    const at = address >= code.at2 && address < code.at2 + L.CODE2_SIZE ? L.R_CODE2 + address - code.at2 : L.R_CODE + address - code.at;
+    let at = address >= code.at2 && address < code.at2 + L.CODE2_SIZE ? L.R_CODE2 + address - code.at2 : L.R_CODE + address - code.at;
+    // A REX prefix before others counts for nothing.
+    while (code.roles.bits === 64 && start[at]! >> 4 === 4 && /^\(bad\)/.test(disassemble(start.subarray(at, at + 15), 0n, 64).text)) at++;
     const { text, length } = disassemble(start.subarray(at, at + 15), BigInt(address), code.roles.bits);
     return REPETITION.test(text) && Buffer.compare(start.subarray(at, at + length), end.subarray(at, at + length)) !== 0;
   });

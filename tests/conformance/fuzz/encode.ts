@@ -31,6 +31,8 @@ export interface Item {
   fix?: { at: number; size: 1 | 4; label: number; relative: boolean };
   /** The same with an address in memory. */
   target?: { at: number; address: number };
+  /** A page that it gives another entry in the page table. */
+  remaps?: number;
 }
 
 const RSP = 4;

@@ -39,6 +39,9 @@ const FOUND = [
   ['long', 40018242, '#SS of POP GS where the stack pointer is not canonical, in a region'],
   ['compat', 76072975, 'VZEROALL in a loop of a region that uses a register only after it'],
   ['long', 76090060, 'F3 before XCHG with R8, which is not PAUSE'],
+  ['long', 76106864, '#AC before the page fault of 16 bytes, in a region too'],
+  ['long', 82016195, 'PSRLD of MMX with memory: no instruction, before a pending x87 exception'],
+  ['compat', 76111883, "AMD's: MOVD of MMX beyond 4 GiB, which is beyond the limit and leaves the x87 state as it was"],
 ] as const;
 
 describe('random code in the interpreter, the recompiler and the host', () => {

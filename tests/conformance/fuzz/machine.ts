@@ -6,6 +6,7 @@ import { TestCpu } from '../../../core/cpu/interp/testing/testcpu.ts';
 import type { Interpreter } from '../../../core/cpu/interp/interpreter.ts';
 import { SJ_INSTRUCTIONS, SJ_PIECE } from '../../../core/cpu/interp/wasm/jitoffsets.ts';
 import * as S from '../../../core/cpu/interp/wasm/stateoffsets.ts';
+import type { CpuExit } from '../../../core/cpu/accelerator.ts';
 import { CPU_STATE_BASE, GUEST_RAM_BASE } from '../../../core/memory/layout.ts';
 import type { CpuState, SegmentState } from '../../../core/cpu/cpustate.ts';
 import { loadFloating, storeFloating } from './floating.ts';
@@ -44,6 +45,9 @@ const TOP_TABLE = 0xf000;
 const PAE_PDPT = 0x10000;
 /** Where the last page of the 32-bit address space is. */
 const TOP_PAGE = 0x300000;
+const TABLES = [PML4, PDPT, DIRECTORY, L.PAGE_TABLE, TOP_DIRECTORY, TOP_TABLE, PAE_PDPT];
+/** Where the pages are that have entries in TOP_TABLE. */
+const TOP = 0xffe00000;
 const NX = 0x80000000;
 
 /** Exceptions with an error code (SDM volume 3, table 6-1). */
@@ -74,6 +78,8 @@ export interface HowToRun {
   /** Stops after every so many instructions and goes on; with `restore` from the state that a snapshot would have. */
   slice?: number | undefined;
   restore?: boolean;
+  /** Goes instruction by instruction and notes where each one is, in linear addresses. */
+  visited?: Set<number>;
 }
 
 /** Members that only the fuzzer uses. */
@@ -111,6 +117,22 @@ export class FuzzMachine {
     this.segments = this.bytes.slice(S.S_SEG, S.S_SEG + 6 * S.SEG_STRIDE);
     for (const [address] of L.PAGES)
       this.ram.fill(L.isCodePage(address) ? L.HLT : L.BACKGROUND, physical(address), physical(address) + L.PAGE);
+  }
+
+  /**
+   * Page tables have been written over, which only code does that has lost its way: remap() of systemcode.ts keeps to entries of its own, and tells the
+   * processor. What of them is still in the TLB is each processor's own affair (SDM volume 3, 4.10.2.2).
+   */
+  get tablesLost(): boolean {
+    if (this.mode === 'real') return false;
+    return TABLES.some((table) => {
+      for (let at = table; at < table + L.PAGE; at += 8) {
+        const own = table === L.PAGE_TABLE && L.PAGES.some(([page]) => page < TOP && at === table + ((page >>> 12) & 511) * 8);
+        // Accessed and dirty aside.
+        if (!own && this.ram.subarray(at, at + 8).some((byte, i) => (byte ^ this.freshMemory[at + i]!) & (i ? 0xff : 0x9f))) return true;
+      }
+      return false;
+    });
   }
 
   /** Memory of the system. */
@@ -288,7 +310,7 @@ export class FuzzMachine {
   }
 
   /** Runs the case of `record` and gives its end in `result`. */
-  run(record: Uint8Array, result: Uint8Array, { piece, compile, slice, restore }: HowToRun = {}): void {
+  run(record: Uint8Array, result: Uint8Array, { piece, compile, slice, restore, visited }: HowToRun = {}): void {
     const from = new DataView(record.buffer, record.byteOffset, L.RECORD_SIZE);
     this.writeCode(record, from);
     for (const page of L.WRITABLE) if (!L.isCodePage(page)) this.ram.fill(L.BACKGROUND, physical(page), physical(page) + L.PAGE);
@@ -316,7 +338,13 @@ export class FuzzMachine {
         segments: { ...this.fresh.segments, fs: fresh.segments.fs, gs: fresh.segments.gs },
       });
     }
-    let exit = this.cpu.run(slice ?? LIMIT);
+    let exit: CpuExit = visited ? 'budget' : this.cpu.run(slice ?? LIMIT);
+    for (let left = visited ? LIMIT : 0; exit === 'budget' && left > 0; left--) {
+      exit = this.cpu.run(1, true);
+      const base = this.view.getBigUint64(S.S_SEG + S.SEG_CS * S.SEG_STRIDE + S.SEG_BASE, true);
+      const linear = (base + this.view.getBigUint64(S.S_RIP, true)) & 0xffffffffn;
+      visited!.add(Number(this.mode === 'v86' ? V86.hostAddress(linear) : linear));
+    }
     for (let left = slice ? LIMIT : 0; exit === 'budget' && left > 0; left -= slice!) {
       if (restore) this.test.setState(this.test.cpu.getState());
       exit = this.cpu.run(slice!);

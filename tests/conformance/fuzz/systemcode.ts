@@ -20,6 +20,8 @@ export interface SystemPiece {
   name: string;
   /** Offset in `bytes` of four bytes that hold the address behind the piece. */
   next?: number;
+  /** A page that it gives another entry in the page table. */
+  remaps?: number;
 }
 
 /** Pages with code, and all that a case may write: the machine makes both new for each case, these without telling the processor. */
@@ -29,7 +31,7 @@ const WRITABLE = [0x201, 0x202, 0x205, ...CODE];
 const PAGES = [...WRITABLE, ...CODE, 0x203, 0x204, 0x206, 0x212];
 
 /** Another entry in the page table: other rights, another page, code under its own feet; then INVLPG, for stale entries may be used or not. */
-function remap(random: Random, long: boolean): number[] {
+function remap(random: Random, long: boolean): SystemPiece {
   const page = random.pick(PAGES);
   const entry = PAGE_TABLE + (page & 511) * 8;
   const code = CODE.includes(page);
@@ -47,7 +49,7 @@ function remap(random: Random, long: boolean): number[] {
     random.chance(25) || !WRITABLE.includes(page)
       ? [0xc7, ...absolute(0, entry + 4), ...le32(!code || random.chance(50) ? 0x80000000 : 0)]
       : [];
-  return [...low, ...high, 0x0f, 0x01, ...absolute(0x38, page << 12)];
+  return { bytes: [...low, ...high, 0x0f, 0x01, ...absolute(0x38, page << 12)], name: 'remap', remaps: page << 12 };
 }
 
 export function systemPiece(random: Random, long: boolean): SystemPiece {
@@ -105,7 +107,7 @@ export function systemPiece(random: Random, long: boolean): SystemPiece {
       return { bytes: [0x0f, 0x01, 0x3b], name: 'invlpg' };
     case 13:
     case 14:
-      return { bytes: remap(random, long), name: 'remap' };
+      return remap(random, long);
     case 15:
       // clac, stac
       return { bytes: [0x0f, 0x01, random.pick([0xca, 0xcb, 0xcb])], name: 'stac or clac' };

@@ -75,7 +75,9 @@ export const hostAddress = (linear: bigint): bigint => (linear >= FIRST && linea
 
 /** Flags and interrupts that IOPL guards, ports, segment registers, and instructions that this mode lacks (SDM volume 3, 20.2; volume 2, 2.3). */
 const OTHERWISE = /^(pushf|popf|cli|sti|into|ins?|outs?|arpl|verr|verw|lldt|ltr|bound|mov_(from|to)_sreg|(push|pop)_.s|l[defgs]s)$/;
-export const differs = (row: Instruction): boolean => row.vex || OTHERWISE.test(row.mnemonic);
+export const differs = (row: Instruction): boolean => row.vex || OTHERWISE.test(row.mnemonic) || isArpl(row);
+/** What 64-bit code has for MOVSXD. */
+const isArpl = (row: Instruction): boolean => row.map === 0 && row.opcode === 0x63;
 
 const piece = (bytes: number[], name: string) => ({ bytes, name, hostless: 'otherwise in virtual-8086 mode' });
 

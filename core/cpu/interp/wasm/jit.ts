@@ -16,7 +16,7 @@ import { jitLink, jitUnlink } from './jitlinks';
 import { mapRegion, unmapRegion } from './jitmap';
 import * as J from './jitoffsets';
 import { decodeInto } from './decode';
-import { codeHost, faulted, probeWrite, tlbTable, tryRead, tryReadForWrite, tryWrite, writeSlow } from './mem';
+import { codeHost, difficult, faulted, probeWrite, tlbTable, tryRead, tryReadForWrite, tryWrite, writeSlow } from './mem';
 import { imulTrunc16, imulTrunc32, productFlags } from './muldiv';
 import { imulTrunc64, productFlags64 } from './muldiv64';
 import { runRecord } from './jitrecord';
@@ -185,7 +185,7 @@ export function jitWriteV(lin: u64, low: u64, high: u64, user: i32, left: i32): 
   bus(left);
   const before = Run.regionsDropped;
   const at = table(user);
-  if ((<u32>lin & 0xfff) > 4096 - 16) probeWrite(at, lin, 16);
+  if (difficult(at, lin, 16)) probeWrite(at, lin, 16);
   tryWrite(at, lin, low, 8);
   tellFault();
   if (faulted) return 1;

@@ -315,7 +315,7 @@ function writePart(host: usize, pa: u64, value: u64, size: u32): void {
 /** Not inside one page, or to be checked for alignment. */
 // @ts-ignore: decorator
 @inline
-function difficult(table: usize, lin: u64, size: u32): bool {
+export function difficult(table: usize, lin: u64, size: u32): bool {
   return (<u32>lin & 0xfff) + size > 4096 || aligns(table);
 }
 
@@ -366,6 +366,8 @@ export function probeWrite(table: usize, address: u64, size: u32): void {
   const e = tlbSlot(table + TLB_W, address);
   if (load<u64>(e) == ((address + size - 1) & PAGE_MASK)) return;
   const lin = linear(table, address);
+  // Alignment goes before page faults. Vectors are checked as quadwords; of what has several elements each is checked when it is stored.
+  if (aligns(table) && !(size & (size - 1)) && lin & ((size < 8 ? size : 8) - 1)) alignmentFault(lin);
   const last = behind(lin, size - 1);
   if (!isCanonical(last)) nonCanonical(lin);
   translate(table, lin, ACCESS_WRITE);

@@ -30,9 +30,34 @@ export function maskedStore(rec: usize, data: usize, mask: usize, bytes: usize):
   for (let i: usize = 0; i < bytes; i++) if (load<u8>(mask + i) & 0x80) memWrite8(seg, off + i, load<u8>(data + i));
 }
 
-/** PEXTRW, PMOVMSKB and MASKMOVQ have no form with memory, MOVNTQ none without. That is no instruction, which comes before a pending #MF. */
+/**
+ * PEXTRW, PMOVMSKB, MASKMOVQ and shifts by an immediate have no form with memory, MOVNTQ none without; some are vectors' alone. What is no instruction is
+ * that before a pending #MF.
+ */
 function checkForm(rec: usize, op: u32): void {
-  if (op == 0xe7 ? !isMem(rec) : (op == 0xc5 || op == 0xd7 || op == 0xf7) && isMem(rec)) undefinedOp();
+  switch (op) {
+    case 0x6c:
+    case 0x6d:
+    case 0xd6:
+    case 0xe6:
+      undefinedOp();
+      return;
+    case 0x71:
+    case 0x72:
+    case 0x73:
+      if (isMem(rec) || !groupShift(op, (<u32>load<u8>(rec, REC_MODRM) >> 3) & 7)) undefinedOp();
+      return;
+    case 0xc5:
+    case 0xd7:
+    case 0xf7:
+      if (isMem(rec)) undefinedOp();
+      return;
+    case 0xe7:
+      if (!isMem(rec)) undefinedOp();
+      return;
+    default:
+      return;
+  }
 }
 
 export function mmxExec(rec: usize, op: u32): void {
@@ -72,7 +97,6 @@ export function mmxExec(rec: usize, op: u32): void {
     case 0x72:
     case 0x73: {
       const shift = groupShift(op, (<u32>load<u8>(rec, REC_MODRM) >> 3) & 7);
-      if (shift == 0 || isMem(rec)) undefinedOp();
       const d = rmMm(rec);
       result(d, shiftPacked(shift, low(d), imm8(rec)));
       return;
@@ -125,12 +149,6 @@ export function mmxExec(rec: usize, op: u32): void {
     case 0xf7:
       maskedStore(rec, regMm(rec), rmMm(rec), 8);
       enterMmx();
-      return;
-    case 0x6c:
-    case 0x6d:
-    case 0xd6:
-    case 0xe6:
-      undefinedOp();
       return;
     case 0x60:
     case 0x61:
