@@ -1,7 +1,9 @@
 /** Every text of the manager by its key. */
 import { diagnosisTexts } from './diagnosistexts.ts';
+import { diskTexts } from './disktexts.ts';
 import { explainTexts } from './explaintexts.ts';
 import { machineTexts } from './machinetexts.ts';
+import { managerTexts } from './managertexts.ts';
 import { checkTexts, fileTexts, mediaTexts, ruleTexts } from './texts.ts';
 
 export const saidTexts = {
@@ -12,5 +14,7 @@ export const saidTexts = {
   ...diagnosisTexts,
   ...explainTexts,
   ...machineTexts,
+  ...diskTexts,
+  ...managerTexts,
 } as const;
 export type SaidKey = keyof typeof saidTexts;

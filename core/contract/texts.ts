@@ -6,11 +6,11 @@ import { z } from 'zod';
 
 const plainParam = z.union([z.string(), z.number()]);
 const key = z.string().max(64);
+const innermost = z.object({ key, params: z.record(z.string(), plainParam) });
+const inner = z.object({ key, params: z.record(z.string(), z.union([plainParam, innermost])) });
 
-export const saidSchema = z.object({
-  key,
-  params: z.record(z.string(), z.union([plainParam, z.object({ key, params: z.record(z.string(), plainParam) })])),
-});
+/** Two sayings may stand in one another: a failure that tells of a failure that tells of a state. */
+export const saidSchema = z.object({ key, params: z.record(z.string(), z.union([plainParam, inner])) });
 export type Said = z.infer<typeof saidSchema>;
 
 /** Of files, by the code that the system gives: what is wrong and what to do. */

@@ -2,6 +2,7 @@ import type { BlockInfo } from '../backend/block.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
 import type { Placement } from '../backend/placement.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { Extent, MappedDisk } from './extent.ts';
 
 const SECTOR = 512;
@@ -28,7 +29,12 @@ export class RawDisk implements MappedDisk {
   static async open(file: RandomAccessFile, options: { readOnly: boolean; sectorBytes: number }): Promise<RawDisk> {
     const bytes = await file.size();
     if (bytes === 0)
-      throw new HypervueError('corrupt', `${file.path} is empty`, { path: file.path, operation: 'open disk' }, 'Choose another image.');
+      throw new HypervueError(
+        'corrupt',
+        say('fileEmpty', { path: file.path }),
+        { path: file.path, operation: 'open disk' },
+        say('fixOtherImage'),
+      );
     const sizeBytes = Math.ceil(bytes / options.sectorBytes) * options.sectorBytes;
     return new RawDisk(file, { sizeBytes, readOnly: options.readOnly || file.readOnly, label: file.path }, bytes);
   }
@@ -40,9 +46,9 @@ export class RawDisk implements MappedDisk {
     if (offset + got < Math.min(offset + target.length, this.fileBytes))
       throw new HypervueError(
         'io-error',
-        `${this.info.label} became shorter while it was in use`,
+        say('imageShrank', { path: this.info.label }),
         { path: this.info.label, operation: 'read' },
-        'Put the whole file back.',
+        say('fixWholeFile'),
       );
     if (got < target.length) target.fill(0, got);
   }
@@ -107,7 +113,7 @@ export class RawDisk implements MappedDisk {
   private checkWrite(offset: number, length: number, operation: string): void {
     this.check(offset, length, operation);
     if (this.info.readOnly)
-      throw new HypervueError('permission-denied', `${this.info.label} is read-only`, { path: this.info.label, operation });
+      throw new HypervueError('permission-denied', say('readOnlyImage', { path: this.info.label }), { path: this.info.label, operation });
   }
 
   private check(offset: number, length: number, operation: string): void {

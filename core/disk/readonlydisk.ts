@@ -1,6 +1,7 @@
 import type { BlockBackend, BlockInfo } from '../backend/block.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { Extent, MappedDisk } from './extent.ts';
 import { readPadded } from './operations/compare.ts';
 
@@ -59,9 +60,9 @@ export abstract class ReadOnlyDisk implements MappedDisk {
     return Promise.reject(
       new HypervueError(
         'unsupported',
-        `${this.info.label} can only be read`,
+        say('onlyRead', { path: this.info.label }),
         { path: this.info.label, operation: 'write' },
-        'Convert it to qcow2 or raw (hypervue disk convert).',
+        say('fixConvertQcow2Raw'),
       ),
     );
   }

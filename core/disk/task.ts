@@ -1,5 +1,6 @@
 /** What long operations on disks have in common: they can be watched and stopped. */
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 export interface TaskOptions {
   /** An AbortSignal: the operation ends at the next piece with the signal's reason, or with 'cancelled'. */
@@ -14,5 +15,5 @@ export function stopIfAborted(options: TaskOptions, label: string): void {
   const { reason } = options.signal;
   throw reason instanceof HypervueError
     ? reason
-    : new HypervueError('cancelled', `the work on ${label} was cancelled`, { path: label }, undefined, reason);
+    : new HypervueError('cancelled', say('workCancelled', { path: label }), { path: label }, undefined, reason);
 }

@@ -56,6 +56,7 @@ import { PhysMap } from '../memory/physmap.ts';
 import type { DeviceState, StateValue } from '../snapshot/snapshottable.ts';
 import { StateReader } from '../snapshot/statereader.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
 import { installAcpi } from './acpi/acpifiles.ts';
 import { bootMenuWait, bootOrder } from './boot/bootorder.ts';
@@ -548,7 +549,7 @@ export class Machine {
 }
 
 function corruptState(what: string): HypervueError {
-  return new HypervueError('corrupt', `the saved state does not fit: ${what}`, { operation: 'restore' });
+  return new HypervueError('corrupt', say('stateUnfit', { what }), { operation: 'restore' });
 }
 
 /** ISA interrupt 0 is at input 2, where the 8259's cascade leaves a place free (the ACPI tables say so). */
@@ -562,14 +563,9 @@ function ioapicInputs(ioapic: Ioapic, numbers: readonly number[]): Map<number, I
 
 function checkFirmware({ bios, vgaBios }: MachineDefinition): void {
   if (bios.length < 65536 || bios.length > BIOS_ROM_MAX || bios.length % 65536 !== 0)
-    throw new HypervueError(
-      'corrupt',
-      `the system BIOS has ${bios.length} bytes, which is not a BIOS image`,
-      { object: 'bios' },
-      'Reinstall the seabios package.',
-    );
+    throw new HypervueError('corrupt', say('noBiosImage', { size: bios.length }), { object: 'bios' }, say('fixReinstallSeabios'));
   if (vgaBios.length < 512 || vgaBios.length > 65536 || vgaBios[0] !== 0x55 || vgaBios[1] !== 0xaa)
-    throw new HypervueError('corrupt', 'the VGA BIOS is not an option ROM', { object: 'vgabios' }, 'Reinstall the seabios package.');
+    throw new HypervueError('corrupt', say('noOptionRom'), { object: 'vgabios' }, say('fixReinstallSeabios'));
 }
 
 /** RFC 4122 text as 16 bytes in network order. */

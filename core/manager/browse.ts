@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { FolderListing } from '../contract/host.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 /** Most entries of one folder that are listed. */
 const MAX_ENTRIES = 2000;
@@ -17,7 +18,13 @@ export async function browse(folder: string | null): Promise<FolderListing> {
     found = await readdir(at, { withFileTypes: true });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOTDIR')
-      throw new HypervueError('invalid-argument', `${at} is not a folder`, { path: at, operation: 'list' }, 'Choose a folder.', error);
+      throw new HypervueError(
+        'invalid-argument',
+        say('noFolder', { path: at }),
+        { path: at, operation: 'list' },
+        say('fixChooseFolder'),
+        error,
+      );
     throw fileError(error, at, 'list');
   }
   const entries = await Promise.all(

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { VmConfig } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { CONFIG_FILE, readVmConfig, writeVmConfig } from './vmconfigfile.ts';
 
 /** A machine's vm.json: as it was last read, changed one after another. */
@@ -49,9 +50,9 @@ export class ConfigKeeper {
     if (config.id !== this.id)
       throw new HypervueError(
         'corrupt',
-        `${path.join(folder, CONFIG_FILE)} belongs to another machine now`,
+        say('configOfOther', { path: path.join(folder, CONFIG_FILE) }),
         { object: name, path: folder },
-        'Start Hypervue again, which looks at all machines anew.',
+        say('fixConfigOfOther'),
       );
     return config;
   }

@@ -1,4 +1,5 @@
 /** A machine's picture, keyboard and serial lines, and who looks at them. */
+import type { Operation } from './operationwords.ts';
 import type { Handlers } from '../contract/server.ts';
 import type { RunningVm } from '../engine/engine.ts';
 import type { ManagerContext } from './context.ts';
@@ -7,10 +8,10 @@ import type { ManagerContext } from './context.ts';
 const TYPING_DELAY_MS = 20;
 
 export function consoleHandlers({ machines, emit }: ManagerContext) {
-  const alive = (id: string, operation: string) => machines.get(id).alive(operation);
+  const alive = (id: string, operation: Operation) => machines.get(id).alive(operation);
   /** Of what has nothing to tell. */
   const silent =
-    <P extends { id: string }>(operation: string, action: (vm: RunningVm, params: P) => Promise<void>) =>
+    <P extends { id: string }>(operation: Operation, action: (vm: RunningVm, params: P) => Promise<void>) =>
     async (params: P): Promise<null> => {
       await action(alive(params.id, operation), params);
       return null;

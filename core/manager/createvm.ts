@@ -14,6 +14,7 @@ import { CREATOR_LOCK, makeFile, UNFINISHED } from '../platform/newfile.ts';
 import { fileError } from '../platform/nodefile.ts';
 import type { Disposable } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { folderName, freeName } from './names.ts';
 import { type ImageWork, planMachine, type PlanParts } from './newmachinedisks.ts';
 import { readImageFacts } from './storage/headers.ts';
@@ -86,7 +87,7 @@ export async function createVm<T>(
   const building = path.join(library, `${UNFINISHED}${config.id}`);
   const cancelled = () => {
     if (control.signal.aborted)
-      throw control.signal.reason ?? new HypervueError('cancelled', 'creating the machine was cancelled', { object: create.name });
+      throw control.signal.reason ?? new HypervueError('cancelled', say('creatingCancelled'), { object: create.name });
   };
   let lock: Disposable | undefined;
   /** Images of it that are in pools by now. */
@@ -133,7 +134,7 @@ export async function moveIntoLibrary(from: string, library: string, wanted: str
     await syncFolder(library).catch(() => {});
     return folder;
   }
-  throw new HypervueError('already-exists', `no free folder name for ${wanted} in ${library}`, { path: library });
+  throw new HypervueError('already-exists', say('noFreeFolder', { name: wanted, library }), { path: library });
 }
 
 /** Removes from a library or a pool what a manager that died in the middle of creating left behind; what can't be removed stays. */

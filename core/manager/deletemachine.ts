@@ -1,6 +1,8 @@
 /** Machines go to the trash, and what that would mean is told before. */
+import { operationWord, stateWord } from './operationwords.ts';
 import type { Handlers } from '../contract/server.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { ManagerContext } from './context.ts';
 import type { Machine } from './machine.ts';
 import { lockFolder } from './machinelocks.ts';
@@ -26,20 +28,20 @@ async function refuseDelete({ parts }: ManagerContext, { volumes }: Services, ma
   if (machine.active)
     throw new HypervueError(
       'invalid-state',
-      `can't delete: ${name} is ${machine.state}`,
+      say('cantDo', { operation: operationWord('delete'), name, what: stateWord(machine.state) }),
       { object: name, operation: 'delete' },
-      'Turn it off first.',
+      say('fixTurnOff'),
     );
   const holder = machine.settings.imagesInFolder().flatMap((image) => imageHolder(parts, image))[0];
   if (holder !== undefined)
-    throw new HypervueError('in-use', `a disk of ${name} is in use by ${holder}`, { object: name, holder }, `Stop ${holder} first.`);
+    throw new HypervueError('in-use', say('diskInUse', { name, holder }), { object: name, holder }, say('fixStopHolder', { holder }));
   const clones = await volumes.dependants(folder);
   if (clones.length)
     throw new HypervueError(
       'in-use',
-      `the disks of ${listed(clones)} lie on those of ${name}`,
+      say('disksSharedBy', { names: listed(clones), name }),
       { object: name, holder: clones[0]!, operation: 'delete' },
-      'Delete the linked clones first, or rebase their disks.',
+      say('fixDisksSharedBy'),
     );
 }
 

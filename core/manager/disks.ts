@@ -22,6 +22,7 @@ import { type RebaseOptions, rebaseImage } from '../platform/rebaseimage.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import type { Disposable } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 export interface DiskInfo {
   path: string;
@@ -176,7 +177,7 @@ export class Disks {
   /** Of the image's own tables; whether those below are there is told besides. */
   async check(file: string, repair: 'none' | 'leaks' | 'all', options: TaskOptions = {}): Promise<DiskCheckReport> {
     const how = { readOnly: repair === 'none', forRepair: true, metadataOnly: true };
-    const report = await this.qcow2(file, how, 'be checked', (image) => checkImage(image, { ...options, repair }));
+    const report = await this.qcow2(file, how, 'formatNoCheck', (image) => checkImage(image, { ...options, repair }));
     const belowProblem = await imagesBelow(file, 'qcow2').then(
       () => null,
       (error: unknown) => asHypervueError(error).message,
@@ -213,38 +214,33 @@ export class Disks {
   takeSnapshot(file: string, name: string): Promise<string> {
     const now = Date.now();
     const date = { seconds: Math.floor(now / 1000), nanoseconds: (now % 1000) * 1e6 };
-    return this.qcow2(file, { readOnly: false }, 'have snapshots', (image) => createSnapshot(image, name, date));
+    return this.qcow2(file, { readOnly: false }, 'formatNoSnapshots', (image) => createSnapshot(image, name, date));
   }
 
   revert(file: string, snapshot: string): Promise<void> {
-    return this.qcow2(file, { readOnly: false }, 'have snapshots', async (image) => {
+    return this.qcow2(file, { readOnly: false }, 'formatNoSnapshots', async (image) => {
       await refuseWhenBelow(file, await this.neighbours(file), 'revert');
       await revertToSnapshot(image, snapshot);
     });
   }
 
   deleteSnapshot(file: string, snapshot: string): Promise<void> {
-    return this.qcow2(file, { readOnly: false }, 'have snapshots', (image) => deleteSnapshot(image, snapshot));
+    return this.qcow2(file, { readOnly: false }, 'formatNoSnapshots', (image) => deleteSnapshot(image, snapshot));
   }
 
   renameSnapshot(file: string, snapshot: string, name: string): Promise<void> {
-    return this.qcow2(file, { readOnly: false }, 'have snapshots', (image) => renameSnapshot(image, snapshot, name));
+    return this.qcow2(file, { readOnly: false }, 'formatNoSnapshots', (image) => renameSnapshot(image, snapshot, name));
   }
 
   private qcow2<T>(
     file: string,
     options: { readOnly: boolean; forRepair?: boolean; metadataOnly?: boolean },
-    what: string,
+    what: 'formatNoCheck' | 'formatNoSnapshots',
     work: (image: Qcow2Image) => Promise<T>,
   ): Promise<T> {
     return this.withImage(file, options, (image, format) => {
       if (image instanceof Qcow2Image) return work(image);
-      throw new HypervueError(
-        'unsupported',
-        `${file} is a ${format} image, which can't ${what}`,
-        { path: file },
-        'Convert it to qcow2 (hypervue disk convert).',
-      );
+      throw new HypervueError('unsupported', say(what, { file, format }), { path: file }, say('fixConvertToQcow2'));
     });
   }
 
@@ -299,16 +295,16 @@ async function refuseData(image: BlockBackend, sizeBytes: number, options: TaskO
   if (!options.shrink)
     throw new HypervueError(
       'invalid-argument',
-      `${label} is larger than ${sizeBytes} bytes`,
+      say('largerThan', { path: label, size: sizeBytes }),
       { path: label, operation: 'resize' },
-      'To make it smaller, say so (hypervue disk resize --shrink): it is done when nothing but zeros is cut off.',
+      say('fixLargerThan'),
     );
   const data = await firstData(image, sizeBytes, options);
   if (data !== undefined)
     throw new HypervueError(
       'invalid-state',
-      `${label} has data at byte ${data}, which shrinking it to ${sizeBytes} bytes would cut off`,
+      say('dataCutOff', { path: label, offset: data, size: sizeBytes }),
       { path: label, operation: 'resize' },
-      'Shrink the file system and the partitions in the guest first, then overwrite or discard what is behind them.',
+      say('fixDataCutOff'),
     );
 }

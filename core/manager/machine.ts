@@ -1,3 +1,4 @@
+import { type Operation, operationWord, stateWord } from './operationwords.ts';
 import path from 'node:path';
 import type { LogEntry, VmConfig, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import type { RunningVm, StateWatch } from '../engine/engine.ts';
@@ -5,6 +6,7 @@ import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
 import { formatUnderRaw } from '../platform/openimage.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say, type Saying } from '../util/say.ts';
 import { MachineConfig } from './machineconfig.ts';
 import { MachineDriveVerbs } from './machinedriveverbs.ts';
 import { lockFolder, MachineLocks } from './machinelocks.ts';
@@ -109,10 +111,9 @@ export class Machine implements MachineSelf {
   async start(
     how: { despiteDisks?: boolean; passphrase?: string | undefined; from?: string; before?: () => Promise<void> } = {},
   ): Promise<void> {
-    if (this.settings.usable('start').template)
-      throw this.wrongState('start', 'is a template', 'Make a machine from it (clone), or take the template mark off.');
-    if (this.active) throw this.wrongState('start', `is ${this.state} already`, 'Open its console.');
-    if (this.preparing) throw this.wrongState('start', 'is starting already', 'Open its console.');
+    if (this.settings.usable('start').template) throw this.wrongState('start', say('nowTemplate'), say('fixIsTemplate'));
+    if (this.active) throw this.wrongState('start', stateWord(this.state), say('fixOpenConsole'));
+    if (this.preparing) throw this.wrongState('start', stateWord('starting'), say('fixOpenConsole'));
     this.unwanted = false;
     if (how.before) {
       const preparing = how.before();
@@ -121,7 +122,7 @@ export class Machine implements MachineSelf {
         this.preparing = undefined;
       });
       if (this.unwanted)
-        throw new HypervueError('cancelled', `${this.name} was turned off while it started`, { object: this.name, operation: 'start' });
+        throw new HypervueError('cancelled', say('offWhileStarting', { name: this.name }), { object: this.name, operation: 'start' });
     }
     this.state = 'starting';
     this.problem = null;
@@ -165,7 +166,7 @@ export class Machine implements MachineSelf {
     for (const drive of config.drives) if (drive.path !== null) await this.locks.takeDrive(drive, this.folder, this.name);
     await this.noteRaw(config);
     if (this.unwanted)
-      throw new HypervueError('cancelled', `${this.name} was turned off meanwhile`, { object: this.name, operation: 'start' });
+      throw new HypervueError('cancelled', say('offMeanwhile', { name: this.name }), { object: this.name, operation: 'start' });
     await removeStateLeftovers(this.folder);
     const saved = from === undefined ? savedInfo(this.folder) : null;
     if (saved) await checkSavedState(this.folder, config, despiteDisks);
@@ -271,9 +272,9 @@ export class Machine implements MachineSelf {
   }
 
   /** Runs `work` while nobody else has this machine's folder or writes to its disks, or those in `also`. Rejects when it is on. */
-  async whileOff<T>(operation: string, work: () => Promise<T>, also: readonly { path: string }[] = []): Promise<T> {
+  async whileOff<T>(operation: Operation, work: () => Promise<T>, also: readonly { path: string }[] = []): Promise<T> {
     const config = this.settings.usable(operation);
-    if (this.active) throw this.wrongState(operation, `is ${this.state}`, 'Turn it off first.');
+    if (this.active) throw this.wrongState(operation, stateWord(this.state), say('fixTurnOff'));
     const locks = [lockFolder(this.folder, this.name, 'works on')];
     try {
       const writable = new Set(also.map(({ path: file }) => path.resolve(this.folder, file)));
@@ -298,7 +299,7 @@ export class Machine implements MachineSelf {
       await this.preparing;
       return;
     }
-    if (!this.active) throw this.wrongState('force off', `is ${this.state}`);
+    if (!this.active) throw this.wrongState('force off', stateWord(this.state));
     // A machine that hangs does not answer, and its owner has waited long enough.
     await Promise.race([this.refreshThumbnail(), new Promise((resolve) => setTimeout(resolve, LAST_PICTURE_MS).unref())]);
     if (this.starting) this.unwanted = true;
@@ -311,8 +312,8 @@ export class Machine implements MachineSelf {
 
   /** UEFI starts with its defaults next time. Resolves with the name under which the variables that there were are kept, if any. */
   async resetFirmware(): Promise<string | null> {
-    this.settings.usable('reset UEFI settings');
-    if (this.active) throw this.wrongState('reset the UEFI settings', `is ${this.state}`, 'Shut it down first.');
+    this.settings.usable('reset the UEFI settings');
+    if (this.active) throw this.wrongState('reset the UEFI settings', stateWord(this.state), say('fixShutDownFirst'));
     const lock = lockFolder(this.folder, this.name, 'runs');
     try {
       const keptAs = await setNvramAside(path.join(this.folder, NVRAM_FILE));
@@ -371,7 +372,7 @@ export class Machine implements MachineSelf {
   }
 
   /** Its process, for what is done to a machine that is on. Throws 'invalid-state'. */
-  alive(operation: string): RunningVm {
+  alive(operation: Operation): RunningVm {
     return this.inState(operation, ['running', 'paused', 'stopping']);
   }
 
@@ -379,17 +380,17 @@ export class Machine implements MachineSelf {
     return this.vm;
   }
 
-  inState(operation: string, states: readonly VmStateName[]): RunningVm {
+  inState(operation: Operation, states: readonly VmStateName[]): RunningVm {
     this.settings.usable(operation);
     if (!this.vm || !states.includes(this.state))
-      throw this.wrongState(operation, `is ${this.state}`, this.active ? undefined : 'Start the machine first.');
+      throw this.wrongState(operation, stateWord(this.state), this.active ? undefined : say('fixStartFirst'));
     return this.vm;
   }
 
-  wrongState(operation: string, what: string, fix?: string): HypervueError {
+  wrongState(operation: Operation, what: Saying, fix?: Saying): HypervueError {
     return new HypervueError(
       'invalid-state',
-      `can't ${operation}: ${this.name} ${what}`,
+      say('cantDo', { operation: operationWord(operation), name: this.name, what }),
       { object: this.name, operation, state: this.state },
       fix,
     );

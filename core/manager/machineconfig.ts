@@ -1,6 +1,8 @@
+import type { Operation } from './operationwords.ts';
 import path from 'node:path';
 import type { Drive, VmConfig, VmPatch } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say, type Saying } from '../util/say.ts';
 import { ConfigKeeper } from './configkeeper.ts';
 import { checkConfig } from './configrules.ts';
 import { hardwareDiffers, withHardwareOf } from './hardware/pending.ts';
@@ -28,7 +30,7 @@ export class MachineConfig {
   /** What the file says. Throws when it can't be used. */
   usable(operation: string): VmConfig {
     const { name, problem } = this.machine;
-    if (!this.file.config) throw problem ?? new HypervueError('corrupt', `${name} can't be used`, { object: name, operation });
+    if (!this.file.config) throw problem ?? new HypervueError('corrupt', say('cantUse', { name }), { object: name, operation });
     return this.file.config;
   }
 
@@ -49,11 +51,7 @@ export class MachineConfig {
       const next = change(now);
       checkConfig(next);
       if (this.machine.state === 'saved' && !fitsSaved(now, next))
-        throw this.machine.wrongState(
-          'change the hardware',
-          'has a saved state, which would not fit any more',
-          'Start it and shut it down, or discard the saved state first.',
-        );
+        throw this.machine.wrongState('change the hardware', say('nowSavedUnfit'), say('fixSavedFirst'));
       await before();
       return next;
     });
@@ -63,7 +61,7 @@ export class MachineConfig {
   /** Takes back what the file says about the next start: it is again what the machine under way has. */
   async revertPending(): Promise<void> {
     const { startedWith, machine } = this;
-    if (!this.pending || !startedWith) throw machine.wrongState('revert changes', 'has none that wait for its next start');
+    if (!this.pending || !startedWith) throw machine.wrongState('revert changes', say('nowNoPending'));
     await this.save((now) => withHardwareOf(now, startedWith));
     machine.record('info', 'manager', 'changes for its next start were taken back');
     machine.changed();
@@ -82,14 +80,10 @@ export class MachineConfig {
   }
 
   /** A state fits only the hardware that it was saved with. Throws 'invalid-state'. */
-  refusePending(operation: string, fix: string): void {
+  refusePending(operation: Operation, fix: Saying): void {
     const { startedWith, file } = this;
     if (startedWith && file.config && !fitsSaved(startedWith, file.config))
-      throw this.machine.wrongState(
-        operation,
-        'has changes of its hardware that wait for its next start, and the state would not fit them',
-        fix,
-      );
+      throw this.machine.wrongState(operation, say('nowPendingUnfit'), fix);
   }
 
   /** A change of one drive that holds at once, for what runs and for the file, unless the file has another drive in that place by now. */

@@ -4,6 +4,7 @@ import type { Drive, VmConfig } from '../contract/vm.ts';
 import type { RunningVm } from '../engine/engine.ts';
 import { machineFormat } from '../platform/openimage.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { Disks } from './disks.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
 
@@ -13,9 +14,9 @@ export function driveOf(config: VmConfig, id: string): Drive {
   if (drive) return drive;
   throw new HypervueError(
     'not-found',
-    `${config.name} has no drive ${id}`,
+    say('noSuchDrive', { name: config.name, drive: id }),
     { object: config.name, drive: id },
-    'Its drives are listed under Hardware.',
+    say('fixNoSuchDrive'),
   );
 }
 
@@ -42,7 +43,7 @@ export async function growDisk(
 ): Promise<void> {
   const drive = driveOf(config, id);
   if (drive.kind !== 'disk' || drive.path === null)
-    throw new HypervueError('unsupported', `${id} of ${config.name} is no hard disk`, {
+    throw new HypervueError('unsupported', say('noHardDisk', { drive: id, name: config.name }), {
       object: config.name,
       drive: id,
       operation: 'resize',

@@ -1,3 +1,5 @@
+import { type Operation, stateWord } from './operationwords.ts';
+import { say } from '../util/say.ts';
 import type { DrivePolicy } from '../contract/drives.ts';
 import type { Drive } from '../contract/vm.ts';
 import { readableBytes } from '../util/bytes.ts';
@@ -72,8 +74,8 @@ export class MachineDriveVerbs {
   }
 
   /** Neither on nor off, nobody knows yet who has the drives. */
-  private refuseBetween(operation: string): void {
+  private refuseBetween(operation: Operation): void {
     const { state } = this.machine;
-    if (state === 'starting' || state === 'stopping') throw this.machine.wrongState(operation, `is ${state}`, 'Wait a moment.');
+    if (state === 'starting' || state === 'stopping') throw this.machine.wrongState(operation, stateWord(state), say('fixWait'));
   }
 }

@@ -2,6 +2,7 @@
 import type { Handlers } from '../contract/server.ts';
 import type { VmCreate, VmPatch, VmSummary } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { ManagerContext } from './context.ts';
 import { createVm } from './createvm.ts';
 import { deleteMachine, planDelete } from './deletemachine.ts';
@@ -97,9 +98,9 @@ async function updateMachine(
   if (patch.memoryMiB !== undefined && patch.memoryMiB > maxMemoryMiB)
     throw new HypervueError(
       'resource-limit',
-      `${patch.memoryMiB} MiB is more than one machine can have`,
+      say('memoryOverMachine', { mib: patch.memoryMiB }),
       { object: machine.name },
-      `Choose at most ${maxMemoryMiB} MiB.`,
+      say('fixAtMost', { mib: maxMemoryMiB }),
     );
   if (patch.drives && !machine.active && losesDisk(machine.config?.drives ?? [], patch.drives)) await snapshots.before(machine, 'drives');
   if (patch.tags) patch = { ...patch, tags: withTags([], organizer.spelled(patch.tags), []) };

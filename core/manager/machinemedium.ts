@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Drive, VmConfig } from '../contract/vm.ts';
 import type { RunningVm } from '../engine/engine.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { driveOf } from './machinedrives.ts';
 import type { MachineLocks } from './machinelocks.ts';
 import { checkMedium, type PreflightParts, throwFirst } from './preflight.ts';
@@ -10,12 +11,12 @@ import { checkMedium, type PreflightParts, throwFirst } from './preflight.ts';
 export function exchangeableDrive(config: VmConfig, driveId: string, file: string | null): Drive {
   const drive = driveOf(config, driveId);
   if (drive.kind === 'disk')
-    throw new HypervueError('unsupported', `${driveId} of ${config.name} is a hard disk; its medium is fixed`, {
+    throw new HypervueError('unsupported', say('mediumFixed', { drive: driveId, name: config.name }), {
       object: config.name,
       drive: driveId,
     });
   if (file !== null && !path.isAbsolute(file) && path.dirname(file) !== '.')
-    throw new HypervueError('invalid-argument', `${file} is not an absolute path`, { path: file }, 'Give the whole path.');
+    throw new HypervueError('invalid-argument', say('notAbsolute', { path: file }), { path: file }, say('fixAbsolute'));
   return drive;
 }
 

@@ -1,3 +1,5 @@
+import type { Operation } from './operationwords.ts';
+import type { Saying } from '../util/say.ts';
 import type { Viewers } from '../contract/console.ts';
 import type { LogEntry, VmStateName, VmStats } from '../contract/vm.ts';
 import type { RunningVm } from '../engine/engine.ts';
@@ -29,8 +31,8 @@ export interface MachineSelf {
   /** Its process, while there is one. */
   running(): RunningVm | undefined;
   /** Its process, in one of these states. Throws 'invalid-state'. */
-  inState(operation: string, states: readonly VmStateName[]): RunningVm;
-  wrongState(operation: string, what: string, fix?: string): HypervueError;
+  inState(operation: Operation, states: readonly VmStateName[]): RunningVm;
+  wrongState(operation: Operation, what: Saying, fix?: Saying): HypervueError;
   record(level: LogEntry['level'], scope: string, message: string): void;
   /** Tells the manager that the machine is another one now. */
   changed(): void;

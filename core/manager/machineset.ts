@@ -1,6 +1,7 @@
 import type { EventName, EventPayload } from '../contract/methods.ts';
 import type { VmConfig, VmSummary } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
 import { loadVm, vmFolders } from './library.ts';
 import { Machine } from './machine.ts';
@@ -51,8 +52,7 @@ export class MachineSet {
   /** Throws 'not-found'. */
   get(id: string): Machine {
     const machine = this.machines.get(id);
-    if (!machine)
-      throw new HypervueError('not-found', 'there is no such machine', { object: id }, 'It may have been deleted. Look at the list.');
+    if (!machine) throw new HypervueError('not-found', say('machineGone'), { object: id }, say('fixMachineGone'));
     return machine;
   }
 
@@ -124,8 +124,7 @@ export class MachineSet {
 
   /** Keeps `name` for `work`, which gives it to a machine. Looks and reserves in one turn: another request may want it too. */
   async withName<T>(name: string, work: () => Promise<T>): Promise<T> {
-    if (this.nameTaken(name))
-      throw new HypervueError('already-exists', `There is a machine named ${name} already`, { object: name }, 'Choose another name.');
+    if (this.nameTaken(name)) throw new HypervueError('already-exists', say('nameTaken', { name }), { object: name }, say('fixName'));
     this.reserved.add(name);
     try {
       return await work();

@@ -1,6 +1,8 @@
+import { stateWord } from './operationwords.ts';
 import path from 'node:path';
 import type { RevertRequest, SnapshotRequest, SnapshotTaken, StateWatch } from '../engine/engine.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { MachineConfig } from './machineconfig.ts';
 import { lockFolder } from './machinelocks.ts';
 import type { MachineSelf } from './machineself.ts';
@@ -22,8 +24,8 @@ export class MachineStates {
     const { name } = machine;
     const vm = machine.inState('save the state', ['running', 'paused']);
     const { saveState } = await machine.parts.engine.capabilities();
-    if (!saveState) throw new HypervueError('unsupported', `the engine of ${name} can't save states`, { object: name, operation: 'save' });
-    this.settings.refusePending('save the state', 'Revert them on its Hardware page, or shut it down instead.');
+    if (!saveState) throw new HypervueError('unsupported', say('engineNoSave', { name }), { object: name, operation: 'save' });
+    this.settings.refusePending('save the state', say('fixRevertPending'));
     await picture();
     machine.record('info', 'manager', 'saving its state');
     try {
@@ -40,8 +42,7 @@ export class MachineStates {
   async discard(): Promise<void> {
     const { machine } = this;
     this.settings.usable('discard the saved state');
-    if (machine.state !== 'saved')
-      throw machine.wrongState('discard the saved state', `is ${machine.state}`, 'Only a saved machine has one.');
+    if (machine.state !== 'saved') throw machine.wrongState('discard the saved state', stateWord(machine.state), say('fixOnlySaved'));
     const lock = lockFolder(machine.folder, machine.name, 'works on');
     try {
       await removeSavedState(machine.folder);
@@ -61,9 +62,9 @@ export class MachineStates {
     if (!(await parts.engine.capabilities()).liveSnapshots)
       throw new HypervueError(
         'unsupported',
-        `the engine of ${name} takes no snapshots of machines that are on`,
+        say('engineNoSnapshot', { name }),
         { object: name, operation: 'snapshot' },
-        'Shut the machine down first.',
+        say('fixShutMachineDown'),
       );
     return vm.snapshot(request, watch);
   }

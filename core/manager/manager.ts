@@ -9,6 +9,7 @@ import type { ByteChannel, Transport } from '../contract/transport.ts';
 import type { VmSummary } from '../contract/vm.ts';
 import { ImageLocks } from '../platform/imagelocks.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { AccessService } from './access/service.ts';
 import { AccessTokens } from './access/tokens.ts';
 import { Clients } from './clients.ts';
@@ -74,7 +75,7 @@ export class Manager {
       parts,
       emit,
       refuseClosed: (operation, object) => {
-        if (this.closed) throw new HypervueError('invalid-state', 'Hypervue is quitting', { object, operation });
+        if (this.closed) throw new HypervueError('invalid-state', say('quitting'), { object, operation });
       },
     };
     this.services = makeServices(this.context, opened);
@@ -146,7 +147,10 @@ export class Manager {
 
   /** Opens a byte channel to a running machine; `viewer` is who looks at its picture. Rejects with 'not-found' or 'invalid-state'. */
   async openChannel(vmId: string, kind: ChannelKind, viewer?: ChannelViewer): Promise<ByteChannel> {
-    return this.context.machines.get(vmId).alive(`open ${kind}`).openChannel(kind, viewer);
+    return this.context.machines
+      .get(vmId)
+      .alive(kind === 'rfb' ? 'open display' : 'open serial')
+      .openChannel(kind, viewer);
   }
 
   /** Machines with a process under way. */

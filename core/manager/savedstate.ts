@@ -10,6 +10,7 @@ import { fileError } from '../platform/nodefile.ts';
 import { StateFileReader } from '../platform/statefile.ts';
 import { type MediumStamp, metaFromTree, shapeDifferences, type StateMeta } from '../snapshot/machinestate.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 /** State of a machine that was saved and turned off, in its folder. */
 export const SAVED_STATE = 'saved.state';
@@ -102,8 +103,6 @@ export function fitsSaved(now: VmConfig, next: VmConfig): boolean {
   return !shapeDifferences(machineShape(now), machineShape(next)).length && disks(now) === disks(next);
 }
 
-const WAYS_OUT = 'Undo the change, or discard the saved state and start the machine anew.';
-
 /**
  * Refuses a state that does not fit the machine any more: other hardware, or a disk that was written to since. `despiteDisks`: the disks are what they
  * were, only their files' times are not (a folder that was copied).
@@ -117,27 +116,27 @@ export async function checkSavedState(folder: string, config: VmConfig, despiteD
     if (!(error instanceof HypervueError)) throw error;
     throw new HypervueError(
       error.kind,
-      `${config.name} can't go on from its saved state: ${error.message}`,
+      say('cantGoOn', { name: config.name, problem: error.saying() }),
       { ...error.context, object: config.name },
-      error.fix ?? 'Discard the saved state and start the machine anew; its disks are as they were then.',
+      error.sayingFix() ?? say('fixDiscardState'),
     );
   }
   const differences = shapeDifferences(meta.shape, machineShape(config));
   if (differences.length)
     throw new HypervueError(
       'invalid-state',
-      `the saved state of ${config.name} does not fit its present hardware (${differences.join('; ')})`,
+      say('savedHardwareOther', { name: config.name, differences: differences.join('; ') }),
       { object: config.name, path: file, operation: 'start' },
-      WAYS_OUT,
+      say('fixUndoOrDiscard'),
     );
   if (despiteDisks) return;
   const image = await changedDisk(folder, config, meta);
   if (image === undefined) return;
   throw new HypervueError(
     'invalid-state',
-    `${image} was changed after the state of ${config.name} was saved; going on from it would damage what is on the disk`,
+    say('savedDiskOther', { image, name: config.name }),
     { object: config.name, path: path.resolve(folder, image), operation: 'start', reason: 'disks-changed' },
-    'Discard the saved state and start the machine anew. If the file was only copied or moved, start it with --despite-disks.',
+    say('fixDiscardOrDespite'),
   );
 }
 

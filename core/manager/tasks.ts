@@ -4,6 +4,7 @@ import type { Task } from '../contract/host.ts';
 import type { Handlers } from '../contract/server.ts';
 import type { StateWatch } from '../engine/engine.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 /** Ended tasks that stay listed. */
 const KEPT = 100;
@@ -147,8 +148,8 @@ export class Tasks {
 
   cancel(id: string): void {
     const abort = this.aborts.get(id);
-    if (!abort) throw new HypervueError('not-found', 'this task is not running', { object: id, operation: 'cancel' });
-    abort.abort(new HypervueError('cancelled', 'the task was cancelled', { object: id }));
+    if (!abort) throw new HypervueError('not-found', say('taskOver'), { object: id, operation: 'cancel' });
+    abort.abort(new HypervueError('cancelled', say('taskCancelled'), { object: id }));
   }
 
   /** Forgets what has ended. */

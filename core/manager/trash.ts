@@ -7,6 +7,7 @@ import { writeFileAtomic } from '../platform/atomicfile.ts';
 import { moveFile } from '../platform/newfile.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { moveIntoLibrary } from './createvm.ts';
 import { LOCK_FILE } from './machinelocks.ts';
 import { freeFileName } from './names.ts';
@@ -107,9 +108,9 @@ export async function restoreVolume(root: string, trashId: string): Promise<stri
   const names = await readdir(folder).catch((error) => {
     throw new HypervueError(
       'not-found',
-      `${folder}, where ${entry} was, is gone`,
+      say('trashPlaceGone', { folder, name: entry }),
       { object: entry, path: folder, operation: 'restore' },
-      'Restore the machine first to which it belongs.',
+      say('fixTrashPlaceGone'),
       error,
     );
   });
@@ -131,12 +132,7 @@ async function find(root: string, trashId: string): Promise<{ place: string; ent
   const place = path.join(root, TRASH, trashId);
   const entry = TRASH_ID.test(trashId) ? await entryIn(place) : undefined;
   if (entry === undefined)
-    throw new HypervueError(
-      'not-found',
-      'this is no longer in the trash',
-      { object: trashId, operation: 'restore' },
-      'It may have been restored already.',
-    );
+    throw new HypervueError('not-found', say('trashGone'), { object: trashId, operation: 'restore' }, say('fixTrashGone'));
   return { place, entry };
 }
 

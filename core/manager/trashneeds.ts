@@ -8,6 +8,7 @@ import path from 'node:path';
 import type { TrashItem } from '../contract/storage.ts';
 import { backingPath, readImageHeader } from '../platform/openimage.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { entryPath } from './trash.ts';
 
 /** What lies in the trash below `root`. */
@@ -23,18 +24,18 @@ export async function refuseRestore(item: Trashed, trash: readonly Trashed[]): P
     if (file !== undefined)
       throw new HypervueError(
         'invalid-state',
-        `${item.name} lies on ${file}, which is in the trash too`,
+        say('liesOnTrash', { name: item.name, file }),
         { object: item.name, path: file, operation: 'restore' },
-        `Restore ${other.name} first.`,
+        say('fixRestoreFirst', { name: other.name }),
       );
   }
   if (!existsSync(item.from)) return;
   for (const other of await lyingOn(item, others))
     throw new HypervueError(
       'already-exists',
-      `${item.name} can't come back under another name: ${other.name}, which is in the trash too, lies on ${item.from}, and that is something else now`,
+      say('noOtherName', { name: item.name, other: other.name, path: item.from }),
       { object: item.name, path: item.from, operation: 'restore' },
-      `Move what is at ${item.from} elsewhere first, or remove ${other.name} for good.`,
+      say('fixNoOtherName', { path: item.from, name: other.name }),
     );
 }
 
@@ -46,9 +47,9 @@ export async function refuseRemoval(ids: readonly string[], trash: readonly Tras
       for (const other of await lyingOn(item, staying))
         throw new HypervueError(
           'in-use',
-          `${other.name}, which is in the trash too, lies on ${item.name} and would be lost with it`,
+          say('lostWithIt', { other: other.name, name: item.name }),
           { object: item.name, path: item.from, operation: 'remove' },
-          `Remove ${other.name} as well, or restore both.`,
+          say('fixLostWithIt', { name: other.name }),
         );
 }
 

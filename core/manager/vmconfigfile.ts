@@ -4,6 +4,7 @@ import { type VmConfig, vmConfigSchema } from '../contract/vm.ts';
 import { writeFileAtomic } from '../platform/atomicfile.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { checkConfig } from './configrules.ts';
 
 export const CONFIG_FILE = 'vm.json';
@@ -36,12 +37,7 @@ export function parseVmConfig(text: string, file: string): VmConfig {
   let schema = raw.schema;
   if (typeof schema !== 'number') throw corrupt(file, 'it has no schema number');
   if (schema > CURRENT_SCHEMA)
-    throw new HypervueError(
-      'unsupported',
-      `${file} was made by a newer Hypervue (schema ${schema})`,
-      { path: file, schema },
-      'Update Hypervue.',
-    );
+    throw new HypervueError('unsupported', say('newerConfig', { file, schema }), { path: file, schema }, say('fixUpdate'));
   for (; schema < CURRENT_SCHEMA; schema++) {
     const step = migrations[schema];
     if (!step) throw corrupt(file, `schema ${schema} is unknown`);
@@ -67,9 +63,9 @@ export function writeVmConfig(folder: string, config: VmConfig): Promise<void> {
 function corrupt(file: string, why: string, cause?: unknown): HypervueError {
   return new HypervueError(
     'corrupt',
-    `${file} can't be understood: ${why}`,
+    say('configNotUnderstood', { file, why }),
     { path: file, operation: 'read' },
-    'Correct the file by hand or put back an earlier copy; Hypervue leaves it as it is.',
+    say('fixConfigNotUnderstood'),
     cause,
   );
 }

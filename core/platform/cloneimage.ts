@@ -4,6 +4,7 @@ import { extendedL2, type Header } from '../disk/qcow2/header.ts';
 import { Qcow2Image } from '../disk/qcow2/image.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { convertImage } from './convertimage.ts';
 import { createDisk } from './creatediskfile.ts';
 import { copyImage } from './diskfile.ts';
@@ -35,9 +36,9 @@ export async function cloneImage(options: CloneOptions): Promise<void> {
   if (!isDiskFormat(format))
     throw new HypervueError(
       'unsupported',
-      `${from.path} is a ${format.toUpperCase()} image, which can't be cloned`,
+      say('formatNotCloned', { path: from.path, format: format.toUpperCase() }),
       { path: from.path, operation: 'clone' },
-      'Convert it (hypervue disk convert), or make a linked clone.',
+      say('fixFormatNotCloned'),
     );
   const header = format === 'qcow2' ? await readImageHeader(from.path) : undefined;
   if (!header || (header.backingFile === undefined && header.dataFile === undefined)) {
@@ -48,9 +49,9 @@ export async function cloneImage(options: CloneOptions): Promise<void> {
   if (header.snapshotCount)
     throw new HypervueError(
       'unsupported',
-      `${from.path} has ${header.snapshotCount} snapshots and does not stand by itself; a full clone would not have them`,
+      say('cloneNoSnapshots', { path: from.path, count: header.snapshotCount }),
       { path: from.path, operation: 'clone' },
-      'Delete the snapshots, make a linked clone, or convert it (hypervue disk convert), which keeps the present contents.',
+      say('fixCloneNoSnapshots'),
     );
   await convertImage({
     from: { path: from.path, format, passphrase: options.passphrase },

@@ -4,13 +4,19 @@ import { commitInto } from '../disk/operations/commit.ts';
 import type { Qcow2Image } from '../disk/qcow2/image.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { backingPath, formatOf, imageFormat, openImage, readImageHeader } from './openimage.ts';
 
 /** The image that lies directly below the overlay, as its header names it. Throws 'invalid-argument' when there is none. */
 export async function imageBelow(image: string): Promise<{ path: string; format: ImageFormat }> {
   const header = (await imageFormat(image)) === 'qcow2' ? await readImageHeader(image) : undefined;
   if (header?.backingFile === undefined)
-    throw new HypervueError('invalid-argument', `nothing lies below ${image}`, { path: image, operation: 'commit' }, 'Choose an overlay.');
+    throw new HypervueError(
+      'invalid-argument',
+      say('nothingBelow', { name: image }),
+      { path: image, operation: 'commit' },
+      say('fixOverlay'),
+    );
   const below = backingPath(path.resolve(image), header.backingFile);
   return { path: below, format: formatOf(header.backingFormat) ?? (await imageFormat(below)) };
 }
@@ -25,7 +31,7 @@ export async function commitImage(image: string, options: TaskOptions & { passph
   let top: Qcow2Image;
   try {
     if (base.info.readOnly)
-      throw new HypervueError('permission-denied', `${below.path} is read-only`, { path: below.path, operation: 'commit' });
+      throw new HypervueError('permission-denied', say('readOnlyImage', { path: below.path }), { path: below.path, operation: 'commit' });
     // One instance of the image below: what is written to it is what the overlay sees.
     top = (await openImage(image, { readOnly: false, format: 'qcow2', backing: base, passphrase: options.passphrase })) as Qcow2Image;
   } catch (error) {

@@ -8,6 +8,7 @@ import type { Qcow2Image } from '../disk/qcow2/image.ts';
 import { RawDisk } from '../disk/raw.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { syncFolder } from './atomicfile.ts';
 import { shapeOf } from './cloneimage.ts';
 import { createDisk } from './creatediskfile.ts';
@@ -42,9 +43,9 @@ export async function compactImage(image: string, options: CompactOptions = {}):
   if (!isDiskFormat(format))
     throw new HypervueError(
       'unsupported',
-      `${image} is a ${format.toUpperCase()} image, which can only be read`,
+      say('imageReadOnlyFormat', { path: image, format: format.toUpperCase() }),
       { path: image, operation: 'compact' },
-      'Convert it to qcow2 (hypervue disk convert).',
+      say('fixConvertToQcow2'),
     );
   if (format === 'raw') await compactRaw(file, options);
   else await compactQcow2(file, options);
@@ -86,9 +87,9 @@ async function refuseUnsound(image: Qcow2Image): Promise<void> {
   if (!report.errors) return;
   throw new HypervueError(
     'corrupt',
-    `${image.info.label} is damaged (${report.messages[0] ?? `${report.errors} errors`})`,
+    say('imageDamagedIn', { path: image.info.label, what: report.messages[0] ?? `${report.errors} errors` }),
     { path: image.info.label, operation: 'compact' },
-    'Repair it first (hypervue disk check --repair all).',
+    say('fixRepairFirst'),
   );
 }
 
@@ -139,10 +140,10 @@ async function proveEqual(source: Qcow2Image, file: string, options: CompactOpti
     throw new HypervueError(
       'io-error',
       different === undefined
-        ? `the compacted copy of ${source.info.label} is not sound (${report.messages[0]})`
-        : `the compacted copy of ${source.info.label} differs from it at byte ${different}`,
+        ? say('compactUnsound', { path: source.info.label, what: report.messages[0] })
+        : say('compactDiffers', { path: source.info.label, offset: different }),
       { path: source.info.label, operation: 'compact' },
-      'The image is as it was. Check the memory and the disk of this computer.',
+      say('fixCompact'),
     );
   } finally {
     await target.close();

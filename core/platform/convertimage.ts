@@ -9,6 +9,7 @@ import type { TaskOptions } from '../disk/task.ts';
 import { showSnapshot } from '../disk/qcow2/snapshots.ts';
 import type { VmdkSubformat } from '../disk/vmdk/write.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { createDisk } from './creatediskfile.ts';
 import { openImage } from './openimage.ts';
 import { createVmdk } from './writevmdk.ts';
@@ -33,26 +34,26 @@ export interface ConvertOptions extends TaskOptions {
 /** Converts an image, with all that lies below it, into a new one that stands by itself. Never overwrites; leaves nothing when it fails. */
 export async function convertImage(options: ConvertOptions): Promise<void> {
   if (path.resolve(options.from.path) === path.resolve(options.to.path))
-    throw new HypervueError('invalid-argument', `${options.to.path} can't be converted into itself`, { path: options.to.path });
+    throw new HypervueError('invalid-argument', say('convertItself', { path: options.to.path }), { path: options.to.path });
   if (options.to.passphrase !== undefined && options.to.format !== 'qcow2')
-    throw new HypervueError('unsupported', `${options.to.format} images can't be encrypted`, { path: options.to.path }, 'Choose qcow2.');
+    throw new HypervueError(
+      'unsupported',
+      say('formatNotEncrypted', { format: options.to.format }),
+      { path: options.to.path },
+      say('fixQcow2'),
+    );
   if (options.compress && options.to.format === 'raw')
-    throw new HypervueError('unsupported', `raw images can't be compressed`, { path: options.to.path }, 'Choose qcow2.');
+    throw new HypervueError('unsupported', say('rawNotCompressed'), { path: options.to.path }, say('fixQcow2'));
   const source = await openImage(options.from.path, { readOnly: true, format: options.from.format, passphrase: options.from.passphrase });
   try {
     if (options.from.snapshot !== undefined && source instanceof Qcow2Image) await showSnapshot(source, options.from.snapshot);
     const { subformat = 'streamOptimized', format, ...shape } = options.to;
     if (format === 'vmdk' && (shape.clusterSize !== undefined || shape.compression !== undefined))
-      throw new HypervueError(
-        'unsupported',
-        'size of clusters and kind of compression are fixed in VMDK images',
-        { path: options.to.path },
-        'Leave that out, or choose qcow2.',
-      );
+      throw new HypervueError('unsupported', say('vmdkFixed'), { path: options.to.path }, say('fixLeaveOrQcow2'));
     if (format === 'vmdk')
       return await createVmdk(options.to.path, source, { signal: options.signal, progress: options.progress, subformat });
     if (shape.passphrase !== undefined && options.compress)
-      throw new HypervueError('unsupported', "an encrypted image can't be compressed", { path: options.to.path }, 'Choose one of them.');
+      throw new HypervueError('unsupported', say('encryptedNotCompressed'), { path: options.to.path }, say('fixOneOfThem'));
     await createDisk(options.to.path, { ...shape, format, sizeBytes: source.info.sizeBytes });
     const target = await openImage(options.to.path, { readOnly: false, format, passphrase: shape.passphrase, writeBehind: true });
     try {

@@ -4,6 +4,7 @@ import type { DiskFormat } from '../contract/vm.ts';
 import { createQcow2, preallocate, type Qcow2Options } from '../disk/qcow2/create.ts';
 import type { Qcow2Image } from '../disk/qcow2/image.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { syncFolder } from './atomicfile.ts';
 import { createExclusive, createRawDisk } from './diskfile.ts';
@@ -22,19 +23,12 @@ export interface CreateDiskOptions extends Qcow2Options, TaskOptions {
 /** Creates a disk image. Never overwrites; leaves nothing behind when it fails or is cancelled. */
 export async function createDisk(file: string, options: CreateDiskOptions): Promise<void> {
   if (options.format === 'raw') {
-    if (options.backingFile)
-      throw new HypervueError('invalid-argument', 'a raw image has no backing file', { path: file }, 'Choose qcow2.');
-    if (options.passphrase !== undefined)
-      throw new HypervueError('unsupported', 'a raw image is not encrypted', { path: file }, 'Choose qcow2.');
+    if (options.backingFile) throw new HypervueError('invalid-argument', say('rawNoBacking'), { path: file }, say('fixQcow2'));
+    if (options.passphrase !== undefined) throw new HypervueError('unsupported', say('rawUnencrypted'), { path: file }, say('fixQcow2'));
     if (options.preallocation === 'metadata')
-      throw new HypervueError('unsupported', 'a raw image has no metadata to put aside', { path: file }, 'Choose off, falloc or full.');
+      throw new HypervueError('unsupported', say('rawNoMetadata'), { path: file }, say('fixPreallocation'));
     if (options.clusterSize !== undefined || options.refcountBits !== undefined || options.extendedL2 || options.compression !== undefined)
-      throw new HypervueError(
-        'unsupported',
-        'a raw image has neither clusters nor refcounts nor compression',
-        { path: file },
-        'Leave that out, or choose qcow2.',
-      );
+      throw new HypervueError('unsupported', say('rawNoClusters'), { path: file }, say('fixLeaveOrQcow2'));
     await createRawDisk(file, options.sizeBytes);
     if (options.preallocation === 'falloc' || options.preallocation === 'full') await reserveRaw(file, options.sizeBytes);
     return;
@@ -87,9 +81,9 @@ async function refusePlainOverlay(file: string, options: CreateDiskOptions): Pro
   }
   throw new HypervueError(
     'unauthorized',
-    `${backingFile} is encrypted, and an image on top of it must be too`,
+    say('backingEncrypted', { path: backingFile }),
     { path: file, operation: 'create', reason: 'passphrase-missing' },
-    'Give a passphrase, or make a full copy.',
+    say('fixBackingEncrypted'),
   );
 }
 

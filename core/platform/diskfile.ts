@@ -61,12 +61,11 @@ export async function copyImage(
     target = await createExclusive(to);
     const chunk = Buffer.alloc(CHUNK);
     for (let at = 0; at < size; ) {
-      if (signal.aborted) throw signal.reason ?? new HypervueError('cancelled', 'the copy was cancelled', { path: from });
+      if (signal.aborted) throw signal.reason ?? new HypervueError('cancelled', say('copyCancelled'), { path: from });
       // Never past the end seen at first: a file that grows meanwhile would be copied for ever.
       const wanted = Math.min(CHUNK, size - at);
       const got = await source.read(at, chunk.subarray(0, wanted));
-      if (got < wanted)
-        throw new HypervueError('io-error', `${from} became shorter while it was copied`, { path: from, operation: 'copy' });
+      if (got < wanted) throw new HypervueError('io-error', say('copyShrank', { path: from }), { path: from, operation: 'copy' });
       const part = chunk.subarray(0, got);
       if (!isZero(part)) await writeAll(target, part, at);
       at += got;

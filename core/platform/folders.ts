@@ -3,6 +3,7 @@ import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { fileError } from './nodefile.ts';
 
 export interface AppFolders {
@@ -54,9 +55,9 @@ export function ensurePrivateFolder(folder: string): void {
     if (!info.isDirectory() || info.uid !== process.getuid!())
       throw new HypervueError(
         'permission-denied',
-        `${folder} belongs to another user`,
+        say('foreignFolder', { folder }),
         { path: folder, operation: 'create' },
-        'Remove it, or set XDG_RUNTIME_DIR to a folder of your own.',
+        say('fixForeignFolder'),
       );
     if (info.mode & 0o077) chmodSync(folder, 0o700);
   } catch (error) {

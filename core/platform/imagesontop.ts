@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { identity, imagesBelow } from './openimage.ts';
 
 /** Files of a folder that are looked into; a folder with more is no place for images. */
@@ -49,8 +50,8 @@ export async function refuseWhenBelow(image: string, candidates: Iterable<string
   if (!others.length) return;
   throw new HypervueError(
     'in-use',
-    `${others.join(', ')} ${others.length > 1 ? 'lie' : 'lies'} on top of ${image}`,
+    say(others.length > 1 ? 'lieOn' : 'liesOn', { names: others.join(', '), image }),
     { path: image, operation },
-    'Make them stand by themselves first (hypervue disk rebase IMAGE --none), or delete them.',
+    say('fixStandAlone'),
   );
 }

@@ -15,6 +15,7 @@ import {
   SLOTS,
 } from '../disk/luks/header.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { CbcCipher, XtsCipher } from './sectorciphers.ts';
 
 const derive = promisify(pbkdf2);
@@ -44,9 +45,9 @@ function cipherFor(header: Pick<LuksHeader, 'cipher' | 'mode'>, key: Uint8Array,
 export const wrongPassphrase = (path: string): HypervueError =>
   new HypervueError(
     'unauthorized',
-    `the passphrase does not open ${path}`,
+    say('wrongPassphrase', { path }),
     { path, operation: 'unlock', reason: 'passphrase-wrong' },
-    'Try again.',
+    say('fixTryAgain'),
   );
 
 /** The cipher of the payload whose header lies at `offset` of the file. Rejects with 'unauthorized' for a wrong passphrase. */
@@ -83,8 +84,7 @@ async function iterationsFor(hash: string): Promise<number> {
 
 /** A new header with all key slots (AES-256-XTS, SHA-256), the first of which the passphrase opens. `iterations` is for tests. */
 export async function makeLuksHeader(passphrase: string, options: { iterations?: number; label: string }): Promise<Uint8Array> {
-  if (!passphrase)
-    throw new HypervueError('invalid-argument', 'an encrypted disk wants a passphrase', { path: options.label, operation: 'create' });
+  if (!passphrase) throw new HypervueError('invalid-argument', say('noPassphrase'), { path: options.label, operation: 'create' });
   const hash = 'sha256';
   const iterations = options.iterations ?? (await iterationsFor(hash));
   const key = randomBytes(KEY_BYTES);

@@ -135,9 +135,9 @@ export async function openImageIn(file: RandomAccessFile): Promise<BlockBackend>
   if (isQcow2(start.subarray(0, got)) || isVhdx(start) || isVdi(start) || isVhdFooter(start) || isDescriptor(start.subarray(0, got)))
     throw new HypervueError(
       'unsupported',
-      `${file.path} is no VMDK image in one file`,
+      say('vmdkInPieces', { path: file.path }),
       { path: file.path, operation: 'import' },
-      'Unpack the package and convert its disks one by one (hypervue disk convert).',
+      say('fixVmdkInPieces'),
     );
   return RawDisk.open(file, { readOnly: true, sectorBytes: 512 });
 }
@@ -177,8 +177,7 @@ async function openQcow2(file: RandomAccessFile, options: OpenImageOptions, abov
   let backing: BlockBackend | undefined;
   try {
     if (header.incompatible & INCOMPAT_DATA_FILE) {
-      if (!header.dataFile)
-        throw new HypervueError('corrupt', `${file.path} keeps its data in another file and does not say in which`, { path: file.path });
+      if (!header.dataFile) throw new HypervueError('corrupt', say('dataFileUnnamed', { path: file.path }), { path: file.path });
       dataFile = await openFile(path.resolve(folder, header.dataFile), options);
     }
     if (options.backing) backing = options.backing;
@@ -218,12 +217,12 @@ async function openBacking(
   if (/^[a-z][a-z0-9+.-]*:/i.test(name) && !/^[a-z]:[\\/]/i.test(name) && !name.startsWith('file:'))
     throw new HypervueError(
       'unsupported',
-      `${file.path} lies on top of "${name}", which is no file`,
+      say('backingNoFile', { path: file.path, name }),
       { path: file.path, operation: 'open' },
-      'Convert it with the program that made it.',
+      say('fixConvertMaker'),
     );
   if (format !== undefined && !formatOf(format))
-    throw new HypervueError('unsupported', `${file.path} lies on top of an image of format "${format}"`, {
+    throw new HypervueError('unsupported', say('backingFormat', { path: file.path, format }), {
       path: file.path,
       operation: 'open',
     });
@@ -244,17 +243,16 @@ export function formatOf(name: string | undefined): ImageFormat | undefined {
 
 async function extended(above: string[], image: string): Promise<string[]> {
   const chain = [...above, await identity(image)];
-  if (chain.length > MAX_DEPTH)
-    throw new HypervueError('unsupported', `more than ${MAX_DEPTH} images lie on top of each other below ${image}`, { path: image });
+  if (chain.length > MAX_DEPTH) throw new HypervueError('unsupported', say('backingDeep', { most: MAX_DEPTH, image }), { path: image });
   return chain;
 }
 
 const cantOpenBelow = (top: string, below: string, error: unknown): HypervueError =>
   new HypervueError(
     'not-found',
-    `${top} lies on top of ${below}, which can't be opened`,
+    say('backingUnopened', { top, below }),
     { path: below, operation: 'open backing file' },
-    'Put the file back, or point the image to where it is now (hypervue disk rebase).',
+    say('fixBackingUnopened'),
     error,
   );
 
@@ -266,12 +264,7 @@ async function refuseCircle(below: string, chain: string[], top = below): Promis
     throw cantOpenBelow(top, below, error);
   }
   if (chain.includes(id))
-    throw new HypervueError(
-      'corrupt',
-      `${below} lies on top of itself`,
-      { path: below, operation: 'open' },
-      'Point it to the right image (hypervue disk rebase IMAGE --unsafe --backing OTHER).',
-    );
+    throw new HypervueError('corrupt', say('backingItself', { path: below }), { path: below, operation: 'open' }, say('fixBackingItself'));
 }
 
 /** Where a backing file is; relative to the image on top. */

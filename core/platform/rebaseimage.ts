@@ -6,6 +6,7 @@ import { setBackingFile } from '../disk/qcow2/backinglink.ts';
 import type { Qcow2Image } from '../disk/qcow2/image.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { backingPath, formatName, formatOf, identity, imageFormat, imagesBelow, openImage, readImageHeader } from './openimage.ts';
 
 export interface RebaseOptions extends TaskOptions {
@@ -88,9 +89,9 @@ async function checkLink(image: string, name: string, format: ImageFormat | unde
     if ((await identity(lower)) === self)
       throw new HypervueError(
         'invalid-argument',
-        `${image} would lie on top of itself`,
+        say('rebaseItself', { image }),
         { path: image, operation: 'rebase' },
-        'Choose another image to lie below.',
+        say('fixRebaseItself'),
       );
   return { name, format: found };
 }

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { stopIfAborted, type TaskOptions } from '../disk/task.ts';
 import { isZero } from '../disk/zeros.ts';
 import { HypervueError } from '../util/errors.ts';
+import { type Saying, say } from '../util/say.ts';
 import { fileError } from './nodefile.ts';
 
 /** Makes `file` of exactly `sizeBytes` bytes of `source`, and durable. Rejects with 'cancelled', 'no-space' or 'io-error'; what was written stays then. */
@@ -25,19 +26,19 @@ export async function receiveFile(
   try {
     for await (const piece of source as AsyncIterable<Buffer>) {
       stopIfAborted(options, file);
-      if (at + piece.length > sizeBytes) throw wrongSize(file, `more than the ${sizeBytes} bytes that were announced`);
+      if (at + piece.length > sizeBytes) throw wrongSize(file, say('receivedMore', { most: sizeBytes }));
       if (!isZero(piece)) await writeWhole(target, piece, at);
       at += piece.length;
       options.progress?.(at, sizeBytes);
     }
-    if (at !== sizeBytes) throw wrongSize(file, `only ${at} of ${sizeBytes} bytes`);
+    if (at !== sizeBytes) throw wrongSize(file, say('receivedLess', { count: at, most: sizeBytes }));
     await target.truncate(sizeBytes);
     await target.sync();
   } catch (error) {
     stopIfAborted(options, file);
     if (error instanceof HypervueError) throw error;
     // What a stream says of a line that broke is of no use to anybody.
-    throw source.errored ? wrongSize(file, `only ${at} of ${sizeBytes} bytes`) : fileError(error, file, 'write');
+    throw source.errored ? wrongSize(file, say('receivedLess', { count: at, most: sizeBytes })) : fileError(error, file, 'write');
   } finally {
     signal.removeEventListener('abort', stop);
     await target.close();
@@ -48,5 +49,4 @@ async function writeWhole(target: Awaited<ReturnType<typeof open>>, piece: Buffe
   for (let done = 0; done < piece.length; ) done += (await target.write(piece, done, piece.length - done, at + done)).bytesWritten;
 }
 
-const wrongSize = (path: string, came: string) =>
-  new HypervueError('io-error', `${came} came`, { path, operation: 'receive' }, 'Send the file again.');
+const wrongSize = (path: string, came: Saying) => new HypervueError('io-error', came, { path, operation: 'receive' }, say('fixSendAgain'));

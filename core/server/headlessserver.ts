@@ -11,6 +11,7 @@ import { channelInputRoles } from '../contract/roles.ts';
 import { TOKEN_GONE } from '../manager/access/service.ts';
 import type { Manager } from '../manager/manager.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
 import type { Disposable } from '../util/disposable.ts';
 import { AttemptLimiter, hostAllowed, isLoopback, originAllowed, ownNames, tokenMatches } from './access.ts';
@@ -364,24 +365,12 @@ export function exposureWarning(host: string): string | undefined {
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): HypervueError {
   const context = { object: `${host}:${port}`, operation: 'listen', code: error.code };
   if (error.code === 'EADDRINUSE')
-    return new HypervueError(
-      'in-use',
-      `port ${port} of ${host} is in use by another program`,
-      context,
-      'Choose another with --port.',
-      error,
-    );
+    return new HypervueError('in-use', say('portInUse', { port, host }), context, say('fixOtherPort'), error);
   if (error.code === 'EACCES')
-    return new HypervueError(
-      'permission-denied',
-      `port ${port} may not be used by this user`,
-      context,
-      'Choose one above 1023 with --port.',
-      error,
-    );
+    return new HypervueError('permission-denied', say('portForbidden', { port }), context, say('fixPortForbidden'), error);
   if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND')
-    return new HypervueError('invalid-argument', `${host} is no address of this computer`, context, 'Choose another with --host.', error);
-  return new HypervueError('io-error', `can't listen on ${host}:${port}: ${error.message}`, context, undefined, error);
+    return new HypervueError('invalid-argument', say('noOwnAddress', { host }), context, say('fixNoOwnAddress'), error);
+  return new HypervueError('io-error', say('cantListen', { host, port, problem: error.message }), context, undefined, error);
 }
 
 function clientAddress(request: IncomingMessage): string {

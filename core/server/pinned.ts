@@ -1,6 +1,7 @@
 import { connect as connectTls, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { type ClientOptions, WebSocket } from 'ws';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 const PROBE_MS = 10_000;
 const MAX_PAYLOAD = 64 * 1024 * 1024;
@@ -21,9 +22,9 @@ export interface ServerCertificate {
 const changed = (url: string, found: string, pinned: string) =>
   new HypervueError(
     'permission-denied',
-    `the certificate of ${url} is another one than before`,
+    say('otherCertificate', { url }),
     { object: url, reason: 'certificate-changed', found, pinned },
-    'If the server got a new one, forget this server and add it again; compare the fingerprint with the one that the server prints. If not, somebody may stand between.',
+    say('fixOtherCertificate'),
   );
 
 /**
@@ -64,9 +65,9 @@ export function probeCertificate(url: URL): Promise<ServerCertificate> {
   const unreachable = (why: string) =>
     new HypervueError(
       'io-error',
-      `can't reach ${url.origin}: ${why}`,
+      say('cantReach', { host: url.origin, problem: why }),
       { object: url.origin, operation: 'connect' },
-      'Is the address right, and the server running?',
+      say('fixCantReach'),
     );
   return new Promise((resolve, reject) => {
     const socket = connectTls({

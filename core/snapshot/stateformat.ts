@@ -22,6 +22,7 @@
  * page 0 is bit 0 of byte 0), then these pages. What no chunk defines is zeros; a later chunk of the same index takes precedence for what it defines.
  */
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 export const STATE_VERSION = 3;
 export const STATE_HEADER_BYTES = 16;
@@ -75,14 +76,14 @@ export function parseFileHeader(bytes: Uint8Array, file: string, crc32: Crc32): 
     MAGIC.some((byte, at) => bytes[at] !== byte) ||
     view.getUint32(12, true) !== crc32(bytes.subarray(0, 12))
   )
-    throw new HypervueError('corrupt', `${file} is not the saved state of a machine`, { path: file });
+    throw new HypervueError('corrupt', say('noStateFile', { file }), { path: file });
   const version = view.getUint32(8, true);
   if (version < 1 || version > STATE_VERSION)
     throw new HypervueError(
       'unsupported',
-      `${file} was saved by a later Hypervue (format ${version}, this one knows ${STATE_VERSION})`,
+      say('laterState', { file, version, known: STATE_VERSION }),
       { path: file },
-      'Start the machine with that version, or discard the state.',
+      say('fixLaterState'),
     );
   return version;
 }
@@ -107,7 +108,7 @@ export function encodeSectionHeader(header: SectionHeader, crc32: Crc32): Uint8A
 
 export function parseSectionHeader(bytes: Uint8Array, file: string, crc32: Crc32): SectionHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const corrupt = (what: string) => new HypervueError('corrupt', `${file} is damaged: ${what}`, { path: file });
+  const corrupt = (what: string) => new HypervueError('corrupt', say('stateDamaged', { file, what }), { path: file });
   if (bytes.length < SECTION_HEADER_BYTES) throw corrupt('it ends too early');
   if (view.getUint32(28, true) !== crc32(bytes.subarray(0, 28))) throw corrupt('the header of a section has a wrong checksum');
   const name = String.fromCharCode(...bytes.subarray(0, 4));
@@ -193,7 +194,7 @@ export class ChunkBuilder {
  * Pages that it says are zeros are made so. Throws 'corrupt' when they don't fit.
  */
 export function placeChunk(bitmaps: Uint8Array, plainBytes: number, index: number, area: Uint8Array, file: string): Uint8Array[] {
-  const corrupt = () => new HypervueError('corrupt', `${file} is damaged: a piece of memory does not fit the machine`, { path: file });
+  const corrupt = () => new HypervueError('corrupt', say('stateMemoryUnfit', { file }), { path: file });
   if (plainBytes < CHUNK_HEADER_BYTES || bitmaps.length < CHUNK_HEADER_BYTES) throw corrupt();
   const pieces: Uint8Array[] = [];
   let length = CHUNK_HEADER_BYTES;
@@ -224,7 +225,7 @@ export function* chunkPages(
   area: Uint8Array,
   file: string,
 ): Generator<[page: number, Uint8Array | null]> {
-  const corrupt = () => new HypervueError('corrupt', `${file} is damaged: a piece of memory does not fit the machine`, { path: file });
+  const corrupt = () => new HypervueError('corrupt', say('stateMemoryUnfit', { file }), { path: file });
   if (plain.length < CHUNK_HEADER_BYTES) throw corrupt();
   let from = CHUNK_HEADER_BYTES;
   for (let page = 0; page < CHUNK_PAGES; page++) {

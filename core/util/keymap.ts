@@ -3,6 +3,7 @@
  * Spec: IBM PS/2 Hardware Interface Technical Reference (scan code set 1); keysym numbers from X11/keysymdef.h.
  */
 import { HypervueError } from './errors.ts';
+import { say } from './say.ts';
 
 export const LEFT_SHIFT = 0x2a;
 
@@ -52,12 +53,15 @@ export function strokesOfText(text: string): TypedKey[] {
   if (untypable.length > 0)
     throw new HypervueError(
       'invalid-argument',
-      `a US keyboard cannot type ${untypable
-        .slice(0, 5)
-        .map((character) => `"${character}"`)
-        .join(', ')}${untypable.length > 5 ? ', ...' : ''}`,
+      say('untypable', {
+        characters: untypable
+          .slice(0, 5)
+          .map((character) => `"${character}"`)
+          .concat(untypable.length > 5 ? '...' : [])
+          .join(', '),
+      }),
       { operation: 'type text' },
-      'Type only ASCII characters; paste other text through the guest.',
+      say('fixUsKeyboard'),
     );
   return [...text.replaceAll('\r\n', '\n')].map((character) => typed.get(character)!);
 }

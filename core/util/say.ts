@@ -21,18 +21,31 @@ export function say(key: SaidKey, params: Readonly<Record<string, Param>> = {}):
       kept[name] = inner(value);
     } else {
       words[name] = typeof value === 'number' && name.endsWith('Bytes') ? readableBytes(value) : value;
-      kept[name] = value;
+      // JSON has neither infinity nor what is no number.
+      kept[name] = typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
     }
   }
   return { text: fill(saidTexts[key], words), said: { key, params: kept } };
 }
 
-/** What has sayings in it in turn is there in English only. */
-function inner({ text, said }: Saying): Said['params'][string] {
-  const { key, params } = said;
-  const flat: Record<string, string | number> = {};
+type Inner = Exclude<Said['params'][string], string | number>;
+type Innermost = Exclude<Inner['params'][string], string | number>;
+
+/** What has sayings deeper than the contract carries them is there in English only. */
+function inner({ text, said }: Saying): Inner | string {
+  const params: Inner['params'] = {};
+  for (const [name, value] of Object.entries(said.params)) {
+    const flat = typeof value === 'object' ? innermost(value) : value;
+    if (flat === undefined) return text;
+    params[name] = flat;
+  }
+  return { key: said.key, params };
+}
+
+function innermost({ key, params }: Inner): Innermost | undefined {
+  const flat: Innermost['params'] = {};
   for (const [name, value] of Object.entries(params)) {
-    if (typeof value === 'object') return text;
+    if (typeof value === 'object') return undefined;
     flat[name] = value;
   }
   return { key, params: flat };

@@ -437,8 +437,8 @@ export class VmHost extends VmEvents {
   /** Running or paused, and nobody makes it another machine just now. */
   private needOn(operation: string): void {
     const { name } = this.config;
-    const why = this.reverting ? 'is just being reverted' : this.state !== 'running' && this.state !== 'paused' ? 'is not running' : '';
-    if (why) throw new HypervueError('invalid-state', `${name} ${why}`, { object: name, operation });
+    const why = this.reverting ? 'nowReverting' : this.state !== 'running' && this.state !== 'paused' ? 'nowNotRunning' : null;
+    if (why) throw new HypervueError('invalid-state', say('machineIs', { name, what: say(why) }), { object: name, operation });
   }
 
   private needRunning(operation: string): void {

@@ -1,6 +1,7 @@
 import type { Viewer, Viewers, ViewingAction } from '../contract/console.ts';
 import { Emitter } from '../util/emitter.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 export interface ViewerIdentity {
   name: string;
@@ -96,16 +97,16 @@ export class ViewerDesk {
     if (!entry)
       throw new HypervueError(
         'not-found',
-        `this window does not show ${this.machine}`,
+        say('notThisConsole', { name: this.machine }),
         { object: this.machine },
-        'Open the console again.',
+        say('fixOpenConsoleAgain'),
       );
     if (entry.identity.limited && action !== 'look')
       throw new HypervueError(
         'permission-denied',
-        `you may look at ${this.machine}, but not use it`,
+        say('onlyLook', { name: this.machine }),
         { object: this.machine, operation: action },
-        'Connect with an access token that allows it.',
+        say('fixOnlyLook'),
       );
     entry.refused = false;
     if (action === 'look' || action === 'withdraw') {
@@ -130,8 +131,7 @@ export class ViewerDesk {
   private answer(entry: Entry, allow: boolean, viewer: string | undefined): void {
     if (this.holder !== entry) throw this.held();
     const asker = viewer === undefined ? undefined : this.entries.get(viewer);
-    if (!asker?.asking)
-      throw new HypervueError('not-found', 'nobody waits for that answer any more', { object: this.machine, viewer: viewer ?? '' });
+    if (!asker?.asking) throw new HypervueError('not-found', say('nobodyWaits'), { object: this.machine, viewer: viewer ?? '' });
     asker.asking = false;
     if (allow) this.release();
     else asker.refused = true;
@@ -154,9 +154,11 @@ export class ViewerDesk {
   private held(): HypervueError {
     return new HypervueError(
       'invalid-state',
-      `${this.holder?.identity.name ?? 'nobody'} has keyboard and mouse of ${this.machine} alone`,
+      this.holder
+        ? say('holdsAlone', { holder: this.holder.identity.name, name: this.machine })
+        : say('nobodyHolds', { name: this.machine }),
       { object: this.machine, holder: this.holder?.id ?? '' },
-      'Ask to share them.',
+      say('fixAskToShare'),
     );
   }
 }

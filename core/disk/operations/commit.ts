@@ -4,6 +4,7 @@
  */
 import type { BlockBackend } from '../../backend/block.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { extents } from '../extent.ts';
 import { Parallel } from '../parallel.ts';
 import type { Qcow2Image } from '../qcow2/image.ts';
@@ -22,9 +23,9 @@ export function refuseSnapshots(image: Qcow2Image, what: string): void {
   if (!image.header.snapshotCount) return;
   throw new HypervueError(
     'unsupported',
-    `${image.info.label} has ${image.header.snapshotCount} snapshots, which ${what} would change`,
+    say('snapshotsWouldChange', { path: image.info.label, count: image.header.snapshotCount, what }),
     { path: image.info.label, operation: what },
-    'Delete the snapshots first, or work on a copy (hypervue disk convert).',
+    say('fixSnapshotsOrCopy'),
   );
 }
 

@@ -2,6 +2,7 @@
 import type { BlockBackend } from '../../backend/block.ts';
 import type { RandomAccessFile } from '../../backend/file.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say, type Saying } from '../../util/say.ts';
 import { setU64, viewOf } from '../bigendian.ts';
 import type { Codec } from '../codec.ts';
 import { stopIfAborted, type TaskOptions } from '../task.ts';
@@ -43,7 +44,7 @@ export interface Qcow2Options {
 }
 export type Preallocation = 'off' | 'metadata' | 'falloc' | 'full';
 
-function refuse(message: string, fix: string): HypervueError {
+function refuse(message: Saying, fix: Saying): HypervueError {
   return new HypervueError('invalid-argument', message, { operation: 'create qcow2' }, fix);
 }
 
@@ -54,23 +55,21 @@ export function headerFor(options: Qcow2Options): Header {
   const clusterBits = Math.log2(clusterSize);
   const refcountOrder = Math.log2(options.refcountBits ?? 16);
   if (!Number.isInteger(clusterBits) || clusterBits < 9 || clusterBits > 21)
-    throw refuse(`clusters can't have ${clusterSize} bytes`, 'Choose a power of two from 512 to 2097152.');
+    throw refuse(say('clusterBytes', { size: clusterSize }), say('fixClusterBytes'));
   if (!Number.isInteger(refcountOrder) || refcountOrder < 0 || refcountOrder > 6)
-    throw refuse(`refcounts can't have ${options.refcountBits} bits`, 'Choose a power of two from 1 to 64.');
+    throw refuse(say('refcountWidth', { bits: options.refcountBits }), say('fixRefcountWidth'));
   if (!(options.sizeBytes > 0) || options.sizeBytes % 512)
-    throw refuse(`${options.sizeBytes} bytes are no disk size`, 'Choose a multiple of 512.');
+    throw refuse(say('noDiskSize', { size: options.sizeBytes }), say('fixMultiple512'));
   if (
     version === 2 &&
     (refcountOrder !== 4 || options.lazyRefcounts || options.extendedL2 || options.dataFile || options.compression === 'zstd')
   )
-    throw refuse('version 2 has none of the newer features', 'Choose version 3.');
-  if (options.extendedL2 && clusterBits < 14)
-    throw refuse('extended L2 entries want clusters of at least 16 KiB', 'Choose larger clusters.');
-  if (options.luksHeader && (options.version === 2 || options.dataFile))
-    throw refuse('an encrypted image wants version 3 and no external data', 'Leave one of them out.');
-  if (options.dataFile && options.backingFile) throw refuse('an image with external data has no backing file', 'Leave one of them out.');
+    throw refuse(say('oldVersion2'), say('fixVersion3'));
+  if (options.extendedL2 && clusterBits < 14) throw refuse(say('extendedL2Clusters'), say('fixLargerClusters'));
+  if (options.luksHeader && (options.version === 2 || options.dataFile)) throw refuse(say('encryptedWants'), say('fixLeaveOne'));
+  if (options.dataFile && options.backingFile) throw refuse(say('dataFileNoBacking'), say('fixLeaveOne'));
   if (options.preallocation && options.preallocation !== 'off' && options.backingFile && !options.extendedL2)
-    throw refuse('a preallocated image would hide its backing file', 'Leave the preallocation out.');
+    throw refuse(say('preallocationHides'), say('fixNoPreallocation'));
   const header: Header = {
     version,
     clusterBits,
@@ -100,10 +99,7 @@ export function headerFor(options: Qcow2Options): Header {
   };
   header.l1Entries = Math.max(1, l1EntriesFor(options.sizeBytes, header));
   if (header.l1Entries * 8 > 32 << 20)
-    throw refuse(
-      `clusters of ${clusterSize} bytes allow disks of ${Math.floor((4 << 20) * l2Covers(header))} bytes at most`,
-      'Choose larger clusters or a smaller disk.',
-    );
+    throw refuse(say('clustersAllow', { size: clusterSize, most: Math.floor((4 << 20) * l2Covers(header)) }), say('fixClustersOrSmaller'));
   return header;
 }
 

@@ -1,21 +1,17 @@
 import { HypervueError } from '../../util/errors.ts';
+import { say, type Saying } from '../../util/say.ts';
 
 /** The image contradicts the specification or itself. */
 export function corrupt(path: string, what: string): HypervueError {
-  return new HypervueError(
-    'corrupt',
-    `${path} is damaged: ${what}`,
-    { path, operation: 'read qcow2' },
-    'Check the image (hypervue disk check), or restore it from a copy.',
-  );
+  return new HypervueError('corrupt', say('imageDamaged', { path, what }), { path, operation: 'read qcow2' }, say('fixCheckImage'));
 }
 
 /** The image uses something that is not supported. */
-export function unsupported(path: string, what: string, fix?: string): HypervueError {
+export function unsupported(path: string, what: string, fix?: Saying): HypervueError {
   return new HypervueError(
     'unsupported',
-    `${path} uses ${what}`,
+    say('imageUses', { path, what }),
     { path, operation: 'open qcow2' },
-    fix ?? 'Convert the image to raw with the program that made it.',
+    fix ?? say('fixRawWithMaker'),
   );
 }

@@ -3,6 +3,7 @@
  * the name says otherwise. Every field of a file is checked here or refused with its name; nothing behind this trusts a number it has not bounded.
  */
 import { getU64, roundUp, setU64, viewOf } from '../bigendian.ts';
+import { say } from '../../util/say.ts';
 import { corrupt, unsupported } from './errors.ts';
 
 export const MAGIC = 0x514649fb;
@@ -181,8 +182,7 @@ export function parseHeader(start: Uint8Array, path: string): Header {
 function readFeatures(header: Header, view: DataView, headerLength: number, names: Uint8Array | undefined, path: string): void {
   const incompatible = view.getBigUint64(72);
   const foreign = incompatible & ~BigInt(KNOWN_INCOMPATIBLE);
-  if (foreign)
-    throw unsupported(path, `features this version does not know: ${featureNames(foreign, 0, names)}`, 'Open it with a newer version.');
+  if (foreign) throw unsupported(path, `features this version does not know: ${featureNames(foreign, 0, names)}`, say('fixNewerVersion'));
   header.incompatible = Number(incompatible);
   header.compatible = Number(view.getBigUint64(80) & BigInt(COMPAT_LAZY_REFCOUNTS));
   header.autoclear = Number(view.getBigUint64(88) & BigInt(KNOWN_AUTOCLEAR));
@@ -299,8 +299,7 @@ export function encodeHeader(header: Header, path: string, names = true): Uint8A
     view.setUint8(104, header.compression === 'zstd' ? 1 : 0);
   }
   const put = (data: Uint8Array) => {
-    if (at + data.length > clusterSize)
-      throw unsupported(path, 'more header data than fits into a cluster', 'Use larger clusters or a shorter backing file name.');
+    if (at + data.length > clusterSize) throw unsupported(path, 'more header data than fits into a cluster', say('fixClustersOrName'));
     bytes.set(data, at);
     at += data.length;
   };
@@ -345,7 +344,7 @@ export function encodeHeader(header: Header, path: string, names = true): Uint8A
 export function encodeBackingName(name: string, path: string): Uint8Array {
   const bytes = new TextEncoder().encode(name);
   if (bytes.length <= MAX_BACKING_NAME) return bytes;
-  throw unsupported(path, `a backing file name of ${bytes.length} bytes; 1023 are allowed`, 'Use a shorter path.');
+  throw unsupported(path, `a backing file name of ${bytes.length} bytes; 1023 are allowed`, say('fixShorterPath'));
 }
 
 /** Where a backing file name would follow the extensions. */

@@ -2,6 +2,7 @@ import type { BlockBackend, BlockInfo } from '../../backend/block.ts';
 import type { RandomAccessFile } from '../../backend/file.ts';
 import type { Placement } from '../../backend/placement.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { roundDown, roundUp } from '../bigendian.ts';
 import type { SectorCipher } from '../cipher.ts';
 import type { Codec } from '../codec.ts';
@@ -87,32 +88,28 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
     if (!readOnly && !parts.forRepair && header.incompatible & INCOMPAT_CORRUPT)
       throw new HypervueError(
         'corrupt',
-        `${file.path} is marked as damaged`,
+        say('imageMarkedDamaged', { path: file.path }),
         { path: file.path, operation: 'open' },
-        'Repair it (hypervue disk check --repair), or open it read-only.',
+        say('fixRepairOrReadOnly'),
       );
     if (!readOnly && !parts.forRepair && header.incompatible & INCOMPAT_DIRTY)
       throw new HypervueError(
         'corrupt',
-        `${file.path} was not closed properly and must be repaired first`,
+        say('imageNotClosed', { path: file.path }),
         { path: file.path, operation: 'open' },
-        'Repair it (hypervue disk check --repair).',
+        say('fixRepair'),
       );
     const external = (header.incompatible & INCOMPAT_DATA_FILE) !== 0;
     if (external && !parts.dataFile) throw unsupported(file.path, 'an external data file that was not given');
     if (header.encryption !== 'none' && !parts.cipher && !parts.forRepair && !parts.metadataOnly)
       throw new HypervueError(
         'unauthorized',
-        `${file.path} is encrypted`,
+        say('stateEncrypted', { file: file.path }),
         { path: file.path, operation: 'open', reason: 'passphrase-missing' },
-        'Give the passphrase of the image (hypervue: --passphrase-file).',
+        say('fixPassphraseOfImage'),
       );
     if (header.encryption === 'aes' && !readOnly && !parts.forRepair)
-      throw unsupported(
-        file.path,
-        'the AES encryption of old QEMU versions, with which it can only be read',
-        'Convert it to an image with LUKS (hypervue disk convert --encrypt).',
-      );
+      throw unsupported(file.path, 'the AES encryption of old QEMU versions, with which it can only be read', say('fixToLuks'));
     const meta = await Metadata.open(file, header, parts.forRepair === true);
     const data = parts.dataFile ?? file;
     const layers = new Layers({
@@ -288,10 +285,9 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
 
   /** A larger or smaller disk. What lies behind the new end is lost: whoever calls this has made sure that it may be. */
   async resize(sizeBytes: number): Promise<void> {
-    if (sizeBytes % SECTOR || sizeBytes <= 0)
-      throw new HypervueError('invalid-argument', `${sizeBytes} bytes are no disk size; it must be a multiple of 512`);
+    if (sizeBytes % SECTOR || sizeBytes <= 0) throw new HypervueError('invalid-argument', say('noDiskSize512', { size: sizeBytes }));
     if (this.header.snapshotCount && this.header.version === 2)
-      throw unsupported(this.current.label, 'version 2 with snapshots, which can not be resized', 'Delete the snapshots first.');
+      throw unsupported(this.current.label, 'version 2 with snapshots, which can not be resized', say('fixSnapshotsFirst'));
     const old = this.current.sizeBytes;
     const { clusterSize } = this.meta;
     if (sizeBytes < old) {
@@ -370,7 +366,10 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
   private checkWrite(offset: number, length: number, operation: string): void {
     this.check(offset, length, operation);
     if (this.current.readOnly)
-      throw new HypervueError('permission-denied', `${this.current.label} is read-only`, { path: this.current.label, operation });
+      throw new HypervueError('permission-denied', say('readOnlyImage', { path: this.current.label }), {
+        path: this.current.label,
+        operation,
+      });
   }
 
   /** For messages: what the image uses. */

@@ -4,6 +4,7 @@
  */
 import type { RandomAccessFile } from '../../backend/file.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { getU64, setU64, viewOf } from '../bigendian.ts';
 import { corrupt } from './errors.ts';
 import { type Header, MAX_OFFSET } from './header.ts';
@@ -94,9 +95,9 @@ export class Refcounts {
       if (value > refcountLimit(this.order))
         throw new HypervueError(
           'resource-limit',
-          `${this.path} cannot count more than ${refcountLimit(this.order)} references to a cluster`,
+          say('refcountMost', { path: this.path, most: refcountLimit(this.order) }),
           { path: this.path, operation: 'count references' },
-          'Delete a snapshot, or convert the image to one with wider refcounts.',
+          say('fixWiderRefcounts'),
         );
       writeRefcount(block.view, this.order, index, value);
       this.cache.markDirty(block);

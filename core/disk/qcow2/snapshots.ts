@@ -3,6 +3,7 @@
  * sector, switch from the old state to the new one in one write; before it new references are counted, after it old ones are counted down.
  */
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { setU64, viewOf } from '../bigendian.ts';
 import { unsupported } from './errors.ts';
 import { INCOMPAT_DATA_FILE } from './header.ts';
@@ -39,22 +40,24 @@ export function findSnapshot(entries: readonly SnapshotEntry[], idOrName: string
   if (byId.length)
     throw new HypervueError(
       'corrupt',
-      `${label} has ${byId.length} snapshots with the id "${idOrName}"`,
+      say('sameSnapshotIds', { path: label, found: byId.length, id: idOrName }),
       context,
-      'Use a name, if it is not an id too, or make a copy of the disk as it is now (hypervue disk convert).',
+      say('fixSameSnapshotIds'),
     );
   if (found.length)
     throw new HypervueError(
       'invalid-argument',
-      `${label} has ${found.length} snapshots named "${idOrName}"`,
+      say('sameSnapshotNames', { path: label, found: found.length, name: idOrName }),
       context,
-      `Use an id: ${found.map(({ id, dateSeconds }) => `${id} (${new Date(dateSeconds * 1000).toISOString()})`).join(', ')}. Then give one of them another name.`,
+      say('fixSameSnapshotNames', {
+        ids: found.map(({ id, dateSeconds }) => `${id} (${new Date(dateSeconds * 1000).toISOString()})`).join(', '),
+      }),
     );
   throw new HypervueError(
     'not-found',
-    `${label} has no snapshot "${idOrName}"`,
+    say('noImageSnapshot', { path: label, name: idOrName }),
     context,
-    entries.length ? `It has: ${entries.map(({ name }) => name).join(', ')}.` : 'It has no snapshots.',
+    entries.length ? say('fixItHas', { names: entries.map(({ name }) => name).join(', ') }) : say('fixHasNone'),
   );
 }
 
@@ -63,18 +66,17 @@ function checkName(name: string, others: readonly SnapshotEntry[], image: Qcow2I
   const { label } = image.info;
   const context = { path: label, object: name, operation: 'snapshot' };
   const bytes = new TextEncoder().encode(name).length;
-  if (!bytes || bytes > MAX_NAME)
-    throw new HypervueError('invalid-argument', `the name of a snapshot has 1 to ${MAX_NAME} bytes, not ${bytes}`, context);
+  if (!bytes || bytes > MAX_NAME) throw new HypervueError('invalid-argument', say('snapshotNameBytes', { most: MAX_NAME, bytes }), context);
   const same = others.find((entry) => entry.name === name);
   if (same)
     throw new HypervueError(
       'already-exists',
-      `${label} has a snapshot named "${name}" already (id ${same.id})`,
+      say('snapshotNameTaken', { path: label, name, id: same.id }),
       context,
-      'Choose another name, or rename or delete that one first.',
+      say('fixSnapshotName'),
     );
   if (others.some(({ id }) => id === name))
-    throw new HypervueError('already-exists', `"${name}" is the id of a snapshot of ${label}`, context, 'Choose another name.');
+    throw new HypervueError('already-exists', say('snapshotNameIsId', { name, path: label }), context, say('fixName'));
 }
 
 /** A number that no snapshot has for its id or its name. */
@@ -103,7 +105,7 @@ export function createSnapshot(image: Qcow2Image, name: string, date: { seconds:
     const { header, clusterSize } = meta;
     if (header.incompatible & INCOMPAT_DATA_FILE) throw unsupported(image.info.label, 'external data, of which no snapshot can be taken');
     const { entries, used } = await readSnapshots(image);
-    if (entries.length >= 65535) throw new HypervueError('resource-limit', `${image.info.label} has 65535 snapshots`);
+    if (entries.length >= 65535) throw new HypervueError('resource-limit', say('snapshotsFull', { path: image.info.label }));
     checkName(name, entries, image);
     const id = newId(entries, name);
     const entry: SnapshotEntry = {
@@ -266,9 +268,9 @@ async function refuseOverflow(image: Qcow2Image, l1: DataView): Promise<void> {
     if ((await meta.refcounts.get(cluster)) + by > limit)
       throw new HypervueError(
         'resource-limit',
-        `${image.info.label} counts references in ${2 ** meta.header.refcountOrder} bits, which is not enough for another snapshot`,
+        say('refcountNarrow', { path: image.info.label, bits: 2 ** meta.header.refcountOrder }),
         { path: image.info.label, operation: 'snapshot' },
-        'Delete a snapshot, or convert the image to one with wider refcounts.',
+        say('fixWiderRefcounts'),
       );
 }
 

@@ -2,6 +2,7 @@
 import type { BlockBackend } from '../../backend/block.ts';
 import type { RandomAccessFile } from '../../backend/file.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { roundUp, viewOf } from '../bigendian.ts';
 import type { Codec } from '../codec.ts';
 import { zerosFrom } from '../extent.ts';
@@ -126,9 +127,9 @@ abstract class Writer {
     if (this.next > MAX_SECTOR)
       throw new HypervueError(
         'resource-limit',
-        `${this.file.path} would be larger than 2 TiB, which VMDK files can't be`,
+        say('vmdkTooLarge', { path: this.file.path }),
         { path: this.file.path, operation: 'convert' },
-        'Choose qcow2 or raw.',
+        say('fixQcow2OrRaw'),
       );
     return at;
   }

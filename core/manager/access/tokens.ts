@@ -4,6 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { type AccessToken, accessTokenSchema, type Role } from '../../contract/access.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import type { Logger } from '../../util/logger.ts';
 import { JsonStore } from '../jsonstore.ts';
 
@@ -58,18 +59,13 @@ export class AccessTokens {
     };
     await this.store.change(({ tokens }) => {
       if (tokens.some((one) => one.name.toLowerCase() === name.toLowerCase()))
-        throw new HypervueError(
-          'already-exists',
-          `there is a token named ${name} already`,
-          { object: name, operation: 'create' },
-          'Choose another name, or revoke that one first.',
-        );
+        throw new HypervueError('already-exists', say('tokenTaken', { name }), { object: name, operation: 'create' }, say('fixTokenTaken'));
       if (tokens.length >= MAX_TOKENS)
         throw new HypervueError(
           'resource-limit',
-          `there are ${MAX_TOKENS} tokens already`,
+          say('tokensFull', { most: MAX_TOKENS }),
           { object: name, operation: 'create' },
-          'Revoke some that nobody needs.',
+          say('fixTokensFull'),
         );
       return { tokens: [...tokens, { ...token, hash: hashOf(secret) }] };
     });
@@ -81,13 +77,7 @@ export class AccessTokens {
     let revoked: Stored | undefined;
     await this.store.change(({ tokens }) => {
       revoked = tokens.find((one) => one.id === id);
-      if (!revoked)
-        throw new HypervueError(
-          'not-found',
-          'there is no such token',
-          { object: id, operation: 'revoke' },
-          'It may have been revoked already. Look at the list.',
-        );
+      if (!revoked) throw new HypervueError('not-found', say('tokenGone'), { object: id, operation: 'revoke' }, say('fixTokenGone'));
       return { tokens: tokens.filter((one) => one.id !== id) };
     });
     return withoutHash(revoked!);

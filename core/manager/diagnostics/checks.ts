@@ -241,7 +241,9 @@ export async function fix(context: Diagnosed, id: DiagnosticId): Promise<Diagnos
   const [before] = await diagnose(context, [id]);
   if (before!.state === 'ok') return before!;
   if (place === undefined || !before!.fixable)
-    throw new HypervueError('unsupported', 'this can’t be mended from here', { object: id, operation: 'fix' }, before!.how);
+    throw Object.assign(new HypervueError('unsupported', say('noFixHere'), { object: id, operation: 'fix' }, before!.how), {
+      saidFix: before!.saidHow,
+    });
   await mendFolder(place);
   return (await diagnose(context, [id]))[0]!;
 }

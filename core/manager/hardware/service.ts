@@ -1,3 +1,4 @@
+import { stateWord } from '../operationwords.ts';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { checkConfigText } from '../../contract/configtext.ts';
@@ -12,6 +13,7 @@ import { writeFileAtomic } from '../../platform/atomicfile.ts';
 import { findUefi } from '../../platform/firmware.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import type { Machine } from '../machine.ts';
 import type { PreflightParts } from '../preflight.ts';
 import { losesDisk } from '../machinedrives.ts';
@@ -61,7 +63,7 @@ export class HardwareService {
   private async addDisk(machine: Machine, how: ParsedParams<'vm.addDisk'>): Promise<{ machine: VmSummary; drive: string }> {
     const { sizeBytes, format, bus, passphrase } = how;
     if (passphrase !== undefined && format === 'raw')
-      throw new HypervueError('unsupported', 'a raw disk can’t be encrypted', { object: machine.name }, 'Choose qcow2, or no passphrase.');
+      throw new HypervueError('unsupported', say('rawNotEncrypted'), { object: machine.name }, say('fixRawEncrypted'));
     const place = (drives: readonly Drive[]) => {
       const free = freePlace(
         bus,
@@ -70,9 +72,9 @@ export class HardwareService {
       if (free) return free;
       throw new HypervueError(
         'resource-limit',
-        `all places of ${bus} in ${machine.name} are taken`,
+        say('busTaken', { bus, name: machine.name }),
         { object: machine.name, operation: 'add a disk' },
-        'Choose another bus, or remove a drive first.',
+        say('fixBusTaken'),
       );
     };
     place(machine.settings.usable('add a disk').drives);
@@ -108,7 +110,7 @@ export class HardwareService {
 
   private async text(machine: Machine, backup: string | undefined) {
     if (backup !== undefined && !BACKUP.test(backup))
-      throw new HypervueError('not-found', `${machine.name} has no former configuration ${backup}`, { object: machine.name });
+      throw new HypervueError('not-found', say('noFormerConfig', { name: machine.name, file: backup }), { object: machine.name });
     const file = path.join(machine.folder, CONFIG_FILE);
     return {
       text: await readText(backup === undefined ? file : path.join(machine.folder, backup)),
@@ -127,14 +129,15 @@ export class HardwareService {
       if (before !== undefined && former !== before)
         throw new HypervueError(
           'invalid-state',
-          `the configuration of ${name} was changed meanwhile`,
+          say('configChanged', { name }),
           { object: name, path: file, operation: 'edit' },
-          'Load it again and make the change once more.',
+          say('fixConfigChanged'),
         );
       keptAs = await keepFormer(machine.folder, former);
     };
     if (!config) {
-      if (machine.active) throw new HypervueError('invalid-state', `${name} is ${machine.state}`, { object: name });
+      if (machine.active)
+        throw new HypervueError('invalid-state', say('machineIs', { name, what: stateWord(machine.state) }), { object: name });
       await keep();
       await writeFileAtomic(file, text);
       return { machine: await this.parts.rescan(machine.folder), keptAs };
@@ -157,9 +160,14 @@ function goodConfig(text: string, file: string, machine: Machine): VmConfig {
   if (config && !first) return config;
   throw new HypervueError(
     'invalid-argument',
-    `line ${first?.line ?? 1}, column ${first?.column ?? 1}: ${first?.field ? `${first.field}: ` : ''}${first?.message ?? 'this is no configuration'}`,
+    say('configWrong', {
+      line: first?.line ?? 1,
+      column: first?.column ?? 1,
+      field: first?.field ? `${first.field}: ` : '',
+      problem: first?.message ?? 'this is no configuration',
+    }),
     { object: machine.name, path: file, line: first?.line, column: first?.column, problems: problems.length },
-    'Nothing was changed. Correct it and try again.',
+    say('fixConfigWrong'),
   );
 }
 
@@ -167,12 +175,7 @@ async function readText(file: string): Promise<string> {
   try {
     const { size } = await stat(file);
     if (size > MAX_CONFIG_TEXT)
-      throw new HypervueError(
-        'resource-limit',
-        `${file} is far too large for a configuration`,
-        { path: file },
-        'Put back an earlier copy.',
-      );
+      throw new HypervueError('resource-limit', say('configTooLarge', { file }), { path: file }, say('fixEarlierCopy'));
     return await readFile(file, 'utf8');
   } catch (error) {
     throw error instanceof HypervueError ? error : fileError(error, file, 'read');

@@ -1,7 +1,8 @@
 /** One verb for several machines: one task, one result a machine. What fails for one does not keep the others from theirs. */
 import { type BulkAction, type BulkResult, MAX_TAGS } from '../../contract/library.ts';
 import type { Handlers } from '../../contract/server.ts';
-import { asHypervueError, HypervueError } from '../../util/errors.ts';
+import { asHypervueError, errorFrom, HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import type { ManagerContext } from '../context.ts';
 import type { Machine } from '../machine.ts';
 import type { Organizer } from './organizer.ts';
@@ -42,9 +43,9 @@ export function bulkHandlers({ machines, tasks }: ManagerContext, organizer: Org
         if (tags.length > MAX_TAGS)
           throw new HypervueError(
             'resource-limit',
-            `${machine.name} would have more than ${MAX_TAGS} tags`,
+            say('tagsFull', { name: machine.name, most: MAX_TAGS }),
             { object: machine.name },
-            'Take some off first.',
+            say('fixTagsFull'),
           );
         await verbs['vm.update']({ id, patch: { tags } });
         return;
@@ -70,7 +71,7 @@ export function bulkHandlers({ machines, tasks }: ManagerContext, organizer: Org
       }
     };
     const names = wanted.map(nameOf);
-    const cancelled = (name: string) => new HypervueError('cancelled', `${name} was left as it is`, { object: name });
+    const cancelled = (name: string) => new HypervueError('cancelled', say('leftAsItIs', { name }), { object: name });
     const results = wanted.map((id, i): BulkResult => ({ id, name: names[i]!, error: cancelled(names[i]!).toJSON() }));
     const title = [names.slice(0, NAMED).join(', '), names.length > NAMED ? `+${names.length - NAMED}` : ''].filter(Boolean).join(' ');
     let begun = false;
@@ -98,7 +99,12 @@ export function bulkHandlers({ machines, tasks }: ManagerContext, organizer: Org
       if (failed.length)
         throw new HypervueError(
           failed[0]!.error!.kind,
-          `${failed.length} of ${results.length}: ${failed[0]!.name}: ${failed[0]!.error!.message}`,
+          say('someFailed', {
+            count: failed.length,
+            most: results.length,
+            name: failed[0]!.name,
+            problem: errorFrom(failed[0]!.error!).saying(),
+          }),
         );
     });
     // The task tells that some failed; the answer tells which, and why.

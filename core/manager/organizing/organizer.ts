@@ -17,6 +17,7 @@ import {
 } from '../../contract/library.ts';
 import type { Handlers } from '../../contract/server.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import type { Logger } from '../../util/logger.ts';
 import type { EventName, EventPayload } from '../../contract/methods.ts';
 import { JsonStore } from '../jsonstore.ts';
@@ -169,21 +170,21 @@ export class Organizer {
   private addGroup(group: string): Promise<LibraryOrder> {
     if (this.order().groups.includes(group)) throw taken(group);
     return this.change((kept) => {
-      if (kept.groups.length >= MAX_GROUPS) throw tooMany('folders', MAX_GROUPS);
+      if (kept.groups.length >= MAX_GROUPS) throw tooMany('groups', MAX_GROUPS);
       return { ...kept, groups: [...new Set([...kept.groups, ...withParents(group)])] };
     });
   }
 
   private async moveGroup(group: string, to: string): Promise<LibraryOrder> {
     const { groups } = this.order();
-    if (!groups.includes(group)) throw this.gone('folder', group);
+    if (!groups.includes(group)) throw this.gone('group', group);
     if (group === to) return this.order();
     if (within(to, group))
       throw new HypervueError(
         'invalid-argument',
-        `${group} can't go into itself`,
+        say('groupIntoItself', { group }),
         { object: group, operation: 'move' },
-        'Choose another folder.',
+        say('fixOtherFolder'),
       );
     if (groups.includes(to)) throw taken(to);
     const moved = (path: string) => (within(path, group) ? to + path.slice(group.length) : path);
@@ -191,9 +192,9 @@ export class Organizer {
     if (deep !== undefined)
       throw new HypervueError(
         'invalid-argument',
-        `${deep} would lie more than ${MAX_GROUP_DEPTH} levels deep`,
+        say('groupTooDeep', { group: deep, most: MAX_GROUP_DEPTH }),
         { object: group, operation: 'move' },
-        'Move it to a folder further up.',
+        say('fixGroupTooDeep'),
       );
     return this.regroup(moved);
   }
@@ -204,7 +205,7 @@ export class Organizer {
       if (path === group) return parent;
       return within(path, group) ? [parent, path.slice(group.length + 1)].filter(Boolean).join('/') : path;
     };
-    if (!this.order().groups.includes(group)) throw this.gone('folder', group);
+    if (!this.order().groups.includes(group)) throw this.gone('group', group);
     return this.regroup(up);
   }
 
@@ -227,12 +228,7 @@ export class Organizer {
     await this.change((kept) => {
       if (!fresh && !kept.views.some(({ id }) => id === view.id)) throw this.gone('view', view.name);
       if (kept.views.some(({ id, name }) => id !== view.id && name.toLowerCase() === view.name.toLowerCase()))
-        throw new HypervueError(
-          'already-exists',
-          `There is a view named ${view.name} already`,
-          { object: view.name },
-          'Choose another name.',
-        );
+        throw new HypervueError('already-exists', say('viewTaken', { name: view.name }), { object: view.name }, say('fixName'));
       if (fresh && kept.views.length >= MAX_VIEWS) throw tooMany('views', MAX_VIEWS);
       return { ...kept, views: [...kept.views.filter(({ id }) => id !== view.id), view] };
     });
@@ -243,8 +239,8 @@ export class Organizer {
     for (const machine of this.parts.machines().filter(which)) await edit(machine);
   }
 
-  private gone(what: 'tag' | 'folder' | 'view', name: string): HypervueError {
-    return new HypervueError('not-found', `there is no ${what} named ${name}`, { object: name }, 'It may have been removed meanwhile.');
+  private gone(what: 'tag' | 'group' | 'view', name: string): HypervueError {
+    return new HypervueError('not-found', say(`${what}Gone`, { name }), { object: name }, say('fixRemovedMeanwhile'));
   }
 }
 
@@ -258,7 +254,11 @@ function comparePaths(a: string, b: string): number {
   return left.length - right.length;
 }
 
-const taken = (group: string) =>
-  new HypervueError('already-exists', `There is a folder ${group} already`, { object: group }, 'Choose another name.');
-const tooMany = (what: string, most: number) =>
-  new HypervueError('resource-limit', `a library can have ${most} ${what}`, { operation: 'library' }, `Remove some ${what} first.`);
+const taken = (group: string) => new HypervueError('already-exists', say('groupTaken', { group }), { object: group }, say('fixName'));
+const tooMany = (what: 'tags' | 'groups' | 'views', most: number) =>
+  new HypervueError(
+    'resource-limit',
+    say(`${what}Most`, { most }),
+    { operation: 'library' },
+    say(`fix${what === 'tags' ? 'Tags' : what === 'groups' ? 'Groups' : 'Views'}Most`),
+  );

@@ -6,6 +6,7 @@ import { snapshotRoom } from '../../disk/qcow2/snapshotroom.ts';
 import { createSnapshot, deleteSnapshotsNamed, readSnapshots, revertToSnapshot } from '../../disk/qcow2/snapshots.ts';
 import { openImage } from '../../platform/openimage.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 
 export interface OffDisk {
   drive: string;
@@ -17,7 +18,7 @@ async function withImage<T>(folder: string, disk: OffDisk, readOnly: boolean, wo
   // Neither passphrase nor the images below: nothing that the guest wrote is read.
   const image = await openImage(file, { readOnly, format: 'qcow2', metadataOnly: true });
   try {
-    if (!(image instanceof Qcow2Image)) throw new HypervueError('unsupported', `${file} is no qcow2 image`, { path: file });
+    if (!(image instanceof Qcow2Image)) throw new HypervueError('unsupported', say('noQcow2', { path: file }), { path: file });
     return await work(image);
   } finally {
     await image.close();
@@ -49,9 +50,9 @@ export async function checkOffDisk(folder: string, disk: OffDisk, tag: string): 
     if (!(await has(image, tag)))
       throw new HypervueError(
         'not-found',
-        `${disk.path} no longer has the snapshot ${tag}`,
+        say('snapshotGone', { image: disk.path, tag }),
         { path: path.resolve(folder, disk.path), object: tag },
-        'It was deleted with another program, or the disk was replaced. Delete this snapshot.',
+        say('fixSnapshotGone'),
       );
   });
 }

@@ -8,6 +8,7 @@ import { AUTOMATIC_KEPT, type PlanStep, type RiskKind, type Snapshot, type snaps
 import type { Handlers } from '../../contract/server.ts';
 import type { VmSummary } from '../../contract/vm.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { livingOwner } from '../../platform/locks.ts';
 import type { Machine } from '../machine.ts';
 import { LOCK_FILE } from '../machinelocks.ts';
@@ -160,14 +161,9 @@ export class SnapshotService {
           const automatic = (await readManifest(machine.folder)).snapshots.filter((snapshot) => snapshot.automatic !== null);
           for (const { id } of automatic.slice(0, -AUTOMATIC_KEPT)) await this.delete(machine, id);
         } catch (cause) {
-          const { kind, message, context } = asHypervueError(cause);
-          throw new HypervueError(
-            kind,
-            `nothing was changed: the automatic snapshot before it failed (${message})`,
-            context,
-            'Make room, or turn off automatic snapshots in the settings.',
-            cause,
-          );
+          const error = asHypervueError(cause);
+          const said = say('automaticFailed', { problem: error.saying() });
+          throw new HypervueError(error.kind, said, error.context, say('fixAutomaticFailed'), cause);
         } finally {
           this.packer.start(machine);
         }
@@ -205,7 +201,7 @@ export class SnapshotService {
     // Everything that could stop it is looked at while nothing is lost yet.
     for (const disk of found.disks) await checkOffDisk(folder, disk, tagOf(id));
     if (found.kind === 'memory' && !(await exists(path.join(snapshotFolder(folder, id), MEMORY_FILE))))
-      throw new HypervueError('not-found', `the memory of "${found.name}" is gone`, {
+      throw new HypervueError('not-found', say('snapshotMemoryGone', { name: found.name }), {
         object: found.name,
         path: snapshotFolder(folder, id),
       });
@@ -292,9 +288,9 @@ export class SnapshotService {
     if (!found)
       throw new HypervueError(
         'not-found',
-        `${machine.name} has no such snapshot`,
+        say('noSuchSnapshot', { name: machine.name }),
         { object: machine.name, snapshot: id },
-        'It may have been deleted.',
+        say('fixDeletedMaybe'),
       );
     return { found, manifest };
   }

@@ -14,6 +14,7 @@ import { vmConfigSchema } from '../../contract/vm.ts';
 import { syncFolder, writeFileAtomic } from '../../platform/atomicfile.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 
 export const SNAPSHOTS_FOLDER = 'snapshots';
 const MANIFEST = 'snapshots.json';
@@ -62,13 +63,7 @@ async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | unde
   try {
     return schema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new HypervueError(
-      'corrupt',
-      `${file} can't be read`,
-      { path: file },
-      'Restore it from a backup, or move it away: the disks are not affected.',
-      cause,
-    );
+    throw new HypervueError('corrupt', say('bootUnreadable', { file }), { path: file }, say('fixFromBackup'), cause);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Takes snapshots: of machines that are on, by their processes; of those that are off or saved, in their files. */
+import { operationWord, stateWord } from '../operationwords.ts';
 import { randomBytes } from 'node:crypto';
 import { constants, copyFile, mkdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -6,6 +7,7 @@ import type { PlanStep, RiskKind, Snapshot } from '../../contract/snapshots.ts';
 import { syncFile, syncFolder } from '../../platform/atomicfile.ts';
 import { NVRAM_FILE } from '../../platform/nvram.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import type { Machine } from '../machine.ts';
 import { readStateMeta, SAVED_STATE, sameSavedDisks, stampSavedDisks } from '../savedstate.ts';
 import { stateWatch, type TaskControl } from '../tasks.ts';
@@ -68,16 +70,16 @@ export class Taker {
     if (state === 'starting' || state === 'stopping')
       throw new HypervueError(
         'invalid-state',
-        `can't take a snapshot: ${machine.name} is ${state}`,
+        say('cantDo', { operation: operationWord('take a snapshot'), name: machine.name, what: stateWord(state) }),
         { object: machine.name },
-        'Wait a moment.',
+        say('fixWait'),
       );
     if (state === 'saved' && !(await sameSavedDisks(folder, machine.settings.present('take a snapshot'))))
       throw new HypervueError(
         'invalid-state',
-        `can't take a snapshot: the disks of ${machine.name} were changed since its state was saved`,
+        say('snapshotDisksChanged', { name: machine.name }),
         { object: machine.name, operation: 'snapshot' },
-        'Start the machine, or discard the saved state.',
+        say('fixStartOrDiscard'),
       );
     // What a raw image can't keep, an image on top of it can.
     for (const drive of writableDisks(machine.settings.present('take a snapshot')))

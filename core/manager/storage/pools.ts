@@ -49,8 +49,7 @@ export class Pools {
 
   get(id: string): PoolSetting {
     const pool = this.settings().find((each) => each.id === id);
-    if (!pool)
-      throw new HypervueError('not-found', 'there is no such storage pool', { object: id }, 'It may have been removed. Look at the list.');
+    if (!pool) throw new HypervueError('not-found', say('poolGone'), { object: id }, say('fixPoolGone'));
     return pool;
   }
 
@@ -61,13 +60,7 @@ export class Pools {
   /** The folder of a pool in which something is to be made; made itself where it is ours to make. */
   async folderFor(id: string): Promise<string> {
     const { folder } = this.get(id);
-    if (id === MACHINES_POOL)
-      throw new HypervueError(
-        'invalid-argument',
-        'the folders of machines hold what machines put there',
-        { path: folder },
-        'Choose another pool.',
-      );
+    if (id === MACHINES_POOL) throw new HypervueError('invalid-argument', say('machineFoldersOnly'), { path: folder }, say('fixOtherPool'));
     if (id === DEFAULT_POOL)
       await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error) => {
         throw fileError(error, folder, 'create');
@@ -96,15 +89,14 @@ export class Pools {
     );
     await this.store.change(({ pools }) => {
       if (pools.length >= MAX_POOLS)
-        throw new HypervueError('resource-limit', `there are ${MAX_POOLS} storage pools already`, {}, 'Remove one that is not needed.');
+        throw new HypervueError('resource-limit', say('poolsFull', { most: MAX_POOLS }), {}, say('fixPoolsFull'));
       this.refuseName(pool.name);
       const same = others.find(({ real }) => real === folder);
-      if (same)
-        throw new HypervueError('already-exists', `${folder} is a storage pool already`, { path: folder }, 'Choose another folder.');
+      if (same) throw new HypervueError('already-exists', say('isPoolAlready', { folder }), { path: folder }, say('fixOtherFolder'));
       // A machine's folder is the machine's own.
       const library = others.find(({ id }) => id === MACHINES_POOL)!.real;
       if (folder.startsWith(`${library}${path.sep}`))
-        throw new HypervueError('invalid-argument', `${folder} lies among the machines`, { path: folder }, 'Choose another folder.');
+        throw new HypervueError('invalid-argument', say('poolAmongMachines', { folder }), { path: folder }, say('fixOtherFolder'));
       return { pools: [...pools, pool] };
     });
     return describe(pool);
@@ -112,8 +104,7 @@ export class Pools {
 
   async rename(id: string, name: string): Promise<Pool> {
     const now = this.get(id);
-    if (id === MACHINES_POOL)
-      throw new HypervueError('invalid-argument', 'the folder of the machines has no name of its own', { path: now.folder });
+    if (id === MACHINES_POOL) throw new HypervueError('invalid-argument', say('machinePoolName'), { path: now.folder });
     const next = { ...now, name: name.trim() };
     await this.store.change(({ pools }) => {
       this.refuseName(next.name, id);
@@ -126,18 +117,13 @@ export class Pools {
   async remove(id: string): Promise<void> {
     const { folder } = this.get(id);
     if (id === MACHINES_POOL || id === DEFAULT_POOL)
-      throw new HypervueError(
-        'invalid-argument',
-        'this storage pool is always there',
-        { path: folder },
-        'Only pools that were added can be removed.',
-      );
+      throw new HypervueError('invalid-argument', say('poolAlways'), { path: folder }, say('fixPoolAlways'));
     await this.store.change(({ pools }) => ({ pools: pools.filter((each) => each.id !== id) }));
   }
 
   private refuseName(name: string, except?: string): void {
     if (this.settings().some((each) => each.id !== except && each.name.toLowerCase() === name.toLowerCase()))
-      throw new HypervueError('already-exists', `There is a storage pool named ${name} already`, { object: name }, 'Choose another name.');
+      throw new HypervueError('already-exists', say('poolTaken', { name }), { object: name }, say('fixName'));
   }
 }
 
@@ -153,12 +139,7 @@ async function describe({ id, name, folder }: PoolSetting): Promise<Pool> {
       );
     await access(at, constants.R_OK | constants.X_OK);
     if (!(await stat(at)).isDirectory())
-      throw new HypervueError(
-        'invalid-argument',
-        `${folder} is not a folder`,
-        { path: folder },
-        'Put the folder back, or remove the pool.',
-      );
+      throw new HypervueError('invalid-argument', say('noFolder', { path: folder }), { path: folder }, say('fixPoolFolder'));
     const { bavail, blocks, bsize } = await statfs(at);
     return { ...pool, freeBytes: bavail * bsize, totalBytes: blocks * bsize };
   } catch (error) {

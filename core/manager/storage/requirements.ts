@@ -3,8 +3,8 @@ import path from 'node:path';
 import type { Volume } from '../../contract/storage.ts';
 import { type ImageFormat, imageFormats } from '../../contract/vm.ts';
 import { freeBytes } from '../../platform/hostinfo.ts';
-import { readableBytes } from '../../util/bytes.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 
 /** Rejects with 'no-space' when the folder of `file` has not that much room. */
 export async function needRoom(file: string, bytes: number): Promise<void> {
@@ -12,9 +12,9 @@ export async function needRoom(file: string, bytes: number): Promise<void> {
   if (free < bytes)
     throw new HypervueError(
       'no-space',
-      `${path.dirname(file)} has ${readableBytes(free)} free, and ${path.basename(file)} would take ${readableBytes(bytes)} at once`,
+      say('poolNoRoom', { folder: path.dirname(file), freeBytes: free, name: path.basename(file), neededBytes: bytes }),
       { path: file, operation: 'create' },
-      'Free some space, choose another pool, or let the disk take room as it fills.',
+      say('fixPoolNoRoom'),
     );
 }
 
@@ -22,10 +22,5 @@ export async function needRoom(file: string, bytes: number): Promise<void> {
 export function readAs({ name, path: file, format }: Volume): ImageFormat {
   const known = format === 'iso' ? 'raw' : imageFormats.find((each) => each === format);
   if (known) return known;
-  throw new HypervueError(
-    'unsupported',
-    `${name} is a ${format} image, which can't be read`,
-    { path: file },
-    'Convert it with the program that made it.',
-  );
+  throw new HypervueError('unsupported', say('formatUnread', { name, format }), { path: file }, say('fixConvertMaker'));
 }

@@ -6,6 +6,7 @@ import type { Handlers } from '../../contract/server.ts';
 import { busOf, driveBuses, freePlace } from '../../contract/drives.ts';
 import type { Drive } from '../../contract/vm.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { removeUnfinished } from '../createvm.ts';
 import type { Machine } from '../machine.ts';
 import { isVolume, listTrash, removeFromTrash, restoreVolume, trashHolds } from '../trash.ts';
@@ -88,9 +89,9 @@ export class StorageService {
       if (above.length)
         throw new HypervueError(
           'in-use',
-          `${listed(above)} ${above.length > 1 ? 'lie' : 'lies'} on top of ${path.basename(file)} and would change with it`,
+          say(above.length > 1 ? 'lieOnTop' : 'liesOnTop', { names: listed(above), name: path.basename(file) }),
           { object: machine.name, path: file, holder: above[0]!, operation },
-          `Give ${machine.name} a clone of the disk, or delete what lies on top.`,
+          say('fixGiveClone', { name: machine.name }),
         );
     }
   }
@@ -126,9 +127,9 @@ export class StorageService {
     if (free === undefined)
       throw new HypervueError(
         'resource-limit',
-        `all drives of ${machine.name} are taken`,
+        say('drivesTaken', { name: machine.name }),
         { object: machine.name, operation: 'attach' },
-        'Remove one on its hardware page first.',
+        say('fixDrivesTaken'),
       );
     const inside = path.dirname(volume.path) === machine.folder;
     const drive: Drive = {
@@ -149,7 +150,7 @@ export class StorageService {
     const drives = machine.config?.drives ?? [];
     const uses = (drive: Drive) => drive.kind === 'disk' && drive.path !== null && path.resolve(machine.folder, drive.path) === wanted;
     if (!drives.some(uses))
-      throw new HypervueError('not-found', `${file} is no disk of ${machine.name}`, {
+      throw new HypervueError('not-found', say('noDiskOf', { file, name: machine.name }), {
         object: machine.name,
         path: file,
         operation: 'detach',
@@ -172,7 +173,7 @@ export class StorageService {
 
   private async rootOf(id: string): Promise<string> {
     for (const root of this.roots()) if (await trashHolds(root, id)) return root;
-    throw new HypervueError('not-found', 'this is no longer in the trash', { object: id }, 'It may have been restored already.');
+    throw new HypervueError('not-found', say('trashGone'), { object: id }, say('fixTrashGone'));
   }
 
   /** Brings a machine back from the trash of the library. */
@@ -193,7 +194,7 @@ export class StorageService {
     try {
       if (await isVolume(root, id)) return { path: await this.parts.exclusively(() => restoreVolume(root, id)) };
       if (root !== this.parts.library)
-        throw new HypervueError('unsupported', 'a folder in the trash of a pool is no machine', { path: root }, 'Move it back by hand.');
+        throw new HypervueError('unsupported', say('trashFolderNoMachine'), { path: root }, say('fixByHand'));
       return { path: (await this.parts.restoreMachine(id)).folder };
     } finally {
       this.parts.trashChanged();

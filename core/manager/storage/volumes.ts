@@ -9,7 +9,8 @@ import { diskFormats, imageFormats } from '../../contract/vm.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { makeFile, refuseTaken } from '../../platform/newfile.ts';
 import { receiveFile } from '../../platform/receivefile.ts';
-import { asHypervueError, HypervueError } from '../../util/errors.ts';
+import { asHypervueError, errorFrom, HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { Disks } from '../disks.ts';
 import { moveToTrash } from '../trash.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
@@ -76,13 +77,7 @@ export class Volumes {
   async get(file: string): Promise<Volume> {
     const wanted = path.resolve(file);
     const volume = (await this.list()).find((each) => each.path === wanted);
-    if (!volume)
-      throw new HypervueError(
-        'not-found',
-        `${file} is no image in a storage pool`,
-        { path: file },
-        'It may have been moved or deleted. Add its folder as a pool, or import it.',
-      );
+    if (!volume) throw new HypervueError('not-found', say('noImageInPool', { file }), { path: file }, say('fixNoImageInPool'));
     return volume;
   }
 
@@ -123,9 +118,9 @@ export class Volumes {
     if (wanted.format === 'raw' && (qcow2Only || wanted.preallocation === 'metadata'))
       throw new HypervueError(
         'invalid-argument',
-        `a raw image has no ${qcow2Only ?? 'metadata'}`,
+        say('rawHasNo', { option: qcow2Only ?? 'metadata' }),
         { path: file, field: qcow2Only ?? 'preallocation' },
-        'Choose qcow2, or leave it out.',
+        say('fixQcow2OrLeave'),
       );
     let { sizeBytes } = wanted;
     let below: { backingFile: string; backingFormat: string } | undefined;
@@ -135,12 +130,7 @@ export class Volumes {
       below = { backingFile: this.nameFor(file, base.path), backingFormat: base.format };
     }
     if (sizeBytes === undefined)
-      throw new HypervueError(
-        'invalid-argument',
-        'a new disk needs a size',
-        { path: file, field: 'sizeBytes' },
-        'Say how large it is to be.',
-      );
+      throw new HypervueError('invalid-argument', say('noSize'), { path: file, field: 'sizeBytes' }, say('fixNoSize'));
     const size = sizeBytes;
     if (wanted.preallocation === 'falloc' || wanted.preallocation === 'full') await needRoom(file, size);
     return this.making('disk.create', file, (temporary, control) =>
@@ -161,11 +151,11 @@ export class Volumes {
   async convert(wanted: ParsedParams<'storage.convert'>): Promise<Volume> {
     const file = await this.place(wanted.pool, wanted.name);
     if (!path.isAbsolute(wanted.from))
-      throw new HypervueError('invalid-argument', `${wanted.from} is not an absolute path`, { path: wanted.from }, 'Give the whole path.');
+      throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted.from }), { path: wanted.from }, say('fixAbsolute'));
     const from = path.resolve(wanted.from);
     // What a machine says of an image counts more than what its guest has written into it.
     const known = (await this.list()).find((volume) => volume.path === from);
-    if (known?.problem) throw new HypervueError(known.problem.kind, known.problem.message, known.problem.context, known.problem.fix);
+    if (known?.problem) throw errorFrom(known.problem);
     const format = wanted.fromFormat ?? imageFormats.find((each) => each === known?.format);
     return this.making(known ? 'disk.convert' : 'disk.import', file, (temporary, control) =>
       this.disks.convert({
@@ -238,18 +228,18 @@ export class Volumes {
     if (!lower)
       throw new HypervueError(
         'invalid-argument',
-        `nothing lies below ${volume.name}`,
+        say('nothingBelow', { name: volume.name }),
         { path: volume.path, operation: 'commit' },
-        'Choose an overlay.',
+        say('fixOverlay'),
       );
     const base = await this.writable(lower.path, 'commit', true);
     const others = base.usedBy.filter((user) => user.path !== volume.path).map(({ name }) => name);
     if (others.length)
       throw new HypervueError(
         'in-use',
-        `${base.name} is used by ${listed(others)} too, which would change with it`,
+        say('sharedChange', { name: base.name, names: listed(others) }),
         { object: volume.name, path: base.path, holder: others[0]!, operation: 'commit' },
-        'Let the image stand by itself instead (rebase).',
+        say('fixRebase'),
       );
     return this.changing('disk.commit', volume, async (control) => {
       await this.disks.opening(passphrase).commit(volume.path, watched(control));
@@ -261,9 +251,9 @@ export class Volumes {
     if (volume.format !== 'qcow2')
       throw new HypervueError(
         'unsupported',
-        `${volume.name} is a raw image, which lies on nothing`,
+        say('rawLiesOnNothing', { name: volume.name }),
         { path: volume.path, operation: 'rebase' },
-        'Convert it to qcow2.',
+        say('fixToQcow2'),
       );
     const base = backing === null ? undefined : await this.base(backing);
     const options = base ? { backingFile: this.nameFor(volume.path, base.path), backingFormat: base.format } : {};
@@ -323,9 +313,9 @@ export class Volumes {
       if (volume.lockedBy !== null)
         throw new HypervueError(
           'in-use',
-          `${volume.name} is open in ${volume.lockedBy}`,
+          say('openIn', { name: volume.name, holder: volume.lockedBy }),
           { object: volume.name, path: volume.path, holder: volume.lockedBy, operation: 'delete' },
-          `Close ${volume.lockedBy} first.`,
+          say('fixCloseHolder', { holder: volume.lockedBy }),
         );
     } catch (error) {
       refusal = asHypervueError(error).toJSON();
@@ -340,9 +330,9 @@ export class Volumes {
     if (machine)
       throw new HypervueError(
         'in-use',
-        `${volume.name} is a disk of ${machine.name} already`,
+        say('diskOfAlready', { name: volume.name, machine: machine.name }),
         { object: volume.name, holder: machine.name, operation: 'attach' },
-        `Remove it from ${machine.name} first, or attach a clone.`,
+        say('fixDiskOfAlready', { machine: machine.name }),
       );
     return volume;
   }
@@ -395,7 +385,7 @@ export class Volumes {
   private async readable(file: string): Promise<Volume> {
     const volume = await this.get(file);
     const { problem } = volume;
-    if (problem) throw new HypervueError(problem.kind, problem.message, problem.context, problem.fix);
+    if (problem) throw errorFrom(problem);
     return volume;
   }
 
@@ -404,9 +394,9 @@ export class Volumes {
     if (!isDiskFormat(volume.format))
       throw new HypervueError(
         'unsupported',
-        `${volume.name} is a ${volume.format} image, which is only read`,
+        say('formatOnlyRead', { name: volume.name, format: volume.format }),
         { path: volume.path },
-        'Convert it first.',
+        say('fixConvertItFirst'),
       );
     return volume;
   }
@@ -417,32 +407,32 @@ export class Volumes {
     if (volume.link !== null)
       throw new HypervueError(
         'unsupported',
-        `${volume.name} is a link to ${volume.link}`,
+        say('isLink', { name: volume.name, target: volume.link }),
         { path: volume.path, operation },
-        'Work on the file that it leads to.',
+        say('fixIsLink'),
       );
     if (volume.lockedBy !== null)
       throw new HypervueError(
         'in-use',
-        `${volume.name} is in use by ${volume.lockedBy}`,
+        say('volumeInUse', { name: volume.name, holder: volume.lockedBy }),
         { object: volume.name, path: volume.path, holder: volume.lockedBy, operation },
-        `Stop ${volume.lockedBy} first.`,
+        say('fixStopHolder', { holder: volume.lockedBy }),
       );
     const saved = this.parts.machines().find((machine) => machine.saved && volume.usedBy.some(({ id }) => id === machine.id));
     if (saved)
       throw new HypervueError(
         'invalid-state',
-        `${saved.name} has a saved state, to which a change of ${volume.name} would not fit`,
+        say('savedNeedsVolume', { machine: saved.name, name: volume.name }),
         { object: volume.name, path: volume.path, holder: saved.name, operation },
-        `Start ${saved.name} and shut it down, or discard its saved state.`,
+        say('fixSavedNeedsVolume', { machine: saved.name }),
       );
     const above = keepsContents ? [] : await this.overlays(volume);
     if (above.length)
       throw new HypervueError(
         'in-use',
-        `${listed(above)} ${above.length > 1 ? 'lie' : 'lies'} on top of ${volume.name} and would change with it`,
+        say(above.length > 1 ? 'lieOnTop' : 'liesOnTop', { names: listed(above), name: volume.name }),
         { object: volume.name, path: volume.path, holder: above[0]!, operation },
-        'Clone it, and work on the clone.',
+        say('fixWorkOnClone'),
       );
     return volume;
   }
@@ -450,27 +440,27 @@ export class Volumes {
   /** An image that others may lie on top of. It need not be a volume; then it only has to be readable. */
   private async base(file: string): Promise<{ path: string; format: DiskFormat; sizeBytes: number; encrypted: boolean }> {
     if (!path.isAbsolute(file))
-      throw new HypervueError('invalid-argument', `${file} is not an absolute path`, { path: file }, 'Give the whole path.');
+      throw new HypervueError('invalid-argument', say('notAbsolute', { path: file }), { path: file }, say('fixAbsolute'));
     const wanted = path.resolve(file);
     const known = (await this.list()).find((volume) => volume.path === wanted);
     const { format, sizeBytes, problem, encrypted } = known ?? (await readImageFacts(wanted));
-    if (problem) throw new HypervueError(problem.kind, problem.message, problem.context, problem.fix);
+    if (problem) throw errorFrom(problem);
     if (!isDiskFormat(format) || !sizeBytes)
-      throw new HypervueError('unsupported', `${file} can't lie below another image`, { path: file }, 'Choose a raw or a qcow2 image.');
+      throw new HypervueError('unsupported', say('notBelow', { path: file }), { path: file }, say('fixRawOrQcow2'));
     if (known?.lockedBy)
       throw new HypervueError(
         'in-use',
-        `${known.name} is in use by ${known.lockedBy}, which changes it`,
+        say('holderChanges', { name: known.name, holder: known.lockedBy }),
         { path: file, holder: known.lockedBy },
-        `Stop ${known.lockedBy} first.`,
+        say('fixStopHolder', { holder: known.lockedBy }),
       );
     const writer = known?.usedBy.find(({ kind }) => kind === 'machine');
     if (writer && !this.isTemplate(writer.id))
       throw new HypervueError(
         'in-use',
-        `${known!.name} is a disk of ${writer.name}, which writes to it`,
+        say('machineWrites', { name: known!.name, machine: writer.name }),
         { path: file, holder: writer.name },
-        `Make ${writer.name} a template, clone the whole machine, or make a full clone of the disk.`,
+        say('fixMachineWrites', { machine: writer.name }),
       );
     // Whole sectors: a raw file may end anywhere.
     return { path: wanted, format, sizeBytes: Math.ceil(sizeBytes / 512) * 512, encrypted };
@@ -496,9 +486,9 @@ export class Volumes {
     if (!names.length) return;
     throw new HypervueError(
       'in-use',
-      `${name} is used by ${listed(names)}`,
+      say('usedBy', { name, names: listed(names) }),
       { object: name, path: file, holder: names[0]!, operation: 'delete' },
-      user?.kind === 'machine' ? `Remove it from ${names[0]} first.` : `Delete or rebase ${names[0]} first.`,
+      user?.kind === 'machine' ? say('fixRemoveFrom', { name: names[0] }) : say('fixDeleteOrRebase', { name: names[0] }),
     );
   }
 

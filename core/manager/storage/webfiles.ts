@@ -12,6 +12,7 @@ import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import type { Disposable } from '../../util/disposable.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import type { Pools } from './pools.ts';
 import type { Volumes } from './volumes.ts';
 
@@ -120,9 +121,9 @@ export class WebFiles {
     if (!(await this.allowed(file)))
       throw new HypervueError(
         'permission-denied',
-        `${wanted} lies in no storage pool and in no machine's folder`,
+        say('inNoPool', { path: wanted }),
         { path: wanted, operation: 'download' },
-        'Import it, or add its folder as a pool.',
+        say('fixInNoPool'),
       );
     // Nobody may write to an image while it is sent.
     let lock: Disposable | undefined;
@@ -132,7 +133,7 @@ export class WebFiles {
         throw fileError(error, file, 'open');
       });
       const info = await handle.stat();
-      if (!info.isFile()) throw new HypervueError('unsupported', `${wanted} is no file`, { path: wanted, operation: 'download' });
+      if (!info.isFile()) throw new HypervueError('unsupported', say('noFile', { path: wanted }), { path: wanted, operation: 'download' });
       lock = this.parts.locks.acquire(file, true, 'a download');
       return opened(handle, lock, path.basename(file), info.size, `"${info.size.toString(16)}-${Math.floor(info.mtimeMs).toString(16)}"`);
     } catch (error) {
@@ -174,10 +175,4 @@ function opened(handle: FileHandle, lock: Disposable, name: string, sizeBytes: n
   };
 }
 
-const noTicket = () =>
-  new HypervueError(
-    'not-found',
-    'this address was made for one transfer and is no longer good',
-    { operation: 'download' },
-    'Begin again in the app.',
-  );
+const noTicket = () => new HypervueError('not-found', say('transferOver'), { operation: 'download' }, say('fixTransferOver'));

@@ -8,6 +8,7 @@ import { createDisk } from '../../platform/creatediskfile.ts';
 import { allocatedBytes, copyImage } from '../../platform/diskfile.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { freeFileName } from '../names.ts';
 import { SNAPSHOTS_FOLDER } from '../snapshots/store.ts';
 import { readImageFacts } from '../storage/headers.ts';
@@ -95,15 +96,20 @@ export async function copyMachine(source: CloneSource, target: string, options: 
 
 /** Throws 'unsupported' when the machine can't share its disks, naming why. */
 export async function refuseLinked({ folder, config }: CloneSource): Promise<void> {
-  const refuse = (why: string) =>
-    new HypervueError('unsupported', `${config.name} ${why}`, { object: config.name, operation: 'linked clone' }, 'Make a full clone.');
+  const refuse = (why: 'noLinkedDisk' | 'noLinkedSnapshots') =>
+    new HypervueError(
+      'unsupported',
+      say(why, { name: config.name }),
+      { object: config.name, operation: 'linked clone' },
+      say('fixFullClone'),
+    );
   const disks = config.drives.filter(({ kind }) => kind === 'disk');
-  if (disks.length === 0) throw refuse('has no disk to share');
+  if (disks.length === 0) throw refuse('noLinkedDisk');
   const kept = await readdir(path.join(folder, SNAPSHOTS_FOLDER), { withFileTypes: true }).catch(() => []);
-  if (!config.template && kept.some((entry) => entry.isDirectory())) throw refuse('has snapshots, which belong to its disks');
+  if (!config.template && kept.some((entry) => entry.isDirectory())) throw refuse('noLinkedSnapshots');
   for (const { path: file } of disks) {
     const facts = await readImageFacts(path.resolve(folder, file!));
-    if (facts.snapshots && !config.template) throw refuse('has snapshots, which belong to its disks');
+    if (facts.snapshots && !config.template) throw refuse('noLinkedSnapshots');
   }
 }
 
@@ -121,7 +127,7 @@ export async function linkDisks(source: CloneSource, target: string, taken: stri
     const base = path.resolve(source.folder, drive.path);
     const facts = await readImageFacts(base);
     const sizeBytes = drive.format === 'raw' ? (facts.sizeBytes ?? (await allocatedBytes(base))) : facts.sizeBytes;
-    if (!sizeBytes) throw new HypervueError('corrupt', `${base} does not say how large its disk is`, { path: base });
+    if (!sizeBytes) throw new HypervueError('corrupt', say('baseNoSize', { base }), { path: base });
     const to = freeFileName(`${path.basename(drive.path).replace(/\.[a-z0-9]{1,8}$/i, '')}.qcow2`, taken);
     taken.push(to);
     await createDisk(path.join(target, to), {

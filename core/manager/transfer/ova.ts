@@ -11,6 +11,7 @@ import type { OvfMachine } from '../../platform/ova/ovfread.ts';
 import { imagesBelow } from '../../platform/openimage.ts';
 import type { Disposable } from '../../util/disposable.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { checkConfig } from '../configrules.ts';
 import type { TaskControl } from '../tasks.ts';
 
@@ -68,7 +69,7 @@ function configOf(machine: OvfMachine, name: string, notes: string[]): VmConfig 
       freePlace('sata', taken) ??
       freePlace('virtio', taken);
     if (!place)
-      throw new HypervueError('unsupported', `the package has ${machine.disks.length} disks, more than a machine can have here`, {
+      throw new HypervueError('unsupported', say('packageDisks', { found: machine.disks.length }), {
         object: name,
       });
     moved ||= busOf(place) !== bus;

@@ -6,6 +6,7 @@ import { convertImage } from '../../platform/convertimage.ts';
 import { createDisk } from '../../platform/creatediskfile.ts';
 import { makeFile } from '../../platform/newfile.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { freeFileName } from '../names.ts';
 import { readImageFacts } from '../storage/headers.ts';
 import { type CloneOptions, type CloneSource, newConfig } from './clone.ts';
@@ -49,9 +50,9 @@ export async function linkSnapshot(source: SnapshotSource, target: string, { nam
   if (source.disks.length === 0)
     throw new HypervueError(
       'unsupported',
-      `${source.config.name} had no disk to share`,
+      say('noDiskToShare', { name: source.config.name }),
       { object: source.config.name, operation: 'linked clone' },
-      'Make a full copy.',
+      say('fixFullCopy'),
     );
   const taken: string[] = [];
   const disks = new Map<string, string>();
@@ -60,7 +61,7 @@ export async function linkSnapshot(source: SnapshotSource, target: string, { nam
     const there = await stat(base).catch(() => undefined);
     if (!there) await makeFile(base, (temporary) => copyDisk(source, disk.path, temporary, control, disks.size));
     const { sizeBytes } = await readImageFacts(base);
-    if (!sizeBytes) throw new HypervueError('corrupt', `${base} does not say how large its disk is`, { path: base });
+    if (!sizeBytes) throw new HypervueError('corrupt', say('baseNoSize', { base }), { path: base });
     const to = freeFileName(`${stem(disk.path)}.qcow2`, taken);
     taken.push(to);
     // Relative to its folder, so that the library can be moved as a whole.

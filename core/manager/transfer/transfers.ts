@@ -1,4 +1,5 @@
 /** Clone, template, import and export of whole machines. */
+import { type Operation, operationWord, stateWord } from '../operationwords.ts';
 import { randomUUID } from 'node:crypto';
 import { access, constants, mkdir, readdir, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,6 +13,7 @@ import { CREATOR_LOCK, UNFINISHED } from '../../platform/newfile.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { readableBytes } from '../../util/bytes.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { moveIntoLibrary } from '../createvm.ts';
 import type { Machine } from '../machine.ts';
 import { LOCK_FILE, lockFolder } from '../machinelocks.ts';
@@ -44,7 +46,7 @@ export interface TransferParts {
 
 function absolute(wanted: string): string {
   if (path.isAbsolute(wanted)) return wanted;
-  throw new HypervueError('invalid-argument', `${wanted} is not an absolute path`, { path: wanted }, 'Give the whole path.');
+  throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted }), { path: wanted }, say('fixAbsolute'));
 }
 
 export class Transfers {
@@ -124,32 +126,32 @@ export class Transfers {
     if (machine.active)
       throw new HypervueError(
         'invalid-state',
-        `can't make ${machine.name} a template: it is ${machine.state}`,
+        say('cantDo', { operation: operationWord('make a template'), name: machine.name, what: stateWord(machine.state) }),
         { object: machine.name, operation: 'template' },
-        'Turn it off first.',
+        say('fixTurnOff'),
       );
-    this.refuseSaved(machine, 'make a template of');
+    this.refuseSaved(machine, 'make a template');
     if (!template) {
       const clones = await this.parts.volumes.dependants(machine.folder);
       if (clones.length)
         throw new HypervueError(
           'in-use',
-          `the disks of ${listed(clones)} lie on those of ${machine.name}, which would change when it runs`,
+          say('disksSharedWouldChange', { names: listed(clones), name: machine.name }),
           { object: machine.name, holder: clones[0]!, operation: 'template' },
-          'Delete the linked clones first, or make a full clone of the template and run that.',
+          say('fixSharedWouldChange'),
         );
     }
     await machine.settings.update({ template });
     return machine.summary();
   }
 
-  private refuseSaved(machine: Machine, operation: string): void {
+  private refuseSaved(machine: Machine, operation: Operation): void {
     if (machine.state !== 'saved') return;
     throw new HypervueError(
       'invalid-state',
-      `can't ${operation} ${machine.name}: it has a saved state, which belongs to this machine alone`,
+      say('cantDo', { operation: operationWord(operation), name: machine.name, what: say('nowSavedAlone') }),
       { object: machine.name, operation },
-      'Start it and shut it down, or discard the saved state.',
+      say('fixSavedStart'),
     );
   }
 
@@ -220,9 +222,9 @@ export class Transfers {
       if (!(error instanceof HypervueError) || error.context.code !== 'EXDEV') throw error;
       throw new HypervueError(
         'unsupported',
-        `${folder} is on another disk than the library and can't be moved there at once`,
+        say('otherDisk', { folder }),
         { path: folder, operation: 'import' },
-        'Copy it instead.',
+        say('fixCopyInstead'),
         error,
       );
     }
@@ -235,12 +237,7 @@ export class Transfers {
     });
     const library = await realpath(this.parts.library);
     if (place === library || place.startsWith(`${library}${path.sep}`))
-      throw new HypervueError(
-        'invalid-argument',
-        `${wanted} lies in the library`,
-        { path: wanted },
-        'Choose another folder, or clone the machine.',
-      );
+      throw new HypervueError('invalid-argument', say('liesInLibrary', { path: wanted }), { path: wanted }, say('fixLiesInLibrary'));
     return this.parts.tasks.run('vm.export', machine.name, (control) =>
       this.holding(machine, 'export', async (config) => {
         const building = path.join(place, `${UNFINISHED}${randomUUID()}`);
@@ -301,27 +298,27 @@ export class Transfers {
     });
     const library = await realpath(this.parts.library);
     if (folder === library || folder.startsWith(`${library}${path.sep}`) || library.startsWith(`${folder}${path.sep}`))
-      throw new HypervueError('already-exists', `${folder} belongs to the library already`, { path: folder }, 'Choose a folder elsewhere.');
+      throw new HypervueError('already-exists', say('ofLibraryAlready', { folder }), { path: folder }, say('fixElsewhere'));
     const config = await readVmConfig(folder);
     const owner = livingOwner(path.join(folder, LOCK_FILE));
     if (owner)
       throw new HypervueError(
         'in-use',
-        `${config.name} is in use by ${owner.holder}`,
+        say('machineInUse', { name: config.name, holder: owner.holder }),
         { object: config.name, path: folder, holder: owner.holder },
-        'Turn it off where it runs.',
+        say('fixOffThere'),
       );
     return { folder, config };
   }
 
   /** Keeps the machine from being started, by whatever manager, while `work` reads its disks. */
-  private async holding<T>(machine: Machine, operation: string, work: (config: VmConfig) => Promise<T>): Promise<T> {
+  private async holding<T>(machine: Machine, operation: Operation, work: (config: VmConfig) => Promise<T>): Promise<T> {
     if (machine.active)
       throw new HypervueError(
         'invalid-state',
-        `can't ${operation} ${machine.name}: it is ${machine.state}`,
+        say('cantDo', { operation: operationWord(operation), name: machine.name, what: stateWord(machine.state) }),
         { object: machine.name, operation },
-        'Turn it off first.',
+        say('fixTurnOff'),
       );
     const lock = lockFolder(machine.folder, machine.name, 'works on');
     try {

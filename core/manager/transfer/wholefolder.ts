@@ -8,6 +8,7 @@ import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { UNFINISHED } from '../../platform/newfile.ts';
 import { imagesBelow } from '../../platform/openimage.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { LOCK_FILE } from '../machinelocks.ts';
 import { freeFileName } from '../names.ts';
 import { readImageFacts } from '../storage/headers.ts';
@@ -34,19 +35,9 @@ export async function listFolder(folder: string): Promise<WholeFolder> {
     const name = path.relative(folder, full);
     if (name === LOCK_FILE || name === CONFIG_FILE || entry.name.startsWith(UNFINISHED)) continue;
     if (files.length >= MAX_FILES)
-      throw new HypervueError(
-        'resource-limit',
-        `${folder} has more than ${MAX_FILES} files`,
-        { path: folder },
-        'Choose the folder of one machine.',
-      );
+      throw new HypervueError('resource-limit', say('tooManyFiles', { folder, most: MAX_FILES }), { path: folder }, say('fixTooManyFiles'));
     if (entry.isSymbolicLink())
-      throw new HypervueError(
-        'unsupported',
-        `${full} is a link`,
-        { path: full, operation: 'copy' },
-        'Put the file itself in its place: a link would not be there on another computer.',
-      );
+      throw new HypervueError('unsupported', say('fileIsLink', { path: full }), { path: full, operation: 'copy' }, say('fixFileIsLink'));
     if (entry.isDirectory()) folders.push(name);
     else if (entry.isFile()) files.push({ name, bytes: (await lstat(full)).blocks * 512 });
   }
@@ -194,9 +185,9 @@ async function chainsOutside(folder: string, drives: readonly Drive[]): Promise<
     if (snapshots)
       throw new HypervueError(
         'unsupported',
-        `${drive.path} lies on an image outside the folder and has ${snapshots} snapshots, which a copy that stands by itself could not keep`,
+        say('outsideSnapshots', { path: drive.path, count: snapshots }),
         { path: path.resolve(folder, drive.path), operation: 'copy' },
-        'Delete the snapshots first, or clone the machine and take the clone.',
+        say('fixOutsideSnapshots'),
       );
     found.set(path.normalize(drive.path), drive);
   }

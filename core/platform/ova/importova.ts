@@ -5,6 +5,7 @@ import type { RandomAccessFile } from '../../backend/file.ts';
 import { copyContents } from '../../disk/operations/copy.ts';
 import type { TaskOptions } from '../../disk/task.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { fileBeside } from '../besidefile.ts';
 import { createDisk } from '../creatediskfile.ts';
 import { NodeFile } from '../nodefile.ts';
@@ -28,17 +29,11 @@ export interface OvfPackage {
 }
 
 const missing = (path: string, name: string) =>
-  new HypervueError(
-    'not-found',
-    `${path} has no file ${name}`,
-    { path, object: name, operation: 'import' },
-    'Use another copy of the package.',
-  );
+  new HypervueError('not-found', say('packageNoFile', { path, name }), { path, object: name, operation: 'import' }, say('fixOtherPackage'));
 
 async function textOf(file: RandomAccessFile): Promise<string> {
   const size = await file.size();
-  if (size > MAX_DESCRIPTOR)
-    throw new HypervueError('corrupt', `${file.path} has ${size} bytes, too many for a description`, { path: file.path });
+  if (size > MAX_DESCRIPTOR) throw new HypervueError('corrupt', say('ovfTooLarge', { path: file.path, size }), { path: file.path });
   const bytes = new Uint8Array(size);
   await file.read(0, bytes);
   return new TextDecoder().decode(bytes);
@@ -68,12 +63,7 @@ async function verifyAll(
   for (const [i, name] of names.entries()) {
     const line = lines.get(name);
     if (!line)
-      throw new HypervueError(
-        'corrupt',
-        `the manifest of ${path} does not name ${name}`,
-        { path, operation: 'import' },
-        'Use another copy of the package.',
-      );
+      throw new HypervueError('corrupt', say('manifestSilent', { path, name }), { path, operation: 'import' }, say('fixOtherPackage'));
     const file = await open(name);
     const progress = (done: number, total: number) => options.progress?.(i + done / total, names.length);
     await verifyDigest(file, name, line, { signal: options.signal, progress }).finally(() => file.close());

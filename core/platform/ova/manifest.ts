@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { RandomAccessFile } from '../../backend/file.ts';
 import { stopIfAborted, type TaskOptions } from '../../disk/task.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 
 const CHUNK = 4 << 20;
 
@@ -20,9 +21,9 @@ export function parseManifest(text: string, path: string): Map<string, ManifestL
     if (!match)
       throw new HypervueError(
         'corrupt',
-        `${path} has the line "${line.slice(0, 80)}"`,
+        say('manifestLine', { path, line: line.slice(0, 80) }),
         { path, operation: 'import' },
-        'Use another copy of the file.',
+        say('fixOtherFileCopy'),
       );
     lines.set(match[2]!, { algorithm: match[1]!.toLowerCase() as ManifestLine['algorithm'], digest: match[3]!.toLowerCase() });
   }
@@ -47,8 +48,8 @@ export async function verifyDigest(file: RandomAccessFile, name: string, line: M
   if ((await digestOf(file, line.algorithm, options)) === line.digest) return;
   throw new HypervueError(
     'corrupt',
-    `${name} of ${file.path} is not what the manifest says (${line.algorithm.toUpperCase()})`,
+    say('manifestDiffers', { name, path: file.path, algorithm: line.algorithm.toUpperCase() }),
     { path: file.path, operation: 'import' },
-    'Download or copy the file again.',
+    say('fixDownloadAgain'),
   );
 }

@@ -1,6 +1,7 @@
 /** What an OVF descriptor (DMTF DSP0243, versions 1 and 2) says of a machine. */
 import { unsupportedImage } from '../../disk/formaterrors.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { childOf, childrenOf, parseXml, textOf, type XmlElement } from './xmltree.ts';
 
 /** CIM_ResourceAllocationSettingData.ResourceType. */
@@ -62,7 +63,7 @@ function unitsOf(text: string, path: string): number {
   };
   const factor = words[text.trim().toLowerCase()];
   if (factor === undefined)
-    throw new HypervueError('unsupported', `${path} counts in "${text.slice(0, 40)}"`, { path, operation: 'import' });
+    throw new HypervueError('unsupported', say('ovfUnit', { path, unit: text.slice(0, 40) }), { path, operation: 'import' });
   return factor;
 }
 
@@ -72,19 +73,15 @@ const plainNumber = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(
 export function parseOvf(text: string, path: string): OvfMachine {
   const envelope = parseXml(text, path);
   const damaged = (what: string) =>
-    new HypervueError('corrupt', `${path} is damaged: ${what}`, { path, operation: 'import' }, 'Use another copy of the file.');
+    new HypervueError('corrupt', say('imageDamaged', { path, what }), { path, operation: 'import' }, say('fixOtherFileCopy'));
   if (envelope.name !== 'Envelope') throw damaged('it is no OVF envelope');
   const systems = [...childrenOf(envelope, 'VirtualSystem'), ...childrenOf(childOf(envelope, 'VirtualSystemCollection'), 'VirtualSystem')];
   const [system] = systems;
   // What oVirt and virt-v2v write is of before version 1.0: sections by their type, and disks as qcow2 or raw.
   if (!system && childOf(envelope, 'Content'))
-    throw unsupportedImage(
-      path,
-      'a package in the dialect of oVirt and virt-v2v',
-      'Unpack it (tar xf) and create a machine with a copy of its disk, or have it written for another program (virt-v2v -o local).',
-    );
+    throw unsupportedImage(path, 'a package in the dialect of oVirt and virt-v2v', say('fixOtherDialect'));
   if (!system) throw damaged('it describes no machine');
-  if (systems.length > 1) throw unsupportedImage(path, `a package of ${systems.length} machines`, 'Export them one by one.');
+  if (systems.length > 1) throw unsupportedImage(path, `a package of ${systems.length} machines`, say('fixOneByOne'));
   const files = filesOf(envelope, path);
   const disks = disksOf(envelope, files, path);
   const hardware = childOf(system, 'VirtualHardwareSection');
@@ -147,9 +144,9 @@ function filesOf(envelope: XmlElement, path: string): Map<string, OvfFile> {
     const { id, href, compression, chunkSize, size } = attributes;
     if (id === undefined || href === undefined) continue;
     if (compression && compression !== 'identity' && compression !== 'gzip')
-      throw unsupportedImage(path, `a package with files in ${compression.slice(0, 40)}`, 'Unpack them, and take the attribute out.');
+      throw unsupportedImage(path, `a package with files in ${compression.slice(0, 40)}`, say('fixUnpackAttribute'));
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(href))
-      throw unsupportedImage(path, `a package with the file ${href.slice(0, 80)} elsewhere`, 'Put the file beside it.');
+      throw unsupportedImage(path, `a package with the file ${href.slice(0, 80)} elsewhere`, say('fixFileBeside'));
     const name = decoded(href, path);
     files.set(id, { name, pieces: piecesOf(name, size, chunkSize, path), gzip: compression === 'gzip' });
   }
@@ -160,7 +157,7 @@ function decoded(href: string, path: string): string {
   try {
     return decodeURI(href);
   } catch {
-    throw new HypervueError('corrupt', `${path} names the file "${href.slice(0, 80)}", which is no address`, { path, operation: 'import' });
+    throw new HypervueError('corrupt', say('ovfNoAddress', { path, href: href.slice(0, 80) }), { path, operation: 'import' });
   }
 }
 
@@ -169,7 +166,7 @@ function piecesOf(name: string, size: string | undefined, chunkSize: string | un
   if (!chunkSize) return [name];
   const count = Math.ceil(plainNumber(size ?? '') / plainNumber(chunkSize));
   if (!(count >= 1 && count <= MAX_PIECES))
-    throw new HypervueError('corrupt', `${path} has the file ${name.slice(0, 80)} in pieces and does not say in how many`, {
+    throw new HypervueError('corrupt', say('ovfPieces', { path, name: name.slice(0, 80) }), {
       path,
       operation: 'import',
     });
@@ -185,9 +182,9 @@ function disksOf(
   for (const { attributes } of childrenOf(childOf(envelope, 'DiskSection'), 'Disk')) {
     const { diskId, fileRef, capacity = '', capacityAllocationUnits = '', parentRef } = attributes;
     if (diskId === undefined) continue;
-    if (parentRef) throw unsupportedImage(path, 'a package with a disk on top of another', 'Merge the snapshots and export it again.');
+    if (parentRef) throw unsupportedImage(path, 'a package with a disk on top of another', say('fixMergeSnapshots'));
     if (fileRef !== undefined && !files.has(fileRef))
-      throw new HypervueError('corrupt', `${path} names no file for disk ${diskId.slice(0, 40)}`, { path, operation: 'import' });
+      throw new HypervueError('corrupt', say('ovfNoFile', { path, disk: diskId.slice(0, 40) }), { path, operation: 'import' });
     const capacityBytes = plainNumber(capacity) * unitsOf(capacityAllocationUnits, path);
     disks.set(diskId, { file: fileRef === undefined ? undefined : files.get(fileRef), capacityBytes });
   }

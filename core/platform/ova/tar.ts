@@ -1,6 +1,7 @@
 /** The tar archive that an OVA file is (POSIX ustar, with GNU's large sizes): its members are read and written in place, without unpacking. */
 import type { RandomAccessFile } from '../../backend/file.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 
 export const TAR_BLOCK = 512;
 const MAX_MEMBERS = 1000;
@@ -14,7 +15,7 @@ export interface TarMember {
 }
 
 const damaged = (path: string, what: string) =>
-  new HypervueError('corrupt', `${path} is damaged: ${what}`, { path, operation: 'import' }, 'Use another copy of the file.');
+  new HypervueError('corrupt', say('imageDamaged', { path, what }), { path, operation: 'import' }, say('fixOtherFileCopy'));
 
 function sum(header: Uint8Array): number {
   let total = 0;
@@ -66,7 +67,7 @@ export async function listTar(file: RandomAccessFile): Promise<TarMember[]> {
 /** The header of a plain file. Names have at most 100 bytes. */
 export function tarHeader(name: string, size: number): Uint8Array {
   const header = Buffer.alloc(TAR_BLOCK);
-  if (Buffer.byteLength(name) > NAME_BYTES) throw new HypervueError('invalid-argument', `${name} is too long a name for an archive`);
+  if (Buffer.byteLength(name) > NAME_BYTES) throw new HypervueError('invalid-argument', say('tarName', { name }));
   header.write(name, 0);
   header.write('0000644\0', 100);
   header.write('0000000\0', 108);

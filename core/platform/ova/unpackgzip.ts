@@ -6,6 +6,7 @@ import type { RandomAccessFile } from '../../backend/file.ts';
 import { stopIfAborted, type TaskOptions } from '../../disk/task.ts';
 import { isZero } from '../../disk/zeros.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import { fileError } from '../nodefile.ts';
 
 const CHUNK = 1 << 20;
@@ -31,7 +32,7 @@ export async function unpackGzip(source: RandomAccessFile, to: string, most: num
       for await (const piece of unpacked) {
         stopIfAborted(options, source.path);
         if (at + piece.length > most)
-          throw new HypervueError('corrupt', `${source.path} unpacks to more than the disk has`, {
+          throw new HypervueError('corrupt', say('gzipMore', { path: source.path }), {
             path: source.path,
             operation: 'import',
           });
@@ -45,9 +46,9 @@ export async function unpackGzip(source: RandomAccessFile, to: string, most: num
     if ((error as NodeJS.ErrnoException).code?.startsWith('Z'))
       throw new HypervueError(
         'corrupt',
-        `${source.path} is damaged: it can't be unpacked`,
+        say('gzipDamaged', { path: source.path }),
         { path: source.path, operation: 'import' },
-        'Download or copy the file again.',
+        say('fixDownloadAgain'),
         error,
       );
     throw fileError(error, to, 'write');

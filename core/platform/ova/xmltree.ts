@@ -1,5 +1,6 @@
 import sax from 'sax';
 import { HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 
 /** An element without its namespace prefix; attributes likewise. */
 export interface XmlElement {
@@ -21,7 +22,7 @@ const local = (name: string): string => name.slice(name.indexOf(':') + 1);
  */
 export function parseXml(text: string, path: string): XmlElement {
   const refuse = (what: string) =>
-    new HypervueError('corrupt', `${path} is damaged: ${what}`, { path, operation: 'import' }, 'Use another copy of the file.');
+    new HypervueError('corrupt', say('imageDamaged', { path, what }), { path, operation: 'import' }, say('fixOtherFileCopy'));
   if (text.length > MAX_BYTES) throw refuse(`${text.length} characters of XML`);
   const root: XmlElement = { name: '', attributes: {}, children: [], text: '' };
   const stack = [root];

@@ -3,6 +3,7 @@ import type { ViewerHello } from '../../contract/console.ts';
 import type { ChannelKind } from '../../contract/methods.ts';
 import type { ByteChannel, Transport, WireMessage } from '../../contract/transport.ts';
 import { HypervueError } from '../../util/errors.ts';
+import { say, type Saying } from '../../util/say.ts';
 import { isLoopback } from '../access.ts';
 import { holdFirstWords, openPinned } from '../pinned.ts';
 
@@ -26,13 +27,12 @@ export interface Endpoint {
  */
 export function parseServer(text: string): { url: string; token: string | null } {
   const wanted = text.trim();
-  const bad = (why: string, fix: string) =>
-    new HypervueError('invalid-argument', `${wanted.slice(0, 200)} ${why}`, { operation: 'attach' }, fix);
+  const bad = (why: 'noServerAddress' | 'serverPlain', fix: Saying) =>
+    new HypervueError('invalid-argument', say(why, { address: wanted.slice(0, 200) }), { operation: 'attach' }, fix);
   const parsed = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(wanted) ? wanted : `https://${wanted}`);
   if (!parsed || (parsed.protocol !== 'https:' && parsed.protocol !== 'http:') || parsed.username || parsed.password)
-    throw bad('is no address of a server', 'It looks like https://server.example:6880/; `hypervue serve` prints it.');
-  if (parsed.protocol === 'http:' && !isLoopback(parsed.hostname))
-    throw bad('is not encrypted', 'Start that server with --tls and use https, or reach it through an SSH tunnel as http://127.0.0.1.');
+    throw bad('noServerAddress', say('fixServerAddress'));
+  if (parsed.protocol === 'http:' && !isLoopback(parsed.hostname)) throw bad('serverPlain', say('fixServerPlain'));
   const token = /^#\/?token=([A-Za-z0-9_-]{16,256})$/.exec(parsed.hash)?.[1] ?? null;
   parsed.hash = '';
   parsed.search = '';
@@ -47,9 +47,11 @@ function refused(endpoint: Endpoint, code: number, reason: string): HypervueErro
   const unauthorized = code === 4401;
   return new HypervueError(
     unauthorized ? 'unauthorized' : 'io-error',
-    `${new URL(endpoint.url).host} refused: ${reason || 'it closed the connection'}`,
+    reason
+      ? say('serverRefused', { host: new URL(endpoint.url).host, problem: reason })
+      : say('serverClosed', { host: new URL(endpoint.url).host }),
     { object: endpoint.url, operation: 'connect' },
-    unauthorized ? 'Ask whoever runs that server for another token.' : undefined,
+    unauthorized ? say('fixServerRefused') : undefined,
   );
 }
 
@@ -62,15 +64,15 @@ function opened(endpoint: Endpoint, socket: WebSocket): Promise<WebSocket> {
         response.statusCode === 429
           ? new HypervueError(
               'resource-limit',
-              `${host} does not listen after too many wrong tokens`,
+              say('serverShut', { host }),
               { object: endpoint.url },
-              `Wait ${response.headers['retry-after'] ?? 60} seconds.`,
+              say('fixServerShut', { seconds: response.headers['retry-after'] ?? 60 }),
             )
           : new HypervueError(
               'io-error',
-              `${host} answered ${response.statusCode}: it is no Hypervue server, or not under this name`,
+              say('serverForeign', { host, status: response.statusCode }),
               { object: endpoint.url },
-              'Start that server with `--name` for a name of your own.',
+              say('fixServerForeign'),
             ),
       );
       socket.terminate();
@@ -81,9 +83,9 @@ function opened(endpoint: Endpoint, socket: WebSocket): Promise<WebSocket> {
           ? error
           : new HypervueError(
               'io-error',
-              `can't reach ${host}: ${error.message}`,
+              say('cantReach', { host, problem: error.message }),
               { object: endpoint.url, operation: 'connect' },
-              'Is the address right, and the server running?',
+              say('fixCantReach'),
               error,
             ),
       ),

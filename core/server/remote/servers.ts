@@ -9,6 +9,7 @@ import type { ByteChannel, Transport } from '../../contract/transport.ts';
 import type { VmSummary } from '../../contract/vm.ts';
 import { JsonStore } from '../../manager/jsonstore.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
+import { say } from '../../util/say.ts';
 import type { Logger } from '../../util/logger.ts';
 import { probeCertificate } from '../pinned.ts';
 import { type Endpoint, openRemoteChannel, parseServer, signIn } from './client.ts';
@@ -80,7 +81,7 @@ export class RemoteServers {
     transport.close();
     const before = this.store.get().servers.find((one) => one.url === url);
     if (!before && this.watched.size >= MAX_SERVERS)
-      throw new HypervueError('resource-limit', `there are ${MAX_SERVERS} servers already`, { object: url }, 'Remove one first.');
+      throw new HypervueError('resource-limit', say('serversFull', { most: MAX_SERVERS }), { object: url }, say('fixRemoveOne'));
     const known: Known = { id: before?.id ?? randomUUID(), name: name.trim().slice(0, 100) || new URL(url).host, url, fingerprint };
     await this.secrets.set(known.id, token);
     await this.store.change(({ servers }) => ({ servers: [...servers.filter(({ id }) => id !== known.id), known] }));
@@ -115,7 +116,7 @@ export class RemoteServers {
 
   private get(id: string): WatchedServer {
     const found = this.watched.get(id);
-    if (!found) throw new HypervueError('not-found', 'this server was removed', { object: id }, 'Add it again.');
+    if (!found) throw new HypervueError('not-found', say('serverGone'), { object: id }, say('fixAddAgain'));
     return found;
   }
 
@@ -159,7 +160,7 @@ class WatchedServer {
   get endpoint(): Endpoint {
     const { url, fingerprint } = this.known;
     if (this.token === undefined)
-      throw new HypervueError('unauthorized', `the token of ${new URL(url).host} is not at hand`, { object: url }, 'Give it again.');
+      throw new HypervueError('unauthorized', say('serverToken', { host: new URL(url).host }), { object: url }, say('fixGiveAgain'));
     return { url, fingerprint, token: this.token };
   }
 

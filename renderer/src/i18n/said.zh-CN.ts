@@ -1,5 +1,7 @@
 import type { SaidKey } from '../../../core/contract/saidtexts.ts';
+import { saidDiskZhCN } from './saiddisk.zh-CN.ts';
 import { saidMachineZhCN } from './saidmachine.zh-CN.ts';
+import { saidManagerZhCN } from './saidmanager.zh-CN.ts';
 import { saidDiagnosisZhCN, saidExplainZhCN } from './saidhost.zh-CN.ts';
 
 /** What the manager says (core/contract/texts.ts). */
@@ -7,6 +9,8 @@ export const saidZhCN: Record<SaidKey, string> = {
   ...saidDiagnosisZhCN,
   ...saidExplainZhCN,
   ...saidMachineZhCN,
+  ...saidDiskZhCN,
+  ...saidManagerZhCN,
   fileENOENT: '{path} 不存在',
   fileEACCES: '当前用户无权打开 {path}',
   fileEROFS: '{path} 位于只读文件系统上',
