@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
-import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { type CompileJob, type CompileResult, MAX_BATCH, runJobs, runJobsAgain, TICK_MS } from '../cpu/jit/service.ts';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type CompileJob, type CompileResult, MAX_BATCH, runApart, runJobs, runJobsAgain, TICK_MS } from '../cpu/jit/service.ts';
 import { SJ_READY } from '../cpu/interp/wasm/jitoffsets.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { trimHeap } from '../platform/heaptrim.ts';
@@ -47,11 +47,15 @@ function compile(): void {
   const now = () => performance.now();
   const again = jobs.filter(({ hints }) => hints?.length);
   const fresh = jobs.filter(({ hints }) => !hints?.length);
-  for (let i = 0; i < fresh.length; i += MAX_BATCH) give(runJobs(fresh.slice(i, i + MAX_BATCH), now));
-  for (let i = 0; i < again.length; i += MAX_BATCH) void runJobsAgain(again.slice(i, i + MAX_BATCH), now).then(give);
+  for (let i = 0; i < fresh.length; i += MAX_BATCH) void make(fresh.slice(i, i + MAX_BATCH), (some) => runJobs(some, now));
+  for (let i = 0; i < again.length; i += MAX_BATCH) void make(again.slice(i, i + MAX_BATCH), (some) => runJobsAgain(some, now));
   last = performance.now();
   if (last - tidied > BUSY_MS) tidy(false);
   tidySoon();
+}
+
+async function make(jobs: CompileJob[], run: Parameters<typeof runApart>[1]): Promise<void> {
+  for (const result of await runApart(jobs, run, (error) => parentPort?.postMessage(String(error)))) give(result);
 }
 
 function give(result: CompileResult): void {

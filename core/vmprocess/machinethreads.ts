@@ -149,6 +149,7 @@ export class MachineThreads {
     this.compiler.on('error', (error) =>
       this.parts.log.error(`the compile thread failed: ${error instanceof Error ? error.message : String(error)}`),
     );
+    this.compiler.on('message', (error: string) => this.parts.log.error(`a region could not be compiled: ${error}`));
     return channel.port1;
   }
 

@@ -96,7 +96,11 @@ export class Emitter extends LinkEmitter {
   /** Executes the current instruction in the interpreter, with everything in memory. `stack`: what becomes of the x87 stack. */
   interpret(stack: StackState = this.stack): void {
     const { c } = this;
-    if (this.leftBefore()) return;
+    if (this.leftBefore()) {
+      // Nothing behind it is executed, but it is emitted, with the stack that it was analysed with.
+      this.stack = stack;
+      return;
+    }
     this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
     this.flushX87();
     this.flagsToMemory();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type CompileJob, runJobs, runJobsAgain } from './service.ts';
+import { type CompileJob, runApart, runJobs, runJobsAgain } from './service.ts';
 
 /** LEA EAX, [RAX+5]; RET. */
 const CODE = [0x8d, 0x40, 5, 0xc3];
@@ -28,4 +28,21 @@ describe('what compiles regions again', () => {
   it('gives no module where there is nothing to translate', async () => {
     expect((await runJobsAgain([jobs[1]!], () => 0)).module).toBeUndefined();
   });
+});
+
+it('a region that can not be compiled costs the others nothing', async () => {
+  const told: unknown[] = [];
+  const broken = new Error('function #0 failed');
+  const run = (jobs: readonly CompileJob[]) => {
+    if (jobs.some(({ id }) => id === 2)) throw broken;
+    return runJobs(jobs, () => 0);
+  };
+  const results = await runApart([job(1, CODE), job(2, CODE), job(3, CODE)], run, (error) => told.push(error));
+  const regions = results.flatMap(({ module, jobs }) => jobs.map(({ id, region }) => [id, !!region, !!module]));
+  expect(regions).toEqual([
+    [1, true, true],
+    [2, false, false],
+    [3, true, true],
+  ]);
+  expect(told).toEqual([broken]);
 });

@@ -62,6 +62,24 @@ export async function runJobsAgain(jobs: readonly CompileJob[], now: () => numbe
   return resultOf(jobs, compiled, compiled && (await WebAssembly.compile(compiled.wasm)), ms);
 }
 
+/**
+ * What `run` makes of jobs. Where it fails, which no code of a guest should bring about, each is tried without the others; one that fails alone is refused,
+ * and so the interpreter's. `told` gets the error of each.
+ */
+export async function runApart(
+  jobs: readonly CompileJob[],
+  run: (jobs: readonly CompileJob[]) => CompileResult | Promise<CompileResult>,
+  told: (error: unknown) => void,
+): Promise<CompileResult[]> {
+  try {
+    return [await run(jobs)];
+  } catch (error) {
+    if (jobs.length > 1) return (await Promise.all(jobs.map((job) => runApart([job], run, told)))).flat();
+    told(error);
+    return [{ wasmBytes: 0, units: 0, jobs: jobs.map(({ id }) => ({ id })), ms: 0 }];
+  }
+}
+
 function resultOf(
   jobs: readonly CompileJob[],
   compiled: CompiledModule | undefined,

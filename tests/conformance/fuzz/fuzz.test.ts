@@ -41,6 +41,7 @@ const FOUND = [
   ['long', 76090060, 'F3 before XCHG with R8, which is not PAUSE'],
   ['long', 76106864, '#AC before the page fault of 16 bytes, in a region too'],
   ['long', 82016195, 'PSRLD of MMX with memory: no instruction, before a pending x87 exception'],
+  ['compat', 87006953, 'FYL2XP1 across two pages, which a region leaves to the interpreter: the x87 stack behind it'],
   ['compat', 76111883, "AMD's: MOVD of MMX beyond 4 GiB, which is beyond the limit and leaves the x87 state as it was"],
 ] as const;
 
