@@ -50,6 +50,7 @@ test('the process has a name, and only the environment it needs', () => {
   expect(Object.keys(fork.options.env!)).not.toContain('NODE_OPTIONS');
   // What the optimising compiler frees goes back to the system.
   expect(fork.options.env).toMatchObject({ MALLOC_ARENA_MAX: '2' });
+  expect(fork.options.execArgv).toEqual(['--js-flags=--single-threaded-gc']);
 });
 
 test('messages, output and the end pass through', async () => {

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { UtilityProcess, utilityProcess as UtilityProcessModule } from 'electron';
 import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmProcessHandle } from '../../core/engine/builtin/protocol.ts';
-import { vmEnvironment } from '../../core/platform/vmenvironment.ts';
+import { V8_OPTIONS, vmEnvironment } from '../../core/platform/vmenvironment.ts';
 
 /** How long a process that ended may still be heard. */
 const OUTPUT_MS = 250;
@@ -19,7 +19,9 @@ export class UtilityProcessLauncher implements ProcessLauncher {
 
   launch(name: string): VmProcessHandle {
     const env = vmEnvironment();
-    const child = this.utilityProcess.fork(this.entry, [], { serviceName: `Hypervue machine: ${name}`, stdio: 'pipe', env });
+    // Chromium's switch for options of V8.
+    const execArgv = [`--js-flags=${V8_OPTIONS.join(' ')}`];
+    const child = this.utilityProcess.fork(this.entry, [], { serviceName: `Hypervue machine: ${name}`, stdio: 'pipe', env, execArgv });
     return new UtilityHandle(child);
   }
 }
