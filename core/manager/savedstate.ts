@@ -7,7 +7,7 @@ import { machineShape } from '../engine/builtin/machineshape.ts';
 import { syncFolder, writeFileAtomic } from '../platform/atomicfile.ts';
 import { stampMedia } from '../platform/mediastamps.ts';
 import { fileError } from '../platform/nodefile.ts';
-import { StateFileReader } from '../platform/statefile.ts';
+import { StateFileReader } from '../platform/statefilereader.ts';
 import { type MediumStamp, metaFromTree, shapeDifferences, type StateMeta } from '../snapshot/machinestate.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';

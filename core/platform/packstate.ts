@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { UNFINISHED } from './newfile.ts';
-import { StateFileReader, StateFileWriter } from './statefile.ts';
+import { StateFileReader } from './statefilereader.ts';
+import { StateFileWriter } from './statefilewriter.ts';
 
 /** Nobody waits for it, so it uses one thread. */
 const DEPTH = 1;

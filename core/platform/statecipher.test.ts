@@ -3,9 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { ChunkBuilder, PAGE_BYTES, SECTION_HEADER_BYTES, STATE_HEADER_BYTES } from '../snapshot/stateformat.ts';
+import { CHUNK_BYTES, ChunkBuilder, PAGE_BYTES, SECTION_HEADER_BYTES, STATE_HEADER_BYTES } from '../snapshot/stateformat.ts';
 import { type DeriveKey, StateCipher } from './statecipher.ts';
-import { StateFileReader, StateFileWriter } from './statefile.ts';
+import { StateFileReader } from './statefilereader.ts';
+import { StateFileWriter } from './statefilewriter.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'hv-sealed-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -44,13 +45,14 @@ async function read(file: string, master?: string): Promise<unknown[]> {
     const { drive, salt } = reader.decode(key.plain) as { drive: string; salt: Uint8Array };
     expect(drive).toBe('ide0');
     if (master) reader.unlock(new StateCipher(keyOf(master), salt));
-    const last = await reader.chunks(
-      ['MEMR'],
-      () => true,
-      (_, index, plain) => {
-        found[index] = Buffer.from(plain.subarray(64, 72)).toString();
+    const last = await reader.chunks({
+      areas: new Map([['MEMR', new Uint8Array(2 * CHUNK_BYTES)] as const]),
+      chunk: () => true,
+      page: () => true,
+      take: (_, index, n, content) => {
+        if (n === 3) found[index] = Buffer.from(content!.subarray(0, 8)).toString();
       },
-    );
+    });
     return [...found, reader.decode(last!.plain)];
   } finally {
     await reader.close();

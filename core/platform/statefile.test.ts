@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { applyChunk, CHUNK_BYTES, ChunkBuilder, PAGE_BYTES, SECTION_HEADER_BYTES } from '../snapshot/stateformat.ts';
 import { HypervueError } from '../util/errors.ts';
 import { packStateFile } from './packstate.ts';
-import { StateFileReader, StateFileWriter } from './statefile.ts';
+import { StateFileReader } from './statefilereader.ts';
+import { StateFileWriter } from './statefilewriter.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'hv-statefile-'));
 const file = path.join(folder, 'state');

@@ -1,5 +1,5 @@
 /**
- * The file of a machine's state, versions 1 to 3. All numbers little-endian.
+ * The file of a machine's state, versions 1 to 4. All numbers little-endian.
  *
  *   file header, 16 bytes:  "HVSTATE\n", u32 version, u32 CRC-32 of the 12 bytes before
  *   sections:               header of 32 bytes, then `stored` bytes
@@ -18,13 +18,18 @@
  * Version 3 has chunks that were written out of a running guest's memory: their pages may have changed between any two looks, and a later chunk defines those that have. Packing
  * gives them a checksum.
  *
+ * Version 4 is one of version 3 whose pages were written around the system's cache, in whole blocks of 4 KiB: the pages of a chunk of those begin at a multiple of that, as does
+ * what follows them. PAD sections (zeros that nobody reads) lie between; snapshot/stateindex.ts describes the INDX section.
+ *
  * A chunk is 256 pages of 4 KiB, its index is its place. Plain: a bitmap of the pages it defines, a bitmap of those that are not zeros (32 bytes each,
  * page 0 is bit 0 of byte 0), then these pages. What no chunk defines is zeros; a later chunk of the same index takes precedence for what it defines.
  */
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 
-export const STATE_VERSION = 3;
+export const STATE_VERSION = 4;
+/** Where chunks may lie in blocks, and an index may tell where. */
+export const BLOCKS_VERSION = 4;
 export const STATE_HEADER_BYTES = 16;
 export const SECTION_HEADER_BYTES = 32;
 export const PAGE_BYTES = 4096;
@@ -37,8 +42,8 @@ export const CHUNK_MAX_BYTES = CHUNK_HEADER_BYTES + CHUNK_BYTES;
 /** Largest section before and after compression: no reader ever needs more at a time. */
 export const SECTION_MAX_BYTES = 16 << 20;
 
-export type SectionKind = 'META' | 'KEY ' | 'ROM ' | 'MEMR' | 'MEMV' | 'TREE' | 'END ';
-const KINDS: readonly SectionKind[] = ['META', 'KEY ', 'ROM ', 'MEMR', 'MEMV', 'TREE', 'END '];
+export type SectionKind = 'META' | 'KEY ' | 'ROM ' | 'MEMR' | 'MEMV' | 'TREE' | 'PAD ' | 'INDX' | 'END ';
+const KINDS: readonly SectionKind[] = ['META', 'KEY ', 'ROM ', 'MEMR', 'MEMV', 'TREE', 'PAD ', 'INDX', 'END '];
 
 export interface SectionHeader {
   kind: SectionKind;

@@ -1,6 +1,6 @@
 import { DIRTY_MAP_BASE, DIRTY_SNAPSHOT, DIRTY_WRITTEN, GUEST_RAM_BASE } from '../memory/layout.ts';
-import type { Section, StateFileReader } from '../platform/statefile.ts';
-import { CHUNK_PAGES, chunkPages, PAGE_BYTES, type SectionKind } from '../snapshot/stateformat.ts';
+import type { Section, StateFileReader } from '../platform/statefilereader.ts';
+import { CHUNK_PAGES, PAGE_BYTES, type SectionKind } from '../snapshot/stateformat.ts';
 import { type MemoryArea, memoryAreas } from './memorypages.ts';
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
@@ -31,12 +31,13 @@ export class MemoryRevert {
     for (const area of this.areas.values())
       for (let index = 0; index * CHUNK_PAGES * PAGE_BYTES < area.bytes.length; index++)
         if (!this.onlyMarked || this.anyMarked(area, index)) wanted.add(`${area.kind}${index}`);
-    const section = await reader.chunks(
-      [...this.areas.keys()],
+    const section = await reader.chunks({
+      areas: new Map([...this.areas].map(([kind, { bytes }]) => [kind, bytes])),
       // What lies beyond memory is looked at, and refused.
-      (kind, index) => wanted.has(`${kind}${index}`) || index * CHUNK_PAGES * PAGE_BYTES >= this.areas.get(kind)!.bytes.length,
-      (kind, index, plain) => this.take(kind, index, plain, reader.file),
-    );
+      chunk: (kind, index) => wanted.has(`${kind}${index}`) || index * CHUNK_PAGES * PAGE_BYTES >= this.areas.get(kind)!.bytes.length,
+      page: (kind, index, page) => this.mayDiffer(this.areas.get(kind)!, index * CHUNK_PAGES + page),
+      take: (kind, index, page, content) => this.take(kind, index, page, content),
+    });
     for (const area of this.areas.values())
       for (let index = 0; index * CHUNK_PAGES * PAGE_BYTES < area.bytes.length; index++)
         if (wanted.has(`${area.kind}${index}`)) this.clearRest(area, index);
@@ -54,15 +55,16 @@ export class MemoryRevert {
     }
   }
 
-  private take(kind: SectionKind, index: number, plain: Uint8Array, file: string): void {
-    const area = this.areas.get(kind)!;
+  private take(kind: SectionKind, index: number, page: number, content: Uint8Array | null): void {
     const place = `${kind}${index}`;
     const defined = this.defined.get(place) ?? new Uint8Array(CHUNK_PAGES);
     this.defined.set(place, defined);
-    for (const [page, content] of chunkPages(plain, index, area.bytes, file)) {
-      defined[page] = 1;
-      this.put(area, index * CHUNK_PAGES + page, content ?? ZERO_PAGE);
-    }
+    defined[page] = 1;
+    this.put(this.areas.get(kind)!, index * CHUNK_PAGES + page, content ?? ZERO_PAGE);
+  }
+
+  private mayDiffer(area: MemoryArea, page: number): boolean {
+    return !this.onlyMarked || (this.dirty[this.page(area, page)]! & DIRTY_SNAPSHOT) !== 0;
   }
 
   /** What the file does not define is zeros. */
@@ -70,7 +72,7 @@ export class MemoryRevert {
     const defined = this.defined.get(`${area.kind}${index}`);
     const end = Math.min((index + 1) * CHUNK_PAGES, area.bytes.length / PAGE_BYTES);
     for (let page = index * CHUNK_PAGES; page < end; page++) {
-      if (defined?.[page - index * CHUNK_PAGES]) continue;
+      if (defined?.[page - index * CHUNK_PAGES] || !this.mayDiffer(area, page)) continue;
       // RAM that nobody ever wrote to is zeros, and the host has given no memory for it.
       if (area.kind === 'MEMR' && !(this.dirty[this.page(area, page)]! & DIRTY_WRITTEN)) continue;
       this.put(area, page, ZERO_PAGE);

@@ -2,7 +2,8 @@
 import { uefiVariableBytes } from '../devices/platform/uefivariables.ts';
 import { BIOS_ROM_BASE, OPTION_ROM_BASE } from '../memory/layout.ts';
 import { type DeriveKey, StateCipher } from '../platform/statecipher.ts';
-import { type Section, StateFileReader, StateFileWriter } from '../platform/statefile.ts';
+import { type Section, StateFileReader } from '../platform/statefilereader.ts';
+import { StateFileWriter } from '../platform/statefilewriter.ts';
 import {
   type MachineShape,
   type MediumStamp,
