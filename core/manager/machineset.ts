@@ -14,6 +14,8 @@ export interface MachineSetParts {
   emit<E extends EventName>(event: E, payload: EventPayload<E>): void;
   /** Puts right what a crash left of a machine that was just found. */
   recover(machine: Machine): Promise<unknown>;
+  /** All machines that there are have been looked at. */
+  known(): Promise<unknown>;
 }
 
 /** The machines of the library, their names, and the turns of those who look at its folders or change them. */
@@ -74,8 +76,8 @@ export class MachineSet {
   }
 
   /** Takes in machines whose folders were copied into the library, or whose vm.json was mended, and drops those whose folders are gone. */
-  scan(): Promise<void> {
-    return this.exclusively(async () => {
+  async scan(): Promise<void> {
+    await this.exclusively(async () => {
       const folders = await vmFolders(this.parts.library);
       const there = new Set(folders);
       for (const machine of this.all())
@@ -88,6 +90,8 @@ export class MachineSet {
       const known = new Set(this.all().map(({ folder }) => folder));
       for (const folder of folders) if (!known.has(folder)) await this.load(folder);
     });
+    // Not in the turn: it may have to put something into the trash.
+    await this.parts.known();
   }
 
   /** Reads the machine of a folder of the library. In a turn only. */

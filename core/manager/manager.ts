@@ -71,7 +71,14 @@ export class Manager {
         before: taskHistory.tasks(),
         kept: (tasks) => taskHistory.keep(tasks),
       }),
-      machines: new MachineSet({ library, log, machine: parts, emit, recover: (machine) => this.services.snapshots.recover(machine) }),
+      machines: new MachineSet({
+        library,
+        log,
+        machine: parts,
+        emit,
+        recover: (machine) => this.services.snapshots.recover(machine),
+        known: () => this.services.snapshots.sweep(this.context.machines.all().every(({ config }) => config !== null)),
+      }),
       parts,
       emit,
       refuseClosed: (operation, object) => {

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { StateFileReader } from '../../core/platform/statefile.ts';
+import { StateFileReader } from '../../core/platform/statefilereader.ts';
 import { drive, Guest, type GuestOptions } from './support/guest.ts';
 import { FAST_BOOT, grubFloppy, initramfs, linuxKernel } from './support/images.ts';
 import { expectSame, runAndRestore, runAndRevert, testFolder } from './support/savedruns.ts';

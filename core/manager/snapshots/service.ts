@@ -65,6 +65,8 @@ export class SnapshotService {
   private readonly taker: Taker;
   private readonly packer = new Packer((machine, id, bytes) => this.inTurn(machine, () => this.setPacked(machine, id, bytes)));
   private readonly turns = new Map<string, Promise<unknown>>();
+  /** Machines whose cut-off deletes may have left disks that nobody wants. */
+  private readonly orphaned = new Set<Machine>();
 
   constructor(parts: SnapshotParts) {
     this.parts = parts;
@@ -132,8 +134,20 @@ export class SnapshotService {
     try {
       const journal = await readJournal(machine.folder);
       if (journal) await this.inTurn(machine, () => this.settler.settle(machine));
+      if ((await readManifest(machine.folder)).orphans.length) this.orphaned.add(machine);
     } catch (error) {
       machine.record('error', 'snapshots', `a snapshot operation that was cut off could not be settled: ${asHypervueError(error).message}`);
+    }
+  }
+
+  /** After `recover` of all machines that there are: what cut-off deletes left goes to the trash where nothing lies on it. `allRead`: every machine can say what it lies on. */
+  async sweep(allRead: boolean): Promise<void> {
+    if (!allRead) return;
+    for (const machine of this.orphaned) {
+      this.orphaned.delete(machine);
+      await this.inTurn(machine, () => this.settler.removeBases(machine)).catch((error) =>
+        machine.record('warn', 'snapshots', `the disk of a snapshot that is gone stays: ${asHypervueError(error).message}`),
+      );
     }
   }
 
@@ -247,7 +261,7 @@ export class SnapshotService {
     await writeJournal(machine.folder, journal);
     await this.settler.forget(machine, id);
     await this.settler.finishDelete(machine, journal);
-    await this.settler.removeBases(machine, found);
+    await this.settler.removeBases(machine);
     machine.record('info', 'snapshots', `deleted "${found.name}"`);
   }
 

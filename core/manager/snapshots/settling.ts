@@ -12,6 +12,7 @@ import { exists } from './plan.ts';
 import { writableDisks } from './snapshotdisks.ts';
 import {
   endJournal,
+  forgetOrphans,
   type Journal,
   NVRAM,
   readJournal,
@@ -88,16 +89,22 @@ export class Settler {
     await this.nowAt(machine, to);
   }
 
-  /** Disks as they were in a snapshot that is gone, for linked clones of which there is none any more. Those that are used stay, as volumes of the machine. */
-  async removeBases(machine: Machine, { id, disks }: StoredSnapshot): Promise<void> {
-    for (const disk of disks) {
-      const base = baseOf(machine.folder, id, disk);
-      if (!(await exists(base))) continue;
-      const above = await this.parts.imagesAbove(base);
-      if (above.length) machine.record('info', 'snapshots', `${path.basename(base)} stays: ${listed(above)} lies on it`);
-      // A clone that is in the trash may still want it.
-      else await this.parts.discard(base);
-    }
+  /**
+   * Disks as they were in snapshots that are gone, for linked clones of which there is none any more. Those that are used stay, as volumes of the machine. Only once all machines are
+   * known: after a crash the manifest remembers them until then.
+   */
+  async removeBases(machine: Machine): Promise<void> {
+    const { orphans } = await readManifest(machine.folder);
+    for (const { id, disks } of orphans)
+      for (const disk of disks) {
+        const base = baseOf(machine.folder, id, disk);
+        if (!(await exists(base))) continue;
+        const above = await this.parts.imagesAbove(base);
+        if (above.length) machine.record('info', 'snapshots', `${path.basename(base)} stays: ${listed(above)} lies on it`);
+        // A clone that is in the trash may still want it.
+        else await this.parts.discard(base);
+      }
+    if (orphans.length) await forgetOrphans(machine.folder, orphans);
   }
 
   /** Out of the manifest: from here on it does not exist. */
@@ -105,12 +112,15 @@ export class Settler {
     const manifest = await readManifest(machine.folder);
     const gone = manifest.snapshots.find((snapshot) => snapshot.id === id);
     if (!gone) return;
+    const { disks } = gone;
+    const bases = await Promise.all(disks.map((disk) => exists(baseOf(machine.folder, id, disk))));
     await writeManifest(machine.folder, {
       ...manifest,
       current: manifest.current === id ? gone.parent : manifest.current,
       snapshots: manifest.snapshots
         .filter((snapshot) => snapshot !== gone)
         .map((snapshot) => (snapshot.parent === id ? { ...snapshot, parent: gone.parent } : snapshot)),
+      orphans: bases.includes(true) ? [...manifest.orphans, { id, disks }] : manifest.orphans,
     });
     this.parts.changed(machine.id);
   }

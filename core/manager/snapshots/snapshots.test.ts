@@ -405,6 +405,42 @@ describe('after a crash of the manager', () => {
     execFileSync('qemu-img', ['check', '-q', disk(clone)]);
   });
 
+  test('a delete that was cut off puts what nothing lies on any more into the trash, once all machines are known', async () => {
+    const vm = await made();
+    const [one, two] = [await take(vm, 'one'), await take(vm, 'two')];
+    const kept = await h.call('snapshot.clone', { id: vm.id, snapshot: one.id, name: `zz ${vm.name}`, linked: true });
+    const gone = await h.call('snapshot.clone', { id: vm.id, snapshot: two.id, name: `zy ${vm.name}`, linked: true });
+    await h.call('vm.delete', { id: gone.id });
+    const bases = () => readdirSync(vm.folder).filter((name) => /-[0-9a-f]{16}\.qcow2$/.test(name));
+    expect(bases()).toHaveLength(2);
+    for (const { id } of [one, two]) {
+      journal(vm, 'delete', id);
+      await h.reopen();
+    }
+    expect((await list(vm)).snapshots).toEqual([]);
+    expect(bases()).toEqual([`disk-ide0-${one.id}.qcow2`]);
+    execFileSync('qemu-img', ['check', '-q', disk(kept)]);
+    expect((await h.call('trash.list', {})).some(({ name }) => name.includes(two.id))).toBe(true);
+    expect(existsSync(path.join(vm.folder, 'snapshots'))).toBe(false);
+  });
+
+  test('what a cut-off delete left stays as long as there is a machine that can not be read', async () => {
+    const vm = await made();
+    const one = await take(vm, 'one');
+    const clone = await h.call('snapshot.clone', { id: vm.id, snapshot: one.id, name: `zz ${vm.name}`, linked: true });
+    const config = path.join(clone.folder, 'vm.json');
+    const text = readFileSync(config, 'utf8');
+    writeFileSync(config, '{');
+    journal(vm, 'delete', one.id);
+    await h.reopen();
+    const base = path.join(vm.folder, `disk-ide0-${one.id}.qcow2`);
+    expect(existsSync(base)).toBe(true);
+    writeFileSync(config, text);
+    await h.reopen();
+    expect(existsSync(base)).toBe(true);
+    await h.call('vm.delete', { id: clone.id });
+  });
+
   test('a manifest that can not be read is left as it is', async () => {
     const vm = await made();
     await take(vm, 'one');

@@ -31,7 +31,16 @@ const storedSchema = snapshotSchema.extend({
 });
 export type StoredSnapshot = z.infer<typeof storedSchema>;
 
-const manifestSchema = z.object({ schema: z.literal(1), current: z.string().nullable(), snapshots: z.array(storedSchema).max(10_000) });
+/** A snapshot that is gone: its disks may lie below linked clones, and nobody has looked yet which of them are still wanted. */
+const orphanSchema = z.object({ id: snapshotSchema.shape.id, disks: snapshotSchema.shape.disks });
+export type Orphan = z.infer<typeof orphanSchema>;
+
+const manifestSchema = z.object({
+  schema: z.literal(1),
+  current: z.string().nullable(),
+  snapshots: z.array(storedSchema).max(10_000),
+  orphans: z.array(orphanSchema).max(10_000).default([]),
+});
 export type Manifest = z.infer<typeof manifestSchema>;
 
 const journalSchema = z.object({
@@ -68,7 +77,14 @@ async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | unde
 }
 
 export async function readManifest(machine: string): Promise<Manifest> {
-  return (await readJson(path.join(snapshotsFolder(machine), MANIFEST), manifestSchema)) ?? { schema: 1, current: null, snapshots: [] };
+  return (
+    (await readJson(path.join(snapshotsFolder(machine), MANIFEST), manifestSchema)) ?? {
+      schema: 1,
+      current: null,
+      snapshots: [],
+      orphans: [],
+    }
+  );
 }
 
 export async function writeManifest(machine: string, manifest: Manifest): Promise<void> {
@@ -86,10 +102,25 @@ export async function writeJournal(machine: string, journal: Journal): Promise<v
 
 /** The operation is over, and durable. A folder in which nothing is left goes too. */
 export async function endJournal(machine: string): Promise<void> {
+  await rm(path.join(snapshotsFolder(machine), JOURNAL), { force: true });
+  await dropEmpty(machine);
+}
+
+/** Those that were looked for are not looked for again. */
+export async function forgetOrphans(machine: string, looked: readonly Orphan[]): Promise<void> {
+  const manifest = await readManifest(machine);
+  const orphans = manifest.orphans.filter(({ id }) => !looked.some((one) => one.id === id));
+  if (orphans.length === manifest.orphans.length) return;
+  await writeManifest(machine, { ...manifest, orphans });
+  await dropEmpty(machine);
+}
+
+/** What says nothing any more goes; durable. */
+async function dropEmpty(machine: string): Promise<void> {
   const folder = snapshotsFolder(machine);
-  await rm(path.join(folder, JOURNAL), { force: true });
-  const { snapshots } = await readManifest(machine);
-  if (snapshots.length === 0) await rm(path.join(folder, MANIFEST), { force: true });
+  const { snapshots, orphans } = await readManifest(machine);
+  const empty = snapshots.length === 0 && orphans.length === 0;
+  if (empty) await rm(path.join(folder, MANIFEST), { force: true });
   await syncFolder(folder);
-  if (snapshots.length === 0) await rmdir(folder).catch(() => {});
+  if (empty) await rmdir(folder).catch(() => {});
 }
