@@ -8,7 +8,7 @@ import type { Machine } from './machine.ts';
 import { lockFolder } from './machinelocks.ts';
 import type { Services } from './services.ts';
 import { readManifest } from './snapshots/store.ts';
-import { listed } from './storage/volumes.ts';
+import { listed } from './storage/knownvolumes.ts';
 import { folderBytes } from './transfer/wholefolder.ts';
 import { moveToTrash } from './trash.ts';
 

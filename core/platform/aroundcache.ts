@@ -12,7 +12,8 @@ const WASM_PAGE = 65_536;
 
 /** Memory that begins at a page. */
 export function alignedMemory(bytes: number): Buffer {
-  const { buffer } = new WebAssembly.Memory({ initial: Math.ceil(bytes / WASM_PAGE) });
+  const pages = Math.ceil(bytes / WASM_PAGE);
+  const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages });
   return Buffer.from(buffer, 0, bytes);
 }
 

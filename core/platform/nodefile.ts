@@ -5,17 +5,23 @@ import { type ErrorKind, HypervueError } from '../util/errors.ts';
 import type { SaidKey } from '../contract/saidtexts.ts';
 import { say } from '../util/say.ts';
 import { allocateRoom, beginWriteOut, CACHED_READ_BYTES, holeAt, punchHole, readCached } from './fallocate.ts';
+import { AROUND_BLOCK, AroundCache } from './aroundcache.ts';
 import { QuickIo } from './quickio.ts';
 
 /** Bytes that are written before the system is told to bring them to the disk. */
 const WRITE_BEHIND_BYTES = 16 << 20;
+/** Writes from this size on go around the cache, in files that are made in one go. */
+const AROUND_BYTES = 256 << 10;
 /** Reads of one file that may be answered without a wait, one after another. */
 const TURNS = 32;
 
 export interface NodeFileOptions {
   /** Reads and writes on the calling thread while the system answers from its cache (QuickIo). */
   quick?: boolean | undefined;
-  /** What is written goes on to the disk while more is written, rather than all of it at the sync: for files that are made in one go. */
+  /**
+   * What is written goes on to the disk while more is written, rather than all of it at the sync: for files that are made in one go. Large pieces in whole blocks, from memory that begins
+   * at one, go around the system's cache where it lets them: it need not find memory for what nobody reads soon.
+   */
   writeBehind?: boolean | undefined;
   /** Goes around the system's cache; then whoever reads and writes minds alignment (AlignedFile). */
   around?: boolean | undefined;
@@ -34,9 +40,11 @@ export class NodeFile implements RandomAccessFile {
   /** Bytes written since the system was last told to write out. */
   private unsent = 0;
   private sending: Promise<void> | undefined;
+  private readonly past: AroundCache | undefined;
 
-  private constructor(handle: FileHandle, path: string, readOnly: boolean, options: NodeFileOptions) {
+  private constructor(handle: FileHandle, path: string, readOnly: boolean, options: NodeFileOptions, past: AroundCache | undefined) {
     this.handle = handle;
+    this.past = past;
     this.around = options.around ?? false;
     this.canReadNow = !this.around;
     this.quick = options.quick ? new QuickIo(handle.fd) : undefined;
@@ -66,7 +74,8 @@ export class NodeFile implements RandomAccessFile {
     }
     try {
       refuseOddFile(await handle.stat(), path);
-      return new NodeFile(handle, path, readOnly, options);
+      const past = options.writeBehind && !readOnly ? await AroundCache.open(path, 'write') : undefined;
+      return new NodeFile(handle, path, readOnly, options, past);
     } catch (error) {
       await handle.close();
       throw fileError(error, path, 'open');
@@ -106,6 +115,10 @@ export class NodeFile implements RandomAccessFile {
   async write(offset: number, source: Uint8Array): Promise<void> {
     try {
       let done = this.quick?.write(offset, source) ?? 0;
+      if (this.past && offset % AROUND_BLOCK === 0 && source.length % AROUND_BLOCK === 0 && source.length >= AROUND_BYTES) {
+        done = await this.past.write([source], offset);
+        if (done === source.length) return;
+      }
       while (done < source.length) done += (await this.handle.write(source, done, source.length - done, offset + done)).bytesWritten;
     } catch (error) {
       throw fileError(error, this.path, 'write');
@@ -158,6 +171,7 @@ export class NodeFile implements RandomAccessFile {
   async close(): Promise<void> {
     // Its number may be another file's afterwards.
     await this.sending;
+    await this.past?.close();
     await this.handle.close();
   }
 }

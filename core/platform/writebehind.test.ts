@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
+import { AroundCache, alignedMemory } from './aroundcache.ts';
 import { createExclusive } from './diskfile.ts';
 import { beginWriteOut } from './fallocate.ts';
 import { NodeFile } from './nodefile.ts';
@@ -52,4 +53,40 @@ test('a file that is made in one go is sent to the disk on the way, and closed a
   await real.sync();
   await real.close();
   expect(statSync(path.join(folder, 'real')).size).toBe(40 * MIB);
+});
+
+test('pieces that go around the cache and pieces that do not make one file, whatever their order', async () => {
+  const around = vi.spyOn(AroundCache.prototype, 'write');
+  const name = path.join(folder, 'mixed');
+  await (await createExclusive(name)).close();
+  const file = await NodeFile.open(name, false, { writeBehind: true });
+  const model = Buffer.alloc(12 * MIB);
+  const memory = alignedMemory(2 * MIB);
+  let state = 5;
+  const below = (limit: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+  let length = 0;
+  for (let step = 0; step < 300; step++) {
+    const large = below(2) === 0;
+    const bytes = large ? (64 + below(192)) * 4096 : 1 + below(9000);
+    // To any place, and later from memory that begins at no block as well, which the system refuses.
+    const source = memory.subarray(step > 150 && below(4) === 0 ? 8 : 0).subarray(0, bytes);
+    source.fill(1 + below(255));
+    const at = below(4) ? below((10 * MIB) / 4096) * 4096 : below(10 * MIB);
+    await file.write(at, source);
+    source.copy(model, at);
+    length = Math.max(length, at + bytes);
+    const from = below(length);
+    const read = new Uint8Array(Math.min(1 + below(200_000), length - from));
+    expect(await file.read(from, read)).toBe(read.length);
+    expect(model.subarray(from, from + read.length).equals(read), `step ${step}`).toBe(true);
+  }
+  await file.sync();
+  await file.close();
+  expect(readFileSync(name).equals(model.subarray(0, length))).toBe(true);
+  const results = await Promise.all(around.mock.results.map(({ value }) => value));
+  expect(results.filter((bytes) => bytes > 0).length).toBeGreaterThan(20);
+  expect(results.at(-1)).toBe(0);
 });

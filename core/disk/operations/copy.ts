@@ -2,7 +2,6 @@
 import type { BlockBackend } from '../../backend/block.ts';
 import type { CompressedTarget } from '../compressed.ts';
 import { isMapped, zerosFrom } from '../extent.ts';
-import { Mutex } from '../mutex.ts';
 import { Parallel } from '../parallel.ts';
 import { stopIfAborted, type TaskOptions } from '../task.ts';
 import { dataRuns, isZero } from '../zeros.ts';
@@ -12,6 +11,14 @@ export const CHUNK = 4 << 20;
 export const DEPTH = 4;
 /** Bytes of a piece of a copy: small enough that what was read is still in the processor's cache when it is written. */
 const PIECE = 1 << 20;
+
+const WASM_PAGE = 65_536;
+
+function pieces(count: number, bytes: number): Uint8Array[] {
+  const pages = Math.ceil((count * bytes) / WASM_PAGE);
+  const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  return Array.from({ length: count }, (_, n) => new Uint8Array(buffer, n * bytes, bytes));
+}
 
 /**
  * Brings the contents of `source` into `target`, which reads as zeros and is as large. `packed`: the target's way to write whole clusters
@@ -26,10 +33,8 @@ export async function copyContents(
   const { packed } = options;
   const unit = packed ? packed.compressedUnit : PIECE;
   const jobs = new Parallel(DEPTH);
-  // A system lets one write at a time into a file; others would spin for it.
-  const writing = new Mutex();
-  // Used again and again: fresh memory costs the system as much as the copy.
-  const buffers: Uint8Array[] = [];
+  // Used again and again: fresh memory costs the system as much as the copy. It begins at a page, for files that are written around the system's cache.
+  const buffers = pieces(DEPTH, unit);
   let done = 0;
   /** Up to here there is nothing to leave out as far as the source's tables tell; asking a file system takes its time. */
   let dataUntil = 0;
@@ -54,13 +59,10 @@ export async function copyContents(
       const from = at;
       const length = Math.min(unit, total - at);
       await jobs.add(async () => {
-        const buffer = buffers.pop() ?? new Uint8Array(unit);
+        const buffer = buffers.pop()!;
         const bytes = buffer.subarray(0, length);
         await source.read(from, bytes);
-        if (!packed)
-          await writing.run(async () => {
-            for (const [start, end] of dataRuns(bytes)) await target.write(from + start, bytes.subarray(start, end));
-          });
+        if (!packed) for (const [start, end] of dataRuns(bytes)) await target.write(from + start, bytes.subarray(start, end));
         else if (!isZero(bytes)) await packed.writeCompressed(from, bytes);
         buffers.push(buffer);
         finished(length);

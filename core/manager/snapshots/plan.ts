@@ -7,7 +7,7 @@ import { machineShape } from '../../engine/builtin/machineshape.ts';
 import { allocatedBytes } from '../../platform/diskfile.ts';
 import { shapeDifferences } from '../../snapshot/machinestate.ts';
 import { readableBytes } from '../../util/bytes.ts';
-import { listed } from '../storage/volumes.ts';
+import { listed } from '../storage/knownvolumes.ts';
 import { baseOf } from '../transfer/snapshotclone.ts';
 import { roomOffDisk } from './offdisks.ts';
 import { type Manifest, type StoredSnapshot, tagOf } from './store.ts';

@@ -5,7 +5,7 @@ import type { Drive } from '../../contract/vm.ts';
 import { NVRAM_FILE } from '../../platform/nvram.ts';
 import type { Machine } from '../machine.ts';
 import { removeSavedState, SAVED_STATE, stampSavedDisks } from '../savedstate.ts';
-import { listed } from '../storage/volumes.ts';
+import { listed } from '../storage/knownvolumes.ts';
 import { baseOf } from '../transfer/snapshotclone.ts';
 import { deleteOffDisk, revertOffDisk } from './offdisks.ts';
 import { exists } from './plan.ts';

@@ -12,7 +12,8 @@ import type { Machine } from '../machine.ts';
 import { isVolume, listTrash, removeFromTrash, restoreVolume, trashHolds } from '../trash.ts';
 import { refuseRemoval, refuseRestore, type Trashed } from '../trashneeds.ts';
 import type { WebFiles } from './webfiles.ts';
-import { listed, type Volumes, type VolumesParts } from './volumes.ts';
+import { listed } from './knownvolumes.ts';
+import type { Volumes, VolumesParts } from './volumes.ts';
 
 export interface StorageServiceParts extends Pick<VolumesParts, 'pools' | 'library' | 'tasks' | 'changed' | 'trashChanged'> {
   volumes: Volumes;

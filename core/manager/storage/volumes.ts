@@ -2,83 +2,35 @@
 import path from 'node:path';
 import type { ErrorDto } from '../../contract/errors.ts';
 import type { Readable } from 'node:stream';
-import { MACHINES_POOL, type Volume, type VolumeCheckReport, type VolumeDetails } from '../../contract/storage.ts';
+import type { Volume, VolumeCheckReport, VolumeDetails } from '../../contract/storage.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
-import type { DiskFormat, Drive } from '../../contract/vm.ts';
-import { diskFormats, imageFormats } from '../../contract/vm.ts';
-import type { ImageLocks } from '../../platform/imagelocks.ts';
+import type { DiskFormat } from '../../contract/vm.ts';
+import { imageFormats } from '../../contract/vm.ts';
 import { makeFile, refuseTaken } from '../../platform/newfile.ts';
 import { receiveFile } from '../../platform/receivefile.ts';
 import { asHypervueError, errorFrom, HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 import { Disks } from '../disks.ts';
+import { isDiskFormat, KnownVolumes, type KnownVolumesParts, listed } from './knownvolumes.ts';
 import { moveToTrash } from '../trash.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
-import { imagesOnTop } from '../../platform/imagesontop.ts';
-import { readImageFacts } from './headers.ts';
 import { needRoom, readAs } from './requirements.ts';
-import type { Pools } from './pools.ts';
-import { keyOf, type ScanPlace, Scanner, type UsedDrive } from './scan.ts';
 
-/** A machine as far as storage has to do with it. */
-export interface StorageMachine {
-  id: string;
-  name: string;
-  folder: string;
-  drives: readonly Drive[];
-  /** It never runs, so that its disks can lie below others. */
-  template: boolean;
-  /** It goes on from a state that knows its disks as they are. */
-  saved: boolean;
-}
-
-export interface VolumesParts {
-  pools: Pools;
-  locks: ImageLocks;
-  library: string;
+export interface VolumesParts extends KnownVolumesParts {
   tasks: Tasks;
-  machines(): readonly StorageMachine[];
   /** Pools or volumes changed. */
   changed(): void;
   trashChanged(): void;
 }
 
-const isDiskFormat = (format: string): format is DiskFormat => (diskFormats as readonly string[]).includes(format);
-
-export class Volumes {
+export class Volumes extends KnownVolumes {
   private readonly parts: VolumesParts;
   private readonly disks: Disks;
-  private readonly scanner: Scanner;
 
   constructor(parts: VolumesParts) {
+    super(parts);
     this.parts = parts;
     this.disks = new Disks(parts.locks, async () => (await this.list()).map((volume) => volume.path));
-    this.scanner = new Scanner(parts.locks);
-  }
-
-  list(): Promise<Volume[]> {
-    const machines = this.parts.machines();
-    const drives = machines.flatMap(({ id, name, folder, drives: all }): UsedDrive[] =>
-      all.flatMap((drive) =>
-        drive.path === null ? [] : [{ machine: { id, name }, file: path.resolve(folder, drive.path), format: drive.format }],
-      ),
-    );
-    const places: ScanPlace[] = [
-      ...this.parts.pools
-        .settings()
-        .filter(({ id }) => id !== MACHINES_POOL)
-        .map(({ id, folder }) => ({ pool: id, folder, machine: null })),
-      ...machines.map(({ id, name, folder }) => ({ pool: MACHINES_POOL, folder, machine: { id, name } })),
-    ];
-    return this.scanner.scan(places, drives);
-  }
-
-  /** The volume at `file`. Nothing but what a pool or a machine's folder holds is ever worked on. */
-  async get(file: string): Promise<Volume> {
-    const wanted = path.resolve(file);
-    const volume = (await this.list()).find((each) => each.path === wanted);
-    if (!volume) throw new HypervueError('not-found', say('noImageInPool', { file }), { path: file }, say('fixNoImageInPool'));
-    return volume;
   }
 
   async info(file: string): Promise<VolumeDetails> {
@@ -323,151 +275,9 @@ export class Volumes {
     return { bytes: volume.allocatedBytes, refusal };
   }
 
-  /** A volume that can be a disk of `machine`. */
-  async attachable(file: string): Promise<Volume> {
-    const volume = await this.writable(file, 'attach');
-    const machine = volume.usedBy.find(({ kind }) => kind === 'machine');
-    if (machine)
-      throw new HypervueError(
-        'in-use',
-        say('diskOfAlready', { name: volume.name, machine: machine.name }),
-        { object: volume.name, holder: machine.name, operation: 'attach' },
-        say('fixDiskOfAlready', { machine: machine.name }),
-      );
-    return volume;
-  }
-
-  /** Names of what lies on top of an image, at whatever distance: machines, or files that are none's. */
-  async imagesAbove(file: string, known?: readonly Volume[]): Promise<string[]> {
-    const wanted = path.resolve(file);
-    const key = await keyOf(wanted);
-    const volumes = known ?? (await this.list());
-    const names = new Set<string>();
-    for (const volume of volumes)
-      for (const lower of volume.path === wanted ? [] : volume.below)
-        if (lower.path === wanted || (key !== undefined && (await keyOf(lower.path)) === key)) {
-          names.add(volume.machine?.name ?? volume.name);
-          break;
-        }
-    // Disks that lie in no pool. A raw one lies on nothing, whatever its guest wrote into it.
-    const listedPaths = new Set(volumes.map((volume) => volume.path));
-    for (const { name, folder, drives } of this.parts.machines()) {
-      const others = drives
-        .filter((drive) => drive.path !== null && drive.format !== 'raw')
-        .map((drive) => path.resolve(folder, drive.path!))
-        .filter((each) => !listedPaths.has(each));
-      if (others.length && key !== undefined && (await imagesOnTop(wanted, others)).length) names.add(name);
-    }
-    return [...names];
-  }
-
-  /** Names of the images on top of a volume: those directly on it, else those for which one between them that is no volume leads here. */
-  async overlays(volume: Volume, known?: readonly Volume[]): Promise<string[]> {
-    const direct = volume.usedBy.filter(({ kind }) => kind === 'overlay').map(({ name }) => name);
-    return direct.length ? direct : this.imagesAbove(volume.path, known);
-  }
-
-  /** Names of machines outside `folder` whose disks lie on top of images in it. */
-  async dependants(folder: string): Promise<string[]> {
-    const inside = (file: string) => file.startsWith(`${path.resolve(folder)}${path.sep}`);
-    const names = (await this.list())
-      .filter((volume) => !inside(volume.path) && volume.below.some((lower) => inside(lower.path)))
-      .map((volume) => volume.machine?.name ?? volume.name);
-    return [...new Set(names)];
-  }
-
   /** Free path for a new file in a pool. */
   private async place(pool: string, name: string): Promise<string> {
     return path.join(await this.parts.pools.folderFor(pool), name);
-  }
-
-  /** A volume of whatever format. */
-  private async readable(file: string): Promise<Volume> {
-    const volume = await this.get(file);
-    const { problem } = volume;
-    if (problem) throw errorFrom(problem);
-    return volume;
-  }
-
-  private async usable(file: string): Promise<Volume> {
-    const volume = await this.readable(file);
-    if (!isDiskFormat(volume.format))
-      throw new HypervueError(
-        'unsupported',
-        say('formatOnlyRead', { name: volume.name, format: volume.format }),
-        { path: volume.path },
-        say('fixConvertItFirst'),
-      );
-    return volume;
-  }
-
-  /** A volume that may be written to. One with others on top of it may not, for they would change with it. */
-  private async writable(file: string, operation: string, keepsContents = false): Promise<Volume> {
-    const volume = await this.usable(file);
-    if (volume.link !== null)
-      throw new HypervueError(
-        'unsupported',
-        say('isLink', { name: volume.name, target: volume.link }),
-        { path: volume.path, operation },
-        say('fixIsLink'),
-      );
-    if (volume.lockedBy !== null)
-      throw new HypervueError(
-        'in-use',
-        say('volumeInUse', { name: volume.name, holder: volume.lockedBy }),
-        { object: volume.name, path: volume.path, holder: volume.lockedBy, operation },
-        say('fixStopHolder', { holder: volume.lockedBy }),
-      );
-    const saved = this.parts.machines().find((machine) => machine.saved && volume.usedBy.some(({ id }) => id === machine.id));
-    if (saved)
-      throw new HypervueError(
-        'invalid-state',
-        say('savedNeedsVolume', { machine: saved.name, name: volume.name }),
-        { object: volume.name, path: volume.path, holder: saved.name, operation },
-        say('fixSavedNeedsVolume', { machine: saved.name }),
-      );
-    const above = keepsContents ? [] : await this.overlays(volume);
-    if (above.length)
-      throw new HypervueError(
-        'in-use',
-        say(above.length > 1 ? 'lieOnTop' : 'liesOnTop', { names: listed(above), name: volume.name }),
-        { object: volume.name, path: volume.path, holder: above[0]!, operation },
-        say('fixWorkOnClone'),
-      );
-    return volume;
-  }
-
-  /** An image that others may lie on top of. It need not be a volume; then it only has to be readable. */
-  private async base(file: string): Promise<{ path: string; format: DiskFormat; sizeBytes: number; encrypted: boolean }> {
-    if (!path.isAbsolute(file))
-      throw new HypervueError('invalid-argument', say('notAbsolute', { path: file }), { path: file }, say('fixAbsolute'));
-    const wanted = path.resolve(file);
-    const known = (await this.list()).find((volume) => volume.path === wanted);
-    const { format, sizeBytes, problem, encrypted } = known ?? (await readImageFacts(wanted));
-    if (problem) throw errorFrom(problem);
-    if (!isDiskFormat(format) || !sizeBytes)
-      throw new HypervueError('unsupported', say('notBelow', { path: file }), { path: file }, say('fixRawOrQcow2'));
-    if (known?.lockedBy)
-      throw new HypervueError(
-        'in-use',
-        say('holderChanges', { name: known.name, holder: known.lockedBy }),
-        { path: file, holder: known.lockedBy },
-        say('fixStopHolder', { holder: known.lockedBy }),
-      );
-    const writer = known?.usedBy.find(({ kind }) => kind === 'machine');
-    if (writer && !this.isTemplate(writer.id))
-      throw new HypervueError(
-        'in-use',
-        say('machineWrites', { name: known!.name, machine: writer.name }),
-        { path: file, holder: writer.name },
-        say('fixMachineWrites', { machine: writer.name }),
-      );
-    // Whole sectors: a raw file may end anywhere.
-    return { path: wanted, format, sizeBytes: Math.ceil(sizeBytes / 512) * 512, encrypted };
-  }
-
-  private isTemplate(id: string | undefined): boolean {
-    return this.parts.machines().some((machine) => machine.id === id && machine.template);
   }
 
   /** How an image names the one below it: relative while both lie in one pool or in the library, so that the folder can be moved. */
@@ -476,20 +286,6 @@ export class Volumes {
     return roots.some((root) => base.startsWith(`${root}${path.sep}`) && file.startsWith(`${root}${path.sep}`))
       ? path.relative(path.dirname(file), base)
       : base;
-  }
-
-  /** What others need is not deleted. Rejects with 'in-use'. */
-  private async refuseUsed(volume: Volume): Promise<void> {
-    const { name, path: file, usedBy } = volume;
-    const [user] = usedBy;
-    const names = user ? usedBy.map((each) => each.name) : await this.imagesAbove(file);
-    if (!names.length) return;
-    throw new HypervueError(
-      'in-use',
-      say('usedBy', { name, names: listed(names) }),
-      { object: name, path: file, holder: names[0]!, operation: 'delete' },
-      user?.kind === 'machine' ? say('fixRemoveFrom', { name: names[0] }) : say('fixDeleteOrRebase', { name: names[0] }),
-    );
   }
 
   private making(kind: string, file: string, make: (temporary: string, control: TaskControl) => Promise<void>): Promise<Volume> {
@@ -519,10 +315,3 @@ const watched = (control: TaskControl) => ({
   signal: control.signal,
   progress: (done: number, total: number) => control.bytes(done, total),
 });
-
-/** "a", "a and b", "a, b and 3 more". */
-export function listed(names: readonly string[]): string {
-  if (names.length <= 1) return names[0] ?? '';
-  if (names.length === 2) return `${names[0]} and ${names[1]}`;
-  return `${names[0]}, ${names[1]} and ${names.length - 2} more`;
-}
