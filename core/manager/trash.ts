@@ -43,33 +43,39 @@ export async function moveToTrash(root: string, target: string): Promise<string>
   return trashId;
 }
 
+/** An entry without what has to be counted. */
+export type TrashEntry = Omit<TrashItem, 'sizeBytes' | 'files'>;
+
 /** What lies in the trash below `root`, the newest first. */
-export async function listTrash(root: string): Promise<TrashItem[]> {
+export async function listTrash(root: string): Promise<TrashEntry[]> {
   const ids = (await readdir(path.join(root, TRASH)).catch(() => [])).filter((id) => TRASH_ID.test(id));
-  const items: TrashItem[] = [];
+  const entries: TrashEntry[] = [];
   for (const id of ids) {
-    const item = await describe(root, id).catch(() => undefined);
-    if (item) items.push(item);
+    const entry = await describe(root, id).catch(() => undefined);
+    if (entry) entries.push(entry);
   }
-  return items.sort((a, b) => (a.deletedAt < b.deletedAt ? 1 : -1));
+  return entries.sort((a, b) => (a.deletedAt < b.deletedAt ? 1 : -1));
 }
 
-async function describe(root: string, id: string): Promise<TrashItem | undefined> {
+/** With room and files; undefined when it is gone. */
+export async function measured(root: string, entry: TrashEntry): Promise<TrashItem | undefined> {
+  const there = await entryPath(root, entry.id);
+  return there === undefined ? undefined : { ...entry, ...(await measure(there, entry.kind === 'machine')) };
+}
+
+async function describe(root: string, id: string): Promise<TrashEntry | undefined> {
   const place = path.join(root, TRASH, id);
   const entry = await entryIn(place);
   if (entry === undefined) return undefined;
   const there = path.join(place, entry);
   const isFolder = (await lstat(there)).isDirectory();
   const record = await readRecord(place);
-  const { sizeBytes, files } = await measure(there, isFolder);
   return {
     id,
     kind: isFolder ? 'machine' : 'volume',
     name: isFolder ? ((await machineName(there)) ?? entry) : entry,
     from: record?.from ?? path.join(root, entry),
     deletedAt: record?.deletedAt ?? (await stat(place)).mtime.toISOString(),
-    sizeBytes,
-    files,
   };
 }
 

@@ -5,14 +5,13 @@
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { TrashItem } from '../contract/storage.ts';
 import { backingPath, readImageHeader } from '../platform/openimage.ts';
 import { HypervueError } from '../util/errors.ts';
+import { entryPath, type TrashEntry } from './trash.ts';
 import { say } from '../util/say.ts';
-import { entryPath } from './trash.ts';
 
 /** What lies in the trash below `root`. */
-export interface Trashed extends TrashItem {
+export interface Trashed extends TrashEntry {
   root: string;
 }
 

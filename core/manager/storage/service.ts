@@ -1,7 +1,7 @@
 /** The storage part of the contract: pools, volumes and the trash. */
 import path from 'node:path';
 import type { RiskKind } from '../../contract/snapshots.ts';
-import { MACHINES_POOL, type storageMethods, type Volume } from '../../contract/storage.ts';
+import { MACHINES_POOL, type storageMethods, type TrashItem, type Volume } from '../../contract/storage.ts';
 import type { Handlers } from '../../contract/server.ts';
 import { busOf, driveBuses, freePlace } from '../../contract/drives.ts';
 import type { Drive } from '../../contract/vm.ts';
@@ -9,7 +9,7 @@ import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 import { removeUnfinished } from '../createvm.ts';
 import type { Machine } from '../machine.ts';
-import { isVolume, listTrash, removeFromTrash, restoreVolume, trashHolds } from '../trash.ts';
+import { isVolume, listTrash, measured, removeFromTrash, restoreVolume, trashHolds } from '../trash.ts';
 import { refuseRemoval, refuseRestore, type Trashed } from '../trashneeds.ts';
 import type { WebFiles } from './webfiles.ts';
 import { listed } from './knownvolumes.ts';
@@ -65,7 +65,14 @@ export class StorageService {
       'storage.delete': ({ path: file }) => volumes.delete(file),
       'storage.attach': ({ path: file, machine }) => this.attach(file, machine),
       'storage.detach': ({ path: file, machine }) => this.detach(file, machine),
-      'trash.list': async () => (await this.trash()).map(({ root: _root, ...item }) => item),
+      'trash.list': async () => {
+        const items: TrashItem[] = [];
+        for (const { root, ...entry } of await this.trash()) {
+          const item = await measured(root, entry).catch(() => undefined);
+          if (item) items.push(item);
+        }
+        return items;
+      },
       'trash.restore': ({ id }) => this.restore(id),
       'trash.remove': ({ ids }) => this.remove(ids),
     };

@@ -159,7 +159,7 @@ export async function importDisk(source: OvfPackage, disk: OvfDisk, to: string, 
     const sizeBytes = Math.max(contents?.info.sizeBytes ?? 0, Math.ceil(disk.capacityBytes / 512) * 512);
     await createDisk(to, { format: 'qcow2', sizeBytes });
     if (!contents) return;
-    const target = await openImage(to, { readOnly: false, format: 'qcow2' });
+    const target = await openImage(to, { readOnly: false, format: 'qcow2', writeBehind: true });
     try {
       await copyContents(contents, target, options);
     } catch (error) {
