@@ -8,6 +8,7 @@
  *     +8  u64 where its pages begin           +16 its bitmaps, 64 bytes
  */
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { CHUNK_BYTES, CHUNK_HEADER_BYTES, CHUNK_PAGES, PAGE_BYTES, SECTION_MAX_BYTES, type SectionKind } from './stateformat.ts';
 
 /** In the END section. */
@@ -50,7 +51,7 @@ export function encodeIndex({ endAt, sections, chunks }: StateIndex): Uint8Array
 /** Throws 'corrupt' when it says what can't be in a file of so many bytes. */
 export function decodeIndex(bytes: Uint8Array, fileBytes: number, file: string): StateIndex {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const corrupt = () => new HypervueError('corrupt', `${file} is damaged: its index does not fit it`, { path: file });
+  const corrupt = () => new HypervueError('corrupt', say('stateDamaged', { file, what: 'its index does not fit it' }), { path: file });
   if (bytes.length < HEADER_BYTES || (bytes.length - HEADER_BYTES) % ENTRY_BYTES) throw corrupt();
   const place = (at: number): number => {
     const value = view.getBigUint64(at, true);
@@ -110,7 +111,7 @@ export function pagesToRead(
     const holds = chunkHolds(bitmaps, page);
     if (holds === 'nothing') continue;
     if (index * CHUNK_BYTES + (page + 1) * PAGE_BYTES > areaBytes)
-      throw new HypervueError('corrupt', `${file} is damaged: a piece of memory does not fit the machine`, { path: file });
+      throw new HypervueError('corrupt', say('stateMemoryUnfit', { file }), { path: file });
     if (wanted(page)) {
       pages.push([page, holds === 'zeros' ? -1 : at]);
       const last = runs.at(-1);
