@@ -209,7 +209,7 @@ describe('export and import', () => {
     mkdirSync(stick);
     expect(await failureOf(h.call('vm.export', { id: clone.id, folder: stick }))).toMatchObject({
       kind: 'unsupported',
-      message: expect.stringContaining('1 snapshots'),
+      message: expect.stringContaining('snapshots (1)'),
     });
     expect(readdirSync(stick)).toEqual([]);
   });
