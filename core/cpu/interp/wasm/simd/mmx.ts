@@ -31,21 +31,27 @@ export function maskedStore(rec: usize, data: usize, mask: usize, bytes: usize):
 }
 
 /**
- * PEXTRW, PMOVMSKB, MASKMOVQ and shifts by an immediate have no form with memory, MOVNTQ none without; some are vectors' alone. What is no instruction is
- * that before a pending #MF.
+ * PEXTRW, PMOVMSKB, MASKMOVQ and shifts by an immediate have no form with memory, MOVNTQ none without; some are MMX's or, with 66 (`vector`), SSE's alone.
+ * What is no instruction is that before a pending #MF, and before #NM.
  */
-function checkForm(rec: usize, op: u32): void {
+export function checkForm(rec: usize, op: u32, vector: bool): void {
   switch (op) {
     case 0x6c:
     case 0x6d:
     case 0xd6:
     case 0xe6:
-      undefinedOp();
+      if (!vector) undefinedOp();
       return;
     case 0x71:
     case 0x72:
-    case 0x73:
-      if (isMem(rec) || !groupShift(op, (<u32>load<u8>(rec, REC_MODRM) >> 3) & 7)) undefinedOp();
+    case 0x73: {
+      const reg = (<u32>load<u8>(rec, REC_MODRM) >> 3) & 7;
+      const bytes = vector && op == 0x73 && (reg & 3) == 3;
+      if (isMem(rec) || !(bytes || groupShift(op, reg))) undefinedOp();
+      return;
+    }
+    case 0x77:
+      if (vector) undefinedOp();
       return;
     case 0xc5:
     case 0xd7:
@@ -61,7 +67,7 @@ function checkForm(rec: usize, op: u32): void {
 }
 
 export function mmxExec(rec: usize, op: u32): void {
-  checkForm(rec, op);
+  checkForm(rec, op, false);
   checkMmx();
   switch (op) {
     case 0x63:

@@ -118,11 +118,12 @@ function approximations(rec: usize, root: bool, scalar: bool): void {
 
 /** 2E, 2F, 51..53, 5D, 5F, C2. */
 export function sseFloat(rec: usize, op: u32, p: i32): void {
+  // COMISx have no F3 and F2, approximations neither 66 nor F2.
+  if ((op <= 0x2f && p >= P_F3) || ((op == 0x52 || op == 0x53) && (p == P_66 || p == P_F2))) undefinedOp();
   checkSse();
   switch (op) {
     case 0x2e:
     case 0x2f:
-      if (p >= P_F3) undefinedOp();
       comi(rec, p, op == 0x2e);
       return;
     case 0x51:
@@ -130,7 +131,6 @@ export function sseFloat(rec: usize, op: u32, p: i32): void {
       return;
     case 0x52:
     case 0x53:
-      if (p == P_66 || p == P_F2) undefinedOp();
       approximations(rec, op == 0x52, p == P_F3);
       return;
     case 0x5d:

@@ -3,7 +3,7 @@ import { recOff, recSeg } from '../ea';
 import { memRead16, memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../mem';
 import { REC_MODRM } from '../record';
 import { groupShift, pack, packedOp, shiftPacked, unpackHigh } from './intops';
-import { maskedStore } from './mmx';
+import { checkForm, maskedStore } from './mmx';
 import {
   checkAligned, checkSse, checkSseMmx, imm8, isMem, P_F2, P_F3, regGpr, regMm, regXmm, rmGpr, rmMm, rmXmm, setMm, src128, src64,
   undefinedOp, wide64,
@@ -60,6 +60,7 @@ export function sseIntPrefixed(rec: usize, op: u32, p: i32): void {
 
 /** 66-prefixed forms. */
 export function sseIntExec(rec: usize, op: u32): void {
+  checkForm(rec, op, true);
   checkSse();
   switch (op) {
     case 0x63:
@@ -108,16 +109,13 @@ export function sseIntExec(rec: usize, op: u32): void {
     case 0x71:
     case 0x72:
     case 0x73: {
-      if (isMem(rec)) undefinedOp();
       const reg = (<u32>load<u8>(rec, REC_MODRM) >> 3) & 7;
       const d = rmXmm(rec);
       if (op == 0x73 && (reg == 3 || reg == 7)) {
         v128.store(d, byteShift(v128.load(d), <usize>imm8(rec), reg == 3));
         return;
       }
-      const shift = groupShift(op, reg);
-      if (shift == 0) undefinedOp();
-      v128.store(d, shiftPacked(shift, v128.load(d), imm8(rec)));
+      v128.store(d, shiftPacked(groupShift(op, reg), v128.load(d), imm8(rec)));
       return;
     }
     case 0x7e: {
@@ -134,8 +132,7 @@ export function sseIntExec(rec: usize, op: u32): void {
       if (isMem(rec)) {
         checkAligned(recSeg(rec), recOff(rec), 16);
         memWriteV(recSeg(rec), recOff(rec), v128.load(regXmm(rec)));
-      } else if (op == 0x7f) v128.store(rmXmm(rec), v128.load(regXmm(rec)));
-      else undefinedOp();
+      } else v128.store(rmXmm(rec), v128.load(regXmm(rec)));
       return;
     }
     case 0xc4: {
@@ -144,7 +141,6 @@ export function sseIntExec(rec: usize, op: u32): void {
       return;
     }
     case 0xc5:
-      if (isMem(rec)) undefinedOp();
       store<u64>(regGpr(rec), <u64>load<u16>(rmXmm(rec) + <usize>((imm8(rec) & 7) << 1)));
       return;
     case 0xd6:
@@ -152,15 +148,10 @@ export function sseIntExec(rec: usize, op: u32): void {
       else setLow(rmXmm(rec), load<u64>(regXmm(rec)));
       return;
     case 0xd7:
-      if (isMem(rec)) undefinedOp();
       store<u64>(regGpr(rec), <u64>i8x16.bitmask(v128.load(rmXmm(rec))));
       return;
     case 0xf7:
-      if (isMem(rec)) undefinedOp();
       maskedStore(rec, regXmm(rec), rmXmm(rec), 16);
-      return;
-    case 0x77:
-      undefinedOp();
       return;
     default: {
       const d = regXmm(rec);

@@ -28,7 +28,7 @@ function movu(rec: usize, op: u32, p: i32): void {
 }
 
 /** 12, 13, 16, 17: one half of a register; MOVHLPS and MOVLHPS between registers. */
-function movHalf(rec: usize, op: u32, p: i32): void {
+function movHalf(rec: usize, op: u32): void {
   const high: usize = op >= 0x16 ? 8 : 0;
   const r = regXmm(rec) + high;
   if (isMem(rec)) {
@@ -36,7 +36,6 @@ function movHalf(rec: usize, op: u32, p: i32): void {
     else store<u64>(r, memRead64(recSeg(rec), recOff(rec)));
     return;
   }
-  if (op & 1 || p == P_66) undefinedOp();
   store<u64>(r, load<u64>(rmXmm(rec) + (high ^ 8)));
 }
 
@@ -46,7 +45,6 @@ function aligned(rec: usize, op: u32): void {
     return;
   }
   if (!isMem(rec)) {
-    if (op == 0x2b) undefinedOp();
     v128.store(rmXmm(rec), v128.load(regXmm(rec)));
     return;
   }
@@ -60,9 +58,15 @@ function shuffle(rec: usize, p: i32): void {
   v128.store(d, p == P_66 ? shuffleQwords(d, s, imm8(rec)) : shuffleDwords(d, s, imm8(rec)));
 }
 
+/** MOVLPx and MOVHPx to a register, and all of their kind with 66, MOVNTPx to a register, MOVMSKPx of memory. */
+function isUndefined(rec: usize, op: u32, p: i32): bool {
+  if (isMem(rec)) return op == 0x50;
+  return op == 0x13 || op == 0x17 || op == 0x2b || (p == P_66 && (op == 0x12 || op == 0x16));
+}
+
 /** 10..17, 28, 29, 2B, 50, 54..57, C6. */
 export function sseMove(rec: usize, op: u32, p: i32): void {
-  if (op != 0x10 && op != 0x11 && p >= P_F3) undefinedOp();
+  if ((op != 0x10 && op != 0x11 && p >= P_F3) || isUndefined(rec, op, p)) undefinedOp();
   checkSse();
   switch (op) {
     case 0x10:
@@ -73,7 +77,7 @@ export function sseMove(rec: usize, op: u32, p: i32): void {
     case 0x13:
     case 0x16:
     case 0x17:
-      movHalf(rec, op, p);
+      movHalf(rec, op);
       return;
     case 0x28:
     case 0x29:
@@ -81,7 +85,6 @@ export function sseMove(rec: usize, op: u32, p: i32): void {
       aligned(rec, op);
       return;
     case 0x50:
-      if (isMem(rec)) undefinedOp();
       store<u64>(regGpr(rec), <u64>(p == P_66 ? i64x2.bitmask(v128.load(rmXmm(rec))) : i32x4.bitmask(v128.load(rmXmm(rec)))));
       return;
     case 0xc6:

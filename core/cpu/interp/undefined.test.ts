@@ -1,0 +1,58 @@
+/**
+ * What is no instruction is #UD whatever the state of the floating-point unit: with CR0.TS set, which is #NM for what is one, and with an x87 exception
+ * pending, #MF. Found with the host's processor; SDM volume 3, table 6-2, has both as faults of decoding, and lists #UD first.
+ */
+import { expect, it } from 'vitest';
+import type { CpuState } from '../cpustate.ts';
+import { TestCpu } from './testing/testcpu.ts';
+
+const CODE = 0x10000;
+const DATA = 0x20000n;
+const HLT = 0xf4;
+const UD = 6;
+const MAPS = { '0F': [0x0f], '0F 38': [0x0f, 0x38], '0F 3A': [0x0f, 0x3a] };
+/** Opcodes of map 0F that escape, jump, change the system's state or call it. */
+const LEFT_OUT = new Set([0x00, 0x01, 0x05, 0x06, 0x07, 0x08, 0x09, 0x20, 0x21, 0x22, 0x23, 0x30, 0x34, 0x35, 0x38, 0x3a, 0xaa]);
+/** Those whose modrm.reg tells instructions apart. */
+const GROUPS = new Set([0x18, 0x71, 0x72, 0x73, 0xae, 0xba, 0xc7]);
+
+it('is no instruction before the floating-point unit is not available, or has an exception pending', { timeout: 120_000 }, () => {
+  const t = new TestCpu();
+  t.long(CODE, [1, 2, 3, DATA, 0x8000, DATA, DATA, DATA]);
+  // MP, NE; OSXSAVE.
+  t.patch((s) => {
+    s.cr0 |= 0x22n;
+    s.cr4 |= 0x40000n;
+    s.xcr0 = 7n;
+  });
+  const plain = t.cpu.getState();
+  const switched: CpuState = { ...plain, cr0: plain.cr0 | 8n };
+  const pending: CpuState = { ...plain, fpu: { ...plain.fpu, control: 0x37e, status: 0x8081 } };
+  const code = new Uint8Array(24);
+  const vectorFrom = (state: CpuState): number => {
+    t.setState(state);
+    return t.cpu.run(50) === 'halt' ? TestCpu.vectorOf(t.cpu.getState()) : -1;
+  };
+  const wrong: string[] = [];
+  let undefinedOnes = 0;
+  for (const [name, map] of Object.entries(MAPS))
+    for (const prefix of [[], [0x66], [0xf3], [0xf2]])
+      for (let opcode = 0; opcode < 256; opcode++) {
+        if (name === '0F' && (LEFT_OUT.has(opcode) || opcode >> 4 === 8)) continue;
+        for (let reg = 0; reg < (name === '0F' && GROUPS.has(opcode) ? 8 : 1); reg++)
+          for (const modrm of [0x07 | (reg << 3), 0xc1 | (reg << 3)]) {
+            // UD0, UD1 and what has no modrm are undefined, or not, before it is read.
+            const bytes = [...prefix, ...map, opcode, modrm, 1];
+            code.fill(HLT);
+            code.set(bytes);
+            t.guest.write(CODE, code);
+            const isUndefined = vectorFrom(plain) === UD && t.cpu.getState().cr2 === plain.cr2;
+            if (isUndefined && Number(new DataView(t.ram.buffer, t.ram.byteOffset).getBigUint64(0x8000 - 40, true)) !== CODE) continue;
+            undefinedOnes += isUndefined ? 1 : 0;
+            for (const state of [switched, pending])
+              if ((vectorFrom(state) === UD) !== isUndefined) wrong.push(bytes.map((byte) => byte.toString(16)).join(' '));
+          }
+      }
+  expect(wrong).toEqual([]);
+  expect(undefinedOnes).toBeGreaterThan(3000);
+});
