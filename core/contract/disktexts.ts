@@ -168,6 +168,7 @@ export const diskTexts = {
   fixStandAlone: 'Make them stand by themselves first (hypervue disk rebase IMAGE --none), or delete them.',
   wrongPassphrase: 'the passphrase does not open {path}',
   noPassphrase: 'an encrypted disk wants a passphrase',
+  packedNotAlone: '{path} lies on another image or has its data in one, which does not belong to the package',
   vmdkInPieces: '{path} is no VMDK image in one file',
   fixVmdkInPieces: 'Unpack the package and convert its disks one by one (hypervue disk convert).',
   dataFileUnnamed: '{path} keeps its data in another file and does not say in which',
@@ -187,8 +188,6 @@ export const diskTexts = {
   manifestDiffers: '{name} of {path} is not what the manifest says ({algorithm})',
   fixDownloadAgain: 'Download or copy the file again.',
   ovfUnit: '{path} counts in "{unit}"',
-  fixOtherDialect:
-    'Unpack it (tar xf) and create a machine with a copy of its disk, or have it written for another program (virt-v2v -o local).',
   fixOneByOne: 'Export them one by one.',
   fixUnpackAttribute: 'Unpack them, and take the attribute out.',
   fixFileBeside: 'Put the file beside it.',

@@ -127,12 +127,17 @@ export function openImage(image: string, options: OpenImageOptions): Promise<Blo
   return openAt(path.resolve(image), options, []);
 }
 
-/** Opens an image that is a part of another file: sparse VMDK or raw, as archives have them. */
-export async function openImageIn(file: RandomAccessFile): Promise<BlockBackend> {
+/**
+ * Opens an image of a package, which has to stand by itself: sparse VMDK, qcow2 or raw. `format`: what the package says; found out when absent. What the image names must not make the
+ * copy hold a file of this computer.
+ */
+export async function openImageIn(file: RandomAccessFile, format?: DiskFormat): Promise<BlockBackend> {
   const start = new Uint8Array(512);
   const got = await file.read(0, start);
+  if (format === 'raw') return RawDisk.open(file, { readOnly: true, sectorBytes: 512 });
+  if (format === 'qcow2' || isQcow2(start.subarray(0, got))) return openLoneQcow2(file);
   if (isSparseExtent(start.subarray(0, got))) return openLoneVmdk(file);
-  if (isQcow2(start.subarray(0, got)) || isVhdx(start) || isVdi(start) || isVhdFooter(start) || isDescriptor(start.subarray(0, got)))
+  if (isVhdx(start) || isVdi(start) || isVhdFooter(start) || isDescriptor(start.subarray(0, got)))
     throw new HypervueError(
       'unsupported',
       say('vmdkInPieces', { path: file.path }),
@@ -198,6 +203,18 @@ async function openQcow2(file: RandomAccessFile, options: OpenImageOptions, abov
     if (backing !== options.backing) await backing?.close();
     throw error;
   }
+}
+
+async function openLoneQcow2(file: RandomAccessFile): Promise<Qcow2Image> {
+  const header = await readHeader(file);
+  if (header.backingFile !== undefined || header.incompatible & INCOMPAT_DATA_FILE)
+    throw new HypervueError(
+      'unsupported',
+      say('packedNotAlone', { path: file.path }),
+      { path: file.path, operation: 'import' },
+      say('fixMergeSnapshots'),
+    );
+  return Qcow2Image.open(file, header, { readOnly: true, codec: nodeCodec });
 }
 
 /** The cipher of an encrypted image, when there is a passphrase. */

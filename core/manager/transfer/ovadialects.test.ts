@@ -141,25 +141,118 @@ test('of VirtualBox: SATA, a firmware in its own section, no manifest', async ()
   expect(notes).toEqual([expect.stringContaining('no manifest')]);
 });
 
-test('of oVirt and virt-v2v: refused as what it is, and nothing is made', async () => {
+const OVIRT_NAMESPACES = `xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
+  xmlns:vssd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"`;
+
+/** A qcow2 image or a raw one that begins with `fill`. */
+function disk(name: string, format: 'qcow2' | 'raw', fill: string): void {
+  mkdirSync(path.dirname(at(name)), { recursive: true });
+  writeFileSync(at('raw.tmp'), Buffer.alloc(4 * MIB).fill(fill, 0, MIB));
+  execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', format, at('raw.tmp'), at(name)]);
+  execFileSync('rm', [at('raw.tmp')]);
+}
+
+test('of oVirt, exported as OVA: qcow2 and raw disks, the raw one believed, interfaces, UEFI', async () => {
+  disk('5a1e', 'qcow2', 'F');
+  // What a guest wrote into a raw disk may look like anything.
+  disk('inner', 'qcow2', 'G');
+  writeFileSync(at('77c0'), Buffer.concat([readFileSync(at('inner')), Buffer.alloc(MIB)]));
+  const vm = (id: string) =>
+    `<ovf:File ovf:href="${id}" ovf:id="${id}" ovf:size="${statSync(at(id)).size}" ovf:description="" ovf:disk_storage_type="IMAGE" ovf:cinder_volume_type=""/>`;
   writeFileSync(
-    at('ovirt.ovf'),
+    at('vm.ovf'),
     `<?xml version="1.0" encoding="UTF-8"?>
-<ovf:Envelope xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
-  xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1/" ovf:version="0.9">
-  <References><File ovf:href="group/volume" ovf:id="volume" ovf:size="4194304"/></References>
-  <Section xsi:type="ovf:DiskSection_Type"><Info>List of Virtual Disks</Info>
-    <Disk ovf:diskId="volume" ovf:size="1" ovf:fileRef="group/volume" ovf:volume-format="COW" ovf:disk-interface="VirtIO"/></Section>
-  <Content ovf:id="out" xsi:type="ovf:VirtualSystem_Type"><Name>guest</Name>
-    <Section xsi:type="ovf:VirtualHardwareSection_Type"><Info>1 CPU</Info></Section></Content>
+<ovf:Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovirt="http://www.ovirt.org/ovf" ${OVIRT_NAMESPACES} ovf:version="4.4.0.0">
+  <References>${vm('5a1e')}${vm('77c0')}</References>
+  <DiskSection><Info>List of Virtual Disks</Info>
+    <Disk ovf:diskId="d1" ovf:capacity="1" ovf:capacityAllocationUnits="byte * 2^30" ovf:populatedSize="4" ovf:parentRef="" ovf:fileRef="5a1e" ovf:format="http://www.gnome.org/~markmc/qcow-image-format.html" ovf:volume-format="COW" ovf:volume-type="Sparse" ovf:disk-interface="SATA" ovf:boot="true"/>
+    <Disk ovf:diskId="d2" ovf:capacity="1" ovf:capacityAllocationUnits="byte * 2^30" ovf:parentRef="" ovf:fileRef="77c0" ovf:format="http://www.vmware.com/specifications/vmdk.html#sparse" ovf:volume-format="RAW" ovf:disk-interface="IDE"/>
+  </DiskSection>
+  <VirtualSystem ovf:id="0f3c"><Name>guest</Name><Description>of oVirt</Description><BiosType>3</BiosType>
+    <OperatingSystemSection ovf:id="96" ovirt:id="1301" ovf:required="false"><Info>Guest Operating System</Info><Description>debian_9</Description></OperatingSystemSection>
+    <VirtualHardwareSection><Info>1 CPU, 1024 Memory</Info>
+      ${item({ Caption: '1 virtual cpu', InstanceID: 1, ResourceType: 3, VirtualQuantity: 1 })}
+      ${item({ Caption: '1024 MB of memory', InstanceID: 2, ResourceType: 4, AllocationUnits: 'MegaBytes', VirtualQuantity: 1024 })}
+      ${item({ Caption: 'one', InstanceID: 'd1', ResourceType: 17, HostResource: 'ovf:/disk/d1', Parent: '00000000-0000-0000-0000-000000000000' })}
+      ${item({ Caption: 'two', InstanceID: 'd2', ResourceType: 17, HostResource: 'ovf:/disk/d2', Parent: '00000000-0000-0000-0000-000000000000' })}
+      ${item({ Caption: 'CDROM', InstanceID: 'cd', ResourceType: 15 })}
+    </VirtualHardwareSection></VirtualSystem>
 </ovf:Envelope>`,
   );
-  expect(await failureOf(h.call('vm.importOva', { file: at('ovirt.ovf') }))).toMatchObject({
-    kind: 'unsupported',
-    message: expect.stringContaining('oVirt and virt-v2v'),
-    dto: { fix: expect.stringContaining('tar xf') },
-  });
-  expect(readdirSync(h.library).filter((name) => !name.startsWith('.'))).toEqual([]);
+  execFileSync('tar', ['--format=ustar', '-cf', at('vm.ova'), '-C', folder, 'vm.ovf', '5a1e', '77c0']);
+  const { machine } = await h.call('vm.importOva', { file: at('vm.ova') });
+  expect(machine.config).toMatchObject({ name: 'guest', description: 'of oVirt', memoryMiB: 1024, firmware: 'uefi' });
+  expect(paths(machine.config!)).toEqual(['sata0 disk.qcow2', 'ide0 disk2.qcow2']);
+  expect(diskText(path.join(machine.folder, 'disk.qcow2'))).toContain('FFFFFFFF');
+  expect(diskText(path.join(machine.folder, 'disk2.qcow2'))).toMatch(/51 46 49 fb/);
+});
+
+test('of virt-v2v for oVirt: sections by their type, sizes in GiB, files by their address; in a folder and in an archive', async () => {
+  disk('group/volume', 'qcow2', 'H');
+  writeFileSync(
+    at('v2v.ovf'),
+    `<?xml version="1.0" encoding="UTF-8"?>
+<ovf:Envelope ${OVIRT_NAMESPACES} xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1/" ovf:version="0.9">
+  <References><File ovf:href="group/volume" ovf:id="volume" ovf:size="4194304" ovf:description="generated by virt-v2v"/></References>
+  <Section xsi:type="ovf:NetworkSection_Type"><Info>List of networks</Info></Section>
+  <Section xsi:type="ovf:DiskSection_Type"><Info>List of Virtual Disks</Info>
+    <Disk ovf:diskId="volume" ovf:size="1" ovf:fileRef="group/volume" ovf:parentRef="" ovf:format="http://en.wikipedia.org/wiki/Byte" ovf:volume-format="COW" ovf:volume-type="Sparse" ovf:disk-interface="VirtIO" ovf:disk-type="System" ovf:boot="True"/></Section>
+  <Content ovf:id="out" xsi:type="ovf:VirtualSystem_Type"><Name>guest</Name><BiosType>1</BiosType>
+    <Section ovf:id="0f3c" ovf:required="false" xsi:type="ovf:OperatingSystemSection_Type"><Info>Guest OS</Info><Description>debian_9</Description></Section>
+    <Section xsi:type="ovf:VirtualHardwareSection_Type"><Info>1 CPU, 768 Memory</Info>
+      ${item({ Caption: '1 virtual cpu', InstanceId: 1, ResourceType: 3, num_of_sockets: 1, cpu_per_socket: 1 })}
+      ${item({ Caption: '768 MB of memory', InstanceId: 2, ResourceType: 4, AllocationUnits: 'MegaBytes', VirtualQuantity: 768 })}
+      ${item({ Caption: 'Drive 1', InstanceId: 'volume', ResourceType: 17, HostResource: 'group/volume', Parent: '00000000-0000-0000-0000-000000000000' })}
+    </Section></Content>
+</ovf:Envelope>`,
+  );
+  execFileSync('tar', ['--format=ustar', '-cf', at('v2v.ova'), '-C', folder, 'v2v.ovf', 'group/volume']);
+  for (const ending of ['ovf', 'ova']) {
+    const { machine } = await h.call('vm.importOva', { file: at(`v2v.${ending}`) });
+    expect(machine.config).toMatchObject({ memoryMiB: 768, firmware: 'bios', os: 'debian_9' });
+    expect(paths(machine.config!)).toEqual(['ide0 disk.qcow2']);
+    const info = JSON.parse(
+      execFileSync('qemu-img', ['info', '--output=json', path.join(machine.folder, 'disk.qcow2')], { encoding: 'utf8' }),
+    );
+    expect(info['virtual-size']).toBe(1024 * MIB);
+    expect(diskText(path.join(machine.folder, 'disk.qcow2'))).toContain('HHHHHHHH');
+  }
+});
+
+test('a qcow2 image in a package that lies on a file of this computer is refused, and nothing is made', async () => {
+  disk('base.qcow2', 'qcow2', 'I');
+  writeFileSync(path.join(h.root, 'secret'), Buffer.alloc(4 * MIB, 'S'));
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', path.join(h.root, 'secret'), '-F', 'raw', at('thief')]);
+  execFileSync('qemu-img', [
+    'create',
+    '-q',
+    '-f',
+    'qcow2',
+    '-o',
+    `data_file=${path.join(h.root, 'outside')},data_file_raw=on`,
+    at('other'),
+    '4M',
+  ]);
+  for (const [name, files] of [
+    ['thief', 'thief'],
+    ['other', 'other'],
+  ] as const) {
+    writeFileSync(
+      at(`${name}.ovf`),
+      descriptor(
+        `<File ovf:id="f" ovf:href="${name}"/>`,
+        `<Disk ovf:capacity="${4 * MIB}" ovf:diskId="d" ovf:fileRef="f" ovf:volume-format="COW"/>`,
+        `${memory}${item({ ElementName: 'disk', HostResource: 'ovf:/disk/d', InstanceID: 5, ResourceType: 17 })}`,
+      ),
+    );
+    execFileSync('tar', ['--format=ustar', '-cf', at(`${name}.ova`), '-C', folder, `${name}.ovf`, files]);
+    for (const ending of ['ovf', 'ova'])
+      expect(await failureOf(h.call('vm.importOva', { file: at(`${name}.${ending}`) }))).toMatchObject({
+        kind: 'unsupported',
+        message: expect.stringContaining('does not belong to the package'),
+      });
+  }
+  expect(readdirSync(h.library).filter((each) => !each.startsWith('.'))).toEqual([]);
 });
 
 /** One disk whose file is described by `file`. */

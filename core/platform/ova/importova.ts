@@ -9,7 +9,7 @@ import { say } from '../../util/say.ts';
 import { fileBeside } from '../besidefile.ts';
 import { createDisk } from '../creatediskfile.ts';
 import { NodeFile } from '../nodefile.ts';
-import { openImage, openImageIn } from '../openimage.ts';
+import { imageFormat, openImage, openImageIn } from '../openimage.ts';
 import { type ManifestLine, parseManifest, verifyDigest } from './manifest.ts';
 import { JoinedFile } from './joinedfile.ts';
 import { type OvfDisk, type OvfFile, type OvfMachine, parseOvf } from './ovfread.ts';
@@ -77,7 +77,7 @@ const UNPACKED_SLACK = 64 << 20;
 
 /** The contents of a file that is cut into pieces, compressed or both. */
 async function openPacked(
-  { name, pieces, gzip }: OvfFile,
+  { name, pieces, gzip, format }: OvfFile,
   capacityBytes: number,
   open: (name: string) => Promise<RandomAccessFile>,
   scratch: string,
@@ -87,10 +87,10 @@ async function openPacked(
   try {
     for (const piece of pieces) parts.push(await open(piece));
     const whole = await JoinedFile.of(parts, name);
-    if (!gzip) return await openImageIn(whole);
+    if (!gzip) return await openImageIn(whole, format);
     await unpackGzip(whole, scratch, capacityBytes * 1.25 + UNPACKED_SLACK, options);
     await whole.close();
-    return await openImageIn(await NodeFile.open(scratch, true));
+    return await openImageIn(await NodeFile.open(scratch, true), format);
   } catch (error) {
     for (const part of parts) await part.close().catch(() => {});
     throw error;
@@ -98,6 +98,17 @@ async function openPacked(
 }
 
 const isPlain = ({ pieces, gzip }: OvfFile): boolean => pieces.length === 1 && !gzip;
+
+/** A VMDK image may be in pieces, which lie there too. */
+async function openBeside(place: string, said: OvfFile['format']): Promise<BlockBackend> {
+  const format = said ?? (await imageFormat(place));
+  if (format !== 'raw' && format !== 'qcow2') return openImage(place, { readOnly: true });
+  const file = await NodeFile.open(place, true);
+  return openImageIn(file, format).catch(async (error) => {
+    await file.close();
+    throw error;
+  });
+}
 
 async function archivePackage(file: NodeFile): Promise<OvfPackage> {
   const members = await listTar(file);
@@ -121,7 +132,7 @@ async function archivePackage(file: NodeFile): Promise<OvfPackage> {
     openDisk: async ({ file: wanted, capacityBytes }, scratch, options) => {
       if (!wanted) return undefined;
       return isPlain(wanted)
-        ? openImageIn(member(wanted.pieces[0]!))
+        ? openImageIn(member(wanted.pieces[0]!), wanted.format)
         : openPacked(wanted, capacityBytes, async (name) => member(name), scratch, options);
     },
     close: () => file.close(),
@@ -143,7 +154,7 @@ async function folderPackage(file: NodeFile): Promise<OvfPackage> {
     },
     openDisk: async ({ file: wanted, capacityBytes }, scratch, options) => {
       if (!wanted) return undefined;
-      if (isPlain(wanted)) return openImage(await fileBeside(file.path, wanted.pieces[0]!), { readOnly: true });
+      if (isPlain(wanted)) return openBeside(await fileBeside(file.path, wanted.pieces[0]!), wanted.format);
       return openPacked(wanted, capacityBytes, async (name) => NodeFile.open(await fileBeside(file.path, name), true), scratch, options);
     },
     close: () => file.close(),

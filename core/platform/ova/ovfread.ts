@@ -23,6 +23,8 @@ export interface OvfFile {
   /** Names of the files that it is cut into; it alone otherwise. */
   pieces: string[];
   gzip: boolean;
+  /** What the package says that it is; undefined: it is found out. */
+  format: 'raw' | 'qcow2' | undefined;
 }
 
 export interface OvfDisk {
@@ -75,17 +77,19 @@ export function parseOvf(text: string, path: string): OvfMachine {
   const damaged = (what: string) =>
     new HypervueError('corrupt', say('imageDamaged', { path, what }), { path, operation: 'import' }, say('fixOtherFileCopy'));
   if (envelope.name !== 'Envelope') throw damaged('it is no OVF envelope');
-  const systems = [...childrenOf(envelope, 'VirtualSystem'), ...childrenOf(childOf(envelope, 'VirtualSystemCollection'), 'VirtualSystem')];
+  const systems = [
+    ...childrenOf(envelope, 'VirtualSystem'),
+    ...childrenOf(childOf(envelope, 'VirtualSystemCollection'), 'VirtualSystem'),
+    ...childrenOf(envelope, 'Content'),
+  ];
   const [system] = systems;
-  // What oVirt and virt-v2v write is of before version 1.0: sections by their type, and disks as qcow2 or raw.
-  if (!system && childOf(envelope, 'Content'))
-    throw unsupportedImage(path, 'a package in the dialect of oVirt and virt-v2v', say('fixOtherDialect'));
   if (!system) throw damaged('it describes no machine');
   if (systems.length > 1) throw unsupportedImage(path, `a package of ${systems.length} machines`, say('fixOneByOne'));
   const files = filesOf(envelope, path);
   const disks = disksOf(envelope, files, path);
-  const hardware = childOf(system, 'VirtualHardwareSection');
+  const hardware = sectionOf(system, 'VirtualHardwareSection');
   const items = [...childrenOf(hardware, 'Item'), ...childrenOf(hardware, 'StorageItem'), ...childrenOf(hardware, 'EthernetPortItem')];
+  const disksByFile = new Map([...disks.values()].map((disk) => [disk.file, disk]));
   const kind = (item: XmlElement) => plainNumber(textOf(item, 'ResourceType'));
   const memory = items.find((item) => kind(item) === MEMORY);
   const memoryBytes = memory
@@ -96,13 +100,14 @@ export function parseOvf(text: string, path: string): OvfMachine {
   const controllers = new Map(items.map((item) => [textOf(item, 'InstanceID'), item]));
   const machine: OvfMachine = {
     name: textOf(system, 'Name') || system.attributes.id || 'Imported machine',
-    description: textOf(childOf(system, 'AnnotationSection'), 'Annotation'),
-    os: textOf(childOf(system, 'OperatingSystemSection'), 'Description'),
+    description: textOf(sectionOf(system, 'AnnotationSection'), 'Annotation') || textOf(system, 'Description'),
+    os: textOf(sectionOf(system, 'OperatingSystemSection'), 'Description'),
     memoryMiB: Math.floor(memoryBytes / 2 ** 20),
     cpus: (cpu && plainNumber(textOf(cpu, 'VirtualQuantity'))) || 1,
     uefi:
       childrenOf(hardware, 'Config').some(({ attributes }) => attributes.key === 'firmware' && attributes.value === 'efi') ||
-      vboxFirmware(system) === 'EFI',
+      vboxFirmware(system) === 'EFI' ||
+      OVIRT_UEFI.test(textOf(system, 'BiosType')),
     disks: [],
     cds: items.filter((item) => kind(item) === CD || kind(item) === DVD).length,
     networkCards: items.filter((item) => kind(item) === NETWORK).length,
@@ -110,14 +115,16 @@ export function parseOvf(text: string, path: string): OvfMachine {
   for (const item of items) {
     if (kind(item) !== DISK) continue;
     const resource = /^(?:ovf:)?\/(disk|file)\/(.+)$/.exec(textOf(item, 'HostResource'));
-    const disk = resource?.[1] === 'disk' ? disks.get(resource[2]!) : undefined;
+    // oVirt names the file alone.
+    const named = resource ? undefined : disksByFile.get(files.get(textOf(item, 'HostResource'))!);
+    const disk = resource?.[1] === 'disk' ? disks.get(resource[2]!) : named;
     const file = resource?.[1] === 'file' ? files.get(resource[2]!) : disk?.file;
     if (!disk && file === undefined) throw damaged(`the disk "${textOf(item, 'ElementName').slice(0, 40)}" has no contents`);
     const controller = textOf(item, 'Parent');
     machine.disks.push({
       file,
       capacityBytes: disk?.capacityBytes ?? 0,
-      bus: busOf(controllers.get(controller)),
+      bus: disk?.bus ?? busOf(controllers.get(controller)),
       address: plainNumber(textOf(item, 'AddressOnParent')) || 0,
       controller,
     });
@@ -134,6 +141,14 @@ export function parseOvf(text: string, path: string): OvfMachine {
   }
 }
 
+/** oVirt's BiosType: 3 is UEFI, 4 UEFI with Secure Boot. */
+const OVIRT_UEFI = /^[34]$/;
+
+/** A section, of version 1.0 or of the one before, where its type is an attribute: oVirt and virt-v2v write that. */
+const sectionOf = (element: XmlElement | undefined, name: string): XmlElement | undefined =>
+  childOf(element, name) ??
+  childrenOf(element, 'Section').find(({ attributes }) => attributes.type?.replace(/^ovf:/, '') === `${name}_Type`);
+
 /** VirtualBox puts a description of its own beside the hardware, with the firmware in it. */
 const vboxFirmware = (system: XmlElement): string | undefined =>
   childOf(childOf(childOf(system, 'Machine'), 'Hardware'), 'Firmware')?.attributes.type;
@@ -148,7 +163,10 @@ function filesOf(envelope: XmlElement, path: string): Map<string, OvfFile> {
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(href))
       throw unsupportedImage(path, `a package with the file ${href.slice(0, 80)} elsewhere`, say('fixFileBeside'));
     const name = decoded(href, path);
-    files.set(id, { name, pieces: piecesOf(name, size, chunkSize, path), gzip: compression === 'gzip' });
+    const file: OvfFile = { name, pieces: piecesOf(name, size, chunkSize, path), gzip: compression === 'gzip', format: undefined };
+    files.set(id, file);
+    // What oVirt calls it elsewhere.
+    if (!files.has(href)) files.set(href, file);
   }
   return files;
 }
@@ -173,20 +191,38 @@ function piecesOf(name: string, size: string | undefined, chunkSize: string | un
   return Array.from({ length: count }, (_, i) => `${name}.${String(i).padStart(9, '0')}`);
 }
 
-function disksOf(
-  envelope: XmlElement,
-  files: ReadonlyMap<string, OvfFile>,
-  path: string,
-): Map<string, { file: OvfFile | undefined; capacityBytes: number }> {
-  const disks = new Map<string, { file: OvfFile | undefined; capacityBytes: number }>();
-  for (const { attributes } of childrenOf(childOf(envelope, 'DiskSection'), 'Disk')) {
-    const { diskId, fileRef, capacity = '', capacityAllocationUnits = '', parentRef } = attributes;
+function disksOf(envelope: XmlElement, files: ReadonlyMap<string, OvfFile>, path: string): Map<string, PackedDisk> {
+  const disks = new Map<string, PackedDisk>();
+  for (const { attributes } of childrenOf(sectionOf(envelope, 'DiskSection'), 'Disk')) {
+    const { diskId, fileRef, capacity, size, capacityAllocationUnits = '', parentRef } = attributes;
     if (diskId === undefined) continue;
     if (parentRef) throw unsupportedImage(path, 'a package with a disk on top of another', say('fixMergeSnapshots'));
     if (fileRef !== undefined && !files.has(fileRef))
       throw new HypervueError('corrupt', say('ovfNoFile', { path, disk: diskId.slice(0, 40) }), { path, operation: 'import' });
-    const capacityBytes = plainNumber(capacity) * unitsOf(capacityAllocationUnits, path);
-    disks.set(diskId, { file: fileRef === undefined ? undefined : files.get(fileRef), capacityBytes });
+    // Before version 1.0 there was only a size in GiB.
+    const capacityBytes =
+      capacity === undefined && size !== undefined
+        ? plainNumber(size) * 2 ** 30
+        : plainNumber(capacity ?? '') * unitsOf(capacityAllocationUnits, path);
+    const file = fileRef === undefined ? undefined : files.get(fileRef);
+    if (file) file.format = formatOf(attributes);
+    disks.set(diskId, { file, capacityBytes, bus: INTERFACES[attributes['disk-interface']?.toLowerCase() ?? ''] });
   }
   return disks;
+}
+
+interface PackedDisk {
+  file: OvfFile | undefined;
+  capacityBytes: number;
+  /** Where oVirt says so. */
+  bus: OvfDisk['bus'] | undefined;
+}
+
+/** oVirt's names. */
+const INTERFACES: Record<string, OvfDisk['bus']> = { ide: 'ide', sata: 'sata', virtio: 'other', virtio_scsi: 'other' };
+
+/** oVirt says it in a word of its own, others in the address of the format (section 9.1). */
+function formatOf({ 'volume-format': word, format = '' }: Record<string, string>): OvfFile['format'] {
+  if (word) return /^raw$/i.test(word) ? 'raw' : /^cow$/i.test(word) ? 'qcow2' : undefined;
+  return /qcow/i.test(format) ? 'qcow2' : undefined;
 }
