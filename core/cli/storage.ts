@@ -29,10 +29,11 @@ function addPools(program: Command, run: RunSession): void {
   pool
     .command('add <name> <folder>')
     .description('make a folder a pool; nothing in it is touched')
-    .action((name: string, folder: string) =>
+    .option('--create', 'make the folder when there is none')
+    .action((name: string, folder: string, { create }: { create?: true }) =>
       run(true, async (session) => {
         session.print(
-          await session.client.call('storage.addPool', { name, folder: path.resolve(folder) }),
+          await session.client.call('storage.addPool', { name, folder: path.resolve(folder), ...(create && { create }) }),
           (made) => `${made.name}: ${made.folder}`,
         );
       }),

@@ -217,4 +217,5 @@ export const diskTexts = {
   fixNewerVersion: 'Open it with a newer version.',
   fixClustersOrName: 'Use larger clusters or a shorter backing file name.',
   fixShorterPath: 'Use a shorter path.',
+  fixPoolMissing: 'Create the folder (hypervue pool add --create), or choose another one.',
 } as const;

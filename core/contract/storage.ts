@@ -19,7 +19,7 @@ export const volumeNameSchema = z
   .string()
   .min(1)
   .max(200)
-  .regex(/^[^/\\:*?"<>|\p{Cc}]*$/u, 'has a character that no file name may have')
+  .regex(/^[^/\\:*?"<>|\p{Cc}\p{Cs}]*$/u, 'has a character that no file name may have')
   .regex(/^[^.\s]/, 'may not begin with a dot or a space')
   .regex(/[^.\s]$/, 'may not end with a dot or a space');
 
@@ -172,7 +172,11 @@ const trashId = z.string().max(64);
 export const storageMethods = {
   'storage.pools': { params: z.object({}), result: z.array(poolSchema) },
   /** A folder that exists, or can be made, becomes a pool. Nothing in it is touched. */
-  'storage.addPool': { params: z.object({ name: poolNameSchema, folder: storagePathSchema }), result: poolSchema },
+  /** `create`: makes the folder when there is none; without it a missing one is 'not-found' with the reason 'folder-missing'. */
+  'storage.addPool': {
+    params: z.object({ name: poolNameSchema, folder: storagePathSchema, create: z.boolean().optional() }),
+    result: poolSchema,
+  },
   'storage.renamePool': { params: z.object({ id: poolIdSchema, name: poolNameSchema }), result: poolSchema },
   /** Forgets the pool; its files stay. */
   'storage.removePool': { params: z.object({ id: poolIdSchema }), result: z.null() },

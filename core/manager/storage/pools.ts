@@ -68,27 +68,16 @@ export class Pools {
     return folder;
   }
 
-  async add(name: string, wanted: string): Promise<Pool> {
+  async add(name: string, wanted: string, create = false): Promise<Pool> {
     if (!path.isAbsolute(wanted))
       throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted }), { path: wanted }, say('fixAbsolute'));
-    let folder: string;
-    try {
-      await mkdir(wanted, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-        // So says the system of a file in the folder's place.
-        if (error.code !== 'EEXIST') throw error;
-        throw new HypervueError('invalid-argument', say('fileNoFolder', { path: wanted }), { path: wanted }, say('fixChooseFolder'));
-      });
-      folder = await realpath(wanted);
-      await access(folder, constants.R_OK | constants.X_OK);
-    } catch (error) {
-      throw fileError(error, wanted, 'open');
-    }
+    const folder = await placeOf(wanted, create);
     const pool: PoolSetting = { id: randomUUID(), name: name.trim(), folder };
     const others = await Promise.all(
       this.settings().map(async (each) => ({ ...each, real: await realpath(each.folder).catch(() => each.folder) })),
     );
-    await this.store.change(({ pools }) => {
-      if (pools.length >= MAX_POOLS)
+    const refuse = () => {
+      if (this.store.get().pools.length >= MAX_POOLS)
         throw new HypervueError('resource-limit', say('poolsFull', { most: MAX_POOLS }), {}, say('fixPoolsFull'));
       this.refuseName(pool.name);
       const same = others.find(({ real }) => real === folder);
@@ -97,6 +86,12 @@ export class Pools {
       const library = others.find(({ id }) => id === MACHINES_POOL)!.real;
       if (folder.startsWith(`${library}${path.sep}`))
         throw new HypervueError('invalid-argument', say('poolAmongMachines', { folder }), { path: folder }, say('fixOtherFolder'));
+    };
+    // What is refused leaves no folder behind.
+    refuse();
+    await openFolder(folder);
+    await this.store.change(({ pools }) => {
+      refuse();
       return { pools: [...pools, pool] };
     });
     return describe(pool);
@@ -124,6 +119,39 @@ export class Pools {
   private refuseName(name: string, except?: string): void {
     if (this.settings().some((each) => each.id !== except && each.name.toLowerCase() === name.toLowerCase()))
       throw new HypervueError('already-exists', say('poolTaken', { name }), { object: name }, say('fixName'));
+  }
+}
+
+/** The folder with all links followed, also when its end does not exist yet and may be made. */
+async function placeOf(wanted: string, create: boolean): Promise<string> {
+  try {
+    return await realpath(wanted);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fileError(error, wanted, 'open');
+    if (!create)
+      throw new HypervueError(
+        'not-found',
+        say('fileENOENT', { path: wanted }),
+        { path: wanted, operation: 'open', reason: 'folder-missing' },
+        say('fixPoolMissing'),
+        error,
+      );
+    const above = path.dirname(wanted);
+    return above === wanted ? wanted : path.join(await placeOf(above, true), path.basename(wanted));
+  }
+}
+
+/** Makes it when it is missing, and looks whether it can be read. */
+async function openFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      // So says the system of a file in the folder's place.
+      if (error.code !== 'EEXIST') throw error;
+      throw new HypervueError('invalid-argument', say('fileNoFolder', { path: folder }), { path: folder }, say('fixChooseFolder'));
+    });
+    await access(folder, constants.R_OK | constants.X_OK);
+  } catch (error) {
+    throw error instanceof HypervueError ? error : fileError(error, folder, 'open');
   }
 }
 

@@ -42,7 +42,7 @@ export class StorageService {
     };
     this.handlers = {
       'storage.pools': () => pools.list(),
-      'storage.addPool': ({ name, folder }) => told(pools.add(name, folder)),
+      'storage.addPool': ({ name, folder, create }) => told(pools.add(name, folder, create)),
       'storage.renamePool': ({ id, name }) => told(pools.rename(id, name)),
       'storage.removePool': async ({ id }) => {
         await told(pools.remove(id));

@@ -216,4 +216,5 @@ export const saidDiskZhCN: Record<keyof typeof diskTexts, string> = {
   fixNewerVersion: '请用更新的版本打开它。',
   fixClustersOrName: '请使用更大的簇，或更短的后备文件名。',
   fixShorterPath: '请使用更短的路径。',
+  fixPoolMissing: '请创建该文件夹（hypervue pool add --create），或选择其他文件夹。',
 };

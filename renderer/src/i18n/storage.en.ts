@@ -239,6 +239,7 @@ export const storageEn = {
     folder: 'Folder',
     text: 'Images in this folder show on this page. Nothing in it is changed.',
     submitAdd: 'Add',
+    submitCreate: 'Create folder and add',
     submitRename: 'Rename',
   },
   background: 'You may close this; it goes on in Activity.',
