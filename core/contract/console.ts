@@ -22,6 +22,8 @@ export const viewerSchema = z.object({
   asking: z.boolean(),
   /** Its last question was answered with no. */
   refused: z.boolean(),
+  /** Nobody's eyes: a window records the picture. */
+  recording: z.boolean(),
   /** ISO 8601. */
   since: z.string(),
 });
@@ -45,6 +47,8 @@ export const viewerHelloSchema = z.object({
     .max(256)
     .transform((name) => name.replace(/\p{C}/gu, '').trim().slice(0, MAX_VIEWER_NAME)),
   looking: z.boolean().default(false),
+  /** Opens it to record it. */
+  recording: z.boolean().default(false),
 });
 export type ViewerHello = z.output<typeof viewerHelloSchema>;
 

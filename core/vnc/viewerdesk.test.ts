@@ -6,7 +6,7 @@ function setUp() {
   const desk = new ViewerDesk('test machine');
   let changes = 0;
   desk.onChange.on(() => changes++);
-  const join = (name: string, more: { looking?: boolean; limited?: boolean } = {}) =>
+  const join = (name: string, more: { looking?: boolean; limited?: boolean; recording?: boolean } = {}) =>
     desk.join({ name, origin: 'window', key: `key-of-${name}`, ...more });
   const act = (name: string, action: ViewingAction, viewer?: string) => desk.act(`key-of-${name}`, action, viewer);
   return { desk, join, act, changes: () => changes };
@@ -21,6 +21,13 @@ const failure = (action: () => void) => {
 };
 
 describe('who may use a machine', () => {
+  it('tells a recording from people', () => {
+    const { desk, join } = setUp();
+    join('anna');
+    join('anna records', { looking: true, recording: true });
+    expect(desk.list().viewers.map(({ recording }) => recording)).toEqual([false, true]);
+  });
+
   it('is everybody who wants to, until one takes it alone', () => {
     const { desk, join, act } = setUp();
     const anna = join('anna');

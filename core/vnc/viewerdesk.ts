@@ -10,6 +10,8 @@ export interface ViewerIdentity {
   key?: string;
   /** Begins without keyboard and mouse. */
   looking?: boolean;
+  /** Records the picture. */
+  recording?: boolean;
   /** Is allowed to look and nothing else. */
   limited?: boolean;
 }
@@ -80,6 +82,7 @@ export class ViewerDesk {
         limited: entry.identity.limited === true,
         asking: entry.asking,
         refused: entry.refused,
+        recording: entry.identity.recording === true,
         since: entry.since,
       })),
       holder: this.holder?.id ?? null,

@@ -134,7 +134,7 @@ test('a page chooses between this computer and a remote server, whose channels i
   expect(await invoke(OWN, IPC.connect, SERVER)).toBeNull();
   expect(state.connected).toEqual(['here', SERVER]);
   state.server = SERVER;
-  const viewer = { key: 'window-1-abcdefgh', name: 'Ann', looking: false };
+  const viewer = { key: 'window-1-abcdefgh', name: 'Ann', looking: false, recording: false };
   await invoke(OWN, IPC.openChannel, 'rfb', 'machine', viewer);
   // What is no word of a viewer is not handed on.
   await invoke(OWN, IPC.openChannel, 'rfb', 'machine', { key: 7 });

@@ -54,7 +54,7 @@ beforeEach(() => {
 
 async function openedChannel() {
   fake.answer = 3;
-  const viewer = { key: 'a-key-of-this-window', name: 'a window', looking: false };
+  const viewer = { key: 'a-key-of-this-window', name: 'a window', looking: false, recording: false };
   const opening = bridge.openChannel('rfb', 'vm', viewer);
   await vi.waitFor(() =>
     expect(fake.sent).toEqual([

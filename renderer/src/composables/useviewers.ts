@@ -59,7 +59,7 @@ export function useViewers(vm: () => { id: string; name: string }, connected: ()
     () => (all.value = { viewers: [], holder: null }),
   );
 
-  const hello = (): ViewerHello => ({ key, name: settings.current.viewerName || programName(), looking: looking.value });
+  const hello = (): ViewerHello => ({ key, name: settings.current.viewerName || programName(), looking: looking.value, recording: false });
   return { all, me, others, holder, lockedOut, askers, looking, hello, act };
 }
 

@@ -39,7 +39,7 @@ export class ScreenRecording {
   private constructor(parts: RecordingParts) {
     this.parts = parts;
     const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
-    this.hello = { key, name: parts.viewer, looking: true };
+    this.hello = { key, name: parts.viewer, looking: true, recording: true };
   }
 
   static available(): boolean {

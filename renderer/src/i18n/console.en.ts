@@ -81,7 +81,7 @@ export const consoleEn = {
     you: '{name} (this window)',
     vnc: 'Another program, over VNC',
     since: 'since {time}',
-    state: { control: 'uses it', looking: 'looks only', waiting: 'waits', holder: 'uses it alone' },
+    state: { control: 'uses it', looking: 'looks only', waiting: 'waits', holder: 'uses it alone', recording: 'records the picture' },
     mode: 'This window',
     look: 'Look only',
     share: 'Use it, together with others',

@@ -83,7 +83,7 @@ export const consoleZhCN: Messages['console'] = {
     you: '{name}（本窗口）',
     vnc: '通过 VNC 连接的其他程序',
     since: '自 {time} 起',
-    state: { control: '可操作', looking: '仅查看', waiting: '等待中', holder: '独占操作' },
+    state: { control: '可操作', looking: '仅查看', waiting: '等待中', holder: '独占操作', recording: '正在录制画面' },
     mode: '本窗口',
     look: '仅查看',
     share: '与他人一起操作',
