@@ -23,7 +23,7 @@ export function nameFromHint(hint: string): string {
   const file = hint.split(/[\\/]/).at(-1) ?? '';
   const plain = file
     .replace(/\.(iso|img|ima|flp|raw|bin|vfd|dsk|gz|xz)$/i, '')
-    .replace(/\p{Cc}/gu, '')
+    .replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, '')
     .replaceAll('_', ' ')
     .trim();
   return plain || 'New machine';
@@ -35,6 +35,8 @@ export function folderName(name: string): string {
     .toWellFormed()
     .normalize('NFC')
     .replace(/[<>:"/\\|?*\p{Cc}]/gu, '-')
+    // Nobody could tell where a path with these in it leads.
+    .replace(/[\u202a-\u202e\u2066-\u2069]/g, '')
     .replace(/^\.+/, '')
     .replace(/[. ]+$/, '');
   // 255 bytes is the usual limit for a name; room stays for a number.

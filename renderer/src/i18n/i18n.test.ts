@@ -148,3 +148,8 @@ test('one is not said in the plural', () => {
   expect([0, 1, 2].map((n) => say('storage.count', { n }))).toEqual(['0 volumes', '1 volume', '2 volumes']);
   expect(say('trash.total', { n: 1, size: '8 KiB' })).toBe('1 item, 8 KiB');
 });
+
+test('a name that turns the direction of writing leaves the sentence around it as it is', () => {
+  expect(i18n.global.t('toast.poolAdded', { name: 'a\u202eb\u2066c' })).not.toMatch(/[\u202a-\u202e\u2066-\u2069]/);
+  expect(i18n.global.t('toast.poolAdded', { name: '\u05d0\u05d1' })).toContain('\u05d0\u05d1');
+});

@@ -4,11 +4,15 @@ import { en, type Messages } from './en.ts';
 
 export type Locale = 'en' | 'zh-CN';
 
+/** Embeddings, overrides and isolates: one in a name would turn round what stands behind it in the sentence. */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
+
 export const i18n = createI18n<[Messages], Locale, false>({
   legacy: false,
   locale: 'en',
   fallbackLocale: 'en',
   messages: { en } as never,
+  postTranslation: (text) => (typeof text === 'string' ? text.replace(TURNING, '') : text),
 });
 
 /** The language that a setting means on this system. */
