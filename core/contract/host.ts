@@ -163,7 +163,7 @@ export const taskSchema = z.object({
   remainingSeconds: z.number().nullable().default(null),
   startedAt: z.string(),
   finishedAt: z.string().nullable(),
-  error: z.object({ kind: z.string(), message: z.string() }).nullable(),
+  error: z.object({ kind: z.string(), message: z.string(), said: saidSchema.optional() }).nullable(),
   /** What it put into the trash, which `trash.restore` brings back as long as it is there. */
   undo: z.array(z.string()).default([]),
 });

@@ -201,4 +201,10 @@ export const managerTexts = {
   noLinkedDisk: '{name} has no disk to share',
   noLinkedSnapshots: '{name} has snapshots, which belong to its disks',
   serverClosed: '{host} refused: it closed the connection',
+  importNameTaken: 'There is a machine named {wanted} already; this one becomes {name}',
+  importIdTaken: 'It is a copy of a machine of the library and gets an id of its own',
+  importSpace: 'It takes {neededBytes}; {freeBytes} are free in the library',
+  importGone: '{drive}: {path} is not here',
+  importOutside: '{drive}: {path} lies outside the folder and is used where it is',
+  taskCutOff: 'Hypervue ended before this was done',
 } as const;

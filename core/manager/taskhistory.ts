@@ -2,6 +2,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { type Task, taskSchema } from '../contract/host.ts';
 import { asHypervueError } from '../util/errors.ts';
+import { say, worded } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
 import { JsonStore } from './jsonstore.ts';
 
@@ -26,7 +27,7 @@ export class TaskHistory {
   tasks(): Task[] {
     return this.store.get().tasks.map((task): Task => {
       if (task.state !== 'running') return task;
-      const error = { kind: 'io-error', message: 'Hypervue ended before this was done' };
+      const error = { kind: 'io-error', ...worded(say('taskCutOff')) };
       return { ...task, state: 'failed', rate: null, remainingSeconds: null, finishedAt: task.startedAt, error };
     });
   }

@@ -136,7 +136,7 @@ export class Tasks {
         rate: null,
         remainingSeconds: null,
         finishedAt: new Date().toISOString(),
-        error: { kind: error.kind, message: error.message },
+        error: { kind: error.kind, message: error.message, ...(error.said ? { said: error.said } : {}) },
       });
       throw error;
     } finally {

@@ -11,9 +11,8 @@ import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { acquireLock, livingOwner } from '../../platform/locks.ts';
 import { CREATOR_LOCK, UNFINISHED } from '../../platform/newfile.ts';
 import { fileError } from '../../platform/nodefile.ts';
-import { readableBytes } from '../../util/bytes.ts';
 import { HypervueError } from '../../util/errors.ts';
-import { say } from '../../util/say.ts';
+import { type Saying, say, worded } from '../../util/say.ts';
 import { moveIntoLibrary } from '../createvm.ts';
 import type { Machine } from '../machine.ts';
 import { LOCK_FILE, lockFolder } from '../machinelocks.ts';
@@ -160,13 +159,14 @@ export class Transfers {
     const { folder, config } = await this.foreign(wanted);
     const whole = await listFolder(folder);
     const checks: Check[] = [];
-    const say = (id: string, ok: boolean, severity: Check['severity'], message: string) => checks.push({ id, ok, severity, message });
+    const found = (id: string, ok: boolean, severity: Check['severity'], message: Saying) =>
+      checks.push({ id, ok, severity, ...worded(message) });
     const name = freeName(config.name, this.parts.names());
-    if (name !== config.name) say('name', false, 'warning', `There is a machine named ${config.name} already; this one becomes ${name}`);
-    if (this.parts.ids().has(config.id)) say('id', false, 'warning', 'It is a copy of a machine of the library and gets an id of its own');
+    if (name !== config.name) found('name', false, 'warning', say('importNameTaken', { wanted: config.name, name }));
+    if (this.parts.ids().has(config.id)) found('id', false, 'warning', say('importIdTaken'));
     const free = await freeBytes(this.parts.library);
     const fits = free > whole.bytes;
-    say('space', fits, fits ? 'info' : 'error', `It takes ${readableBytes(whole.bytes)}; ${readableBytes(free)} are free in the library`);
+    found('space', fits, fits ? 'info' : 'error', say('importSpace', { neededBytes: whole.bytes, freeBytes: free }));
     for (const drive of config.drives) {
       if (drive.path === null) continue;
       const there = await access(path.resolve(folder, drive.path), constants.R_OK).then(
@@ -174,8 +174,8 @@ export class Transfers {
         () => false,
       );
       const inside = !path.isAbsolute(drive.path);
-      if (!there) say(drive.id, false, 'warning', `${drive.id}: ${drive.path} is not here`);
-      else if (!inside) say(drive.id, false, 'warning', `${drive.id}: ${drive.path} lies outside the folder and is used where it is`);
+      if (!there) found(drive.id, false, 'warning', say('importGone', { drive: drive.id, path: drive.path }));
+      else if (!inside) found(drive.id, false, 'warning', say('importOutside', { drive: drive.id, path: drive.path }));
     }
     return { name, os: config.os, memoryMiB: config.memoryMiB, sizeBytes: whole.bytes, checks };
   }

@@ -5,6 +5,7 @@ import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
 import { useTasks } from '../stores/tasks.ts';
 import { notify } from './notify.ts';
+import { useErrorWords } from './usesaid.ts';
 
 /** What is done sooner is no news to anybody, ms. */
 const longTaskMs = 4000;
@@ -17,13 +18,14 @@ export function useNotify(): void {
   const tasks = useTasks();
   const router = useRouter();
   const { t } = useI18n();
+  const { why } = useErrorWords();
   const states = new Map<string, VmStateName>();
   connection.on('task.changed', (task) => {
     const open = () => {
       tasks.panelOpen = true;
     };
     const long = task.finishedAt !== null && Date.parse(task.finishedAt) - Date.parse(task.startedAt) >= longTaskMs;
-    if (task.state === 'failed') notify(t('access.notify.failed', { object: task.object }), task.error?.message ?? '', open);
+    if (task.state === 'failed') notify(t('access.notify.failed', { object: task.object }), task.error ? why(task.error) : '', open);
     else if (task.state === 'done' && long) notify(t('access.notify.done', { object: task.object }), '', open);
   });
   connection.on('vm.changed', ({ id, name, state, problem }) => {

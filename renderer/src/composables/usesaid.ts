@@ -1,4 +1,5 @@
 import { useI18n } from 'vue-i18n';
+import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { HostInfo } from '../../../core/contract/host.ts';
 import { type SaidKey, saidTexts } from '../../../core/contract/saidtexts.ts';
 import type { Said } from '../../../core/contract/texts.ts';
@@ -29,6 +30,27 @@ export function useSaidParts() {
   const partWords = ({ reason, fix, said, saidFix }: HostInfo['sample']): string =>
     [say(reason, said), fix ? say(fix, saidFix) : ''].filter(Boolean).join(' ');
   return { partWords };
+}
+
+type Words = Pick<ErrorDto, 'message' | 'said' | 'fix' | 'saidFix'> & Partial<Pick<ErrorDto, 'context'>>;
+
+/** Message and way out of an error in the reader's language, as they stand in a list. Failures that everybody meets have words of their own by their reason. */
+export function useErrorWords() {
+  const { t, te } = useI18n();
+  const say = useSaid();
+  const known = ({ context }: Words): string | null => {
+    const key = `error.reason.${context?.reason ?? ''}`;
+    return te(`${key}.message`, 'en') ? key : null;
+  };
+  const why = (error: Words): string => {
+    const key = known(error);
+    return key ? t(`${key}.message`) : say(error.message, error.said);
+  };
+  const wayOut = (error: Words): string => {
+    const key = known(error);
+    return key ? t(`${key}.fix`) : error.fix ? say(error.fix, error.saidFix) : '';
+  };
+  return { known, why, wayOut };
 }
 
 /** Begins with a capital and ends as a sentence does in the reader's language. */

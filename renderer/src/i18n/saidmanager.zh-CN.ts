@@ -199,4 +199,10 @@ export const saidManagerZhCN: Record<keyof typeof managerTexts, string> = {
   noLinkedDisk: '“{name}”没有可共享的磁盘',
   noLinkedSnapshots: '“{name}”有快照，快照属于它的磁盘',
   serverClosed: '{host} 拒绝了连接：它关闭了连接',
+  importNameTaken: '已有名为 {wanted} 的虚拟机；这台将改名为 {name}',
+  importIdTaken: '它是库中一台虚拟机的副本，会得到自己的 id',
+  importSpace: '它占用 {neededBytes}；库剩余 {freeBytes}',
+  importGone: '{drive}：{path} 不在这里',
+  importOutside: '{drive}：{path} 位于文件夹之外，会在原处使用',
+  taskCutOff: 'Hypervue 在完成之前退出了',
 };
