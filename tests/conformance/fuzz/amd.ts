@@ -50,7 +50,8 @@ const MXCSR_MM = 0x20000;
  * - INT1: under a hypervisor the trap reports the instruction itself.
  * - Several reasons for a fault of one instruction, and accesses beyond 4 GiB, which are beyond the limit (SDM volume 3, 5.3 leaves it open).
  * - Stores of x87 and VCVTPS2PH: memory is checked before the exception of a number that forbids the store; the state of MMX is set when the store is
- *   done. VCVTPS2PH that ends in another exception does not say that it is inexact.
+ *   done (APM volume 1, 5.12: with the execution of the instruction, as one), also where it is beyond 4 GiB. VCVTPS2PH that ends in another exception does not say
+ *   that it is inexact.
  * - UD0 and UD1 are undefined before the rest of them is fetched, or found to be too long; MXCSR has a bit for operands that are not aligned.
  * - DPPS and DPPD: which of several NaNs comes out. LAR: bits 16 to 19, which Intel leaves undefined.
  */
