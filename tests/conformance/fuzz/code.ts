@@ -83,14 +83,11 @@ class Builder {
   private readonly extra: Extra;
   /** Nothing that virtual-8086 mode does otherwise than the host. */
   private readonly plainV86: boolean;
-  /** Ends with a return. */
-  private readonly isFunction: boolean;
   constructor(random: Random, roles: Roles, kind: number, extra: Extra, isFunction = false) {
     this.extra = extra;
     this.random = random;
     this.roles = roles;
     this.kind = kind;
-    this.isFunction = isFunction;
     this.unknown = isFunction ? ARITHMETIC | X87_CODES : 0;
     this.plainV86 = extra === 'v86' && random.chance(60);
   }
@@ -283,8 +280,9 @@ class Builder {
     else if (how === 1) this.push32([0xc3], 'ret');
     else this.push32([0xe8, 0, 0, 0, 0], 'call', { fix: { at: 1, size: 4, label, relative: true } });
     const before = this.unknown;
-    // The return of a function takes the address that a call in it has left: then what lies between is executed, with the flags at the function's end.
-    const comesBack = how === 2 && this.isFunction;
+    // The return of a function takes the address that a call in it has left, or one before it when the function pops its own: then what lies between is
+    // executed, with the flags at the function's end.
+    const comesBack = how === 2;
     if (comesBack) this.unknown = ARITHMETIC | X87_CODES;
     this.reachable = false;
     for (let i = random.below(3); i > 0; i--) this.ordinary();
