@@ -71,6 +71,14 @@ export function addAttachCommand(program: Command): void {
         ]);
         const { url, token: linked } = parseServer(address);
         const token = options.tokenFile === undefined ? linked : tokenFrom(options.tokenFile);
+        // A link that was cut off on its way, or took a character more along.
+        if (!token && address.includes('token='))
+          throw new HypervueError(
+            'invalid-argument',
+            'the token in the link is not whole',
+            { object: url },
+            'Copy the whole link as `hypervue serve` prints it (in quotation marks), or use --token-file.',
+          );
         if (!token)
           throw new HypervueError(
             'invalid-argument',
