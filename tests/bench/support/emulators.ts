@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { CpuModel } from '../../../core/contract/cpumodels.ts';
+import { VM_OPTIONS, vmEnvironment } from '../../../core/platform/vmenvironment.ts';
 import { linuxProgram, type Width } from './programs.ts';
 
 /** For both widths: what a 32-bit system finds on a 64-bit processor is part of what it costs. */
@@ -19,11 +20,12 @@ export interface Boot {
 
 const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-/** Each runs a guest in a process of its own, with COM1 on its standard output. */
+/** Each runs a guest in a process of its own, ours with the options of a VM process, with COM1 on its standard output. */
 export const emulators = {
   ours: (boot: Boot, accel: Accel) =>
-    spawn(process.execPath, [script('ourguest.ts'), accel, boot.kernel, boot.initrd, boot.cmdline, String(boot.memoryMiB)], {
+    spawn(process.execPath, [...VM_OPTIONS, script('ourguest.ts'), accel, boot.kernel, boot.initrd, boot.cmdline, String(boot.memoryMiB)], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...vmEnvironment() },
     }),
   tcg: (boot: Boot) =>
     spawn(
