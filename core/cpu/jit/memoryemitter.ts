@@ -21,11 +21,6 @@ export class MemoryEmitter extends GroupEmitter {
   readonly runsUser: boolean;
   /** Pages beside the entry's that the region has code in: number, distance in pages, byte of the shared memory that it was compiled from. */
   besides: readonly { page: number; delta: number; host: number }[] = [];
-  /**
-   * The tag that the latest probe compared, for the slow access behind it. That has no use for it: V8 makes a load whose only use is a comparison part of that and
-   * loads a second time, into nothing, because a load may trap.
-   */
-  private tag = 0;
   /** Where the code is that computed an address for one access. */
   private computed: { ea: number; start: number; end: number } | undefined;
 
@@ -210,11 +205,9 @@ export class MemoryEmitter extends GroupEmitter {
   private compareTag(ea: number, table: number, last: () => void): number {
     const { c } = this;
     const entry = this.temp(I32);
-    this.tag = this.temp(this.word);
     this.tlbEntry(ea, entry);
-    c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, table)
-      .tee(this.tag)
-      .get(ea);
+    c.memory(this.mode === 64 ? OP.i64Load : OP.i32Load, table);
+    c.get(ea);
     last();
     this.wordConst(-4096);
     this.wordOp(OP.i32And, OP.i64And);
@@ -292,15 +285,10 @@ export class MemoryEmitter extends GroupEmitter {
     if (this.mode !== 64) this.c.op(OP.i64ExtendI32U);
   }
 
-  protected pushTag(): void {
-    this.ea64(this.tag);
-  }
-
   protected slowRead(helper: number, ea: number, size: number): void {
     this.setRip(this.insn.at);
     this.ea64(ea);
-    this.c.i32(size);
-    this.pushTag();
+    this.c.i32(size).i32(this.user);
     this.leftNow();
     this.c.call(helper);
     this.leaveIfFaulted();
@@ -363,14 +351,13 @@ export class MemoryEmitter extends GroupEmitter {
     this.c.memory(width === 1 ? OP.i32Store8 : width === 2 ? OP.i32Store16 : width === 4 ? OP.i32Store : OP.i64Store, offset);
   }
 
-  private slowWrite(ea: number, width: Width, value: number, tag: () => void, after: () => void, target?: () => void): void {
+  private slowWrite(ea: number, width: Width, value: number, after: () => void, target?: () => void): void {
     const { c } = this;
     this.setRip(this.insn.at);
     this.ea64(ea);
     c.get(value);
     if (width !== 8) c.op(OP.i64ExtendI32U);
-    c.i32(width);
-    tag();
+    c.i32(width).i32(this.user);
     this.leftNow();
     c.call(HELPER.write);
     this.leaveIfFaulted();
@@ -417,7 +404,7 @@ export class MemoryEmitter extends GroupEmitter {
     this.plainStore(width);
     this.markDirty(host);
     c.else();
-    this.slowWrite(ea, width, value, () => this.pushTag(), after, target);
+    this.slowWrite(ea, width, value, after, target);
     this.close();
   }
 
@@ -466,8 +453,7 @@ export class MemoryEmitter extends GroupEmitter {
     this.plainStore(width);
     this.markDirty(host);
     c.else();
-    // The read has used the tag already.
-    this.slowWrite(ea, width, value, () => c.i64(0n), after);
+    this.slowWrite(ea, width, value, after);
     this.close();
     after();
   }

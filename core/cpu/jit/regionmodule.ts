@@ -20,9 +20,9 @@ export interface RegionBody {
 /** Index of X87_FUNCTION_TYPE, after the other types of a region module. */
 const X87_TYPE = REGION_TYPE + 1;
 const SIGNATURES: [parameters: number[], results: number[]][] = [
-  [[I64, I32, I64, I32], [I64]],
-  [[I64, I64, I32, I64, I32], [I32]],
-  [[I64, I64, I64, I64, I32], [I32]],
+  [[I64, I32, I32, I32], [I64]],
+  [[I64, I64, I32, I32, I32], [I32]],
+  [[I64, I64, I64, I32, I32], [I32]],
   [[I32, I32, I64], [I32]],
   [[I32, I64, I64, I64], []],
   [[I32], [I32]],

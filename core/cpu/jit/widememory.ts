@@ -149,7 +149,7 @@ export class WideMemoryEmitter extends MemoryEmitter {
     this.setRip(this.insn.at);
     this.ea64(ea);
     c.get(value).simd(SIMD.i64x2ExtractLane).byte(0).get(value).simd(SIMD.i64x2ExtractLane).byte(1);
-    this.pushTag();
+    c.i32(this.user);
     this.leftNow();
     c.call(HELPER.writeV);
     this.leaveIfFaulted();

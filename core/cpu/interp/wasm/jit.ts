@@ -27,7 +27,7 @@ import { rol16, rol32, rol8, ror16, ror32, ror8, sar16, sar32, sar8, shl16, shl3
 import { scanFlags, scanZero } from './bit';
 import { HD_ACTIVE, SEG_BASE, SEG_CS, SEG_STRIDE, S_RIP, S_SEG } from './stateoffsets';
 import { SY_TLB_CUR } from './sysstate';
-import { PAGE_MASK, TLB_USER, TLB_X, tlbProtectCode, tlbSlot } from './tlb';
+import { PAGE_MASK, TLB_SUP, TLB_USER, TLB_X, tlbProtectCode, tlbSlot } from './tlb';
 
 const S: usize = CPU_STATE_BASE;
 
@@ -137,8 +137,14 @@ export function settleRegion(): void {
   Run.countdown = load<i32>(S, J.SJ_LEFT);
 }
 
-// ---- Slow accesses, through the tables that the region was entered with. `left` is what the slice has left before this instruction; `_tag` see memoryemitter.ts. ----
+// ---- Slow accesses. `left` is what the slice has left before this instruction. ------------------------------------------------------------
 // A page fault sets SJ_STEP to STEP_FAULT, upon which the region leaves; everything else that is raised passes through it as a throw.
+
+// @ts-ignore: decorator
+@inline
+function table(user: i32): usize {
+  return user ? TLB_USER : TLB_SUP;
+}
 
 /** Before anything that may reach a device. */
 // @ts-ignore: decorator
@@ -154,31 +160,31 @@ function tellFault(): void {
   if (faulted) store<u32>(S, J.STEP_FAULT, J.SJ_STEP);
 }
 
-export function jitRead(lin: u64, size: i32, _tag: u64, left: i32): u64 {
+export function jitRead(lin: u64, size: i32, user: i32, left: i32): u64 {
   bus(left);
-  const value = tryRead(tlbTable(), lin, size);
+  const value = tryRead(table(user), lin, size);
   tellFault();
   return value;
 }
 /** Read half of a read-modify-write. */
-export function jitReadW(lin: u64, size: i32, _tag: u64, left: i32): u64 {
+export function jitReadW(lin: u64, size: i32, user: i32, left: i32): u64 {
   bus(left);
-  const value = tryReadForWrite(tlbTable(), lin, size);
+  const value = tryReadForWrite(table(user), lin, size);
   tellFault();
   return value;
 }
 /** Nonzero: the region must be left after this instruction, because something wants attention or its own code may have changed. */
-export function jitWrite(lin: u64, value: u64, size: i32, _tag: u64, left: i32): i32 {
+export function jitWrite(lin: u64, value: u64, size: i32, user: i32, left: i32): i32 {
   bus(left);
   const before = Run.regionsDropped;
-  tryWrite(tlbTable(), lin, value, size);
+  tryWrite(table(user), lin, value, size);
   tellFault();
   return <i32>(attention() | (before ^ Run.regionsDropped));
 }
-export function jitWriteV(lin: u64, low: u64, high: u64, _tag: u64, left: i32): i32 {
+export function jitWriteV(lin: u64, low: u64, high: u64, user: i32, left: i32): i32 {
   bus(left);
   const before = Run.regionsDropped;
-  const at = tlbTable();
+  const at = table(user);
   if (difficult(at, lin, 16)) probeWrite(at, lin, 16);
   tryWrite(at, lin, low, 8);
   tellFault();
