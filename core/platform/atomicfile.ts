@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileError } from './nodefile.ts';
 
@@ -22,6 +22,15 @@ export async function writeFileAtomic(file: string, data: string | Uint8Array, m
     await rm(temporary, { force: true }).catch(() => {});
     throw fileError(error, file, 'write');
   }
+}
+
+/** Removes what writes of this file left behind that a crash cut off. Nobody may be writing it meanwhile. */
+export async function removeCutOffWrites(file: string): Promise<void> {
+  const folder = path.dirname(file);
+  const names = await readdir(folder).catch(() => []);
+  const begin = `${path.basename(file)}.`;
+  for (const name of names)
+    if (name.startsWith(begin) && /^[0-9a-f]{12}\.tmp$/.test(name.slice(begin.length))) await rm(path.join(folder, name), { force: true });
 }
 
 /** File systems that can't sync a folder (network shares, FUSE), or folders we may write but not list. */

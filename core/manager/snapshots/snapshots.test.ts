@@ -394,6 +394,18 @@ describe('after a crash of the manager', () => {
     expect(inDisk(vm)).not.toContain(tagOf(one.id));
   });
 
+  test('what writing the manifest or the journal left goes, and nothing else', async () => {
+    const vm = await made();
+    const one = await take(vm, 'one');
+    const folder = path.join(vm.folder, 'snapshots');
+    const before = readdirSync(folder);
+    for (const name of ['snapshots.json', 'journal.json']) writeFileSync(path.join(folder, `${name}.ef57fc069cd4.tmp`), '{"sch');
+    for (const name of ['mine.tmp', 'snapshots.json.old.tmp']) writeFileSync(path.join(folder, name), 'mine');
+    await h.reopen();
+    expect((await list(vm)).snapshots.map(({ id }) => id)).toEqual([one.id]);
+    expect(readdirSync(folder).sort()).toEqual([...before, 'mine.tmp', 'snapshots.json.old.tmp'].sort());
+  });
+
   test('a delete that was cut off leaves what a linked clone lies on, though the clone is found only later', async () => {
     const vm = await made();
     const one = await take(vm, 'one');

@@ -11,7 +11,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { type Snapshot, snapshotSchema } from '../../contract/snapshots.ts';
 import { vmConfigSchema } from '../../contract/vm.ts';
-import { syncFolder, writeFileAtomic } from '../../platform/atomicfile.ts';
+import { removeCutOffWrites, syncFolder, writeFileAtomic } from '../../platform/atomicfile.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
@@ -74,6 +74,11 @@ async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | unde
   } catch (cause) {
     throw new HypervueError('corrupt', say('bootUnreadable', { file }), { path: file }, say('fixFromBackup'), cause);
   }
+}
+
+/** Removes what a crash left of writing the manifest or the journal. */
+export async function removeRemains(machine: string): Promise<void> {
+  for (const file of [MANIFEST, JOURNAL]) await removeCutOffWrites(path.join(snapshotsFolder(machine), file));
 }
 
 export async function readManifest(machine: string): Promise<Manifest> {
