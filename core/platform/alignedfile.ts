@@ -6,20 +6,20 @@
 import type { RandomAccessFile } from '../backend/file.ts';
 import { Gate } from '../disk/gate.ts';
 import { HypervueError } from '../util/errors.ts';
+import { pageAligned } from '../util/pagealigned.ts';
 import { say } from '../util/say.ts';
 import { fileError, NodeFile } from './nodefile.ts';
 
 /** Blocks that are tried: what disks have, and what systems have where they say no more. */
 const BLOCKS = [512, 4096];
-const WASM_PAGE = 65_536;
 /** Bytes moved at once, and how many such pieces there are for all files. */
 const PIECE = 512 << 10;
 const PIECES = 16;
 
 /** Aligned memory for all files of this process. */
 class Pieces {
-  private readonly memory = new WebAssembly.Memory({ initial: (PIECE * PIECES) / WASM_PAGE, maximum: (PIECE * PIECES) / WASM_PAGE });
-  private readonly free: Uint8Array[] = Array.from({ length: PIECES }, (_, i) => new Uint8Array(this.memory.buffer, i * PIECE, PIECE));
+  private readonly memory = pageAligned(PIECE * PIECES);
+  private readonly free: Uint8Array[] = Array.from({ length: PIECES }, (_, i) => this.memory.subarray(i * PIECE, (i + 1) * PIECE));
   private readonly waiting: ((piece: Uint8Array) => void)[] = [];
 
   async with<T>(use: (piece: Uint8Array) => Promise<T>): Promise<T> {

@@ -5,16 +5,14 @@
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { pageAligned } from '../util/pagealigned.ts';
 
 /** What places in the file and in memory, and lengths, are multiples of. No disk has larger blocks. */
 export const AROUND_BLOCK = 4096;
-const WASM_PAGE = 65_536;
 
 /** Memory that begins at a page. */
 export function alignedMemory(bytes: number): Buffer {
-  const pages = Math.ceil(bytes / WASM_PAGE);
-  const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  return Buffer.from(buffer, 0, bytes);
+  return Buffer.from(pageAligned(bytes).buffer, 0, bytes);
 }
 
 /** What is left of the pieces after their first `done` bytes. */

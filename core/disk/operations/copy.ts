@@ -2,6 +2,7 @@
 import type { BlockBackend } from '../../backend/block.ts';
 import type { CompressedTarget } from '../compressed.ts';
 import { isMapped, zerosFrom } from '../extent.ts';
+import { pageAligned } from '../../util/pagealigned.ts';
 import { Parallel } from '../parallel.ts';
 import { stopIfAborted, type TaskOptions } from '../task.ts';
 import { dataRuns, isZero } from '../zeros.ts';
@@ -11,14 +12,6 @@ export const CHUNK = 4 << 20;
 export const DEPTH = 4;
 /** Bytes of a piece of a copy: small enough that what was read is still in the processor's cache when it is written. */
 const PIECE = 1 << 20;
-
-const WASM_PAGE = 65_536;
-
-function pieces(count: number, bytes: number): Uint8Array[] {
-  const pages = Math.ceil((count * bytes) / WASM_PAGE);
-  const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  return Array.from({ length: count }, (_, n) => new Uint8Array(buffer, n * bytes, bytes));
-}
 
 /**
  * Brings the contents of `source` into `target`, which reads as zeros and is as large. `packed`: the target's way to write whole clusters
@@ -34,7 +27,8 @@ export async function copyContents(
   const unit = packed ? packed.compressedUnit : PIECE;
   const jobs = new Parallel(DEPTH);
   // Used again and again: fresh memory costs the system as much as the copy. It begins at a page, for files that are written around the system's cache.
-  const buffers = pieces(DEPTH, unit);
+  const memory = pageAligned(DEPTH * unit);
+  const buffers = Array.from({ length: DEPTH }, (_, n) => memory.subarray(n * unit, (n + 1) * unit));
   let done = 0;
   /** Up to here there is nothing to leave out as far as the source's tables tell; asking a file system takes its time. */
   let dataUntil = 0;
