@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { constants, copyFileSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Disposable } from '../util/disposable.ts';
 import { HypervueError } from '../util/errors.ts';
@@ -148,22 +148,78 @@ export function acquireLock(file: string, object: string, holder: string): Lock 
     throw fileError(error, file, 'lock');
   }
   try {
-    for (let attempt = 0; attempt < 5; attempt++) {
-      try {
-        linkSync(mine, file);
-        return heldLock(file, mine, content);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError(error, file, 'lock');
-      }
-      const seen = readText(file);
-      if (seen === undefined) continue;
-      const other = parseOwner(seen);
-      if (other && lockOwnerAlive(other)) throw inUseError(object, file, other);
-      moveStaleAside(file, seen, `${mine}.stale`);
-    }
-    throw new HypervueError('in-use', say('imageTaken', { image: object }), { object, path: file }, say('fixTryAgain'));
+    new Claim(file, mine, object).take(file);
+    return heldLock(file, mine, content);
   } finally {
     rmSync(mine, { force: true });
+  }
+}
+
+/** How often what lies in the way may turn out to be gone or stale before we give up. Three go to a stale lock that others want, too. */
+const ATTEMPTS = 16;
+
+/** One process's try for the lock `file`, with what it writes there at hand in the file `mine`. */
+class Claim {
+  private readonly file: string;
+  private readonly mine: string;
+  private readonly object: string;
+  private attempts = 0;
+
+  constructor(file: string, mine: string, object: string) {
+    this.file = file;
+    this.mine = mine;
+    this.object = object;
+  }
+
+  /** Puts `mine` at `place`: the lock itself, or the right to replace a stale file. Throws 'in-use' when somebody living has it. */
+  take(place: string): void {
+    while (this.attempts++ < ATTEMPTS) {
+      try {
+        linkSync(this.mine, place);
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError(error, this.file, 'lock');
+      }
+      const seen = readText(place);
+      if (seen === undefined) continue;
+      const other = parseOwner(seen);
+      if (other && lockOwnerAlive(other)) throw inUseError(this.object, this.file, other);
+      if (this.replace(place, seen)) return;
+    }
+    throw new HypervueError(
+      'in-use',
+      say('imageTaken', { image: this.object }),
+      { object: this.object, path: this.file },
+      say('fixTryAgain'),
+    );
+  }
+
+  /**
+   * Puts `mine` in the place of a file that a dead owner left. Several may have found it dead at once, and there is no call that replaces a file only
+   * while it holds what was read. So the right to replace a file that says `stale` is a lock of its own, named after what it says, and taken by the same
+   * rule; nobody else touches the file, and who comes to the right late finds that the file says something else by then.
+   */
+  private replace(place: string, stale: string): boolean {
+    const right = `${this.file}.${createHash('sha256').update(stale).digest('hex').slice(0, 16)}.over`;
+    const fresh = `${this.mine}.new`;
+    this.take(right);
+    try {
+      return readText(place) === stale && this.putAt(place, fresh);
+    } finally {
+      rmSync(fresh, { force: true });
+      rmSync(right, { force: true });
+    }
+  }
+
+  private putAt(place: string, fresh: string): true {
+    try {
+      // Not a link to `mine`, as the right is one: rename(2) does nothing between two names of one file.
+      copyFileSync(this.mine, fresh, constants.COPYFILE_EXCL);
+      renameSync(fresh, place);
+      return true;
+    } catch (error) {
+      throw fileError(error, this.file, 'lock');
+    }
   }
 }
 
@@ -199,21 +255,4 @@ function heldLock(file: string, aside: string, first: string): Lock {
       held = false;
     },
   };
-}
-
-/** Another process may take the stale lock over at the same time: what was moved is checked, and put back when it is a fresh lock. */
-function moveStaleAside(file: string, seen: string, aside: string): void {
-  try {
-    renameSync(file, aside);
-  } catch {
-    return;
-  }
-  if (readText(aside) !== seen) {
-    try {
-      linkSync(aside, file);
-    } catch {
-      // A third process has it by now; it is the one that holds.
-    }
-  }
-  rmSync(aside, { force: true });
 }
