@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -11,8 +12,15 @@ import { ImageLocks } from './imagelocks.ts';
 import { acquireLock, livingOwner } from './locks.ts';
 
 /** Locks that several go for at once. */
-const ROUNDS = 300;
+const ROUNDS = 200;
 const CONTENDERS = 6;
+
+/** What link(2) does on FAT and exFAT: look whether something is there, and refuse. */
+const WITHOUT_LINKS = `fs.linkSync = (from, to) => {
+  const code = fs.existsSync(to) ? 'EEXIST' : 'EPERM';
+  throw Object.assign(new Error(code), { code });
+};`;
+const linkSync = fs.linkSync;
 
 let folder: string;
 const children: ChildProcess[] = [];
@@ -22,6 +30,8 @@ beforeEach(() => {
 });
 
 afterEach(() => {
+  fs.linkSync = linkSync;
+  syncBuiltinESMExports();
   for (const child of children.splice(0)) child.kill('SIGKILL');
   rmSync(folder, { recursive: true, force: true });
 });
@@ -51,15 +61,60 @@ async function endOf(child: ChildProcess): Promise<void> {
   await gone;
 }
 
+/** The file of a lock that says whose it is. */
+const saying = (lock: string): string => (statSync(lock).isDirectory() ? path.join(lock, 'owner') : lock);
+
 /** Writes the lock that another process would have made. */
 function lockOf(file: string, pid: number, changes: object = {}): void {
   const lock = acquireLock(`${file}.model`, 'x', 'Other');
-  const owner = JSON.parse(readFileSync(`${file}.model`, 'utf8'));
+  const owner = JSON.parse(readFileSync(saying(`${file}.model`), 'utf8'));
+  if (statSync(`${file}.model`).isDirectory()) mkdirSync(file, { recursive: true });
   lock.dispose();
-  writeFileSync(file, JSON.stringify({ ...owner, pid, startTime: '', ...changes }));
+  writeFileSync(fs.existsSync(file) ? saying(file) : file, JSON.stringify({ ...owner, pid, startTime: '', ...changes }));
 }
 
-describe('a lock file', () => {
+describe.each([
+  ['a lock file', true],
+  ['a lock where there are no hard links', false],
+])('%s', (_name, links) => {
+  beforeEach(() => {
+    if (links) return;
+    new Function('fs', WITHOUT_LINKS)(fs);
+    syncBuiltinESMExports();
+  });
+
+  test('is one step: a file, or a folder with its owner in it', () => {
+    const file = path.join(folder, 'lock');
+    const lock = acquireLock(file, 'x', 'Mine');
+    expect(statSync(file).isDirectory()).toBe(!links);
+    expect(readdirSync(folder)).toEqual(['lock']);
+    lock.dispose();
+  });
+
+  test('of the other kind, copied with its folder, is understood: held by the living, taken over from the dead', async () => {
+    const file = path.join(folder, 'lock');
+    const other = await otherProcess();
+    lockOf(path.join(folder, 'model'), other.pid);
+    const says = readFileSync(saying(path.join(folder, 'model')));
+    rmSync(path.join(folder, 'model'), { recursive: true });
+    if (links) mkdirSync(file);
+    writeFileSync(links ? path.join(file, 'owner') : file, says);
+    expect(failure(() => acquireLock(file, 'x', 'Mine')).message).toContain('in use by Other');
+    await endOf(other);
+    const lock = acquireLock(file, 'x', 'Mine');
+    expect(livingOwner(file)?.holder).toBe('Mine');
+    lock.dispose();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('that is an empty folder keeps nobody out', () => {
+    const file = path.join(folder, 'lock');
+    mkdirSync(file);
+    expect(livingOwner(file)).toBeUndefined();
+    acquireLock(file, 'x', 'Mine').dispose();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   test('is held by one, names the holder to others, and is free again afterwards', () => {
     const file = path.join(folder, 'lock');
     const lock = acquireLock(file, 'disk.img', 'Debian');
@@ -130,9 +185,9 @@ describe('a lock file', () => {
     // The manager dies without letting go: what is left is its file, with a pid that no longer lives.
     const dead = await otherProcess();
     await endOf(dead);
-    const owner = JSON.parse(readFileSync(file, 'utf8'));
+    const owner = JSON.parse(readFileSync(saying(file), 'utf8'));
     expect(owner.others).toHaveLength(1);
-    writeFileSync(file, JSON.stringify({ ...owner, pid: dead.pid, startTime: '' }));
+    writeFileSync(saying(file), JSON.stringify({ ...owner, pid: dead.pid, startTime: '' }));
     const error = failure(() => acquireLock(file, 'disk.img', 'Next'));
     expect(error.message).toContain(`in use by Debian (process ${vm.pid})`);
     await endOf(vm);
@@ -151,7 +206,7 @@ describe('a lock file', () => {
   test('is not removed by a former owner from whom it was taken', () => {
     const file = path.join(folder, 'lock');
     const lost = acquireLock(file, 'x', 'First');
-    rmSync(file);
+    rmSync(file, { recursive: true });
     const now = acquireLock(file, 'x', 'Second');
     lost.dispose();
     expect(livingOwner(file)?.holder).toBe('Second');
@@ -175,6 +230,9 @@ describe('a lock file', () => {
     for (let round = 0; round < ROUNDS; round++) lockOf(path.join(folder, `lock${round}`), dead.pid);
     // Threads, as what they share puts them in step; the lock only knows what lies in the folder.
     const script = `const { parentPort, workerData } = require('node:worker_threads');
+      const fs = require('node:fs');
+      ${links ? '' : WITHOUT_LINKS}
+      require('node:module').syncBuiltinESMExports();
       import(workerData.module).then(({ acquireLock }) => {
         const arrived = new Int32Array(workerData.arrived);
         const said = [];
@@ -208,7 +266,7 @@ describe('a lock file', () => {
     const dead = await otherProcess();
     await endOf(dead);
     lockOf(file, dead.pid);
-    const stale = readFileSync(file, 'utf8');
+    const stale = readFileSync(saying(file), 'utf8');
     const right = `${file}.${createHash('sha256').update(stale).digest('hex').slice(0, 16)}.over`;
     // A second process died with the right to replace the lock in its hand.
     lockOf(right, dead.pid, { unique: 'second' });
@@ -220,7 +278,7 @@ describe('a lock file', () => {
     writeFileSync(file, stale);
     lockOf(right, (await otherProcess()).pid);
     expect(failure(() => acquireLock(file, 'x', 'Mine')).kind).toBe('in-use');
-    expect(readFileSync(file, 'utf8')).toBe(stale);
+    expect(readFileSync(saying(file), 'utf8')).toBe(stale);
   });
 });
 

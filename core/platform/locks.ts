@@ -1,9 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { constants, copyFileSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import path from 'node:path';
 import type { Disposable } from '../util/disposable.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
+import { hasNoHardLinks } from './hardlinks.ts';
 import { fileError } from './nodefile.ts';
 
 /** One process: its start time tells it from a later one of the same pid. Empty where the system does not say. */
@@ -95,14 +97,37 @@ function parseOwner(text: string): LockOwner | undefined {
   }
 }
 
-function readText(file: string): string | undefined {
+/** Where a lock that is a folder says whose it is. */
+const OWNER_FILE = 'owner';
+
+const isFolder = (place: string): boolean => statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
+/** What a lock says, be it a file or a folder; undefined where there is none, or one that says nothing (an empty folder). */
+function readText(lock: string): string | undefined {
+  const said = readIfThere(lock, lock);
+  if (said !== 'folder') return said?.text;
+  const owner = readIfThere(path.join(lock, OWNER_FILE), lock);
+  return owner === 'folder' ? '' : owner?.text;
+}
+
+/** A folder that lies in a lock's place and says nothing is nobody's; one that says something stays. */
+function removeEmptyFolder(place: string): void {
   try {
-    return readFileSync(file, 'utf8');
+    rmdirSync(place);
+  } catch {
+    // There is none, or it is not empty.
+  }
+}
+
+function readIfThere(file: string, lock: string): { text: string } | 'folder' | undefined {
+  try {
+    return { text: readFileSync(file, 'utf8') };
   } catch (error) {
     // What another user locked can't be read, and must not pass for free.
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw fileError(error, file, 'lock');
+    if (code === 'EISDIR' || isFolder(file)) return 'folder';
+    throw fileError(error, lock, 'lock');
   }
 }
 
@@ -126,8 +151,11 @@ export function inUseError(object: string, file: string, owner: LockOwner): Hype
 }
 
 /**
- * Takes the lock file `file` for this process. A lock whose owner is dead is taken over. Throws 'in-use' naming `object` and the holder.
- * The lock appears complete or not at all: it is written aside and then linked into place.
+ * Takes the lock `file` for this process. A lock whose owner is dead is taken over. Throws 'in-use' naming `object` and the holder.
+ *
+ * The lock appears complete or not at all. It is a file that is written aside and then linked into place, as link(2) refuses a place that is taken.
+ * Where there are no hard links (FAT, exFAT, some FUSE) it is a folder with that file in it, made aside and then renamed: rename(2) puts a folder
+ * in the place of nothing or of an empty folder only. Both are understood everywhere, as folders of machines are copied with a lock in them.
  */
 export function acquireLock(file: string, object: string, holder: string): Lock {
   const unique = `${process.pid}.${randomBytes(4).toString('hex')}`;
@@ -148,43 +176,57 @@ export function acquireLock(file: string, object: string, holder: string): Lock 
     throw fileError(error, file, 'lock');
   }
   try {
-    new Claim(file, mine, object).take(file);
-    return heldLock(file, mine, content);
+    const as = new Claim(file, mine, content, object).take(file);
+    return heldLock(file, as, mine, content);
   } finally {
     rmSync(mine, { force: true });
   }
 }
 
+type LockForm = 'file' | 'folder';
+
+/** Removes what lies at `place`, if anything, in one step, so that nobody meets a folder without its owner; `aside` is a name that nobody else uses. */
+function removeLock(place: string, aside: string): void {
+  try {
+    renameSync(place, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  rmSync(aside, { recursive: true, force: true });
+}
+
 /** How often what lies in the way may turn out to be gone or stale before we give up. Three go to a stale lock that others want, too. */
 const ATTEMPTS = 16;
 
-/** One process's try for the lock `file`, with what it writes there at hand in the file `mine`. */
+/** One process's try for the lock `file`, with what it writes there, `content`, at hand in the file `mine`. */
 class Claim {
   private readonly file: string;
   private readonly mine: string;
+  private readonly content: string;
   private readonly object: string;
   private attempts = 0;
 
-  constructor(file: string, mine: string, object: string) {
+  constructor(file: string, mine: string, content: string, object: string) {
     this.file = file;
     this.mine = mine;
+    this.content = content;
     this.object = object;
   }
 
-  /** Puts `mine` at `place`: the lock itself, or the right to replace a stale file. Throws 'in-use' when somebody living has it. */
-  take(place: string): void {
+  /** Puts what is ours at `place`: the lock itself, or the right to remove a stale one. Throws 'in-use' when somebody living has it. */
+  take(place: string): LockForm {
     while (this.attempts++ < ATTEMPTS) {
-      try {
-        linkSync(this.mine, place);
-        return;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError(error, this.file, 'lock');
-      }
+      const form = this.put(place);
+      if (form) return form;
       const seen = readText(place);
-      if (seen === undefined) continue;
+      if (seen === undefined) {
+        removeEmptyFolder(place);
+        continue;
+      }
       const other = parseOwner(seen);
       if (other && lockOwnerAlive(other)) throw inUseError(this.object, this.file, other);
-      if (this.replace(place, seen)) return;
+      this.remove(place, seen);
     }
     throw new HypervueError(
       'in-use',
@@ -194,39 +236,56 @@ class Claim {
     );
   }
 
-  /**
-   * Puts `mine` in the place of a file that a dead owner left. Several may have found it dead at once, and there is no call that replaces a file only
-   * while it holds what was read. So the right to replace a file that says `stale` is a lock of its own, named after what it says, and taken by the same
-   * rule; nobody else touches the file, and who comes to the right late finds that the file says something else by then.
-   */
-  private replace(place: string, stale: string): boolean {
-    const right = `${this.file}.${createHash('sha256').update(stale).digest('hex').slice(0, 16)}.over`;
-    const fresh = `${this.mine}.new`;
-    this.take(right);
+  /** Undefined when something lies at `place`. */
+  private put(place: string): LockForm | undefined {
     try {
-      return readText(place) === stale && this.putAt(place, fresh);
-    } finally {
-      rmSync(fresh, { force: true });
-      rmSync(right, { force: true });
+      linkSync(this.mine, place);
+      return 'file';
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
+      if (hasNoHardLinks(error)) return this.putFolder(place);
+      throw fileError(error, this.file, 'lock');
     }
   }
 
-  private putAt(place: string, fresh: string): true {
+  private putFolder(place: string): LockForm | undefined {
+    const folder = `${this.mine}.folder`;
     try {
-      // Not a link to `mine`, as the right is one: rename(2) does nothing between two names of one file.
-      copyFileSync(this.mine, fresh, constants.COPYFILE_EXCL);
-      renameSync(fresh, place);
-      return true;
+      mkdirSync(folder, { mode: 0o700 });
+      writeFileSync(path.join(folder, OWNER_FILE), this.content, { flag: 'wx', mode: 0o600 });
+      renameSync(folder, place);
+      return 'folder';
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
+      // Something is in the way, or was; Windows says EPERM.
+      if (/^(ENOTEMPTY|EEXIST|ENOTDIR)$/.test((error as NodeJS.ErrnoException).code ?? '') || existsSync(place)) return undefined;
+      throw fileError(error, this.file, 'lock');
+    }
+  }
+
+  /**
+   * Removes what a dead owner left. Several may have found it dead at once, and there is no call that removes a file only while it holds what was
+   * read. So the right to remove what says `stale` is a lock of its own, named after what it says, and taken by the same rule; nobody else touches
+   * it, and who comes to the right late finds that it says something else by then, or is gone.
+   */
+  private remove(place: string, stale: string): void {
+    const right = `${this.file}.${createHash('sha256').update(stale).digest('hex').slice(0, 16)}.over`;
+    this.take(right);
+    const aside = `${this.mine}.stale`;
+    try {
+      if (readText(place) === stale) removeLock(place, aside);
     } catch (error) {
       throw fileError(error, this.file, 'lock');
+    } finally {
+      removeLock(right, aside);
     }
   }
 }
 
-function heldLock(file: string, aside: string, first: string): Lock {
+function heldLock(file: string, form: LockForm, aside: string, first: string): Lock {
   let content = first;
   let held = true;
-  /** Somebody may have removed the file by hand, and a third taken it since: that one is not ours to touch. */
+  /** Somebody may have removed the lock by hand, and a third taken it since: that one is not ours to touch. */
   const ours = () => {
     try {
       return held && readText(file) === content;
@@ -243,7 +302,7 @@ function heldLock(file: string, aside: string, first: string): Lock {
       const next = JSON.stringify(owner);
       try {
         writeFileSync(aside, next, { flag: 'wx', mode: 0o600 });
-        renameSync(aside, file);
+        renameSync(aside, form === 'file' ? file : path.join(file, OWNER_FILE));
         content = next;
       } catch (error) {
         rmSync(aside, { force: true });
@@ -251,7 +310,7 @@ function heldLock(file: string, aside: string, first: string): Lock {
       }
     },
     dispose() {
-      if (ours()) rmSync(file, { force: true });
+      if (ours()) removeLock(file, aside);
       held = false;
     },
   };

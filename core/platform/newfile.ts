@@ -1,10 +1,11 @@
 /** Files that appear whole or not at all, and never in the place of another one. */
 import { randomUUID } from 'node:crypto';
-import { link, lstat, rename, rm, unlink } from 'node:fs/promises';
+import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import { syncFolder } from './atomicfile.ts';
+import { hasNoHardLinks } from './hardlinks.ts';
 import { acquireLock } from './locks.ts';
 import { fileError } from './nodefile.ts';
 
@@ -13,25 +14,45 @@ export const UNFINISHED = '.creating-';
 /** Ending of the lock beside it. It is taken first, so that there is no instant at which the work looks abandoned. */
 export const CREATOR_LOCK = '.lock';
 
-/** File systems without hard links, as those of memory sticks. */
-const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
-
 /** Renames a file; rejects with 'already-exists' when there is something at `to`. */
 export async function moveFile(from: string, to: string): Promise<void> {
-  try {
-    // lstat: a symlink is moved as what it is; link(2) may follow it.
-    if ((await lstat(from)).isSymbolicLink()) await renameUnlessThere(from, to);
-    else {
-      await link(from, to);
-      await unlink(from);
-    }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') throw existsError(to, error);
-    if (!NO_LINKS.has(code ?? '')) throw fileError(error, to, 'create');
-    await renameUnlessThere(from, to);
-  }
+  const what = await lstat(from).catch((error) => {
+    throw fileError(error, from, 'create');
+  });
+  // A symlink is moved as what it is: link(2) may follow it. A folder can't have links, and takes no file's place and no full folder's.
+  if (what.isFile()) await moveByLink(from, to);
+  else await renameUnlessThere(from, to);
   await syncFolder(path.dirname(to)).catch(() => {});
+}
+
+async function moveByLink(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw existsError(to, error);
+    if (!hasNoHardLinks(error)) throw fileError(error, to, 'create');
+    return moveOverOwn(from, to);
+  }
+  await unlink(from).catch((error) => {
+    throw fileError(error, from, 'create');
+  });
+}
+
+/** Where there are no links: an empty file that only we made takes the name first, so that nobody else's is replaced. */
+async function moveOverOwn(from: string, to: string): Promise<void> {
+  try {
+    const handle = await open(to, 'wx');
+    await handle.close();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw existsError(to, error);
+    throw fileError(error, to, 'create');
+  }
+  try {
+    await rename(from, to);
+  } catch (error) {
+    await rm(to, { force: true }).catch(() => {});
+    throw fileError(error, to, 'create');
+  }
 }
 
 /** Rejects with 'already-exists' when there is anything of that name. */
