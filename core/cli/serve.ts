@@ -74,6 +74,7 @@ export function addServeCommand(program: Command, entry: string): void {
             tls,
             names: options.name,
             autostart: options.autostart,
+            onGone: () => process.exit(EXIT_ERROR),
             log,
             entry,
             version: appVersion(entry),

@@ -38,6 +38,8 @@ export const hostInfoSchema = z.object({
   /** Free space where new machines are created, bytes. */
   libraryFreeBytes: z.number(),
   libraryFolder: z.string(),
+  /** Whether `host.setLibrary` can be used; `reason` says why not. */
+  libraryChange: partSchema,
   configFolder: z.string(),
   engines: z.array(engineInfoSchema),
   limits: z.object({ maxMemoryMiB: z.number().int(), maxVcpus: z.number().int() }),
@@ -107,6 +109,19 @@ export const settingsSchema = z.object({
 });
 export const settingsPatchSchema = z.object(settingsFields).partial();
 export type Settings = z.infer<typeof settingsSchema>;
+
+/** What `host.setLibrary` would do. */
+export const libraryPlanSchema = z.object({
+  /** With all links followed. */
+  folder: z.string(),
+  /** It is not there yet, and is made. */
+  missing: z.boolean(),
+  /** That are there already. */
+  machines: z.number().int(),
+  freeBytes: z.number(),
+  /** Machines of the present library, which stay where they are. */
+  left: z.number().int(),
+});
 
 /** What a file is, as far as its bytes say. */
 export const mediaInfoSchema = z.object({

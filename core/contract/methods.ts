@@ -7,7 +7,15 @@ import { consoleEvents, consoleMethods, screenTextSchema } from './console.ts';
 import { guestSystemsSchema } from './systems.ts';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { drivePolicySchema } from './drives.ts';
-import { folderListingSchema, hostInfoSchema, mediaInfoSchema, settingsPatchSchema, settingsSchema, taskSchema } from './host.ts';
+import {
+  folderListingSchema,
+  hostInfoSchema,
+  libraryPlanSchema,
+  mediaInfoSchema,
+  settingsPatchSchema,
+  settingsSchema,
+  taskSchema,
+} from './host.ts';
 import { diagnosticMethods } from './diagnostics.ts';
 import { libraryEvents, libraryMethods } from './library.ts';
 import { snapshotEvents, snapshotMethods } from './snapshots.ts';
@@ -39,6 +47,13 @@ export const methods = {
   /** Operating systems that machines can be made for. */
   'host.systems': { params: none, result: guestSystemsSchema },
   'host.inspectMedia': { params: z.object({ path: z.string().min(1).max(4096) }), result: mediaInfoSchema },
+  /** What `host.setLibrary` would do, without doing it; rejects as that would. */
+  'host.planLibrary': { params: z.object({ path: z.string().min(1).max(4096) }), result: libraryPlanSchema },
+  /**
+   * Another folder of machines, from now on and for the next starts: the manager begins again with it a moment after the answer. Nothing is moved. Only while no machine is on and
+   * no task runs.
+   */
+  'host.setLibrary': { params: z.object({ path: z.string().min(1).max(4096) }), result: nothing },
   'settings.get': { params: none, result: settingsSchema },
   'settings.set': { params: settingsPatchSchema, result: settingsSchema },
 

@@ -11,6 +11,8 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'host.systems': 'view',
   'host.inspectMedia': 'manage',
   'host.history': 'view',
+  'host.planLibrary': 'manage',
+  'host.setLibrary': 'manage',
   'settings.get': 'view',
   'settings.set': 'manage',
 

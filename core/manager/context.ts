@@ -13,6 +13,10 @@ import type { Tasks } from './tasks.ts';
 export interface ManagerOptions {
   /** One folder a machine; made when missing. */
   library: string;
+  /** It was named for this very run, which counts above a choice. */
+  libraryNamed?: boolean;
+  /** Keeps the choice of another library and begins again with it, a moment after it resolved; absent where nobody could. */
+  changeLibrary?: ((folder: string) => Promise<void>) | undefined;
   /** Folder of settings.json. */
   configFolder: string;
   /** Image locks, shared by all managers of this user. */

@@ -8,11 +8,14 @@ import { browse } from './browse.ts';
 import type { ManagerContext } from './context.ts';
 import { inspectMedia } from './inspectmedia.ts';
 import type { Services } from './services.ts';
+import { libraryChange, libraryHandlers } from './librarychange.ts';
 import { engineName } from './preflight.ts';
 import { describeSystems } from './systems/opensystems.ts';
 
-export function hostHandlers({ options, settings, emit }: ManagerContext, { history }: Services) {
+export function hostHandlers(context: ManagerContext, { history }: Services) {
+  const { options, settings, emit } = context;
   return {
+    ...libraryHandlers(context),
     'host.info': () => hostInfo(options),
     'host.browse': ({ path: folder }) => browse(folder),
     'host.systems': async () => describeSystems(options.systems),
@@ -48,6 +51,7 @@ async function hostInfo({
     ...hostFacts(),
     libraryFreeBytes: await freeBytes(library),
     libraryFolder: library,
+    libraryChange: part(libraryChange(options)),
     configFolder,
     engines: [
       {

@@ -4,11 +4,14 @@ import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
+import { chosenLibrary } from './chosenlibrary.ts';
 import { fileError } from './nodefile.ts';
 
 export interface AppFolders {
   /** One folder a machine. Its `.trash` keeps deleted machines. */
   library: string;
+  /** Whether that is the usual folder, was chosen in the window, or is named by HYPERVUE_LIBRARY, which counts above the two. */
+  libraryFrom: 'usual' | 'chosen' | 'named';
   /** settings.json and the access token. */
   config: string;
   /** Sockets and the file that tells the CLI where the server is; only this user may enter. */
@@ -19,14 +22,16 @@ export interface AppFolders {
 
 /**
  * HYPERVUE_HOME puts everything but image locks below one folder; otherwise the places of the system (XDG on Linux). HYPERVUE_LIBRARY names the
- * folder of the machines alone.
+ * folder of the machines alone, and so does what was chosen in the window. Throws when that choice can't be read.
  */
 export function appFolders(env: NodeJS.ProcessEnv = process.env): AppFolders {
   const folders = usualFolders(env);
-  return env.HYPERVUE_LIBRARY ? { ...folders, library: path.resolve(env.HYPERVUE_LIBRARY) } : folders;
+  if (env.HYPERVUE_LIBRARY) return { ...folders, library: path.resolve(env.HYPERVUE_LIBRARY), libraryFrom: 'named' };
+  const chosen = chosenLibrary(folders.config);
+  return chosen === undefined ? { ...folders, libraryFrom: 'usual' } : { ...folders, library: chosen, libraryFrom: 'chosen' };
 }
 
-function usualFolders(env: NodeJS.ProcessEnv): AppFolders {
+function usualFolders(env: NodeJS.ProcessEnv): Omit<AppFolders, 'libraryFrom'> {
   const shared = env.XDG_RUNTIME_DIR ? path.join(env.XDG_RUNTIME_DIR, 'hypervue') : privateTemporary();
   const locks = path.join(shared, 'locks');
   if (env.HYPERVUE_HOME) {

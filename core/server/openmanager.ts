@@ -9,8 +9,11 @@ import { Manager } from '../manager/manager.ts';
 import { openSystems } from '../manager/systems/opensystems.ts';
 import { ChildProcessLauncher, vmProcessEntry } from '../platform/childlauncher.ts';
 import { findFirmware, findUefi } from '../platform/firmware.ts';
+import { chosenLibraryFile } from '../platform/chosenlibrary.ts';
 import { type AppFolders, ensurePrivateFolder } from '../platform/folders.ts';
+import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
+import { say } from '../util/say.ts';
 import { runtimePaths } from '../vmprocess/runtimepaths.ts';
 
 export interface OpenManagerOptions {
@@ -22,6 +25,8 @@ export interface OpenManagerOptions {
   log: Logger;
   /** How VM processes are started; child processes of Node unless given. */
   launcher?: ProcessLauncher;
+  /** Keeps the choice of another library and begins again with it; absent where the program is over sooner. */
+  changeLibrary?: (folder: string) => Promise<void>;
 }
 
 /** Parts of the program that only the top knows the places of. */
@@ -45,7 +50,16 @@ export function appResources(entry: string): { rendererFolder: string; sampleIma
 
 /** The manager with the built-in engine, as desktop, headless mode and the CLI all use it. */
 export async function openManager(options: OpenManagerOptions): Promise<Manager> {
-  ensurePrivateFolder(options.folders.locks);
+  const { library, libraryFrom, config, locks } = options.folders;
+  // Its drive may be away: an empty folder in its place would look as if all machines were gone.
+  if (libraryFrom === 'chosen' && !existsSync(library))
+    throw new HypervueError(
+      'not-found',
+      say('libraryAway', { folder: library }),
+      { path: library, operation: 'open', reason: 'library-away' },
+      say('fixLibraryAway', { file: chosenLibraryFile(config) }),
+    );
+  ensurePrivateFolder(locks);
   return Manager.open(managerOptions(options));
 }
 
@@ -57,6 +71,8 @@ export function managerOptions(options: OpenManagerOptions): ManagerOptions {
   const firmware = () => findFirmware(paths.firmwareFolder);
   return {
     library: folders.library,
+    libraryNamed: folders.libraryFrom === 'named',
+    changeLibrary: options.changeLibrary,
     configFolder: folders.config,
     lockFolder: folders.locks,
     engine: new BuiltinEngine({

@@ -1,7 +1,9 @@
 import { networkInterfaces } from 'node:os';
 import type { Manager } from '../manager/manager.ts';
+import { chooseLibrary } from '../platform/chosenlibrary.ts';
 import type { AppFolders } from '../platform/folders.ts';
 import { DisposableStore } from '../util/disposable.ts';
+import { asHypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import path from 'node:path';
 import { accessToken, isLoopback, ownNames } from './access.ts';
@@ -24,6 +26,8 @@ export interface ServeOptions {
   version: string;
   /** Start the machines that are to start with the manager. */
   autostart?: boolean;
+  /** It ended by itself: neither the chosen library nor the one before it could be opened. */
+  onGone?: () => void;
 }
 
 export interface RunningServer {
@@ -33,19 +37,79 @@ export interface RunningServer {
   token: string;
   /** SHA-256 of the certificate, when there is one. */
   fingerprint: string | undefined;
-  manager: Manager;
+  readonly manager: Manager;
   /** Stops machines and server. Resolves with the names of machines that could not be stopped. */
   close(): Promise<string[]>;
 }
 
-/** Opens the library and serves it until closed. */
+/** Connections of the old server are let go of within this, and the call that chose the library has its answer. */
+const ANSWERED_MS = 200;
+
+/** Opens the library and serves it until closed; when another library is chosen, it closes, and opens that one at the same address. */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
+  let closed = false;
+  let moving: Promise<void> = Promise.resolve();
+  const changeLibrary = async (library: string): Promise<void> => {
+    const { folders } = current.options;
+    await chooseLibrary(folders.config, library);
+    setTimeout(() => {
+      moving = moveTo({ ...folders, library, libraryFrom: 'chosen' }).catch((error) => {
+        options.log.error(`the server could not begin again: ${asHypervueError(error).message}`);
+        options.onGone?.();
+      });
+    }, ANSWERED_MS).unref();
+  };
+  const moveTo = async (folders: AppFolders): Promise<void> => {
+    if (closed) return;
+    const before = current;
+    const port = Number(new URL(before.server.url).port);
+    await before.close();
+    if (closed) return;
+    options.log.info(`the library is ${folders.library} now`);
+    try {
+      current = await openServer({ ...before.options, folders, port }, changeLibrary);
+    } catch (error) {
+      options.log.error(`${folders.library} could not be opened: ${asHypervueError(error).message}; going back`);
+      await chooseLibrary(folders.config, before.options.folders.library);
+      current = await openServer({ ...before.options, port }, changeLibrary);
+    }
+    if (closed) await current.close();
+    else if (options.autostart) void current.manager.autostart();
+  };
+  let current = await openServer(options, changeLibrary);
+  if (options.autostart) void current.manager.autostart();
+  const { url, fingerprint } = current.server;
+  return {
+    link: `${url}#token=${current.token}`,
+    url,
+    token: current.token,
+    fingerprint,
+    get manager() {
+      return current.manager;
+    },
+    close: async () => {
+      closed = true;
+      await moving;
+      return current.close();
+    },
+  };
+}
+
+interface OpenServer {
+  options: ServeOptions;
+  manager: Manager;
+  server: HeadlessServer;
+  token: string;
+  close(): Promise<string[]>;
+}
+
+async function openServer(options: ServeOptions, changeLibrary: (folder: string) => Promise<void>): Promise<OpenServer> {
   const { folders, entry } = options;
   const store = new DisposableStore();
   store.add(claimServer(folders.runtime));
   let manager: Manager | undefined;
   try {
-    manager = await openManager({ ...options, mode: 'headless' });
+    manager = await openManager({ ...options, mode: 'headless', changeLibrary });
     const token = await accessToken(folders.config);
     const tls =
       options.tls === 'self-signed' ? await ownCertificate(path.join(folders.config, 'tls'), certifiedHosts(options)) : options.tls;
@@ -60,20 +124,14 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const { url, fingerprint } = server;
     store.add(await publishServer(folders.runtime, { url, token, fingerprint }));
     const opened = manager;
-    if (options.autostart) void opened.autostart();
-    return {
-      link: `${url}#token=${token}`,
-      url,
-      token,
-      fingerprint,
-      manager,
-      close: async () => {
-        store.dispose();
-        const left = await opened.close();
-        await server.close();
-        return left;
-      },
+    let left: Promise<string[]> | undefined;
+    const close = async () => {
+      store.dispose();
+      const names = await opened.close();
+      await server.close();
+      return names;
     };
+    return { options, manager, server, token, close: () => (left ??= close()) };
   } catch (error) {
     store.dispose();
     await manager?.close();

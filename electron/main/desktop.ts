@@ -1,13 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Manager } from '../../core/manager/manager.ts';
-import { appFolders } from '../../core/platform/folders.ts';
+import { chooseLibrary } from '../../core/platform/chosenlibrary.ts';
+import { type AppFolders, appFolders } from '../../core/platform/folders.ts';
 import { appVersion } from '../../core/server/appversion.ts';
 import { appResources, openManager } from '../../core/server/openmanager.ts';
 import { takePending } from '../../core/server/remote/pending.ts';
 import { RemoteServers } from '../../core/server/remote/servers.ts';
 import { asHypervueError } from '../../core/util/errors.ts';
-import type { Logger } from '../../core/util/logger.ts';
+import { type Logger, nullLogger } from '../../core/util/logger.ts';
 import { IPC } from '../ipcnames.ts';
 import { appProtocolHandler } from './appprotocol.ts';
 import { ChannelBridge } from './channelbridge.ts';
@@ -18,6 +19,7 @@ import { listen } from './ipc.ts';
 import { ManagerWatch } from './managerwatch.ts';
 import { menuTemplate } from './menu.ts';
 import { notifyOf } from './notifications.ts';
+import { openLibrary } from './openlibrary.ts';
 import { LINK_SCHEME, SERVERS_PAGE } from './openrequests.ts';
 import { Pages } from './pages.ts';
 import { Preferences } from './preferences.ts';
@@ -33,6 +35,8 @@ import { WindowState } from './windowstate.ts';
 
 /** Below the configuration: what Chromium keeps of the windows. */
 const PROFILE_FOLDER = 'browser';
+/** The window that chose another library has its answer within this. */
+const ANSWERED_MS = 200;
 
 export interface DesktopPlaces {
   /** import.meta.url of the program's entry. */
@@ -44,7 +48,13 @@ export interface DesktopPlaces {
 /** Starts the desktop app. Returns when its window is up, or at once when another instance runs already and was brought to the front. */
 export async function startDesktop(electron: ElectronParts, places: DesktopPlaces): Promise<void> {
   const { app } = electron;
-  const folders = appFolders();
+  let folders: AppFolders;
+  try {
+    folders = appFolders();
+  } catch (error) {
+    fail(electron, nullLogger, textsFor('system', app.getPreferredSystemLanguages()), 'noLibrary', error);
+    return;
+  }
   const log = desktopLog(folders.config);
   process.on('uncaughtExceptionMonitor', (error) => log.error(error.stack ?? error.message));
   try {
@@ -53,7 +63,7 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
     mkdirSync(profile, { recursive: true, mode: 0o700 });
     app.setPath('userData', profile);
   } catch (error) {
-    fail(electron, log, textsFor('system', app.getPreferredSystemLanguages()).noFolder, error);
+    fail(electron, log, textsFor('system', app.getPreferredSystemLanguages()), 'noFolder', error);
     return;
   }
   // A second start hands its arguments over and ends.
@@ -72,18 +82,28 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
 
   const version = appVersion(places.entry);
   log.info(`Hypervue ${version} starts with the library ${folders.library}`);
-  let manager: Manager;
-  try {
-    manager = await openManager({
-      folders,
+  const open = (now: AppFolders) =>
+    openManager({
+      folders: now,
       entry: places.entry,
       version,
       mode: 'desktop',
       log,
       launcher: new UtilityProcessLauncher(electron.utilityProcess, path.join(places.outFolder, 'main', 'vmprocess.js')),
+      changeLibrary: async (folder) => {
+        await chooseLibrary(folders.config, folder);
+        setTimeout(() => beginAgain(app), ANSWERED_MS);
+      },
     });
+  let manager: Manager | undefined;
+  try {
+    manager = await openLibrary(electron, words(), folders, open);
   } catch (error) {
-    fail(electron, log, words().noLibrary, error);
+    fail(electron, log, words(), 'noLibrary', error);
+    return;
+  }
+  if (!manager) {
+    app.exit(1);
     return;
   }
 
@@ -149,11 +169,24 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
 }
 
 /** Nothing can be done without it: say why, and end. */
-function fail(electron: Pick<ElectronParts, 'app' | 'dialog'>, log: Logger, title: string, error: unknown): void {
-  const { message, fix } = asHypervueError(error);
-  log.error(`${title}: ${message}`);
-  electron.dialog.showErrorBox(title, [message, fix].filter(Boolean).join('\n\n'));
+function fail(
+  electron: Pick<ElectronParts, 'app' | 'dialog'>,
+  log: Logger,
+  texts: Texts,
+  what: 'noFolder' | 'noLibrary',
+  error: unknown,
+): void {
+  const { message, said, fix, saidFix } = asHypervueError(error);
+  log.error(`${texts[what]}: ${message}`);
+  electron.dialog.showErrorBox(texts[what], [texts.say(message, said), fix && texts.say(fix, saidFix)].filter(Boolean).join('\n\n'));
   electron.app.exit(1);
+}
+
+/** Quits and starts anew. An AppImage unpacks itself at every start: its own path counts, not that of what it unpacked. */
+function beginAgain(app: ElectronParts['app']): void {
+  const packed = process.env.APPIMAGE;
+  app.relaunch(packed ? { execPath: packed } : {});
+  app.quit();
 }
 
 /** The system sends `hypervue://` links to the packaged app; while it is developed it would send them to a bare Electron. */

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import type { Task } from '../../core/contract/host.ts';
 import type { VmSummary } from '../../core/contract/vm.ts';
+import { say } from '../../core/util/say.ts';
 import { ManagerWatch } from './managerwatch.ts';
 import { notifyOf } from './notifications.ts';
 import { textsFor } from './texts.ts';
@@ -19,7 +20,7 @@ const task = (state: Task['state'], seconds: number, error: Task['error'] = null
 const vm = (state: VmSummary['state'], problem: string | null = null) =>
   ({ id: 'a', name: 'Debian', state, problem: problem === null ? null : { message: problem } }) as VmSummary;
 
-function desk({ focused = false, wanted = true, supported = true } = {}) {
+function desk({ focused = false, wanted = true, supported = true, language = 'en' as 'en' | 'zh-CN' } = {}) {
   let emit!: (event: string, payload: unknown) => void;
   const watch = new ManagerWatch({
     connect: (transport) => {
@@ -38,7 +39,7 @@ function desk({ focused = false, wanted = true, supported = true } = {}) {
   }
   const pages: string[] = [];
   notifyOf({ Notification, BrowserWindow: { getFocusedWindow: () => (focused ? {} : null) } } as never, watch, {
-    texts: () => textsFor('en', []),
+    texts: () => textsFor(language, []),
     wanted: () => wanted,
     machines: [vm('running')],
     show: (page) => pages.push(page),
@@ -86,4 +87,19 @@ test.each([{ focused: true }, { wanted: false }, { supported: false }])('with %j
   const { emit, shown } = desk(state);
   emit('vm.changed', vm('crashed'));
   expect(shown).toEqual([]);
+});
+
+test('why something failed is said in the language of the settings, also what stands within it', () => {
+  const { emit, shown } = desk({ language: 'zh-CN' });
+  const path = say('inUse', { path: '/a.img', holder: 'Web' });
+  const problem = say('automaticFailed', { problem: path });
+  emit('task.changed', task('failed', 1, { kind: 'in-use', message: problem.text, said: problem.said }));
+  emit('vm.changed', { ...vm('paused'), problem: { message: 'words of an older program' } });
+  const space = say('spaceLeft', { folder: '/vms', freeBytes: 3 << 20 });
+  emit('vm.changed', { ...vm('crashed'), problem: { message: space.text, said: space.said } });
+  expect(shown.map(({ body }) => body)).toEqual([
+    '没有更改任何内容：之前的自动快照失败（/a.img 正被 Web 使用）',
+    'words of an older program',
+    '/vms 只剩 3 MiB',
+  ]);
 });

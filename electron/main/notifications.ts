@@ -1,3 +1,4 @@
+import type { ErrorDto } from '../../core/contract/errors.ts';
 import type { Task } from '../../core/contract/host.ts';
 import type { VmStateName, VmSummary } from '../../core/contract/vm.ts';
 import type { ElectronParts } from './electronparts.ts';
@@ -18,11 +19,13 @@ export interface Notice {
   page: string;
 }
 
+const words = (texts: Texts, why: Pick<ErrorDto, 'message' | 'said'> | null | undefined) => (why ? texts.say(why.message, why.said) : '');
+
 /** What to say of a task that changed; undefined for nothing. */
 export function taskNotice(texts: Texts, task: Task): Notice | undefined {
   const long = task.finishedAt !== null && Date.parse(task.finishedAt) - Date.parse(task.startedAt) >= LONG_TASK_MS;
   const page = '#/activity';
-  if (task.state === 'failed') return { title: texts.taskFailed(task.object), body: task.error?.message ?? '', page };
+  if (task.state === 'failed') return { title: texts.taskFailed(task.object), body: words(texts, task.error), page };
   return task.state === 'done' && long ? { title: texts.taskDone(task.object), body: texts.taskDoneText, page } : undefined;
 }
 
@@ -30,7 +33,7 @@ export function taskNotice(texts: Texts, task: Task): Notice | undefined {
 export function machineNotice(texts: Texts, vm: VmSummary, before: VmStateName | undefined): Notice | undefined {
   if (before === undefined || before === vm.state) return undefined;
   const page = `#/machines/${vm.id}`;
-  const body = vm.problem?.message ?? '';
+  const body = words(texts, vm.problem);
   if (vm.state === 'crashed') return { title: texts.crashed(vm.name), body, page };
   // It was not somebody who paused it: the host ran out of room, for one.
   if (vm.state === 'paused' && vm.problem) return { title: texts.stopped(vm.name), body, page };

@@ -1,4 +1,6 @@
 import type { Settings } from '../../core/contract/host.ts';
+import type { Said } from '../../core/contract/texts.ts';
+import { inChinese } from './chinese.ts';
 
 /** Words of the menu and of the system's own dialogs; those of pages are the renderer's. */
 const en = {
@@ -68,6 +70,10 @@ const en = {
   pageFailsDetail: 'Machines go on running. The log says more.',
   loadAgain: 'Load it again',
   closeWindow: 'Close the window',
+  tryAgain: 'Try again',
+  usualLibrary: 'Use the usual folder',
+  /** What the manager says, in this language. */
+  say: (text: string, _said: Said | undefined) => text,
 };
 
 export type Texts = typeof en;
@@ -138,6 +144,9 @@ const zhCN: Texts = {
   pageFailsDetail: '虚拟机仍在运行。详情请见日志。',
   loadAgain: '重新载入',
   closeWindow: '关闭窗口',
+  tryAgain: '重试',
+  usualLibrary: '使用常用文件夹',
+  say: inChinese,
 };
 
 /** The words for a language setting; `preferred` are the system's languages, best first. */

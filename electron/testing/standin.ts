@@ -39,6 +39,8 @@ export interface StandIn {
   /** Utility processes started so far. */
   utilities: Utility[];
   profile: string | undefined;
+  /** The app is to start anew once it quit. */
+  relaunched: boolean;
   /** Page addresses that were refused, by will-navigate or a window open handler. */
   refused: string[];
   /** The page in this window crashes. */
@@ -388,6 +390,9 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
         quitDone(0);
       },
       exit: (code: number) => quitDone(code),
+      relaunch: () => {
+        standIn.relaunched = true;
+      },
     }),
     BrowserWindow,
     MessageChannelMain,
@@ -458,6 +463,7 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
     keyStore: true,
     utilities: [],
     profile: undefined,
+    relaunched: false,
     refused: [],
     crash: (page) => contentsOf(page)!.emit('render-process-gone', {}, { reason: 'crashed', exitCode: 139 }),
     quit,

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -253,6 +253,54 @@ test('a library that can’t be opened is said in a box and in the log', async (
   expect(broken.asked[0]!.detail).toContain(file);
   expect(log()).toContain('can’t open its library');
 });
+
+test('another library is chosen in the window: the app starts anew with it, and asks when its drive is away', async () => {
+  const own = path.join(home, 'own');
+  const vms = path.join(home, 'drive', 'vms');
+  mkdirSync(own);
+  writeFileSync(path.join(own, 'settings.json'), '{"welcomed":true}');
+  process.env.HYPERVUE_HOME = own;
+  const start = async (answers: number[] = []) => {
+    const one = createStandIn(browser, outFolder);
+    one.answers.push(...answers);
+    const started = startDesktop(one.electron, { entry: pathToFileURL(entry).href, outFolder });
+    one.ready();
+    await started;
+    return one;
+  };
+  try {
+    const first = await start();
+    const view = new AppPage(first.pages[0]!);
+    await view.goToSettings();
+    await view.byId('change-library').click();
+    await view.byId('library-folder-path').locator('input').fill(vms);
+    await view.byId('dialog-submit').click();
+    await view.byId('library-plan').waitFor();
+    await view.byId('dialog-submit').click();
+    expect(await first.quit).toBe(0);
+    expect(first.relaunched).toBe(true);
+    for (const each of [...first.pages]) await each.close();
+
+    renameSync(path.join(home, 'drive'), path.join(home, 'unplugged'));
+    // Try again, which changes nothing; then quit.
+    const away = await start([0, 2]);
+    expect(await away.quit).toBe(1);
+    expect(away.asked).toHaveLength(2);
+    expect(away.asked[0]!.detail).toContain(vms);
+    expect(existsSync(vms)).toBe(false);
+    // Back to the usual folder.
+    const usual = await start([1]);
+    await new AppPage(usual.pages[0]!).goToSettings();
+    await eventually('the usual folder', async () =>
+      (await usual.pages[0]!.getByTestId('setting-folder-library').innerText()).includes(path.join(own, 'machines')),
+    );
+    usual.electron.app.quit();
+    expect(await usual.quit).toBe(0);
+    for (const each of [...usual.pages]) await each.close();
+  } finally {
+    process.env.HYPERVUE_HOME = home;
+  }
+}, 60_000);
 
 const runtimePath = path.join(root, 'node_modules/electron/path.txt');
 const missing = !existsSync(runtimePath)

@@ -86,6 +86,7 @@ export async function eventually<T>(look: () => T | Promise<T>, wanted: (value: 
 export interface HarnessOptions {
   library?: string;
   limits?: Partial<EngineLimits>;
+  changeLibrary?: (folder: string) => Promise<void>;
 }
 
 /** A manager over the folders below `root`, whose machines are fake VM processes. */
@@ -97,11 +98,13 @@ export function openTestManager(
     firmware?: () => Firmware;
     uefi?: () => Firmware;
     log?: (line: string) => void;
+    changeLibrary?: HarnessOptions['changeLibrary'];
   },
 ): Promise<Manager> {
   const firmware = options.firmware ?? (() => ({ available: true, folder: '/firmware', reason: plain('there') }));
   return Manager.open({
     library: options.library,
+    changeLibrary: options.changeLibrary,
     configFolder: path.join(root, 'config'),
     lockFolder: path.join(root, 'locks'),
     engine: new BuiltinEngine({
@@ -132,9 +135,11 @@ export class Harness {
   manager!: Manager;
   client!: TestClient;
   private readonly limits: Partial<EngineLimits>;
+  private readonly changeLibrary: HarnessOptions['changeLibrary'];
   private readonly others: Manager[] = [];
 
-  private constructor({ library, limits }: HarnessOptions) {
+  private constructor({ library, limits, changeLibrary }: HarnessOptions) {
+    this.changeLibrary = changeLibrary;
     this.library = library ?? path.join(this.root, 'machines');
     this.limits = limits ?? {};
     mkdirSync(this.media);
@@ -152,6 +157,7 @@ export class Harness {
     const manager = await openTestManager(this.root, {
       library: this.library,
       limits: this.limits,
+      changeLibrary: this.changeLibrary,
       firmware: () => this.firmware,
       uefi: () => this.uefi,
       log: (line) => this.logged.push(line),

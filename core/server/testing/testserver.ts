@@ -56,7 +56,7 @@ export class TestServer {
     const at = (name: string) => path.join(made.root, name);
     const log = createLogger((level, _scope, message) => made.logged.push(`${level}: ${message}`));
     made.manager = await openManager({
-      folders: { library: at('machines'), config: at('config'), runtime: at('run'), locks: at('locks') },
+      folders: { library: at('machines'), libraryFrom: 'usual', config: at('config'), runtime: at('run'), locks: at('locks') },
       entry: ENTRY,
       version: '0.0.0',
       mode: 'headless',

@@ -232,6 +232,7 @@ export class MockManager {
       freeMemoryBytes: 2 * 1024 ** 3,
       libraryFreeBytes: 84 * 1024 ** 3,
       libraryFolder: '/home/user/Hypervue',
+      libraryChange: { available: true, reason: 'While no machine is on.' },
       configFolder: '/home/user/.config/hypervue',
       engines: [
         { id: 'builtin', name: 'Hypervue', available: true, reason: 'Built in; runs everywhere.' },
@@ -268,6 +269,23 @@ export class MockManager {
     },
     'host.history': async () => ({ stepSeconds: 1, endsAt: new Date().toISOString(), series: mockSeries(hostMetrics) }),
     'vm.history': async () => ({ stepSeconds: 1, endsAt: new Date().toISOString(), series: mockSeries(machineMetrics) }),
+    'host.planLibrary': async ({ path }) => {
+      if (path.includes('machine'))
+        throw new MockError({
+          kind: 'invalid-argument',
+          message: `${path} is the folder of one machine`,
+          context: { path },
+          fix: 'Choose the folder that it lies in.',
+        });
+      return {
+        folder: path,
+        missing: path.includes('new'),
+        machines: path.includes('new') ? 0 : 3,
+        freeBytes: 84 * 1024 ** 3,
+        left: this.vms.size,
+      };
+    },
+    'host.setLibrary': async () => null,
     'host.systems': async () => ({ systems: [], problem: 'The table of systems was not built.' }),
     'host.browse': async ({ path }) => ({
       path: path ?? '/srv/images',

@@ -674,6 +674,8 @@ export const en = {
     volumeCompacted: '“{name}” gave back {size}.',
     attached: '“{name}” is a disk of “{machine}” now.',
     detached: '“{name}” was taken out of “{machine}”.',
+    libraryChanged: 'The machines are kept in {folder} now.',
+    libraryNotChanged: '{folder} could not be opened; the machines are kept where they were.',
     poolAdded: 'The pool “{name}” was added.',
     poolRemoved: 'The pool “{name}” was removed; its files are where they were.',
     removed: 'Deleted for good.',

@@ -98,15 +98,24 @@ export const programEn = {
   },
   folders: {
     title: 'Folders',
-    text: 'Applies at the next start of Hypervue, on the command line or by environment.',
+    text: 'Where Hypervue keeps what it has.',
     library: 'Machines',
     change: 'Change…',
-    changeHow:
-      'Machines may run from this folder now, so it is chosen when Hypervue starts: hypervue --library FOLDER, or HYPERVUE_LIBRARY in the environment',
-    libraryText: 'Set with --library or HYPERVUE_LIBRARY',
+    libraryText: 'Every machine is a folder of its own in here',
     config: 'Settings',
     configText: 'Set with --home or HYPERVUE_HOME',
     free: '{size} free',
+  },
+  library: {
+    title: 'Keep the machines in another folder',
+    text: 'They are in {folder} now. Nothing is moved: Hypervue shows the machines of the folder that you choose, and makes new ones there.',
+    folder: 'Folder of the machines',
+    look: 'Continue',
+    change: 'Use this folder',
+    made: '{folder} is not there yet and is made.',
+    found: '{folder} has {n} machine. | {folder} has {n} machines.',
+    left: 'The {n} machine of {folder} stays there; choose that folder again to have it back, or import it. | The {n} machines of {folder} stay there; choose that folder again to have them back, or import them one by one.',
+    again: 'Hypervue starts again with the new folder. No machine may be on, and no task under way.',
   },
   help: {
     title: 'Help',

@@ -660,6 +660,8 @@ export const zhCN: Messages = {
     volumeCompacted: '“{name}”归还了 {size}。',
     attached: '“{name}”现在是“{machine}”的磁盘。',
     detached: '“{name}”已从“{machine}”中取下。',
+    libraryChanged: '虚拟机现在存放在 {folder}。',
+    libraryNotChanged: '无法打开 {folder}；虚拟机仍存放在原处。',
     poolAdded: '已添加存储池“{name}”。',
     poolRemoved: '已移除存储池“{name}”；其中的文件仍在原处。',
     removed: '已彻底删除。',

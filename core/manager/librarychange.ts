@@ -1,0 +1,98 @@
+/** Another folder of machines. */
+import { constants } from 'node:fs';
+import { access, mkdir, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Result } from '../contract/methods.ts';
+import type { Handlers } from '../contract/server.ts';
+import { freeBytes } from '../platform/hostinfo.ts';
+import { fileError } from '../platform/nodefile.ts';
+import { HypervueError } from '../util/errors.ts';
+import { type Saying, say } from '../util/say.ts';
+import type { ManagerContext, ManagerOptions } from './context.ts';
+import { vmFolders } from './library.ts';
+import { CONFIG_FILE } from './vmconfigfile.ts';
+
+/** The options are taken apart by whoever calls, so only what counts is asked for. */
+export function libraryChange({ libraryNamed, changeLibrary }: Pick<ManagerOptions, 'libraryNamed' | 'changeLibrary'>): {
+  available: boolean;
+  reason: Saying;
+} {
+  if (libraryNamed) return { available: false, reason: say('libraryNamed') };
+  return changeLibrary ? { available: true, reason: say('libraryCanChange') } : { available: false, reason: say('libraryShort') };
+}
+
+export function libraryHandlers(context: ManagerContext) {
+  const { options, machines } = context;
+  return {
+    'host.planLibrary': async ({ path: wanted }) => {
+      const place = await placeFor(options.library, wanted);
+      return { ...place, left: machines.all().length };
+    },
+    'host.setLibrary': async ({ path: wanted }) => {
+      const { available, reason } = libraryChange(options);
+      if (!available) throw new HypervueError('unsupported', reason, { path: wanted, operation: 'set library' });
+      const { folder } = await placeFor(options.library, wanted);
+      refuseBusy(context);
+      await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error) => {
+        throw fileError(error, folder, 'create');
+      });
+      await options.changeLibrary!(folder);
+      return null;
+    },
+  } satisfies Partial<Handlers>;
+}
+
+/** The manager ends: nothing may be under way. */
+function refuseBusy({ machines, tasks }: ManagerContext): void {
+  const on = machines.all().filter((machine) => machine.active);
+  const context = { operation: 'set library' };
+  if (on.length)
+    throw new HypervueError(
+      'invalid-state',
+      say('libraryMachinesOn', { names: on.map(({ name }) => name).join(', ') }),
+      context,
+      say('fixLibraryMachinesOn'),
+    );
+  const count = tasks.list().filter(({ state }) => state === 'running').length;
+  if (count) throw new HypervueError('invalid-state', say('libraryTasks', { count }), context, say('fixLibraryTasks'));
+}
+
+async function placeFor(library: string, wanted: string): Promise<Omit<Result<'host.planLibrary'>, 'left'>> {
+  if (!path.isAbsolute(wanted))
+    throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted }), { path: wanted }, say('fixAbsolute'));
+  const above = await nearest(path.resolve(wanted));
+  const folder = path.join(above.real, above.rest);
+  const missing = above.rest !== '';
+  const present = await realpath(library).catch(() => path.resolve(library));
+  const refuse = (message: Saying, fix: Saying) => new HypervueError('invalid-argument', message, { path: folder }, fix);
+  if (folder === present) throw refuse(say('libraryIsThis', { folder }), say('fixOtherFolder'));
+  if (folder.startsWith(`${present}${path.sep}`)) throw refuse(say('liesInLibrary', { path: folder }), say('fixOtherFolder'));
+  await usable(above.real);
+  const one = await access(path.join(folder, CONFIG_FILE)).then(
+    () => true,
+    () => false,
+  );
+  if (one) throw refuse(say('libraryOfMachine', { folder }), say('fixLibraryOfMachine'));
+  return { folder, missing, machines: missing ? 0 : (await vmFolders(folder)).length, freeBytes: await freeBytes(folder) };
+}
+
+/** The part of a path that is there, with links followed, and the rest. */
+async function nearest(folder: string, rest = ''): Promise<{ real: string; rest: string }> {
+  try {
+    return { real: await realpath(folder), rest };
+  } catch (error) {
+    const up = path.dirname(folder);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || up === folder) throw fileError(error, folder, 'open');
+    return nearest(up, path.join(path.basename(folder), rest));
+  }
+}
+
+async function usable(folder: string): Promise<void> {
+  try {
+    if (!(await stat(folder)).isDirectory())
+      throw new HypervueError('invalid-argument', say('noFolder', { path: folder }), { path: folder }, say('fixChooseFolder'));
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw error instanceof HypervueError ? error : fileError(error, folder, 'write');
+  }
+}
