@@ -101,7 +101,12 @@ const stages = {
     vitest(['guests'], { left: alone });
     vitest(['guests'], { name: 'guests-alone', paths: alone, workers: 1 });
   },
-  e2e: () => vitest(['e2e'], { workers: 1 }),
+  /** Those that type and draw against a clock have the computer to themselves. */
+  e2e() {
+    const alone = ['linux', 'sample', 'snapshots'].map((name) => `tests/e2e/${name}.test.ts`);
+    vitest(['e2e'], { left: alone });
+    vitest(['e2e'], { name: 'e2e-alone', paths: alone, workers: 1 });
+  },
 };
 
 try {
