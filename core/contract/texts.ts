@@ -24,6 +24,7 @@ export const fileTexts = {
   fileNoFolder: '{path} is a file, not a folder',
   fileENOSPC: '{path} could not grow: the disk of this computer is full',
   fileEDQUOT: '{path} could not grow: your disk quota is used up',
+  fileEBADF: '{path} was closed while it was in use',
   fileEFBIG: '{path} could not grow: the file system allows no larger file',
   fileENAMETOOLONG: '{path} is too long a path',
   fileELOOP: '{path} is a link that leads nowhere',

@@ -211,6 +211,8 @@ const kinds: Record<string, [ErrorKind, SaidKey, SaidKey]> = {
   EISDIR: ['invalid-argument', 'fileEISDIR', 'fixChooseFile'],
   ENOSPC: ['no-space', 'fileENOSPC', 'fixSpace'],
   EDQUOT: ['no-space', 'fileEDQUOT', 'fixSpace'],
+  // Whoever owns a file closed it in the middle of what another one does with it.
+  EBADF: ['invalid-state', 'fileEBADF', 'fixTryAgain'],
   EFBIG: ['no-space', 'fileEFBIG', 'fixMoveImage'],
   ENAMETOOLONG: ['invalid-argument', 'fileENAMETOOLONG', 'fixOtherFile'],
   ELOOP: ['not-found', 'fileELOOP', 'fixPath'],

@@ -18,6 +18,8 @@ export interface MachineSaverParts {
   memory(): MachineMemory;
   /** Its owner paused it. */
   paused(): boolean;
+  /** Why the machine and its images are no more; undefined while they are. */
+  endedBy(): HypervueError | undefined;
   /** Asks the machine thread to stand where its state can be saved. */
   stand(): Promise<SavedMachine>;
   /** Lets the guest go on, unless a failure on the host holds it meanwhile. Gives the host time at which it did, epoch milliseconds. */
@@ -189,7 +191,13 @@ export class MachineSaver {
     const result = this.turn
       .then(() => {
         abort.signal.throwIfAborted();
+        const ended = this.parts.endedBy();
+        if (ended) throw ended;
         return work(abort.signal);
+      })
+      .catch((error) => {
+        // Images that were closed meanwhile are not what is wrong.
+        throw (abort.signal.aborted ? undefined : this.parts.endedBy()) ?? error;
       })
       .finally(() => this.aborts.delete(abort));
     this.turn = result.catch(() => {});

@@ -1,8 +1,10 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type VmConfig, type VmStateName, vmConfigSchema } from '../contract/vm.ts';
+import { createDisk } from '../platform/creatediskfile.ts';
 import { findFirmware } from '../platform/firmware.ts';
 import { mountSmall } from '../platform/testing/smalldisk.ts';
 import type { HypervueError } from '../util/errors.ts';
@@ -176,6 +178,47 @@ describe('a start', () => {
       expect(states(running).slice(-2)).toEqual(['stopping', 'off']);
       expect(openDescriptors(image)).toBe(0);
     }
+  }, 60_000);
+});
+
+describe('what is under way on the disks', () => {
+  /** A machine with a qcow2 disk that runs, and what is asked of it just when `end` ends it. */
+  async function endedIn(end: (vm: VmHost) => void) {
+    const image = path.join(folder, 'disk.qcow2');
+    await createDisk(image, { format: 'qcow2', sizeBytes: MIB });
+    const drive = { id: 'ide0', kind: 'disk', path: image, format: 'qcow2', readOnly: false } as const;
+    const running = host(image, { drives: [drive] });
+    await running.vm.start();
+    const request = { tag: 'hypervue-1', disks: ['ide0'] };
+    const before = running.vm.saver.snapshot({ ...request, stateFile: path.join(folder, 'memory.state') });
+    end(running.vm);
+    const asked = await Promise.allSettled([
+      before,
+      running.vm.saver.snapshot({ ...request, stateFile: null }),
+      running.vm.saver.deleteDiskSnapshots(['ide0'], 'hypervue-1'),
+      running.vm.media.grow('ide0', 2 * MIB),
+      running.vm.media.changeMedium('ide0', null, false),
+    ]);
+    await expect.poll(() => openDescriptors(image), soon).toBe(0);
+    return [...asked, ...(await Promise.allSettled([running.vm.saver.snapshot({ ...request, stateFile: null })]))].map((result) =>
+      result.status === 'fulfilled' ? 'done' : (result.reason as HypervueError),
+    );
+  }
+
+  test('fails with the reason when the machine thread dies, not for want of its images', async () => {
+    const said = await endedIn((vm) => void (vm as unknown as { threads: { worker: Worker } }).threads.worker.terminate());
+    for (const error of said.filter((result) => result !== 'done'))
+      expect(error).toMatchObject({ kind: 'vm-crashed', message: expect.stringContaining('machine thread of guest failed') });
+    // The last of them was asked when all was over.
+    expect(said.at(-1)).not.toBe('done');
+    expect(said.filter((result) => result !== 'done').length).toBeGreaterThan(2);
+  }, 60_000);
+
+  test('fails as turned off when it is forced off', async () => {
+    const said = await endedIn((vm) => void vm.forceOff());
+    for (const error of said.filter((result) => result !== 'done'))
+      expect(error).toMatchObject({ kind: 'cancelled', message: 'guest was turned off meanwhile' });
+    expect(said.at(-1)).not.toBe('done');
   }, 60_000);
 });
 

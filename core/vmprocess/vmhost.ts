@@ -68,6 +68,8 @@ export class VmHost extends VmEvents {
   private picture: VmPicture | undefined;
   private reverting = false;
   private ended = false;
+  /** Why its images are closed, once they are: what then fails for want of them fails for this. */
+  private endedBy: HypervueError | undefined;
   /** While recording: the state when the guest turned the machine off. */
   lastState: StateHash | undefined;
   /** Why the host could not do what the guest asked, until a resume. */
@@ -111,7 +113,10 @@ export class VmHost extends VmEvents {
       onHostError: (drive, error) => this.hostError(drive, error),
       log: this.log.child('disk'),
     });
-    this.media = new VmDrives(this.drives, this.config, () => this.needOn('put an image on top of a disk of'));
+    this.media = new VmDrives(this.drives, this.config, {
+      needOn: () => this.needOn('put an image on top of a disk of'),
+      endedBy: () => this.endedBy,
+    });
     this.meter = new StatsMeter({
       instructions: () => this.instructions(),
       readBytes: () => this.drives.readBytes,
@@ -132,6 +137,7 @@ export class VmHost extends VmEvents {
         return this.machineMemory!;
       },
       paused: () => this.state === 'paused',
+      endedBy: () => this.endedBy,
       stand: async () => (await this.threads.command('saveState')).saved!,
       goOn: async () => {
         const now = () => performance.timeOrigin + performance.now();
@@ -397,14 +403,14 @@ export class VmHost extends VmEvents {
 
   private async finish(): Promise<void> {
     if (this.ended) return;
-    this.ended = true;
+    const { name } = this.config;
+    this.endedBy = new HypervueError('cancelled', say('offMeanwhile', { name }), { object: name });
     await this.shutDownThreads();
     this.move('ended');
   }
 
   private async threadDied(error: Error): Promise<void> {
     if (this.ended || this.state === 'off' || this.state === 'crashed') return;
-    this.ended = true;
     const reason = new HypervueError(
       'vm-crashed',
       say('threadFailed', { name: this.config.name, problem: error.message }),
@@ -412,6 +418,7 @@ export class VmHost extends VmEvents {
       say('fixThreadFailed'),
       error,
     );
+    this.endedBy = reason;
     this.log.error(error.stack ?? error.message);
     this.threads.reject(reason);
     await this.shutDownThreads();

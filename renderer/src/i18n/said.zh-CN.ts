@@ -20,6 +20,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   fileNoFolder: '{path} 是文件，不是文件夹',
   fileENOSPC: '{path} 无法增大：本机磁盘已满',
   fileEDQUOT: '{path} 无法增大：您的磁盘配额已用完',
+  fileEBADF: '{path} 在使用中被关闭',
   fileEFBIG: '{path} 无法增大：文件系统不允许更大的文件',
   fileENAMETOOLONG: '路径 {path} 过长',
   fileELOOP: '{path} 是指向不存在位置的链接',
