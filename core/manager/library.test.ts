@@ -1,5 +1,16 @@
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -16,6 +27,20 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await h.close();
+});
+
+test('what crashes left of writing a machine goes when it is found again, but not what may be written just now, nor what is not ours', async () => {
+  const { folder } = await h.create('Left');
+  const hex = 'ef57fc069cd4.tmp';
+  const remains = [`vm.json.${hex}`, `vm.json.2026-01-01T00-00-00-000Z.${hex}`, `nvram.${hex}`, `saved.disks.json.${hex}`];
+  const mine = ['vm.json.2026-01-01T00-00-00-000Z', `notes.${hex}`, 'vm.json.old.tmp'];
+  for (const name of [...remains, ...mine]) {
+    writeFileSync(path.join(folder, name), '{');
+    utimesSync(path.join(folder, name), 1, 1);
+  }
+  writeFileSync(path.join(folder, 'vm.json.0123456789ab.tmp'), 'being written');
+  await h.reopen();
+  expect(readdirSync(folder).sort()).toEqual([...mine, 'log', 'vm.json', 'vm.json.0123456789ab.tmp'].sort());
 });
 
 describe('a change', () => {

@@ -14,6 +14,7 @@ import { AccessService } from './access/service.ts';
 import { AccessTokens } from './access/tokens.ts';
 import { Clients } from './clients.ts';
 import { consoleHandlers } from './consolehandlers.ts';
+import { removeConfigRemains } from './configremains.ts';
 import type { ManagerContext, ManagerOptions } from './context.ts';
 import { removeUnfinished } from './createvm.ts';
 import { diagnosticHandlers } from './diagnostics/handlers.ts';
@@ -76,7 +77,10 @@ export class Manager {
         log,
         machine: parts,
         emit,
-        recover: (machine) => this.services.snapshots.recover(machine),
+        recover: async (machine) => {
+          await removeConfigRemains(machine.folder);
+          await this.services.snapshots.recover(machine);
+        },
         known: () => this.services.snapshots.sweep(this.context.machines.all().every(({ config }) => config !== null)),
       }),
       parts,

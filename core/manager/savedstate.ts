@@ -15,7 +15,7 @@ import { say } from '../util/say.ts';
 /** State of a machine that was saved and turned off, in its folder. */
 export const SAVED_STATE = 'saved.state';
 /** What the disks look like since a snapshot of the saved machine changed their files, though not what the guest sees of them. */
-const STAMPS = 'saved.disks.json';
+export const STAMPS = 'saved.disks.json';
 const LEFTOVER = /^saved\.state\.[0-9a-f]+\.tmp$/;
 /** File systems keep times of 2 s at worst (FAT), and so do archives that folders are moved in. */
 const TIME_TOLERANCE_MS = 2000;

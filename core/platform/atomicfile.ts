@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileError } from './nodefile.ts';
 
@@ -24,13 +24,20 @@ export async function writeFileAtomic(file: string, data: string | Uint8Array, m
   }
 }
 
-/** Removes what writes of this file left behind that a crash cut off. Nobody may be writing it meanwhile. */
-export async function removeCutOffWrites(file: string): Promise<void> {
-  const folder = path.dirname(file);
-  const names = await readdir(folder).catch(() => []);
-  const begin = `${path.basename(file)}.`;
-  for (const name of names)
-    if (name.startsWith(begin) && /^[0-9a-f]{12}\.tmp$/.test(name.slice(begin.length))) await rm(path.join(folder, name), { force: true });
+const CUT_OFF = /^(.+)\.[0-9a-f]{12}\.tmp$/;
+
+/**
+ * Removes what a crash left in `folder` of writes of the files that `ours` knows by name. Unless nobody may be writing them meanwhile, only what is older than
+ * `olderThanMs`: a write takes an instant.
+ */
+export async function removeCutOffWrites(folder: string, ours: (name: string) => boolean, olderThanMs = 0): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const [, written] = CUT_OFF.exec(name) ?? [];
+    if (written === undefined || !ours(written)) continue;
+    const left = path.join(folder, name);
+    const { mtimeMs } = (await lstat(left).catch(() => undefined)) ?? { mtimeMs: Infinity };
+    if (Date.now() - mtimeMs >= olderThanMs) await rm(left, { force: true }).catch(() => {});
+  }
 }
 
 /** File systems that can't sync a folder (network shares, FUSE), or folders we may write but not list. */

@@ -78,7 +78,7 @@ async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | unde
 
 /** Removes what a crash left of writing the manifest or the journal. */
 export async function removeRemains(machine: string): Promise<void> {
-  for (const file of [MANIFEST, JOURNAL]) await removeCutOffWrites(path.join(snapshotsFolder(machine), file));
+  await removeCutOffWrites(snapshotsFolder(machine), (name) => name === MANIFEST || name === JOURNAL);
 }
 
 export async function readManifest(machine: string): Promise<Manifest> {
