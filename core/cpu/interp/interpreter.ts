@@ -61,7 +61,7 @@ interface InterpreterModule {
   hostDebugChanged(): void;
   hostStep(): void;
   hostForget(): void;
-  codeGeneration(): number;
+  codePagesDropped(): number;
   getEflags(): number;
   setEflags(value: number, mask: number): void;
   jitInstall: Helpers['jitInstall'];
@@ -402,7 +402,7 @@ export class Interpreter implements Accelerator {
         fetchMisses: Number(this.state.u64(STAT_TLB_MISS + 16)),
         flushes: this.state.u32(SY_TLB_GEN),
       },
-      codePagesDropped: this.module.codeGeneration() >>> 0,
+      codePagesDropped: this.module.codePagesDropped() >>> 0,
       interrupts: this.interrupts,
       nmis: this.nmis,
       hottest: this.hottest(),

@@ -40,10 +40,10 @@ export const RAM_BYTES = 4 << 20;
 /** Where TestCpu.long() maps RAM a second time. */
 export const HIGH_HALF = 0xffff_ff80_0000_0000n;
 
-/** An interpreter with 4 MiB of RAM from 0 and a bus that records port and MMIO writes. */
+/** An interpreter with 4 MiB of RAM (or more) from 0 and a bus that records port and MMIO writes. */
 export class TestCpu {
-  readonly memory = createVmMemory(RAM_BYTES);
-  readonly map = new PhysMap(this.memory);
+  readonly memory: WebAssembly.Memory;
+  readonly map: PhysMap;
   readonly guest: GuestMemory;
   readonly cpu: Interpreter;
   readonly ram: Uint8Array;
@@ -57,10 +57,15 @@ export class TestCpu {
   tsc = 0;
 
   /** `bus`: members besides the plain ones. `recompiler`: with one, tuned like this, that compiles by `compiler`. */
-  constructor(options: { paravirt?: boolean; bus?: Partial<CpuBus>; recompiler?: Partial<Tuning>; compiler?: CompileService } = {}) {
-    this.map.mapRam(0, GUEST_RAM_BASE, RAM_BYTES);
-    this.guest = new GuestMemory(this.memory, this.map, RAM_BYTES);
-    this.ram = new Uint8Array(this.memory.buffer, GUEST_RAM_BASE, RAM_BYTES);
+  constructor(
+    options: { paravirt?: boolean; bus?: Partial<CpuBus>; recompiler?: Partial<Tuning>; compiler?: CompileService; ramBytes?: number } = {},
+  ) {
+    const ramBytes = options.ramBytes ?? RAM_BYTES;
+    this.memory = createVmMemory(ramBytes);
+    this.map = new PhysMap(this.memory);
+    this.map.mapRam(0, GUEST_RAM_BASE, ramBytes);
+    this.guest = new GuestMemory(this.memory, this.map, ramBytes);
+    this.ram = new Uint8Array(this.memory.buffer, GUEST_RAM_BASE, ramBytes);
     const bus: CpuBus = {
       portRead: (port, size) => this.portValue(port, size),
       portWrite: (port, value, size) => {

@@ -5,7 +5,7 @@
  * A direct branch whose target lies in the same page keeps a link to the target's record in REC_DISP (branches have no displacement).
  */
 import { CPU_STATE_BASE, MAILBOX_BASE } from '../../../memory/layout';
-import { codeGeneration, recordAt, slotFor, targetAt, targetKey } from './codecache';
+import { codeGeneration, recordAt, slotFor, slotToDecode, targetAt, targetKey } from './codecache';
 import { decodeRun } from './decode';
 import { raiseFaultErr } from './fault';
 import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
@@ -232,7 +232,7 @@ function recordFor(host: u32): usize {
   if (rec) return rec;
   const slot = slotFor(host, Run.mode);
   rec = recordAt(slot, host & 0xfff);
-  return rec ? rec : decodeRun(slot, host);
+  return rec ? rec : decodeRun(slotToDecode(slot, host, Run.mode), host);
 }
 
 /** Near return; `drop` bytes of arguments go with it. */

@@ -5,7 +5,7 @@
 import { CPU_STATE_BASE, MAILBOX_BASE } from '../../../memory/layout';
 import { attention, enter, settleFault } from './branch';
 import { enter64, setPageRip } from './branch64';
-import { clearCache, codeGeneration, dropCodePage } from './codecache';
+import { clearCache, codePagesDropped, dropCodePage } from './codecache';
 import { ignoresResume } from './resumeflag';
 import { debugAfter, debugBefore } from './debug';
 import { currentMode } from './codemode';
@@ -33,7 +33,7 @@ import { tlbFlushAll, tlbInit } from './tlb';
 export { jitX87Arith, jitX87Integer, jitX87Narrow, jitX87Widen } from './fpu/x87jit';
 export { cpuReset, refreshState } from './reset';
 export { hostDebugChanged, hostForget, hostStep } from './hostdebug';
-export { codeGeneration, getEflags, setEflags };
+export { codePagesDropped, getEflags, setEflags };
 export {
   jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
 } from './jit';

@@ -7,7 +7,7 @@ import * as A from './alu';
 import * as L from './alu64';
 import { attention, countBefore, enter, setRip, thisEip } from './branch';
 import { enter64, pageRip, setRip64, thisRip } from './branch64';
-import { forgetTargets, recordAt, slotIfAny, setRecordAt } from './codecache';
+import { forgetTarget, recordAt, slotIfAny, setRecordAt } from './codecache';
 import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
 import { getCF, getLess, getOF, getPF, getSF, getZF, setArith, setCF } from './flags';
 import { jitMiss } from './imports';
@@ -332,7 +332,7 @@ export function jitInstall(host: u32, mode: u32, user: u32, index: u32): void {
   if (!rec) return;
   if (!load<u8>(rec, REC_LENGTH)) {
     // It reaches into the next page, so its record leaves: the region is found by place only.
-    forgetTargets();
+    forgetTarget(host);
     return;
   }
   store<u16>(rec, <u16>HANDLER_JIT, REC_HANDLER);
@@ -343,7 +343,7 @@ export function jitInstall(host: u32, mode: u32, user: u32, index: u32): void {
 export function jitUninstall(host: u32, mode: u32, user: u32, index: u32): void {
   Run.regionsDropped++;
   unmapRegion(host, mode, user);
-  forgetTargets();
+  forgetTarget(host);
   jitUnlink(host, mode == MODE_64 ? 1 : 0);
   const slot = slotIfAny(host, mode);
   if (slot < 0) return;

@@ -5,9 +5,10 @@
  *   REC_HANDLER  HANDLER_JIT, 0 when the entry is empty       REC_OPCODE  function of the region
  *   REC_NEXT     offset in the page; REC_LENGTH is 0          REC_IMM     key: byte of the memory, then mode * 2 + user in the upper half
  *
- * Records keep no links to these entries, and the branch target cache forgets everything when one goes: they move when a neighbour is deleted.
+ * Records keep no links to these entries, and the branch target cache forgets those that go or move: they do when a neighbour is deleted.
  */
 import { JIT_MAP_BASE, JIT_MAP_SIZE } from '../../../memory/layout';
+import { forgetTarget } from './codecache';
 import { HANDLER_JIT } from './generated/tables';
 import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_OPCODE, REC_SIZE } from './record';
 
@@ -78,6 +79,7 @@ export function unmapRegion(host: u32, mode: u32, user: u32): void {
     const from = home(load<u64>(at(i), REC_IMM));
     // It may move when its home does not lie between the hole and it.
     if (((i - from) & MASK) < ((i - hole) & MASK)) continue;
+    forgetTarget(load<u32>(at(i), REC_IMM));
     memory.copy(at(hole), at(i), REC_SIZE);
     hole = i;
   }
