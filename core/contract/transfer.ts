@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { storagePathSchema } from './storage.ts';
+import { saidSchema } from './texts.ts';
 import { checkSchema, vmNameSchema, vmSummarySchema } from './vm.ts';
 
 /** Machines that become others, come from elsewhere, or go there. */
+/** What was made otherwise than it was; `saidNotes` are the same for clients that speak other languages. */
+const notes = { notes: z.array(z.string()), saidNotes: z.array(saidSchema).optional() };
 const vm = z.object({ id: z.string().max(64) });
 
 export const transferMethods = {
@@ -21,18 +24,18 @@ export const transferMethods = {
   /** Takes a machine's folder into the library. `notes` say what had to be changed. */
   'vm.import': {
     params: z.object({ folder: storagePathSchema, how: z.enum(['copy', 'move']).default('copy') }),
-    result: z.object({ machine: vmSummarySchema, notes: z.array(z.string()) }),
+    result: z.object({ machine: vmSummarySchema, ...notes }),
   },
   /** Copies a machine that is off, with every disk it needs, into a new folder below `folder`: it can be carried to another computer. */
   'vm.export': {
     params: vm.extend({ folder: storagePathSchema }),
-    result: z.object({ folder: z.string(), notes: z.array(z.string()) }),
+    result: z.object({ folder: z.string(), ...notes }),
   },
   /** A new machine from an OVA file, or from an OVF descriptor with its files beside it. */
   'vm.importOva': {
     params: z.object({ file: storagePathSchema }),
-    result: z.object({ machine: vmSummarySchema, notes: z.array(z.string()) }),
+    result: z.object({ machine: vmSummarySchema, ...notes }),
   },
   /** Writes a machine that is off as one OVA file, which other programs take in. Never overwrites. */
-  'vm.exportOva': { params: vm.extend({ file: storagePathSchema }), result: z.object({ file: z.string(), notes: z.array(z.string()) }) },
+  'vm.exportOva': { params: vm.extend({ file: storagePathSchema }), result: z.object({ file: z.string(), ...notes }) },
 } as const;

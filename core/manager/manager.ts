@@ -5,6 +5,7 @@ import type { ChannelViewer } from '../contract/console.ts';
 import { settingsSchema } from '../contract/host.ts';
 import type { ChannelKind, EventName, EventPayload } from '../contract/methods.ts';
 import type { Handlers } from '../contract/server.ts';
+import type { Said } from '../contract/texts.ts';
 import type { ByteChannel, Transport } from '../contract/transport.ts';
 import type { VmSummary } from '../contract/vm.ts';
 import { ImageLocks } from '../platform/imagelocks.ts';
@@ -171,15 +172,15 @@ export class Manager {
   }
 
   /** Saves the state of every machine with a process under way, one after the other. Resolves with those that could not be saved, and go on. */
-  async saveAll(): Promise<{ name: string; reason: string }[]> {
-    const failed: { name: string; reason: string }[] = [];
+  async saveAll(): Promise<{ name: string; reason: string; said: Said | undefined }[]> {
+    const failed: { name: string; reason: string; said: Said | undefined }[] = [];
     for (const { id, name } of this.running())
       try {
         await this.handlers['vm.saveState']({ id });
       } catch (error) {
-        const reason = asHypervueError(error).message;
+        const { message: reason, said } = asHypervueError(error);
         this.options.log.warn(`${name}: ${reason}`);
-        failed.push({ name, reason });
+        failed.push({ name, reason, said });
       }
     return failed;
   }

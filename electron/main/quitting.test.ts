@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { QuitAction } from '../../core/contract/desktopsettings.ts';
+import type { Said } from '../../core/contract/texts.ts';
 import { nullLogger } from '../../core/util/logger.ts';
 import { quitProperly } from './quitting.ts';
 import { textsFor } from './texts.ts';
@@ -37,10 +38,10 @@ function desktop(
   const manager = {
     running: () => [...left.values()],
     saveAll: async () => {
-      const failed: { name: string; reason: string }[] = [];
+      const failed: { name: string; reason: string; said: Said }[] = [];
       for (const { name, full } of [...left.values()]) {
         calls.push(`save ${name}`);
-        if (full) failed.push({ name, reason: 'the disk is full' });
+        if (full) failed.push({ name, reason: 'the disk is full', said: { key: 'fileENOSPC', params: { path: '/vms' } } });
         else left.delete(name);
       }
       return failed;
@@ -225,4 +226,11 @@ test('what the settings say is tried once; what it could not do brings the quest
   left.get('b')!.full = false;
   await answer(SAVE);
   expect(counts().quits).toBe(1);
+});
+
+test('why a state could not be saved is said in the language of the settings', async () => {
+  const { app, asked } = desktop([{ name: 'a', full: true }], 'zh-CN', 'save');
+  app.quit();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(asked[0]!.detail).toContain('a: /vms 无法增大：本机磁盘已满');
 });

@@ -123,7 +123,7 @@ export function quitProperly(
       again = false;
       if (choice === 'save') {
         // What could not be saved brings the question back, with the reasons.
-        problems = (await manager.saveAll()).map(({ name, reason }) => `${name}: ${reason}`);
+        problems = (await manager.saveAll()).map(({ name, reason, said }) => `${name}: ${texts().say(reason, said)}`);
         continue;
       }
       // Guests that ignored the button bring the question back with their names.

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CDPSession } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from './support/browser.ts';
-import { server, window } from './support/session.ts';
+import { contract, server, window } from './support/session.ts';
 
 /** Files of the disk dragged from the system onto the window, as Chromium itself delivers them: a disc, disk images, a machine's folder. */
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -40,6 +40,8 @@ async function drag(...files: string[]): Promise<void> {
   await event('drop');
   await page.getByTestId('drop-host').waitFor({ state: 'detached' });
 }
+
+const uploads = async () => (await contract.call('task.list', {})).filter(({ kind }) => kind === 'disk.upload');
 
 /** The wizard asks before entries are lost. */
 async function toMachines(): Promise<void> {
@@ -88,3 +90,38 @@ test('of several files the first is taken, and a folder is not sent but asked ab
   await page.getByTestId('confirm-dialog').waitFor({ state: 'detached' });
   expect(existsSync(uploaded('Machine'))).toBe(false);
 });
+
+test('a drag that goes out of the window or is given up leaves no zone, sends nothing and opens nothing', async () => {
+  const { page } = window;
+  await toMachines();
+  const before = (await uploads()).length;
+  const data = { items: [], files: [at('disk.qcow2')], dragOperationsMask: 1 };
+  const event = (type: 'dragEnter' | 'dragOver' | 'dragCancel') => input.send('Input.dispatchDragEvent', { type, x: 640, y: 400, data });
+  await event('dragEnter');
+  await event('dragOver');
+  await page.getByTestId('drop-host').waitFor();
+  await page.evaluate("document.body.dispatchEvent(new DragEvent('dragleave', { bubbles: true, relatedTarget: null }))");
+  await page.getByTestId('drop-host').waitFor({ state: 'detached', timeout: 500 });
+  // Given up without a word: Chromium tells the page nothing of this one.
+  await event('dragEnter');
+  await event('dragOver');
+  await page.getByTestId('drop-host').waitFor();
+  await event('dragCancel');
+  await page.getByTestId('drop-host').waitFor({ state: 'detached', timeout: 5000 });
+  expect(await page.getByTestId('wizard').count()).toBe(0);
+  expect(await uploads()).toHaveLength(before);
+});
+
+test('sending a file that was dropped can be cancelled: nothing of it stays, no page opens, and no error is shown', async () => {
+  const { page } = window;
+  await toMachines();
+  truncateSync(at('拖放.iso'), 8 * 2 ** 30);
+  await drag('拖放.iso');
+  const { id: sent } = await eventually('the transfer', async () => (await uploads()).find(({ state }) => state === 'running')!);
+  await page.locator(`[data-testid="task"][data-state="running"]`).getByTestId('task-cancel').click();
+  await eventually('that it is over', async () => (await uploads()).find(({ id }) => id === sent)?.state === 'cancelled');
+  await eventually('no part of it', () => readdirSync(path.join(server.home, 'disks')).every((name) => !name.includes('拖放 2')));
+  expect(readdirSync(path.join(server.home, 'disks')).filter((name) => name.startsWith('.') && name !== '.trash')).toEqual([]);
+  expect(await page.getByTestId('wizard').count()).toBe(0);
+  expect(await page.getByTestId('error-dialog').count()).toBe(0);
+}, 60_000);

@@ -104,6 +104,39 @@ test('a pool is added, shown and removed; its files stay', async () => {
   expect(existsSync(path.join(folder, 'old.qcow2'))).toBe(true);
 });
 
+test('a pool in a folder that is not there: the folder is made only when it is said so, and what is wrong is in view in a low window', async () => {
+  const { app, page } = window;
+  const folder = path.join(server.home, 'not', 'yet');
+  await page.setViewportSize({ width: 900, height: 320 });
+  try {
+    await page.getByTestId('add-pool').click();
+    await page.getByTestId('pool-name').locator('input').fill('Later');
+    await page.getByTestId('pool-folder-path').locator('input').fill(folder);
+    expect(await app.storage.submitButton().innerText()).toBe('Add');
+    await app.storage.submitButton().click();
+    const message = page.getByTestId('pool-dialog').getByTestId('error-message');
+    await message.waitFor();
+    expect(await message.innerText()).toContain(folder);
+    const seen = await message.evaluate((element) => {
+      const [own, body] = [element, element.closest('.body')!].map((each) => each.getBoundingClientRect());
+      return own!.top >= body!.top && own!.bottom <= body!.bottom;
+    });
+    expect(seen).toBe(true);
+    expect(existsSync(folder)).toBe(false);
+
+    // Another folder is another question.
+    await page.getByTestId('pool-folder-path').locator('input').fill(`${folder}2`);
+    expect(await app.storage.submitButton().innerText()).toBe('Add');
+    await page.getByTestId('pool-folder-path').locator('input').fill(folder);
+    expect(await app.storage.submitButton().innerText()).toBe('Create folder and add');
+    await app.storage.submit('pool-dialog');
+  } finally {
+    await page.setViewportSize({ width: 1280, height: 800 });
+  }
+  await page.locator('[data-testid="pool"][data-name="Later"]').waitFor();
+  expect(existsSync(folder)).toBe(true);
+});
+
 test('what is deleted can be undone at once, restored later, or removed for good', async () => {
   const { app, page } = window;
   await app.storage.choose('data.qcow2', 'delete');

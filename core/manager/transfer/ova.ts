@@ -11,7 +11,7 @@ import type { OvfMachine } from '../../platform/ova/ovfread.ts';
 import { imagesBelow } from '../../platform/openimage.ts';
 import type { Disposable } from '../../util/disposable.ts';
 import { HypervueError } from '../../util/errors.ts';
-import { say } from '../../util/say.ts';
+import { type Saying, say } from '../../util/say.ts';
 import { checkConfig } from '../configrules.ts';
 import type { TaskControl } from '../tasks.ts';
 
@@ -36,14 +36,14 @@ export async function importPackage(
   name: string,
   building: string,
   control: TaskControl,
-): Promise<{ config: VmConfig; notes: string[] }> {
+): Promise<{ config: VmConfig; notes: Saying[] }> {
   const source = await openOvfPackage(file);
   try {
     const { machine } = source;
-    const notes: string[] = [];
+    const notes: Saying[] = [];
     const { signal } = control;
     const checked = await source.verify({ signal, progress: (done, total) => control.progress((done / total) * 0.2, 'checksums') });
-    if (!checked) notes.push('the package has no manifest: damage on the way would not have shown');
+    if (!checked) notes.push(say('noteNoManifest'));
     const config = configOf(machine, name, notes);
     for (const [i, disk] of machine.disks.entries()) {
       const drive = config.drives[i]!;
@@ -57,7 +57,7 @@ export async function importPackage(
   }
 }
 
-function configOf(machine: OvfMachine, name: string, notes: string[]): VmConfig {
+function configOf(machine: OvfMachine, name: string, notes: Saying[]): VmConfig {
   const drives: Drive[] = [];
   const taken: Drive['id'][] = ['ide2'];
   let moved = false;
@@ -76,11 +76,11 @@ function configOf(machine: OvfMachine, name: string, notes: string[]): VmConfig 
     taken.push(place);
     drives.push({ id: place, kind: 'disk', path: `disk${i ? i + 1 : ''}.qcow2`, format: 'qcow2', readOnly: false });
   }
-  if (moved) notes.push('disks on controllers that are not here are on IDE now, or where there was room');
+  if (moved) notes.push(say('noteMoved'));
   drives.push({ id: 'ide2', kind: 'cdrom', path: null, format: 'raw', readOnly: true });
-  if (machine.cpus > 1) notes.push(`it had ${machine.cpus} processors and has one here`);
-  if (machine.networkCards) notes.push('its network cards were left out');
-  if (machine.memoryMiB > MAX_MEMORY_MIB) notes.push(`it had ${machine.memoryMiB} MiB of memory and has ${MAX_MEMORY_MIB} here`);
+  if (machine.cpus > 1) notes.push(say('noteProcessors', { had: machine.cpus }));
+  if (machine.networkCards) notes.push(say('noteNetwork'));
+  if (machine.memoryMiB > MAX_MEMORY_MIB) notes.push(say('noteMemory', { had: machine.memoryMiB, mib: MAX_MEMORY_MIB }));
   const config = vmConfigSchema.parse({
     schema: 1,
     id: randomUUID(),
@@ -107,15 +107,15 @@ export async function exportPackage(
   file: string,
   locks: ImageLocks,
   control: TaskControl,
-): Promise<{ notes: string[] }> {
-  const notes: string[] = [];
+): Promise<{ notes: Saying[] }> {
+  const notes: Saying[] = [];
   const held: Disposable[] = [];
   try {
     const disks: { path: string; format: 'raw' | 'qcow2' }[] = [];
     for (const drive of config.drives) {
       if (drive.path === null) continue;
       if (drive.kind !== 'disk') {
-        notes.push(`${drive.id}: ${drive.path} was left out`);
+        notes.push(say('noteLeftOut', { drive: drive.id, path: drive.path }));
         continue;
       }
       const image = path.resolve(folder, drive.path);
@@ -123,7 +123,7 @@ export async function exportPackage(
       for (const lower of await imagesBelow(image, drive.format)) held.push(locks.acquire(lower, true, config.name));
       disks.push({ path: image, format: drive.format });
     }
-    if (config.boot.kernel) notes.push(`the kernel ${config.boot.kernel.path} was left out: it boots from its disks there`);
+    if (config.boot.kernel) notes.push(say('noteKernel', { path: config.boot.kernel.path }));
     await exportOva(file, {
       machine: {
         name: config.name,

@@ -173,6 +173,7 @@ describe('export and import', () => {
     expect(exported.folder).toBe(path.join(stick, 'Source'));
     expect(exported.notes.join('\n')).toMatch(/some\.iso stays here/);
     expect(exported.notes.join('\n')).toMatch(/outside\.img was copied/);
+    expect(exported.saidNotes!.map(({ key }) => key).sort()).toEqual(['noteCopied', 'noteStays']);
     expect(h.config(exported.folder).drives.map(({ id, path: file }) => [id, file])).toEqual([
       ['ide0', 'disk.qcow2'],
       ['ide1', 'top.qcow2'],

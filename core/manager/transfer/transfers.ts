@@ -49,6 +49,9 @@ function absolute(wanted: string): string {
   throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted }), { path: wanted }, say('fixAbsolute'));
 }
 
+/** Notes as the contract carries them. */
+const noted = (notes: readonly Saying[]) => ({ notes: notes.map(({ text }) => text), saidNotes: notes.map(({ said }) => said) });
+
 export class Transfers {
   readonly handlers: Pick<Handlers, keyof typeof transferMethods>;
   private readonly parts: TransferParts;
@@ -186,9 +189,9 @@ export class Transfers {
     const id = this.parts.ids().has(found.id) ? randomUUID() : found.id;
     return this.parts.withName(name, () =>
       this.parts.tasks.run('vm.import', name, async (control) => {
-        const notes: string[] = [];
-        if (name !== found.name) notes.push(`${found.name} was taken; it is called ${name}`);
-        if (id !== found.id) notes.push('it has an id of its own');
+        const notes: Saying[] = [];
+        if (name !== found.name) notes.push(say('noteName', { taken: found.name, name }));
+        if (id !== found.id) notes.push(say('noteId'));
         // Nobody may start it in the middle of this.
         const lock = acquireLock(path.join(folder, LOCK_FILE), found.name, 'an import');
         try {
@@ -200,7 +203,7 @@ export class Transfers {
               return this.parts.take(await this.moveIn(folder, name), config, 'imported');
             });
             await rm(path.join(machine.folder, LOCK_FILE), { force: true });
-            return { machine, notes };
+            return { machine, ...noted(notes) };
           }
           const machine = await this.building(name, control, async (building) => {
             const options = { locks: this.parts.locks, holder: name, control, selfContained: false };
@@ -208,7 +211,7 @@ export class Transfers {
             notes.push(...carried.notes);
             return { config: { ...carried.config, id, name, autostart: null }, how: `imported from ${folder}` };
           });
-          return { machine, notes };
+          return { machine, ...noted(notes) };
         } finally {
           lock.dispose();
         }
@@ -251,7 +254,7 @@ export class Transfers {
           const carried = await carryFolder(machine.folder, config, building, options);
           await writeVmConfig(building, carried.config);
           control.signal.throwIfAborted();
-          return { folder: await moveIntoLibrary(building, place, folderName(machine.name)), notes: carried.notes };
+          return { folder: await moveIntoLibrary(building, place, folderName(machine.name)), ...noted(carried.notes) };
         } catch (error) {
           await rm(building, { recursive: true, force: true }).catch(() => {});
           throw error;
@@ -268,14 +271,14 @@ export class Transfers {
     const name = freeName(found, this.parts.names());
     return this.parts.withName(name, () =>
       this.parts.tasks.run('vm.importOva', name, async (control) => {
-        const notes: string[] = [];
-        if (name !== found) notes.push(`${found} was taken; it is called ${name}`);
+        const notes: Saying[] = [];
+        if (name !== found) notes.push(say('noteName', { taken: found, name }));
         const machine = await this.building(name, control, async (building) => {
           const made = await importPackage(file, name, building, control);
           notes.push(...made.notes);
           return { config: made.config, how: `imported from ${file}` };
         });
-        return { machine, notes };
+        return { machine, ...noted(notes) };
       }),
     );
   }
@@ -287,7 +290,7 @@ export class Transfers {
       this.holding(machine, 'export', async (config) => {
         const { notes } = await exportPackage(machine.folder, config, file, this.parts.locks, control);
         await this.parts.exported(file);
-        return { file, notes };
+        return { file, ...noted(notes) };
       }),
     );
   }

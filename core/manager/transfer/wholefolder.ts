@@ -8,7 +8,7 @@ import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { UNFINISHED } from '../../platform/newfile.ts';
 import { imagesBelow } from '../../platform/openimage.ts';
 import { HypervueError } from '../../util/errors.ts';
-import { say } from '../../util/say.ts';
+import { type Saying, say } from '../../util/say.ts';
 import { LOCK_FILE } from '../machinelocks.ts';
 import { freeFileName } from '../names.ts';
 import { readImageFacts } from '../storage/headers.ts';
@@ -58,7 +58,7 @@ export async function carryFolder(
   written: VmConfig,
   target: string,
   options: CarryOptions,
-): Promise<{ config: VmConfig; notes: string[] }> {
+): Promise<{ config: VmConfig; notes: Saying[] }> {
   const config = plainPaths(written, folder);
   const whole = await listFolder(folder);
   const { drives, extra, notes } = await settleDrives(config, whole, options.selfContained);
@@ -102,7 +102,7 @@ interface Extra {
 }
 
 async function settleDrives(config: VmConfig, whole: WholeFolder, selfContained: boolean) {
-  const notes: string[] = [];
+  const notes: Saying[] = [];
   const extra: Extra[] = [];
   const names = whole.files.map(({ name }) => name);
   const drives: Drive[] = [];
@@ -118,26 +118,26 @@ async function settleDrives(config: VmConfig, whole: WholeFolder, selfContained:
     );
     const beside = path.basename(file);
     if (!there && names.includes(beside)) {
-      notes.push(`${drive.id}: ${file} is not here; ${beside} of the folder takes its place`);
+      notes.push(say('noteBeside', { drive: drive.id, path: file, beside }));
       drives.push({ ...drive, path: beside });
     } else if (!there && drive.kind !== 'disk') {
-      notes.push(`${drive.id}: ${file} is not here; the drive is empty`);
+      notes.push(say('noteGone', { drive: drive.id, path: file }));
       drives.push({ ...drive, path: null });
     } else if (!there) {
-      notes.push(`${drive.id}: ${file} is not here; the machine won't start without it`);
+      notes.push(say('noteGoneDisk', { drive: drive.id, path: file }));
       drives.push(drive);
     } else if (!selfContained) {
-      notes.push(`${drive.id}: ${file} lies outside the folder and is used where it is`);
+      notes.push(say('importOutside', { drive: drive.id, path: file }));
       drives.push(drive);
     } else if (drive.kind === 'disk') {
       const to = freeFileName(beside, names);
       names.push(to);
       const below = await imagesBelow(file, drive.format).catch(() => []);
       extra.push({ from: file, to, bytes: await allocatedBytes(file), drive: below.length ? drive : undefined });
-      notes.push(`${drive.id}: ${file} was copied into the folder`);
+      notes.push(say('noteCopied', { drive: drive.id, path: file }));
       drives.push({ ...drive, path: to });
     } else {
-      notes.push(`${drive.id}: ${file} stays here; the drive of the copy is empty`);
+      notes.push(say('noteStays', { drive: drive.id, path: file }));
       drives.push({ ...drive, path: null });
     }
   }
@@ -149,7 +149,7 @@ async function settleKernel(
   boot: VmConfig['boot'],
   selfContained: boolean,
   extra: Extra[],
-  notes: string[],
+  notes: Saying[],
   whole: WholeFolder,
 ): Promise<VmConfig['boot']> {
   const { kernel } = boot;
@@ -159,7 +159,7 @@ async function settleKernel(
     if (isInside(file)) return file;
     const beside = path.basename(file);
     if (names.includes(beside) && !(await stat(file).catch(() => undefined))) {
-      notes.push(`${file} is not here; ${beside} of the folder takes its place`);
+      notes.push(say('noteKernelBeside', { path: file, beside }));
       return beside;
     }
     if (!selfContained) return file;

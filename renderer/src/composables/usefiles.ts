@@ -1,6 +1,7 @@
 import type { Volume } from '../../../core/contract/storage.ts';
 import { ContractError } from '../../../core/contract/client.ts';
 import { errorSchema } from '../../../core/contract/errors.ts';
+import { saidError } from '../connection/saiderror.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useNotices } from '../stores/notices.ts';
 import { useStorage } from '../stores/storage.ts';
@@ -36,7 +37,9 @@ export function useFiles() {
           storage.volumes.some((volume) => volume.pool === pool && volume.name.toLowerCase() === name.toLowerCase());
         const name = taken(file.name) && dot > 0 ? freeVolumeName(stemOf(file.name), file.name.slice(dot + 1), taken) : file.name;
         const { ticket } = await connection.call('storage.upload', { pool, name, sizeBytes: file.size });
-        const volume = await put(connection.httpUrl(`upload/${ticket}`)!, file);
+        const volume = await put(connection.httpUrl(`upload/${ticket}`)!, file).catch(async (error: unknown) => {
+          throw (wasCut(error) && (await ending(name))) || error;
+        });
         made.push(volume.path);
         notices.toast({ key: 'toast.uploaded', tone: 'success', params: { name: volume.name } });
       } catch (error) {
@@ -45,18 +48,33 @@ export function useFiles() {
     return made;
   }
 
+  /** How a transfer ended that the server cut off: the browser only tells that it broke. Undefined when the server knows of no end. */
+  async function ending(name: string): Promise<ContractError | undefined> {
+    const tasks = await connection.call('task.list', {}).catch(() => []);
+    const [last] = tasks
+      .filter(({ kind, object }) => kind === 'disk.upload' && object === name)
+      .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
+    const context = { object: name, operation: 'upload' };
+    if (last?.state === 'cancelled') return saidError('cancelled', ['taskCancelled'], context);
+    if (last?.state !== 'failed' || !last.error) return undefined;
+    const { message, said } = last.error;
+    return new ContractError({ kind: 'io-error', message, ...(said ? { said } : {}), context });
+  }
+
   return { possible, download, upload };
 }
 
+const wasCut = (error: unknown) => error instanceof ContractError && error.dto.said?.key === 'uploadCut';
+
 /** The browser reads the file as it goes; nothing of it is held in memory. */
 async function put(url: string, file: File): Promise<Volume> {
-  const broken = (message: string) =>
-    new ContractError({ kind: 'io-error', message, context: { object: file.name, operation: 'upload' }, fix: 'Send it again.' });
+  const broken = (...why: Parameters<typeof saidError>[1]) =>
+    saidError('io-error', why, { object: file.name, operation: 'upload' }, 'fixUploadAgain');
   const answer = await fetch(url, { method: 'PUT', body: file }).catch(() => {
-    throw broken('the server took no more of the file');
+    throw broken('uploadCut');
   });
   const body: unknown = await answer.json().catch(() => null);
   if (answer.ok) return body as Volume;
   const error = errorSchema.safeParse(body);
-  throw error.success ? new ContractError(error.data) : broken(`the server answered ${answer.status}`);
+  throw error.success ? new ContractError(error.data) : broken('uploadAnswered', { status: answer.status });
 }

@@ -33,7 +33,11 @@ export function useNotify(): void {
     states.set(id, state);
     if (before === undefined || before === state) return;
     const tell = (what: 'crashed' | 'paused' | 'off') =>
-      notify(t(`access.notify.${what}`, { name }), problem?.message ?? '', () => void router.push({ name: 'machine', params: { id } }));
+      notify(
+        t(`access.notify.${what}`, { name }),
+        problem ? why(problem) : '',
+        () => void router.push({ name: 'machine', params: { id } }),
+      );
     if (state === 'crashed') tell('crashed');
     else if (state === 'paused' && problem) tell('paused');
     else if (state === 'off' && before === 'running') tell('off');

@@ -24,6 +24,12 @@ export function useSaid() {
     said && te(`said.${said.key}`, 'en') ? t(`said.${said.key}`, words(said.params)) : text;
 }
 
+/** What was made otherwise than it was, a line each. */
+export function useNoteWords() {
+  const say = useSaid();
+  return (notes: readonly string[], said: readonly Said[] = []): string => notes.map((note, i) => say(note, said[i])).join('\n');
+}
+
 /** What is missing on the host and what to do about it, as one text. */
 export function useSaidParts() {
   const say = useSaid();

@@ -31,7 +31,7 @@ export function useSubmit() {
       if (dto.kind === 'cancelled') return false;
       failure.value = dto;
       // The dialog was closed meanwhile: its owner still has to hear of it.
-      if (closed) notices.toast({ tone: 'error', key: 'toast.failedMeanwhile', detail: dto.message });
+      if (closed) notices.toast({ tone: 'error', key: 'toast.failedMeanwhile', detail: dto });
       return false;
     } finally {
       busy.value = false;

@@ -1,3 +1,5 @@
+import { saidError } from '../connection/saiderror.ts';
+
 /** Pictures of the guest's screen as files and for the clipboard. */
 
 export interface Area {
@@ -25,7 +27,10 @@ export async function cutPng(png: Blob, area: Area): Promise<Blob> {
     canvas.height = area.height;
     canvas.getContext('2d')!.drawImage(bitmap, 0, 0);
     return await new Promise((resolve, reject) =>
-      canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('the picture could not be encoded'))), 'image/png'),
+      canvas.toBlob(
+        (blob) => (blob ? resolve(blob) : reject(saidError('internal', ['pictureNotEncoded'], { operation: 'encode' }))),
+        'image/png',
+      ),
     );
   } finally {
     bitmap.close();

@@ -1,3 +1,4 @@
+import { saidError } from '../connection/saiderror.ts';
 import type { ViewerHello } from '../../../core/contract/console.ts';
 import type { ByteChannel } from '../../../core/contract/transport.ts';
 import { RfbChannel } from '../connection/rfbchannel.ts';
@@ -115,7 +116,7 @@ export class ScreenRecording {
   private async firstPicture(): Promise<HTMLCanvasElement> {
     const deadline = Date.now() + FIRST_PICTURE_MS;
     while (!this.rfb || this.rfb.canvas.width === 0) {
-      if (Date.now() > deadline) throw new Error('the machine shows no picture');
+      if (Date.now() > deadline) throw saidError('invalid-state', ['noPicture'], { operation: 'record' });
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     return this.rfb.canvas;

@@ -880,6 +880,8 @@ export const en = {
     text: 'This Hypervue asks for its access token.',
     token: 'Access token',
     refused: 'Not accepted: {reason}',
+    wrong: 'the token is wrong',
+    late: 'no token came',
     submit: 'Connect',
     where: '“hypervue serve” prints the token, and a link that contains it, when it starts.',
   },

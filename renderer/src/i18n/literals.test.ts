@@ -77,11 +77,36 @@ test('no script of a page, and no menu or dialog of the desktop app, says words 
   expect(found).toEqual([]);
 });
 
+/** Where a message of the manager, or of another program, is not said in the reader's language, and why. */
+const UNSAID: readonly [file: string, why: string][] = [
+  ['ErrorDetails.vue', 'a report that is copied, for whoever is told of the failure'],
+  ['LogTab.vue', 'the log, which is as it was written'],
+  ['DiagnosticsView.vue', 'said by useDiagnostics'],
+  ['connection.ts', 'the browser’s own words of a connection'],
+  ['RfbScreen.vue', 'the browser’s own words of a connection'],
+  ['notices.ts', 'a fault of the page itself'],
+];
+const unsaid = (code: string) =>
+  code.split('\n').filter((line) => /[\w\])!?]\.message\b/.test(line) && !/\.said\b|:key=|(?:super|Error)\(/.test(line));
+
+test('no message of the manager is shown in its English alone', () => {
+  const used = new Set<string>();
+  const found = files(source, /\.(vue|ts)$/).flatMap((file) => {
+    const name = path.basename(file);
+    const here = unsaid(readFileSync(file, 'utf8')).map((line) => `${name}: ${line.trim()}`);
+    if (here.length && UNSAID.some(([each]) => each === name)) used.add(name);
+    return UNSAID.some(([each]) => each === name) ? [] : here;
+  });
+  expect(found).toEqual([]);
+  expect(UNSAID.map(([name]) => name).filter((name) => !used.has(name))).toEqual([]);
+});
+
 test('the finder finds', () => {
   const { descriptor } = parse(`<template><p :title="a ? 'Not here' : $t('some.key')">{{ b ? 'Yes' : c }}</p></template>`);
   expect(inExpressions(descriptor.template!.ast as unknown as Node)).toEqual(['Not here', 'Yes']);
   expect(shown(`toast({ key: 'toast.x', detail: 'The disk is full' })`)).toEqual(['The disk is full']);
   expect(shown(`dialog({ title: 'Hypervue', message: ok ? 'Really quit?' : t })`)).toEqual(['Really quit?']);
+  expect(unsaid('toast(error.message)\nsay(error.message, error.said)\nconst message = 1')).toEqual(['toast(error.message)']);
   expect(shown(`{ label: 'vm.start', text: \`a.\${b}\` }`)).toEqual([]);
 });
 

@@ -826,6 +826,8 @@ export const zhCN: Messages = {
     text: '此 Hypervue 需要访问令牌。',
     token: '访问令牌',
     refused: '未被接受：{reason}',
+    wrong: '令牌不正确',
+    late: '没有收到令牌',
     submit: '连接',
     where: '“hypervue serve”启动时会显示令牌以及包含令牌的链接。',
   },

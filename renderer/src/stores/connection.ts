@@ -1,10 +1,11 @@
 import { defineStore } from 'pinia';
 import { ref, shallowRef } from 'vue';
 import type { ViewerHello } from '../../../core/contract/console.ts';
-import { ContractClient, ContractError } from '../../../core/contract/client.ts';
+import { ContractClient } from '../../../core/contract/client.ts';
 import type { ChannelKind, EventName, EventPayload, MethodName, Params, Result } from '../../../core/contract/methods.ts';
 import type { ByteChannel } from '../../../core/contract/transport.ts';
 import { type Link, LinkError } from '../connection/link.ts';
+import { saidError } from '../connection/saiderror.ts';
 
 export type ConnectionState = 'connecting' | 'ready' | 'unauthorized' | 'lost';
 
@@ -97,9 +98,7 @@ export const useConnection = defineStore('connection', () => {
         awaited++;
         return answer.finally(() => awaited--);
       }
-      return Promise.reject(
-        new ContractError({ kind: 'io-error', message: 'the connection to Hypervue is closed', context: { operation: method } }),
-      );
+      return Promise.reject(saidError('io-error', ['connectionClosed'], { operation: method }));
     },
     /** True while a call that runs as a task has no answer yet: whoever made it tells how it ended. */
     awaitsTask: () => awaited > 0,

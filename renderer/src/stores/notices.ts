@@ -19,8 +19,8 @@ export interface Toast {
   /** i18n key and its parameters. */
   key: string;
   params: Record<string, string | number>;
-  /** Extra line in the manager's words. */
-  detail: string;
+  /** Extra line, or the failure that it tells of. */
+  detail: string | Pick<ErrorDto, 'message' | 'said'>;
   action: { key: string; run: () => void } | null;
 }
 
@@ -96,7 +96,7 @@ export const useNotices = defineStore('notices', () => {
   }
 
   function taskFailed(task: Task): void {
-    toast({ tone: 'error', key: 'toast.taskFailed', params: { object: task.object }, detail: task.error?.message ?? '' });
+    toast({ tone: 'error', key: 'toast.taskFailed', params: { object: task.object }, detail: task.error ?? '' });
   }
 
   return { failure, question, unlock, toasts, showError, ask, choose, toast, dismiss, taskFailed };
