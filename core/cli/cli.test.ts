@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -246,6 +247,38 @@ describe('with a server', () => {
     await json('force-off', 'Life');
     expect(await ended).toBe(0);
   }, 30_000);
+
+  test('Ctrl+C ends what a command began, here and at the server, and nothing is left', async () => {
+    const folder = path.join(home, 'cut');
+    mkdirSync(folder);
+    const disks = path.join(home, 'disks');
+    const inPool = () => readdirSync(disks).sort();
+    /** Interrupts the command as soon as it has begun to write in `into`. */
+    const interrupted = async (into: string, ...args: string[]) => {
+      const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+      let err = '';
+      child.stderr.on('data', (data) => (err += data));
+      const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+      const begun = () => readdirSync(into).some((name) => name.startsWith('.creating-') && !name.endsWith('.lock'));
+      while (!begun() && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5));
+      child.kill('SIGINT');
+      return { code: await ended, err };
+    };
+    expect(await run('volume', 'create', 'empty.img', '16G', '--format', 'raw')).toMatchObject({ code: 0 });
+    const there = inPool();
+    expect(await interrupted(folder, 'volume', 'download', 'empty.img', folder)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('interrupted'),
+    });
+    expect(readdirSync(folder)).toEqual([]);
+    const noise = path.join(home, 'noise.img');
+    writeFileSync(noise, randomBytes(96 << 20));
+    expect(await interrupted(disks, 'volume', 'import', noise, 'noise.qcow2', '--compress')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('cancelled'),
+    });
+    expect(inPool()).toEqual(there);
+  }, 60_000);
 
   test('events stream as lines of JSON', async () => {
     const child = spawn(process.execPath, [main, 'events'], { env, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -37,5 +37,6 @@ export function parseSize(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$/i.exec(text.trim());
   if (!match) return undefined;
   const power = ['', 'K', 'M', 'G', 'T'].indexOf(match[2]!.toUpperCase());
-  return Math.round(Number(match[1]) * 1024 ** power);
+  const bytes = Math.round(Number(match[1]) * 1024 ** power);
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
 }

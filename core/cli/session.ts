@@ -12,6 +12,47 @@ export interface Session extends Connection {
   print<T>(value: T, text: (value: T) => string): void;
   /** The machine of this id or name. Rejects with 'not-found', or 'invalid-argument' when several share the name. */
   machine(nameOrId: string): Promise<VmSummary>;
+  /** Does what this process does itself: it ends with `signal` when the user interrupts it, and removes what it had begun. */
+  interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+/** What a shell says of a program that an interrupt ended: 128 and the number of SIGINT. */
+const EXIT_INTERRUPTED = 130;
+
+/**
+ * What Ctrl+C does while a command runs: its tasks are cancelled, and it ends when they have removed what they had begun. Where there is nothing to
+ * cancel, and for the second time, it ends at once.
+ */
+class Interruption {
+  /** Of the command, once there is one. */
+  connection: Connection | undefined;
+  private readonly abort = new AbortController();
+  private guarded = 0;
+  private readonly stop = () => void this.interrupted();
+
+  constructor() {
+    process.on('SIGINT', this.stop).on('SIGTERM', this.stop);
+  }
+
+  async during<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.guarded++;
+    try {
+      return await work(this.abort.signal);
+    } finally {
+      this.guarded--;
+    }
+  }
+
+  over(): void {
+    process.off('SIGINT', this.stop).off('SIGTERM', this.stop);
+  }
+
+  private async interrupted(): Promise<void> {
+    if (this.abort.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    this.abort.abort(new HypervueError('cancelled', 'interrupted'));
+    const { cancelled } = (await this.connection?.client.call('task.cancelOwn', {}).catch(() => undefined)) ?? { cancelled: 0 };
+    if (!cancelled && !this.guarded) process.exit(EXIT_INTERRUPTED);
+  }
 }
 
 /** Runs one command over a connection and ends the process with its exit code. */
@@ -27,14 +68,17 @@ export function sessionRunner(program: Command, entry: string): RunSession {
     });
     let connection: Connection | undefined;
     let code: number = EXIT_OK;
+    const interruption = new Interruption();
     try {
       connection = await connect({ folders: appFolders(), entry, log, local });
-      code = (await work(session(connection, json))) ?? EXIT_OK;
+      interruption.connection = connection;
+      code = (await work(session(connection, json, interruption))) ?? EXIT_OK;
     } catch (error) {
       reportError(error, json);
       code = EXIT_ERROR;
     }
     await connection?.close();
+    interruption.over();
     // Written output may still be in the pipe.
     process.exitCode = code;
     await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
@@ -42,10 +86,11 @@ export function sessionRunner(program: Command, entry: string): RunSession {
   };
 }
 
-function session(connection: Connection, json: boolean): Session {
+function session(connection: Connection, json: boolean, interruption: Interruption): Session {
   return {
     ...connection,
     json,
+    interruptible: (work) => interruption.during(work),
     print: (value, text) => {
       const output = json ? JSON.stringify(value) : text(value);
       if (output !== '') process.stdout.write(output.endsWith('\n') ? output : `${output}\n`);

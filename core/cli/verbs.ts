@@ -188,7 +188,7 @@ function addInformation(program: Command, run: RunSession): void {
 
 function describe(vm: VmSummary, hardware: { label: string; detail: string }[]): string {
   const lines = [`Name:     ${vm.name}`, `State:    ${vm.state}`, `Id:       ${vm.id}`, `Folder:   ${vm.folder}`];
-  if (vm.problem) lines.push(`Problem:  ${vm.problem.message}${vm.problem.fix ? ` ${vm.problem.fix}` : ''}`);
+  if (vm.problem) lines.push(`Problem:  ${vm.problem.message}${vm.problem.fix ? `. ${vm.problem.fix}` : ''}`);
   if (vm.display) lines.push(`Display:  ${vm.display.width}x${vm.display.height}${vm.display.text ? ' text' : ''}`);
   if (vm.stats)
     lines.push(

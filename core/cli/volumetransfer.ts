@@ -143,10 +143,10 @@ async function download(session: Session, wanted: string, to: string): Promise<v
     () => false,
   );
   const place = folder ? path.join(target, name) : target;
-  await makeFile(place, async (temporary) => {
+  const fetch = async (temporary: string, signal: AbortSignal) => {
     const answer = await send(address(session, 'download', ticket), 'GET');
-    await pipeline(answer, counting(sizeBytes), createWriteStream(temporary, { flags: 'wx', mode: 0o600 })).catch((error) => {
-      throw asHypervueError(error, { path: place, operation: 'download' });
+    await pipeline(answer, counting(sizeBytes), createWriteStream(temporary, { flags: 'wx', mode: 0o600 }), { signal }).catch((error) => {
+      throw signal.aborted ? signal.reason : asHypervueError(error, { path: place, operation: 'download' });
     });
     const { size } = await stat(temporary);
     if (size !== sizeBytes)
@@ -157,7 +157,8 @@ async function download(session: Session, wanted: string, to: string): Promise<v
         'Begin again.',
       );
     await syncFile(temporary);
-  });
+  };
+  await session.interruptible((signal) => makeFile(place, (temporary) => fetch(temporary, signal)));
   session.print({ path: place, sizeBytes }, () => `${place}: ${readableBytes(sizeBytes)}`);
 }
 

@@ -179,6 +179,8 @@ export const methods = {
   'task.list': { params: none, result: z.array(taskSchema) },
   /** Takes what has ended out of the list. */
   'task.clear': { params: none, result: nothing },
+  /** Cancels what runs because this client asked for it; tells how many tasks. */
+  'task.cancelOwn': { params: none, result: z.object({ cancelled: z.number().int() }) },
   'task.cancel': { params: z.object({ id: z.string().max(64) }), result: nothing },
 } as const;
 

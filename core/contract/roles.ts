@@ -119,6 +119,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
 
   'task.list': 'view',
   'task.cancel': 'manage',
+  'task.cancelOwn': 'operate',
   'task.clear': 'manage',
 
   'access.me': 'view',

@@ -17,6 +17,8 @@ export interface ContractServerOptions {
   caller: Caller;
   /** Turns anything thrown into what the client is told. */
   toError: (error: unknown, method: string) => ErrorDto;
+  /** What a handler does is done within this. */
+  within?: (work: () => Promise<unknown>) => Promise<unknown>;
   /** Calls one client may have under way; more are refused with 'resource-limit'. */
   maxPending?: number;
   now?: () => number;
@@ -103,7 +105,9 @@ export class ContractServer {
     }
     this.pending++;
     try {
-      const result = await (this.options.handlers[name] as (p: unknown, c: Caller) => Promise<unknown>)(parsed.data, this.options.caller);
+      const { handlers, caller, within } = this.options;
+      const work = () => (handlers[name] as (p: unknown, c: Caller) => Promise<unknown>)(parsed.data, caller);
+      const result = await (within ? within(work) : work());
       this.send({ type: 'result', id, result });
     } catch (error) {
       // The call was in order; what came of it is no refusal.

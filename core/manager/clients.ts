@@ -20,8 +20,8 @@ export class Clients {
   }
 
   /** Serves one client until its transport closes. */
-  connect(transport: Transport, handlers: Handlers, caller: Caller): ContractServer {
-    const server = new ContractServer(transport, { handlers, caller, toError: (error, method) => this.toError(error, method) });
+  connect(transport: Transport, handlers: Handlers, caller: Caller, within: <T>(work: () => Promise<T>) => Promise<T>): ContractServer {
+    const server = new ContractServer(transport, { handlers, caller, within, toError: (error, method) => this.toError(error, method) });
     this.servers.add(server);
     transport.onClose(() => this.servers.delete(server));
     return server;

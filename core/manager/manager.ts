@@ -147,7 +147,8 @@ export class Manager {
 
   /** Serves one client until its transport closes. Without a `caller` it is the owner's. */
   connect(transport: Transport, caller: Caller = ownerCaller(randomUUID())): void {
-    const server = this.clients.connect(transport, this.handlers, caller);
+    const client = {};
+    const server = this.clients.connect(transport, this.handlers, caller, (work) => this.context.tasks.askedBy(client, work));
     this.access.joined(server, caller);
     transport.onClose(() => this.access.left(server));
   }

@@ -36,6 +36,9 @@ export class Tasks {
   private readonly running = new Set<Promise<unknown>>();
   /** Set while what runs is a part of another task. */
   private readonly whole = new AsyncLocalStorage<Pick<TaskControl, 'signal' | 'undo'> & { ended: boolean }>();
+  /** The client whose request is being served. */
+  private readonly client = new AsyncLocalStorage<object>();
+  private readonly owners = new Map<string, object>();
   private readonly changed: (task: Task) => void;
   private readonly kept: (tasks: Task[]) => void;
 
@@ -74,6 +77,19 @@ export class Tasks {
     }
   }
 
+  /** Tasks that `work` starts are those of `client`. */
+  askedBy<T>(client: object, work: () => Promise<T>): Promise<T> {
+    return this.client.run(client, work);
+  }
+
+  /** Cancels what runs of the client whose request is being served; gives the number of tasks. */
+  cancelOwn(): number {
+    const client = this.client.getStore();
+    const own = [...this.owners].filter(([, owner]) => owner === client);
+    for (const [id] of own) this.cancel(id);
+    return own.length;
+  }
+
   /** Cancels what runs; resolves when all of it has ended. */
   async cancelAll(): Promise<void> {
     for (const id of [...this.aborts.keys()]) this.cancel(id);
@@ -84,6 +100,8 @@ export class Tasks {
     const id = randomUUID();
     const abort = new AbortController();
     this.aborts.set(id, abort);
+    const client = this.client.getStore();
+    if (client) this.owners.set(id, client);
     let task: Task = {
       id,
       kind,
@@ -141,6 +159,7 @@ export class Tasks {
       throw error;
     } finally {
       this.aborts.delete(id);
+      this.owners.delete(id);
       this.trim();
       this.kept(this.list());
     }
@@ -194,6 +213,7 @@ export class RateMeter {
 export const taskHandlers = (tasks: Tasks) =>
   ({
     'task.list': async () => tasks.list(),
+    'task.cancelOwn': async () => ({ cancelled: tasks.cancelOwn() }),
     'task.cancel': async ({ id }) => {
       tasks.cancel(id);
       return null;

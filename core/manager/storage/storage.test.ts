@@ -315,6 +315,21 @@ describe('tasks', () => {
     }
   });
 
+  test('are cancelled by whom they were asked for, and by nobody else in this way', async () => {
+    const big = h.medium('big.img', Buffer.alloc(48 * MIB, 3));
+    const other = h.connect();
+    let others: Promise<unknown> | undefined;
+    const off = h.client.on('task.changed', (task: Task) => {
+      if (task.state === 'running')
+        others ??= other.call('task.cancelOwn', {}).then((result) => h.call('task.cancelOwn', {}).then((own) => [result, own]));
+    });
+    const copy = h.call('storage.convert', { from: big, pool: 'default', name: 'c.qcow2', format: 'qcow2', compress: true });
+    expect((await failureOf(copy)).kind).toBe('cancelled');
+    off();
+    expect(await others).toEqual([{ cancelled: 0 }, { cancelled: 1 }]);
+    expect(readdirSync(pool)).toEqual([]);
+  });
+
   test('tell their progress, and the copy is the same as the original', async () => {
     const big = h.medium('big.img', Buffer.from(Uint8Array.from({ length: 9 * MIB }, (_, i) => (i >> 12) & 255)));
     const copy = await h.call('storage.convert', { from: big, pool: 'default', name: 'c.qcow2', format: 'qcow2', compress: true });

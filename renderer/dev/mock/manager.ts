@@ -503,6 +503,7 @@ export class MockManager {
     ),
     'task.list': async () => [],
     'task.cancel': async () => null,
+    'task.cancelOwn': async () => ({ cancelled: 0 }),
     'task.clear': async () => null,
   };
 }
