@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import type { VmConfig } from '../../core/contract/vm.ts';
 import { accessibilityProblems } from './support/accessibility.ts';
 import { eventually } from './support/browser.ts';
-import { contract, window } from './support/session.ts';
+import { contract, server, window } from './support/session.ts';
 
 /** The hardware of a real machine, off and running: what is set comes into vm.json, and what can't be set says why. */
 
@@ -103,6 +103,62 @@ test('a disk and a serial port are added and removed again, and the boot order i
   await page.getByTestId('confirm-dialog').waitFor();
   await app.confirm();
   await eventually('a drive less', () => stored().drives.every(({ id: place }) => place !== added.id));
+});
+
+test('a disk that is there is attached as what it is, never before that is known; what is no disk for a machine can’t be added', async () => {
+  const { app, page } = window;
+  const machine = app.machine();
+  const foreign = Buffer.alloc(1 << 20);
+  foreign.write('KDMV');
+  foreign.writeUInt32LE(1, 4);
+  writeFileSync(path.join(server.home, 'foreign.img'), foreign);
+  writeFileSync(path.join(server.home, 'notes.txt'), 'hello world');
+  await server.cli('disk', 'create', path.join(server.home, 'there.img'), '8M');
+  await machine.device('memory');
+  await page.getByTestId('device-add').click();
+  const dialog = page.getByTestId('add-device');
+  const ok = dialog.getByTestId('add-device-ok');
+  await dialog.getByTestId('add-disk').check({ force: true });
+  for (const name of ['foreign.img', 'notes.txt', 'nowhere.img']) {
+    await dialog.getByTestId('add-medium-path').locator('input').fill(path.join(server.home, name));
+    await eventually(`that ${name} is refused`, async () => (await ok.getAttribute('title')) === 'This file can’t be used');
+    expect(await ok.isDisabled()).toBe(true);
+  }
+  await dialog.getByTestId('add-medium-path').locator('input').fill(path.join(server.home, 'there.img'));
+  expect(await ok.isDisabled()).toBe(true);
+  await ok.click();
+  await dialog.waitFor({ state: 'detached' });
+  const drive = stored().drives.find(({ path: file }) => file?.endsWith('there.img'))!;
+  expect(drive.format).toBe('qcow2');
+  await machine.device(drive.id);
+  await page.getByTestId('drive-remove').click();
+  await app.confirm();
+  await eventually('a drive less', () => stored().drives.every(({ id }) => id !== drive.id));
+});
+
+test('a name that is taken is told while it is typed; why applying failed is in view in a small window too', async () => {
+  const { app, page } = window;
+  const machine = app.machine();
+  const other = await contract.call('vm.create', { name: 'Taken', memoryMiB: 16, source: { type: 'blank' }, newDisk: null });
+  await page.setViewportSize({ width: 900, height: 600 });
+  try {
+    await machine.device('machine');
+    await page.getByTestId('hardware-name').locator('input').fill('taken');
+    expect(await page.getByTestId('name-problem').innerText()).toBe('Another machine has this name.');
+    await page.getByTestId('hardware-save').click();
+    const fix = page.getByTestId('error-fix');
+    await fix.waitFor();
+    const seen = await fix.evaluate((element) => {
+      const own = element.getBoundingClientRect();
+      const shown = element.ownerDocument.elementFromPoint(own.left + 5, own.bottom - 3);
+      return shown !== null && element.contains(shown);
+    });
+    expect(seen).toBe(true);
+    await page.getByTestId('hardware-discard').click();
+  } finally {
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await contract.call('vm.delete', { id: other.id });
+  }
 });
 
 test('vm.json is edited as text: what is wrong is named with its line, what is right is applied and the former kept', async () => {

@@ -134,6 +134,9 @@ test('hostile packages are refused', async () => {
   writeFileSync(path.join(at('q'), 'a.ovf'), ovf('a.vmdk'));
   execFileSync('tar', ['--format=ustar', '-cf', at('a.ova'), 'a.ovf'], { cwd: at('q') });
   expect((await failureOf(h.call('vm.importOva', { file: at('a.ova') }))).kind).toBe('not-found');
+  writeFileSync(at('notes.ova'), 'buy milk');
+  const foreign = await failureOf(h.call('vm.importOva', { file: at('notes.ova') }));
+  expect(foreign.dto).toMatchObject({ message: `${at('notes.ova')} is no OVA or OVF file`, fix: expect.stringContaining('Storage') });
   const good = readFileSync(at('a.ova'));
   const lies = Buffer.from(good);
   lies.write('77777777777', 124);

@@ -255,6 +255,7 @@ describe('export and import', () => {
     symlinkSync('/etc/passwd', path.join(at('links'), 'data.img'));
     cpSync(vm.folder, at('used'), { recursive: true });
     const lock = acquireLock(path.join(at('used'), '.lock'), 'Source', 'somebody');
+    expect((await failureOf(h.call('vm.inspectFolder', { folder: at('empty') }))).message).toContain('holds no machine');
     const refused: [string, string][] = [
       [at('empty'), 'not-found'],
       [at('none'), 'not-found'],

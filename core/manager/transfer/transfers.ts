@@ -20,7 +20,7 @@ import { folderName, freeName } from '../names.ts';
 import { listed } from '../storage/knownvolumes.ts';
 import type { Volumes } from '../storage/volumes.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
-import { readVmConfig, writeVmConfig } from '../vmconfigfile.ts';
+import { CONFIG_FILE, readVmConfig, writeVmConfig } from '../vmconfigfile.ts';
 import { copyMachine, linkDisks, linkMachine, refuseLinked } from './clone.ts';
 import { copySnapshot, linkSnapshot } from './snapshotclone.ts';
 import { exportPackage, importPackage, nameInPackage } from './ova.ts';
@@ -303,6 +303,13 @@ export class Transfers {
     const library = await realpath(this.parts.library);
     if (folder === library || folder.startsWith(`${library}${path.sep}`) || library.startsWith(`${folder}${path.sep}`))
       throw new HypervueError('already-exists', say('ofLibraryAlready', { folder }), { path: folder }, say('fixElsewhere'));
+    if (
+      await access(path.join(folder, CONFIG_FILE)).then(
+        () => false,
+        (error) => error.code === 'ENOENT',
+      )
+    )
+      throw new HypervueError('not-found', say('noMachineIn', { folder }), { path: folder, operation: 'import' }, say('fixNoMachineIn'));
     const config = await readVmConfig(folder);
     const owner = livingOwner(path.join(folder, LOCK_FILE));
     if (owner)

@@ -140,7 +140,16 @@ async function archivePackage(file: NodeFile): Promise<OvfPackage> {
 }
 
 async function folderPackage(file: NodeFile): Promise<OvfPackage> {
-  const machine = parseOvf(await textOf(file), file.path);
+  const text = await textOf(file);
+  // A damaged archive still has the word for one in its first header.
+  if (!text.trimStart().startsWith('<') && text.slice(257, 262) !== 'ustar')
+    throw new HypervueError(
+      'invalid-argument',
+      say('noPackage', { path: file.path }),
+      { path: file.path, operation: 'import' },
+      say('fixNoPackage'),
+    );
+  const machine = parseOvf(text, file.path);
   const manifest = file.path.replace(/\.[^.]*$/, '.mf');
   return {
     machine,

@@ -44,7 +44,7 @@ export function useVolumeVerbs() {
       case 'commit':
         return attempt('volumeCommit', volume, { below: volume.below[0]!.path }, async (secret) => {
           await tasks.showDuring(() => connection.call('storage.commit', { path: volume.path, ...secret }));
-          notices.toast({ key: 'toast.volumeDone', tone: 'success', params: { name: volume.name } });
+          notices.toast({ key: 'toast.volumeCommitted', tone: 'success', params: { name: volume.name } });
         });
       case 'compact':
         return attempt('volumeCompact', volume, {}, async (secret) => {

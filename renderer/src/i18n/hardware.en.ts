@@ -4,6 +4,7 @@ export const hardwareEn = {
   add: 'Add hardware…',
   addNow: 'Add',
   addWhat: 'What to add',
+  addUnusable: 'This file can’t be used',
   addWhen: 'A machine that is on has it from its next start.',
   addKind: {
     newDisk: { name: 'New hard disk', text: 'An empty image in the machine’s folder' },

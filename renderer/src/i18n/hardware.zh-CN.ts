@@ -5,6 +5,7 @@ export const hardwareZhCN: typeof hardwareEn = {
   add: '添加硬件…',
   addNow: '添加',
   addWhat: '要添加的硬件',
+  addUnusable: '不能使用这个文件',
   addWhen: '如果虚拟机正在运行，下次启动时生效。',
   addKind: {
     newDisk: { name: '新硬盘', text: '虚拟机文件夹中的空白映像' },

@@ -239,6 +239,7 @@ export const storageEn = {
     folder: 'Folder',
     text: 'Images in this folder show on this page. Nothing in it is changed.',
     submitAdd: 'Add',
+    missing: 'Create it with the button below, or choose another folder.',
     submitCreate: 'Create folder and add',
     submitRename: 'Rename',
   },

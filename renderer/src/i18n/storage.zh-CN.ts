@@ -237,6 +237,7 @@ export const storageZhCN: typeof storageEn = {
     folder: '文件夹',
     text: '此文件夹中的映像会显示在本页。其中的内容不会更改。',
     submitAdd: '添加',
+    missing: '请用下面的按钮创建它，或选择其他文件夹。',
     submitCreate: '创建文件夹并添加',
     submitRename: '重命名',
   },

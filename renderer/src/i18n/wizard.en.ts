@@ -31,6 +31,7 @@ export const wizardEn = {
   missing: {
     path: 'Choose a file first',
     name: 'Give the machine a name',
+    nameTaken: 'Another machine has this name: choose another one',
     size: 'Give the disk a size of at least 1 MiB',
     passphrase: 'Give the passphrase twice, the same both times',
     uefiCpu: 'UEFI needs a 64-bit processor: choose another model, or BIOS',

@@ -32,6 +32,7 @@ export const wizardZhCN: typeof wizardEn = {
   missing: {
     path: '请先选择文件',
     name: '请为虚拟机命名',
+    nameTaken: '另一台虚拟机已用此名称：请换一个',
     size: '磁盘大小至少为 1 MiB',
     passphrase: '请输入两次相同的密码短语',
     uefiCpu: 'UEFI 需要 64 位处理器：请选择其他型号或 BIOS',

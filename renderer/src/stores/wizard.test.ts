@@ -2,9 +2,10 @@ import { createPinia, setActivePinia } from 'pinia';
 import { beforeEach, expect, test } from 'vitest';
 import { nextTick } from 'vue';
 import type { HostInfo } from '../../../core/contract/host.ts';
-import { vmCreateSchema } from '../../../core/contract/vm.ts';
+import { type VmSummary, vmCreateSchema } from '../../../core/contract/vm.ts';
 import { sourceTypes } from '../composables/media.ts';
 import { useHost } from './host.ts';
+import { useMachines } from './machines.ts';
 import { useSystems } from './systems.ts';
 import { useWizard } from './wizard.ts';
 
@@ -56,6 +57,12 @@ test('a step says what it still needs', () => {
   wizard.step = 'source';
   wizard.draft.nameTouched = true;
   expect(wizard.missing('system')).toBe('name');
+  // A name of another machine, whatever its case; one that was suggested is free as long as nobody took it meanwhile.
+  useMachines().byId.set('a', { id: 'a', name: 'Web' } as VmSummary);
+  wizard.draft.name = ' web ';
+  expect(wizard.missing('system')).toBe('nameTaken');
+  wizard.draft.nameTouched = false;
+  expect(wizard.missing('system')).toBeNull();
   wizard.draft.disks[0]!.sizeGiB = 0;
   expect(wizard.missing('disk')).toBe('size');
   wizard.reset();

@@ -7,6 +7,7 @@ import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { MediaInfo } from '../../../core/contract/host.ts';
 import type { FirmwareKind, Remedy, VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
+import { useNameCheck } from '../composables/usenamecheck.ts';
 import { type NewPassphrase, noPassphrase, passphraseProblem } from '../composables/passphrase.ts';
 import { useHost } from './host.ts';
 import { type DiskDraft, freshDisk, missingOfDisk, requestedDisks } from './wizarddisks.ts';
@@ -52,6 +53,7 @@ const gibibytes = (bytes: number) => Math.max(0.001, Math.round((bytes / 1024 **
 
 /** Answers of the create wizard. They live outside the pages: Back, a look elsewhere or a failure loses none of them. */
 export const useWizard = defineStore('wizard', () => {
+  const nameProblem = useNameCheck();
   const settings = useSettings();
   const step = ref<WizardStep>('source');
   const draft = ref<WizardDraft>(fresh());
@@ -250,6 +252,7 @@ export const useWizard = defineStore('wizard', () => {
     if (of === 'source' && d.source !== 'blank' && d.source !== 'sample' && path.value.trim() === '') return 'path';
     // A name that nobody touched is suggested when the first step is left.
     if (of === 'system' && d.name.trim() === '' && (d.nameTouched || step.value === 'system')) return 'name';
+    if (of === 'system' && d.nameTouched && nameProblem(d.name) === 'taken') return 'nameTaken';
     if (of === 'resources' && d.cpuModel === 'i686' && d.firmware === 'uefi' && d.source !== 'kernel') return 'uefiCpu';
     if (of === 'disk') {
       const lacking = d.disks.map(missingOfDisk).find((each) => each !== null);

@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { ownerCaller } from '../../../core/contract/access.ts';
 import { useAccess } from '../stores/access.ts';
+import { useMachines } from '../stores/machines.ts';
 import { arrive, calls, get, open, press, settle } from './testing/openpage.ts';
 
 vi.mock('../../dev/mock/screen.ts', () => ({ drawScreen: () => ({ width: 720, height: 400 }), pngOf: () => 'iVBORw0KGgo=' }));
@@ -253,4 +254,23 @@ test('who may only look sees every field disabled, and reads why', async () => {
   expect((get('device-add') as HTMLButtonElement).disabled).toBe(true);
   await press(get('device-explain'));
   expect(there('hardware-locked')).toBe(false);
+});
+
+test('a name that another machine has, or none, is told while it is typed', async () => {
+  await at('machine');
+  const names = [...useMachines().byId.values()].map(({ name }) => name);
+  const own = useMachines().get(running)!.name;
+  const field = get('hardware-name').querySelector('input')!;
+  const write = async (value: string) => {
+    field.value = value;
+    field.dispatchEvent(new Event('input'));
+    await settle();
+  };
+  expect(there('name-problem')).toBe(false);
+  await write(names.find((name) => name !== own)!.toUpperCase());
+  expect(get('name-problem').textContent).toContain('Another machine');
+  await write('  ');
+  expect(get('name-problem').textContent).toContain('name');
+  await write(own.toUpperCase());
+  expect(there('name-problem')).toBe(false);
 });
