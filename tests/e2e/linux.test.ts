@@ -121,3 +121,38 @@ test('a kernel with an initrd boots directly and obeys the console', async () =>
   await machine.waitForState('off');
   expect(window.problems).toEqual([]);
 }, 420_000);
+
+test.each([
+  ['skipping what is suggested', 4],
+  ['through every step', 7],
+])(
+  'from the library to the running guest %s takes %i clicks, as docs/hardware.md says',
+  async (_how, expected) => {
+    const { page } = window;
+    await page.getByTestId('nav-machines').click();
+    let clicks = 0;
+    const click = async (id: string) => {
+      await page.getByTestId(id).first().click();
+      clicks++;
+    };
+    await click('nav-new');
+    await page.getByTestId('wizard').waitFor();
+    await click('source-path');
+    await page.keyboard.type(linuxIso());
+    await page.locator('[data-testid="inspection"] p').first().waitFor();
+    if (expected === 4) await click('wizard-skip');
+    else
+      for (const step of ['system', 'resources', 'disk', 'summary']) {
+        await click('wizard-next');
+        await page.locator(`[data-testid="wizard"][data-step="${step}"]`).waitFor();
+      }
+    await page.getByTestId('summary').waitFor();
+    await click('wizard-create-start');
+    await window.app.machine().waitForState('running');
+    expect(clicks).toBe(expected);
+    await window.app.machine().menu('forceOff');
+    await window.app.confirm();
+    await window.app.machine().waitForState('off');
+  },
+  120_000,
+);
