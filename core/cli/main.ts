@@ -9,7 +9,7 @@ import { addDoctorCommand } from './doctor.ts';
 import { addCreateCommand } from './create.ts';
 import { HypervueError } from '../util/errors.ts';
 import { addOrganizing } from './organize.ts';
-import { EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
+import { EXIT_ERROR, EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
 import { addRunCommand } from './run.ts';
 import { addServeCommand } from './serve.ts';
 import { addHistoryCommand } from './history.ts';
@@ -93,6 +93,10 @@ for (const command of program.commands) {
 try {
   await program.parseAsync(process.argv);
 } catch (error) {
+  if (error instanceof HypervueError) {
+    reportError(error, json);
+    process.exit(EXIT_ERROR);
+  }
   if (!(error instanceof CommanderError)) throw error;
   if (error.exitCode === EXIT_OK) process.exit(EXIT_OK);
   if (json)

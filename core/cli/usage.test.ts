@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,6 +59,30 @@ test('help and version are no errors', async () => {
 test('bin/hypervue.mjs runs the command with its arguments and exit codes', async () => {
   expect(await finish(start(['--version'], bin))).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
   expect((await finish(start(['frobnicate'], bin))).code).toBe(2);
+});
+
+test('a library that was chosen in the window and is away, or can’t be told, is said by every command; none is made in its place', async () => {
+  const file = path.join(home, 'library.json');
+  const drive = path.join(home, 'drive', 'vms');
+  try {
+    writeFileSync(file, JSON.stringify({ folder: drive }));
+    expect(await run('list')).toMatchObject({ code: 1, err: expect.stringContaining(`To go back to the usual folder, remove ${file}`) });
+    const doctor = await run('doctor', '--fix', '--json');
+    expect((JSON.parse(doctor.out) as { id: string }[]).find(({ id }) => id === 'library')).toMatchObject({
+      state: 'error',
+      fixable: false,
+    });
+    expect(existsSync(path.join(home, 'drive'))).toBe(false);
+    // What is named counts above it.
+    expect((await run('list', '--library', library)).code).toBe(0);
+    writeFileSync(file, '{');
+    for (const command of [['doctor'], ['disk', 'info', file], ['list']]) {
+      const { code, err } = await run(...command);
+      expect([code, err.split('\n')[0]]).toEqual([1, `hypervue: ${file}, which says where the machines are kept, can't be understood`]);
+    }
+  } finally {
+    rmSync(file);
+  }
 });
 
 test('--library names the folder of the machines', async () => {

@@ -13,8 +13,8 @@ import type { Tasks } from './tasks.ts';
 export interface ManagerOptions {
   /** One folder a machine; made when missing. */
   library: string;
-  /** It was named for this very run, which counts above a choice. */
-  libraryNamed?: boolean;
+  /** Whether it is the usual one, was chosen in the window, or was named for this very run, which counts above a choice; the usual one unless given. */
+  libraryFrom?: 'usual' | 'chosen' | 'named';
   /** Keeps the choice of another library and begins again with it, a moment after it resolved; absent where nobody could. */
   changeLibrary?: ((folder: string) => Promise<void>) | undefined;
   /** Folder of settings.json. */

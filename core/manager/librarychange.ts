@@ -13,11 +13,11 @@ import { vmFolders } from './library.ts';
 import { CONFIG_FILE } from './vmconfigfile.ts';
 
 /** The options are taken apart by whoever calls, so only what counts is asked for. */
-export function libraryChange({ libraryNamed, changeLibrary }: Pick<ManagerOptions, 'libraryNamed' | 'changeLibrary'>): {
+export function libraryChange({ libraryFrom, changeLibrary }: Pick<ManagerOptions, 'libraryFrom' | 'changeLibrary'>): {
   available: boolean;
   reason: Saying;
 } {
-  if (libraryNamed) return { available: false, reason: say('libraryNamed') };
+  if (libraryFrom === 'named') return { available: false, reason: say('libraryNamed') };
   return changeLibrary ? { available: true, reason: say('libraryCanChange') } : { available: false, reason: say('libraryShort') };
 }
 

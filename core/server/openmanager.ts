@@ -71,7 +71,7 @@ export function managerOptions(options: OpenManagerOptions): ManagerOptions {
   const firmware = () => findFirmware(paths.firmwareFolder);
   return {
     library: folders.library,
-    libraryNamed: folders.libraryFrom === 'named',
+    libraryFrom: folders.libraryFrom,
     changeLibrary: options.changeLibrary,
     configFolder: folders.config,
     lockFolder: folders.locks,

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { type Diagnostic, type DiagnosticId, diagnosticIds } from '../../contract/diagnostics.ts';
 import type { Firmware } from '../../platform/firmware.ts';
 import { freeBytes, hostFacts } from '../../platform/hostinfo.ts';
+import { chosenLibraryFile } from '../../platform/chosenlibrary.ts';
 import { clockSource, folderState, kvmState, mendFolder, portFree, programVersion } from '../../platform/hostprobes.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { plain, say, type Saying } from '../../util/say.ts';
@@ -79,6 +80,13 @@ const ok = (message: Saying) => found('ok', message);
 const info = (message: Saying, how?: Saying) => found('info', message, how);
 const warning = (message: Saying, how: Saying) => found('warning', message, how);
 const failure = (message: Saying, how: Saying, fixable = false) => found('error', message, how, fixable);
+
+/** One that was chosen and is away is not made: its machines would seem to be gone. */
+async function libraryFolder({ library, libraryFrom, configFolder }: ManagerOptions): Promise<Found> {
+  if (libraryFrom === 'chosen' && ['missing', 'no-parent'].includes((await folderState(library)).state))
+    return failure(say('libraryAway', { folder: library }), say('fixLibraryAway', { file: chosenLibraryFile(configFolder) }));
+  return folder(library, say('useMachines'));
+}
 
 async function folder(at: string, use: Saying): Promise<Found> {
   const { state, why } = await folderState(at);
@@ -159,7 +167,7 @@ export function checksOf(context: Diagnosed): Record<DiagnosticId, () => Promise
       const uefi = options.uefi();
       return uefi.available ? ok(uefi.reason) : warning(uefi.reason, uefi.fix ?? say('fixOvmf'));
     },
-    library: () => folder(options.library, say('useMachines')),
+    library: () => libraryFolder(options),
     config: () => folder(options.configFolder, say('useSettings')),
     locks: () => folder(options.lockFolder, say('useLocks')),
     space: async () => {
