@@ -96,6 +96,33 @@ describe('drives', () => {
     expect(readFileSync(path.join(folder, 'disk.img'))[2 * SECTOR]).toBe(0x5a);
   });
 
+  test('let flushes wait while they are held, though never for long, and nothing else; each is done in the end', async () => {
+    image('disk.img');
+    await drives.open([drive('ide0', 'disk.img')]);
+    const sync = vi.spyOn(NodeFile.prototype, 'sync');
+    const goOn = drives.flushHold.begin();
+    const [flush, write] = [request('flush'), request('write', 2, 0x5a)];
+    const flushed = drives.handle(flush);
+    await drives.handle(write);
+    expect([statusOf(flush), statusOf(write), sync.mock.calls.length]).toEqual([undefined, BLOCK_OK, 0]);
+    goOn();
+    await flushed;
+    expect([statusOf(flush), sync.mock.calls.length]).toEqual([BLOCK_OK, 1]);
+
+    const again = drives.flushHold.begin();
+    const patient = request('flush');
+    const began = performance.now();
+    await drives.handle(patient);
+    expect(statusOf(patient)).toBe(BLOCK_OK);
+    expect(performance.now() - began).toBeGreaterThan(150);
+    // One that is called late ends no hold but its own.
+    drives.flushHold.begin();
+    again();
+    const held = drives.handle(request('flush'));
+    expect(await Promise.race([held.then(() => 'done'), new Promise((resolve) => setTimeout(resolve, 50, 'held'))])).toBe('held');
+    await held;
+  });
+
   test('read, write and flush', async () => {
     const file = image('disk.img');
     await drives.open([drive('ide0', 'disk.img')]);

@@ -13,6 +13,7 @@ import type { Logger } from '../util/logger.ts';
 import { bytesOf, carryOut, describe } from './blockrequest.ts';
 import { DirectGate } from './directgate.ts';
 import { DriveThrottle } from './drivethrottle.ts';
+import { FlushHold } from './flushhold.ts';
 import type { BlockRequest, Grant, ToMachine } from './machinemessages.ts';
 
 /** Opens the image of a drive. `folder` resolves relative paths. */
@@ -75,6 +76,8 @@ export class DriveService {
   private opened = 0;
   /** Brings tables of images to their files now and then, so that a crash of this process loses little of what no guest asked to be flushed. */
   private readonly writingBack = setInterval(() => this.writeBack(), WRITE_BACK_MS);
+  /** For whoever writes a snapshot beside the guest. */
+  readonly flushHold = new FlushHold();
   private readonly moved = { read: 0, written: 0 };
 
   constructor(options: DriveServiceOptions) {
@@ -168,6 +171,7 @@ export class DriveService {
       return;
     }
     medium.pending++;
+    if (request.op === 'flush') await this.flushHold.wait();
     const turn = this.throttles.get(request.drive)?.admit(bytesOf(request));
     if (turn) await turn;
     await this.serve(request, medium);

@@ -174,6 +174,7 @@ export class MachineSaver {
       media: how.media,
       atThatMoment: how.atThatMoment ?? (() => {}),
       signal: how.signal,
+      hurry: () => this.parts.drives.flushHold.begin(),
       seal: this.parts.drives.sealing,
       progress: how.progress ?? (() => {}),
       goOn: async () => {

@@ -54,6 +54,8 @@ export interface SaveRequest {
   atThatMoment(): void;
   /** The guest may run on. Gives the host time at which it did, epoch milliseconds; undefined when it had been paused. */
   goOn(): Promise<number | undefined>;
+  /** Asks the guest's disks to leave that of the host alone for a while, until what it gives is called. */
+  hurry(): () => void;
   /** Encrypts memory and devices with a key of this drive's disk. */
   seal: { drive: string; derive: DeriveKey } | undefined;
   /** Ends it, until the file is whole. */
@@ -90,6 +92,7 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
     done += length;
     request.progress(Math.min(done, total), total);
   };
+  let leisure = () => {};
   try {
     let standing = live ? undefined : await request.stand();
     const meta: StateMeta = {
@@ -104,6 +107,7 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
     await writer.addTree('META', metaToTree(meta));
     await addRoms(writer, machine);
     if (seal) await writer.sealFrom(seal.drive, new StateCipher(seal.derive));
+    if (!standing) leisure = request.hurry();
     for (const chunk of pages.all()) await put(chunk);
     if (!standing) {
       for (let pass = 0, last = Number.POSITIVE_INFINITY; pass < MAX_PASSES; pass++) {
@@ -115,6 +119,8 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
       }
       // What is still being written would see the guest go on after the moment.
       await writer.drained();
+      // A flush that waits would keep the guest from standing.
+      leisure();
       standing = await request.stand();
     }
     const held: [kind: MemoryChunk['kind'], index: number, plain: Uint8Array][] = [];
@@ -143,6 +149,8 @@ export async function saveMachine(request: SaveRequest): Promise<SaveResult> {
   } catch (error) {
     await writer.abandon();
     throw error;
+  } finally {
+    leisure();
   }
 }
 

@@ -88,13 +88,15 @@ export class Taker {
     const id = randomBytes(8).toString('hex');
     const disks = writableDisks(config).map((drive) => ({ drive: drive.id, path: drive.path }));
     const own = snapshotFolder(folder, id);
-    const { png } = await machine.thumbnailPng();
+    // Beside the work: of a busy machine it takes a while.
+    const thumbnail = machine.thumbnailPng();
     await writeJournal(folder, { operation: 'take', id, disks, saved: state === 'saved' });
     try {
       await mkdir(own, { mode: 0o700 });
       const target = { id, disks, own };
       const on = state === 'running' || state === 'paused';
       const taken = await (on ? this.takeOn(machine, how.memory, target, control) : this.takeOff(machine, how.memory, target, control));
+      const { png } = await thumbnail;
       if (png) await writeFile(path.join(own, THUMBNAIL), png);
       await syncFolder(own);
       // The last moment at which it is not there yet.
