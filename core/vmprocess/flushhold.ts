@@ -1,5 +1,5 @@
 /** Longest that one flush waits, ms: guests know slow disks, and give one half a minute. */
-const MOST_MS = 200;
+const MOST_MS = 500;
 
 /**
  * Lets guests' flushes wait a little while somebody in the same process writes much to the host's disk: each has the disk stand still until all that it was given is
