@@ -39,7 +39,7 @@ export async function moveToTrash(root: string, target: string): Promise<string>
     throw fileError(error, target, 'delete');
   }
   // The caller's hold on the machine, which ends with the move.
-  await rm(path.join(there, LOCK_FILE), { force: true }).catch(() => {});
+  await rm(path.join(there, LOCK_FILE), { recursive: true, force: true }).catch(() => {});
   return trashId;
 }
 

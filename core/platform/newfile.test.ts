@@ -1,11 +1,11 @@
-import fs, { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { makeFile, moveFile } from './newfile.ts';
+import { withoutHardLinks } from './testing/nohardlinks.ts';
 
-const { link } = fs.promises;
+let linksAgain = () => {};
 let folder: string;
 const at = (name: string) => path.join(folder, name);
 
@@ -14,8 +14,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  fs.promises.link = link;
-  syncBuiltinESMExports();
+  linksAgain();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -24,12 +23,7 @@ describe.each([
   ['a new file where there are no hard links', false],
 ])('%s', (_name, links) => {
   beforeEach(() => {
-    if (links) return;
-    fs.promises.link = async (_from, to) => {
-      const code = fs.existsSync(to) ? 'EEXIST' : 'EPERM';
-      throw Object.assign(new Error(code), { code });
-    };
-    syncBuiltinESMExports();
+    if (!links) linksAgain = withoutHardLinks();
   });
 
   test('appears whole, and nothing else stays', async () => {

@@ -202,7 +202,7 @@ export class Transfers {
               await writeVmConfig(folder, config);
               return this.parts.take(await this.moveIn(folder, name), config, 'imported');
             });
-            await rm(path.join(machine.folder, LOCK_FILE), { force: true });
+            await rm(path.join(machine.folder, LOCK_FILE), { recursive: true, force: true });
             return { machine, ...noted(notes) };
           }
           const machine = await this.building(name, control, async (building) => {

@@ -33,7 +33,9 @@ export async function listFolder(folder: string): Promise<WholeFolder> {
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const full = path.join(entry.parentPath, entry.name);
     const name = path.relative(folder, full);
-    if (name === LOCK_FILE || name === CONFIG_FILE || entry.name.startsWith(UNFINISHED)) continue;
+    // A lock may be a folder; beside it may lie what its owner was writing when it died.
+    const isLock = name.split(path.sep, 1)[0]!.startsWith(LOCK_FILE);
+    if (isLock || name === CONFIG_FILE || entry.name.startsWith(UNFINISHED)) continue;
     if (files.length >= MAX_FILES)
       throw new HypervueError('resource-limit', say('tooManyFiles', { folder, most: MAX_FILES }), { path: folder }, say('fixTooManyFiles'));
     if (entry.isSymbolicLink())
