@@ -42,7 +42,7 @@ export async function importPackage(
     const { machine } = source;
     const notes: Saying[] = [];
     const { signal } = control;
-    const checked = await source.verify({ signal, progress: (done, total) => control.progress((done / total) * 0.2, 'checksums') });
+    const checked = await source.verify({ signal, progress: (done, total) => control.progress((done / total) * 0.2, path.basename(file)) });
     if (!checked) notes.push(say('noteNoManifest'));
     const config = configOf(machine, name, notes);
     for (const [i, disk] of machine.disks.entries()) {

@@ -3,6 +3,7 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import type { ByteChannel, Transport } from '../../../core/contract/transport.ts';
 import { useConnection } from '../stores/connection.ts';
 import { type Link, LinkError } from './link.ts';
+import { desktopLink } from './links.ts';
 import { RfbChannel } from './rfbchannel.ts';
 import { base64Url, takeToken } from './token.ts';
 import { openWebSocketChannel } from './websocketchannel.ts';
@@ -179,6 +180,14 @@ test('a lost connection comes back by itself, with the same listeners and a new 
   expect(removed).toEqual(['a', 'b']);
   expect(ready).toBe(2);
   vi.useRealTimers();
+});
+
+test('why the remote server of a desktop window can’t be reached is kept for readers of other languages too', async () => {
+  const said = { key: 'cantReach', params: { host: 'rack', problem: 'ECONNREFUSED' } };
+  const failure = { kind: 'io-error', message: "can't reach rack: ECONNREFUSED", context: {}, said };
+  const connection = useConnection();
+  await connection.start(desktopLink({ connect: async () => failure, onMessage: () => {}, onClose: () => {} } as never, 'rack'));
+  expect([connection.state, connection.reason, connection.saidReason]).toEqual(['lost', failure.message, said]);
 });
 
 test('a refused token stops the attempts until another one is given', async () => {

@@ -1,6 +1,7 @@
 import type { ViewerHello } from '../../../core/contract/console.ts';
 import type { ChannelKind } from '../../../core/contract/methods.ts';
 import type { ByteChannel, Transport } from '../../../core/contract/transport.ts';
+import type { Said } from '../../../core/contract/texts.ts';
 import type { DesktopFileFilter } from '../../../core/contract/desktopbridge.ts';
 
 /** One way to reach a manager: desktop bridge, WebSocket, or the mock of the development page. */
@@ -23,9 +24,12 @@ export class LinkError extends Error {
   readonly kind: 'unauthorized' | 'unreachable';
   /** Another try makes no sense before so many seconds. */
   readonly waitSeconds: number;
+  /** The message for readers of other languages, where it comes from the manager's texts. */
+  readonly said: Said | undefined;
 
-  constructor(kind: LinkError['kind'], message: string, waitSeconds = 0) {
+  constructor(kind: LinkError['kind'], message: string, waitSeconds = 0, said?: Said) {
     super(message);
+    this.said = said;
     this.name = 'LinkError';
     this.kind = kind;
     this.waitSeconds = waitSeconds;

@@ -11,7 +11,7 @@ export function desktopLink(bridge: DesktopBridge, server: string | null = null)
   return {
     async connect() {
       const failure = await bridge.connect(server);
-      if (failure) throw new LinkError('unreachable', failure.message);
+      if (failure) throw new LinkError('unreachable', failure.message, 0, failure.said);
       return transports();
     },
     openChannel: async (kind, vmId, viewer) => portChannel(await bridge.openChannel(kind, vmId, viewer)),

@@ -3,6 +3,7 @@ import { ref, shallowRef } from 'vue';
 import type { ViewerHello } from '../../../core/contract/console.ts';
 import { ContractClient } from '../../../core/contract/client.ts';
 import type { ChannelKind, EventName, EventPayload, MethodName, Params, Result } from '../../../core/contract/methods.ts';
+import type { Said } from '../../../core/contract/texts.ts';
 import type { ByteChannel } from '../../../core/contract/transport.ts';
 import { type Link, LinkError } from '../connection/link.ts';
 import { saidError } from '../connection/saiderror.ts';
@@ -21,6 +22,8 @@ export const useConnection = defineStore('connection', () => {
   const state = ref<ConnectionState>('connecting');
   /** The server's words about a refused or lost connection. */
   const reason = ref('');
+  /** The same for readers of other languages, where the manager's texts have it. */
+  const saidReason = shallowRef<Said | undefined>();
   /** Time of the next attempt, ms of Date.now(), while lost; while unauthorized, the time before which none is taken (0: none). */
   const retryAt = ref(0);
   const client = shallowRef<ContractClient | null>(null);
@@ -57,15 +60,16 @@ export const useConnection = defineStore('connection', () => {
         state.value = 'unauthorized';
         reason.value = error.message;
         retryAt.value = error.waitSeconds > 0 ? Date.now() + error.waitSeconds * 1000 : 0;
-      } else lose(error instanceof Error ? error.message : '');
+      } else lose(error instanceof Error ? error.message : '', error instanceof LinkError ? error.said : undefined);
     }
   }
 
   let awaited = 0;
 
-  function lose(why: string): void {
+  function lose(why: string, said?: Said): void {
     state.value = 'lost';
     reason.value = why;
+    saidReason.value = said;
     retryAt.value = Date.now() + retryMs;
     timer = setTimeout(() => void connect(), retryMs);
     retryMs = Math.min(retryMs * 2, lastRetryMs);
@@ -74,6 +78,7 @@ export const useConnection = defineStore('connection', () => {
   return {
     state,
     reason,
+    saidReason,
     retryAt,
     start(over: Link): Promise<void> {
       link = over;
