@@ -95,15 +95,7 @@ const movbeStore: Translation = (e, insn) => {
 };
 
 /** By the interpreter, whose table for CRC32 and loops for PDEP and PEXT are no slower than code made here. No flags. */
-const helped =
-  (withVvvv: boolean): Translation =>
-  (e, insn) => {
-    let reads = 1 << insn.reg;
-    // AH CH DH BH are in the first four.
-    if (!insn.memory) reads |= (1 << insn.rm) | (insn.op === 0x2f0 ? 1 << (insn.rm & 3) : 0);
-    if (withVvvv) reads |= 1 << insn.vvvv;
-    e.interpretVector({ reads, writes: 1 << insn.reg });
-  };
+const helped: Translation = (e, insn) => e.interpretVector({ writes: 1 << insn.reg });
 
 /** ADCX: only CF changes. */
 const adcx: Translation = (e, insn) => {
@@ -278,7 +270,7 @@ export function bitTranslation(insn: Insn): Translation | undefined {
   }
   if (op === 0x2f6) return prefix === 0x66 ? adcx : undefined;
   if (op !== 0x2f0 && op !== 0x2f1) return undefined;
-  if (prefix === 0xf2) return helped(false);
+  if (prefix === 0xf2) return helped;
   if (!insn.memory) return undefined;
   return op === 0x2f0 ? movbeLoad : movbeStore;
 }
@@ -291,7 +283,7 @@ export function bitVexTranslation(insn: Insn): Translation | undefined {
     case 0x2f3:
       return lowestBit;
     case 0x2f5:
-      return insn.prefix ? helped(true) : bzhi;
+      return insn.prefix ? helped : bzhi;
     case 0x2f6:
       return mulx;
     case 0x2f7:

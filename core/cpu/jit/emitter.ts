@@ -30,7 +30,7 @@ import { IN_MEMORY } from './flagemitter.ts';
 import { HELPER } from './helpers.ts';
 import { LinkEmitter } from './linkemitter.ts';
 import type { Insn, Width } from './decode.ts';
-import { FLOAT, INMEMORY, KIND, LEFT, PAGE, PAGE64 } from './locals.ts';
+import { FLOAT, KIND, LEFT, PAGE, PAGE64 } from './locals.ts';
 import { RC_FAULTS, RC_INTERPRETER } from './regioncounters.ts';
 import { I32, I64, OP, VOID } from './wasmcode.ts';
 import type { StackState } from './x87flow.ts';
@@ -104,7 +104,6 @@ export class Emitter extends LinkEmitter {
     this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
     this.flushX87();
     this.flagsToMemory();
-    c.i32(1).set(INMEMORY);
     this.callExec();
     c.if();
     this.countExit(RC_INTERPRETER, () => c.i32(0).memory(OP.i32Load, S + SJ_LEFT));
@@ -112,7 +111,6 @@ export class Emitter extends LinkEmitter {
       .memory(OP.i32Load, S + SJ_LEFT)
       .byte(OP.return);
     c.end();
-    c.i32(0).set(INMEMORY);
     // A repeated instruction counts every element.
     this.takeLeft();
     this.loadRegisters(this.usedGpr, this.usedXmm, this.usedUpper);
@@ -124,9 +122,9 @@ export class Emitter extends LinkEmitter {
 
   /**
    * The same for a vector instruction. It may change the vector registers of its modrm and VEX.vvvv, and MXCSR; what else it touches is told: general
-   * registers that it reads and writes, further vector registers that it reads, as bits. When it changes flags, `after` must set them anew.
+   * registers that it writes, as bits. When it changes flags, `after` must set them anew.
    */
-  interpretVector(also: { reads?: number; writes?: number; xmms?: number; after?: () => void } = {}): void {
+  interpretVector(also: { writes?: number; after?: () => void } = {}): void {
     const { insn } = this;
     if (this.flow && mayBeMmx(insn)) {
       // It changes the x87 state, also when it faults then: locals must not go over that.
@@ -137,18 +135,12 @@ export class Emitter extends LinkEmitter {
       return;
     }
     if (this.leftBefore()) return;
-    let reads = also.reads ?? 0;
-    if (insn.base >= 0) reads |= 1 << insn.base;
-    if (insn.index >= 0) reads |= 1 << insn.index;
     let xmms = 1 << insn.reg;
     if (!insn.memory) xmms |= 1 << insn.rm;
     // VEX.128 clears upper halves; legacy instructions leave them alone.
     if (insn.vex) xmms |= 1 << insn.vvvv;
-    const uppers = insn.vex ? xmms | (also.xmms ?? 0) : 0;
-    this.storeRegisters(this.changedGpr & reads, this.changedXmm & (xmms | (also.xmms ?? 0)), this.changedUpper & uppers);
-    this.setRip(insn.at);
-    // MMX instructions change the x87 state.
-    this.flushX87();
+    const uppers = insn.vex ? xmms : 0;
+    this.save();
     this.callExec();
     this.loadX87();
     this.loadRegisters(also.writes ?? 0, xmms & this.usedXmm, uppers & this.usedUpper);
@@ -166,18 +158,12 @@ export class Emitter extends LinkEmitter {
   }
 
   /**
-   * Executes the current system instruction in the interpreter. `reads` and `writes` are general registers as bits, besides those of a memory
-   * operand; `flags`: it reads or writes arithmetic flags.
+   * Executes the current system instruction in the interpreter. `writes` are general registers as bits; `flags`: it reads or writes arithmetic flags.
    */
-  interpretSystem(reads: number, writes: number, flags: boolean): void {
-    const { insn } = this;
+  interpretSystem(writes: number, flags: boolean): void {
     if (this.leftBefore()) return;
-    if (insn.base >= 0) reads |= 1 << insn.base;
-    if (insn.index >= 0) reads |= 1 << insn.index;
     if (flags) this.flagsToMemory();
-    // A register written in part, or not at all, keeps what it had.
-    this.storeRegisters(this.changedGpr & (reads | writes), 0, 0);
-    this.setRip(insn.at);
+    this.save();
     this.callExec(HELPER.system);
     this.loadRegisters(writes, 0, 0);
     this.usedGpr |= writes;
@@ -195,9 +181,16 @@ export class Emitter extends LinkEmitter {
     this.storeRegisters(this.changedGpr, this.changedXmm, this.changedUpper);
     this.flushX87();
     this.flagsToMemory();
-    this.c.i32(1).set(INMEMORY);
     this.callExec(HELPER.leave);
     this.leaveFor();
+  }
+
+  /** Puts everything into memory: what comes next may raise an exception, which goes past the region as a throw. */
+  private save(): void {
+    this.noteState();
+    this.spill();
+    this.setRip(this.insn.at);
+    this.storeRip();
   }
 
   /** CLI of a region that runs at CPL 0 to 2: the interpreter checks IOPL at the others. */
@@ -251,7 +244,7 @@ export class Emitter extends LinkEmitter {
   swapGs(): void {
     const { c } = this;
     if (this.mode !== 64) {
-      this.interpretSystem(0, 0, false);
+      this.interpretSystem(0, false);
       return;
     }
     this.needCpl0();
@@ -362,7 +355,7 @@ export class Emitter extends LinkEmitter {
     c.call(helper);
   }
 
-  /** Everything around `body`: registers in at the front, out at the back and at a fault. */
+  /** Everything around `body`: registers in at the front, out at the back. */
   frame(body: () => void): void {
     const { c } = this;
     c.get(PAGE64);
@@ -373,20 +366,20 @@ export class Emitter extends LinkEmitter {
     this.loadRegisters(this.usedGpr, this.usedXmm, this.usedUpper);
     this.loadX87();
     if (this.leaves) this.open('gone');
-    c.op(OP.try, VOID);
-    this.labels.push({ kind: 'other', block: -1 });
+    if (this.counters) {
+      c.op(OP.try, VOID);
+      this.labels.push({ kind: 'other', block: -1 });
+    }
     this.open('exit');
     body();
     c.op(OP.unreachable);
     this.close();
-    c.op(OP.catchAll);
-    this.countExit(RC_FAULTS, () => c.get(LEFT));
-    c.get(INMEMORY).op(OP.i32Eqz).if();
-    this.spill();
-    this.storeRip();
-    c.end();
-    c.op(OP.rethrow, 0);
-    this.close();
+    if (this.counters) {
+      c.op(OP.catchAll);
+      this.countExit(RC_FAULTS, () => c.get(LEFT));
+      c.op(OP.rethrow, 0);
+      this.close();
+    }
     this.spill();
     this.countEnd();
     if (this.mode !== 16) this.followLink();

@@ -11,14 +11,12 @@ export const KIND = 4;
 export const FA = 5;
 export const FB = 6;
 export const FC = 7;
-/** The state is in memory: a fault must not store the locals over it. */
-export const INMEMORY = 8;
-export const GPR = 9;
-export const XMM = 25;
+export const GPR = 8;
+export const XMM = 24;
 /** MXCSR is such that ordinary floating-point operations change nothing in it (FLOAT_FIELDS). */
-export const FLOAT = 41;
+export const FLOAT = 40;
 /** Pages beside the entry's that are where they were compiled from, as bits of their numbers. */
-export const PAGES = 42;
+export const PAGES = 41;
 /** Where the dispatcher goes (dispatchemitter.ts). */
-export const NEXT = 43;
-export const TEMPS = 44;
+export const NEXT = 42;
+export const TEMPS = 43;

@@ -104,7 +104,6 @@ export class RegisterEmitter {
       [2, this.word],
       [1, I32],
       [3, this.word],
-      [1, I32],
       [16, this.word],
       [16, V128],
       [3, I32],

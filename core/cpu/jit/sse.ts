@@ -9,9 +9,6 @@ import { integerVectorTranslation } from './sseint.ts';
 import { moveTranslation } from './ssemove.ts';
 import type { Translation } from './sseoperand.ts';
 
-/** BLENDVPS, BLENDVPD and PBLENDVB read XMM0. */
-const READS_XMM0 = new Set([0x210, 0x214, 0x215]);
-
 /** General registers or flags are involved, so that the interpreter must see, and may change, all of the state. */
 function usesCore(insn: Insn): boolean {
   const { op, prefix } = insn;
@@ -44,7 +41,7 @@ const interpret: Translation = (e, insn) => {
   if (usesCore(insn)) {
     e.interpret();
     e.floatRefresh();
-  } else e.interpretVector({ xmms: READS_XMM0.has(insn.op) ? 1 : 0 });
+  } else e.interpretVector();
 };
 
 const stateAccess: Translation = (e) => {

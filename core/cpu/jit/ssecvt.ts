@@ -34,7 +34,7 @@ const fromInteger: Translation = (e, insn) => {
   if (double && width === 4) quick();
   else {
     e.floatAllowed();
-    either(e, quick, () => e.interpretVector({ reads: insn.memory ? 0 : 1 << insn.rm }));
+    either(e, quick, () => e.interpretVector());
   }
 };
 

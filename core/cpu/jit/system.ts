@@ -19,9 +19,9 @@ const FAR = new Set([0x9a, 0xca, 0xcb, 0xea]);
 const LOADED = new Set([0, 3, 4, 5]);
 
 const interpreted =
-  (reads: number, writes: number, flags = false): Translation =>
+  (writes: number, flags = false): Translation =>
   (e) =>
-    e.interpretSystem(reads, writes, flags);
+    e.interpretSystem(writes, flags);
 
 /** Register of the modrm operand as a bit, none when it is in memory. */
 const operand = (insn: Insn): number => (insn.memory ? 0 : 1 << insn.rm);
@@ -53,7 +53,7 @@ export function leavesRegion(insn: Insn): boolean {
 
 /** Opcodes 06, 0E, 16, 1E, 0F A0 and 0F A8 have the register's number where others have modrm.reg. */
 const pushSegment: Translation = (e, insn) => {
-  if (e.mode === 64 || (e.mode === 32 && insn.opsize)) e.interpretSystem(RSP, RSP, false);
+  if (e.mode === 64 || (e.mode === 32 && insn.opsize)) e.interpretSystem(RSP, false);
   else e.pushSegment((insn.op >> 3) & 7, insn.osize);
 };
 const disable: Translation = (e) => e.disableInterrupts();
@@ -67,11 +67,11 @@ function groupSeven(insn: Insn): Translation | undefined {
     case 0x0b:
       return userAccess(insn.rm & 1);
     case 0x10: // XGETBV
-      return interpreted(RCX, RAX | RDX);
+      return interpreted(RAX | RDX);
     case 0x38: // SWAPGS
       return (e) => e.swapGs();
     case 0x39: // RDTSCP
-      return interpreted(0, RAX | RCX | RDX);
+      return interpreted(RAX | RCX | RDX);
   }
   return undefined;
 }
@@ -95,16 +95,16 @@ export function systemTranslation(insn: Insn): Translation | undefined {
     case 0x1a8:
       return pushSegment;
     case 0x17: // POP SS
-      return interpreted(RSP, RSP);
+      return interpreted(RSP);
     case 0x07: // POP of the others
     case 0x1f:
     case 0x1a1:
     case 0x1a9:
-      return insn.opsize && !insn.real ? interpreted(RSP, RSP) : popToSegment((insn.op >> 3) & 7);
+      return insn.opsize && !insn.real ? interpreted(RSP) : popToSegment((insn.op >> 3) & 7);
     case 0x8c: // MOV from and to segment registers
-      return reg < 6 ? moveFromSegment : interpreted(0, operand(insn));
+      return reg < 6 ? moveFromSegment : interpreted(operand(insn));
     case 0x8e:
-      return LOADED.has(reg) ? moveToSegment : interpreted(operand(insn), 0);
+      return LOADED.has(reg) ? moveToSegment : interpreted(0);
     case 0x9c:
       return pushFlags;
     case 0x9d:
@@ -113,33 +113,33 @@ export function systemTranslation(insn: Insn): Translation | undefined {
     case 0xe5:
     case 0xec:
     case 0xed:
-      return interpreted(RDX, RAX);
+      return interpreted(RAX);
     case 0xe6:
     case 0xe7:
     case 0xee:
     case 0xef:
-      return interpreted(RAX | RDX, 0);
+      return interpreted(0);
     case 0x100: // VERR, VERW
-      return reg === 4 || reg === 5 ? interpreted(operand(insn), 0, true) : undefined;
+      return reg === 4 || reg === 5 ? interpreted(0, true) : undefined;
     case 0x101:
       return insn.memory ? undefined : groupSeven(insn);
     case 0x106: // CLTS
-      return interpreted(0, 0);
+      return interpreted(0);
     case 0x120: // MOV from CR, DR
     case 0x121:
-      return insn.mod === 3 ? interpreted(0, operand(insn)) : undefined;
+      return insn.mod === 3 ? interpreted(operand(insn)) : undefined;
     case 0x122: // MOV to CR2, CR8
-      return insn.mod === 3 && !leavesRegion(insn) ? interpreted(operand(insn), 0) : undefined;
+      return insn.mod === 3 && !leavesRegion(insn) ? interpreted(0) : undefined;
     case 0x130: // WRMSR
-      return interpreted(RAX | RCX | RDX, 0);
+      return interpreted(0);
     case 0x131: // RDTSC
       return readTimeStamp;
     case 0x132: // RDMSR
-      return interpreted(RCX, RAX | RDX);
+      return interpreted(RAX | RDX);
     case 0x1a2: // CPUID
       return whole;
     case 0x1ae: // RDFSBASE to WRGSBASE
-      return insn.prefix === 0xf3 && !insn.memory && reg < 4 ? interpreted(operand(insn), operand(insn)) : undefined;
+      return insn.prefix === 0xf3 && !insn.memory && reg < 4 ? interpreted(operand(insn)) : undefined;
   }
   return undefined;
 }

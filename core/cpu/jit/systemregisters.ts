@@ -39,7 +39,7 @@ export const moveToSegment: Translation = (e, insn) => {
     e,
     insn.reg & 7,
     () => {},
-    () => e.interpretSystem(insn.memory ? 0 : 1 << insn.rm, 0, false),
+    () => e.interpretSystem(0, false),
   );
 };
 
@@ -64,7 +64,7 @@ export const popToSegment =
       e,
       segment,
       () => e.drop(width),
-      () => e.interpretSystem(1 << RSP, 1 << RSP, false),
+      () => e.interpretSystem(1 << RSP, false),
     );
   };
 
@@ -73,7 +73,7 @@ const rare = (e: Emitter, insn: Insn): boolean => (insn.real ? e.runsUser : insn
 
 export const pushFlags: Translation = (e, insn) => {
   if (rare(e, insn)) {
-    e.interpretSystem(1 << RSP, 1 << RSP, true);
+    e.interpretSystem(1 << RSP, true);
     return;
   }
   const width = stackWidth(e, insn);
@@ -86,7 +86,7 @@ export const pushFlags: Translation = (e, insn) => {
 };
 
 export const popFlags: Translation = (e, insn) => {
-  const whole = () => e.interpretSystem(1 << RSP, 1 << RSP, true);
+  const whole = () => e.interpretSystem(1 << RSP, true);
   if (rare(e, insn)) {
     whole();
     return;
@@ -126,7 +126,7 @@ export const userAccess =
   (e) => {
     e.c.i32(on).call(HELPER.userAccess).op(OP.i32Eqz);
     e.openRare();
-    e.interpretSystem(0, 0, false);
+    e.interpretSystem(0, false);
     e.close();
     e.forgetAddresses();
   };
@@ -152,6 +152,6 @@ export const readTimeStamp: Translation = (e) => {
   half(RAX, 0);
   half(RDX, 32);
   c.else();
-  e.interpretSystem(0, (1 << RAX) | (1 << RDX), false);
+  e.interpretSystem((1 << RAX) | (1 << RDX), false);
   e.close();
 };

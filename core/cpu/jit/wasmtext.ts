@@ -5,7 +5,7 @@
 import type { CodeMode } from './decode.ts';
 import { HELPERS, X87_HELPERS } from './helpers.ts';
 import { FIRST_REGION } from './regionmodule.ts';
-import { FA, FB, FC, FLOAT, GPR, INMEMORY, KIND, LEFT, PAGE, PAGE64, PAGES, RIP, TEMPS, XMM } from './locals.ts';
+import { FA, FB, FC, FLOAT, GPR, KIND, LEFT, PAGE, PAGE64, PAGES, RIP, TEMPS, XMM } from './locals.ts';
 import { stateName } from './statenames.ts';
 import { FUNCREF, I32, I64, F32, F64, OP, V128, VOID } from './wasmcode.ts';
 import { X87_FUNCTION } from './x87functions.ts';
@@ -175,7 +175,6 @@ function localName(index: number, bits: CodeMode): string {
     [FA]: 'flaga',
     [FB]: 'flagb',
     [FC]: 'flagc',
-    [INMEMORY]: 'inmemory',
     [FLOAT]: 'float',
     [PAGES]: 'pages',
   };

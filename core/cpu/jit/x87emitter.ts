@@ -126,7 +126,7 @@ export class X87Emitter extends WideMemoryEmitter {
   // ---- State in memory and in locals ----------------------------------------------------------------------------------------------------
 
   /** Wherever the region may be left, what of the stack's state is known here goes to a local. */
-  private noteState(): void {
+  protected noteState(): void {
     if (!this.flow) return;
     const { top } = this.stack;
     this.c.i32((top << 16) | spread(this.flow.changedTags(this.stack))).set(this.own.state);

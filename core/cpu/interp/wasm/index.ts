@@ -20,7 +20,6 @@ import { clearMap } from './jitmap';
 import { SJ_CUT, SJ_EXACT, SJ_LEFT, SJ_PIECE, SJ_READY } from './jitoffsets';
 import { deliverExternal, deliverFault as deliverPending } from './interrupt';
 import { hostArm, hostBreak, hostHoldsInterrupts, hostStopped, hostTakeReplay } from './hostdebug';
-import { settleNonCanonical } from './mem';
 import { EXACT_SLACK, MODE_64, Run } from './runstate';
 import {
   EXIT_BUDGET, EXIT_DEBUG, EXIT_HALT, HD_ACTIVE, HD_END, SEG_BASE, SEG_CS, SEG_STRIDE, S_EXIT, S_EXIT_REASON, S_HALTED, S_ICOUNT, S_INTR, S_INT_SHADOW, S_NMI_BLOCKED,
@@ -224,7 +223,6 @@ function stepDebug(): void {
 export function deliverFault(): void {
   Run.step = false;
   settleFault();
-  settleNonCanonical();
   Run.begun = 0;
   const replay = hostTakeReplay();
   if (!replay) faultTaken();

@@ -16,7 +16,7 @@ import { jitLink, jitUnlink } from './jitlinks';
 import { mapRegion, unmapRegion } from './jitmap';
 import * as J from './jitoffsets';
 import { decodeInto } from './decode';
-import { codeHost, difficult, faulted, probeWrite, tlbTable, tryRead, tryReadForWrite, tryWrite, writeSlow } from './mem';
+import { codeHost, faulted, refused, tlbTable, tryRead, tryReadForWrite, tryWrite, tryWriteV } from './mem';
 import { imulTrunc16, imulTrunc32, productFlags } from './muldiv';
 import { imulTrunc64, productFlags64 } from './muldiv64';
 import { runRecord } from './jitrecord';
@@ -60,14 +60,14 @@ function runRegion(index: u32, page: u64): bool {
 
 /** The region that was entered with `before` instructions left stopped before an instruction. */
 function stopped(before: i32, left: i32): void {
-  const fault = load<u32>(S, J.SJ_STEP) == J.STEP_FAULT;
+  const cause = load<u32>(S, J.SJ_STEP);
   store<u32>(S, 0, J.SJ_STEP);
-  if (fault) Run.faulted = true;
+  if (cause == J.STEP_FAULT) Run.faulted = true;
   else {
     add(J.SJ_STEPS, 1);
     Run.mustStep = true;
   }
-  Run.countdown = fault ? load<i32>(S, J.SJ_LEFT) : left;
+  Run.countdown = cause == J.STEP_INTERPRET ? left : load<i32>(S, J.SJ_LEFT);
   add(J.SJ_INSTRUCTIONS, before - Run.countdown);
 }
 
@@ -138,7 +138,8 @@ export function settleRegion(): void {
 }
 
 // ---- Slow accesses. `left` is what the slice has left before this instruction. ------------------------------------------------------------
-// A page fault sets SJ_STEP to STEP_FAULT, upon which the region leaves; everything else that is raised passes through it as a throw.
+// A page fault sets SJ_STEP to STEP_FAULT, everything else that would be raised to STEP_REFUSED, upon which the region leaves before the instruction: nothing that
+// a region calls may throw while the guest's registers are in its locals.
 
 // @ts-ignore: decorator
 @inline
@@ -158,6 +159,7 @@ function bus(left: i32): void {
 @inline
 function tellFault(): void {
   if (faulted) store<u32>(S, J.STEP_FAULT, J.SJ_STEP);
+  else if (refused) store<u32>(S, J.STEP_REFUSED, J.SJ_STEP);
 }
 
 export function jitRead(lin: u64, size: i32, user: i32, left: i32): u64 {
@@ -184,12 +186,8 @@ export function jitWrite(lin: u64, value: u64, size: i32, user: i32, left: i32):
 export function jitWriteV(lin: u64, low: u64, high: u64, user: i32, left: i32): i32 {
   bus(left);
   const before = Run.regionsDropped;
-  const at = table(user);
-  if (difficult(at, lin, 16)) probeWrite(at, lin, 16);
-  tryWrite(at, lin, low, 8);
+  tryWriteV(table(user), lin, low, high);
   tellFault();
-  if (faulted) return 1;
-  writeSlow(at, lin + 8, high, 8);
   return <i32>(attention() | (before ^ Run.regionsDropped));
 }
 

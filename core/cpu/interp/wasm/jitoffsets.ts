@@ -5,7 +5,7 @@
 
 /** u32: instructions left of the slice at the last point where a region could be left; exact at every fault and bus access. */
 export const SJ_LEFT = 0x1400;
-/** u32: why the region stopped before an instruction: 0 not, STEP_INTERPRET, STEP_FAULT. */
+/** u32: why the region stopped before an instruction: 0 not, STEP_INTERPRET, STEP_FAULT, STEP_REFUSED. */
 export const SJ_STEP = 0x280;
 /** u64: SJ_STEP and S_EXIT (stateoffsets.ts) at one look. */
 export const SJ_EXIT_OR_STEP = 0x280;
@@ -13,6 +13,8 @@ export const SJ_EXIT_OR_STEP = 0x280;
 export const STEP_INTERPRET = 1;
 /** It page-faults; the fault is noted in S_FAULT_*. */
 export const STEP_FAULT = 2;
+/** It raises something else: the interpreter executes it, which finds out. */
+export const STEP_REFUSED = 3;
 /** u32: another thread has compiled regions to hand over. */
 export const SJ_READY = 0x1408;
 /** u32: instructions between looks at what is hot; 0 without a recompiler. */

@@ -54,16 +54,11 @@ export function isCanonical(lin: u64): bool {
 
 /**
  * Access at a non-canonical address: #SS(0) through the stack segment, #GP(0) otherwise. Those that come here know the linear address only;
- * the stack it was when the instruction's operand has SS as its segment, ENTER or LEAVE follows RBP, or the address is about where RSP points. In a
- * region neither the instruction nor RSP is known yet: settleNonCanonical() decides.
+ * the stack it was when the instruction's operand has SS as its segment, ENTER or LEAVE follows RBP, or the address is about where RSP points.
  */
 function nonCanonical(lin: u64): void {
   const rec = Run.rec ? Run.rec : Run.begun;
-  if (Run.region) {
-    Run.nonCanonical = true;
-    Run.nonCanonicalAt = lin;
-  }
-  const stack = !Run.region && (nearStack(lin) || (rec != 0 && ((load<u16>(rec, REC_OPCODE) & 0xfffe) == 0xc8 || operandInStack(rec))));
+  const stack = nearStack(lin) || (rec != 0 && ((load<u16>(rec, REC_OPCODE) & 0xfffe) == 0xc8 || operandInStack(rec)));
   raiseFaultErr(stack ? VEC_SS : VEC_GP, 0);
 }
 
@@ -77,22 +72,6 @@ function operandInStack(rec: usize): bool {
 @inline
 function nearStack(lin: u64): bool {
   return lin - load<u64>(CPU_STATE_BASE + S_GPR + 32) + 0x1000 < 0x2000;
-}
-
-/** PUSH, POP (also of FS and GS), CALL, RET, ENTER, LEAVE, PUSHF and POPF: what reaches the stack by itself. */
-function usesStack(op: u32): bool {
-  return op - 0x50 < 0x10 || (op & 0xfff6) == 0x1a0 || op == 0x68 || op == 0x6a || op == 0x8f || (op & 0xfffe) == 0x9c || (op & 0xfffe) == 0xc2 || (op & 0xfffe) == 0xc8 || op == 0xe8 || op == 0xff;
-}
-
-/** The region that met a non-canonical address has stored its instruction pointer: now the vector can be chosen. */
-export function settleNonCanonical(): void {
-  if (!Run.nonCanonical) return;
-  Run.nonCanonical = false;
-  const rip = load<u64>(CPU_STATE_BASE + S_RIP);
-  const rec = decodeStep(rip, rip);
-  // Of PUSH, POP and CALL with an operand in memory either may be what it was.
-  const own = usesStack(load<u16>(rec, REC_OPCODE)) && (load<u8>(rec, REC_RM) != REC_MEM || nearStack(Run.nonCanonicalAt));
-  if (own || operandInStack(rec)) store<u32>(CPU_STATE_BASE + S_FAULT_VECTOR, VEC_SS);
 }
 
 /**
@@ -232,11 +211,36 @@ export function behind(lin: u64, by: u32): u64 {
   return (lin ^ next) >> 32 && load<u32>(CPU_STATE_BASE + S_CODE_MODE) != 2 ? next & 0xffff_ffff : next & linearMask();
 }
 
+/** Where bothPages() found the two parts of an access. */
+let firstHost: usize = 0;
+let firstAddress: u64 = 0;
+let secondHost: usize = 0;
+
+/** Translates an access of which `first` bytes lie in its first page. False: a page fault was noted, and `faulted` is set. */
+function bothPages(table: usize, lin: u64, first: u32, access: u32): bool {
+  firstHost = tryTranslate(table, lin, access);
+  firstAddress = physAddress;
+  faulted = firstHost == HOST_FAULT;
+  if (faulted) return false;
+  secondHost = tryTranslate(table, behind(lin, first), access);
+  faulted = secondHost == HOST_FAULT;
+  return !faulted;
+}
+
 function readCross(table: usize, lin: u64, size: u32, first: u32): u64 {
   if (!isCanonical(lin + size - 1)) nonCanonical(lin);
-  const host1 = translate(table, lin, ACCESS_READ);
-  const pa1 = physAddress;
-  const host2 = translate(table, behind(lin, first), ACCESS_READ);
+  faulted = false;
+  const value = tryReadCross(table, lin, size, first);
+  if (faulted) raiseNoted();
+  return value;
+}
+
+/** The same, but a page fault is only noted. */
+function tryReadCross(table: usize, lin: u64, size: u32, first: u32): u64 {
+  if (!bothPages(table, lin, first, ACCESS_READ)) return 0;
+  const host1 = firstHost;
+  const pa1 = firstAddress;
+  const host2 = secondHost;
   const pa2 = physAddress;
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, false);
   let value: u64 = 0;
@@ -293,9 +297,17 @@ function writeAt(lin: u64, host: usize, value: u64, size: u32): void {
 
 function writeCross(table: usize, lin: u64, value: u64, size: u32, first: u32): void {
   if (!isCanonical(lin + size - 1)) nonCanonical(lin);
-  const host1 = translate(table, lin, ACCESS_WRITE);
-  const pa1 = physAddress;
-  const host2 = translate(table, behind(lin, first), ACCESS_WRITE);
+  faulted = false;
+  tryWriteCross(table, lin, value, size, first);
+  if (faulted) raiseNoted();
+}
+
+/** The same, but a page fault is only noted. */
+function tryWriteCross(table: usize, lin: u64, value: u64, size: u32, first: u32): void {
+  if (!bothPages(table, lin, first, ACCESS_WRITE)) return;
+  const host1 = firstHost;
+  const pa1 = firstAddress;
+  const host2 = secondHost;
   const pa2 = physAddress;
   if (load<u32>(CPU_STATE_BASE + SY_WATCH)) watchHit(lin, size, true);
   writePart(host1, pa1, value, first);
@@ -312,21 +324,24 @@ function writePart(host: usize, pa: u64, value: u64, size: u32): void {
   stored(host);
 }
 
-/** Not inside one page, or to be checked for alignment. */
-// @ts-ignore: decorator
-@inline
-export function difficult(table: usize, lin: u64, size: u32): bool {
-  return (<u32>lin & 0xfff) + size > 4096 || aligns(table);
+/** The last of tryRead(), tryReadForWrite(), tryWrite(), tryWriteV() did nothing but note a page fault. */
+export let faulted: bool = false;
+/** It did nothing: the instruction raises something else than a page fault. */
+export let refused: bool = false;
+
+/** Begins one of them: true when the access is not refused. `unit`: what has to be aligned, where that is asked for. */
+function tried(table: usize, lin: u64, size: u32, unit: u32): bool {
+  faulted = false;
+  refused = !isCanonical(lin) || !isCanonical(lin + size - 1) || (aligns(table) && (lin & (unit - 1)) != 0);
+  return !refused;
 }
 
-/** The last of tryRead(), tryReadForWrite(), tryWrite() did nothing but note a page fault. */
-export let faulted: bool = false;
-
-/** readSlow() that notes most page faults instead of raising them. */
+/** readSlow() that raises nothing. */
 export function tryRead(table: usize, address: u64, size: u32): u64 {
-  faulted = false;
   const lin = linear(table, address);
-  if (difficult(table, lin, size)) return readSlow(table, address, size);
+  if (!tried(table, lin, size, size)) return 0;
+  const first: u32 = 4096 - (<u32>lin & 0xfff);
+  if (first < size) return tryReadCross(table, lin, size, first);
   const host = tryTranslate(table, lin, ACCESS_READ);
   if (host != HOST_FAULT) return readAt(lin, host, size);
   faulted = true;
@@ -335,30 +350,41 @@ export function tryRead(table: usize, address: u64, size: u32): u64 {
 
 /** readForWriteSlow() likewise. */
 export function tryReadForWrite(table: usize, address: u64, size: u32): u64 {
-  faulted = false;
   const lin = linear(table, address);
-  if (difficult(table, lin, size)) return readForWriteSlow(table, address, size);
+  if (!tried(table, lin, size, size)) return 0;
+  const first: u32 = 4096 - (<u32>lin & 0xfff);
+  if (first < size) return bothPages(table, lin, first, ACCESS_WRITE) ? tryReadCross(table, lin, size, first) : 0;
   const host = tryTranslate(table, lin, ACCESS_WRITE);
   if (host == HOST_FAULT) {
     faulted = true;
     return 0;
   }
-  if (load<u32>(CPU_STATE_BASE + HD_WATCH_COUNT)) hostWatchProbe(lin, size, true);
   // What is not plain memory may be read otherwise than it is written.
-  return host <= HOST_FAULT ? readSlow(table, address, size) : readAt(lin, host, size);
+  return host <= HOST_FAULT ? tryRead(table, address, size) : readAt(lin, host, size);
 }
 
 /** writeSlow() likewise. */
 export function tryWrite(table: usize, address: u64, value: u64, size: u32): void {
-  faulted = false;
   const lin = linear(table, address);
-  if (difficult(table, lin, size)) {
-    writeSlow(table, address, value, size);
+  if (!tried(table, lin, size, size)) return;
+  const first: u32 = 4096 - (<u32>lin & 0xfff);
+  if (first < size) {
+    tryWriteCross(table, lin, value, size, first);
     return;
   }
   const host = tryTranslate(table, lin, ACCESS_WRITE);
   if (host == HOST_FAULT) faulted = true;
   else writeAt(lin, host, value, size);
+}
+
+/** The same of a vector, of which all is written or nothing. */
+export function tryWriteV(table: usize, address: u64, low: u64, high: u64): void {
+  const lin = linear(table, address);
+  if (!tried(table, lin, 16, 8)) return;
+  const first: u32 = 4096 - (<u32>lin & 0xfff);
+  if (first < 16 && !bothPages(table, lin, first, ACCESS_WRITE)) return;
+  tryWrite(table, address, low, 8);
+  if (!faulted) tryWrite(table, address + 8, high, 8);
 }
 
 /** Raises the fault that a write of `size` (1..4096) bytes would raise; changes nothing but accessed and dirty bits. */

@@ -35,10 +35,6 @@ export class Run {
   static codeLimit: u32 = 0;
   /** Record of the instruction that writes S_RIP itself and has not ended (begin64()); 0: none. */
   static begun: usize = 0;
-  /** A region met a non-canonical address: its fault is #GP or #SS. */
-  static nonCanonical: bool = false;
-  /** That address. */
-  static nonCanonicalAt: u64 = 0;
   /** Counts dropped regions: the one that runs may be among them. */
   static regionsDropped: u32 = 0;
 }
