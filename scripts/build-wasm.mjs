@@ -1,6 +1,6 @@
 // Generates decoder tables and dispatch from the instruction table, then compiles the AssemblyScript interpreter to out/wasm/cpu.wasm.
 // `--debug` keeps names and skips the optimiser; `--out=FILE` writes elsewhere.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
@@ -23,11 +23,13 @@ for (const [name, text] of [
   if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
 }
 
+// Tests that run meanwhile read the old one or the new one, never half of it.
+const fresh = `${out}.${process.pid}.wasm`;
 const { error } = await asc.main(
   [
     'core/cpu/interp/wasm/index.ts',
     '-o',
-    out,
+    fresh,
     '--runtime',
     'stub',
     '--importMemory',
@@ -59,6 +61,8 @@ const { error } = await asc.main(
   { stdout: process.stdout, stderr: process.stderr },
 );
 if (error) {
+  rmSync(fresh, { force: true });
   console.error(error.message);
   process.exit(1);
 }
+renameSync(fresh, out);
