@@ -56,3 +56,82 @@ it('is no instruction before the floating-point unit is not available, or has an
   expect(wrong).toEqual([]);
   expect(undefinedOnes).toBeGreaterThan(3000);
 });
+
+/** VEX in its form of three bytes: map, pp, L, W, register of vvvv (0: none). */
+const vex = (map: number, pp: number, l: number, w: number, v: number): number[] => [
+  0xc4,
+  0xe0 | map,
+  (w << 7) | ((v ^ 15) << 3) | (l << 2) | pp,
+];
+
+it('is no VEX instruction, by its form or because AVX is off, before the floating-point unit is not available', {
+  timeout: 120_000,
+}, () => {
+  const t = new TestCpu();
+  t.long(CODE, [1, 2, 3, DATA, 0x8000, DATA, DATA, DATA]);
+  t.patch((s) => {
+    s.cr0 |= 0x22n;
+    s.cr4 |= 0x40000n;
+    s.xcr0 = 7n;
+  });
+  const plain = t.cpu.getState();
+  const switched: CpuState = { ...plain, cr0: plain.cr0 | 8n };
+  const code = new Uint8Array(24);
+  const memory = new DataView(t.ram.buffer, t.ram.byteOffset);
+  /** Of the first instruction: VZEROUPPER has no modrm, so that another one follows here. */
+  const vectorFrom = (state: CpuState): number => {
+    t.setState(state);
+    const vector = t.cpu.run(20) === 'halt' ? TestCpu.vectorOf(t.cpu.getState()) : -1;
+    return vector === UD && Number(memory.getBigUint64(0x8000 - 40, true)) !== CODE ? -1 : vector;
+  };
+  const wrong: string[] = [];
+  const counts = { undefined: 0, unavailable: 0, general: 0 };
+  for (let map = 1; map <= 3; map++)
+    for (let opcode = 0; opcode < 256; opcode++)
+      for (let form = 0; form < 64; form++) {
+        const bytes = [...vex(map, form & 3, (form >> 2) & 1, (form >> 3) & 1, form & 16 ? 3 : 0), opcode, form & 32 ? 0xc1 : 0x07, 1];
+        code.fill(HLT);
+        code.set(bytes);
+        t.guest.write(CODE, code);
+        const isUndefined = vectorFrom(plain) === UD;
+        const vector = vectorFrom(switched);
+        if (isUndefined) counts.undefined++;
+        else if (vector === 7) counts.unavailable++;
+        else counts.general++;
+        if (isUndefined ? vector !== UD : vector !== 7 && vector !== -1) wrong.push(bytes.map((byte) => byte.toString(16)).join(' '));
+      }
+  expect(wrong).toEqual([]);
+  // Vector instructions, and those of BMI1 and BMI2 (ANDN 8, BZHI, PEXT and PDEP 24, MULX 8, BEXTR and shifts 32, RORX 4), which CR0.TS has nothing to do with.
+  expect(counts.general).toBe(76);
+  expect(counts.unavailable).toBeGreaterThan(3500);
+  expect(counts.undefined).toBeGreaterThan(40_000);
+
+  // vaddps xmm0,xmm1,xmm2; andn eax,ecx,edx.
+  for (const [bytes, avx] of [
+    [[0xc5, 0xf0, 0x58, 0xc2], true],
+    [[0xc4, 0xe2, 0x70, 0xf2, 0xc2], false],
+  ] as const) {
+    code.fill(HLT);
+    code.set(bytes);
+    t.guest.write(CODE, code);
+    for (const ts of [0n, 8n]) {
+      const cr0 = plain.cr0 | ts;
+      expect(vectorFrom({ ...plain, cr0 })).toBe(avx && ts ? 7 : -1);
+      expect(vectorFrom({ ...plain, cr0, cr4: plain.cr4 & ~0x40000n })).toBe(avx ? UD : -1);
+      for (const xcr0 of [1n, 3n]) expect(vectorFrom({ ...plain, cr0, xcr0 })).toBe(avx ? UD : -1);
+      // CR0.EM is not asked.
+      expect(vectorFrom({ ...plain, cr0: cr0 | 4n })).toBe(avx && ts ? 7 : -1);
+    }
+    // In real mode there is no VEX, whatever is switched on.
+    const real = new TestCpu();
+    real.put(0x2000, ...bytes, HLT);
+    real.real(0x2000);
+    real.patch((s) => {
+      s.model = 'x86-64-v3';
+      s.cr0 |= 8n;
+      s.cr4 = 0x40600n;
+      s.xcr0 = 7n;
+    });
+    expect(TestCpu.vectorOf(real.untilHalt())).toBe(UD);
+  }
+});

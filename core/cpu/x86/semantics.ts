@@ -297,7 +297,10 @@ const SEMANTICS: Record<string, Semantics> = {
   },
   out: (i, form) => {
     const f = portForm(form);
-    return `portOut(${read(i.operands[0]!, f)} & ${i.operands[0] === 'Iu' ? '0xff' : '0xffff'}, ${read('a', f)}, ${f.size / 8}); break;`;
+    const { suffix, next } = dialect(form);
+    const write = `portOut(${read(i.operands[0]!, f)} & ${i.operands[0] === 'Iu' ? '0xff' : '0xffff'}, ${read('a', f)}, ${f.size / 8});`;
+    // It may have moved the memory that this code lies in (A20 gate, shadow RAM): the next instruction is looked up anew then.
+    return `${write} if (attention()) { ${leaves(`setRip${suffix}(${next});`, form)} } break;`;
   },
   jmp: (i, f) => {
     const { suffix } = dialect(f);

@@ -110,7 +110,7 @@ export function follow(rec: usize): usize {
   const eip = thisEip(rec);
   setRip(eip);
   Run.rec = 0;
-  if (Run.step || Run.countdown <= 0) return 0;
+  if (Run.step || Run.countdown <= 0 || attention()) return 0;
   const page = Run.pageEip;
   const generation = codeGeneration();
   const live = load<u16>(rec, REC_HANDLER) != HANDLER_STALE;

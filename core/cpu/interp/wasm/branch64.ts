@@ -80,7 +80,7 @@ export function follow64(rec: usize): usize {
   const rip = thisRip(rec);
   setRip64(rip);
   Run.rec = 0;
-  if (Run.step || Run.countdown <= 0) return 0;
+  if (Run.step || Run.countdown <= 0 || attention()) return 0;
   return enterFrom(rec, rip);
 }
 

@@ -9,8 +9,9 @@ import { CPU_STATE_BASE } from '../../../memory/layout';
 import { rawEflags, setEflags } from './flags';
 import { raiseFault } from './fault';
 import { hostWatchHit, hostWatchPage } from './hostdebug';
+import { Run } from './runstate';
 import { HD_WATCH_COUNT, S_CR4, S_DR, S_RIP, VEC_DB } from './stateoffsets';
-import { CR4_DE, FL_RF, SY_DB_PENDING, SY_DEBUG_ACTIVE, SY_SHADOW_SS, SY_STEP_SUPPRESS, SY_WATCH } from './sysstate';
+import { CR4_DE, FL_RF, FL_TF, SY_DB_PENDING, SY_DEBUG_ACTIVE, SY_SHADOW_SS, SY_STEP_SUPPRESS, SY_WATCH } from './sysstate';
 import { PAGE_MASK, tlbFlushAll } from './tlb';
 
 export const DR6_BD: u32 = 0x2000;
@@ -136,6 +137,15 @@ export function raiseDebug(bits: u32): void {
   raiseFault(VEC_DB);
 }
 
+/**
+ * SYSCALL and SYSRET trap by what TF is after them: a system that masks it is not stepped into, and its return to a user who is stepped traps right behind
+ * the call (found with processors: Linux, x86/entry, where SYSRET must not restore TF; SDM volume 2 says nothing of it).
+ */
+export function stepByNewFlags(): void {
+  store<u32>(CPU_STATE_BASE + SY_STEP_SUPPRESS, SUPPRESS_STEP);
+  if (rawEflags() & FL_TF) raiseDebug(DR6_BS);
+}
+
 /** Data breakpoints that MOV SS held back become part of the #DB that the next instruction raises by itself. */
 export function mergePending(): void {
   const bits = load<u32>(CPU_STATE_BASE + SY_DB_PENDING);
@@ -151,6 +161,7 @@ export function debugDelivered(): void {
 /** Instruction breakpoints at linear address `lin`: a fault, before the instruction. */
 export function debugBefore(lin: u64): void {
   store<u32>(CPU_STATE_BASE + SY_STEP_SUPPRESS, 0);
+  Run.repeats = false;
   const shadow = load<u32>(CPU_STATE_BASE + SY_SHADOW_SS);
   store<u32>(CPU_STATE_BASE + SY_SHADOW_SS, 0);
   if (!load<u32>(CPU_STATE_BASE + SY_DEBUG_ACTIVE) || rawEflags() & FL_RF) return;
@@ -168,7 +179,9 @@ export function debugBefore(lin: u64): void {
 export function debugAfter(tf: u32): void {
   const suppress = load<u32>(CPU_STATE_BASE + SY_STEP_SUPPRESS);
   store<u32>(CPU_STATE_BASE + SY_STEP_SUPPRESS, 0);
-  if (!(suppress & SUPPRESS_RF_CLEAR)) setEflags(0, FL_RF);
+  // Between elements of a repetition RF is set, so that its breakpoint does not strike again (section 17.3.1.1).
+  if (Run.repeats) setEflags(FL_RF, FL_RF);
+  else if (!(suppress & SUPPRESS_RF_CLEAR)) setEflags(0, FL_RF);
   // MOV SS holds data breakpoints back for one instruction and loses its own single step (SDM volume 3 section 6.8.3). debugBefore ends that.
   const shadow = load<u32>(CPU_STATE_BASE + SY_SHADOW_SS);
   if (shadow && shadow == load<u32>(CPU_STATE_BASE + S_RIP) + 1) return;

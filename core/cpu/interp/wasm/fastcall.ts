@@ -3,6 +3,7 @@
  * descriptor is read. As on Intel processors SYSCALL and SYSRET exist in 64-bit mode only.
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
+import { stepByNewFlags } from './debug';
 import { raiseFault, raiseFaultErr } from './fault';
 import { getEflags, setEflags } from './flags';
 import { isCanonical, SF_BIG, SF_FLAT_R, SF_FLAT_W, SF_READ, SF_WRITE } from './mem';
@@ -81,6 +82,7 @@ export function syscall(nextRip: u64): void {
   flatSegments(cs, ATTR_CODE64, cs + 8, 0);
   setCpl(0);
   setRip(load<u64>(CPU_STATE_BASE + S_MSR_LSTAR));
+  stepByNewFlags();
 }
 
 /** `wide`: to 64-bit code, else to compatibility mode. */
@@ -95,6 +97,7 @@ export function sysret(wide: bool): void {
   else flatSegments(star | 3, ATTR_CODE32, (star + 8) | 3, DPL3);
   setCpl(3);
   setRip(wide ? rip : rip & 0xffffffff);
+  stepByNewFlags();
 }
 
 export function sysenter(): void {

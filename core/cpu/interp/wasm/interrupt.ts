@@ -141,7 +141,11 @@ export function deliverFault(): void {
       error = 0;
     }
   }
-  if (vector == VEC_DB) debugDelivered();
+  if (vector == VEC_DB) {
+    debugDelivered();
+    // HLT was stepped: a debug exception ends it (SDM volume 2, HLT).
+    store<u32>(CPU_STATE_BASE + S_HALTED, 0);
+  }
   beginDelivery(vector + 1, 1);
   // Faults save RF set, so that an instruction breakpoint does not strike again on return; #DB leaves that to its handler.
   const rf: u32 = vector == VEC_DB ? 0 : FL_RF;

@@ -9,7 +9,7 @@ import { attention, countBefore, enter, setRip, thisEip } from './branch';
 import { enter64, pageRip, setRip64, thisRip } from './branch64';
 import { forgetTarget, recordAt, slotIfAny, setRecordAt } from './codecache';
 import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
-import { getCF, getLess, getOF, getPF, getSF, getZF, setArith, setCF } from './flags';
+import { F_RF, getCF, getLess, getOF, getPF, getSF, getZF, rawEflags, setArith, setCF, setRawEflags } from './flags';
 import { jitMiss } from './imports';
 import { EXIT, heat } from './jitheat';
 import { jitLink, jitUnlink } from './jitlinks';
@@ -79,6 +79,13 @@ function link(lin: u64, long: u32, rec: usize): void {
   if (host) jitLink(host, long, tlbTable() == TLB_USER ? 1 : 0, <u32>load<u16>(rec, REC_OPCODE));
 }
 
+/** IRET has set RF: a region never begins with an instruction that could tell that it is gone (resumeflag.ts). */
+// @ts-ignore: decorator
+@inline
+function dropResume(): void {
+  if (rawEflags() & F_RF) setRawEflags(rawEflags() & ~F_RF);
+}
+
 /** HANDLER_JIT: runs the region and those that follow it. Gives the record to go on with, or 0 with S_RIP exact. */
 export function enterJit(first: usize): usize {
   const eip = thisEip(first);
@@ -98,8 +105,10 @@ export function enterJit(first: usize): usize {
     if (!rec || load<u16>(rec, REC_HANDLER) != HANDLER_JIT) {
       jitSettle();
       if (rec) heat(EXIT);
-      return rec;
+      // What RF means to an instruction the run loop knows.
+      return rawEflags() & F_RF ? 0 : rec;
     }
+    dropResume();
     // Links take a page for aligned, and 16-bit regions follow none.
     if (Run.mode != MODE_16 && !(Run.pageEip & 0xfff)) link(<u64>(<u32>(load<u64>(S, S_SEG + SEG_CS * SEG_STRIDE + SEG_BASE) + eip)), 0, rec);
   }
@@ -123,8 +132,10 @@ export function enterJit64(first: usize): usize {
     if (!rec || load<u16>(rec, REC_HANDLER) != HANDLER_JIT) {
       jitSettle();
       if (rec) heat(EXIT);
-      return rec;
+      // What RF means to an instruction the run loop knows.
+      return rawEflags() & F_RF ? 0 : rec;
     }
+    dropResume();
     link(rip64, 1, rec);
   }
 }

@@ -172,8 +172,9 @@ function walk32(lin: u64, access: u32, user: bool): u64 {
   if (!(pde & PTE_P)) return noPage(lin, error);
 
   if (pde & PTE_PS && control & CR4_PSE) {
-    // PSE-36: bits 16..13 are physical bits 35..32, bits 21..17 are reserved (SDM volume 3 table 4-4).
-    if (pde & 0x003e0000) return noPage(lin, error | PF_P | PF_RSVD);
+    // Bits 20..13 are physical bits 39..32; those beyond the address width, and bit 21, are reserved (SDM volume 3 table 4-4).
+    const high = <u64>(pde & 0x001fe000) << 19;
+    if (pde & 0x00200000 || high & physReserved()) return noPage(lin, error | PF_P | PF_RSVD);
     if (!allowed(pde, access, user)) return noPage(lin, error | PF_P);
     const next = pde | PTE_A | (access == ACCESS_WRITE ? PTE_D : 0);
     if (next != pde) physWrite32(pdeAddress, next);
@@ -181,7 +182,7 @@ function walk32(lin: u64, access: u32, user: bool): u64 {
     walkGlobal = (pde & PTE_G) != 0 && (control & CR4_PGE) != 0;
     tlbNoteLarge(lin);
     tlbNoteLarge(lin ^ 0x200000);
-    return <u64>(pde & 0xffc00000) | (<u64>(pde & 0x0001e000) << 19) | (lin & 0x003ff000);
+    return <u64>(pde & 0xffc00000) | high | (lin & 0x003ff000);
   }
 
   const pteAddress = <u64>(pde & 0xfffff000) | (((lin >> 12) & 0x3ff) << 2);

@@ -54,7 +54,7 @@ function quad(offset: usize, v: u64): void {
   store<u64>(CPU_STATE_BASE + offset, v);
 }
 
-/** `kind` RESET_*. INIT keeps x87, MMX, SSE, MSRs, MTRRs and the cache bits of CR0. */
+/** `kind` RESET_*. INIT keeps x87, MMX, SSE, XCR0, MSRs but EFER, MTRRs and the cache bits of CR0. */
 export function cpuReset(kind: u32): void {
   for (let i = 0; i < 16; i++) setGpr64(i, 0);
   setGpr64(2, <u64>CPU_SIGNATURE);
@@ -68,7 +68,6 @@ export function cpuReset(kind: u32): void {
   quad(S_CR4, 0);
   quad(S_CR8, 0);
   quad(S_EFER, 0);
-  quad(S_XCR0, 1);
   for (let i: usize = 0; i < 8; i++) quad(S_DR + (i << 3), 0);
   quad(S_DR + 48, <u64>DR6_ONES);
   quad(S_DR + 56, 0x400);
@@ -90,6 +89,7 @@ export function cpuReset(kind: u32): void {
   if (kind == RESET_HARD) {
     resetMsrs();
     fpuReset();
+    quad(S_XCR0, 1);
   }
   refreshState();
 }

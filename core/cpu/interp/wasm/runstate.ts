@@ -35,6 +35,8 @@ export class Run {
   static codeLimit: u32 = 0;
   /** Record of the instruction that writes S_RIP itself and has not ended (begin64()); 0: none. */
   static begun: usize = 0;
+  /** A repeated instruction stopped before its last element. */
+  static repeats: bool = false;
   /** Counts dropped regions: the one that runs may be among them. */
   static regionsDropped: u32 = 0;
 }

@@ -21,7 +21,7 @@ import { Run } from './runstate';
 import { gpr16, gpr32, setGpr32 } from './state';
 import { SEG_BASE, SEG_ES, SEG_FLAGS, SEG_LIMIT, S_GPR, S_SEG } from './stateoffsets';
 import { checkIoPermission } from './io';
-import { SY_ALIGN_CHECK } from './sysstate';
+import { SY_ALIGN_CHECK, SY_DB_PENDING, SY_DEBUG_ACTIVE } from './sysstate';
 
 const ECX = 1;
 const ESI = 6;
@@ -75,12 +75,15 @@ function budget(rec: usize): i32 {
 @inline
 export function interrupted(rec: usize, before: u64, after: u64, shift: u32): bool {
   Run.countdown -= <i32>((before >> shift) - (after >> shift));
-  return budget(rec) <= 0 || attention() != 0 || single();
+  // A breakpoint traps after the element that it is on (SDM volume 3 section 17.3.1.2).
+  if (budget(rec) > 0 && attention() == 0 && !single() && !load<u32>(CPU_STATE_BASE + SY_DB_PENDING)) return false;
+  Run.repeats = true;
+  return true;
 }
 /** The same for elements of INS and OUTS, each of which counts: those that would be moved one by one before run() looks at events. */
 export function portLimit(rec: usize, count: u32): u32 {
   const left = budget(rec);
-  return left <= 1 || single() || attention() != 0 ? 1 : min<u32>(count, <u32>left);
+  return left <= 1 || single() || attention() != 0 || load<u32>(CPU_STATE_BASE + SY_DEBUG_ACTIVE) ? 1 : min<u32>(count, <u32>left);
 }
 /** Elements that a stretch may take: no more than the slice has instructions for, one when single-stepping. */
 export function stretchLimit(rec: usize, count: u32): u32 {

@@ -132,8 +132,9 @@ export function invpcid(rec: usize): void {
   const type = code64() ? gpr64(reg) : <u64>gpr32(reg);
   const pcid = memRead64(recSeg(rec), recOff(rec));
   const address = memRead64(recSeg(rec), recOff(rec) + 8);
-  if (type > INVPCID_LAST) gp0();
-  if (type < INVPCID_ALL_GLOBAL && (pcid >> 12 || (pcid && !(cr4() & CR4_PCIDE)))) gp0();
+  // Bits 63..12 of the descriptor are reserved for every type.
+  if (type > INVPCID_LAST || pcid >> 12) gp0();
+  if (type < INVPCID_ALL_GLOBAL && pcid && !(cr4() & CR4_PCIDE)) gp0();
   if (type == INVPCID_ADDRESS && !isCanonical(address)) gp0();
   if (type == INVPCID_ALL_GLOBAL) tlbFlushAll();
   else if (type == INVPCID_LAST) {

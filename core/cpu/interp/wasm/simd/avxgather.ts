@@ -2,14 +2,14 @@
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { memProbeW, memRead32, memRead64, memWrite32, memWrite64 } from '../mem';
-import { REC_ADDRESS64, REC_BASE, REC_DISP, REC_INDEX, REC_MODRM, REC_REG, REC_SCALE, REC_SIZES, REC_VVVV } from '../record';
+import { REC_ADDRESS64, REC_BASE, REC_DISP, REC_INDEX, REC_REG, REC_SCALE, REC_SIZES, REC_VVVV } from '../record';
 import { S_GPR } from '../stateoffsets';
 import { VOUT } from './floatlanes';
-import { isMem, regXmm, undefinedOp, xmmPtr } from './operand';
+import { regXmm, undefinedOp, xmmPtr } from './operand';
 import { needMem, setFromOut, vexBytes, vexW, vvvvXmm } from './vex';
+import { badGather } from './vexforms';
 
 const ADDRESS_MASK: u32 = 0x30;
-const ADDRESS_16: u32 = 0x10;
 
 /**
  * Each element whose mask has its top bit set is loaded and its mask cleared; a fault leaves what was loaded so far, so that the instruction
@@ -20,7 +20,7 @@ export function gather(rec: usize, op: u32): void {
   const d: u32 = load<u8>(rec, REC_REG);
   const m: u32 = load<u8>(rec, REC_VVVV);
   const x: u32 = load<u8>(rec, REC_INDEX) >> 3;
-  if (!isMem(rec) || address == ADDRESS_16 || (load<u8>(rec, REC_MODRM) & 7) != 4 || d == m || d == x || m == x) undefinedOp();
+  if (badGather(rec)) undefinedOp();
   const elementBytes: usize = vexW(rec) ? 8 : 4;
   const indexBytes: usize = op & 1 ? 8 : 4;
   const bytes = vexBytes(rec);

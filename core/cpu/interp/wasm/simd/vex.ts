@@ -4,10 +4,9 @@
  */
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
-import { raiseFault } from '../fault';
 import { behind, memLinear, memProbeW, memRead16, memRead32, memRead64, memReadV, memWriteV } from '../mem';
 import { REC_PFX_L, REC_PFX_W, REC_PREFIX, REC_VVVV } from '../record';
-import { S_CR0, S_CR4, S_EFLAGS, S_XCR0, VEC_NM } from '../stateoffsets';
+import { S_CR0, S_CR4, S_EFLAGS, S_XCR0 } from '../stateoffsets';
 import { FL_VM } from '../sysstate';
 import { isMem, needFeature, regXmm, rmXmm, SCRATCH, undefinedOp, xmmPtr } from './operand';
 import { FEAT_AVX2 } from '../features';
@@ -22,10 +21,10 @@ const XCR0_AVX: u32 = 6;
 /** 32-byte copy of a memory operand. */
 const SOURCE: usize = SCRATCH + 128;
 
-/** #UD unless AVX is switched on and the processor in protected mode, #NM by CR0.TS (SDM volume 2, table 2-20 on; volume 1, 14.1.1). */
+/** #UD unless AVX is switched on and the processor in protected mode (SDM volume 2, table 2-20 on; volume 1, 14.1.1). True: CR0.TS makes #NM of what is an instruction. */
 // @ts-ignore: decorator
 @inline
-export function checkAvx(): void {
+export function checkAvx(): bool {
   const cr0 = load<u32>(CPU_STATE_BASE + S_CR0);
   if (
     !(cr0 & CR0_PE) ||
@@ -34,7 +33,7 @@ export function checkAvx(): void {
     (load<u32>(CPU_STATE_BASE + S_XCR0) & XCR0_AVX) != XCR0_AVX
   )
     undefinedOp();
-  if (cr0 & CR0_TS) raiseFault(VEC_NM);
+  return (cr0 & CR0_TS) != 0;
 }
 
 /** VEX.L: the operation is 256 bits wide. */
