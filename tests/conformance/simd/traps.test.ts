@@ -52,6 +52,13 @@ function run(bytes: readonly number[], setup: Setup = {}): { vector: number; sta
 }
 const vector = (bytes: readonly number[], setup?: Setup): number => run(bytes, setup).vector;
 
+/** Gathers want three different registers: destination, mask and index (VEX.C4 with SIB, 32-bit mode). */
+function overlaps(bytes: readonly number[]): boolean {
+  const vex = bytes.indexOf(0xc4);
+  const [d, m, x] = [bytes[vex + 4]! >> 3, ~bytes[vex + 2]! >> 3, bytes[vex + 5]! >> 3].map((byte) => byte & 7);
+  return d === m || d === x || m === x;
+}
+
 /** A form of each instruction under test that faults for no reason of its own. */
 const SAMPLES = CASES.map((c) => {
   const random = new Random(c.name.length * 31 + c.opcode);
@@ -60,6 +67,7 @@ const SAMPLES = CASES.map((c) => {
   // No memory operands: their addresses are those of the host test.
   for (let i = 0; i < 50 && (bytes[bytes.length - 1 - (c.operands.some((o) => /^[IL]/.test(o)) ? 1 : 0)]! & 0xc0) !== 0xc0; i++)
     ({ bytes } = encode(random, plain, 32));
+  while (c.operands.includes('X') && overlaps(bytes)) ({ bytes } = encode(random, plain, 32));
   return { ...c, bytes, general: c.operands.some((o) => /^[GB]/.test(o)) && !c.operands.some((o) => /^[VUWHPQN]/.test(o)) };
 });
 
