@@ -38,7 +38,7 @@ export function useFiles() {
         const name = taken(file.name) && dot > 0 ? freeVolumeName(stemOf(file.name), file.name.slice(dot + 1), taken) : file.name;
         const { ticket } = await connection.call('storage.upload', { pool, name, sizeBytes: file.size });
         const volume = await put(connection.httpUrl(`upload/${ticket}`)!, file).catch(async (error: unknown) => {
-          throw (wasCut(error) && (await ending(name))) || error;
+          throw (await ending(name)) ?? error;
         });
         made.push(volume.path);
         notices.toast({ key: 'toast.uploaded', tone: 'success', params: { name: volume.name } });
@@ -48,7 +48,7 @@ export function useFiles() {
     return made;
   }
 
-  /** How a transfer ended that the server cut off: the browser only tells that it broke. Undefined when the server knows of no end. */
+  /** How a transfer ended that the server cut off: the browser tells that it broke, or asks once more by itself and is refused. Undefined when the server knows of no end. */
   async function ending(name: string): Promise<ContractError | undefined> {
     const tasks = await connection.call('task.list', {}).catch(() => []);
     const [last] = tasks
@@ -63,8 +63,6 @@ export function useFiles() {
 
   return { possible, download, upload };
 }
-
-const wasCut = (error: unknown) => error instanceof ContractError && error.dto.said?.key === 'uploadCut';
 
 /** The browser reads the file as it goes; nothing of it is held in memory. */
 async function put(url: string, file: File): Promise<Volume> {
