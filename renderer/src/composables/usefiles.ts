@@ -37,8 +37,9 @@ export function useFiles() {
           storage.volumes.some((volume) => volume.pool === pool && volume.name.toLowerCase() === name.toLowerCase());
         const name = taken(file.name) && dot > 0 ? freeVolumeName(stemOf(file.name), file.name.slice(dot + 1), taken) : file.name;
         const { ticket } = await connection.call('storage.upload', { pool, name, sizeBytes: file.size });
+        const earlier = new Set((await uploadsOf(name)).map(({ id }) => id));
         const volume = await put(connection.httpUrl(`upload/${ticket}`)!, file).catch(async (error: unknown) => {
-          throw (await ending(name)) ?? error;
+          throw (await ending(name, earlier)) ?? error;
         });
         made.push(volume.path);
         notices.toast({ key: 'toast.uploaded', tone: 'success', params: { name: volume.name } });
@@ -48,12 +49,15 @@ export function useFiles() {
     return made;
   }
 
-  /** How a transfer ended that the server cut off: the browser tells that it broke, or asks once more by itself and is refused. Undefined when the server knows of no end. */
-  async function ending(name: string): Promise<ContractError | undefined> {
-    const tasks = await connection.call('task.list', {}).catch(() => []);
-    const [last] = tasks
-      .filter(({ kind, object }) => kind === 'disk.upload' && object === name)
-      .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
+  const uploadsOf = async (name: string) =>
+    (await connection.call('task.list', {}).catch(() => [])).filter(({ kind, object }) => kind === 'disk.upload' && object === name);
+
+  /**
+   * How a transfer ended that the server cut off: the browser tells that it broke, or asks once more by itself and is refused. Undefined when the server knows of none
+   * since those with the ids `earlier`.
+   */
+  async function ending(name: string, earlier: ReadonlySet<string>): Promise<ContractError | undefined> {
+    const [last] = (await uploadsOf(name)).filter(({ id }) => !earlier.has(id)).sort((a, b) => b.startedAt.localeCompare(a.startedAt));
     const context = { object: name, operation: 'upload' };
     if (last?.state === 'cancelled') return saidError('cancelled', ['taskCancelled'], context);
     if (last?.state !== 'failed' || !last.error) return undefined;
