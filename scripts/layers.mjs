@@ -37,7 +37,6 @@ const exceptions = new Map([
   ['core/engine -> core/platform', 'drivers start processes and open sockets through the platform'],
   ['core/platform -> core/engine', 'the platform implements ProcessLauncher'],
   ['electron -> core/server', 'the desktop opens the manager as headless mode does'],
-  ['electron -> renderer', 'the Chinese of what the manager says, for notifications and boxes of the system'],
   ['core/cli -> core/server', '`hypervue serve` starts the server'],
 ]);
 

@@ -1,6 +1,6 @@
 import { fill, type Said } from '../../core/contract/texts.ts';
 import { readableBytes } from '../../core/util/bytes.ts';
-import { saidZhCN } from '../../renderer/src/i18n/said.zh-CN.ts';
+import { saidZhCN } from '../../core/contract/said.zh-CN.ts';
 
 const texts: Readonly<Record<string, string>> = saidZhCN;
 

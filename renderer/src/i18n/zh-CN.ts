@@ -4,7 +4,7 @@ import { serversZhCN } from './servers.zh-CN.ts';
 import { accessZhCN } from './access.zh-CN.ts';
 import { consoleZhCN, consoleFailedZhCN, consoleToastZhCN, serialZhCN, typeZhCN } from './console.zh-CN.ts';
 import type { Messages } from './en.ts';
-import { saidZhCN } from './said.zh-CN.ts';
+import { saidZhCN } from '../../../core/contract/said.zh-CN.ts';
 import { editorZhCN, hardwareZhCN, hardwareConfirmZhCN, hardwareToastZhCN } from './hardware.zh-CN.ts';
 import { sourceZhCN, summaryZhCN, wizardZhCN } from './wizard.zh-CN.ts';
 import { storageZhCN, transferZhCN, trashZhCN } from './storage.zh-CN.ts';

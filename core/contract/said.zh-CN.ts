@@ -1,4 +1,4 @@
-import type { SaidKey } from '../../../core/contract/saidtexts.ts';
+import type { SaidKey } from './saidtexts.ts';
 import { saidDiskZhCN } from './saiddisk.zh-CN.ts';
 import { saidMachineZhCN } from './saidmachine.zh-CN.ts';
 import { saidManagerZhCN } from './saidmanager.zh-CN.ts';

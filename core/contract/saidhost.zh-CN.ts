@@ -1,5 +1,5 @@
-import type { diagnosisTexts } from '../../../core/contract/diagnosistexts.ts';
-import type { explainTexts } from '../../../core/contract/explaintexts.ts';
+import type { diagnosisTexts } from './diagnosistexts.ts';
+import type { explainTexts } from './explaintexts.ts';
 
 export const saidDiagnosisZhCN: Record<keyof typeof diagnosisTexts, string> = {
   useMachines: '虚拟机',

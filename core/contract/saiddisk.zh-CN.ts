@@ -1,4 +1,4 @@
-import type { diskTexts } from '../../../core/contract/disktexts.ts';
+import type { diskTexts } from './disktexts.ts';
 
 export const saidDiskZhCN: Record<keyof typeof diskTexts, string> = {
   snapshotsWouldChange: '{path} 有 {count} 个快照，{what} 会改动它们',

@@ -1,4 +1,4 @@
-import type { managerTexts } from '../../../core/contract/managertexts.ts';
+import type { managerTexts } from './managertexts.ts';
 
 export const saidManagerZhCN: Record<keyof typeof managerTexts, string> = {
   tokenTaken: '已有名为 {name} 的令牌',

@@ -1,4 +1,4 @@
-import type { machineTexts } from '../../../core/contract/machinetexts.ts';
+import type { machineTexts } from './machinetexts.ts';
 
 export const saidMachineZhCN: Record<keyof typeof machineTexts, string> = {
   noDiskIn: '{drive} 中没有磁盘',
