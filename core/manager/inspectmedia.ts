@@ -1,4 +1,3 @@
-import { isAbsolute } from 'node:path';
 import type { MediaInfo } from '../contract/host.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
 import type { ImageFormat } from '../contract/vm.ts';
@@ -10,6 +9,7 @@ import { say, type Saying } from '../util/say.ts';
 import { cutOff, inspectDisc, notBootable, problem } from './inspectdisc.ts';
 import { guessSystem } from './systems/identify.ts';
 import type { SystemTable } from './systems/systemtable.ts';
+import { absolutePath } from './paths.ts';
 
 /** Sizes of floppy images: 160 KiB to 2.88 MiB, and 1.68 MiB DMF. */
 const FLOPPY_SIZES = new Set([163840, 184320, 327680, 368640, 737280, 1228800, 1474560, 1720320, 2949120]);
@@ -29,8 +29,7 @@ async function readAt(file: RandomAccessFile, offset: number, length: number): P
 
 /** Says what a file is from its bytes, and with the table of systems what is on it. Rejects with 'not-found' or 'permission-denied'; anything readable gets an answer. */
 export async function inspectMedia(path: string, systems?: SystemTable): Promise<MediaInfo> {
-  // It would be looked for in the folder that Hypervue was started in, which nobody means.
-  if (!isAbsolute(path)) throw new HypervueError('invalid-argument', say('notAbsolute', { path }), { path }, say('fixAbsolute'));
+  absolutePath(path);
   const file = await NodeFile.open(path, true);
   try {
     const sizeBytes = await file.size();

@@ -9,6 +9,7 @@ import { fileError } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
 import { type Saying, say } from '../util/say.ts';
 import type { ManagerContext, ManagerOptions } from './context.ts';
+import { absolutePath, existingPart } from './paths.ts';
 import { vmFolders } from './library.ts';
 import { CONFIG_FILE } from './vmconfigfile.ts';
 
@@ -58,9 +59,7 @@ function refuseBusy({ machines, tasks }: ManagerContext): void {
 }
 
 async function placeFor(library: string, wanted: string): Promise<Omit<Result<'host.planLibrary'>, 'left'>> {
-  if (!path.isAbsolute(wanted))
-    throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted }), { path: wanted }, say('fixAbsolute'));
-  const above = await nearest(path.resolve(wanted));
+  const above = await existingPart(path.resolve(absolutePath(wanted)));
   const folder = path.join(above.real, above.rest);
   const missing = above.rest !== '';
   const present = await realpath(library).catch(() => path.resolve(library));
@@ -74,17 +73,6 @@ async function placeFor(library: string, wanted: string): Promise<Omit<Result<'h
   );
   if (one) throw refuse(say('libraryOfMachine', { folder }), say('fixLibraryOfMachine'));
   return { folder, missing, machines: missing ? 0 : (await vmFolders(folder)).length, freeBytes: await freeBytes(folder) };
-}
-
-/** The part of a path that is there, with links followed, and the rest. */
-async function nearest(folder: string, rest = ''): Promise<{ real: string; rest: string }> {
-  try {
-    return { real: await realpath(folder), rest };
-  } catch (error) {
-    const up = path.dirname(folder);
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || up === folder) throw fileError(error, folder, 'open');
-    return nearest(up, path.join(path.basename(folder), rest));
-  }
 }
 
 async function usable(folder: string): Promise<void> {

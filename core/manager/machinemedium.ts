@@ -6,6 +6,7 @@ import { say } from '../util/say.ts';
 import { driveOf } from './machinedrives.ts';
 import type { MachineLocks } from './machinelocks.ts';
 import { checkMedium, type PreflightParts, throwFirst } from './preflight.ts';
+import { absolutePath } from './paths.ts';
 
 /** The drive, if its medium can be another one. Throws 'not-found', 'unsupported' or 'invalid-argument'. */
 export function exchangeableDrive(config: VmConfig, driveId: string, file: string | null): Drive {
@@ -15,8 +16,7 @@ export function exchangeableDrive(config: VmConfig, driveId: string, file: strin
       object: config.name,
       drive: driveId,
     });
-  if (file !== null && !path.isAbsolute(file) && path.dirname(file) !== '.')
-    throw new HypervueError('invalid-argument', say('notAbsolute', { path: file }), { path: file }, say('fixAbsolute'));
+  if (file !== null && path.dirname(file) !== '.') absolutePath(file);
   return drive;
 }
 

@@ -9,6 +9,7 @@ import { say } from '../../util/say.ts';
 import { readImageFacts } from './headers.ts';
 import type { Pools } from './pools.ts';
 import { keyOf, type ScanPlace, Scanner, type UsedDrive } from './scan.ts';
+import { absolutePath } from '../paths.ts';
 
 /** A machine as far as storage has to do with it. */
 export interface StorageMachine {
@@ -176,9 +177,7 @@ export class KnownVolumes {
 
   /** An image that others may lie on top of. It need not be a volume; then it only has to be readable. */
   protected async base(file: string): Promise<{ path: string; format: DiskFormat; sizeBytes: number; encrypted: boolean }> {
-    if (!path.isAbsolute(file))
-      throw new HypervueError('invalid-argument', say('notAbsolute', { path: file }), { path: file }, say('fixAbsolute'));
-    const wanted = path.resolve(file);
+    const wanted = path.resolve(absolutePath(file));
     const known = (await this.list()).find((volume) => volume.path === wanted);
     const { format, sizeBytes, problem, encrypted } = known ?? (await readImageFacts(wanted));
     if (problem) throw errorFrom(problem);

@@ -8,6 +8,7 @@ import { HypervueError } from '../../util/errors.ts';
 import type { Logger } from '../../util/logger.ts';
 import { say } from '../../util/say.ts';
 import { JsonStore } from '../jsonstore.ts';
+import { absolutePath, existingPart } from '../paths.ts';
 
 const MAX_POOLS = 64;
 const poolsFileSchema = z.object({ pools: z.array(poolSettingSchema).default([]) });
@@ -69,9 +70,7 @@ export class Pools {
   }
 
   async add(name: string, wanted: string, create = false): Promise<Pool> {
-    if (!path.isAbsolute(wanted))
-      throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted }), { path: wanted }, say('fixAbsolute'));
-    const folder = await placeOf(wanted, create);
+    const folder = await placeOf(absolutePath(wanted), create);
     const pool: PoolSetting = { id: randomUUID(), name: name.trim(), folder };
     const others = await Promise.all(
       this.settings().map(async (each) => ({ ...each, real: await realpath(each.folder).catch(() => each.folder) })),
@@ -124,21 +123,15 @@ export class Pools {
 
 /** The folder with all links followed, also when its end does not exist yet and may be made. */
 async function placeOf(wanted: string, create: boolean): Promise<string> {
-  try {
-    return await realpath(wanted);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fileError(error, wanted, 'open');
-    if (!create)
-      throw new HypervueError(
-        'not-found',
-        say('fileENOENT', { path: wanted }),
-        { path: wanted, operation: 'open', reason: 'folder-missing' },
-        say('fixPoolMissing'),
-        error,
-      );
-    const above = path.dirname(wanted);
-    return above === wanted ? wanted : path.join(await placeOf(above, true), path.basename(wanted));
-  }
+  const { real, rest } = await existingPart(wanted);
+  if (rest && !create)
+    throw new HypervueError(
+      'not-found',
+      say('fileENOENT', { path: wanted }),
+      { path: wanted, operation: 'open', reason: 'folder-missing' },
+      say('fixPoolMissing'),
+    );
+  return path.join(real, rest);
 }
 
 /** Makes it when it is missing, and looks whether it can be read. */

@@ -15,6 +15,7 @@ import { isDiskFormat, KnownVolumes, type KnownVolumesParts, listed } from './kn
 import { moveToTrash } from '../trash.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
 import { needRoom, readAs } from './requirements.ts';
+import { absolutePath } from '../paths.ts';
 
 export interface VolumesParts extends KnownVolumesParts {
   tasks: Tasks;
@@ -102,9 +103,7 @@ export class Volumes extends KnownVolumes {
 
   async convert(wanted: ParsedParams<'storage.convert'>): Promise<Volume> {
     const file = await this.place(wanted.pool, wanted.name);
-    if (!path.isAbsolute(wanted.from))
-      throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted.from }), { path: wanted.from }, say('fixAbsolute'));
-    const from = path.resolve(wanted.from);
+    const from = path.resolve(absolutePath(wanted.from));
     // What a machine says of an image counts more than what its guest has written into it.
     const known = (await this.list()).find((volume) => volume.path === from);
     if (known?.problem) throw errorFrom(known.problem);

@@ -25,6 +25,7 @@ import { copyMachine, linkDisks, linkMachine, refuseLinked } from './clone.ts';
 import { copySnapshot, linkSnapshot } from './snapshotclone.ts';
 import { exportPackage, importPackage, nameInPackage } from './ova.ts';
 import { carryFolder, listFolder } from './wholefolder.ts';
+import { absolutePath } from '../paths.ts';
 
 export interface TransferParts {
   library: string;
@@ -42,11 +43,6 @@ export interface TransferParts {
   exclusively<T>(publish: () => Promise<T>): Promise<T>;
   /** A folder that has just appeared in the library becomes a machine. */
   take(folder: string, config: VmConfig, how: string): VmSummary;
-}
-
-function absolute(wanted: string): string {
-  if (path.isAbsolute(wanted)) return wanted;
-  throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted }), { path: wanted }, say('fixAbsolute'));
 }
 
 /** Notes as the contract carries them. */
@@ -236,7 +232,7 @@ export class Transfers {
 
   private async export(id: string, wanted: string) {
     const machine = this.parts.machine(id);
-    const place = await realpath(absolute(wanted)).catch((error) => {
+    const place = await realpath(absolutePath(wanted)).catch((error) => {
       throw fileError(error, wanted, 'open');
     });
     const library = await realpath(this.parts.library);
@@ -266,7 +262,7 @@ export class Transfers {
   }
 
   private async importOva(wanted: string) {
-    const file = absolute(wanted);
+    const file = absolutePath(wanted);
     const found = await nameInPackage(file);
     const name = freeName(found, this.parts.names());
     return this.parts.withName(name, () =>
@@ -285,7 +281,7 @@ export class Transfers {
 
   private async exportOva(id: string, wanted: string) {
     const machine = this.parts.machine(id);
-    const file = absolute(wanted);
+    const file = absolutePath(wanted);
     return this.parts.tasks.run('vm.exportOva', machine.name, (control) =>
       this.holding(machine, 'export', async (config) => {
         const { notes } = await exportPackage(machine.folder, config, file, this.parts.locks, control);
@@ -297,7 +293,7 @@ export class Transfers {
 
   /** A machine's folder that is not in the library, with its configuration. */
   private async foreign(wanted: string): Promise<{ folder: string; config: VmConfig }> {
-    const folder = await realpath(absolute(wanted)).catch((error) => {
+    const folder = await realpath(absolutePath(wanted)).catch((error) => {
       throw fileError(error, wanted, 'open');
     });
     const library = await realpath(this.parts.library);
