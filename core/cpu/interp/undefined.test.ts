@@ -16,7 +16,8 @@ const LEFT_OUT = new Set([0x00, 0x01, 0x05, 0x06, 0x07, 0x08, 0x09, 0x20, 0x21, 
 /** Those whose modrm.reg tells instructions apart. */
 const GROUPS = new Set([0x18, 0x71, 0x72, 0x73, 0xae, 0xba, 0xc7]);
 
-it('is no instruction before the floating-point unit is not available, or has an exception pending', { timeout: 120_000 }, () => {
+/** A processor in 64-bit mode with AVX on; its state as it is (`plain`) and with CR0.TS (`switched`). `faultAt`: RIP of the last fault, on the stack. */
+function processor() {
   const t = new TestCpu();
   t.long(CODE, [1, 2, 3, DATA, 0x8000, DATA, DATA, DATA]);
   // MP, NE; OSXSAVE.
@@ -27,6 +28,12 @@ it('is no instruction before the floating-point unit is not available, or has an
   });
   const plain = t.cpu.getState();
   const switched: CpuState = { ...plain, cr0: plain.cr0 | 8n };
+  const memory = new DataView(t.ram.buffer, t.ram.byteOffset);
+  return { t, plain, switched, faultAt: () => Number(memory.getBigUint64(0x8000 - 40, true)) };
+}
+
+it('is no instruction before the floating-point unit is not available, or has an exception pending', { timeout: 120_000 }, () => {
+  const { t, plain, switched, faultAt } = processor();
   const pending: CpuState = { ...plain, fpu: { ...plain.fpu, control: 0x37e, status: 0x8081 } };
   const code = new Uint8Array(24);
   const vectorFrom = (state: CpuState): number => {
@@ -47,7 +54,7 @@ it('is no instruction before the floating-point unit is not available, or has an
             code.set(bytes);
             t.guest.write(CODE, code);
             const isUndefined = vectorFrom(plain) === UD && t.cpu.getState().cr2 === plain.cr2;
-            if (isUndefined && Number(new DataView(t.ram.buffer, t.ram.byteOffset).getBigUint64(0x8000 - 40, true)) !== CODE) continue;
+            if (isUndefined && faultAt() !== CODE) continue;
             undefinedOnes += isUndefined ? 1 : 0;
             for (const state of [switched, pending])
               if ((vectorFrom(state) === UD) !== isUndefined) wrong.push(bytes.map((byte) => byte.toString(16)).join(' '));
@@ -67,22 +74,13 @@ const vex = (map: number, pp: number, l: number, w: number, v: number): number[]
 it('is no VEX instruction, by its form or because AVX is off, before the floating-point unit is not available', {
   timeout: 120_000,
 }, () => {
-  const t = new TestCpu();
-  t.long(CODE, [1, 2, 3, DATA, 0x8000, DATA, DATA, DATA]);
-  t.patch((s) => {
-    s.cr0 |= 0x22n;
-    s.cr4 |= 0x40000n;
-    s.xcr0 = 7n;
-  });
-  const plain = t.cpu.getState();
-  const switched: CpuState = { ...plain, cr0: plain.cr0 | 8n };
+  const { t, plain, switched, faultAt } = processor();
   const code = new Uint8Array(24);
-  const memory = new DataView(t.ram.buffer, t.ram.byteOffset);
   /** Of the first instruction: VZEROUPPER has no modrm, so that another one follows here. */
   const vectorFrom = (state: CpuState): number => {
     t.setState(state);
     const vector = t.cpu.run(20) === 'halt' ? TestCpu.vectorOf(t.cpu.getState()) : -1;
-    return vector === UD && Number(memory.getBigUint64(0x8000 - 40, true)) !== CODE ? -1 : vector;
+    return vector === UD && faultAt() !== CODE ? -1 : vector;
   };
   const wrong: string[] = [];
   const counts = { undefined: 0, unavailable: 0, general: 0 };
