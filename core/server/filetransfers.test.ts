@@ -117,8 +117,10 @@ test('an upload appears whole under its name, with holes where it has zeros, and
   expect(readFileSync(file).equals(bytes)).toBe(true);
   expect(statSync(file).blocks * 512).toBeLessThan(4 * MIB);
   expect((await client.call('task.list', {})).at(-1)).toMatchObject({ kind: 'disk.upload', object: name, state: 'done', progress: 1 });
-  // A ticket is good for one.
-  expect((await put(ticket, bytes)).status).toBe(404);
+  // A ticket is good for one: who comes again is told of that one, and changes nothing.
+  const again = await put(ticket, new Uint8Array(bytes.length).fill(7));
+  expect([again.status, await again.json()]).toEqual([201, expect.objectContaining({ name })]);
+  expect(readFileSync(path.join(pool, name)).equals(bytes)).toBe(true);
   expect(hidden()).toEqual(['.trash']);
 });
 
@@ -169,10 +171,18 @@ test('an upload that is too short, too long, broken off or cancelled leaves noth
   const broken = begin(await ticketFor('broken.iso', 1_000_000));
   await running('broken.iso');
   broken.destroy();
-  const cancelled = begin(await ticketFor('cancelled.iso', 1_000_000));
+  const ticket = await ticketFor('cancelled.iso', 1_000_000);
+  // None was begun with it yet.
+  expect((await fetch(url('upload', ticket))).status).toBe(404);
+  const cancelled = begin(ticket);
   const ended = new Promise((resolve) => cancelled.on('close', resolve));
-  await client.call('task.cancel', { id: await running('cancelled.iso') });
+  const id = await running('cancelled.iso');
+  // A browser repeats by itself what broke, which may be before the task is over: it is told how the first try ended.
+  const again = put(ticket, Buffer.alloc(1000, 1));
+  await client.call('task.cancel', { id });
   await within('the upload ends', ended);
+  for (const answer of [await again, await fetch(url('upload', ticket))])
+    expect([answer.status, ((await answer.json()) as { kind: string }).kind]).toEqual([409, 'cancelled']);
   await eventually('nothing is left', () => hidden().length === 1);
   expect(readdirSync(pool).filter((name) => /short|long|broken|cancelled/.test(name))).toEqual([]);
   const states = Object.fromEntries((await client.call('task.list', {})).map(({ object, state }) => [object, state]));

@@ -1,5 +1,6 @@
 /** Downloads and uploads of a browser over HTTP, each with a ticket that the contract gave out (manager/storage/webfiles.ts). */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Volume } from '../contract/storage.ts';
 import type { OpenedFile, WebFiles } from '../manager/storage/webfiles.ts';
 import { asHypervueError, type ErrorKind, type HypervueError } from '../util/errors.ts';
 
@@ -51,14 +52,14 @@ export class FileTransfers {
     const found = /^\/(download|upload)\/([A-Za-z0-9_-]{43})(?:\/[^/?#]*)?$/.exec((request.url ?? '').split(/[?#]/, 1)[0]!);
     if (!found) return false;
     const all = { ...headers, 'Cache-Control': 'no-store' };
-    const methods = found[1] === 'download' ? ['GET', 'HEAD'] : ['PUT'];
+    const methods = found[1] === 'download' ? ['GET', 'HEAD'] : ['PUT', 'GET'];
     if (!methods.includes(request.method ?? '')) {
       response.writeHead(405, { ...all, Allow: methods.join(', '), Connection: 'close' }).end();
       return true;
     }
     try {
       if (found[1] === 'download') await this.send(found[2]!, request, response, all);
-      else await this.receive(found[2]!, request, response, all);
+      else created(response, await this.receive(found[2]!, request), all);
     } catch (thrown) {
       const error = asHypervueError(thrown);
       if (response.headersSent) response.destroy();
@@ -82,17 +83,17 @@ export class FileTransfers {
     }
   }
 
-  private async receive(
-    ticket: string,
-    request: IncomingMessage,
-    response: ServerResponse,
-    headers: Record<string, string>,
-  ): Promise<void> {
+  /** GET asks how the PUT of the same ticket ended. */
+  private receive(ticket: string, request: IncomingMessage): Promise<Volume> {
+    if (request.method === 'GET') return this.files.received(ticket);
     request.setTimeout(IDLE_MS, () => request.destroy());
-    const volume = await this.files.receive(ticket, request);
-    response.writeHead(201, { ...headers, 'Content-Type': 'application/json; charset=utf-8' });
-    response.end(JSON.stringify(volume));
+    return this.files.receive(ticket, request);
   }
+}
+
+function created(response: ServerResponse, volume: Volume, headers: Record<string, string>): void {
+  response.writeHead(201, { ...headers, 'Content-Type': 'application/json; charset=utf-8' });
+  response.end(JSON.stringify(volume));
 }
 
 async function stream(

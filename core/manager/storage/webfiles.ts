@@ -37,8 +37,8 @@ interface Upload {
   sizeBytes: number;
 }
 
-/** `tokenId`: whose it is; null for the owner's. */
-type Ticket = { until: number; tokenId: string | null } & ({ file: string } | { upload: Upload });
+/** `tokenId`: whose it is; null for the owner's. `ended`: what an upload that was begun with it comes to. */
+type Ticket = { until: number; tokenId: string | null } & ({ file: string } | { upload: Upload; ended?: Promise<Volume> });
 
 export interface WebFilesParts {
   pools: Pools;
@@ -85,13 +85,27 @@ export class WebFiles {
     return this.openFile(found.file);
   }
 
-  /** Takes what was announced; a ticket is good for one try. */
+  /**
+   * Takes what was announced. A ticket is good for one try: whoever comes again with it, as browsers do by themselves when a connection breaks, is told how
+   * that one ended.
+   */
   async receive(ticket: string, source: Readable): Promise<Volume> {
     const found = this.get(ticket);
     if (!('upload' in found)) throw noTicket();
-    this.tickets.delete(ticket);
+    if (found.ended) return found.ended;
     const { pool, name, sizeBytes } = found.upload;
-    return this.parts.volumes.upload(pool, name, sizeBytes, source);
+    found.until = Number.POSITIVE_INFINITY;
+    found.ended = this.parts.volumes.upload(pool, name, sizeBytes, source).finally(() => {
+      found.until = Date.now() + VALID_MS;
+    });
+    return found.ended;
+  }
+
+  /** How the upload of this ticket ended, once it did; rejects with its error. 'not-found' when none was begun. */
+  async received(ticket: string): Promise<Volume> {
+    const found = this.get(ticket);
+    if (!('upload' in found) || !found.ended) throw noTicket();
+    return found.ended;
   }
 
   private add(ticket: Ticket extends infer T ? (T extends { until: number } ? Omit<T, 'until'> : never) : never): string {

@@ -37,10 +37,7 @@ export function useFiles() {
           storage.volumes.some((volume) => volume.pool === pool && volume.name.toLowerCase() === name.toLowerCase());
         const name = taken(file.name) && dot > 0 ? freeVolumeName(stemOf(file.name), file.name.slice(dot + 1), taken) : file.name;
         const { ticket } = await connection.call('storage.upload', { pool, name, sizeBytes: file.size });
-        const earlier = new Set((await uploadsOf(name)).map(({ id }) => id));
-        const volume = await put(connection.httpUrl(`upload/${ticket}`)!, file).catch(async (error: unknown) => {
-          throw (await ending(name, earlier)) ?? error;
-        });
+        const volume = await put(connection.httpUrl(`upload/${ticket}`)!, file);
         made.push(volume.path);
         notices.toast({ key: 'toast.uploaded', tone: 'success', params: { name: volume.name } });
       } catch (error) {
@@ -49,31 +46,17 @@ export function useFiles() {
     return made;
   }
 
-  const uploadsOf = async (name: string) =>
-    (await connection.call('task.list', {}).catch(() => [])).filter(({ kind, object }) => kind === 'disk.upload' && object === name);
-
-  /**
-   * How a transfer ended that the server cut off: the browser tells that it broke, or asks once more by itself and is refused. Undefined when the server knows of none
-   * since those with the ids `earlier`.
-   */
-  async function ending(name: string, earlier: ReadonlySet<string>): Promise<ContractError | undefined> {
-    const [last] = (await uploadsOf(name)).filter(({ id }) => !earlier.has(id)).sort((a, b) => b.startedAt.localeCompare(a.startedAt));
-    const context = { object: name, operation: 'upload' };
-    if (last?.state === 'cancelled') return saidError('cancelled', ['taskCancelled'], context);
-    if (last?.state !== 'failed' || !last.error) return undefined;
-    const { message, said } = last.error;
-    return new ContractError({ kind: 'io-error', message, ...(said ? { said } : {}), context });
-  }
-
   return { possible, download, upload };
 }
 
-/** The browser reads the file as it goes; nothing of it is held in memory. */
+/** The browser reads the file as it goes; nothing of it is held in memory. Of a transfer that the server cut off, it tells only that it broke: the server is asked. */
 async function put(url: string, file: File): Promise<Volume> {
   const broken = (...why: Parameters<typeof saidError>[1]) =>
     saidError('io-error', why, { object: file.name, operation: 'upload' }, 'fixUploadAgain');
-  const answer = await fetch(url, { method: 'PUT', body: file }).catch(() => {
-    throw broken('uploadCut');
+  const answer = await fetch(url, { method: 'PUT', body: file }).catch(async () => {
+    const ended = await fetch(url).catch(() => undefined);
+    if (!ended || ended.status === 404) throw broken('uploadCut');
+    return ended;
   });
   const body: unknown = await answer.json().catch(() => null);
   if (answer.ok) return body as Volume;
