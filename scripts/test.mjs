@@ -61,7 +61,10 @@ function vitest(projects, { name = projects[0], paths = [], left = [], env = {},
       failures.push(`${path.relative(root, file.name)}: ${String(file.message).split('\n')[0]}`);
     }
     for (const test of file.assertionResults)
-      if (test.status === 'failed') failures.push(`${path.relative(root, file.name)}: ${test.fullName}`);
+      if (test.status === 'failed')
+        failures.push(
+          `${path.relative(root, file.name)}: ${test.fullName}\n  ${String(test.failureMessages[0]).split('\n').slice(0, 12).join('\n  ')}`,
+        );
   }
 }
 

@@ -60,10 +60,23 @@ export async function openWindow(
   return { page, app, problems, close: () => context.close() };
 }
 
-/** Keeps the picture of a failed test for whoever looks at the run. */
+/** Keeps the picture of a failed test for whoever looks at the run, and says which dialogs were open. */
 export async function keepPicture(page: Page, name: string): Promise<void> {
   mkdirSync(failureFolder, { recursive: true });
   await page.screenshot({ path: path.join(failureFolder, `${name.replace(/[^\w-]+/g, '-')}.png`) }).catch(() => {});
+  for (const text of await page
+    .getByRole('dialog')
+    .allInnerTexts()
+    .catch(() => []))
+    console.log(`a dialog was open when “${name}” failed: ${text}`);
+}
+
+/** Closes what a failed test left open, which would be in the way of every test after it. */
+export async function closeDialogs(page: Page): Promise<void> {
+  for (let i = 0; i < 5 && (await page.locator('.n-modal-container').count()) > 0; i++) {
+    await page.keyboard.press('Escape');
+    await page.waitForTimeout(300);
+  }
 }
 
 /** Polls until `probe` gives something true; the error of a timeout tells what was seen last. */

@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import type { ContractClient } from '../../../core/contract/client.ts';
-import { keepPicture, launchBrowser, openWindow, type Window } from './browser.ts';
+import { closeDialogs, keepPicture, launchBrowser, openWindow, type Window } from './browser.ts';
 import { openContract } from './contract.ts';
 import { startServer, type TestServer } from './server.ts';
 
@@ -26,5 +26,7 @@ afterAll(async () => {
 });
 
 afterEach(async (context) => {
-  if (context.task.result?.state === 'fail') await keepPicture(window.page, context.task.name);
+  if (context.task.result?.state !== 'fail') return;
+  await keepPicture(window.page, context.task.name);
+  await closeDialogs(window.page).catch(() => {});
 });
