@@ -49,8 +49,8 @@ function addLifecycle(program: Command, run: RunSession): void {
   const verb = (
     name: string,
     description: string,
-    method: 'vm.pause' | 'vm.resume' | 'vm.reset' | 'vm.forceOff' | 'vm.saveState' | 'vm.discardState',
-    bulk?: { type: 'pause' | 'resume' | 'reset' | 'forceOff' | 'saveState'; done: string },
+    method: 'vm.pause' | 'vm.resume' | 'vm.restart' | 'vm.reset' | 'vm.forceOff' | 'vm.saveState' | 'vm.discardState',
+    bulk?: { type: 'pause' | 'resume' | 'restart' | 'reset' | 'forceOff' | 'saveState'; done: string },
   ) => {
     if (!bulk) {
       program
@@ -122,6 +122,10 @@ function addLifecycle(program: Command, run: RunSession): void {
       const after = await Promise.all(wanted.map((vm) => waitForState(session, vm, ['off', 'crashed', 'saved'], options.timeout)));
       return after.some(({ state }) => state === 'crashed') ? EXIT_ERROR : EXIT_OK;
     });
+  });
+  verb('restart', 'press the ACPI power button, and start the guest again when it has shut down', 'vm.restart', {
+    type: 'restart',
+    done: 'asked to restart',
   });
   verb('reset', 'press the reset button', 'vm.reset', { type: 'reset', done: 'reset' });
   verb('force-off', 'turn the machine off at once, like pulling the plug', 'vm.forceOff', { type: 'forceOff', done: 'off' });

@@ -94,6 +94,7 @@ export const bulkVerbSchema = z.discriminatedUnion('type', [
   plain('pause'),
   plain('resume'),
   plain('shutdown'),
+  plain('restart'),
   plain('reset'),
   plain('saveState'),
   plain('forceOff'),

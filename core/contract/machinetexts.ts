@@ -39,6 +39,7 @@ export const machineTexts = {
   notRunning: '{name} is not running',
   offWhileStarting: '{name} was turned off while it started',
   offWhileReverting: '{name} was turned off while it was reverted',
+  noRestartRecorded: "{name} can't be restarted: it is recorded",
   offMeanwhile: '{name} was turned off meanwhile',
   savingCancelled: 'saving was cancelled',
   typingCancelled: 'typing was cancelled',

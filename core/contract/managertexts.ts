@@ -133,6 +133,7 @@ export const managerTexts = {
   doPause: 'pause',
   doResume: 'resume',
   doShutDown: 'shut down',
+  doRestart: 'restart',
   doReset: 'reset',
   doForceOff: 'force off',
   doSaveState: 'save the state',

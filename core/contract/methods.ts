@@ -113,6 +113,8 @@ export const methods = {
   'vm.resume': { params: vm, result: vmSummarySchema },
   /** Presses the ACPI power button; the guest decides. */
   'vm.shutdown': { params: vm, result: vmSummarySchema },
+  /** Presses the ACPI power button; a guest that turns the machine off within a quarter of an hour is started again. What waits for the next start goes on waiting. */
+  'vm.restart': { params: vm, result: vmSummarySchema },
   'vm.reset': { params: vm, result: vmSummarySchema },
   'vm.forceOff': { params: vm, result: vmSummarySchema },
 

@@ -42,6 +42,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'vm.pause': 'operate',
   'vm.resume': 'operate',
   'vm.shutdown': 'operate',
+  'vm.restart': 'operate',
   'vm.reset': 'operate',
   'vm.forceOff': 'operate',
   'vm.screenshot': 'view',

@@ -40,6 +40,7 @@ export const saidMachineZhCN: Record<keyof typeof machineTexts, string> = {
   notRunning: '“{name}”没有运行',
   offWhileStarting: '“{name}”在启动过程中被关闭',
   offWhileReverting: '“{name}”在恢复过程中被关闭',
+  noRestartRecorded: '无法重启“{name}”：正在录制执行过程',
   offMeanwhile: '“{name}”在此期间被关闭',
   savingCancelled: '保存已取消',
   typingCancelled: '输入已取消',

@@ -131,6 +131,7 @@ export const saidManagerZhCN: Record<keyof typeof managerTexts, string> = {
   doPause: '暂停',
   doResume: '继续运行',
   doShutDown: '关机',
+  doRestart: '重启',
   doReset: '重置',
   doForceOff: '强制关机',
   doSaveState: '保存状态',

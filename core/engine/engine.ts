@@ -103,6 +103,8 @@ export interface RunningVm {
   reset(): Promise<void>;
   /** Presses the ACPI power button. */
   shutdown(): Promise<void>;
+  /** Presses the ACPI power button, and starts the guest again once it has turned the machine off; the state stays 'running' all the time. */
+  restart(): Promise<void>;
   forceOff(): Promise<void>;
   screenshot(maxWidth?: number): Promise<{ width: number; height: number; png: Uint8Array }>;
   screenText(): Promise<ScreenText | null>;

@@ -27,7 +27,7 @@ async function started(cmdline = ''): Promise<VmSummary> {
   return h.call('vm.start', { id });
 }
 
-const verbs = ['vm.start', 'vm.pause', 'vm.resume', 'vm.shutdown', 'vm.reset', 'vm.forceOff', 'vm.delete'] as const;
+const verbs = ['vm.start', 'vm.pause', 'vm.resume', 'vm.shutdown', 'vm.restart', 'vm.reset', 'vm.forceOff', 'vm.delete'] as const;
 /** The process of a running machine, from its lock. */
 const processOf = ({ folder }: VmSummary): number => JSON.parse(readFileSync(path.join(folder, '.lock'), 'utf8')).others[0].pid;
 
@@ -58,6 +58,7 @@ describe('a machine', () => {
     expect((await h.call('vm.pause', { id })).state).toBe('paused');
     expect((await h.call('vm.resume', { id })).state).toBe('running');
     expect((await h.call('vm.reset', { id })).state).toBe('running');
+    expect((await h.call('vm.restart', { id })).state).toBe('running');
     expect((await h.call('vm.shutdown', { id })).state).toMatch(/running|off/);
     await h.reaches(id, 'off');
     expect(await h.get(id)).toMatchObject({ state: 'off', problem: null, display: null, stats: null });
@@ -69,7 +70,7 @@ describe('a machine', () => {
 
   const allowed: Record<string, readonly MethodName[]> = {
     off: ['vm.start', 'vm.delete'],
-    running: ['vm.pause', 'vm.shutdown', 'vm.reset', 'vm.forceOff'],
+    running: ['vm.pause', 'vm.shutdown', 'vm.restart', 'vm.reset', 'vm.forceOff'],
     paused: ['vm.resume', 'vm.reset', 'vm.forceOff'],
     crashed: ['vm.start', 'vm.delete'],
   };

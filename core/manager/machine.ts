@@ -261,6 +261,10 @@ export class Machine implements MachineSelf {
     return this.inState('shut down', ['running']).shutdown();
   }
 
+  restart(): Promise<void> {
+    return this.inState('restart', ['running']).restart();
+  }
+
   reset(): Promise<void> {
     return this.inState('reset', ['running', 'paused']).reset();
   }

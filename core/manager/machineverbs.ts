@@ -37,6 +37,7 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
     'vm.pause': verb((machine) => machine.pause()),
     'vm.resume': verb((machine) => machine.resume()),
     'vm.shutdown': verb((machine) => machine.shutdown()),
+    'vm.restart': verb((machine) => machine.restart()),
     'vm.reset': verb((machine) => machine.reset()),
     'vm.forceOff': verb((machine) => machine.forceOff()),
 

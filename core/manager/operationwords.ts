@@ -8,6 +8,7 @@ const operations = {
   pause: 'doPause',
   resume: 'doResume',
   'shut down': 'doShutDown',
+  restart: 'doRestart',
   reset: 'doReset',
   'force off': 'doForceOff',
   'save the state': 'doSaveState',

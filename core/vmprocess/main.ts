@@ -139,6 +139,7 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
   resume: () => done(running().resume()),
   reset: () => done(running().reset()),
   shutdown: () => done(running().shutdown()),
+  restart: () => done(running().restart()),
   forceOff: () => done(running().forceOff()),
   screenshot: async ({ maxWidth }) => running().screenshot(maxWidth),
   screenText: async () => running().screenText(),

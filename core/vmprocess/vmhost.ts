@@ -38,6 +38,9 @@ import type { VmHostOptions } from './vmhostoptions.ts';
 import { VmPicture } from './vmpicture.ts';
 import { loadInterpreter } from './wasmsetup.ts';
 
+/** A guest that has not turned the machine off by then has ignored the button: a later power-off is its own wish. */
+const RESTART_MS = 15 * 60_000;
+
 /**
  * One running machine on the process's main thread: owns the shared memory, the files, the picture and the machine thread. Used by the VM
  * process (over IPC) and by the headless runner (directly).
@@ -74,6 +77,8 @@ export class VmHost extends VmEvents {
   lastState: StateHash | undefined;
   /** Why the host could not do what the guest asked, until a resume. */
   private hostFailure: HypervueError | undefined;
+  /** Until when a guest that turns the machine off is started again, by `performance.now()`. */
+  private restartUntil = 0;
   /** Count of RFB viewers, for statistics. */
   viewers: () => number = () => 0;
 
@@ -154,7 +159,7 @@ export class VmHost extends VmEvents {
       firmwareVariables: () => this.firmwareVariables,
       poweredOff: (state) => {
         this.lastState = state;
-        void this.finish();
+        void (this.startsAgain() ? this.startAgain() : this.finish());
       },
       pointerChanged: () => this.updateDisplayMode(),
     };
@@ -278,13 +283,48 @@ export class VmHost extends VmEvents {
   async reset(): Promise<void> {
     this.needOn('reset');
     transition(this.state, 'reset', this.config.name);
+    this.restartUntil = 0;
     await this.threads.command('reset');
   }
 
   async shutdown(): Promise<void> {
-    this.needOn('shut down');
+    await this.powerButton('shut down', 0);
+  }
+
+  /** Presses the power button. When the guest then turns the machine off it is reset and runs on: process, viewers and passphrase stay. */
+  async restart(): Promise<void> {
+    if (this.options.rerun) {
+      const { name } = this.config;
+      throw new HypervueError('unsupported', say('noRestartRecorded', { name }), { object: name, operation: 'restart' });
+    }
+    await this.powerButton('restart', performance.now() + RESTART_MS);
+  }
+
+  private async powerButton(operation: 'shut down' | 'restart', restartUntil: number): Promise<void> {
+    this.needOn(operation);
     transition(this.state, 'powerButton', this.config.name);
+    this.restartUntil = restartUntil;
     await this.threads.command('powerButton');
+  }
+
+  private startsAgain(): boolean {
+    return performance.now() < this.restartUntil && !this.ended;
+  }
+
+  /** The guest has turned the machine off and stands. */
+  private async startAgain(): Promise<void> {
+    this.restartUntil = 0;
+    this.log.info('it starts again, as asked');
+    try {
+      await Promise.all([this.threads.command('reset'), ...(this.state === 'running' ? [this.threads.command('resume')] : [])]);
+      // Somebody paused it in the meantime.
+      if (this.state === 'paused') await this.threads.command('pause');
+    } catch (error) {
+      // A machine that is being ended takes no commands.
+      if (this.ended) return;
+      this.log.error(`it can't start again: ${asHypervueError(error).message}`);
+      await this.finish();
+    }
   }
 
   /** Ends the machine at once; flushes and closes the images first. */

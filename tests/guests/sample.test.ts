@@ -254,12 +254,19 @@ describe('from a write-protected floppy, without any disk', () => {
     await floppy.onScreen(/Primary 1 +nothing[\s\S]*Started from +floppy[\s\S]*Result +write-protected/);
   });
 
-  test('R starts it again, and the power button ends it', async () => {
+  test('R starts it again, so does a restart, and the power button ends it', async () => {
     await floppy.vm.sendKeys(['escape']);
     await floppy.vm.sendKeys(['r']);
     await floppy.onSerial(/RESTART\r\n[\s\S]*HYPERVUE-CHECK START[\s\S]*HYPERVUE-CHECK READY/, 60_000);
-    await floppy.vm.shutdown();
+    const states: string[] = [];
+    floppy.vm.onState.on(({ state }) => void states.push(state));
+    const from = floppy.serial.length;
+    await floppy.vm.restart();
+    await floppy.until('the next run', () => /POWER OFF[\s\S]*HYPERVUE-CHECK READY/.test(floppy.serial.slice(from)), 60_000);
+    expect(states).toEqual([]);
+    // Whoever shuts down has thought better of it.
+    await Promise.all([floppy.vm.restart(), floppy.vm.shutdown()]);
     await floppy.until('power off', () => floppy.vm.state === 'off', 20_000);
-    expect(floppy.serial).toContain('POWER OFF');
+    expect(floppy.serial.slice(from).match(/POWER OFF/g)).toHaveLength(2);
   });
 });

@@ -231,6 +231,10 @@ class BuiltinVm implements RunningVm {
     await this.call('shutdown', null);
   }
 
+  async restart(): Promise<void> {
+    await this.call('restart', null);
+  }
+
   /** Flushes disks and ends the process; one that does not answer in time is killed. Resolves when it is gone. */
   async forceOff(): Promise<void> {
     if (this.exited) return;

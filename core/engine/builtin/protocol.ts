@@ -38,6 +38,7 @@ export interface VmCalls {
   resume: { params: null; result: null };
   reset: { params: null; result: null };
   shutdown: { params: null; result: null };
+  restart: { params: null; result: null };
   forceOff: { params: null; result: null };
   screenshot: { params: { maxWidth?: number }; result: { width: number; height: number; png: Uint8Array } };
   screenText: { params: null; result: ScreenText | null };

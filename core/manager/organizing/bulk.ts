@@ -20,6 +20,7 @@ type Verbs = Pick<
   | 'vm.pause'
   | 'vm.resume'
   | 'vm.shutdown'
+  | 'vm.restart'
   | 'vm.reset'
   | 'vm.saveState'
   | 'vm.forceOff'

@@ -38,6 +38,7 @@ export function useVerbs() {
       machines.byId.set(next.id, next);
       if (verb === 'saveState') notices.toast({ key: 'toast.stateSaved', tone: 'success', params: { name: vm.name } });
       if (verb === 'shutdown') notices.toast({ key: 'toast.shutdownSent', params: { name: vm.name } });
+      if (verb === 'restart') notices.toast({ key: 'toast.restartSent', params: { name: vm.name } });
       return true;
     } catch (error) {
       notices.showError(verb, vm.name, error);

@@ -19,7 +19,7 @@ test('each state offers the right verbs', () => {
   expect(usable('off')).toEqual(['start', 'clone', 'template', 'export', 'delete']);
   expect(usable('crashed')).toEqual(['start', 'clone', 'template', 'export', 'delete']);
   expect(usable('starting')).toEqual(['forceOff']);
-  expect(usable('running')).toEqual(['pause', 'shutdown', 'reset', 'saveState', 'forceOff']);
+  expect(usable('running')).toEqual(['pause', 'shutdown', 'restart', 'reset', 'saveState', 'forceOff']);
   expect(usable('paused')).toEqual(['resume', 'reset', 'saveState', 'forceOff']);
   expect(usable('saved')).toEqual(['start', 'discardState', 'export', 'delete']);
   expect(usable('stopping')).toEqual(['forceOff']);

@@ -99,6 +99,11 @@ export const libraryEn = {
       text: 'These are off then, and go on from there at the next start:',
       confirm: 'Save state',
     },
+    restart: {
+      title: 'Restart {n} machine? | Restart {n} machines?',
+      text: 'Their power buttons are pressed; each starts again when its guest has shut down:',
+      confirm: 'Restart',
+    },
     reset: {
       title: 'Reset {n} machine? | Reset {n} machines?',
       text: 'These restart at once and lose what they have not written to disk:',
@@ -134,6 +139,7 @@ export const libraryEn = {
     resume: 'Resumed: {n}.',
     shutdown: 'Power buttons pressed: {n}.',
     saveState: 'States saved: {n}.',
+    restart: 'Asked to restart: {n}.',
     reset: 'Reset: {n}.',
     forceOff: 'Forced off: {n}.',
     snapshot: 'Snapshots taken: {n}.',

@@ -9,7 +9,18 @@ import { useMachines } from './machines.ts';
 import { useNotices } from './notices.ts';
 
 /** Verbs for several machines, in the order of their buttons. */
-export const bulkVerbs = ['start', 'pause', 'resume', 'shutdown', 'saveState', 'reset', 'forceOff', 'snapshot', 'delete'] as const;
+export const bulkVerbs = [
+  'start',
+  'pause',
+  'resume',
+  'shutdown',
+  'restart',
+  'saveState',
+  'reset',
+  'forceOff',
+  'snapshot',
+  'delete',
+] as const;
 export type BulkVerb = (typeof bulkVerbs)[number];
 
 export interface BulkQuestion {

@@ -204,6 +204,10 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     if (!cmdline.includes('fake.ignore-power')) setTimeout(end, 30);
     return null;
   },
+  async restart() {
+    typed = '';
+    return null;
+  },
   forceOff: async () => end(),
   screenshot: async ({ maxWidth }) => picture(maxWidth),
   screenText: async () => ({
