@@ -12,8 +12,11 @@ export const remoteServerSchema = z.object({
   url: z.string(),
   /** SHA-256 of the certificate it must have; null when an authority vouches for it, or on loopback without TLS. */
   fingerprint: z.string().nullable(),
-  /** `signedOut`: its token is not at hand, as after a restart where the system keeps no secrets. */
-  state: z.enum(['connecting', 'ready', 'lost', 'signedOut']),
+  /**
+   * `lost`: not reachable, and tried again. `signedOut`: its token was refused or is not at hand, as after a restart where the system keeps no secrets.
+   * `stopped`: it showed another certificate; nothing is tried until somebody has compared that.
+   */
+  state: z.enum(['connecting', 'ready', 'lost', 'signedOut', 'stopped']),
   /** Why it is not ready. */
   problem: errorSchema.nullable(),
   role: roleSchema.nullable(),
@@ -27,7 +30,7 @@ export interface ServerProbe {
   /** From the link, if that was given. */
   token: string | null;
   /** Null without TLS. */
-  certificate: { fingerprint: string; trusted: boolean; reason: string; subject: string; validTo: string } | null;
+  certificate: { fingerprint: string; trusted: boolean } | null;
 }
 
 export interface ServersState {

@@ -2,6 +2,7 @@ import { connect as connectTls, type PeerCertificate, type TLSSocket } from 'nod
 import { type ClientOptions, WebSocket } from 'ws';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
+import { SILENT, unreachable } from './unreachable.ts';
 
 const PROBE_MS = 10_000;
 const MAX_PAYLOAD = 64 * 1024 * 1024;
@@ -12,11 +13,6 @@ export interface ServerCertificate {
   fingerprint: string;
   /** An authority that this computer knows vouches for it, and it is for this name. */
   trusted: boolean;
-  /** Why it is not trusted. */
-  reason: string;
-  subject: string;
-  /** ISO 8601. */
-  validTo: string;
 }
 
 const changed = (url: string, found: string, pinned: string) =>
@@ -59,16 +55,9 @@ export function holdFirstWords(socket: WebSocket): WebSocket {
   return socket;
 }
 
-/** Looks at a server's certificate without saying anything to it. Rejects with 'io-error' or 'timeout'. */
+/** Looks at a server's certificate without saying anything to it. Rejects with 'io-error'. */
 export function probeCertificate(url: URL): Promise<ServerCertificate> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  const unreachable = (why: string) =>
-    new HypervueError(
-      'io-error',
-      say('cantReach', { host: url.origin, problem: why }),
-      { object: url.origin, operation: 'connect' },
-      say('fixCantReach'),
-    );
   return new Promise((resolve, reject) => {
     const socket = connectTls({
       host,
@@ -76,16 +65,13 @@ export function probeCertificate(url: URL): Promise<ServerCertificate> {
       rejectUnauthorized: false,
       ...(/[a-z]/i.test(host) && !host.includes(':') ? { servername: host } : {}),
     });
-    socket.setTimeout(PROBE_MS, () => socket.destroy(unreachable('it does not answer')));
-    socket.once('error', (error) => reject(error instanceof HypervueError ? error : unreachable(error.message)));
+    socket.setTimeout(PROBE_MS, () => socket.destroy(Object.assign(new Error('it does not answer'), { code: SILENT })));
+    socket.on('error', (error) => reject(unreachable(url.host, url.origin, error)));
     socket.once('secureConnect', () => {
       const peer: PeerCertificate = socket.getPeerCertificate();
       resolve({
         fingerprint: peer.fingerprint256,
         trusted: socket.authorized,
-        reason: socket.authorized ? '' : String(socket.authorizationError ?? ''),
-        subject: String(peer.subject?.CN ?? ''),
-        validTo: new Date(peer.valid_to).toISOString(),
       });
       socket.destroy();
     });

@@ -2,12 +2,16 @@ import type { WebSocket } from 'ws';
 import type { ViewerHello } from '../../contract/console.ts';
 import type { ChannelKind } from '../../contract/methods.ts';
 import type { ByteChannel, Transport, WireMessage } from '../../contract/transport.ts';
+import { TOKEN_GONE } from '../../manager/access/service.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say, type Saying } from '../../util/say.ts';
 import { isLoopback } from '../access.ts';
 import { holdFirstWords, openPinned } from '../pinned.ts';
+import { unreachable } from '../unreachable.ts';
+import { CLOSE_UNAUTHORIZED } from '../wsmessages.ts';
 
 const SIGN_IN_MS = 10_000;
+const NO_ANSWER = 'it does not answer';
 /** Bytes in flight before a sender is asked to wait. */
 const HIGH_WATER = 1024 * 1024;
 const DRAIN_POLL_MS = 20;
@@ -42,13 +46,21 @@ export function parseServer(text: string): { url: string; token: string | null }
 
 const socketUrl = (endpoint: Endpoint, path: string) => new URL(path, endpoint.url.replace(/^http/, 'ws'));
 
+/** What servers say in English when they close (headlessserver.ts); newer ones may say more. */
+const closeReasons: Readonly<Record<string, Saying>> = {
+  'the token is wrong': say('closedTokenWrong'),
+  'no token came': say('closedTokenLate'),
+  [TOKEN_GONE]: say('closedTokenGone'),
+  [NO_ANSWER]: say('netSilent'),
+};
+
 /** The server's own words for a refusal, as an error of the contract. */
 function refused(endpoint: Endpoint, code: number, reason: string): HypervueError {
-  const unauthorized = code === 4401;
+  const unauthorized = code === CLOSE_UNAUTHORIZED;
   return new HypervueError(
     unauthorized ? 'unauthorized' : 'io-error',
     reason
-      ? say('serverRefused', { host: new URL(endpoint.url).host, problem: reason })
+      ? say('serverRefused', { host: new URL(endpoint.url).host, problem: closeReasons[reason] ?? reason })
       : say('serverClosed', { host: new URL(endpoint.url).host }),
     { object: endpoint.url, operation: 'connect' },
     unauthorized ? say('fixServerRefused') : undefined,
@@ -77,19 +89,7 @@ function opened(endpoint: Endpoint, socket: WebSocket): Promise<WebSocket> {
       );
       socket.terminate();
     });
-    socket.on('error', (error) =>
-      reject(
-        error instanceof HypervueError
-          ? error
-          : new HypervueError(
-              'io-error',
-              say('cantReach', { host, problem: error.message }),
-              { object: endpoint.url, operation: 'connect' },
-              say('fixCantReach'),
-              error,
-            ),
-      ),
-    );
+    socket.on('error', (error) => reject(error instanceof HypervueError ? error : unreachable(host, endpoint.url, error)));
   });
 }
 
@@ -99,7 +99,7 @@ export async function signIn(endpoint: Endpoint): Promise<Transport> {
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       socket.terminate();
-      reject(refused(endpoint, 0, 'it did not answer'));
+      reject(refused(endpoint, 0, NO_ANSWER));
     }, SIGN_IN_MS);
     socket.once('message', () => {
       clearTimeout(timer);

@@ -99,6 +99,24 @@ test('another certificate, a wrong token and no server at all are refused with w
   await expect(servers.connect('none')).rejects.toMatchObject({ kind: 'not-found' });
 });
 
+test('whose certificate is another one than was compared is not tried again until it was compared anew', async () => {
+  await servers.add(url, TOKEN, fingerprint, 'Rack 3');
+  servers.close();
+  const file = path.join(folder, 'config/servers.json');
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace(
+      fingerprint,
+      fingerprint.replace(/^../, (byte) => (byte === '00' ? '01' : '00')),
+    ),
+  );
+  servers = await open();
+  await eventually('it is told apart', () => first().state === 'stopped');
+  expect(first().problem).toMatchObject({ kind: 'permission-denied', context: { reason: 'certificate-changed' } });
+  await servers.add(url, TOKEN, fingerprint, 'Rack 3');
+  await eventually('it is ready', () => first().state === 'ready');
+});
+
 test('a revoked token signs it out, and it does not try again', async () => {
   const admin = (await server.manager.access.tokens.create('desk', 'operate', null)) as { secret: string; token: { id: string } };
   await servers.add(url, admin.secret, fingerprint);

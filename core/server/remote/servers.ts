@@ -215,7 +215,7 @@ class WatchedServer {
     this.problem = failure?.toJSON() ?? null;
     // Neither a wrong token nor another certificate gets better by trying again, and many wrong tokens lock this address out.
     const final = failure?.kind === 'unauthorized' || failure?.kind === 'permission-denied';
-    this.state = failure?.kind === 'unauthorized' ? 'signedOut' : 'lost';
+    this.state = failure?.kind === 'unauthorized' ? 'signedOut' : final ? 'stopped' : 'lost';
     if (!final) {
       this.timer = setTimeout(() => void this.connect(), this.retryMs).unref();
       this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);

@@ -28,8 +28,16 @@ export const serversEn = {
   open: 'Open',
   openLabel: 'Open the machines of {name}',
   again: 'Give token',
+  compareAgain: 'Compare again',
+  added: 'The server “{name}” was added.',
   missing: 'Give the address and the token.',
   compare: 'Compare the fingerprint first.',
-  state: { connecting: 'Connecting', ready: 'Connected', lost: 'Not reachable, trying again', signedOut: 'Signed out' },
+  state: {
+    connecting: 'Connecting',
+    ready: 'Connected',
+    lost: 'Not reachable, trying again',
+    signedOut: 'Signed out',
+    stopped: 'Stopped, not tried again',
+  },
   machines: '{n} machine | {n} machines',
 };

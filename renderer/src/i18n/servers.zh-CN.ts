@@ -27,8 +27,10 @@ export const serversZhCN: typeof serversEn = {
   open: '打开',
   openLabel: '打开 {name} 的虚拟机',
   again: '输入令牌',
+  compareAgain: '重新比对',
+  added: '已添加服务器“{name}”。',
   missing: '请填写地址和令牌。',
   compare: '请先比对指纹。',
-  state: { connecting: '正在连接', ready: '已连接', lost: '无法访问，正在重试', signedOut: '未登录' },
+  state: { connecting: '正在连接', ready: '已连接', lost: '无法访问，正在重试', signedOut: '未登录', stopped: '已停止，不再重试' },
   machines: '{n} 台虚拟机',
 };
