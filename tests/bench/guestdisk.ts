@@ -1,16 +1,17 @@
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { drive, Guest } from '../guests/support/guest.ts';
+import { drive } from '../guests/support/guest.ts';
 import { linux686 } from '../guests/support/images.ts';
 import { storageInitrd } from '../guests/support/storageguest.ts';
+import { emulators, watch } from './support/emulators.ts';
 import { randomDiskProgram } from './support/programs.ts';
 import { Qemu } from './support/qemu.ts';
 import { type Bench, fixed, type Row } from './support/report.ts';
 
 /**
  * What a guest gets out of its disks: `dd` with O_DIRECT in Debian's Linux 6.1 for i386, on IDE, AHCI and virtio, beside QEMU with TCG, one after the other with the
- * same kernel, initramfs, raw images and memory, both with the host's cache (writeback); a program of our own for requests all over. Times are the host's, between two lines on
+ * same kernel, initramfs, raw images and memory, each in a process of its own, both with the host's cache (writeback); a program of our own for requests all over. Times are the host's, between two lines on
  * COM1. The short jobs are mostly the guest's code getting warm, the long ones what comes after.
  */
 const MEBIBYTES = 128;
@@ -112,24 +113,21 @@ function stopwatch(): { take(serial: string): void; times: Map<string, number> }
 }
 
 async function ours(images: string[], initrd: string): Promise<Map<string, number>> {
-  const guest = new Guest({
-    memoryMiB: MEMORY_MIB,
-    drives: [drive('ide0', 'disk', images[0]!), drive('sata0', 'disk', images[1]!), drive('virtio0', 'disk', images[2]!)],
-    kernel: { path: linux686(), initrd, cmdline: COMMAND_LINE },
+  const guest = emulators.ours(
+    {
+      ...{ width: 32, kernel: linux686(), initrd, cmdline: COMMAND_LINE, memoryMiB: MEMORY_MIB },
+      drives: [drive('ide0', 'disk', images[0]!), drive('sata0', 'disk', images[1]!), drive('virtio0', 'disk', images[2]!)],
+    },
+    'jit',
+  );
+  const stopped = stopwatch();
+  let serial = '';
+  await watch(guest, LIMIT_MS, (text) => {
+    serial += text;
+    stopped.take(serial);
+    return serial.includes('ALL DONE');
   });
-  const watch = stopwatch();
-  try {
-    await guest.start();
-    const output = guest.vm.serial[0]!.onOutput;
-    guest.vm.serial[0]!.onOutput = (bytes) => {
-      output?.(bytes);
-      watch.take(guest.serial);
-    };
-    await guest.onSerial(/ALL DONE/, LIMIT_MS);
-    return watch.times;
-  } finally {
-    await guest.end();
-  }
+  return stopped.times;
 }
 
 async function peers(images: string[], initrd: string): Promise<Map<string, number>> {
@@ -148,11 +146,11 @@ async function peers(images: string[], initrd: string): Promise<Map<string, numb
       'virtio-blk-pci,drive=d2',
     ],
   ]);
-  const watch = stopwatch();
-  qemu.child.stdout!.on('data', () => watch.take(qemu.serial));
+  const stopped = stopwatch();
+  qemu.child.stdout!.on('data', () => stopped.take(qemu.serial));
   try {
     await qemu.onSerial(/ALL DONE/, LIMIT_MS);
-    return watch.times;
+    return stopped.times;
   } finally {
     await qemu.end();
   }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { CpuModel } from '../../../core/contract/cpumodels.ts';
+import type { Drive } from '../../../core/contract/vm.ts';
 import { VM_OPTIONS, vmEnvironment } from '../../../core/platform/vmenvironment.ts';
 import { linuxProgram, type Width } from './programs.ts';
 
@@ -16,17 +17,23 @@ export interface Boot {
   initrd: string;
   cmdline: string;
   memoryMiB: number;
+  /** Of ours. */
+  drives?: Drive[];
 }
 
 const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 /** Each runs a guest in a process of its own, ours with the options of a VM process, with COM1 on its standard output. */
 export const emulators = {
-  ours: (boot: Boot, accel: Accel) =>
-    spawn(process.execPath, [...VM_OPTIONS, script('ourguest.ts'), accel, boot.kernel, boot.initrd, boot.cmdline, String(boot.memoryMiB)], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...vmEnvironment() },
-    }),
+  ours: ({ kernel, initrd, cmdline, memoryMiB, drives = [] }: Boot, accel: Accel) =>
+    spawn(
+      process.execPath,
+      [...VM_OPTIONS, script('ourguest.ts'), accel, kernel, initrd, cmdline, String(memoryMiB), JSON.stringify(drives)],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, ...vmEnvironment() },
+      },
+    ),
   tcg: (boot: Boot) =>
     spawn(
       boot.width === 64 ? 'qemu-system-x86_64' : 'qemu-system-i386',

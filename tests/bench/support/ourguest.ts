@@ -1,10 +1,24 @@
-/** One guest on our machine, started by tests/bench/support/emulators.ts: `ourguest.ts ACCEL KERNEL INITRD CMDLINE MIB`. COM1 goes to standard output. */
+/** One guest on our machine, started by tests/bench/support/emulators.ts: `ourguest.ts ACCEL KERNEL INITRD CMDLINE MIB [DRIVES]`. COM1 goes to standard output. */
 import { writeSync } from 'node:fs';
+import type { Drive } from '../../../core/contract/vm.ts';
 import { Guest } from '../../guests/support/guest.ts';
 import { type Accel, OUR_MODEL } from './emulators.ts';
 
-const [accel, kernel, initrd, cmdline, mebibytes] = process.argv.slice(2) as [Accel, string, string, string, string];
-const options = { kernel: { path: kernel, initrd, cmdline }, memoryMiB: Number(mebibytes), cpu: OUR_MODEL, accel };
+const [accel, kernel, initrd, cmdline, mebibytes, drives = '[]'] = process.argv.slice(2) as [
+  Accel,
+  string,
+  string,
+  string,
+  string,
+  string?,
+];
+const options = {
+  kernel: { path: kernel, initrd, cmdline },
+  memoryMiB: Number(mebibytes),
+  drives: JSON.parse(drives) as Drive[],
+  cpu: OUR_MODEL,
+  accel,
+};
 const guest = await new Guest(options).start();
 guest.vm.serial[0]!.onOutput = (bytes) => {
   writeSync(1, bytes);
