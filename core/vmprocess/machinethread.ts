@@ -76,7 +76,7 @@ function main(): void {
         paravirt: data.definition.paravirt,
         random: numbers ? () => numbers.next() : hostRandom,
         ...(data.compilePort
-          ? { compiler: new CompileQueue(data.compilePort as MessagePort), tuning: { now: () => performance.now() } }
+          ? { compiler: new CompileQueue(data.compilePort as MessagePort), tuning: { now: () => performance.now(), adaptive: true } }
           : {}),
       }),
     drive: (id) => {

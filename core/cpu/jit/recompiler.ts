@@ -15,6 +15,7 @@ import { MISS_COUNT, MISS_TARGET_COUNT, MISS_TARGETS } from './dispatchtable.ts'
 import { type Helpers, HELPERS, type WasmFunction, X87_HELPERS } from './helpers.ts';
 import type { HotRegion } from '../statistics.ts';
 import { addCounts, RegionCounters, type RegionExits } from './regioncounters.ts';
+import { CompileLoad } from './compileload.ts';
 import { type CompiledJob, type CompileResult, type CompileService, TICK_MS } from './service.ts';
 
 /** Run.mode values that are compiled (runstate.ts). */
@@ -37,12 +38,14 @@ export interface Tuning {
   piece: number;
   /** What makes a place hot: a sample counts for 512, an exit from compiled code to it for four, another arrival for one (interp/wasm/jitheat.ts). */
   threshold: number;
+  /** Places have to be hotter while many are compiled (compileload.ts); needs `now`. */
+  adaptive: boolean;
   /** Targets that a region does not have between two reports of them, a power of two. */
   missPeriod: number;
   /** Milliseconds, for statistics. */
   now: () => number;
 }
-export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 5120, missPeriod: 16384, now: () => 0 };
+export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 5120, adaptive: false, missPeriod: 16384, now: () => 0 };
 
 interface Region {
   key: number;
@@ -128,6 +131,8 @@ export class Recompiler {
   /** Regions that have memory in the pool, by its address. */
   private readonly byPool = new Map<number, Region>();
   private readonly missPeriod: number;
+  private readonly threshold: number;
+  private readonly load: CompileLoad | undefined;
   readonly counts: RecompilerCounts = {
     compiled: 0,
     alive: 0,
@@ -155,6 +160,8 @@ export class Recompiler {
     this.now = tuning.now;
     this.ticked = this.now();
     this.missPeriod = tuning.missPeriod;
+    this.threshold = tuning.threshold;
+    this.load = tuning.adaptive ? new CompileLoad(tuning.now) : undefined;
     this.words[(CPU_STATE_BASE + SJ_PIECE) >> 2] = tuning.piece;
     this.words[(CPU_STATE_BASE + SJ_THRESHOLD) >> 2] = tuning.threshold;
   }
@@ -172,6 +179,7 @@ export class Recompiler {
     }
     if (this.watch.refuses(Math.floor(host / PAGE), key)) return;
     this.compile({ key, host, mode, user }, BESIDE, [], 0);
+    if (this.load) this.words[(CPU_STATE_BASE + SJ_THRESHOLD) >> 2] = Math.round(this.threshold * this.load.request());
     this.collect();
   }
 

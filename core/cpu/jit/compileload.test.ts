@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { CompileLoad, MOST } from './compileload.ts';
+
+test('a few regions change nothing; while many are compiled, places have to be hotter, up to a limit; it passes', () => {
+  let now = 0;
+  const load = new CompileLoad(() => now);
+  const ask = (count: number, everyMs: number) => {
+    let factor = 0;
+    for (let i = 0; i < count; i++) {
+      now += everyMs;
+      factor = load.request();
+    }
+    return factor;
+  };
+  expect(ask(50, 0)).toBe(1);
+  const boot = ask(1000, 4);
+  expect(boot).toBe(MOST);
+  now += 15_000;
+  expect(ask(1, 0)).toBe(1);
+  // Fifty a second for long are in between.
+  const steady = ask(2000, 20);
+  expect(steady).toBeGreaterThan(2);
+  expect(steady).toBeLessThan(3);
+});

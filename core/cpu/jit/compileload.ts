@@ -1,0 +1,31 @@
+/**
+ * How busy compiling is, and how much hotter a place has to be for it. A region takes V8 some four milliseconds. Where few are wanted, that is no reason to wait:
+ * the sooner the better. Where they never cease, as with a large compiler that is everywhere a little, most would run for less time than they took to make.
+ */
+
+/** A request counts for less and less, after this many ms for 1/e. */
+const LATELY_MS = 3000;
+/** Requests lately that change nothing, and how many times hotter it is at most. */
+const FREE = 60;
+export const MOST = 4;
+
+export class CompileLoad {
+  private readonly now: () => number;
+  private at: number;
+  /** Requests lately. */
+  private lately = 0;
+
+  /** `now`: milliseconds. */
+  constructor(now: () => number) {
+    this.now = now;
+    this.at = now();
+  }
+
+  /** A region is to be compiled. Gives how many times hotter than in a quiet moment the next ones have to be, 1..MOST. */
+  request(): number {
+    const now = this.now();
+    this.lately = this.lately * Math.exp((this.at - now) / LATELY_MS) + 1;
+    this.at = now;
+    return Math.min(MOST, Math.max(1, this.lately / FREE));
+  }
+}
