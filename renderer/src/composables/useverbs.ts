@@ -28,6 +28,10 @@ export function useVerbs() {
       return true;
     }
     if (verb === 'template') return setTemplate(vm);
+    if (verb === 'snapshot') {
+      void router.push({ name: 'snapshots', params: { id: vm.id }, query: { take: '1' } });
+      return true;
+    }
     if (verb === 'forceOff' || verb === 'reset' || verb === 'discardState') {
       const yes = await notices.ask({ key: verb, params: { name: vm.name }, danger: true, lines: [] });
       if (!yes) return false;

@@ -16,12 +16,12 @@ test('every verb in every state is either usable or has a reason that is written
 
 test('each state offers the right verbs', () => {
   const usable = (state: (typeof vmStates)[number]) => verbNames.filter((verb) => verbReason(verb, { state, config }) === null);
-  expect(usable('off')).toEqual(['start', 'clone', 'template', 'export', 'delete']);
-  expect(usable('crashed')).toEqual(['start', 'clone', 'template', 'export', 'delete']);
+  expect(usable('off')).toEqual(['start', 'snapshot', 'clone', 'template', 'export', 'delete']);
+  expect(usable('crashed')).toEqual(['start', 'snapshot', 'clone', 'template', 'export', 'delete']);
   expect(usable('starting')).toEqual(['forceOff']);
-  expect(usable('running')).toEqual(['pause', 'shutdown', 'restart', 'reset', 'saveState', 'forceOff']);
-  expect(usable('paused')).toEqual(['resume', 'reset', 'saveState', 'forceOff']);
-  expect(usable('saved')).toEqual(['start', 'discardState', 'export', 'delete']);
+  expect(usable('running')).toEqual(['pause', 'shutdown', 'restart', 'reset', 'saveState', 'snapshot', 'forceOff']);
+  expect(usable('paused')).toEqual(['resume', 'reset', 'saveState', 'snapshot', 'forceOff']);
+  expect(usable('saved')).toEqual(['start', 'discardState', 'snapshot', 'export', 'delete']);
   expect(usable('stopping')).toEqual(['forceOff']);
 });
 
@@ -48,4 +48,7 @@ test('what the engine can’t do is disabled with the reason', () => {
   expect(verbReason('saveState', running, { saveState: false, liveSnapshots: true })).toBe('engineNoStates');
   expect(verbReason('saveState', running, { saveState: true, liveSnapshots: true })).toBe(null);
   expect(verbReason('pause', running, { saveState: false, liveSnapshots: true })).toBe(null);
+  expect(verbReason('snapshot', running, { saveState: true, liveSnapshots: false })).toBe('engineLive');
+  expect(verbReason('snapshot', { state: 'off', config }, { saveState: true, liveSnapshots: false })).toBe(null);
+  expect(verbReason('snapshot', { state: 'stopping', config })).toBe('whileChanging');
 });

@@ -14,6 +14,7 @@ export const verbNames = [
   'reset',
   'saveState',
   'discardState',
+  'snapshot',
   'forceOff',
   'clone',
   'template',
@@ -33,6 +34,7 @@ const allowed: Record<Verb, readonly VmStateName[]> = {
   forceOff: ['starting', 'running', 'paused', 'stopping'],
   saveState: ['running', 'paused'],
   discardState: ['saved'],
+  snapshot: ['off', 'running', 'paused', 'crashed', 'saved'],
   clone: ['off', 'crashed'],
   template: ['off', 'crashed'],
   export: ['off', 'crashed', 'saved'],
@@ -44,14 +46,19 @@ const needsOff: readonly Verb[] = ['clone', 'template', 'export', 'delete'];
 /** What this window's token lets it do; the stores of access keep it current. */
 export const ownRole = ref<Role>('manage');
 
-const methodOf = (verb: Verb): MethodName => (verb === 'template' ? 'vm.setTemplate' : `vm.${verb}`);
+function methodOf(verb: Verb): MethodName {
+  if (verb === 'snapshot') return 'snapshot.take';
+  return verb === 'template' ? 'vm.setTemplate' : `vm.${verb}`;
+}
 
 /** Key under `verbs.reason.*` for why a verb can't be used now; null when it can. */
 export function verbReason(verb: Verb, vm: Pick<VmSummary, 'state' | 'config'>, engine?: HostInfo['capabilities']): string | null {
   if (!roleCovers(ownRole.value, methodRoles[methodOf(verb)])) return 'role';
   if (vm.config === null && verb !== 'delete') return 'unreadable';
   if (verb === 'start' && vm.config?.template) return 'template';
+  if (verb === 'snapshot' && engine?.liveSnapshots === false && isLive(vm.state)) return 'engineLive';
   if (allowed[verb].includes(vm.state)) return verb === 'saveState' && engine?.saveState === false ? 'engineNoStates' : null;
+  if (verb === 'snapshot') return 'whileChanging';
   if (verb === 'discardState') return 'notSaved';
   switch (vm.state) {
     case 'starting':

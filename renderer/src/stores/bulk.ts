@@ -32,7 +32,7 @@ export interface BulkQuestion {
 
 /** Why a verb can't be used on a machine: a key under `verbs.reason`; null when it can. */
 export const bulkReason = (verb: BulkVerb, vm: VmSummary, capabilities?: Parameters<typeof verbReason>[2]): string | null =>
-  verb === 'snapshot' ? (vm.config ? null : 'unreadable') : verbReason(verb satisfies Verb, vm, capabilities);
+  verbReason(verb satisfies Verb, vm, capabilities);
 
 /** One verb for several machines: asks, does it as one task, and tells what came of it. */
 export const useBulk = defineStore('bulk', () => {

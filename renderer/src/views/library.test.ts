@@ -172,9 +172,10 @@ test('the palette finds by a few letters, says why something can’t be used, an
   await type('Enter', get('palette-field'));
   expect(lastCall('vm.pause')).toBeUndefined();
   expect(get('palette')).toBeTruthy();
-  await fillPalette('snap debian');
+  await fillPalette('snapshots debian');
   await type('Enter', get('palette-field'));
   await arrive(router, 'snapshots');
+  expect(document.querySelector('[data-testid="snapshot-dialog"]')).toBeNull();
   await type('k', window, { ctrlKey: true });
   await shown('palette');
   await fillPalette('zzzz');

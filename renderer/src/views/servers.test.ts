@@ -4,6 +4,8 @@ import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { RemoteServer, ServerProbe } from '../../../core/contract/servers.ts';
 import { setLocale } from '../i18n/index.ts';
 import { arrive, fill, get, open, press, settle } from './testing/openpage.ts';
+// Loaded before the tests' time begins to run: on a busy host that alone takes seconds.
+import './ServersView.vue';
 
 vi.mock('../../dev/mock/screen.ts', () => ({ drawScreen: () => ({ width: 720, height: 400 }), pngOf: () => 'iVBORw0KGgo=' }));
 
