@@ -1,4 +1,5 @@
 import type { SaidKey } from './saidtexts.ts';
+import { saidDamageZhCN } from './saiddamage.zh-CN.ts';
 import { saidDiskZhCN } from './saiddisk.zh-CN.ts';
 import { saidMachineZhCN } from './saidmachine.zh-CN.ts';
 import { saidManagerZhCN } from './saidmanager.zh-CN.ts';
@@ -10,6 +11,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   ...saidExplainZhCN,
   ...saidMachineZhCN,
   ...saidDiskZhCN,
+  ...saidDamageZhCN,
   ...saidManagerZhCN,
   fileENOENT: '{path} 不存在',
   fileEACCES: '当前用户无权打开 {path}',

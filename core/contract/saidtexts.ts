@@ -1,4 +1,5 @@
 /** Every text of the manager by its key. */
+import { damageTexts } from './damagetexts.ts';
 import { diagnosisTexts } from './diagnosistexts.ts';
 import { diskTexts } from './disktexts.ts';
 import { explainTexts } from './explaintexts.ts';
@@ -15,6 +16,7 @@ export const saidTexts = {
   ...explainTexts,
   ...machineTexts,
   ...diskTexts,
+  ...damageTexts,
   ...managerTexts,
 } as const;
 export type SaidKey = keyof typeof saidTexts;

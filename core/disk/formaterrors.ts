@@ -2,7 +2,7 @@ import { HypervueError } from '../util/errors.ts';
 import { say, type Saying } from '../util/say.ts';
 
 /** The image is damaged, or made to mislead: `what` says where. */
-export const corruptImage = (path: string, what: string): HypervueError =>
+export const corruptImage = (path: string, what: Saying): HypervueError =>
   new HypervueError('corrupt', say('imageDamaged', { path, what }), { path, operation: 'open' }, say('fixOtherCopy'));
 
 /** The image is of a kind that can't be read; `fix` says what can be done. */

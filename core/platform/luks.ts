@@ -60,7 +60,7 @@ export async function unlockLuks(file: RandomAccessFile, offset: number, length:
   for (const slot of header.slots) {
     if (!slot.active) continue;
     const material = new Uint8Array(Math.ceil((slot.stripes * header.keyBytes) / SECTOR) * SECTOR);
-    if (slot.sector * SECTOR + material.length > length) throw corruptImage(file.path, 'a key slot lies outside of the LUKS header');
+    if (slot.sector * SECTOR + material.length > length) throw corruptImage(file.path, say('damageSlotOutside'));
     const slotKey = await derive(passphrase, slot.salt, slot.iterations, header.keyBytes, header.hash);
     await file.read(offset + slot.sector * SECTOR, material);
     cipherFor(header, slotKey, file.path).decrypt(0, material);

@@ -16,6 +16,7 @@ import { SparseExtent } from '../disk/vmdk/sparse.ts';
 import { fileBeside } from './besidefile.ts';
 import { nodeCodec } from './diskcodec.ts';
 import { NodeFile } from './nodefile.ts';
+import { say } from '../util/say.ts';
 
 export type ForeignFormat = Exclude<ImageFormat, 'raw' | 'qcow2'>;
 
@@ -75,13 +76,12 @@ async function firstBeside(image: string, names: readonly string[]): Promise<str
 }
 
 /** The image below is not the one that this was made on. */
-const wrongParent = (image: string, parent: string) =>
-  corruptImage(image, `${parent} is not the image it was made on, or has changed since`);
+const wrongParent = (image: string, parent: string) => corruptImage(image, say('damageWrongParent', { parent }));
 
 async function openVhd(file: RandomAccessFile, below: OpenBelow): Promise<BlockBackend> {
   const parts = await readVhd(file);
   if (!parts.parent) return new VhdImage(file, parts);
-  if (!parts.parent.names.length) throw corruptImage(file.path, 'it does not say what lies below it');
+  if (!parts.parent.names.length) throw corruptImage(file.path, say('damageNoParent'));
   const place = await firstBeside(file.path, parts.parent.names);
   const opened = await NodeFile.open(place, true);
   const { footer } = await readVhd(opened).finally(() => opened.close());
@@ -97,7 +97,7 @@ async function openVhdx(file: RandomAccessFile, below: OpenBelow): Promise<Block
   const parts = await readVhdx(file);
   if (!parts.layout.hasParent) return new VhdxImage(parts);
   const names = vhdxParentNames(parts.layout.parent);
-  if (!names.length) throw corruptImage(file.path, 'it does not say what lies below it');
+  if (!names.length) throw corruptImage(file.path, say('damageNoParent'));
   const place = await firstBeside(file.path, names);
   const opened = await NodeFile.open(place, true);
   const { header } = await readVhdx(opened).finally(() => opened.close());
@@ -122,7 +122,7 @@ async function readVmdk(file: RandomAccessFile): Promise<{ descriptor: Descripto
     await file.read(descriptorOffset * SECTOR, bytes);
   } else {
     const size = await file.size();
-    if (size > MAX_DESCRIPTOR) throw corruptImage(file.path, `a descriptor of ${size} bytes`);
+    if (size > MAX_DESCRIPTOR) throw corruptImage(file.path, say('damageDescriptorSize', { size }));
     bytes = new Uint8Array(size);
     await file.read(0, bytes);
   }
@@ -156,7 +156,7 @@ async function openVmdk(file: RandomAccessFile, below: OpenBelow): Promise<Block
         else {
           const sparse = await SparseExtent.open(part, nodeCodec);
           if (sparse.header.capacity < line.sectors)
-            throw corruptImage(part.path, `it has ${sparse.header.capacity} sectors of ${line.sectors}`);
+            throw corruptImage(part.path, say('damageSectorsOf', { found: sparse.header.capacity, expected: line.sectors }));
           parts.push({ sectors: line.sectors, sparse });
         }
       }

@@ -23,7 +23,7 @@ import {
 } from '../snapshot/stateformat.ts';
 import { decodeIndex, INDEX_POINTER_BYTES, type IndexedChunk, pagesToRead, type StateIndex, storedPages } from '../snapshot/stateindex.ts';
 import { HypervueError } from '../util/errors.ts';
-import { say } from '../util/say.ts';
+import { say, type Saying } from '../util/say.ts';
 import { AROUND_BLOCK, AroundCache, alignedMemory, piecesAfter } from './aroundcache.ts';
 import { fileError } from './nodefile.ts';
 import type { StateCipher } from './statecipher.ts';
@@ -83,9 +83,9 @@ export class StateFileReader {
     }
     if (header.kind !== 'END ' || header.storedBytes !== INDEX_POINTER_BYTES) return undefined;
     const at = Number(pointer.readBigUInt64LE());
-    if (crc32(pointer) !== header.crc || at > endAt - SECTION_HEADER_BYTES) throw this.corrupt('its index is not where it says');
+    if (crc32(pointer) !== header.crc || at > endAt - SECTION_HEADER_BYTES) throw this.corrupt(say('damageIndexPlace'));
     const section = parseSectionHeader(await this.read(at, SECTION_HEADER_BYTES), this.file, crc32);
-    if (section.kind !== 'INDX') throw this.corrupt('its index is not where it says');
+    if (section.kind !== 'INDX') throw this.corrupt(say('damageIndexPlace'));
     const { plain } = await this.unpack(section, await this.read(at + SECTION_HEADER_BYTES, section.storedBytes));
     return decodeIndex(plain, at, this.file);
   }
@@ -246,12 +246,12 @@ export class StateFileReader {
     }
     const bitmaps = Buffer.allocUnsafe(CHUNK_HEADER_BYTES);
     if (header.plainBytes < bitmaps.length || readSync(this.handle.fd, bitmaps, 0, bitmaps.length, from) < bitmaps.length)
-      throw this.corrupt('it ends too early');
+      throw this.corrupt(say('damageEndsEarly'));
     const pieces = placeChunk(bitmaps, header.plainBytes, header.index, area, this.file);
     await this.readPieces(pieces, from + bitmaps.length, header.plainBytes - bitmaps.length);
     const summed = header.pagesUnsummed ? [] : pieces;
     const crc = summed.reduce((sum, piece) => zlib.crc32(piece, sum), crc32(bitmaps));
-    if (crc !== header.crc) throw this.corrupt(`section ${header.kind.trim()} has a wrong checksum`);
+    if (crc !== header.crc) throw this.corrupt(say('damageSectionSum', { section: header.kind.trim() }));
   }
 
   /**
@@ -267,7 +267,7 @@ export class StateFileReader {
     } catch (error) {
       throw fileError(error, this.file, 'read');
     }
-    if (got < bytes.length) throw this.corrupt('it ends too early');
+    if (got < bytes.length) throw this.corrupt(say('damageEndsEarly'));
     return this.enter(bytes);
   }
 
@@ -276,13 +276,13 @@ export class StateFileReader {
     const header = parseSectionHeader(bytes, this.file, crc32);
     this.at += SECTION_HEADER_BYTES;
     if (header.kind === 'END ') {
-      if (header.index !== this.sections) throw this.corrupt('sections are missing');
-      if (header.storedBytes && !this.index) throw this.corrupt('it ends too early');
+      if (header.index !== this.sections) throw this.corrupt(say('damageSectionsMissing'));
+      if (header.storedBytes && !this.index) throw this.corrupt(say('damageEndsEarly'));
       this.ended = true;
       return undefined;
     }
     // Sealed ones can't be put in another order either.
-    if (header.sealed && header.ordinal !== this.sections) throw this.corrupt('sections are missing');
+    if (header.sealed && header.ordinal !== this.sections) throw this.corrupt(say('damageSectionsMissing'));
     this.sections++;
     this.at += header.storedBytes;
     return header;
@@ -291,7 +291,7 @@ export class StateFileReader {
   /** The next section, which has to be a tree of this kind. */
   async tree(kind: 'META' | 'TREE'): Promise<StateValue> {
     const section = await this.next();
-    if (section?.header.kind !== kind) throw this.corrupt(`it has no ${kind} where it belongs`);
+    if (section?.header.kind !== kind) throw this.corrupt(say('damageNoSection', { section: kind }));
     return this.decode(section.plain);
   }
 
@@ -309,7 +309,7 @@ export class StateFileReader {
     return decodeState(plain, this.file);
   }
 
-  corrupt(what: string): HypervueError {
+  corrupt(what: Saying): HypervueError {
     return new HypervueError('corrupt', say('stateDamaged', { file: this.file, what }), { path: this.file, operation: 'restore' });
   }
 
@@ -321,11 +321,11 @@ export class StateFileReader {
 
   private async unpack(header: SectionHeader, stored: Buffer): Promise<Section> {
     if (crc32(header.pagesUnsummed ? stored.subarray(0, CHUNK_HEADER_BYTES) : stored) !== header.crc)
-      throw this.corrupt(`section ${header.kind.trim()} has a wrong checksum`);
+      throw this.corrupt(say('damageSectionSum', { section: header.kind.trim() }));
     const packed = header.sealed ? this.cipher?.open(header, stored) : stored;
     if (!packed)
       throw this.cipher
-        ? this.corrupt(`section ${header.kind.trim()} was not sealed with the key of this machine's disk`)
+        ? this.corrupt(say('damageSectionKey', { section: header.kind.trim() }))
         : new HypervueError(
             'unauthorized',
             say('stateEncrypted', { file: this.file }),
@@ -333,13 +333,15 @@ export class StateFileReader {
             say('fixPassphraseOfDisks'),
           );
     if (!header.compressed) {
-      if (packed.length !== header.plainBytes) throw this.corrupt(`section ${header.kind.trim()} has another size than it says`);
+      if (packed.length !== header.plainBytes) throw this.corrupt(say('damageSectionSize', { section: header.kind.trim() }));
       return { header, plain: packed };
     }
     const plain = await unzstd(packed, { maxOutputLength: Math.max(1, header.plainBytes) }).catch((error) => {
-      throw this.corrupt(`section ${header.kind.trim()} can't be unpacked (${error instanceof Error ? error.message : String(error)})`);
+      throw this.corrupt(
+        say('damageSectionUnpack', { section: header.kind.trim(), problem: error instanceof Error ? error.message : String(error) }),
+      );
     });
-    if (plain.length !== header.plainBytes) throw this.corrupt(`section ${header.kind.trim()} has another size than it says`);
+    if (plain.length !== header.plainBytes) throw this.corrupt(say('damageSectionSize', { section: header.kind.trim() }));
     return { header, plain };
   }
 
@@ -360,7 +362,7 @@ export class StateFileReader {
         const left = piecesAfter(pieces, done);
         const blocks = (await around?.read(left, at + done)) ?? 0;
         const got = blocks || (await this.handle.readv(left as Uint8Array[], at + done)).bytesRead;
-        if (got === 0) throw this.corrupt('it ends too early');
+        if (got === 0) throw this.corrupt(say('damageEndsEarly'));
         done += got;
       }
     } catch (error) {
@@ -381,7 +383,7 @@ export class StateFileReader {
     } catch (error) {
       throw fileError(error, this.file, 'read');
     }
-    if (done < length) throw this.corrupt('it ends too early');
+    if (done < length) throw this.corrupt(say('damageEndsEarly'));
     return bytes;
   }
 }

@@ -25,7 +25,7 @@
  * page 0 is bit 0 of byte 0), then these pages. What no chunk defines is zeros; a later chunk of the same index takes precedence for what it defines.
  */
 import { HypervueError } from '../util/errors.ts';
-import { say } from '../util/say.ts';
+import { say, type Saying } from '../util/say.ts';
 
 export const STATE_VERSION = 4;
 /** Where chunks may lie in blocks, and an index may tell where. */
@@ -113,12 +113,12 @@ export function encodeSectionHeader(header: SectionHeader, crc32: Crc32): Uint8A
 
 export function parseSectionHeader(bytes: Uint8Array, file: string, crc32: Crc32): SectionHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const corrupt = (what: string) => new HypervueError('corrupt', say('stateDamaged', { file, what }), { path: file });
-  if (bytes.length < SECTION_HEADER_BYTES) throw corrupt('it ends too early');
-  if (view.getUint32(28, true) !== crc32(bytes.subarray(0, 28))) throw corrupt('the header of a section has a wrong checksum');
+  const corrupt = (what: Saying) => new HypervueError('corrupt', say('stateDamaged', { file, what }), { path: file });
+  if (bytes.length < SECTION_HEADER_BYTES) throw corrupt(say('damageEndsEarly'));
+  if (view.getUint32(28, true) !== crc32(bytes.subarray(0, 28))) throw corrupt(say('damageSectionHeaderSum'));
   const name = String.fromCharCode(...bytes.subarray(0, 4));
   const kind = KINDS.find((known) => known === name);
-  if (!kind) throw corrupt(`it holds an unknown section "${name}"`);
+  if (!kind) throw corrupt(say('damageSectionUnknown', { section: name }));
   const how = view.getUint32(4, true);
   const storedBytes = view.getUint32(12, true);
   const plainBytes = view.getUint32(16, true);
@@ -129,7 +129,7 @@ export function parseSectionHeader(bytes: Uint8Array, file: string, crc32: Crc32
     ((how === 0 || how === PAGES_UNSUMMED) && storedBytes !== plainBytes) ||
     (how === PAGES_UNSUMMED && (storedBytes < CHUNK_HEADER_BYTES || (kind !== 'MEMR' && kind !== 'MEMV')))
   )
-    throw corrupt(`section ${name.trim()} has impossible sizes`);
+    throw corrupt(say('damageSectionSizes', { section: name.trim() }));
   return {
     kind,
     compressed: (how & COMPRESSED) !== 0,

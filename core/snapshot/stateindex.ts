@@ -51,7 +51,7 @@ export function encodeIndex({ endAt, sections, chunks }: StateIndex): Uint8Array
 /** Throws 'corrupt' when it says what can't be in a file of so many bytes. */
 export function decodeIndex(bytes: Uint8Array, fileBytes: number, file: string): StateIndex {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const corrupt = () => new HypervueError('corrupt', say('stateDamaged', { file, what: 'its index does not fit it' }), { path: file });
+  const corrupt = () => new HypervueError('corrupt', say('stateDamaged', { file, what: say('damageIndexUnfit') }), { path: file });
   if (bytes.length < HEADER_BYTES || (bytes.length - HEADER_BYTES) % ENTRY_BYTES) throw corrupt();
   const place = (at: number): number => {
     const value = view.getBigUint64(at, true);

@@ -191,7 +191,7 @@ export class SavedMachineFile {
       const roms: Uint8Array[] = [];
       for (const index of [ROM_BIOS, ROM_VGA]) {
         const section = await reader.next();
-        if (section?.header.kind !== 'ROM ' || section.header.index !== index) throw reader.corrupt('its firmware is missing');
+        if (section?.header.kind !== 'ROM ' || section.header.index !== index) throw reader.corrupt(say('damageNoFirmware'));
         // Memory of their own: they are handed to another thread.
         roms.push(new Uint8Array(section.plain));
       }
@@ -225,7 +225,7 @@ export class SavedMachineFile {
 
   /** Fills RAM and video memory, which hold zeros, and gives what the machine thread restores. */
   async load({ memory, ramBytes, vramBytes }: Omit<MachineMemory, 'biosBytes'>): Promise<MachineTree> {
-    if (this.meta.ramBytes !== ramBytes || this.meta.vramBytes !== vramBytes) throw this.reader.corrupt('its memory has another size');
+    if (this.meta.ramBytes !== ramBytes || this.meta.vramBytes !== vramBytes) throw this.reader.corrupt(say('damageOtherMemory'));
     const areas = memoryAreas(memory, ramBytes, vramBytes);
     for (const { kind, bytes } of areas) if (kind === 'MEMV') bytes.fill(0);
     const section = await this.reader.fill(new Map(areas.map(({ kind, bytes }) => [kind, bytes])), (kind, index) => {
@@ -249,7 +249,7 @@ export class SavedMachineFile {
     { memory, ramBytes, vramBytes }: Omit<MachineMemory, 'biosBytes'>,
     onlyMarked: boolean,
   ): Promise<{ tree: MachineTree; changed: readonly number[]; unmark(): void }> {
-    if (this.meta.ramBytes !== ramBytes || this.meta.vramBytes !== vramBytes) throw this.reader.corrupt('its memory has another size');
+    if (this.meta.ramBytes !== ramBytes || this.meta.vramBytes !== vramBytes) throw this.reader.corrupt(say('damageOtherMemory'));
     const revert = new MemoryRevert(memory, ramBytes, vramBytes, onlyMarked);
     const tree = await this.treeAfter(await revert.load(this.reader));
     // The display's chip says that all of video memory has changed.
@@ -257,11 +257,11 @@ export class SavedMachineFile {
   }
 
   private async treeAfter(section: Section | undefined): Promise<MachineTree> {
-    if (!section) throw this.reader.corrupt('it has no processor and no devices');
+    if (!section) throw this.reader.corrupt(say('damageNoProcessor'));
     const { kind } = section.header;
-    if (kind !== 'TREE') throw this.reader.corrupt(`it has ${kind.trim()} where memory belongs`);
+    if (kind !== 'TREE') throw this.reader.corrupt(say('damageNotMemory', { section: kind.trim() }));
     const tree = decodeTree(section.plain, this.reader);
-    if (await this.reader.next()) throw this.reader.corrupt('something follows its end');
+    if (await this.reader.next()) throw this.reader.corrupt(say('damageAfterEnd'));
     return tree;
   }
 
@@ -273,7 +273,7 @@ export class SavedMachineFile {
 function decodeTree(plain: Uint8Array, reader: StateFileReader): MachineTree {
   const tree = reader.decode(plain);
   if (typeof tree !== 'object' || tree === null || Array.isArray(tree) || tree instanceof Uint8Array)
-    throw reader.corrupt('its devices are no tree');
+    throw reader.corrupt(say('damageNoTree'));
   return tree;
 }
 

@@ -4,6 +4,7 @@
  */
 import { viewOf } from '../bigendian.ts';
 import { corruptImage, unsupportedImage } from '../formaterrors.ts';
+import { say } from '../../util/say.ts';
 
 export const LUKS_HEADER_BYTES = 592;
 export const DIGEST_BYTES = 20;
@@ -49,7 +50,7 @@ function textAt(bytes: Uint8Array, at: number, length: number): string {
 
 /** Parses the first LUKS_HEADER_BYTES. Throws 'corrupt' or 'unsupported'. */
 export function parseLuksHeader(bytes: Uint8Array, path: string): LuksHeader {
-  if (bytes.length < LUKS_HEADER_BYTES || MAGIC.some((byte, i) => bytes[i] !== byte)) throw corruptImage(path, 'it has no LUKS header');
+  if (bytes.length < LUKS_HEADER_BYTES || MAGIC.some((byte, i) => bytes[i] !== byte)) throw corruptImage(path, say('damageNoLuks'));
   const view = viewOf(bytes);
   const version = view.getUint16(6);
   if (version !== 1) throw unsupportedImage(path, `encrypted with LUKS version ${version}`, 'Convert it to LUKS version 1.');
@@ -65,9 +66,10 @@ export function parseLuksHeader(bytes: Uint8Array, path: string): LuksHeader {
     uuid: textAt(bytes, 168, 40),
     slots: [],
   };
-  if (header.keyBytes < 16 || header.keyBytes > 64 || header.keyBytes % 8) throw corruptImage(path, `keys of ${header.keyBytes} bytes`);
+  if (header.keyBytes < 16 || header.keyBytes > 64 || header.keyBytes % 8)
+    throw corruptImage(path, say('damageKeySize', { size: header.keyBytes }));
   if (!header.digestIterations || header.digestIterations > MAX_ITERATIONS)
-    throw corruptImage(path, `${header.digestIterations} iterations`);
+    throw corruptImage(path, say('damageIterations', { count: header.digestIterations }));
   for (let at = SLOT_AT; at < SLOT_AT + SLOTS * SLOT_BYTES; at += SLOT_BYTES) {
     const slot: LuksSlot = {
       active: view.getUint32(at) === SLOT_ACTIVE,
@@ -80,7 +82,7 @@ export function parseLuksHeader(bytes: Uint8Array, path: string): LuksHeader {
       slot.active &&
       (!slot.iterations || slot.iterations > MAX_ITERATIONS || !slot.stripes || slot.stripes > MAX_STRIPES || slot.sector > MAX_SECTOR)
     )
-      throw corruptImage(path, `a key slot with ${slot.iterations} iterations and ${slot.stripes} stripes at sector ${slot.sector}`);
+      throw corruptImage(path, say('damageKeySlot', { iterations: slot.iterations, stripes: slot.stripes, sector: slot.sector }));
     header.slots.push(slot);
   }
   return header;

@@ -7,6 +7,7 @@ import { getU64, roundUp, setU64, viewOf } from '../bigendian.ts';
 import { corrupt } from './errors.ts';
 import { AUTOCLEAR_BITMAPS, MAX_OFFSET } from './header.ts';
 import type { Metadata } from './metadata.ts';
+import { say } from '../../util/say.ts';
 
 const FLAG_IN_USE = 1;
 const FLAG_AUTO = 2;
@@ -45,14 +46,14 @@ export class Bitmaps {
     const extension = header.bitmaps;
     if (!extension || !(header.autoclear & AUTOCLEAR_BITMAPS)) return undefined;
     if (extension.count > MAX_BITMAPS || extension.directorySize > MAX_DIRECTORY || extension.directoryOffset > MAX_OFFSET)
-      throw corrupt(file.path, `a bitmap directory of ${extension.directorySize} bytes`);
+      throw corrupt(file.path, say('damageBitmapDirectory', { size: extension.directorySize }));
     const directory = new Uint8Array(extension.directorySize);
     await file.read(extension.directoryOffset, directory);
     const view = viewOf(directory);
     const bitmaps: Bitmap[] = [];
     let at = 0;
     for (let i = 0; i < extension.count; i++) {
-      if (at + ENTRY_BYTES > directory.length) throw corrupt(file.path, 'the bitmap directory is cut off');
+      if (at + ENTRY_BYTES > directory.length) throw corrupt(file.path, say('damageBitmapDirectoryCut'));
       const bitmap: Bitmap = {
         at,
         tableOffset: getU64(view, at),
@@ -63,7 +64,7 @@ export class Bitmaps {
       };
       const type = view.getUint8(at + 16);
       if (type !== 1 || bitmap.granularityBits > 31 || bitmap.tableEntries * meta.clusterSize > 2 * MAX_BITMAP_BYTES)
-        throw corrupt(file.path, `bitmap ${i} of the directory`);
+        throw corrupt(file.path, say('damageBitmapNumber', { number: i }));
       bitmaps.push(bitmap);
       at += roundUp(ENTRY_BYTES + view.getUint16(at + 18) + view.getUint32(at + 20), 8);
     }
@@ -87,7 +88,7 @@ export class Bitmaps {
       const entry = getU64(table, i * 8);
       const target = bitmap.bits.subarray(i * meta.clusterSize, (i + 1) * meta.clusterSize);
       const offset = entry - (entry % 512);
-      if (offset % meta.clusterSize || offset > MAX_OFFSET) throw corrupt(meta.file.path, `bitmap table entry ${i}`);
+      if (offset % meta.clusterSize || offset > MAX_OFFSET) throw corrupt(meta.file.path, say('damageBitmapEntry', { number: i }));
       if (offset) await meta.file.read(offset, target);
       else if (entry & 1) target.fill(0xff);
     }

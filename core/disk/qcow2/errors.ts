@@ -2,7 +2,7 @@ import { HypervueError } from '../../util/errors.ts';
 import { say, type Saying } from '../../util/say.ts';
 
 /** The image contradicts the specification or itself. */
-export function corrupt(path: string, what: string): HypervueError {
+export function corrupt(path: string, what: Saying): HypervueError {
   return new HypervueError('corrupt', say('imageDamaged', { path, what }), { path, operation: 'read qcow2' }, say('fixCheckImage'));
 }
 

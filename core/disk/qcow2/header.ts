@@ -3,7 +3,7 @@
  * the name says otherwise. Every field of a file is checked here or refused with its name; nothing behind this trusts a number it has not bounded.
  */
 import { getU64, roundUp, setU64, viewOf } from '../bigendian.ts';
-import { say } from '../../util/say.ts';
+import { say, type Saying } from '../../util/say.ts';
 import { corrupt, unsupported } from './errors.ts';
 
 export const MAGIC = 0x514649fb;
@@ -132,18 +132,18 @@ export function isQcow2(start: Uint8Array): boolean {
  */
 export function parseHeader(start: Uint8Array, path: string): Header {
   const view = viewOf(start);
-  if (start.length < V2_LENGTH || view.getUint32(0) !== MAGIC) throw corrupt(path, 'it has no qcow2 header');
+  if (start.length < V2_LENGTH || view.getUint32(0) !== MAGIC) throw corrupt(path, say('damageNoQcow2'));
   const version = view.getUint32(4);
   if (version !== 2 && version !== 3) throw unsupported(path, `qcow version ${version}; versions 2 and 3 are supported`);
   const clusterBits = view.getUint32(20);
-  if (clusterBits < 9 || clusterBits > 21) throw corrupt(path, `clusters of 2^${clusterBits} bytes`);
+  if (clusterBits < 9 || clusterBits > 21) throw corrupt(path, say('damageClusterBits', { bits: clusterBits }));
   const clusterSize = 2 ** clusterBits;
   let headerLength = V2_LENGTH;
   if (version === 3) {
-    if (start.length < V3_LENGTH) throw corrupt(path, 'the header is cut off');
+    if (start.length < V3_LENGTH) throw corrupt(path, say('damageHeaderCut'));
     headerLength = view.getUint32(100);
     if (headerLength < V3_LENGTH || headerLength % 8 || headerLength > Math.min(clusterSize, start.length))
-      throw corrupt(path, `a header of ${headerLength} bytes`);
+      throw corrupt(path, say('damageHeaderSize', { size: headerLength }));
   }
   const method = view.getUint32(32);
   if (method > 2) throw unsupported(path, `encryption method ${method}`);
@@ -188,12 +188,11 @@ function readFeatures(header: Header, view: DataView, headerLength: number, name
   header.autoclear = Number(view.getBigUint64(88) & BigInt(KNOWN_AUTOCLEAR));
   header.foreignAutoclear = (view.getBigUint64(88) & ~BigInt(KNOWN_AUTOCLEAR)) !== 0n;
   header.refcountOrder = view.getUint32(96);
-  if (header.refcountOrder > 6) throw corrupt(path, `refcounts of 2^${header.refcountOrder} bits`);
+  if (header.refcountOrder > 6) throw corrupt(path, say('damageRefcountBits', { bits: header.refcountOrder }));
   const type = headerLength > V3_LENGTH ? view.getUint8(104) : 0;
   if (type > 1) throw unsupported(path, `compression type ${type}`);
   header.compression = type ? 'zstd' : 'zlib';
-  if ((type !== 0) !== ((header.incompatible & INCOMPAT_COMPRESSION) !== 0))
-    throw corrupt(path, 'the compression type and its feature bit contradict each other');
+  if ((type !== 0) !== ((header.incompatible & INCOMPAT_COMPRESSION) !== 0)) throw corrupt(path, say('damageCompressionBit'));
 }
 
 /** Fills in what the extensions say; returns the feature name table. */
@@ -206,17 +205,17 @@ function readExtensions(header: Header, start: Uint8Array, from: number, cluster
     const type = view.getUint32(at);
     const length = view.getUint32(at + 4);
     if (type === EXT_END) break;
-    if (length > end - at - 8) throw corrupt(path, `header extension ${type.toString(16)} of ${length} bytes is cut off`);
+    if (length > end - at - 8) throw corrupt(path, say('damageExtensionCut', { type: type.toString(16), size: length }));
     const data = start.slice(at + 8, at + 8 + length);
     const fields = viewOf(data);
     if (type === EXT_BACKING_FORMAT) header.backingFormat = text(data);
     else if (type === EXT_FEATURE_NAMES) names = data;
     else if (type === EXT_DATA_FILE) header.dataFile = new TextDecoder().decode(data);
     else if (type === EXT_BITMAPS) {
-      if (length !== 24) throw corrupt(path, `bitmaps extension of ${length} bytes`);
+      if (length !== 24) throw corrupt(path, say('damageBitmapsExtension', { size: length }));
       header.bitmaps = { count: fields.getUint32(0), directorySize: getU64(fields, 8), directoryOffset: getU64(fields, 16) };
     } else if (type === EXT_ENCRYPTION && header.encryption === 'luks') {
-      if (length < 16) throw corrupt(path, `encryption header pointer of ${length} bytes`);
+      if (length < 16) throw corrupt(path, say('damageEncryptionPointer', { size: length }));
       header.luks = { offset: getU64(fields, 0), length: getU64(fields, 8) };
     } else header.unknown.push({ type, data });
     at += 8 + roundUp(length, 8);
@@ -229,32 +228,31 @@ function readBackingName(start: Uint8Array, view: DataView, clusterSize: number,
   if (at === 0) return undefined;
   const length = view.getUint32(16);
   if (length > MAX_BACKING_NAME || at + length > Math.min(clusterSize, start.length))
-    throw corrupt(path, `a backing file name of ${length} bytes at ${at}`);
+    throw corrupt(path, say('damageBackingName', { size: length, offset: at }));
   if (length === 0) return undefined;
   return new TextDecoder().decode(start.subarray(at, at + length));
 }
 
 function checkHeader(header: Header, clusterSize: number, path: string): void {
-  const at = (name: string, offset: number) => {
-    if (offset % clusterSize || offset > MAX_OFFSET) throw corrupt(path, `${name} lies at byte ${offset}, which is no cluster`);
+  const at = (what: Saying, offset: number) => {
+    if (offset % clusterSize || offset > MAX_OFFSET) throw corrupt(path, say('damageNoClusterAt', { what, offset }));
   };
   if (header.sizeBytes > MAX_OFFSET) throw unsupported(path, `a virtual size of ${header.sizeBytes} bytes; 8 PiB are supported`);
-  at('the L1 table', header.l1Offset);
-  at('the refcount table', header.refcountTableOffset);
-  at('the snapshot table', header.snapshotsOffset);
-  if (header.l1Entries * 8 > MAX_L1_BYTES) throw corrupt(path, `an L1 table of ${header.l1Entries} entries`);
-  if (header.l1Entries < l1EntriesFor(header.sizeBytes, header)) throw corrupt(path, 'the L1 table is too small for the disk');
-  if (header.l1Entries && !header.l1Offset) throw corrupt(path, 'it has no L1 table');
+  at(say('damageTheL1'), header.l1Offset);
+  at(say('damageTheRefcounts'), header.refcountTableOffset);
+  at(say('damageTheSnapshots'), header.snapshotsOffset);
+  if (header.l1Entries * 8 > MAX_L1_BYTES) throw corrupt(path, say('damageL1Entries', { count: header.l1Entries }));
+  if (header.l1Entries < l1EntriesFor(header.sizeBytes, header)) throw corrupt(path, say('damageL1Small'));
+  if (header.l1Entries && !header.l1Offset) throw corrupt(path, say('damageNoL1'));
   if (header.refcountTableClusters * clusterSize > Math.max(MAX_REFCOUNT_TABLE_BYTES, clusterSize))
-    throw corrupt(path, `a refcount table of ${header.refcountTableClusters} clusters`);
-  if (!header.refcountTableClusters || !header.refcountTableOffset) throw corrupt(path, 'it has no refcount table');
-  if (header.snapshotCount > MAX_SNAPSHOTS) throw corrupt(path, `${header.snapshotCount} snapshots`);
-  if (header.snapshotCount && !header.snapshotsOffset) throw corrupt(path, 'it has no snapshot table');
-  if (header.incompatible & INCOMPAT_EXTENDED_L2 && header.clusterBits < 14)
-    throw corrupt(path, 'extended L2 entries with clusters below 16 KiB');
-  if (header.encryption === 'luks' && !header.luks) throw corrupt(path, 'it has no LUKS header');
+    throw corrupt(path, say('damageRefcountTable', { count: header.refcountTableClusters }));
+  if (!header.refcountTableClusters || !header.refcountTableOffset) throw corrupt(path, say('damageNoRefcounts'));
+  if (header.snapshotCount > MAX_SNAPSHOTS) throw corrupt(path, say('damageSnapshots', { count: header.snapshotCount }));
+  if (header.snapshotCount && !header.snapshotsOffset) throw corrupt(path, say('damageNoSnapshotTable'));
+  if (header.incompatible & INCOMPAT_EXTENDED_L2 && header.clusterBits < 14) throw corrupt(path, say('damageExtendedL2'));
+  if (header.encryption === 'luks' && !header.luks) throw corrupt(path, say('damageNoLuks'));
   if (header.luks && (header.luks.offset % clusterSize || header.luks.offset > MAX_OFFSET || header.luks.length > 64 << 20))
-    throw corrupt(path, `a LUKS header of ${header.luks.length} bytes at ${header.luks.offset}`);
+    throw corrupt(path, say('damageLuksHeader', { size: header.luks.length, offset: header.luks.offset }));
 }
 
 export const extendedL2 = (header: Pick<Header, 'incompatible'>): boolean => (header.incompatible & INCOMPAT_EXTENDED_L2) !== 0;

@@ -5,6 +5,7 @@ import type { Layers } from './layers.ts';
 import { badEntry, type ClusterKind, compressedPlace, entryBytes, hostOffset, kindAt } from './l2entry.ts';
 import type { Metadata } from './metadata.ts';
 import type { Table } from './tablecache.ts';
+import { say } from '../../util/say.ts';
 
 export const SUBCLUSTERS = 32;
 
@@ -72,7 +73,7 @@ export class Mapping {
     const bad = badEntry(this.meta.shape, table.view, at);
     if (bad) {
       void this.meta.markCorrupt();
-      throw corrupt(this.meta.file.path, `${bad} (guest offset ${offset})`);
+      throw corrupt(this.meta.file.path, say('damageEntry', { problem: bad, offset }));
     }
     const sub = this.meta.shape.extended ? Math.floor((offset % this.meta.clusterSize) / this.unit) : 0;
     return kindAt(this.meta.shape, table.view, at, sub);
@@ -89,7 +90,7 @@ export class Mapping {
     const table = (await this.meta.l2Table(this.l2Index(offset)))!;
     const place = compressedPlace(this.meta.shape, table.view, this.entryAt(offset));
     if (place.host < this.meta.clusterSize || place.host > Number.MAX_SAFE_INTEGER - 2 ** 32)
-      throw corrupt(this.meta.file.path, `compressed cluster at guest offset ${offset} has no place`);
+      throw corrupt(this.meta.file.path, say('damageCompressedPlace', { offset }));
     return place;
   }
 }

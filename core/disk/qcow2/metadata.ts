@@ -15,6 +15,7 @@ import { entryBytes, type L2Shape } from './l2entry.ts';
 import { Refcounts } from './refcounts.ts';
 import { l1TableOffset } from './l1entry.ts';
 import { type Table, TableCache } from './tablecache.ts';
+import { say, type Saying } from '../../util/say.ts';
 
 const L2_CACHE_BYTES = 32 << 20;
 /** Dirty tables from which on a commit begins by itself, and from which on writers wait for it. */
@@ -77,7 +78,7 @@ export class Metadata {
   static async open(file: RandomAccessFile, header: Header, tolerant: boolean): Promise<Metadata> {
     const refcounts = await Refcounts.open(file, header, tolerant);
     const l1 = new Uint8Array(header.l1Entries * 8);
-    if ((await file.read(header.l1Offset, l1)) < l1.length) throw corrupt(file.path, 'the L1 table is cut off');
+    if ((await file.read(header.l1Offset, l1)) < l1.length) throw corrupt(file.path, say('damageL1Cut'));
     return new Metadata(file, header, refcounts, l1);
   }
 
@@ -86,8 +87,7 @@ export class Metadata {
   /** Offset of L2 table number `index`, 0 when there is none. Throws 'corrupt' for one that can't be. */
   l2Offset(index: number): number {
     const offset = l1TableOffset(this.l1, index);
-    if (offset % this.clusterSize || offset > MAX_OFFSET)
-      throw corrupt(this.file.path, `L1 entry ${index} points to byte ${offset}, which is no cluster`);
+    if (offset % this.clusterSize || offset > MAX_OFFSET) throw corrupt(this.file.path, say('damageL1Place', { number: index, offset }));
     return offset;
   }
 
@@ -110,21 +110,21 @@ export class Metadata {
     const what = this.metadataAt(host, length);
     if (!what) return;
     void this.markCorrupt();
-    throw corrupt(this.file.path, `a data cluster lies on ${what} (byte ${host})`);
+    throw corrupt(this.file.path, say('damageDataOn', { what, offset: host }));
   }
 
   /** What of the image itself lies in these bytes of the file, as far as its tables are in memory. */
-  metadataAt(host: number, length: number): string | undefined {
+  metadataAt(host: number, length: number): Saying | undefined {
     if (this.shape.externalData) return undefined;
     const { header, clusterSize } = this;
     const hits = (offset: number, bytes: number) => host < offset + bytes && offset < host + length;
-    if (hits(0, clusterSize)) return 'the header';
-    if (hits(header.l1Offset, header.l1Entries * 8)) return 'the L1 table';
-    if (hits(header.refcountTableOffset, header.refcountTableClusters * clusterSize)) return 'the refcount table';
-    if (header.luks && hits(header.luks.offset, header.luks.length)) return 'the LUKS header';
+    if (hits(0, clusterSize)) return say('damageTheHeader');
+    if (hits(header.l1Offset, header.l1Entries * 8)) return say('damageTheL1');
+    if (hits(header.refcountTableOffset, header.refcountTableClusters * clusterSize)) return say('damageTheRefcounts');
+    if (header.luks && hits(header.luks.offset, header.luks.length)) return say('damageTheLuks');
     for (let at = host - (host % clusterSize); at < host + length; at += clusterSize)
-      if (this.l2.peek(at)) return 'an L2 table';
-      else if (this.refcounts.cache.peek(at)) return 'a refcount block';
+      if (this.l2.peek(at)) return say('damageAnL2');
+      else if (this.refcounts.cache.peek(at)) return say('damageARefcountBlock');
     return undefined;
   }
 

@@ -4,6 +4,7 @@ import { corrupt } from './errors.ts';
 import type { Layers } from './layers.ts';
 import type { Mapping } from './mapping.ts';
 import type { Metadata } from './metadata.ts';
+import { say } from '../../util/say.ts';
 
 export class Reader {
   private readonly meta: Metadata;
@@ -67,10 +68,9 @@ export class Reader {
           ? this.layers.codec.unzstd(source, clusterSize)
           : this.layers.codec.inflateRaw(source, clusterSize));
       } catch (error) {
-        throw corrupt(this.meta.file.path, `the compressed cluster at guest offset ${start} can't be unpacked (${String(error)})`);
+        throw corrupt(this.meta.file.path, say('damageClusterUnpack', { offset: start, problem: String(error) }));
       }
-      if (bytes.length < clusterSize)
-        throw corrupt(this.meta.file.path, `the compressed cluster at guest offset ${start} has ${bytes.length} bytes only`);
+      if (bytes.length < clusterSize) throw corrupt(this.meta.file.path, say('damageClusterShort', { offset: start, size: bytes.length }));
       this.unpacked = { offset: start, host: place.host, bytes };
     }
     target.set(bytes.subarray(offset - start, offset - start + target.length));

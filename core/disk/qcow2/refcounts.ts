@@ -59,9 +59,9 @@ export class Refcounts {
     for (let at = 0; at < bytes.length; at += 8) {
       const offset = getU64(view, at);
       if (offset % clusterSize || offset > MAX_OFFSET) {
-        const what = `refcount table entry ${at / 8} points to byte ${offset}, which is no cluster`;
+        const what = say('damageRefcountEntry', { number: at / 8, offset });
         if (!tolerant) throw corrupt(file.path, what);
-        bad.push(what);
+        bad.push(what.text);
         table.push(0);
       } else table.push(offset);
     }
@@ -91,7 +91,7 @@ export class Refcounts {
       const block = (await this.blockOf(cluster)) ?? (await this.makeBlock(cluster));
       const index = cluster % this.perBlock;
       const value = readRefcount(block.view, this.order, index) + by;
-      if (value < 0) throw corrupt(this.path, `cluster ${cluster} is freed more often than it is used`);
+      if (value < 0) throw corrupt(this.path, say('damageFreedTwice', { cluster }));
       if (value > refcountLimit(this.order))
         throw new HypervueError(
           'resource-limit',
@@ -117,7 +117,7 @@ export class Refcounts {
     let cluster = this.firstFree;
     let lowestFree = -1;
     while (count < wanted) {
-      if (cluster * this.clusterSize > MAX_OFFSET) throw corrupt(this.path, 'no cluster is free');
+      if (cluster * this.clusterSize > MAX_OFFSET) throw corrupt(this.path, say('damageNoCluster'));
       const block = await this.blockOf(cluster);
       if (!block) {
         const next = (Math.floor(cluster / this.perBlock) + 1) * this.perBlock;
@@ -192,7 +192,7 @@ export class Refcounts {
   private async makeBlock(cluster: number): Promise<Table> {
     const number = Math.floor(cluster / this.perBlock);
     const first = number * this.perBlock;
-    if (first < this.untouched) throw corrupt(this.path, `nothing counts the references to cluster ${cluster}, which is in use`);
+    if (first < this.untouched) throw corrupt(this.path, say('damageNotCounted', { cluster }));
     const block = this.cache.create(first * 2 ** this.clusterBits);
     writeRefcount(block.view, this.order, 0, 1);
     while (this.table.length <= number) this.table.push(0);

@@ -2,6 +2,7 @@
 import { getU64, roundUp, setU64, viewOf } from '../bigendian.ts';
 import { corrupt } from './errors.ts';
 import { MAX_OFFSET } from './header.ts';
+import { say } from '../../util/say.ts';
 
 export interface SnapshotEntry {
   l1Offset: number;
@@ -37,12 +38,12 @@ export function parseSnapshots(
   const entries: SnapshotEntry[] = [];
   let at = 0;
   for (let i = 0; i < count; i++) {
-    if (at + FIXED > bytes.length) throw corrupt(path, `snapshot ${i} of the table is cut off`);
+    if (at + FIXED > bytes.length) throw corrupt(path, say('damageSnapshotCut', { number: i }));
     const idLength = view.getUint16(at + 12);
     const nameLength = view.getUint16(at + 14);
     const extraLength = view.getUint32(at + 36);
     const end = at + FIXED + extraLength + idLength + nameLength;
-    if (extraLength > MAX_EXTRA || end > bytes.length) throw corrupt(path, `snapshot ${i} of the table is cut off`);
+    if (extraLength > MAX_EXTRA || end > bytes.length) throw corrupt(path, say('damageSnapshotCut', { number: i }));
     const extra = bytes.slice(at + FIXED, at + FIXED + extraLength);
     const entry: SnapshotEntry = {
       l1Offset: getU64(view, at),
@@ -57,8 +58,8 @@ export function parseSnapshots(
       extra,
     };
     if (entry.l1Offset % clusterSize || entry.l1Offset > MAX_OFFSET || entry.l1Entries * 8 > MAX_L1_BYTES)
-      throw corrupt(path, `snapshot "${entry.name}" has no valid L1 table`);
-    if (entry.diskBytes > MAX_OFFSET) throw corrupt(path, `snapshot "${entry.name}" is of a disk of ${entry.diskBytes} bytes`);
+      throw corrupt(path, say('damageSnapshotL1', { name: entry.name }));
+    if (entry.diskBytes > MAX_OFFSET) throw corrupt(path, say('damageSnapshotSize', { name: entry.name, size: entry.diskBytes }));
     entries.push(entry);
     at = roundUp(end, 8);
   }

@@ -4,6 +4,7 @@ import { l1TableOffset } from './l1entry.ts';
 import { badEntry, compressedPlace, entryBytes, hasHost, hostOffset, isCompressed } from './l2entry.ts';
 import type { Metadata } from './metadata.ts';
 import type { Table } from './tablecache.ts';
+import { say } from '../../util/say.ts';
 
 /** Host clusters that the L2 entry at `at` refers to: first and count; count 0 for none. Entries that can't be refer to nothing. */
 export function clustersOf(meta: Metadata, table: Table, at: number): { first: number; count: number } {
@@ -35,15 +36,14 @@ export async function walk(
   for (let index = 0; index < l1.byteLength / 8; index++) {
     const offset = l1TableOffset(l1, index);
     if (!offset || offset % meta.clusterSize) continue;
-    if (offset / meta.clusterSize >= limit) throw corrupt(meta.file.path, `L1 entry ${index} points behind the end of the file`);
+    if (offset / meta.clusterSize >= limit) throw corrupt(meta.file.path, say('damageL1Behind', { number: index }));
     const table = await meta.l2.get(offset);
     await visitor.onTable?.(index, offset / meta.clusterSize, table);
     if (!visitor.onClusters) continue;
     for (let at = 0; at < table.bytes.length; at += step) {
       const { first, count } = clustersOf(meta, table, at);
       if (!count) continue;
-      if (first + count > limit)
-        throw corrupt(meta.file.path, `entry ${at / step} of L2 table ${index} points to cluster ${first}, behind the end of the file`);
+      if (first + count > limit) throw corrupt(meta.file.path, say('damageL2Behind', { entry: at / step, table: index, cluster: first }));
       const waiting = visitor.onClusters(first, count, table, at);
       if (waiting) await waiting;
     }

@@ -22,6 +22,7 @@ import type { Mapping } from './mapping.ts';
 import type { Metadata } from './metadata.ts';
 import type { Reader } from './reader.ts';
 import type { Table } from './tablecache.ts';
+import { say } from '../../util/say.ts';
 
 /** Most bytes that are allocated, filled and linked at once. */
 const MAX_RUN = 8 << 20;
@@ -72,8 +73,7 @@ export class Writer {
   }
 
   private wholeSectors(offset: number, source: Uint8Array): Uint8Array {
-    if (this.layers.encrypted && (offset % 512 || source.length % 512))
-      throw corrupt(this.meta.file.path, 'a write to an encrypted image that is not whole sectors');
+    if (this.layers.encrypted && (offset % 512 || source.length % 512)) throw corrupt(this.meta.file.path, say('damageOddWrite'));
     return source;
   }
 

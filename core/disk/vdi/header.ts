@@ -5,6 +5,7 @@
 import { viewOf } from '../bigendian.ts';
 import { corruptImage, unsupportedImage } from '../formaterrors.ts';
 import { getU64LE } from '../littleendian.ts';
+import { say } from '../../util/say.ts';
 
 export const VDI_HEADER_BYTES = 512;
 const AT_SIGNATURE = 0x40;
@@ -31,7 +32,7 @@ export const isVdi = (start: Uint8Array): boolean =>
 
 /** Parses the first VDI_HEADER_BYTES. Throws 'corrupt' or 'unsupported'. */
 export function parseVdiHeader(start: Uint8Array, path: string): VdiHeader {
-  if (start.length < VDI_HEADER_BYTES || !isVdi(start)) throw corruptImage(path, 'the VDI header is cut off');
+  if (start.length < VDI_HEADER_BYTES || !isVdi(start)) throw corruptImage(path, say('damageVdiCut'));
   const view = viewOf(start);
   const u32 = (at: number) => view.getUint32(at, true);
   const version = u32(0x44);
@@ -55,11 +56,14 @@ export function parseVdiHeader(start: Uint8Array, path: string): VdiHeader {
   if (u32(0x168) !== 512) throw unsupportedImage(path, `a VDI image with sectors of ${u32(0x168)} bytes`);
   const { blockBytes } = header;
   if (blockBytes < 4096 || blockBytes > MAX_BLOCK || !Number.isInteger(Math.log2(blockBytes)))
-    throw corruptImage(path, `blocks of ${blockBytes} bytes`);
-  if (header.extraBytes % 512 || header.extraBytes > MAX_BLOCK) throw corruptImage(path, `${header.extraBytes} bytes before each block`);
+    throw corruptImage(path, say('damageBlockSize', { size: blockBytes }));
+  if (header.extraBytes % 512 || header.extraBytes > MAX_BLOCK)
+    throw corruptImage(path, say('damageExtraBefore', { size: header.extraBytes }));
   if (!header.sizeBytes || header.sizeBytes > MAX_SIZE || header.sizeBytes > header.blocks * blockBytes)
-    throw corruptImage(path, `a disk of ${header.sizeBytes} bytes in ${header.blocks} blocks of ${blockBytes}`);
-  if (header.mapOffset % 512 || header.mapOffset < VDI_HEADER_BYTES) throw corruptImage(path, `a block map at byte ${header.mapOffset}`);
-  if (header.dataOffset % 512 || header.dataOffset < VDI_HEADER_BYTES) throw corruptImage(path, `data at byte ${header.dataOffset}`);
+    throw corruptImage(path, say('damageDiskInBlocks', { size: header.sizeBytes, blocks: header.blocks, block: blockBytes }));
+  if (header.mapOffset % 512 || header.mapOffset < VDI_HEADER_BYTES)
+    throw corruptImage(path, say('damageBlockMap', { offset: header.mapOffset }));
+  if (header.dataOffset % 512 || header.dataOffset < VDI_HEADER_BYTES)
+    throw corruptImage(path, say('damageDataAt', { offset: header.dataOffset }));
   return header;
 }

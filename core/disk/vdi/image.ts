@@ -4,6 +4,7 @@ import { corruptImage } from '../formaterrors.ts';
 import { PagedTable } from '../pagedtable.ts';
 import { ReadOnlyDisk } from '../readonlydisk.ts';
 import { parseVdiHeader, VDI_HEADER_BYTES, type VdiHeader } from './header.ts';
+import { say } from '../../util/say.ts';
 
 /** Block map entries without a block: nothing was ever written, or it was discarded. */
 const NONE = 0xffff_ffff;
@@ -27,7 +28,7 @@ export class VdiImage extends ReadOnlyDisk {
     const got = await file.read(0, start);
     const header = parseVdiHeader(start.subarray(0, got), file.path);
     if (header.mapOffset + Math.ceil(header.sizeBytes / header.blockBytes) * 4 > (await file.size()))
-      throw corruptImage(file.path, 'the block map is cut off');
+      throw corruptImage(file.path, say('damageBlockMapCut'));
     return new VdiImage(file, header);
   }
 
@@ -52,7 +53,7 @@ export class VdiImage extends ReadOnlyDisk {
     const view = loaded instanceof DataView ? loaded : await loaded;
     const entry = view.getUint32(this.map.within(block * 4), true);
     if (entry === NONE || entry === DISCARDED) return undefined;
-    if (entry >= blocks) throw corruptImage(this.info.label, `block ${block} of the disk is said to lie in block ${entry} of ${blocks}`);
+    if (entry >= blocks) throw corruptImage(this.info.label, say('damageBlockIn', { block, entry, blocks }));
     return dataOffset + entry * (blockBytes + extraBytes) + extraBytes + (offset % blockBytes);
   }
 }

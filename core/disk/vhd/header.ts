@@ -4,6 +4,7 @@
  */
 import { getU64, viewOf } from '../bigendian.ts';
 import { corruptImage, unsupportedImage } from '../formaterrors.ts';
+import { say } from '../../util/say.ts';
 
 export const FOOTER_BYTES = 512;
 export const DYNAMIC_HEADER_BYTES = 1024;
@@ -55,8 +56,8 @@ export const isSoundFooter = (bytes: Uint8Array): boolean =>
   isVhdFooter(bytes) && viewOf(bytes).getUint32(AT_FOOTER_CHECKSUM) === checksum(bytes.subarray(0, FOOTER_BYTES), AT_FOOTER_CHECKSUM);
 
 export function parseFooter(bytes: Uint8Array, path: string): VhdFooter {
-  if (!isVhdFooter(bytes)) throw corruptImage(path, 'it has no VHD footer');
-  if (!isSoundFooter(bytes)) throw corruptImage(path, 'the checksum of the VHD footer is wrong');
+  if (!isVhdFooter(bytes)) throw corruptImage(path, say('damageNoVhd'));
+  if (!isSoundFooter(bytes)) throw corruptImage(path, say('damageVhdSum'));
   const view = viewOf(bytes);
   const type = view.getUint32(60);
   if (type !== TYPE_FIXED && type !== TYPE_DYNAMIC && type !== TYPE_DIFFERENCING)
@@ -64,7 +65,7 @@ export function parseFooter(bytes: Uint8Array, path: string): VhdFooter {
   const geometry = view.getUint16(56) * view.getUint8(58) * view.getUint8(59);
   const byGeometry = GEOMETRY_CREATORS.includes(textAt(bytes, 28, 4)) && geometry < LARGEST_GEOMETRY && geometry > 0;
   const sizeBytes = byGeometry ? geometry * 512 : getU64(view, 48);
-  if (!sizeBytes || sizeBytes > MAX_SIZE) throw corruptImage(path, `a disk of ${sizeBytes} bytes`);
+  if (!sizeBytes || sizeBytes > MAX_SIZE) throw corruptImage(path, say('damageDiskSize', { size: sizeBytes }));
   return {
     type: type === TYPE_FIXED ? 'fixed' : type === TYPE_DYNAMIC ? 'dynamic' : 'differencing',
     sizeBytes,
@@ -74,11 +75,9 @@ export function parseFooter(bytes: Uint8Array, path: string): VhdFooter {
 }
 
 export function parseDynamicHeader(bytes: Uint8Array, footer: VhdFooter, path: string): VhdDynamicHeader {
-  if (bytes.length < DYNAMIC_HEADER_BYTES || textAt(bytes, 0, 8) !== DYNAMIC_COOKIE)
-    throw corruptImage(path, 'it has no dynamic VHD header');
+  if (bytes.length < DYNAMIC_HEADER_BYTES || textAt(bytes, 0, 8) !== DYNAMIC_COOKIE) throw corruptImage(path, say('damageNoVhdHeader'));
   const view = viewOf(bytes);
-  if (view.getUint32(AT_DYNAMIC_CHECKSUM) !== checksum(bytes, AT_DYNAMIC_CHECKSUM))
-    throw corruptImage(path, 'the checksum of the dynamic VHD header is wrong');
+  if (view.getUint32(AT_DYNAMIC_CHECKSUM) !== checksum(bytes, AT_DYNAMIC_CHECKSUM)) throw corruptImage(path, say('damageVhdHeaderSum'));
   const header: VhdDynamicHeader = {
     tableOffset: getU64(view, 16),
     blocks: view.getUint32(28),
@@ -89,10 +88,11 @@ export function parseDynamicHeader(bytes: Uint8Array, footer: VhdFooter, path: s
   };
   const { blockBytes } = header;
   if (blockBytes < 512 || blockBytes > 256 << 20 || !Number.isInteger(Math.log2(blockBytes)))
-    throw corruptImage(path, `blocks of ${blockBytes} bytes`);
+    throw corruptImage(path, say('damageBlockSize', { size: blockBytes }));
   if (header.blocks * blockBytes < footer.sizeBytes)
-    throw corruptImage(path, `${header.blocks} blocks of ${blockBytes} bytes for a disk of ${footer.sizeBytes}`);
-  if (header.tableOffset > MAX_SIZE || header.tableOffset % 512) throw corruptImage(path, `a block table at byte ${header.tableOffset}`);
+    throw corruptImage(path, say('damageBlocksOfDisk', { blocks: header.blocks, block: blockBytes, size: footer.sizeBytes }));
+  if (header.tableOffset > MAX_SIZE || header.tableOffset % 512)
+    throw corruptImage(path, say('damageBlockTableAt', { offset: header.tableOffset }));
   for (let at = 576; at < 576 + 8 * 24; at += 24)
     header.locators.push({ code: textAt(bytes, at, 4), length: view.getUint32(at + 8), offset: getU64(view, at + 16) });
   return header;

@@ -14,6 +14,7 @@ import {
   type VhdDynamicHeader,
   type VhdFooter,
 } from './header.ts';
+import { say } from '../../util/say.ts';
 
 const NONE = 0xffff_ffff;
 const SECTOR = 512;
@@ -43,15 +44,15 @@ export async function readVhd(file: RandomAccessFile): Promise<VhdParts> {
   if (!isSoundFooter(bytes)) await file.read(0, bytes);
   const footer = parseFooter(bytes, file.path);
   if (footer.type === 'fixed') {
-    if (footer.sizeBytes > size) throw corruptImage(file.path, `the file has ${size} bytes, the disk ${footer.sizeBytes}`);
+    if (footer.sizeBytes > size) throw corruptImage(file.path, say('damageFileAndDisk', { file: size, size: footer.sizeBytes }));
     return { footer, dynamic: undefined, parent: undefined };
   }
   const header = new Uint8Array(DYNAMIC_HEADER_BYTES);
-  if (footer.headerOffset + header.length > size) throw corruptImage(file.path, 'the dynamic VHD header is cut off');
+  if (footer.headerOffset + header.length > size) throw corruptImage(file.path, say('damageVhdHeaderCut'));
   await file.read(footer.headerOffset, header);
   const dynamic = parseDynamicHeader(header, footer, file.path);
   if (dynamic.tableOffset + Math.ceil(footer.sizeBytes / dynamic.blockBytes) * 4 > size)
-    throw corruptImage(file.path, 'the block table is cut off');
+    throw corruptImage(file.path, say('damageBlockTableCut'));
   if (footer.type === 'dynamic') return { footer, dynamic, parent: undefined };
   return { footer, dynamic, parent: { names: await parentNames(file, dynamic), uuid: dynamic.parentUuid } };
 }
@@ -134,7 +135,7 @@ export class VhdImage extends ReadOnlyDisk {
     const view = loaded instanceof DataView ? loaded : await loaded;
     const entry = view.getUint32(this.table.within(block * 4));
     if (entry === NONE) return undefined;
-    if (entry === 0) throw corruptImage(this.info.label, `block ${block} is said to lie at the start of the file`);
+    if (entry === 0) throw corruptImage(this.info.label, say('damageBlockAtStart', { block }));
     return entry * SECTOR + this.bitmapBytes + (offset % blockBytes);
   }
 }

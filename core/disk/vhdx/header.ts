@@ -6,6 +6,7 @@ import { viewOf } from '../bigendian.ts';
 import { corruptImage, unsupportedImage } from '../formaterrors.ts';
 import { getU64LE, guidAt } from '../littleendian.ts';
 import { crc32c } from './crc32c.ts';
+import { say } from '../../util/say.ts';
 
 const KIB = 1024;
 const MIB = 1 << 20;
@@ -88,9 +89,9 @@ export async function readVhdxHeader(file: RandomAccessFile): Promise<VhdxHeader
       logOffset: getU64LE(view, 72),
     };
   }
-  if (!best) throw corruptImage(file.path, 'neither VHDX header is valid');
+  if (!best) throw corruptImage(file.path, say('damageVhdxHeaders'));
   if (best.logGuid && (best.logOffset < MIB || best.logOffset % MIB || best.logBytes % MIB || !best.logBytes || best.logBytes > MAX_LOG))
-    throw corruptImage(file.path, `a log of ${best.logBytes} bytes at ${best.logOffset}`);
+    throw corruptImage(file.path, say('damageVhdxLog', { size: best.logBytes, offset: best.logOffset }));
   return best;
 }
 
@@ -113,12 +114,12 @@ async function readRegions(file: RandomAccessFile): Promise<Map<string, Region>>
       if (guid !== BAT && guid !== METADATA && view.getUint32(at + 28, true) & 1)
         throw unsupportedImage(file.path, `a VHDX image with an unknown region (${guid})`);
       if (region.offset < MIB || region.offset % MIB || region.offset > Number.MAX_SAFE_INTEGER - 2 ** 33)
-        throw corruptImage(file.path, `a region at byte ${region.offset}`);
+        throw corruptImage(file.path, say('damageVhdxRegion', { offset: region.offset }));
       regions.set(guid, region);
     }
     return regions;
   }
-  throw corruptImage(file.path, 'neither VHDX region table is valid');
+  throw corruptImage(file.path, say('damageVhdxRegions'));
 }
 
 /** The tables behind the header; `file` is the image with its log applied. */
@@ -126,14 +127,14 @@ export async function readVhdxLayout(file: RandomAccessFile): Promise<VhdxLayout
   const regions = await readRegions(file);
   const table = regions.get(BAT);
   const metadata = regions.get(METADATA);
-  if (!table || !metadata) throw corruptImage(file.path, 'it has no block table or no metadata');
+  if (!table || !metadata) throw corruptImage(file.path, say('damageVhdxTables'));
   const size = await file.size();
   if (table.offset + table.length > size || metadata.offset + metadata.length > size)
-    throw corruptImage(file.path, 'the file is cut off before its tables');
+    throw corruptImage(file.path, say('damageCutBeforeTables'));
   const items = await readItems(file, metadata);
   const item = (guid: string, length: number): DataView => {
     const bytes = items.get(guid);
-    if (!bytes || bytes.length < length) throw corruptImage(file.path, 'the VHDX metadata are incomplete');
+    if (!bytes || bytes.length < length) throw corruptImage(file.path, say('damageVhdxMetadata'));
     return viewOf(bytes);
   };
   const parameters = item(ITEM_FILE_PARAMETERS, 8);
@@ -148,12 +149,13 @@ export async function readVhdxLayout(file: RandomAccessFile): Promise<VhdxLayout
   };
   const { blockBytes, sizeBytes, sectorBytes } = layout;
   if (blockBytes < MIB || blockBytes > 256 * MIB || !Number.isInteger(Math.log2(blockBytes)))
-    throw corruptImage(file.path, `blocks of ${blockBytes} bytes`);
-  if (sectorBytes !== 512 && sectorBytes !== 4096) throw corruptImage(file.path, `sectors of ${sectorBytes} bytes`);
-  if (!sizeBytes || sizeBytes > MAX_SIZE || sizeBytes % sectorBytes) throw corruptImage(file.path, `a disk of ${sizeBytes} bytes`);
+    throw corruptImage(file.path, say('damageBlockSize', { size: blockBytes }));
+  if (sectorBytes !== 512 && sectorBytes !== 4096) throw corruptImage(file.path, say('damageSectorSize', { size: sectorBytes }));
+  if (!sizeBytes || sizeBytes > MAX_SIZE || sizeBytes % sectorBytes)
+    throw corruptImage(file.path, say('damageDiskSize', { size: sizeBytes }));
   if (layout.hasParent) {
     const locator = items.get(ITEM_PARENT);
-    if (!locator) throw corruptImage(file.path, 'it does not say what lies below it');
+    if (!locator) throw corruptImage(file.path, say('damageNoParent'));
     layout.parent = parseLocator(locator, file.path);
   }
   return layout;
@@ -162,9 +164,9 @@ export async function readVhdxLayout(file: RandomAccessFile): Promise<VhdxLayout
 async function readItems(file: RandomAccessFile, region: Region): Promise<Map<string, Uint8Array>> {
   const table = await bytesAt(file, region.offset, REGION_BYTES);
   const view = viewOf(table);
-  if (text(table, 0, 8) !== 'metadata') throw corruptImage(file.path, 'the VHDX metadata table has no signature');
+  if (text(table, 0, 8) !== 'metadata') throw corruptImage(file.path, say('damageVhdxSignature'));
   const count = view.getUint16(10, true);
-  if (count > MAX_REGIONS) throw corruptImage(file.path, `${count} metadata entries`);
+  if (count > MAX_REGIONS) throw corruptImage(file.path, say('damageVhdxEntries', { count }));
   const items = new Map<string, Uint8Array>();
   for (let at = 32; at < 32 + count * 32; at += 32) {
     const guid = guidAt(table, at);
@@ -174,7 +176,8 @@ async function readItems(file: RandomAccessFile, region: Region): Promise<Map<st
       if (view.getUint32(at + 24, true) & FLAG_REQUIRED) throw unsupportedImage(file.path, `a VHDX image with unknown metadata (${guid})`);
       continue;
     }
-    if (length > MAX_METADATA || offset + length > region.length) throw corruptImage(file.path, `${length} bytes of metadata at ${offset}`);
+    if (length > MAX_METADATA || offset + length > region.length)
+      throw corruptImage(file.path, say('damageVhdxEntry', { size: length, offset }));
     items.set(guid, await bytesAt(file, region.offset + offset, Math.min(length, MIB)));
   }
   return items;
@@ -183,9 +186,9 @@ async function readItems(file: RandomAccessFile, region: Region): Promise<Map<st
 /** MS-VHDX 2.6.2.6: key and value strings in UTF-16. */
 function parseLocator(bytes: Uint8Array, path: string): Map<string, string> {
   const view = viewOf(bytes);
-  if (bytes.length < 20) throw corruptImage(path, 'the parent locator is cut off');
+  if (bytes.length < 20) throw corruptImage(path, say('damageLocatorCut'));
   const count = view.getUint16(18, true);
-  if (20 + count * 12 > bytes.length) throw corruptImage(path, 'the parent locator is cut off');
+  if (20 + count * 12 > bytes.length) throw corruptImage(path, say('damageLocatorCut'));
   const pairs = new Map<string, string>();
   const utf16 = new TextDecoder('utf-16le');
   for (let at = 20; at < 20 + count * 12; at += 12) {

@@ -6,6 +6,7 @@ import { PagedTable } from '../pagedtable.ts';
 import { ReadOnlyDisk } from '../readonlydisk.ts';
 import { readVhdxHeader, readVhdxLayout, type VhdxHeader, type VhdxLayout } from './header.ts';
 import { applyLog } from './log.ts';
+import { say } from '../../util/say.ts';
 
 /** States of a block (MS-VHDX 2.5.1.1). */
 const FULLY_PRESENT = 6;
@@ -35,7 +36,7 @@ export async function readVhdx(file: RandomAccessFile): Promise<VhdxParts> {
   const blocks = Math.ceil(layout.sizeBytes / layout.blockBytes);
   const ratio = chunkRatio(layout);
   const entries = layout.hasParent ? Math.ceil(blocks / ratio) * (ratio + 1) : blocks + Math.floor((blocks - 1) / ratio);
-  if (entries * 8 > layout.tableBytes) throw corruptImage(file.path, `a block table of ${layout.tableBytes} bytes for ${blocks} blocks`);
+  if (entries * 8 > layout.tableBytes) throw corruptImage(file.path, say('damageBlockTable', { size: layout.tableBytes, blocks }));
   return { file: patched, header, layout };
 }
 
@@ -90,11 +91,10 @@ export class VhdxImage extends ReadOnlyDisk {
     const { blockBytes } = this.layout;
     const block = Math.floor(offset / blockBytes);
     const { state, host } = await this.entry(block + Math.floor(block / this.ratio));
-    if (state > 7 || state === 4 || state === 5) throw corruptImage(this.info.label, `block ${block} has state ${state}`);
+    if (state > 7 || state === 4 || state === 5) throw corruptImage(this.info.label, say('damageBlockState', { block, state }));
     const present = state === FULLY_PRESENT || state === PARTIALLY_PRESENT;
-    if (present && host < MIB) throw corruptImage(this.info.label, `block ${block} is said to lie at byte ${host}`);
-    if (state === PARTIALLY_PRESENT && !this.layout.hasParent)
-      throw corruptImage(this.info.label, `block ${block} is said to be there in part, with nothing below`);
+    if (present && host < MIB) throw corruptImage(this.info.label, say('damageBlockPlace', { block, offset: host }));
+    if (state === PARTIALLY_PRESENT && !this.layout.hasParent) throw corruptImage(this.info.label, say('damageBlockPart', { block }));
     return { state, host: host + (offset % blockBytes) };
   }
 
@@ -112,7 +112,7 @@ export class VhdxImage extends ReadOnlyDisk {
     const { blockBytes, sectorBytes } = this.layout;
     const chunk = Math.floor(offset / blockBytes / this.ratio);
     const place = await this.entry(chunk * (this.ratio + 1) + this.ratio);
-    if (place.state !== BITMAP_PRESENT || place.host < MIB) throw corruptImage(this.info.label, `chunk ${chunk} has no sector bitmap`);
+    if (place.state !== BITMAP_PRESENT || place.host < MIB) throw corruptImage(this.info.label, say('damageChunkBitmap', { chunk }));
     const first = Math.floor(offset / sectorBytes);
     const there = await this.sectorIsHere(place.host, first);
     let sector = first + 1;

@@ -8,6 +8,7 @@ import { corruptImage } from '../formaterrors.ts';
 import { getU64LE, guidAt } from '../littleendian.ts';
 import { crc32c } from './crc32c.ts';
 import type { VhdxHeader } from './header.ts';
+import { say } from '../../util/say.ts';
 
 const SECTOR = 4096;
 const ENTRY_HEADER = 64;
@@ -30,11 +31,11 @@ interface Entry {
 export async function applyLog(file: RandomAccessFile, header: VhdxHeader): Promise<RandomAccessFile> {
   if (!header.logGuid) return file;
   const log = new Uint8Array(header.logBytes);
-  if ((await file.read(header.logOffset, log)) < log.length) throw corruptImage(file.path, 'the log is cut off');
+  if ((await file.read(header.logOffset, log)) < log.length) throw corruptImage(file.path, say('damageLogCut'));
   const entries = activeSequence(log, header.logGuid);
-  if (!entries) throw corruptImage(file.path, 'it was not closed properly, and its log is damaged');
+  if (!entries) throw corruptImage(file.path, say('damageLogDamaged'));
   const last = entries.at(-1)!;
-  if ((await file.size()) < last.fileBytes) throw corruptImage(file.path, `it is shorter than its log says (${last.fileBytes} bytes)`);
+  if ((await file.size()) < last.fileBytes) throw corruptImage(file.path, say('damageLogLonger', { size: last.fileBytes }));
   const patched = new PatchedFile(file);
   for (const entry of entries) apply(entry, patched, file.path);
   return patched;
@@ -90,16 +91,15 @@ function apply(entry: Entry, target: PatchedFile, path: string): void {
   const { bytes, descriptors } = entry;
   const view = viewOf(bytes);
   const headers = Math.ceil((ENTRY_HEADER + descriptors * DESCRIPTOR) / SECTOR) * SECTOR;
-  if (descriptors > MAX_DESCRIPTORS || headers > bytes.length) throw corruptImage(path, `${descriptors} changes in an entry of its log`);
+  if (descriptors > MAX_DESCRIPTORS || headers > bytes.length) throw corruptImage(path, say('damageLogChanges', { count: descriptors }));
   let data = headers;
   for (let at = ENTRY_HEADER; at < ENTRY_HEADER + descriptors * DESCRIPTOR; at += DESCRIPTOR) {
     const signature = view.getUint32(at, true);
     const offset = getU64LE(view, at + 16);
-    if (offset % SECTOR || offset > Number.MAX_SAFE_INTEGER - 2 ** 50) throw corruptImage(path, `its log changes byte ${offset}`);
+    if (offset % SECTOR || offset > Number.MAX_SAFE_INTEGER - 2 ** 50) throw corruptImage(path, say('damageLogOffset', { offset }));
     if (signature === 0x6f72657a) target.zero(offset, getU64LE(view, at + 8));
     else if (signature === 0x63736564) {
-      if (data + SECTOR > bytes.length || view.getUint32(data, true) !== 0x61746164)
-        throw corruptImage(path, 'its log has no data for a change');
+      if (data + SECTOR > bytes.length || view.getUint32(data, true) !== 0x61746164) throw corruptImage(path, say('damageLogNoData'));
       const sector = new Uint8Array(SECTOR);
       // The ends of the sector lie in the descriptor, the rest in the log's data sector.
       sector.set(bytes.subarray(at + 8, at + 16), 0);
@@ -107,7 +107,7 @@ function apply(entry: Entry, target: PatchedFile, path: string): void {
       sector.set(bytes.subarray(at + 4, at + 8), 4092);
       target.patch(offset, sector);
       data += SECTOR;
-    } else throw corruptImage(path, 'its log has a change of an unknown kind');
+    } else throw corruptImage(path, say('damageLogUnknown'));
   }
 }
 

@@ -1,5 +1,6 @@
 /** The text that describes a VMDK disk (VMware, "Virtual Disk Format 5.0", "The Descriptor File"). */
 import { corruptImage, unsupportedImage } from '../formaterrors.ts';
+import { say } from '../../util/say.ts';
 
 export const MAX_DESCRIPTOR = 1 << 20;
 const MAX_EXTENTS = 4096;
@@ -30,7 +31,7 @@ export function parseDescriptor(text: string, path: string): Descriptor {
     const line = raw.trim();
     if (!line || line.startsWith('#')) continue;
     if (/^(RW|RDONLY|NOACCESS)\s/.test(line)) {
-      if (extents.length >= MAX_EXTENTS) throw corruptImage(path, `more than ${MAX_EXTENTS} parts`);
+      if (extents.length >= MAX_EXTENTS) throw corruptImage(path, say('damageParts', { most: MAX_EXTENTS }));
       extents.push(parseExtent(line, path));
       continue;
     }
@@ -49,7 +50,7 @@ export function parseDescriptor(text: string, path: string): Descriptor {
     throw unsupportedImage(path, `a VMDK image of type "${type.slice(0, 40)}"`, 'Convert it with VMware (vmware-vdiskmanager -r) first.');
   const parentId = (values.get('parentcid') ?? NO_PARENT).toLowerCase();
   const hint = values.get('parentfilenamehint');
-  if (parentId !== NO_PARENT && !hint) throw corruptImage(path, 'it does not say what lies below it');
+  if (parentId !== NO_PARENT && !hint) throw corruptImage(path, say('damageNoParent'));
   return {
     type,
     contentId: (values.get('cid') ?? '').toLowerCase(),
@@ -60,14 +61,14 @@ export function parseDescriptor(text: string, path: string): Descriptor {
 
 function parseExtent(line: string, path: string): ExtentLine {
   const match = /^(RW|RDONLY|NOACCESS)\s+(\d+)\s+([A-Z]+)(?:\s+"([^"]*)"(?:\s+(\d+))?)?/.exec(line);
-  if (!match) throw corruptImage(path, `the line "${line.slice(0, 80)}"`);
+  if (!match) throw corruptImage(path, say('damageLine', { line: line.slice(0, 80) }));
   const [, access, sectors, kind, file = '', offset = '0'] = match;
   if (access === 'NOACCESS') throw unsupportedImage(path, 'a disk with a part that may not be read');
   const numbers = { sectors: Number(sectors), file, offsetSectors: Number(offset) };
   if (!numbers.sectors || numbers.sectors > 2 ** 43 || numbers.offsetSectors > 2 ** 43)
-    throw corruptImage(path, `the line "${line.slice(0, 80)}"`);
+    throw corruptImage(path, say('damageLine', { line: line.slice(0, 80) }));
   if (kind === 'ZERO') return { ...numbers, kind: 'zero' };
-  if (!file) throw corruptImage(path, `the line "${line.slice(0, 80)}"`);
+  if (!file) throw corruptImage(path, say('damageLine', { line: line.slice(0, 80) }));
   if (kind === 'SPARSE') return { ...numbers, kind: 'sparse' };
   if (kind === 'FLAT' || kind === 'VMFS') return { ...numbers, kind: 'flat' };
   throw unsupportedImage(path, `a disk with a part of kind ${kind}`);

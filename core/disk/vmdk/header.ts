@@ -5,6 +5,7 @@
 import { viewOf } from '../bigendian.ts';
 import { corruptImage, unsupportedImage } from '../formaterrors.ts';
 import { getU64LE, setU64LE } from '../littleendian.ts';
+import { say } from '../../util/say.ts';
 
 export const SECTOR = 512;
 export const MAGIC = 0x564d_444b;
@@ -53,7 +54,7 @@ export function isDescriptor(start: Uint8Array): boolean {
 
 /** Parses a header or footer of 512 bytes. `directory` may be AT_END. */
 export function parseSparseHeader(bytes: Uint8Array, path: string): SparseHeader {
-  if (bytes.length < SECTOR || !isSparseExtent(bytes)) throw corruptImage(path, 'the VMDK header is cut off');
+  if (bytes.length < SECTOR || !isSparseExtent(bytes)) throw corruptImage(path, say('damageVmdkCut'));
   const view = viewOf(bytes);
   const header: SparseHeader = {
     version: view.getUint32(4, true),
@@ -69,19 +70,18 @@ export function parseSparseHeader(bytes: Uint8Array, path: string): SparseHeader
     compressed: (view.getUint32(8, true) & FLAG_COMPRESSED) !== 0,
   };
   if (header.version < 1 || header.version > 3) throw unsupportedImage(path, `a VMDK image of version ${header.version}`);
-  if (header.flags & FLAG_NEWLINES && NEWLINES.some((byte, i) => bytes[73 + i] !== byte))
-    throw corruptImage(path, 'it was transferred as text, which changed it');
+  if (header.flags & FLAG_NEWLINES && NEWLINES.some((byte, i) => bytes[73 + i] !== byte)) throw corruptImage(path, say('damageAsText'));
   const algorithm = view.getUint16(77, true);
   if (algorithm > 1) throw unsupportedImage(path, `compressed in way ${algorithm}`);
-  if (!header.capacity || header.capacity > MAX_SECTORS) throw corruptImage(path, `a disk of ${header.capacity} sectors`);
+  if (!header.capacity || header.capacity > MAX_SECTORS) throw corruptImage(path, say('damageDiskSectors', { count: header.capacity }));
   const { grainSectors } = header;
   if (grainSectors < 8 || grainSectors > 32768 || !Number.isInteger(Math.log2(grainSectors)))
-    throw corruptImage(path, `grains of ${grainSectors} sectors`);
+    throw corruptImage(path, say('damageGrains', { count: grainSectors }));
   if (!header.entriesPerTable || header.entriesPerTable > 512)
-    throw corruptImage(path, `grain tables of ${header.entriesPerTable} entries`);
-  if (header.descriptorSectors > 2048) throw corruptImage(path, `a descriptor of ${header.descriptorSectors} sectors`);
+    throw corruptImage(path, say('damageGrainTables', { count: header.entriesPerTable }));
+  if (header.descriptorSectors > 2048) throw corruptImage(path, say('damageDescriptorSectors', { count: header.descriptorSectors }));
   for (const place of [header.descriptorOffset, header.directory === AT_END ? 0 : header.directory])
-    if (place > MAX_SECTORS) throw corruptImage(path, `a table at sector ${place}`);
+    if (place > MAX_SECTORS) throw corruptImage(path, say('damageTableAt', { sector: place }));
   return header;
 }
 

@@ -5,6 +5,7 @@ import { corruptImage } from '../formaterrors.ts';
 import { ReadOnlyDisk } from '../readonlydisk.ts';
 import { SECTOR } from './header.ts';
 import type { SparseExtent } from './sparse.ts';
+import { say } from '../../util/say.ts';
 
 /** A stretch of the disk: in a sparse extent, in a file byte by byte, or nowhere. */
 export interface VmdkPart {
@@ -27,7 +28,7 @@ export class VmdkImage extends ReadOnlyDisk {
   constructor(file: RandomAccessFile, parts: readonly VmdkPart[], parent?: BlockBackend) {
     const sectors = parts.reduce((sum, part) => sum + part.sectors, 0);
     super(file, sectors * SECTOR, parent);
-    if (!sectors || sectors > 2 ** 43) throw corruptImage(file.path, `a disk of ${sectors} sectors`);
+    if (!sectors || sectors > 2 ** 43) throw corruptImage(file.path, say('damageDiskSectors', { count: sectors }));
     let at = 0;
     for (const part of parts) {
       this.parts.push({ ...part, from: at, to: at + part.sectors * SECTOR });

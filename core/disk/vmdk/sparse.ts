@@ -7,6 +7,7 @@ import { corruptImage } from '../formaterrors.ts';
 import { getU64LE } from '../littleendian.ts';
 import { PagedTable } from '../pagedtable.ts';
 import { AT_END, FLAG_MARKERS, FLAG_ZEROED_GRAINS, parseSparseHeader, SECTOR, type SparseHeader } from './header.ts';
+import { say } from '../../util/say.ts';
 
 const ZEROED = 1;
 const MARKER_BYTES = 12;
@@ -43,13 +44,13 @@ export class SparseExtent {
     let header = parseSparseHeader(bytes, file.path);
     if (header.directory === AT_END) {
       // The footer lies before the marker at the end of the stream.
-      if (size < 4 * SECTOR) throw corruptImage(file.path, 'it is cut off');
+      if (size < 4 * SECTOR) throw corruptImage(file.path, say('damageCutOff'));
       await file.read(size - 2 * SECTOR, bytes);
       header = parseSparseHeader(bytes, file.path);
-      if (header.directory === AT_END) throw corruptImage(file.path, 'it is cut off: the footer has no grain directory');
+      if (header.directory === AT_END) throw corruptImage(file.path, say('damageCutNoDirectory'));
     }
     const tables = Math.ceil(header.capacity / (header.grainSectors * header.entriesPerTable));
-    if (!header.directory || header.directory * SECTOR + tables * 4 > size) throw corruptImage(file.path, 'the grain directory is cut off');
+    if (!header.directory || header.directory * SECTOR + tables * 4 > size) throw corruptImage(file.path, say('damageGrainDirectoryCut'));
     return new SparseExtent(file, header, codec);
   }
 
@@ -89,7 +90,8 @@ export class SparseExtent {
       if (bytes.length < grainBytes) {
         // The last grain may end with the disk.
         const left = this.header.capacity * SECTOR - grain * grainBytes;
-        if (bytes.length < Math.min(left, grainBytes)) throw corruptImage(file.path, `grain ${grain} has ${bytes.length} bytes only`);
+        if (bytes.length < Math.min(left, grainBytes))
+          throw corruptImage(file.path, say('damageGrainShort', { grain, size: bytes.length }));
         const whole = new Uint8Array(grainBytes);
         whole.set(bytes);
         bytes = whole;
@@ -107,9 +109,9 @@ export class SparseExtent {
       const marker = new Uint8Array(MARKER_BYTES);
       await file.read(host, marker);
       length = viewOf(marker).getUint32(8, true);
-      if (!length || length > packedLimit(grainBytes)) throw corruptImage(file.path, `grain ${grain} has ${length} packed bytes`);
+      if (!length || length > packedLimit(grainBytes)) throw corruptImage(file.path, say('damageGrainPacked', { grain, size: length }));
       if (getU64LE(viewOf(marker), 0) !== grain * this.header.grainSectors)
-        throw corruptImage(file.path, `grain ${grain} is marked as sector ${getU64LE(viewOf(marker), 0)}`);
+        throw corruptImage(file.path, say('damageGrainMarked', { grain, sector: getU64LE(viewOf(marker), 0) }));
       at += MARKER_BYTES;
     }
     const packed = new Uint8Array(length);
@@ -117,7 +119,7 @@ export class SparseExtent {
     try {
       return await this.codec.inflate(packed.subarray(0, got), grainBytes);
     } catch (error) {
-      throw corruptImage(file.path, `grain ${grain} can't be unpacked (${String(error)})`);
+      throw corruptImage(file.path, say('damageGrainUnpack', { grain, problem: String(error) }));
     }
   }
 
@@ -132,7 +134,7 @@ export class SparseExtent {
     if (!table) return 0;
     const entry = await this.word(table * SECTOR + Math.floor((offset % this.covers) / this.grainBytes) * 4);
     if (entry === ZEROED && !(this.header.flags & FLAG_ZEROED_GRAINS))
-      throw corruptImage(this.file.path, `the grain at ${offset} lies in the header`);
+      throw corruptImage(this.file.path, say('damageGrainInHeader', { offset }));
     return entry;
   }
 

@@ -1,7 +1,7 @@
 /** What an OVF descriptor (DMTF DSP0243, versions 1 and 2) says of a machine. */
 import { unsupportedImage } from '../../disk/formaterrors.ts';
 import { HypervueError } from '../../util/errors.ts';
-import { say } from '../../util/say.ts';
+import { say, type Saying } from '../../util/say.ts';
 import { childOf, childrenOf, parseXml, textOf, type XmlElement } from './xmltree.ts';
 
 /** CIM_ResourceAllocationSettingData.ResourceType. */
@@ -74,16 +74,16 @@ const plainNumber = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(
 /** Throws 'corrupt' or 'unsupported' naming the file. */
 export function parseOvf(text: string, path: string): OvfMachine {
   const envelope = parseXml(text, path);
-  const damaged = (what: string) =>
+  const damaged = (what: Saying) =>
     new HypervueError('corrupt', say('imageDamaged', { path, what }), { path, operation: 'import' }, say('fixOtherFileCopy'));
-  if (envelope.name !== 'Envelope') throw damaged('it is no OVF envelope');
+  if (envelope.name !== 'Envelope') throw damaged(say('damageNoEnvelope'));
   const systems = [
     ...childrenOf(envelope, 'VirtualSystem'),
     ...childrenOf(childOf(envelope, 'VirtualSystemCollection'), 'VirtualSystem'),
     ...childrenOf(envelope, 'Content'),
   ];
   const [system] = systems;
-  if (!system) throw damaged('it describes no machine');
+  if (!system) throw damaged(say('damageNoMachine'));
   if (systems.length > 1) throw unsupportedImage(path, `a package of ${systems.length} machines`, say('fixOneByOne'));
   const files = filesOf(envelope, path);
   const disks = disksOf(envelope, files, path);
@@ -95,7 +95,7 @@ export function parseOvf(text: string, path: string): OvfMachine {
   const memoryBytes = memory
     ? plainNumber(textOf(memory, 'VirtualQuantity')) * unitsOf(textOf(memory, 'AllocationUnits') || 'byte * 2^20', path)
     : 512 * 2 ** 20;
-  if (!(memoryBytes >= 2 ** 20 && memoryBytes <= 2 ** 44)) throw damaged(`a memory of ${memoryBytes} bytes`);
+  if (!(memoryBytes >= 2 ** 20 && memoryBytes <= 2 ** 44)) throw damaged(say('damageOvfMemory', { size: memoryBytes }));
   const cpu = items.find((item) => kind(item) === CPU);
   const controllers = new Map(items.map((item) => [textOf(item, 'InstanceID'), item]));
   const machine: OvfMachine = {
@@ -119,7 +119,7 @@ export function parseOvf(text: string, path: string): OvfMachine {
     const named = resource ? undefined : disksByFile.get(files.get(textOf(item, 'HostResource'))!);
     const disk = resource?.[1] === 'disk' ? disks.get(resource[2]!) : named;
     const file = resource?.[1] === 'file' ? files.get(resource[2]!) : disk?.file;
-    if (!disk && file === undefined) throw damaged(`the disk "${textOf(item, 'ElementName').slice(0, 40)}" has no contents`);
+    if (!disk && file === undefined) throw damaged(say('damageOvfNoContents', { name: textOf(item, 'ElementName').slice(0, 40) }));
     const controller = textOf(item, 'Parent');
     machine.disks.push({
       file,

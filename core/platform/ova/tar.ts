@@ -1,7 +1,7 @@
 /** The tar archive that an OVA file is (POSIX ustar, with GNU's large sizes): its members are read and written in place, without unpacking. */
 import type { RandomAccessFile } from '../../backend/file.ts';
 import { HypervueError } from '../../util/errors.ts';
-import { say } from '../../util/say.ts';
+import { say, type Saying } from '../../util/say.ts';
 
 export const TAR_BLOCK = 512;
 const MAX_MEMBERS = 1000;
@@ -14,7 +14,7 @@ export interface TarMember {
   size: number;
 }
 
-const damaged = (path: string, what: string) =>
+const damaged = (path: string, what: Saying) =>
   new HypervueError('corrupt', say('imageDamaged', { path, what }), { path, operation: 'import' }, say('fixOtherFileCopy'));
 
 function sum(header: Uint8Array): number {
@@ -49,13 +49,13 @@ export async function listTar(file: RandomAccessFile): Promise<TarMember[]> {
   for (let at = 0; at + TAR_BLOCK <= size; ) {
     await file.read(at, header);
     if (header.every((byte) => byte === 0)) break;
-    if (number(header, 148, 8) !== sum(header)) throw damaged(file.path, `no archive entry at byte ${at}`);
+    if (number(header, 148, 8) !== sum(header)) throw damaged(file.path, say('damageNoArchiveEntry', { offset: at }));
     const bytes = number(header, 124, 12);
     if (!Number.isSafeInteger(bytes) || bytes < 0 || at + TAR_BLOCK + bytes > size)
-      throw damaged(file.path, `an archive entry of ${bytes} bytes at ${at}`);
+      throw damaged(file.path, say('damageArchiveEntry', { size: bytes, offset: at }));
     const kind = header[156]!;
     if (kind === 0 || kind === 0x30) {
-      if (members.length >= MAX_MEMBERS) throw damaged(file.path, `more than ${MAX_MEMBERS} files`);
+      if (members.length >= MAX_MEMBERS) throw damaged(file.path, say('damageManyFiles', { most: MAX_MEMBERS }));
       const prefix = text(header, 257, 5) === 'ustar' ? text(header, 345, 155) : '';
       members.push({ name: `${prefix ? `${prefix}/` : ''}${text(header, 0, NAME_BYTES)}`, offset: at + TAR_BLOCK, size: bytes });
     }
