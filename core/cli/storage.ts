@@ -303,12 +303,24 @@ function addVolumes(program: Command, run: RunSession): void {
   for (const verb of ['attach', 'detach'] as const)
     volume
       .command(`${verb} <volume> <machine>`)
-      .description(verb === 'attach' ? 'make it a hard disk of a machine that is off' : 'take it out of a machine that is off')
+      .description(
+        verb === 'attach'
+          ? 'make it a hard disk of a machine; one that is on has it from its next start'
+          : 'take it out of a machine; one that is on has it until it is turned off',
+      )
       .action((wanted: string, machine: string) =>
         run(true, async (session) => {
           const { path: file } = await volumeOf(session, wanted);
           const { id } = await session.machine(machine);
-          session.print(await session.client.call(`storage.${verb}`, { path: file, machine: id }), (result) => result?.drive ?? '');
+          const params = { path: file, machine: id };
+          if (verb === 'attach')
+            session.print(await session.client.call('storage.attach', params), ({ drive, waits }) =>
+              waits ? `${drive}, from the next start of ${machine} on: it is on now` : drive,
+            );
+          else
+            session.print(await session.client.call('storage.detach', params), ({ waits }) =>
+              waits ? `${machine} is on and has it until it is turned off` : '',
+            );
         }),
       );
   volume
@@ -455,13 +467,15 @@ function addMachines(program: Command, run: RunSession): void {
   program
     .command('import <from>')
     .description("a new machine from a machine's folder, an OVA file, or an OVF descriptor with its files beside it")
-    .option('--move', 'move the folder instead of copying it')
-    .action((from: string, options: { move?: boolean }) =>
+    .addOption(new Option('--move', 'move the folder instead of copying it').conflicts('copyDisks'))
+    .option('--copy-disks', 'copy disks that lie outside the folder too; without it the new machine has the very same ones')
+    .action((from: string, options: { move?: boolean; copyDisks?: boolean }) =>
       run(true, async (session) => {
         const place = path.resolve(from);
+        const how = options.move ? 'move' : options.copyDisks ? 'copyDisks' : 'copy';
         const result = /\.ov[af]$/i.test(from)
           ? await session.client.call('vm.importOva', { file: place })
-          : await session.client.call('vm.import', { folder: place, how: options.move ? 'move' : 'copy' });
+          : await session.client.call('vm.import', { folder: place, how });
         session.print(result, ({ machine, notes: lines }) => `${machine.name}: ${machine.folder}${notes(lines)}`);
       }),
     );

@@ -221,6 +221,9 @@ export const managerTexts = {
   importSpace: 'It takes {neededBytes}; {freeBytes} are free in the library',
   importGone: '{drive}: {path} is not here',
   importOutside: '{drive}: {path} lies outside the folder and is used where it is',
+  importOutsideDisk: '{drive}: {path} lies outside the folder and is used where it is; any other machine that names it has this same disk',
+  importSharedDisk:
+    '{drive}: {path} lies outside the folder and is a disk of {name} too: both have this same disk, and only one of them can run at a time',
   noteName: '{taken} was taken; it is called {name}',
   noteId: 'it has an id of its own',
   noteBeside: '{drive}: {path} is not here; {beside} of the folder takes its place',

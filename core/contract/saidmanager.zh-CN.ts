@@ -219,6 +219,8 @@ export const saidManagerZhCN: Record<keyof typeof managerTexts, string> = {
   importSpace: '它占用 {neededBytes}；库剩余 {freeBytes}',
   importGone: '{drive}：{path} 不在这里',
   importOutside: '{drive}：{path} 位于文件夹之外，会在原处使用',
+  importOutsideDisk: '{drive}：{path} 位于文件夹之外，会在原处使用；其他指定它的虚拟机使用的是同一块磁盘',
+  importSharedDisk: '{drive}：{path} 位于文件夹之外，也是 {name} 的磁盘：两者使用同一块磁盘，同一时间只有其中之一可以运行',
   noteName: '名称 {taken} 已被占用，它现在叫 {name}',
   noteId: '它有了自己的 id',
   noteBeside: '{drive}：{path} 不在这里，改用文件夹中的 {beside}',

@@ -231,9 +231,10 @@ export const storageMethods = {
   'storage.planDelete': { params: volume, result: z.object({ bytes: z.number(), refusal: errorSchema.nullable() }) },
   /** To the trash. Refused while anything uses it. */
   'storage.delete': { params: volume, result: z.object({ trashId: z.string() }) },
-  /** As a hard disk of a machine that is off. */
-  'storage.attach': { params: volume.extend({ machine: vmIdSchema }), result: z.object({ drive: z.string() }) },
-  'storage.detach': { params: volume.extend({ machine: vmIdSchema }), result: z.null() },
+  /** As a hard disk of a machine. `waits`: the machine is on, and has it from its next start. */
+  'storage.attach': { params: volume.extend({ machine: vmIdSchema }), result: z.object({ drive: z.string(), waits: z.boolean() }) },
+  /** `waits`: the machine is on, and has it until it is turned off. */
+  'storage.detach': { params: volume.extend({ machine: vmIdSchema }), result: z.object({ waits: z.boolean() }) },
 
   'trash.list': { params: z.object({}), result: z.array(trashItemSchema) },
   /** Back to where it was, or as near as is free; answers with the path. */

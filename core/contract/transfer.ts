@@ -19,11 +19,19 @@ export const transferMethods = {
   /** What is in a folder that holds a machine, and what importing it would come upon. */
   'vm.inspectFolder': {
     params: z.object({ folder: storagePathSchema }),
-    result: z.object({ name: z.string(), os: z.string(), memoryMiB: z.number(), sizeBytes: z.number(), checks: z.array(checkSchema) }),
+    result: z.object({
+      name: z.string(),
+      os: z.string(),
+      memoryMiB: z.number(),
+      sizeBytes: z.number(),
+      /** Drives with a disk that is there, but outside the folder. */
+      outsideDisks: z.array(z.string()).default([]),
+      checks: z.array(checkSchema),
+    }),
   },
-  /** Takes a machine's folder into the library. `notes` say what had to be changed. */
+  /** Takes a machine's folder into the library; `copyDisks`: a copy of it, with copies of the disks that lie outside. `notes` say what had to be changed. */
   'vm.import': {
-    params: z.object({ folder: storagePathSchema, how: z.enum(['copy', 'move']).default('copy') }),
+    params: z.object({ folder: storagePathSchema, how: z.enum(['copy', 'copyDisks', 'move']).default('copy') }),
     result: z.object({ machine: vmSummarySchema, ...notes }),
   },
   /** Copies a machine that is off, with every disk it needs, into a new folder below `folder`: it can be carried to another computer. */

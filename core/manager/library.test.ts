@@ -220,6 +220,19 @@ describe('vm.json', () => {
     expect((await h.call('vm.list', {})).map((vm) => vm.id).sort()).toEqual([id, copy.id].sort());
   });
 
+  test('of a copied folder whose disk lies outside says that both have the same one', async () => {
+    const { id, folder } = await h.create('Debian');
+    const outside = h.medium('outside.img');
+    const drives = [{ id: 'ide0', kind: 'disk', path: outside, format: 'raw', readOnly: false } as const];
+    await h.call('vm.update', { id, patch: { drives } });
+    cpSync(folder, path.join(h.library, 'Debian copy'), { recursive: true });
+    const copy = (await h.call('vm.list', {})).find(({ name }) => name === 'Debian 2')!;
+    const logged = async (of: string) => (await h.call('vm.log', { id: of, lines: 100 })).map(({ message }) => message);
+    const both = `ide0: ${outside} is a disk of Debian too: both have this same disk, and only one of them can run at a time`;
+    expect(await logged(copy.id)).toContain(both);
+    expect(await logged(id)).not.toContain(both);
+  });
+
   test('whose folder was taken away makes the machine leave the list', async () => {
     const { id, folder } = await h.create('Gone');
     renameSync(folder, path.join(h.root, 'elsewhere'));

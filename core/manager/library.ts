@@ -41,15 +41,15 @@ async function exists(file: string): Promise<boolean> {
  */
 export async function loadVm(folder: string, ids: ReadonlySet<string>, names: readonly string[], log: Logger): Promise<MachineSource> {
   let config: VmConfig;
+  let copied = false;
   try {
     config = await readVmConfig(folder);
     const name = freeName(config.name, names);
     if (ids.has(config.id) || (name !== config.name && !livingOwner(path.join(folder, LOCK_FILE)))) {
-      const id = ids.has(config.id) ? randomUUID() : config.id;
-      log.info(
-        `${folder}: ${id === config.id ? 'its name was taken' : 'a copy of another machine, given an id of its own'}; named ${name}`,
-      );
-      config = { ...config, id, name, ...(id === config.id ? {} : { autostart: null }) };
+      copied = ids.has(config.id);
+      const id = copied ? randomUUID() : config.id;
+      log.info(`${folder}: ${copied ? 'a copy of another machine, given an id of its own' : 'its name was taken'}; named ${name}`);
+      config = { ...config, id, name, ...(copied ? { autostart: null } : {}) };
       await writeVmConfig(folder, config);
     }
   } catch (cause) {
@@ -58,5 +58,5 @@ export async function loadVm(folder: string, ids: ReadonlySet<string>, names: re
     const id = `broken-${createHash('sha256').update(path.basename(folder)).digest('hex').slice(0, 16)}`;
     return { id, folder, config: null, problem };
   }
-  return { id: config.id, folder, config, problem: null };
+  return { id: config.id, folder, config, problem: null, copied };
 }

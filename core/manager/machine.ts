@@ -25,6 +25,8 @@ export interface MachineSource {
   folder: string;
   config: VmConfig | null;
   problem: HypervueError | null;
+  /** Its folder is a copy of another machine's that somebody made in the library. */
+  copied?: boolean;
 }
 
 /** One machine of the library, running or not. */

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { EventName, EventPayload } from '../contract/methods.ts';
 import type { VmConfig, VmSummary } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
@@ -6,6 +7,7 @@ import type { Logger } from '../util/logger.ts';
 import { loadVm, vmFolders } from './library.ts';
 import { Machine } from './machine.ts';
 import type { MachineParts } from './machineself.ts';
+import { diskOf } from './transfer/outsidedisk.ts';
 
 export interface MachineSetParts {
   library: string;
@@ -98,10 +100,27 @@ export class MachineSet {
   async load(folder: string): Promise<Machine> {
     const source = await loadVm(folder, this.ids(), this.names(), this.parts.log);
     const machine = new Machine(source, this.parts.machine);
+    if (source.copied) await this.tellShared(machine);
     this.machines.set(machine.id, machine);
     await this.parts.recover(machine);
     this.parts.emit('vm.changed', machine.summary());
     return machine;
+  }
+
+  /** A folder copied by hand has the very same disks where they lie outside it. */
+  private async tellShared(machine: Machine): Promise<void> {
+    const owners = this.all().map(({ name, folder, config }) => ({ name, folder, drives: config?.drives ?? [] }));
+    for (const { id, kind, path: wanted } of machine.config?.drives ?? []) {
+      if (kind !== 'disk' || wanted === null) continue;
+      const file = path.resolve(machine.folder, wanted);
+      const name = await diskOf(file, owners);
+      if (name !== undefined)
+        machine.record(
+          'warn',
+          'manager',
+          `${id}: ${file} is a disk of ${name} too: both have this same disk, and only one of them can run at a time`,
+        );
+    }
   }
 
   /** A folder that has just appeared in the library becomes a machine; `how` goes into its log. */

@@ -61,6 +61,7 @@ export function makeServices(
     volumes,
     exported: (file) => files.allow(file),
     machine,
+    owners: () => machines.all().map(storageMachine),
     ids: () => machines.ids(),
     names: () => machines.names(),
     withName: (name, work) => machines.withName(name, work),

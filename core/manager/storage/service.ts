@@ -123,7 +123,7 @@ export class StorageService {
     return this.parts.volumes.resize(file, sizeBytes, passphrase);
   }
 
-  private async attach(file: string, id: string): Promise<{ drive: string }> {
+  private async attach(file: string, id: string): Promise<{ drive: string; waits: boolean }> {
     const machine = this.parts.machine(id);
     const volume = await this.parts.volumes.attachable(file);
     const drives = machine.config?.drives ?? [];
@@ -149,10 +149,10 @@ export class StorageService {
     };
     await machine.settings.update({ drives: [...drives, drive] });
     this.parts.changed();
-    return { drive: free };
+    return { drive: free, waits: machine.settings.pending };
   }
 
-  private async detach(file: string, id: string): Promise<null> {
+  private async detach(file: string, id: string): Promise<{ waits: boolean }> {
     const machine = this.parts.machine(id);
     const wanted = path.resolve(file);
     const drives = machine.config?.drives ?? [];
@@ -166,7 +166,7 @@ export class StorageService {
     if (!machine.active) await this.parts.before(machine, 'drives');
     await machine.settings.update({ drives: drives.filter((drive) => !uses(drive)) });
     this.parts.changed();
-    return null;
+    return { waits: machine.settings.pending };
   }
 
   /** Folders with a trash of their own: the library, and every pool. */

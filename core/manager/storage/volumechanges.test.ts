@@ -207,6 +207,17 @@ describe('an existing volume', () => {
     await h.call('storage.attach', { path: file, machine: two.id });
   });
 
+  test('of a machine that is on is attached and taken off for its next start, and says so', async () => {
+    const { path: file } = await create('a.qcow2');
+    const vm = await h.fake('On');
+    expect(await h.call('storage.attach', { path: file, machine: vm.id })).toEqual({ drive: 'ide0', waits: false });
+    await h.call('vm.start', { id: vm.id });
+    expect(await h.call('storage.detach', { path: file, machine: vm.id })).toEqual({ waits: true });
+    const { path: second } = await create('b.qcow2');
+    expect(await h.call('storage.attach', { path: second, machine: vm.id })).toEqual({ drive: 'ide0', waits: true });
+    await h.call('vm.forceOff', { id: vm.id });
+  });
+
   test('is none when it lies in no pool, however the path is written', async () => {
     const outside = h.medium('outside.img');
     await create('a.qcow2');

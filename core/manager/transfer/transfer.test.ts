@@ -244,6 +244,43 @@ describe('export and import', () => {
     expect(notes.join('\n')).toMatch(/ide1: .*won't start without it/);
   });
 
+  test('whose disk lies outside has the very same one as the original, says so, or copies it', async () => {
+    const vm = await source();
+    const outside = path.join(h.root, 'outside.qcow2');
+    cpSync(path.join(vm.folder, 'disk.qcow2'), outside);
+    const medium = h.medium('some.iso');
+    const drives = [
+      { id: 'ide0', kind: 'disk', path: outside, format: 'qcow2', readOnly: false } as const,
+      { id: 'ide2', kind: 'cdrom', path: medium, format: 'raw', readOnly: true } as const,
+    ];
+    await h.call('vm.update', { id: vm.id, patch: { drives } });
+    const away = path.join(h.root, 'away');
+    cpSync(vm.folder, away, { recursive: true });
+    // The same file under another path.
+    const elsewhere = path.join(h.root, 'elsewhere');
+    symlinkSync(h.root, elsewhere);
+    const config = h.config(away);
+    config.drives = [{ ...drives[0], path: path.join(elsewhere, 'outside.qcow2') }, drives[1]];
+    writeFileSync(path.join(away, 'vm.json'), JSON.stringify(config));
+    const both = /^ide0: .*outside.qcow2 lies outside the folder and is a disk of Source too: both have this same disk/;
+    const { checks, outsideDisks } = await h.call('vm.inspectFolder', { folder: away });
+    expect(outsideDisks).toEqual(['ide0']);
+    expect(checks.find(({ id }) => id === 'ide0')!.message).toMatch(both);
+    const shared = await h.call('vm.import', { folder: away });
+    expect(shared.notes).toContainEqual(expect.stringMatching(both));
+    expect(shared.machine.config!.drives[0]!.path).toBe(config.drives[0]!.path);
+    const own = await h.call('vm.import', { folder: away, how: 'copyDisks' });
+    expect(own.notes.join('\n')).toMatch(/ide0: .* was copied into the folder/);
+    expect(own.machine.config!.drives.map(({ path: file }) => file)).toEqual(['outside.qcow2', medium]);
+    const copy = path.join(own.machine.folder, 'outside.qcow2');
+    write(outside, 8);
+    expect([holds(copy, 7), holds(outside, 8)]).toEqual([true, true]);
+    await h.call('vm.delete', { id: vm.id });
+    await h.call('vm.delete', { id: shared.machine.id });
+    const alone = (await h.call('vm.inspectFolder', { folder: away })).checks.find(({ id }) => id === 'ide0')!;
+    expect(alone.message).toMatch(/any other machine that names it has this same disk$/);
+  });
+
   test('refuses what is none, what is used and what leads elsewhere', async () => {
     const vm = await source();
     const at = (name: string) => path.join(h.root, name);

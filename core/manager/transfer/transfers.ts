@@ -24,6 +24,7 @@ import { CONFIG_FILE, readVmConfig, writeVmConfig } from '../vmconfigfile.ts';
 import { copyMachine, linkDisks, linkMachine, refuseLinked } from './clone.ts';
 import { copySnapshot, linkSnapshot } from './snapshotclone.ts';
 import { exportPackage, importPackage, nameInPackage } from './ova.ts';
+import { type DiskOwner, outsideNote } from './outsidedisk.ts';
 import { carryFolder, listFolder } from './wholefolder.ts';
 import { absolutePath } from '../paths.ts';
 
@@ -35,6 +36,8 @@ export interface TransferParts {
   /** Tells of a file that was exported to a place of the user's choice. */
   exported(file: string): Promise<void>;
   machine(id: string): Machine;
+  /** All of the library. */
+  owners(): readonly DiskOwner[];
   /** Ids and names that machines have. */
   ids(): ReadonlySet<string>;
   names(): readonly string[];
@@ -166,20 +169,24 @@ export class Transfers {
     const free = await freeBytes(this.parts.library);
     const fits = free > whole.bytes;
     found('space', fits, fits ? 'info' : 'error', say('importSpace', { neededBytes: whole.bytes, freeBytes: free }));
+    const outsideDisks: string[] = [];
     for (const drive of config.drives) {
-      if (drive.path === null) continue;
-      const there = await access(path.resolve(folder, drive.path), constants.R_OK).then(
+      const { path: file } = drive;
+      if (file === null) continue;
+      const there = await access(path.resolve(folder, file), constants.R_OK).then(
         () => true,
         () => false,
       );
-      const inside = !path.isAbsolute(drive.path);
-      if (!there) found(drive.id, false, 'warning', say('importGone', { drive: drive.id, path: drive.path }));
-      else if (!inside) found(drive.id, false, 'warning', say('importOutside', { drive: drive.id, path: drive.path }));
+      if (!there) found(drive.id, false, 'warning', say('importGone', { drive: drive.id, path: file }));
+      else if (path.isAbsolute(file)) {
+        found(drive.id, false, 'warning', await outsideNote({ ...drive, path: file }, this.parts.owners()));
+        if (drive.kind === 'disk') outsideDisks.push(drive.id);
+      }
     }
-    return { name, os: config.os, memoryMiB: config.memoryMiB, sizeBytes: whole.bytes, checks };
+    return { name, os: config.os, memoryMiB: config.memoryMiB, sizeBytes: whole.bytes, outsideDisks, checks };
   }
 
-  private async import(wanted: string, how: 'copy' | 'move') {
+  private async import(wanted: string, how: 'copy' | 'copyDisks' | 'move') {
     const { folder, config: found } = await this.foreign(wanted);
     const name = freeName(found.name, this.parts.names());
     const id = this.parts.ids().has(found.id) ? randomUUID() : found.id;
@@ -202,7 +209,13 @@ export class Transfers {
             return { machine, ...noted(notes) };
           }
           const machine = await this.building(name, control, async (building) => {
-            const options = { locks: this.parts.locks, holder: name, control, selfContained: false };
+            const options = {
+              locks: this.parts.locks,
+              holder: name,
+              control,
+              outside: how === 'copy' ? ('keep' as const) : how,
+              owners: this.parts.owners(),
+            };
             const carried = await carryFolder(folder, found, building, options);
             notes.push(...carried.notes);
             return { config: { ...carried.config, id, name, autostart: null }, how: `imported from ${folder}` };
@@ -246,7 +259,7 @@ export class Transfers {
           await mkdir(building, { mode: 0o700 }).catch((error) => {
             throw fileError(error, place, 'create');
           });
-          const options = { locks: this.parts.locks, holder: machine.name, control, selfContained: true };
+          const options = { locks: this.parts.locks, holder: machine.name, control, outside: 'leave' as const, owners: [] };
           const carried = await carryFolder(machine.folder, config, building, options);
           await writeVmConfig(building, carried.config);
           control.signal.throwIfAborted();

@@ -15,6 +15,7 @@ import { readImageFacts } from '../storage/headers.ts';
 import type { TaskControl } from '../tasks.ts';
 import { CONFIG_FILE } from '../vmconfigfile.ts';
 import { isInside, plainPaths } from './inside.ts';
+import { type DiskOwner, outsideNote } from './outsidedisk.ts';
 
 /** A machine's folder has some tens of files; a folder with more is something else. */
 const MAX_FILES = 10_000;
@@ -50,8 +51,10 @@ export interface CarryOptions {
   locks: ImageLocks;
   holder: string;
   control: TaskControl;
-  /** Copies disks that lie outside, and takes out media that do; else they are used where they are. */
-  selfContained: boolean;
+  /** What lies outside: `keep` is used where it is, `copyDisks` but for disks, which are copied; `leave` copies disks and the kernel and takes media out. */
+  outside: 'keep' | 'copyDisks' | 'leave';
+  /** Of other machines, which may have the same disks. */
+  owners: readonly DiskOwner[];
 }
 
 /** Copies the machine of `folder` into `target`; gives the configuration that the copy has and what had to be changed. */
@@ -63,8 +66,8 @@ export async function carryFolder(
 ): Promise<{ config: VmConfig; notes: Saying[] }> {
   const config = plainPaths(written, folder);
   const whole = await listFolder(folder);
-  const { drives, extra, notes } = await settleDrives(config, whole, options.selfContained);
-  const boot = await settleKernel(folder, config.boot, options.selfContained, extra, notes, whole);
+  const { drives, extra, notes } = await settleDrives(config, whole, options);
+  const boot = await settleKernel(folder, config.boot, options.outside === 'leave', extra, notes, whole);
   for (const name of whole.folders.sort()) await mkdir(path.join(target, name), { recursive: true, mode: 0o700 });
   const flattened = await chainsOutside(folder, config.drives);
   const jobs = [
@@ -103,7 +106,7 @@ interface Extra {
   drive: Drive | undefined;
 }
 
-async function settleDrives(config: VmConfig, whole: WholeFolder, selfContained: boolean) {
+async function settleDrives(config: VmConfig, whole: WholeFolder, { outside, owners }: CarryOptions) {
   const notes: Saying[] = [];
   const extra: Extra[] = [];
   const names = whole.files.map(({ name }) => name);
@@ -128,8 +131,8 @@ async function settleDrives(config: VmConfig, whole: WholeFolder, selfContained:
     } else if (!there) {
       notes.push(say('noteGoneDisk', { drive: drive.id, path: file }));
       drives.push(drive);
-    } else if (!selfContained) {
-      notes.push(say('importOutside', { drive: drive.id, path: file }));
+    } else if (outside === 'keep' || (outside === 'copyDisks' && drive.kind !== 'disk')) {
+      notes.push(await outsideNote({ ...drive, path: file }, owners));
       drives.push(drive);
     } else if (drive.kind === 'disk') {
       const to = freeFileName(beside, names);

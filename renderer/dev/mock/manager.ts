@@ -365,6 +365,7 @@ export class MockManager {
       os: 'Debian GNU/Linux 12',
       memoryMiB: 512,
       sizeBytes: 2 * 1024 ** 3,
+      outsideDisks: [],
       checks: [{ id: 'space', ok: true, severity: 'info', message: 'It takes 2 GiB; 84 GiB are free in the library' }],
     }),
     'vm.import': async ({ folder }) => {

@@ -160,11 +160,11 @@ export function mockStorage(
     },
     'storage.attach': async ({ path, machine }) => {
       put({ ...get(path), usedBy: [{ kind: 'machine', id: machine, name: machine }] });
-      return { drive: 'ide1' };
+      return { drive: 'ide1', waits: false };
     },
     'storage.detach': async ({ path }) => {
       put({ ...get(path), usedBy: [] });
-      return null;
+      return { waits: false };
     },
     'trash.list': async () => trash,
     'trash.restore': async ({ id }) => {

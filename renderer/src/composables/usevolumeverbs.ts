@@ -57,8 +57,11 @@ export function useVolumeVerbs() {
       case 'detach': {
         const machine = volume.usedBy.find(({ kind }) => kind === 'machine')!;
         return attempt('volumeDetach', volume, { machine: machine.name }, async () => {
-          await connection.call('storage.detach', { path: volume.path, machine: machine.id! });
-          notices.toast({ key: 'toast.detached', params: { name: volume.name, machine: machine.name } });
+          const { waits } = await connection.call('storage.detach', { path: volume.path, machine: machine.id! });
+          notices.toast({
+            key: waits ? 'toast.detachedNextStart' : 'toast.detached',
+            params: { name: volume.name, machine: machine.name },
+          });
         });
       }
       default:

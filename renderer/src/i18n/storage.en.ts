@@ -296,6 +296,8 @@ export const transferEn = {
   exportOvaText: 'One file with the disks as VMDK, which other programs take in. What only Hypervue knows stays out.',
   importCopy: 'Copy it into the library',
   importCopyText: 'The original stays where it is',
+  importCopyDisks: 'Copy it, with its disks that lie elsewhere',
+  importCopyDisksText: 'Otherwise both machines have the very same disk',
   importMove: 'Move it into the library',
   importMoveText: 'At once, on the same disk; the folder is gone from where it was',
   importSubmit: 'Import',

@@ -293,6 +293,8 @@ export const transferZhCN: typeof transferEn = {
   exportOvaText: '一个文件，磁盘为 VMDK，其他程序可以导入。只有 Hypervue 支持的设置不包含在内。',
   importCopy: '复制到虚拟机库',
   importCopyText: '原文件夹保持不变',
+  importCopyDisks: '复制，并包括位于别处的磁盘',
+  importCopyDisksText: '否则两台虚拟机使用同一块磁盘',
   importMove: '移动到虚拟机库',
   importMoveText: '在同一磁盘上立即完成；原位置不再有该文件夹',
   importSubmit: '导入',
