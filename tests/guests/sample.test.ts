@@ -185,13 +185,19 @@ test('timers keep the clock’s time', async () => {
   await page(7);
   await guest.onScreen(/over [3-9] s/, 30_000);
   const average = (label: string) => Number(new RegExp(`${label}.* (\\d+\\.\\d\\d)$`, 'm').exec(guest.screen())![1]);
-  // A busy host delays single interrupts, but loses none.
-  expect(average('Timer, IRQ 0')).toBeGreaterThan(16);
-  expect(average('Timer, IRQ 0')).toBeLessThan(21);
-  expect(average('Real-time clock, IRQ 8')).toBeGreaterThan(27);
-  expect(average('Real-time clock, IRQ 8')).toBeLessThan(37);
-  expect(average('Power management timer, kHz')).toBeGreaterThan(3100);
-  expect(average('Power management timer, kHz')).toBeLessThan(4100);
+  const bounds: [label: string, from: number, to: number][] = [
+    ['Timer, IRQ 0', 16, 21],
+    ['Real-time clock, IRQ 8', 27, 37],
+    ['Power management timer, kHz', 3100, 4100],
+  ];
+  const off = () =>
+    bounds.flatMap(([label, from, to]) => {
+      const value = average(label);
+      return value > from && value < to ? [] : [`${label}: ${value}`];
+    });
+  // A busy host delays interrupts, and those of a time that it stood still altogether may be lost: over a longer time that is little.
+  await guest.until('averages of all timers', () => off().length === 0, 30_000).catch(() => {});
+  expect(off()).toEqual([]);
 }, 60_000);
 
 test('the disk page writes to the image on the host, and to no other', async () => {
