@@ -304,19 +304,31 @@ test('a recording goes on beside other pages and is a video that plays; the seri
   expect(readFileSync(await (await saved).path(), 'utf8')).toContain('CHECK memory OK');
   await page.getByTestId('serial-break').click();
   await page.getByText('Break sent to COM1').waitFor();
-  await eventually('some seconds of video', async () => {
-    const [, minutes, seconds] = /(\d+):(\d\d)/.exec(await page.getByTestId('recording-chip').innerText())!;
-    return Number(minutes) * 60 + Number(seconds) >= 3;
-  });
-  const download = page.waitForEvent('download');
-  await page.getByTestId('recording-stop').click();
-  const video = readFileSync(await (await download).path());
+  const stopAfter = async (least: number) => {
+    const recorded = async () => {
+      const [, minutes, seconds] = /(\d+):(\d\d)/.exec(await page.getByTestId('recording-chip').innerText())!;
+      return Number(minutes) * 60 + Number(seconds);
+    };
+    await eventually('some seconds of video', async () => (await recorded()) >= least);
+    const download = page.waitForEvent('download');
+    await page.getByTestId('recording-stop').click();
+    return readFileSync(await (await download).path());
+  };
+  const video = await stopAfter(3);
   // Matroska's EBML header.
   expect(video.subarray(0, 4).toString('hex')).toBe('1a45dfa3');
-  const { width, height, seconds } = await playsInBrowser(video, browser);
-  expect([width, height]).toEqual([1024, 768]);
-  expect(seconds).toBeGreaterThan(1);
+  let played = await playsInBrowser(video, browser);
   await machine.tab('console');
+  // On a busy host the browser's encoder has had no more than a moment of three seconds: of twenty it has to have more.
+  if (played.seconds <= 1) {
+    await page.getByTestId('record').click();
+    await page.getByTestId('record-time').waitFor();
+    await machine.tab('serial');
+    played = await playsInBrowser(await stopAfter(20), browser);
+    await machine.tab('console');
+  }
+  expect([played.width, played.height]).toEqual([1024, 768]);
+  expect(played.seconds).toBeGreaterThan(1);
 });
 
 test('a console in its own window comes back when that is closed', async () => {
