@@ -77,10 +77,10 @@ test('every page opens, and says of each field when it applies', async () => {
     'explain',
   ]) {
     await press(get(`device-${id}`));
-    await vi.waitFor(() => expect(document.querySelector(`[data-device="${id}"] h2`)?.textContent).toBeTruthy(), { timeout: 5000 });
+    await vi.waitFor(() => expect(document.querySelector(`[data-device="${id}"] h2`)?.textContent).toBeTruthy(), { timeout: 20_000 });
     expect(router.currentRoute.value.query.device).toBe(id);
   }
-  await vi.waitFor(() => expect(there('explain-command')).toBe(true), { timeout: 5000 });
+  await vi.waitFor(() => expect(there('explain-command')).toBe(true), { timeout: 20_000 });
   expect(get('explain-command').textContent).toContain('qemu-system-x86_64');
 });
 
@@ -127,7 +127,7 @@ test('changes that were not applied hold back another part, another tab and anot
   await choose('timekeeping', 'instructions');
   await press(get('device-cpu'));
   await press(get('confirm-ok'));
-  await vi.waitFor(() => expect(router.currentRoute.value.query.device).toBe('cpu'), { timeout: 5000 });
+  await vi.waitFor(() => expect(router.currentRoute.value.query.device).toBe('cpu'), { timeout: 20_000 });
   expect(patch()).toEqual({ timekeeping: 'instructions' });
   const unload = new Event('beforeunload', { cancelable: true });
   window.dispatchEvent(unload);
@@ -210,7 +210,7 @@ test('UEFI settings are reset after a question, and only while the machine is of
   await choose('cpu-model', 'x86-64-v2');
   await apply();
   await press(get('device-boot'));
-  await vi.waitFor(() => expect(there('firmware')).toBe(true), { timeout: 5000 });
+  await vi.waitFor(() => expect(there('firmware')).toBe(true), { timeout: 20_000 });
   await choose('firmware', 'uefi');
   expect(there('firmware-reset')).toBe(false);
   await apply();

@@ -19,7 +19,7 @@ const type = async (key: string, on: EventTarget = window, keys: KeyboardEventIn
 };
 const lastCall = (method: string) => calls.findLast((each) => each.method === method)?.params as Record<string, unknown> | undefined;
 /** Lazy dialogs load in real time. */
-const shown = (id: string) => vi.waitFor(() => get(id), { timeout: 5000 });
+const shown = (id: string) => vi.waitFor(() => get(id), { timeout: 20_000 });
 
 test('search looks at tags and notes, and filters go together', async () => {
   await open('/machines');
@@ -217,7 +217,7 @@ test('a new library begins with the first-run page, once', async () => {
   await manager.handlers['settings.set']({ welcomed: false });
   await arrive(router, 'welcome');
   await shown('welcome');
-  await vi.waitFor(() => expect(lastCall('settings.set')).toEqual({ welcomed: true }), { timeout: 5000 });
+  await vi.waitFor(() => expect(lastCall('settings.set')).toEqual({ welcomed: true }), { timeout: 20_000 });
   await press(get('welcome-start'));
   await arrive(router, 'machines');
   await settle();

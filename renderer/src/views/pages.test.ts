@@ -170,7 +170,7 @@ test('a machine to be customized is made and not started', async () => {
   for (let i = 0; i < 4; i++) await press(get('wizard-next'));
   await press(get('wizard-customize'));
   await arrive(router, 'hardware');
-  await vi.waitFor(() => expect(get('first-start').textContent).toContain('not started'), { timeout: 5000 });
+  await vi.waitFor(() => expect(get('first-start').textContent).toContain('not started'), { timeout: 20_000 });
   expect(calls.some((each) => each.method === 'vm.start')).toBe(false);
 });
 

@@ -55,7 +55,7 @@ export const settle = async () => {
 };
 /** Lazy pages load in real time. */
 export const arrive = async (router: Router, name: string) => {
-  await vi.waitFor(() => expect(router.currentRoute.value.name).toBe(name), { timeout: 5000 });
+  await vi.waitFor(() => expect(router.currentRoute.value.name).toBe(name), { timeout: 20_000 });
 };
 export const get = (id: string, root: ParentNode = document) => {
   const found = root.querySelector<HTMLElement>(`[data-testid="${id}"]`);
