@@ -394,6 +394,8 @@ export class VmHost extends VmEvents {
       const { paused } = await this.restorer.revert(request, () => {
         this.typist.cancel();
         this.reverting = true;
+        // The guest that was asked to restart is gone.
+        this.restartUntil = 0;
       });
       const { name } = this.config;
       if (this.ended) throw new HypervueError('cancelled', say('offWhileReverting', { name }), { object: name });
