@@ -49,7 +49,7 @@ const XCR0_AVX = 6;
 const FLOAT_FIELDS = 0xffe0;
 const FLOAT_VALUE = 0x1fa0;
 
-/** Bits of SEG_FLAGS (interp/wasm/mem.ts): SF_READ and SF_WRITE; SF_FLAT_R and SF_FLAT_W. */
+/** Bits of SEG_FLAGS (interp/wasm/memsegment.ts): SF_READ and SF_WRITE; SF_FLAT_R and SF_FLAT_W. */
 const SF_USABLE = 3;
 const SF_FLAT = 48;
 /** EFLAGS.IF. */

@@ -18,9 +18,8 @@ const MODULES: Record<string, string> = {
   '../flags': 'F_DF getCF getLess getOF getPF getSF getZF rawEflags setCF setRawEflags',
   '../fpu/fpu': 'x87Exec',
   '../interrupt': 'int3 into softInterrupt',
-  '../mem':
-    'linRead16 linRead32 linRead64 linRead8 linReadW16 linReadW32 linReadW64 linReadW8 linWrite16 linWrite32 linWrite64 linWrite8 memReadW16 ' +
-    'memReadW32 memReadW8 memWrite16 memWrite32 memWrite8',
+  '../mem': 'linRead16 linRead32 linRead64 linRead8 linReadW16 linReadW32 linReadW64 linReadW8 linWrite16 linWrite32 linWrite64 linWrite8',
+  '../memsegment': 'memReadW16 memReadW32 memReadW8 memWrite16 memWrite32 memWrite8',
   '../jit': 'enterJit enterJit64',
   '../memcold':
     'coldRead16 coldRead32 coldRead64 coldRead8 coldReadW16 coldReadW32 coldReadW64 coldReadW8 coldWrite16 coldWrite32 coldWrite64 coldWrite8',

@@ -1,7 +1,7 @@
 /** Bit scans, bit tests (SDM volume 2, BSF BSR BT BTC BTR BTS), BSWAP, CMPXCHG8B. */
 import { recOff32, recSeg } from './ea';
 import { F_ZF, LAZY_AUX, LAZY_RES, setCF, setEflags } from './flags';
-import { memRead16, memRead32, memReadW16, memReadW32, memReadW64, memWrite16, memWrite32, memWrite64 } from './mem';
+import { memRead16, memRead32, memReadW16, memReadW32, memReadW64, memWrite16, memWrite32, memWrite64 } from './memsegment';
 import { REC_SIZES } from './record';
 import { gpr32, setGpr32 } from './state';
 

@@ -7,7 +7,7 @@ import {
 import { recOff, recSeg } from './ea';
 import { raiseFault } from './fault';
 import { mul64, W } from './fpu/wide';
-import { memRead16, memRead32, memRead64, memRead8, memWrite16, memWrite32, memWrite64 } from './mem';
+import { memRead16, memRead32, memRead64, memRead8, memWrite16, memWrite32, memWrite64 } from './memsegment';
 import {
   REC_IMM, REC_MEM, REC_MODRM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PFX_REX, REC_PREFIX, REC_REG, REC_RM, REC_SIZES, REC_VVVV,
 } from './record';

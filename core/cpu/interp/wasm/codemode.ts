@@ -1,7 +1,7 @@
 /** The code mode that records are decoded for, from the state of the processor. */
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { SJ_UNLINKED } from './jitoffsets';
-import { SF_FLAT_R, SF_FLAT_W } from './mem';
+import { SF_FLAT_R, SF_FLAT_W } from './memsegment';
 import { MODE_64, MODE_FLAT, Run } from './runstate';
 import {
   SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FLAGS, SEG_LIMIT, SEG_SS, SEG_STRIDE, S_CODE_MODE, S_SEG, S_STACK32,

@@ -15,7 +15,8 @@ import {
 } from './generated/tables';
 import { CODE_JIT } from './jit';
 import { mappedRegion } from './jitmap';
-import { codeReadSlow8, codeTranslate, tlbTable } from './mem';
+import { tlbTable } from './mem';
+import { codeReadSlow8, codeTranslate } from './memcode';
 import {
   OP_0F, REC_BASE, REC_DISP, REC_HANDLER, REC_IMM, REC_INDEX, REC_LENGTH, REC_MEM, REC_MODRM, REC_NEXT, REC_NONE, REC_OPCODE,
   REC_PAGE, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PFX_L, REC_PFX_LOCK, REC_PFX_REX, REC_PFX_VEX, REC_PFX_W, REC_PREFIX, REC_REG, REC_RIP_RELATIVE, REC_RM, REC_SCALE, REC_SEG, REC_SIZE, REC_SIZES,

@@ -1,7 +1,8 @@
 /** CALL and JMP through a far pointer in memory: offset first, then the selector. */
 import { recLin, recOff32, recSeg } from './ea';
 import { farCall, farJump } from './far';
-import { linRead16, linRead32, linRead64, memRead16, memRead32 } from './mem';
+import { linRead16, linRead32, linRead64 } from './mem';
+import { memRead16, memRead32 } from './memsegment';
 
 let selector: u32 = 0;
 

@@ -4,7 +4,7 @@
  * Breakpoints: no decoded run is ever entered through a linear page that has one (find() in branch.ts asks), so code there is stepped, and
  * the run loop looks before each step. Code elsewhere runs at full speed.
  *
- * Watchpoints: watched pages stay out of the TLB, so accesses to them come to the slow paths of mem.ts. A hit in the middle of a decoded
+ * Watchpoints: watched pages stay out of the TLB, so accesses to them come to the slow paths (slowaccess.ts). A hit in the middle of a decoded
  * run leaves the instruction as a page fault would, before it changed anything, and the run loop executes it again alone and stops after
  * it. An access outside an instruction's restartable part (delivery of an interrupt, a far transfer under way) is only noted: those come
  * back to the run loop anyway.

@@ -1,6 +1,7 @@
 /** Stack switch to an inner level through the task-state segment: call gates and interrupts. SDM volume 3 section 5.8.5. */
 import { raiseFaultErr } from './fault';
-import { isCanonical, linReadSys16, linReadSys32, linReadSys64 } from './mem';
+import { linReadSys16, linReadSys32, linReadSys64 } from './memsystem';
+import { isCanonical } from './slowaccess';
 import { ATTR_P, attrDpl, descAttr, descHi, descLo, fetchDescriptor, isNull, isWritableData, markAccessed, segAttr, segBase, segLimit, segSelector } from './seg';
 import { frameNew, frameNew64 } from './stack';
 import { SEG_TR, VEC_SS, VEC_TS } from './stateoffsets';

@@ -10,7 +10,7 @@ import { getEflags, setEflags } from './flags';
 import { acknowledgeInterrupt } from './imports';
 import { innerSs, innerSsHi, innerSsLo, innerStack } from './innerstack';
 import { deliverLong } from './interrupt64';
-import { linReadSys16, linReadSys32 } from './mem';
+import { linReadSys16, linReadSys32 } from './memsystem';
 import {
   ATTR_P,
   attrDpl,

@@ -8,7 +8,7 @@ import { CPU_STATE_BASE } from '../../../memory/layout';
 import { raiseFaultErr } from './fault';
 import { getEflags, setEflags } from './flags';
 import { innerStack64 } from './innerstack';
-import { linReadSys32 } from './mem';
+import { linReadSys32 } from './memsystem';
 import {
   ATTR_DB,
   ATTR_L,

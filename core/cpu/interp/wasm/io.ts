@@ -1,7 +1,7 @@
 /** Permission of port accesses: IOPL and the I/O bitmap of the 32- or 64-bit TSS (SDM volume 1 section 19.5). */
 import { watchPort } from './debug';
 import { raiseFaultErr } from './fault';
-import { linReadSys16 } from './mem';
+import { linReadSys16 } from './memsystem';
 import { cpl, iopl, linearMask, protectedMode, segAttr, segBase, segLimit, v86Mode } from './seg';
 import { SEG_TR, VEC_GP } from './stateoffsets';
 

@@ -9,7 +9,7 @@ import { HANDLER_JIT } from './generated/tables';
 import { jitHot } from './imports';
 import { setPlace } from './jit';
 import { SJ_EPOCH, SJ_PIECE, SJ_THRESHOLD, SY_TLB_CUR, USED_GRAIN_SHIFT } from './jitoffsets';
-import { codeHost } from './mem';
+import { codeHost } from './memcode';
 import { REC_HANDLER, REC_LENGTH } from './record';
 import { MODE_32, MODE_64, Run } from './runstate';
 import { HD_ACTIVE, SEG_BASE, SEG_CS, SEG_STRIDE, S_RIP, S_SEG } from './stateoffsets';

@@ -1,7 +1,5 @@
 /** Linear accesses of the rare handlers (generated/dispatch64.ts) as calls: the inlined ones of mem.ts made most of the module's code. */
-import {
-  linRead16, linRead32, linRead64, linRead8, linReadW16, linReadW32, linReadW64, linReadW8, linWrite16, linWrite32, linWrite64, linWrite8,
-} from './mem';
+import { linRead16, linRead32, linRead64, linRead8, linReadW16, linReadW32, linReadW64, linReadW8, linWrite16, linWrite32, linWrite64, linWrite8 } from './mem';
 
 export function coldRead8(lin: u64): u32 {
   return linRead8(lin);

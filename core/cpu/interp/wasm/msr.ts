@@ -3,7 +3,7 @@ import { CPU_STATE_BASE } from '../../../memory/layout';
 import { raiseFaultErr } from './fault';
 import { FEAT_LM, FEAT_NX, FEAT_RDTSCP, FEAT_SYSCALL } from './features';
 import { apicBaseChanged, readTsc, tscWritten } from './imports';
-import { isCanonical } from './mem';
+import { isCanonical } from './slowaccess';
 import { hasFeature, physReserved } from './model';
 import { cr0 } from './paging';
 import { isBoardMsr, readBoardMsr, writeBoardMsr } from './paravirt';

@@ -1,7 +1,8 @@
 /** Operand access for the generated switch. Register fields of core records hold byte offsets from S_GPR. */
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { baseOff, indexOff, recOff32, recSeg } from './ea';
-import { linRead16, linRead32, linRead8, linWrite32, linWrite8, memRead16, memRead32, memRead8, memWrite16, memWrite32, memWrite8 } from './mem';
+import { linRead16, linRead32, linRead8, linWrite32, linWrite8 } from './mem';
+import { memRead16, memRead32, memRead8, memWrite16, memWrite32, memWrite8 } from './memsegment';
 import { REC_IMM, REC_REG, REC_RM } from './record';
 import { S_GPR } from './stateoffsets';
 

@@ -5,7 +5,8 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { recLin } from './ea';
 import { F_RF, F_VM, getEflags } from './flags';
-import { linRead16, linRead64, linWrite16, linWrite64, probeWrite, tlbTable } from './mem';
+import { linRead16, linRead64, linWrite16, linWrite64, tlbTable } from './mem';
+import { probeWrite } from './slowaccess';
 import { popFlags } from './pushpop';
 import { gpr16, gpr64, setGpr16, setGpr64 } from './state';
 

@@ -8,7 +8,9 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { getEflags, rawEflags } from './flags';
 import { raiseFaultErr } from './fault';
-import { isCanonical, linReadSys32, linWriteSys8, SF_BIG, SF_DOWN, SF_FLAT_R, SF_FLAT_W, SF_READ, SF_WRITE } from './mem';
+import { SF_BIG, SF_DOWN, SF_FLAT_R, SF_FLAT_W, SF_READ, SF_WRITE } from './memsegment';
+import { linReadSys32, linWriteSys8 } from './memsystem';
+import { isCanonical } from './slowaccess';
 import {
   S_CODE_MODE,
   S_CPL,
@@ -288,7 +290,7 @@ export function updateAlignCheck(): void {
   if (on != load<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK)) {
     store<u32>(CPU_STATE_BASE + SY_ALIGN_CHECK, on);
     updateAllSegFlags();
-    // 64-bit mode checks what misses the TLB (mem.ts).
+    // 64-bit mode checks what misses the TLB (slowaccess.ts).
     if (on && longMode()) tlbFlushAll();
   }
 }

@@ -5,7 +5,8 @@
  */
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { raiseFaultErr } from './fault';
-import { isCanonical, probeWrite, read16, read32, read64, tlbTable, write16, write32, write64 } from './mem';
+import { read16, read32, read64, tlbTable, write16, write32, write64 } from './mem';
+import { isCanonical, probeWrite } from './slowaccess';
 import { ATTR_DB, ATTR_DC, ATTR_P, code64, descAttr, descBase, descLimit, segAttr, segBase, segLimit } from './seg';
 import { gpr64, setGpr64 } from './state';
 import { S_STACK32, SEG_SS, VEC_SS } from './stateoffsets';

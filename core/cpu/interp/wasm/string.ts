@@ -12,10 +12,8 @@ import { recSeg } from './ea';
 import { F_DF, F_TF, rawEflags } from './flags';
 import { hostOne } from './hostdebug';
 import { portRead, portReadMany, portWrite, portWriteMany } from './imports';
-import {
-  linHostRead, linHostWrite, memProbeW, memRead16, memRead32, memRead8, memWrite16, memWrite32, memWrite8, SF_DOWN, SF_FLAT_R, SF_FLAT_W,
-  SF_READ, SF_WRITE,
-} from './mem';
+import { linHostRead, linHostWrite } from './mem';
+import { memProbeW, memRead16, memRead32, memRead8, memWrite16, memWrite32, memWrite8, SF_DOWN, SF_FLAT_R, SF_FLAT_W, SF_READ, SF_WRITE } from './memsegment';
 import { REC_PFX_F2, REC_PFX_F3, REC_PREFIX, REC_SIZES } from './record';
 import { Run } from './runstate';
 import { gpr16, gpr32, setGpr32 } from './state';

@@ -8,9 +8,8 @@ import { sub64 } from './alu64';
 import { F_DF, rawEflags } from './flags';
 import { portRead, portReadMany, portWrite, portWriteMany } from './imports';
 import { checkIoPermission } from './io';
-import {
-  linHostRead, linHostWrite, linRead16, linRead32, linRead64, linRead8, linWrite16, linWrite32, linWrite64, linWrite8, probeWrite, tlbTable,
-} from './mem';
+import { linHostRead, linHostWrite, linRead16, linRead32, linRead64, linRead8, linWrite16, linWrite32, linWrite64, linWrite8, tlbTable } from './mem';
+import { probeWrite } from './slowaccess';
 import { REC_ADDRESS64, REC_SEG, REC_SIZES } from './record';
 import { Run } from './runstate';
 import { gpr16, gpr32, gpr64, setGpr32, setGpr64 } from './state';

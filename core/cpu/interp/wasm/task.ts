@@ -12,7 +12,7 @@ import { CPU_STATE_BASE } from '../../../memory/layout';
 import { DR6_BT, raiseDebug, SUPPRESS_RF_CLEAR, SUPPRESS_STEP, updateDebug } from './debug';
 import { raiseFaultErr } from './fault';
 import { getEflags, setEflags } from './flags';
-import { linReadSys16, linReadSys32, linWriteSys16, linWriteSys32, linWriteSys8, probeReadSys, probeWriteSys } from './mem';
+import { linReadSys16, linReadSys32, linWriteSys16, linWriteSys32, linWriteSys8, probeReadSys, probeWriteSys } from './memsystem';
 import { cr0, cr4, loadPdptes } from './paging';
 import {
   ATTR_P,

@@ -6,7 +6,7 @@
 import { CPU_STATE_BASE } from '../../../memory/layout';
 import { raiseFaultErr } from './fault';
 import { F_IF, F_IOPL, F_TF, F_VIF, F_VIP, F_VM, getEflags, rawEflags, setEflags } from './flags';
-import { linReadSys16, linReadSys8 } from './mem';
+import { linReadSys16, linReadSys8 } from './memsystem';
 import { cr4 } from './paging';
 import { cpl, iopl, loadSegmentReal, segAttr, segBase, segLimit, segSelector, v86Mode } from './seg';
 import { frameCommit, frameCurrent, framePush, frameReserve } from './stack';

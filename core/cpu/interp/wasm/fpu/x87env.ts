@@ -1,7 +1,7 @@
 /** FNSTENV, FLDENV, FNSAVE, FRSTOR: the four memory formats of the x87 environment (SDM volume 1, 8.1.10, figures 8-9 to 8-12). */
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { FL_VM } from '../sysstate';
-import { memProbeR, memProbeW, memRead16, memRead32, memRead64, memWrite16, memWrite32, memWrite64 } from '../mem';
+import { memProbeR, memProbeW, memRead16, memRead32, memRead64, memWrite16, memWrite32, memWrite64 } from '../memsegment';
 import { S_CR0, S_EFLAGS, S_FPU_FCS, S_FPU_FDP, S_FPU_FDS, S_FPU_FIP, S_FPU_FOP } from '../stateoffsets';
 import { fpuInit, fullTags, getCw, getSw, loadCw, loadTags, phys, setSw, ST_BASE, updateSummary } from './x87stack';
 

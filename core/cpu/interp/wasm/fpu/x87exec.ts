@@ -3,7 +3,7 @@ import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg, secondPart } from '../ea';
 import { raiseFault } from '../fault';
 import { FEAT_SSE3 } from '../features';
-import { memRead16, memRead32, memRead64, memWrite16 } from '../mem';
+import { memRead16, memRead32, memRead64, memWrite16 } from '../memsegment';
 import { hasFeature } from '../model';
 import { REC_MODRM, REC_OPCODE, REC_RM, REC_MEM, REC_SIZES } from '../record';
 import { setGpr16 } from '../state';

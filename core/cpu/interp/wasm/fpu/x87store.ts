@@ -1,5 +1,5 @@
 /** FST(P), FIST(P), FBSTP to memory. An unmasked exception other than PE leaves memory and stack alone (SDM volume 1, 8.5). */
-import { memProbeW, memWrite16, memWrite32, memWrite64 } from '../mem';
+import { memProbeW, memWrite16, memWrite32, memWrite64 } from '../memsegment';
 import { Ctl } from './f80';
 import { toFloat, toInt } from './f80convert';
 import { FP, FP_IE, FP_PE, RC_ZERO } from './unpacked';

@@ -1,5 +1,5 @@
 /** VEX-encoded vector instructions of the 0F 38 map: AVX, AVX2, FMA, F16C (SDM volume 2, appendix A, table A-4). */
-import { memRead8, memReadV } from '../mem';
+import { memRead8, memReadV } from '../memsegment';
 import { recOff, recSeg } from '../ea';
 import { FEAT_AVX2 } from '../features';
 import { aesInverseMix, aesRound } from './aes';

@@ -1,6 +1,6 @@
 /** VEX-encoded vector instructions of the 0F 3A map: AVX, AVX2, F16C (SDM volume 2, appendix A, table A-5). */
 import { recOff, recSeg } from '../ea';
-import { memReadV, memWriteV } from '../mem';
+import { memReadV, memWriteV } from '../memsegment';
 import { S_CODE_MODE } from '../stateoffsets';
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { aesKeyAssist } from './aes';

@@ -1,7 +1,7 @@
 /** VEX-encoded floating-point arithmetic and conversions of the 0F map (SDM volume 2). Scalar forms take the rest of the result from VEX.vvvv. */
 import { recOff, recSeg } from '../ea';
 import { RC_ZERO } from '../fpu/unpacked';
-import { memRead32, memRead64, memWrite32 } from '../mem';
+import { memRead32, memRead64, memWrite32 } from '../memsegment';
 import { raiseFaultErr } from '../fault';
 import { S_MXCSR, VEC_GP } from '../stateoffsets';
 import { CPU_STATE_BASE } from '../../../../memory/layout';

@@ -1,7 +1,7 @@
 /** VGATHERxPx, VPGATHERxx (0F 38 90..93), VMASKMOVPx (2C..2F), VPMASKMOVx (8C, 8E): memory accesses under a mask (SDM volume 2). */
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
-import { memProbeW, memRead32, memRead64, memWrite32, memWrite64 } from '../mem';
+import { memProbeW, memRead32, memRead64, memWrite32, memWrite64 } from '../memsegment';
 import { REC_ADDRESS64, REC_BASE, REC_DISP, REC_INDEX, REC_REG, REC_SCALE, REC_SIZES, REC_VVVV } from '../record';
 import { S_GPR } from '../stateoffsets';
 import { VOUT } from './floatlanes';

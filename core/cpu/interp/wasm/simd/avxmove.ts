@@ -1,7 +1,7 @@
 /** VEX-encoded moves of the 0F map (SDM volume 2): VMOVxx, VUNPCKxPx, VSHUFPx, VMOVMSKPx, VLDDQU, VMASKMOVDQU, VPINSRW, VPEXTRW, VZEROALL. */
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
-import { memRead16, memRead32, memRead64, memWrite32, memWrite64 } from '../mem';
+import { memRead16, memRead32, memRead64, memWrite32, memWrite64 } from '../memsegment';
 import { S_CODE_MODE, XMM_STRIDE } from '../stateoffsets';
 import { maskedStore } from './mmx';
 import { checkAligned, imm8, isMem, P_66, P_F2, P_F3, P_NONE, regGpr, regXmm, rmGpr, rmXmm, wideOperand, xmmPtr } from './operand';

@@ -1,7 +1,7 @@
 /** F16C: conversions between half and single precision (SDM volume 1, 14.4). Half: sign, 5 bits of exponent (bias 15), 10 of fraction. */
 import { FP, FP_DE, FP_IE, FP_UE, Q, roundPack, TOP_BIT } from '../fpu/unpacked';
 import { recOff, recSeg } from '../ea';
-import { memProbeW, memWrite64, memWriteV } from '../mem';
+import { memProbeW, memWrite64, memWriteV } from '../memsegment';
 import { VOUT } from './floatlanes';
 import { beginSse, endSse, M } from './mxcsr';
 import { imm8, isMem, regXmm, rmXmm } from './operand';

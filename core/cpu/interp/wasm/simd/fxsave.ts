@@ -2,7 +2,7 @@
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { raiseFault, raiseFaultErr } from '../fault';
 import { fpuInit, getCw, getSw, getTw, loadCw, phys, setSw, setTw, ST_BASE, updateSummary } from '../fpu/x87stack';
-import { memLinear, memProbeR, memProbeW, memRead16, memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../mem';
+import { memLinear, memProbeR, memProbeW, memRead16, memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../memsegment';
 import { S_CODE_MODE, S_CR0, S_FPU_FCS, S_FPU_FDP, S_FPU_FDS, S_FPU_FIP, S_FPU_FOP, S_MXCSR, VEC_GP, VEC_NM } from '../stateoffsets';
 import { MXCSR_MASK } from './mxcsr';
 import { xmmPtr } from './operand';

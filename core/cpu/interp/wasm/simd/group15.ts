@@ -3,7 +3,7 @@ import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { raiseFaultErr } from '../fault';
 import { FEAT_XSAVE } from '../features';
-import { memProbeR, memRead32, memWrite32 } from '../mem';
+import { memProbeR, memRead32, memWrite32 } from '../memsegment';
 import { REC_MODRM, REC_PREFIX } from '../record';
 import { S_MXCSR, VEC_GP } from '../stateoffsets';
 import { fxrstor, fxsave } from './fxsave';

@@ -2,7 +2,7 @@
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { clearTop, enterMmx, setTw } from '../fpu/x87stack';
-import { memProbeW, memRead16, memRead32, memRead64, memWrite32, memWrite64, memWrite8 } from '../mem';
+import { memProbeW, memRead16, memRead32, memRead64, memWrite32, memWrite64, memWrite8 } from '../memsegment';
 import { REC_ADDRESS32, REC_ADDRESS64, REC_MODRM, REC_SIZES } from '../record';
 import { S_GPR } from '../stateoffsets';
 import { groupShift, pack, packedOp, shiftPacked } from './intops';

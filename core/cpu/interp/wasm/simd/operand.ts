@@ -6,7 +6,7 @@ import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
 import { raiseFault, raiseFaultErr } from '../fault';
 import { checkPending, enterMmx, ST_BASE } from '../fpu/x87stack';
-import { memRead32, memRead64, memReadV, segAddress } from '../mem';
+import { memRead32, memRead64, memReadV, segAddress } from '../memsegment';
 import { hasFeature } from '../model';
 import { REC_IMM, REC_MEM, REC_PFX_66, REC_PFX_F2, REC_PFX_F3, REC_PREFIX, REC_REG, REC_RM, REC_SIZES } from '../record';
 import { S_CR0, S_CR4, S_GPR, S_SCRATCH_FPU, S_XMM, VEC_GP, VEC_NM, VEC_UD } from '../stateoffsets';

@@ -4,7 +4,7 @@
  */
 import { bitManip38, bitManipVex, countZeros } from '../bitmanipexec';
 import { recOff, recSeg } from '../ea';
-import { memWrite32, memWrite64 } from '../mem';
+import { memWrite32, memWrite64 } from '../memsegment';
 import { OP_0F38, OP_0F3A, REC_OPCODE, REC_PFX_VEX, REC_PREFIX, REC_SIZES } from '../record';
 import { avxExec } from './avx';
 import { group15 } from './group15';

@@ -1,7 +1,7 @@
 /** Legacy (not VEX) instructions of the 0F 38 map: SSSE3, SSE4.1, SSE4.2, AES (SDM volume 2, appendix A, table A-4). */
 import { recOff, recSeg } from '../ea';
 import { setArith } from '../flags';
-import { memRead16, memRead32, memRead64 } from '../mem';
+import { memRead16, memRead32, memRead64 } from '../memsegment';
 import { aesInverseMix, aesRound } from './aes';
 import { binary38, extend38, extendBytes, shuffleBytes, unary38 } from './int38';
 import { checkMmx, checkSse, isMem, P_66, P_NONE, regMm, regXmm, rmXmm, setMm, src128, srcMm, undefinedOp, xmmPtr } from './operand';

@@ -1,6 +1,6 @@
 /** Legacy (not VEX) instructions of the 0F 3A map: PALIGNR, SSE4.1, SSE4.2, AES, PCLMULQDQ (SDM volume 2, appendix A, table A-5). */
 import { recOff, recSeg } from '../ea';
-import { memRead32, memRead64, memRead8, memReadV, memWrite16, memWrite32, memWrite64, memWrite8 } from '../mem';
+import { memRead32, memRead64, memRead8, memReadV, memWrite16, memWrite32, memWrite64, memWrite8 } from '../memsegment';
 import { aesKeyAssist } from './aes';
 import { carrylessMultiply } from './clmul';
 import { VOUT } from './floatlanes';

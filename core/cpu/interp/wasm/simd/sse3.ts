@@ -1,7 +1,7 @@
 /** SSE3: HADDxx, HSUBxx, ADDSUBxx, MOVSHDUP, MOVSLDUP, MOVDDUP, LDDQU (SDM volume 2). FISTTP is with the x87 instructions. */
 import { recOff, recSeg } from '../ea';
 import { FEAT_SSE3 } from '../features';
-import { memReadV } from '../mem';
+import { memReadV } from '../memsegment';
 import { VOUT } from './floatlanes';
 import { beginSse, endSse } from './mxcsr';
 import { checkSse, isMem, needFeature, P_66, P_F2, P_F3, regXmm, src128, src64, undefinedOp } from './operand';

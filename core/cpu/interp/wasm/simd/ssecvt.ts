@@ -2,7 +2,7 @@
 import { enterMmx } from '../fpu/x87stack';
 import { FP, FP_IE, FP_PE, RC_DOWN, RC_NEAREST, RC_UP, RC_ZERO } from '../fpu/unpacked';
 import { recOff, recSeg } from '../ea';
-import { memRead32, memRead64 } from '../mem';
+import { memRead32, memRead64 } from '../memsegment';
 import { REC_SIZES } from '../record';
 import { M, beginSse, endSse } from './mxcsr';
 import {

@@ -1,7 +1,7 @@
 /** SSE and SSE2 arithmetic: ADD MUL SUB MIN DIV MAX SQRT CMP (U)COMI RCP RSQRT, packed and scalar (SDM volume 2). Lanes: floatlanes.ts. */
 import { recOff, recSeg } from '../ea';
 import { setEflags } from '../flags';
-import { memRead32, memRead64 } from '../mem';
+import { memRead32, memRead64 } from '../memsegment';
 import { FP, FP_IE } from '../fpu/unpacked';
 import {
   host, LANE_CMP, LANE_MAX, LANE_MIN, LANE_SQRT, noteDenormals, packedLanes, plain32, plain64, safe32, safe64, scalarLane, value, VOUT,

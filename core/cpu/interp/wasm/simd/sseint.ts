@@ -1,6 +1,6 @@
 /** Integer instructions on XMM registers: 66-prefixed integer map, and the F3 and F2 forms among it (SDM volume 2). */
 import { recOff, recSeg } from '../ea';
-import { memRead16, memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../mem';
+import { memRead16, memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../memsegment';
 import { REC_MODRM } from '../record';
 import { groupShift, pack, packedOp, shiftPacked, unpackHigh } from './intops';
 import { checkForm, maskedStore } from './mmx';

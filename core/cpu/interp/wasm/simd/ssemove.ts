@@ -1,6 +1,6 @@
 /** Moves, logical operations, shuffles and unpacks of packed and scalar floating-point values: no arithmetic, no MXCSR. */
 import { recOff, recSeg } from '../ea';
-import { memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../mem';
+import { memRead32, memRead64, memReadV, memWrite32, memWrite64, memWriteV } from '../memsegment';
 import { checkAligned, checkSse, imm8, isMem, P_66, P_F2, P_F3, regGpr, regXmm, rmXmm, src128, undefinedOp } from './operand';
 import { shuffleDwords, shuffleQwords } from './shuffle';
 

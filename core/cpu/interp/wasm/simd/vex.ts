@@ -4,7 +4,8 @@
  */
 import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { recOff, recSeg } from '../ea';
-import { behind, memLinear, memProbeW, memRead16, memRead32, memRead64, memReadV, memWriteV } from '../mem';
+import { memLinear, memProbeW, memRead16, memRead32, memRead64, memReadV, memWriteV } from '../memsegment';
+import { behind } from '../slowaccess';
 import { REC_PFX_L, REC_PFX_W, REC_PREFIX, REC_VVVV } from '../record';
 import { S_CR0, S_CR4, S_EFLAGS, S_XCR0 } from '../stateoffsets';
 import { FL_VM } from '../sysstate';

@@ -8,7 +8,7 @@ import { CPU_STATE_BASE } from '../../../../memory/layout';
 import { raiseFault, raiseFaultErr } from '../fault';
 import { FEAT_XSAVEOPT } from '../features';
 import { getCw, getSw, getTw, ST_BASE } from '../fpu/x87stack';
-import { memRead64, memReadV, memWrite64, memWriteV } from '../mem';
+import { memRead64, memReadV, memWrite64, memWriteV } from '../memsegment';
 import { hasFeature } from '../model';
 import {
   S_CR4, S_FPU_FCS, S_FPU_FDP, S_FPU_FDS, S_FPU_FIP, S_FPU_FOP, S_GPR, S_MXCSR, S_XCR0, VEC_GP, VEC_UD,
