@@ -115,7 +115,11 @@ function stopwatch(): { take(serial: string): void; times: Map<string, number> }
 async function ours(images: string[], initrd: string): Promise<Map<string, number>> {
   const guest = emulators.ours(
     {
-      ...{ width: 32, kernel: linux686(), initrd, cmdline: COMMAND_LINE, memoryMiB: MEMORY_MIB },
+      width: 32,
+      kernel: linux686(),
+      initrd,
+      cmdline: COMMAND_LINE,
+      memoryMiB: MEMORY_MIB,
       drives: [drive('ide0', 'disk', images[0]!), drive('sata0', 'disk', images[1]!), drive('virtio0', 'disk', images[2]!)],
     },
     'jit',

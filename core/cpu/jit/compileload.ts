@@ -21,11 +21,21 @@ export class CompileLoad {
     this.at = now();
   }
 
-  /** A region is to be compiled. Gives how many times hotter than in a quiet moment the next ones have to be, 1..MOST. */
-  request(): number {
-    const now = this.now();
-    this.lately = this.lately * Math.exp((this.at - now) / LATELY_MS) + 1;
-    this.at = now;
+  /** A region is to be compiled. */
+  request(): void {
+    this.pass();
+    this.lately++;
+  }
+
+  /** How many times hotter than in a quiet moment a place has to be now, 1..MOST. */
+  factor(): number {
+    this.pass();
     return Math.min(MOST, Math.max(1, this.lately / FREE));
+  }
+
+  private pass(): void {
+    const now = this.now();
+    this.lately *= Math.exp((this.at - now) / LATELY_MS);
+    this.at = now;
   }
 }

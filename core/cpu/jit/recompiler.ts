@@ -179,7 +179,7 @@ export class Recompiler {
     }
     if (this.watch.refuses(Math.floor(host / PAGE), key)) return;
     this.compile({ key, host, mode, user }, BESIDE, [], 0);
-    if (this.load) this.words[(CPU_STATE_BASE + SJ_THRESHOLD) >> 2] = Math.round(this.threshold * this.load.request());
+    this.load?.request();
     this.collect();
   }
 
@@ -237,6 +237,7 @@ export class Recompiler {
   collect(): void {
     Atomics.store(this.words, (CPU_STATE_BASE + SJ_READY) >> 2, 0);
     for (const result of this.service.collect()) this.finished(result);
+    if (this.load) this.words[(CPU_STATE_BASE + SJ_THRESHOLD) >> 2] = Math.round(this.threshold * this.load.factor());
     if (this.now() - this.ticked >= TICK_MS) this.tick();
   }
 
