@@ -74,6 +74,24 @@ describe('without a server', () => {
     await json('delete', created.id);
   });
 
+  test('check tells what machines would meet at their start, each with its way out', async () => {
+    const iso = path.join(home, 'disc.iso');
+    const disc = Buffer.alloc(40_960);
+    disc.write('\x01CD001\x01', 0x8000, 'latin1');
+    writeFileSync(iso, disc);
+    const { id } = await json('create', '--blank', '--name', 'Gone');
+    await json('media', 'Gone', 'ide2', iso);
+    const good = await run('check', 'Gone');
+    expect([good.code, good.out]).toEqual([0, expect.stringMatching(/^Gone: can start(, with warnings)?\n[\s\S]*ok {7}memory: /)]);
+    rmSync(iso);
+    const gone = await run('check', id);
+    expect([gone.code, gone.out]).toEqual([
+      1,
+      expect.stringMatching(/^Gone: cannot start\n {2}error {4}.*disc\.iso does not exist\n {11}Check the path/),
+    ]);
+    await json('delete', 'Gone');
+  });
+
   test('tags, folders, notes, automatic start, and the same for several machines', async () => {
     const [a, b] = [await json('create', '--blank', '--name', 'a'), await json('create', '--blank', '--name', 'b & c')];
     expect((await run('tag', 'add', 'web', 'a', 'b & c')).out).toBe('a: tagged\nb & c: tagged\n');

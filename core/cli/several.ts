@@ -45,8 +45,14 @@ export async function select(session: Session, names: readonly string[], { tag =
   return [...found.values()];
 }
 
-/** Does it with all of them, a line for each; the exit code says whether every one worked. */
-export async function doWithSeveral(session: Session, machines: readonly VmSummary[], action: BulkAction, done: string): Promise<number> {
+/** Does it with all of them, a line for each, and then `more` with those that it failed for; the exit code says whether every one worked. */
+export async function doWithSeveral(
+  session: Session,
+  machines: readonly VmSummary[],
+  action: BulkAction,
+  done: string,
+  more: (failed: readonly string[]) => Promise<void> = async () => {},
+): Promise<number> {
   const ids = machines.map(({ id }) => id);
   const results = isBulkEdit(action)
     ? await session.client.call('vm.bulkEdit', { ids, action })
@@ -59,5 +65,7 @@ export async function doWithSeveral(session: Session, machines: readonly VmSumma
       )
       .join('\n'),
   );
-  return results.some(({ error }) => error) ? EXIT_ERROR : EXIT_OK;
+  const failed = results.filter(({ error }) => error);
+  await more(failed.map(({ id }) => id));
+  return failed.length ? EXIT_ERROR : EXIT_OK;
 }

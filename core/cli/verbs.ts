@@ -6,7 +6,8 @@ import { events, type MethodName, type Result } from '../contract/methods.ts';
 import type { VmStateName, VmSummary } from '../contract/vm.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
-import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
+import { EXIT_ERROR, EXIT_OK, reportError, table } from './output.ts';
+import { addCheckCommand, tellProblems } from './startchecks.ts';
 import { addDriveVerbs, driveId } from './driveverbs.ts';
 import type { RunSession, Session } from './session.ts';
 import { doWithSeveral, refuseNone, select, type Selection, selecting, wantsOne } from './several.ts';
@@ -87,15 +88,24 @@ function addLifecycle(program: Command, run: RunSession): void {
     if (!one && (options.resetNvram || options.despiteDisks || options.passphraseFile !== undefined))
       start.error('error: these options are for one machine at a time');
     return run(false, async (session) => {
-      if (!one) {
-        return doWithSeveral(session, await select(session, machines, options), { type: 'start' }, 'started');
-      }
+      if (!one)
+        return doWithSeveral(session, await select(session, machines, options), { type: 'start' }, 'started', (failed) =>
+          tellProblems(session, failed),
+        );
       const { id } = await session.machine(machines[0]!);
       if (options.resetNvram) await session.client.call('vm.resetFirmware', { id });
       const passphrase = options.passphraseFile === undefined ? {} : { passphrase: readPassphrase(options.passphraseFile) };
-      session.print(await session.client.call('vm.start', { id, despiteDisks: options.despiteDisks ?? false, ...passphrase }), stateLine);
+      try {
+        session.print(await session.client.call('vm.start', { id, despiteDisks: options.despiteDisks ?? false, ...passphrase }), stateLine);
+        return EXIT_OK;
+      } catch (error) {
+        reportError(error, session.json);
+        await tellProblems(session, [id]);
+        return EXIT_ERROR;
+      }
     });
   });
+  addCheckCommand(program, run);
   verb('save', 'write the whole state of a running machine to its folder and end it; `start` goes on from there', 'vm.saveState', {
     type: 'saveState',
     done: 'saved',

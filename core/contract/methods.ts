@@ -17,7 +17,7 @@ import {
   taskSchema,
 } from './host.ts';
 import { diagnosticMethods } from './diagnostics.ts';
-import { libraryEvents, libraryMethods } from './library.ts';
+import { libraryEvents, libraryMethods, MAX_BULK } from './library.ts';
 import { snapshotEvents, snapshotMethods } from './snapshots.ts';
 import { storageEvents, storageMethods } from './storage.ts';
 import { transferMethods } from './transfer.ts';
@@ -27,6 +27,7 @@ import {
   hardwareItemSchema,
   logEntrySchema,
   plannedDiskSchema,
+  startCheckSchema,
   vmCreateSchema,
   vmPatchSchema,
   vmStatsSchema,
@@ -96,6 +97,11 @@ export const methods = {
   'host.history': { params: z.object({ range: historyRangeSchema }), result: hostHistorySchema },
   'vm.stats': { params: vm, result: vmStatsSchema.nullable() },
 
+  /**
+   * What machines would meet if they were started now, in this order, without starting them: everything that `vm.start` looks at before it begins, whether it is good or not. Each is
+   * counted as if those before it were on.
+   */
+  'vm.check': { params: z.object({ ids: z.array(z.string().max(64)).min(1).max(MAX_BULK) }), result: z.array(startCheckSchema) },
   /** `despiteDisks`: goes on from a saved state although the times of disk files changed since (a folder that was copied). */
   /**
    * `passphrase` opens encrypted disks and is kept nowhere; without it, or with a wrong one, the start fails as 'unauthorized' with

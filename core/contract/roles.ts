@@ -36,6 +36,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'vm.log': 'view',
   'vm.history': 'view',
   'vm.stats': 'view',
+  'vm.check': 'operate',
   'vm.start': 'operate',
   'vm.saveState': 'operate',
   'vm.discardState': 'manage',

@@ -5,6 +5,7 @@ import { diskTexts } from './disktexts.ts';
 import { explainTexts } from './explaintexts.ts';
 import { machineTexts } from './machinetexts.ts';
 import { managerTexts } from './managertexts.ts';
+import { startTexts } from './starttexts.ts';
 import { checkTexts, fileTexts, mediaTexts, ruleTexts } from './texts.ts';
 
 export const saidTexts = {
@@ -18,5 +19,6 @@ export const saidTexts = {
   ...diskTexts,
   ...damageTexts,
   ...managerTexts,
+  ...startTexts,
 } as const;
 export type SaidKey = keyof typeof saidTexts;

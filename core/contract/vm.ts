@@ -295,6 +295,12 @@ export const remedySchema = z.discriminatedUnion('do', [
   /** The file is of this kind. */
   z.object({ do: z.literal('source'), source: z.enum(sourceTypes) }),
   z.object({ do: z.literal('disk-size'), sizeBytes: z.number().int().positive() }),
+  /** Of a machine that is there: take the medium out; throw its saved state away, or go on from it all the same (`vm.start`). */
+  z.object({ do: z.literal('eject'), drive: driveSchema.shape.id }),
+  z.object({ do: z.enum(['discard-state', 'despite-disks']) }),
+  /** Where it can be seen to: another machine, the trash, the storage, what is missing on this computer. */
+  z.object({ do: z.literal('show'), machine: z.string() }),
+  z.object({ do: z.enum(['trash', 'storage', 'diagnostics']) }),
 ]);
 export type Remedy = z.infer<typeof remedySchema>;
 
@@ -312,3 +318,7 @@ export const checkSchema = z.object({
   remedy: remedySchema.optional(),
 });
 export type Check = z.infer<typeof checkSchema>;
+
+/** What one machine would meet if it were started; `error` where it is none to start now, as one that is on. */
+export const startCheckSchema = z.object({ id: z.string(), name: z.string(), checks: z.array(checkSchema), error: errorSchema.nullable() });
+export type StartCheck = z.infer<typeof startCheckSchema>;

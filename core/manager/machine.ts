@@ -3,7 +3,6 @@ import path from 'node:path';
 import type { LogEntry, VmConfig, VmStateName, VmStats, VmSummary } from '../contract/vm.ts';
 import type { RunningVm, StateWatch } from '../engine/engine.ts';
 import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
-import { formatUnderRaw } from '../platform/openimage.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { say, type Saying } from '../util/say.ts';
@@ -13,7 +12,8 @@ import { lockFolder, MachineLocks } from './machinelocks.ts';
 import type { MachineParts, MachineSelf } from './machineself.ts';
 import { MachineStates } from './machinestates.ts';
 import { MachineThumbnail } from './machinethumbnail.ts';
-import { preflightStart, throwFirst } from './preflight.ts';
+import { throwFirst } from './preflight.ts';
+import { preflightStart } from './preflightstart.ts';
 import { checkSavedState, removeStateLeftovers, SAVED_STATE, savedInfo } from './savedstate.ts';
 import { VmLog } from './vmlog.ts';
 
@@ -113,9 +113,7 @@ export class Machine implements MachineSelf {
   async start(
     how: { despiteDisks?: boolean; passphrase?: string | undefined; from?: string; before?: () => Promise<void> } = {},
   ): Promise<void> {
-    if (this.settings.usable('start').template) throw this.wrongState('start', say('nowTemplate'), say('fixIsTemplate'));
-    if (this.active) throw this.wrongState('start', stateWord(this.state), say('fixOpenConsole'));
-    if (this.preparing) throw this.wrongState('start', stateWord('starting'), say('fixOpenConsole'));
+    this.refuseStart();
     this.unwanted = false;
     if (how.before) {
       const preparing = how.before();
@@ -149,6 +147,20 @@ export class Machine implements MachineSelf {
     }
   }
 
+  /** Throws where the machine is none to start: a template, one that is on, one that can't be read. */
+  private refuseStart(): void {
+    if (this.settings.usable('start').template) throw this.wrongState('start', say('nowTemplate'), say('fixIsTemplate'));
+    if (this.active) throw this.wrongState('start', stateWord(this.state), say('fixOpenConsole'));
+    if (this.preparing) throw this.wrongState('start', stateWord('starting'), say('fixOpenConsole'));
+  }
+
+  /** What a start would start. Throws as `start` does where it is none to start. */
+  async startable(): Promise<VmConfig> {
+    this.refuseStart();
+    await this.settings.file.settled();
+    return this.settings.file.read();
+  }
+
   /** What the machine is when nothing runs. */
   private rest(): 'off' | 'saved' {
     return savedInfo(this.folder) ? 'saved' : 'off';
@@ -166,7 +178,6 @@ export class Machine implements MachineSelf {
     for (const check of checks) if (!check.ok && check.severity === 'warning') this.record('warn', 'manager', check.message);
     throwFirst(checks, this.name, 'start');
     for (const drive of config.drives) if (drive.path !== null) await this.locks.takeDrive(drive, this.folder, this.name);
-    await this.noteRaw(config);
     if (this.unwanted)
       throw new HypervueError('cancelled', say('offMeanwhile', { name: this.name }), { object: this.name, operation: 'start' });
     await removeStateLeftovers(this.folder);
@@ -188,14 +199,6 @@ export class Machine implements MachineSelf {
     if (saved) await removeStateLeftovers(this.folder);
     // It may have ended in the same breath, and its end has been told.
     if (this.vm === vm) this.record('info', 'manager', 'running');
-  }
-
-  /** What vm.json says of an image counts, also where its guest, or somebody else, made it begin as one of another format. */
-  private async noteRaw(config: VmConfig): Promise<void> {
-    for (const { kind, format, path: file } of config.drives) {
-      const found = kind === 'disk' && format === 'raw' && file !== null && (await formatUnderRaw(path.resolve(this.folder, file)));
-      if (found) this.record('warn', 'manager', `${file} is used as raw, as vm.json says, but begins as a ${found} image does`);
-    }
   }
 
   /** The locks hold as long as the machine's process lives, also when this one is killed first. */

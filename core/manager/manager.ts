@@ -25,6 +25,7 @@ import type { MachineParts } from './machineself.ts';
 import { machineEdits } from './machineedits.ts';
 import { MachineSet } from './machineset.ts';
 import { machineVerbs } from './machineverbs.ts';
+import { startCheckHandlers } from './startcheck.ts';
 import { autostart } from './organizing/autostart.ts';
 import { bulkHandlers } from './organizing/bulk.ts';
 import { openOrder, type OrderStore } from './organizing/organizer.ts';
@@ -98,6 +99,7 @@ export class Manager {
       ...hostHandlers(this.context, this.services),
       ...diagnosticHandlers(this.context),
       ...verbs,
+      ...startCheckHandlers(this.context, this.services),
       ...storage.handlers,
       ...transfers.handlers,
       ...organizer.handlers,

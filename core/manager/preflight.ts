@@ -1,15 +1,12 @@
-import path from 'node:path';
-import { defaultPolicy, goesAroundCache } from '../contract/drives.ts';
 import type { ErrorKind } from '../contract/errors.ts';
 import type { MediaInfo } from '../contract/host.ts';
-import type { Check, Drive, FirmwareKind, Remedy, VmConfig } from '../contract/vm.ts';
+import type { Check, FirmwareKind, Remedy } from '../contract/vm.ts';
 import type { Engine } from '../engine/engine.ts';
-import { AlignedFile } from '../platform/alignedfile.ts';
 import type { Firmware } from '../platform/firmware.ts';
-import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
+import { hostFacts } from '../platform/hostinfo.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
 import { NodeFile } from '../platform/nodefile.ts';
-import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { asHypervueError, type ErrorContext, HypervueError } from '../util/errors.ts';
 import { plain, say, type Saying, worded } from '../util/say.ts';
 import { hasBootSector, inspectMedia, MAX_FLOPPY_BYTES } from './inspectmedia.ts';
 
@@ -17,6 +14,8 @@ import { hasBootSector, inspectMedia, MAX_FLOPPY_BYTES } from './inspectmedia.ts
 export interface PreflightCheck extends Check {
   kind: ErrorKind;
   path?: string;
+  /** What its error tells besides. */
+  context?: ErrorContext;
 }
 
 export interface PreflightParts {
@@ -66,12 +65,17 @@ export const bad = (
 export const remedied = (check: PreflightCheck, remedy: Remedy | undefined): PreflightCheck => (remedy ? { ...check, remedy } : check);
 /** A failed look at a file. */
 export function failed(id: string, error: HypervueError, path: string): PreflightCheck {
-  const { context: _, ...words } = error.toJSON();
-  return { id, ok: false, severity: 'error', ...words, path };
+  return { id, ok: false, severity: 'error', ...error.toJSON(), path };
 }
 
+/** Somebody else has the file. */
+export const inUse = (id: string, file: string, holder: string): PreflightCheck => ({
+  ...bad(id, 'error', 'in-use', say('inUse', { path: file, holder }), say('fixInUse', { holder }), file),
+  context: { holder },
+});
+
 /** Contract form: without what only the manager needs. */
-export function toCheck({ kind: _, path: _path, ...check }: PreflightCheck): Check {
+export function toCheck({ kind: _, path: _path, context: _context, ...check }: PreflightCheck): Check {
   return check;
 }
 
@@ -79,14 +83,20 @@ export function toCheck({ kind: _, path: _path, ...check }: PreflightCheck): Che
 export function throwFirst(checks: readonly PreflightCheck[], object: string, operation: string): void {
   const check = checks.find(({ ok, severity }) => !ok && severity === 'error');
   if (!check) return;
-  const context = { object, operation, check: check.id, ...(check.path ? { path: check.path } : {}) };
+  const context = { ...check.context, object, operation, check: check.id, ...(check.path ? { path: check.path } : {}) };
   throw Object.assign(new HypervueError(check.kind, check.message, context, check.fix), { said: check.said, saidFix: check.saidFix });
 }
 
 /** What the engine calls itself, in words that can be said in other languages where it is ours. */
 export const engineName = ({ id, name }: Engine): Saying => (id === 'builtin' ? say('engineName') : plain(name));
 
-export async function checkHost(parts: PreflightParts, memoryMiB: number, firmwareKind: FirmwareKind): Promise<PreflightCheck[]> {
+/** `othersMiB`: what machines that start before it will have taken by then. */
+export async function checkHost(
+  parts: PreflightParts,
+  memoryMiB: number,
+  firmwareKind: FirmwareKind,
+  othersMiB = 0,
+): Promise<PreflightCheck[]> {
   const checks: PreflightCheck[] = [];
   const { maxMemoryMiB, available, reason } = await parts.engine.capabilities();
   const engine = engineName(parts.engine);
@@ -108,7 +118,7 @@ export async function checkHost(parts: PreflightParts, memoryMiB: number, firmwa
   const minimum = firmwareKind === 'uefi' ? MIN_UEFI_MIB : MIN_BIOS_MIB;
   const { memoryBytes, freeMemoryBytes } = hostFacts();
   const total = Math.floor(memoryBytes / MIB);
-  const free = Math.floor(freeMemoryBytes / MIB);
+  const free = Math.max(0, Math.floor(freeMemoryBytes / MIB) - othersMiB);
   const memory = (severity: 'error' | 'warning', kind: ErrorKind, message: Saying, fix: Saying, mib: number) =>
     checks.push(remedied(bad('memory', severity, kind, message, fix), mib >= minimum ? { do: 'memory', memoryMiB: mib } : undefined));
   const most = Math.min(maxMemoryMiB, total - OVERHEAD_MIB);
@@ -191,8 +201,7 @@ export async function checkMedium(
     }
   try {
     const holder = parts.locks.conflict(file, readOnly);
-    if (holder !== undefined)
-      checks.push(bad(`${id}.in-use`, 'error', 'in-use', say('inUse', { path: file, holder }), say('fixInUse', { holder }), file));
+    if (holder !== undefined) checks.push(inUse(`${id}.in-use`, file, holder));
   } catch (error) {
     checks.push(failed(`${id}.in-use`, asHypervueError(error, { path: file }), file));
   }
@@ -228,68 +237,4 @@ export async function checkFile(id: string, file: string, readOnly = true): Prom
   } catch (error) {
     return failed(id, asHypervueError(error, { path: file }), file);
   }
-}
-
-/** What keeps a disk from being used without this computer's cache, if that is asked for. */
-async function checkAround(drive: Drive, file: string, readOnly: boolean): Promise<PreflightCheck | undefined> {
-  if (drive.kind !== 'disk' || !goesAroundCache(drive.cache ?? defaultPolicy.cache)) return undefined;
-  try {
-    await (await AlignedFile.open(file, readOnly)).close();
-    return undefined;
-  } catch (error) {
-    return failed(`${drive.id}.cache`, asHypervueError(error, { path: file }), file);
-  }
-}
-
-/** OVMF has no driver for the floppy controller. */
-const floppyWithUefi = ({ id }: Drive, file: string): PreflightCheck =>
-  bad(`${id}.firmware`, 'warning', 'unsupported', say('uefiFloppy', { drive: id }), say('fixUefiFloppy'), file);
-
-const driveUse: Record<Drive['kind'], Use> = { cdrom: 'iso', floppy: 'floppy', disk: 'disk' };
-
-/** Everything that could keep an existing machine from starting. Media that merely look odd don't block: they worked, or their owner knows. */
-export async function preflightStart(parts: PreflightParts, config: VmConfig, folder: string): Promise<PreflightCheck[]> {
-  const checks = await checkHost(parts, config.memoryMiB, config.firmware);
-  /** What is said of media that merely can't boot: worth saying when nothing else can either. */
-  const unbootable: PreflightCheck[] = [];
-  let boots = config.boot.kernel !== null;
-  for (const drive of config.drives) {
-    if (drive.path === null) continue;
-    const file = path.resolve(folder, drive.path);
-    const readOnly = drive.readOnly || drive.kind === 'cdrom';
-    const basic = await checkFile(drive.id, file, readOnly);
-    if (!basic.ok) {
-      checks.push(basic);
-      continue;
-    }
-    const twin = config.drives.find((other) => other !== drive && other.path !== null && path.resolve(folder, other.path) === file);
-    if (twin && !readOnly)
-      checks.push(
-        bad(
-          `${drive.id}.twice`,
-          'error',
-          'invalid-argument',
-          say('twoDrives', { path: file, one: drive.id, other: twin.id }),
-          say('fixTwoDrives'),
-          file,
-        ),
-      );
-    const around = await checkAround(drive, file, readOnly);
-    if (around) checks.push(around);
-    const media = await checkMedium(parts, drive.id, file, driveUse[drive.kind], readOnly);
-    if (drive.kind === 'floppy' && config.firmware === 'uefi') unbootable.push(floppyWithUefi(drive, file));
-    else boots ||= media.every(({ ok }) => ok);
-    for (const check of media)
-      if (!check.ok && check.kind === 'unsupported' && check.severity === 'warning') unbootable.push(check);
-      else checks.push(check.kind === 'in-use' || check.ok ? check : { ...check, severity: 'warning' });
-  }
-  if (!boots) checks.push(...unbootable);
-  if (config.boot.kernel) {
-    checks.push(await checkFile('kernel', path.resolve(folder, config.boot.kernel.path)));
-    if (config.boot.kernel.initrd) checks.push(await checkFile('initrd', path.resolve(folder, config.boot.kernel.initrd)));
-  }
-  const free = await freeBytes(folder);
-  if (free < SLACK_BYTES)
-    checks.push(bad('space', 'error', 'no-space', say('spaceLeft', { folder, freeBytes: free }), say('fixSpaceLeft'), folder));
-  return checks;
 }

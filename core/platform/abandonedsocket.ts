@@ -1,15 +1,14 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 
-/** Removes a Unix socket at which nobody listens any more, as a machine that was killed leaves it. Anything else stays, and binding then fails. */
-export async function removeAbandonedSocket(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
+/** Whether there is a Unix socket at which nobody listens any more, as a machine that was killed leaves it. */
+export async function abandonedSocket(path: string): Promise<boolean> {
   try {
-    if (!lstatSync(path).isSocket()) return;
+    if (!lstatSync(path).isSocket()) return false;
   } catch {
-    return;
+    return false;
   }
-  const abandoned = await new Promise<boolean>((resolve) => {
+  return new Promise<boolean>((resolve) => {
     const probe = connect(path);
     probe.once('connect', () => {
       probe.destroy();
@@ -17,5 +16,9 @@ export async function removeAbandonedSocket(path: string): Promise<void> {
     });
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
   });
-  if (abandoned) rmSync(path, { force: true });
+}
+
+/** Removes such a socket. Anything else stays, and binding then fails. */
+export async function removeAbandonedSocket(path: string): Promise<void> {
+  if (process.platform !== 'win32' && (await abandonedSocket(path))) rmSync(path, { force: true });
 }

@@ -9,7 +9,7 @@ import { isVhdx } from '../disk/vhdx/header.ts';
 import { isDescriptor, isSparseExtent } from '../disk/vmdk/header.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
 import { type Header, INCOMPAT_DATA_FILE, isQcow2 } from '../disk/qcow2/header.ts';
-import { Qcow2Image, readHeader } from '../disk/qcow2/image.ts';
+import { Qcow2Image, readHeader, refuseUnsafeWrites } from '../disk/qcow2/image.ts';
 import { RawDisk } from '../disk/raw.ts';
 import { type DiskFormat, type ImageFormat, imageFormats, isDiskFormat } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
@@ -85,6 +85,26 @@ export async function machineFormat(file: string): Promise<DiskFormat> {
 export async function readImageHeader(file: string): Promise<Header> {
   const opened = await NodeFile.open(file, true);
   return readHeader(opened).finally(() => opened.close());
+}
+
+/**
+ * What opening a machine's disk comes to, with all that lies below it, without writing to it or knowing its passphrase: how large the disk is, and whether it is encrypted. Rejects as
+ * `openImage` does.
+ */
+export async function tryImage(
+  image: string,
+  { format, readOnly }: { format: DiskFormat; readOnly: boolean },
+): Promise<{ sizeBytes: number; encrypted: boolean }> {
+  if (format === 'qcow2' && !readOnly) refuseUnsafeWrites(path.resolve(image), await readImageHeader(image));
+  try {
+    const opened = await openImage(image, { readOnly: true, format });
+    const { sizeBytes } = opened.info;
+    await opened.close();
+    return { sizeBytes, encrypted: false };
+  } catch (error) {
+    if (!(error instanceof HypervueError) || error.context.reason !== 'passphrase-missing') throw error;
+    return { sizeBytes: (await readImageHeader(image)).sizeBytes, encrypted: true };
+  }
 }
 
 /** Paths of the images below this one, the nearest first, and of the file with its data if it is another. Rejects as opening does. */

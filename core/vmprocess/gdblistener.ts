@@ -5,12 +5,8 @@ import type { DebugTarget } from '../debug/debugrequest.ts';
 import { GdbSession } from '../debug/gdbsession.ts';
 import type { GdbArchitecture } from '../debug/registers.ts';
 import { removeAbandonedSocket } from '../platform/abandonedsocket.ts';
+import { GDB_HOST, gdbPlace, listenError } from '../platform/listenplace.ts';
 import { socketChannel } from '../platform/socketchannel.ts';
-import { HypervueError } from '../util/errors.ts';
-import { say } from '../util/say.ts';
-
-/** Loopback only: whoever reaches the stub owns the guest. */
-const HOST = '127.0.0.1';
 
 /** Lets one gdb at a time at a machine, by TCP on this computer alone or by a Unix socket of its owner. */
 export class GdbListener {
@@ -40,7 +36,7 @@ export class GdbListener {
 
   /** What to type in gdb. */
   get command(): string {
-    return `target remote ${this.address.type === 'tcp' ? `${HOST}:${this.address.port}` : this.address.path}`;
+    return `target remote ${this.address.type === 'tcp' ? `${GDB_HOST}:${this.address.port}` : this.address.path}`;
   }
 
   /** Ends the session, if any, and lets the guest go on. */
@@ -78,31 +74,17 @@ export class GdbListener {
 
   private bind(): Promise<void> {
     const { address } = this;
-    const name = address.type === 'tcp' ? `${HOST}:${address.port}` : address.path;
+    const at = gdbPlace(address);
     return new Promise((resolve, reject) => {
       this.server.once('error', (error: NodeJS.ErrnoException) => {
         this.ending.dispose();
-        const inUse = error.code === 'EADDRINUSE';
-        reject(
-          new HypervueError(
-            inUse ? 'in-use' : error.code === 'EACCES' ? 'permission-denied' : 'io-error',
-            inUse ? say('gdbInUse', { address: name }) : say('gdbFailed', { address: name, code: error.code ?? error.message }),
-            { object: name, operation: 'listen for gdb' },
-            say('fixGdb'),
-            error,
-          ),
-        );
+        reject(listenError(at, error));
       });
-      if (address.type === 'tcp')
-        this.server.listen({ host: HOST, port: address.port }, () => {
-          this.address = { type: 'tcp', port: (this.server.address() as AddressInfo).port };
-          resolve();
-        });
-      else
-        this.server.listen(address.path, () => {
-          if (process.platform !== 'win32') chmodSync(address.path, 0o600);
-          resolve();
-        });
+      this.server.listen(at.place, () => {
+        if (address.type === 'tcp') this.address = { type: 'tcp', port: (this.server.address() as AddressInfo).port };
+        else if (process.platform !== 'win32') chmodSync(address.path, 0o600);
+        resolve();
+      });
     });
   }
 }

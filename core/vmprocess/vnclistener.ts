@@ -2,13 +2,9 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { VncListen } from '../contract/vm.ts';
-import { HypervueError } from '../util/errors.ts';
-import { say } from '../util/say.ts';
 import { removeAbandonedSocket } from '../platform/abandonedsocket.ts';
+import { listenError, vncPlace } from '../platform/listenplace.ts';
 import { socketChannel } from '../platform/socketchannel.ts';
-
-/** RFC 6143 section 3: display n is TCP port 5900 + n. */
-const BASE_PORT = 5900;
 
 /** Lets outside VNC clients in, when the machine's owner asked for it. */
 export class VncListener {
@@ -42,26 +38,13 @@ export class VncListener {
 
   private bind(): Promise<void> {
     const { listen } = this;
-    const name = listen.type === 'tcp' ? `${listen.host}:${listen.display}` : listen.path;
+    const at = vncPlace(listen);
     return new Promise((resolve, reject) => {
-      this.server.once('error', (error: NodeJS.ErrnoException) => {
-        const inUse = error.code === 'EADDRINUSE';
-        reject(
-          new HypervueError(
-            inUse ? 'in-use' : error.code === 'EACCES' ? 'permission-denied' : 'io-error',
-            inUse ? say('vncInUse', { address: name }) : say('vncFailed', { address: name, code: error.code ?? error.message }),
-            { object: name, operation: 'listen for VNC' },
-            say(inUse ? 'fixVncInUse' : 'fixVnc'),
-            error,
-          ),
-        );
+      this.server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(at, error)));
+      this.server.listen(at.place, () => {
+        if (listen.type === 'unix' && process.platform !== 'win32') chmodSync(listen.path, 0o600);
+        resolve();
       });
-      if (listen.type === 'tcp') this.server.listen({ host: listen.host, port: BASE_PORT + listen.display }, resolve);
-      else
-        this.server.listen(listen.path, () => {
-          if (process.platform !== 'win32') chmodSync(listen.path, 0o600);
-          resolve();
-        });
     });
   }
 }

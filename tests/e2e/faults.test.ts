@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -101,11 +101,40 @@ test('a disk that another machine writes to is refused by name, and that machine
   await app.machines.start('First');
   await app.machines.waitForState('First', 'running');
   await app.machines.start('Second');
-  const error = await app.takeError();
-  expect(`${error.title} ${error.message}`).toMatch(/shared\.img/);
-  expect(`${error.message} ${error.fix}`).toMatch(/First/);
+  const problems = await app.takeStartChecks();
+  expect(problems).toMatch(/shared\.img/);
+  expect(problems).toMatch(/First/);
   await app.machines.waitForState('Second', 'off');
   await app.machines.waitForState('First', 'running');
+});
+
+test('a start is looked at beforehand: a medium that is gone is ejected from the list, and the machine starts', async () => {
+  const iso = path.join(media, 'leaving.iso');
+  const disc = Buffer.alloc(40 * 1024);
+  disc.write('\x01CD001\x01', 0x8000, 'latin1');
+  disc.writeUInt32LE(20, 0x8050);
+  disc.writeUInt32BE(20, 0x8054);
+  writeFileSync(iso, disc);
+  const { id } = await contract.call('vm.create', {
+    name: 'Leaving',
+    memoryMiB: 8,
+    source: { type: 'iso', path: iso },
+    newDisk: null,
+    attach: { path: bootableDisk('staying.img'), copy: false },
+  });
+  rmSync(iso);
+  const { app, page } = window;
+  await app.goToMachines();
+  await app.machines.start('Leaving');
+  const dialog = app.byId('start-checks');
+  await dialog.waitFor();
+  expect(await dialog.locator('li[data-ok="false"]').allInnerTexts()).toEqual([expect.stringContaining('leaving.iso')]);
+  expect(await dialog.getByTestId('start-checks-go').isDisabled()).toBe(true);
+  await dialog.getByTestId('fix-ide2').click();
+  await page.waitForFunction(() => !document.querySelector('[data-testid="start-checks"] li[data-ok="false"]'));
+  await dialog.getByTestId('start-checks-go').click();
+  await app.machines.waitForState('Leaving', 'running');
+  await contract.call('vm.forceOff', { id });
 });
 
 test('a corrupt vm.json shows as a problem, stays as it is, and the others work', async () => {

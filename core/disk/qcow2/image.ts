@@ -55,6 +55,14 @@ export async function readHeader(file: RandomAccessFile): Promise<Header> {
   return parseHeader(start, file.path);
 }
 
+/** Throws 'corrupt' for an image that must not be written to before it was checked: marked as damaged, or not closed. */
+export function refuseUnsafeWrites(path: string, { incompatible }: Pick<Header, 'incompatible'>): void {
+  const context = { path, operation: 'open' };
+  if (incompatible & INCOMPAT_CORRUPT)
+    throw new HypervueError('corrupt', say('imageMarkedDamaged', { path }), context, say('fixRepairOrReadOnly'));
+  if (incompatible & INCOMPAT_DIRTY) throw new HypervueError('corrupt', say('imageNotClosed', { path }), context, say('fixRepair'));
+}
+
 /** A qcow2 image, version 2 or 3. Owns its file, its data file and the image below: `close` closes them. */
 export class Qcow2Image implements MappedDisk, CompressedTarget {
   readonly header: Header;
@@ -85,20 +93,7 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
   /** Rejects with 'corrupt' or 'unsupported'; then `file` and the parts are still the caller's. */
   static async open(file: RandomAccessFile, header: Header, parts: Qcow2Parts): Promise<Qcow2Image> {
     const readOnly = parts.readOnly || file.readOnly;
-    if (!readOnly && !parts.forRepair && header.incompatible & INCOMPAT_CORRUPT)
-      throw new HypervueError(
-        'corrupt',
-        say('imageMarkedDamaged', { path: file.path }),
-        { path: file.path, operation: 'open' },
-        say('fixRepairOrReadOnly'),
-      );
-    if (!readOnly && !parts.forRepair && header.incompatible & INCOMPAT_DIRTY)
-      throw new HypervueError(
-        'corrupt',
-        say('imageNotClosed', { path: file.path }),
-        { path: file.path, operation: 'open' },
-        say('fixRepair'),
-      );
+    if (!readOnly && !parts.forRepair) refuseUnsafeWrites(file.path, header);
     const external = (header.incompatible & INCOMPAT_DATA_FILE) !== 0;
     if (external && !parts.dataFile) throw unsupported(file.path, 'an external data file that was not given');
     if (header.encryption !== 'none' && !parts.cipher && !parts.forRepair && !parts.metadataOnly)

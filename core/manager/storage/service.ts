@@ -85,11 +85,16 @@ export class StorageService {
     return removed;
   }
 
-  /** Throws 'in-use' when the machine would write to an image that others lie on top of. */
-  async refuseBases(machine: Machine, operation = 'start'): Promise<void> {
+  /** Every volume that there is. */
+  known(): Promise<Volume[]> {
+    return this.parts.volumes.list();
+  }
+
+  /** Throws 'in-use' when the machine would write to an image that others lie on top of. `known`: what there is, for who asks of several machines. */
+  async refuseBases(machine: Machine, operation = 'start', known: () => Promise<Volume[]> = () => this.known()): Promise<void> {
     const own = (machine.config?.drives ?? []).filter(({ kind, path: file, readOnly }) => kind === 'disk' && file !== null && !readOnly);
     if (own.length === 0) return;
-    const volumes = await this.parts.volumes.list();
+    const volumes = await known();
     for (const drive of own) {
       const file = path.resolve(machine.folder, drive.path!);
       const volume = volumes.find((each) => each.path === file);

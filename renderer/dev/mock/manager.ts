@@ -240,6 +240,7 @@ export class MockManager {
       { id: 'name', ok: !spec.name.includes('bad'), severity: 'error', message: 'The name is free.', fix: 'Choose another name.' },
       { id: 'firmware', ok: true, severity: 'error', message: 'SeaBIOS 1.16.2 was found.' },
     ],
+    'vm.check': async ({ ids }) => ids.map((id) => ({ id, name: this.get(id).name, checks: [], error: null })),
     'vm.create': async (spec) => {
       if (spec.name.includes('full'))
         throw new MockError({

@@ -5,6 +5,7 @@ import { useConnection } from '../stores/connection.ts';
 import { useHost } from '../stores/host.ts';
 import { useMachines } from '../stores/machines.ts';
 import { toDto, useNotices } from '../stores/notices.ts';
+import { useStartChecks } from '../stores/startchecks.ts';
 import { useTransfer } from '../stores/transfer.ts';
 import { asksForPassphrase } from './passphrase.ts';
 import { useFormat } from './useformat.ts';
@@ -16,6 +17,7 @@ export function useVerbs() {
   const machines = useMachines();
   const notices = useNotices();
   const transfer = useTransfer();
+  const checks = useStartChecks();
   const router = useRouter();
   const host = useHost();
   const format = useFormat();
@@ -36,7 +38,7 @@ export function useVerbs() {
       const yes = await notices.ask({ key: verb, params: { name: vm.name }, danger: true, lines: [] });
       if (!yes) return false;
     }
-    if (verb === 'start') return start(vm);
+    if (verb === 'start') return (await checks.pass([vm.id])).length > 0 && start(vm);
     try {
       const next = await connection.call(`vm.${verb}`, { id: vm.id });
       machines.byId.set(next.id, next);
@@ -50,7 +52,7 @@ export function useVerbs() {
     }
   }
 
-  /** Starts a machine; one with encrypted disks after its passphrase was asked for, unless it is at hand. */
+  /** Starts a machine that has been looked at; one with encrypted disks after its passphrase was asked for, unless it is at hand. */
   async function start({ id, name }: Pick<VmSummary, 'id' | 'name'>, passphrase?: string): Promise<boolean> {
     let despiteDisks = false;
     const run = async (secret?: string) => {

@@ -3,6 +3,7 @@ import { sourceEn, summaryEn, wizardEn } from './wizard.en.ts';
 import { diagnosticsEn, dropEn, paletteEn, programEn, welcomeEn } from './help.en.ts';
 import { libraryEn } from './library.en.ts';
 import { serversEn } from './servers.en.ts';
+import { startChecksEn } from './startchecks.en.ts';
 import { accessEn } from './access.en.ts';
 import { consoleEn, consoleFailedEn, consoleToastEn, serialEn, typeEn } from './console.en.ts';
 import { type SaidKey, saidTexts } from '../../../core/contract/saidtexts.ts';
@@ -533,6 +534,7 @@ export const en = {
     belowMinimum: 'Less than the {least} that {os} needs: it may not start.',
   },
   wizard: wizardEn,
+  startChecks: startChecksEn,
   summary: summaryEn,
   source: sourceEn,
   hardware: hardwareEn,

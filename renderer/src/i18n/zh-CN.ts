@@ -1,6 +1,7 @@
 import { diagnosticsZhCN, dropZhCN, paletteZhCN, programZhCN, welcomeZhCN } from './help.zh-CN.ts';
 import { libraryZhCN } from './library.zh-CN.ts';
 import { serversZhCN } from './servers.zh-CN.ts';
+import { startChecksZhCN } from './startchecks.zh-CN.ts';
 import { accessZhCN } from './access.zh-CN.ts';
 import { consoleZhCN, consoleFailedZhCN, consoleToastZhCN, serialZhCN, typeZhCN } from './console.zh-CN.ts';
 import type { Messages } from './en.ts';
@@ -518,6 +519,7 @@ export const zhCN: Messages = {
     belowMinimum: '少于 {os} 所需的 {least}：可能无法启动。',
   },
   wizard: wizardZhCN,
+  startChecks: startChecksZhCN,
   summary: summaryZhCN,
   source: sourceZhCN,
   hardware: hardwareZhCN,

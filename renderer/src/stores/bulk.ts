@@ -7,6 +7,7 @@ import { useConnection } from './connection.ts';
 import { useHost } from './host.ts';
 import { useMachines } from './machines.ts';
 import { useNotices } from './notices.ts';
+import { useStartChecks } from './startchecks.ts';
 
 /** Verbs for several machines, in the order of their buttons. */
 export const bulkVerbs = [
@@ -40,6 +41,7 @@ export const useBulk = defineStore('bulk', () => {
   const machines = useMachines();
   const notices = useNotices();
   const host = useHost();
+  const checks = useStartChecks();
   const question = shallowRef<BulkQuestion | null>(null);
   /** What failed, when something did. */
   const outcome = shallowRef<{ action: BulkAction; results: BulkResult[] } | null>(null);
@@ -58,7 +60,9 @@ export const useBulk = defineStore('bulk', () => {
   }
 
   /** True when all of it worked. */
-  async function run(action: BulkAction, ids: readonly string[]): Promise<boolean> {
+  async function run(action: BulkAction, wanted: readonly string[]): Promise<boolean> {
+    const ids = action.type === 'start' ? await checks.pass(wanted) : wanted;
+    if (ids.length === 0) return false;
     busy.value++;
     try {
       const results = isBulkEdit(action)

@@ -237,3 +237,56 @@ test('settings are found by their words', async () => {
   await press(get('accent-teal').closest('label')!);
   expect(lastCall('settings.set')).toEqual({ accent: 'teal' });
 });
+
+test('several machines are looked at in one list before they start: those that can’t are left out, and doubts are told once', async () => {
+  const { manager } = await open('/machines');
+  const stops = { id: 'ide2', ok: false, severity: 'error' as const, message: 'gone.iso does not exist' };
+  const doubt = { id: 'space.save', ok: false, severity: 'warning' as const, message: 'little room' };
+  const good = { id: 'memory', ok: true, severity: 'info' as const, message: '512 MiB' };
+  manager.handlers['vm.check'] = async ({ ids }) =>
+    ids.map((id, i) => ({ id, name: `Machine ${i}`, checks: i === 0 ? [good, stops] : [doubt, good], error: null }));
+  const startAll = async () => {
+    await type('a', window, { ctrlKey: true });
+    await press(get('bulk-start'));
+    await shown('bulk-dialog');
+    await press(get('bulk-ok'));
+    await shown('start-checks');
+  };
+  await startAll();
+  const lists = [...document.querySelectorAll('[data-testid^="start-checks-Machine"]')].map((each) => each.textContent);
+  expect(lists[0]).toContain('gone.iso does not exist');
+  expect(lists[1]).toContain('little room');
+  await press(get('start-checks-cancel'));
+  expect(lastCall('vm.bulk')).toBeUndefined();
+  await startAll();
+  const listed = lists.length;
+  await press(get('start-checks-go'));
+  expect((lastCall('vm.bulk')!.ids as string[]).length).toBe(listed - 1);
+});
+
+test('a machine that can start but for a doubt starts all the same when told so, and the doubt is not told again', async () => {
+  const { manager } = await open('/machines');
+  manager.handlers['vm.check'] = async ({ ids }) =>
+    ids.map((id) => ({
+      id,
+      name: 'FreeDOS 1.3',
+      checks: [{ id: 'space.save', ok: false, severity: 'warning' as const, message: 'little room' }],
+      error: null,
+    }));
+  const start = () => press(get('start-button', card('FreeDOS 1.3')));
+  await start();
+  await shown('start-checks');
+  expect(get('start-checks').textContent).toContain('little room');
+  expect(get('start-checks-go').textContent).toContain('Start anyway');
+  expect(lastCall('vm.start')).toBeUndefined();
+  await press(get('start-checks-go'));
+  expect(lastCall('vm.start')).toMatchObject({ id: expect.any(String) });
+  const { id } = lastCall('vm.start') as { id: string };
+  await vi.advanceTimersByTimeAsync(500);
+  await manager.handlers['vm.forceOff']({ id });
+  await settle();
+  calls.length = 0;
+  await start();
+  await vi.waitFor(() => expect(lastCall('vm.start')).toMatchObject({ id }));
+  expect(document.querySelector('[data-testid="start-checks"]')).toBeNull();
+});

@@ -58,6 +58,16 @@ export class AppPage {
     return result;
   }
 
+  /** What the list before a start says is wrong, in its words; then cancels it. */
+  async takeStartChecks(): Promise<string> {
+    const dialog = this.byId('start-checks');
+    await dialog.waitFor();
+    const problems = (await dialog.locator('li[data-ok="false"]').allInnerTexts()).join('\n');
+    await dialog.getByTestId('start-checks-cancel').click();
+    await dialog.waitFor({ state: 'detached' });
+    return problems;
+  }
+
   async confirm(): Promise<void> {
     await this.byId('confirm-ok').click();
     await this.byId('confirm-dialog').waitFor({ state: 'detached' });
