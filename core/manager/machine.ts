@@ -174,7 +174,8 @@ export class Machine implements MachineSelf {
     await file.settled();
     const config = await file.read();
     file.config = config;
-    const checks = await preflightStart(this.parts, config, this.folder);
+    const resumes = from !== undefined || savedInfo(this.folder) !== null;
+    const checks = await preflightStart(this.parts, config, this.folder, { resumes });
     for (const check of checks) if (!check.ok && check.severity === 'warning') this.record('warn', 'manager', check.message);
     throwFirst(checks, this.name, 'start');
     for (const drive of config.drives) if (drive.path !== null) await this.locks.takeDrive(drive, this.folder, this.name);

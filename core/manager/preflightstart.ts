@@ -172,13 +172,21 @@ function remedyOf(check: PreflightCheck, config: VmConfig, folder: string): Reme
   }
 }
 
-/** Everything that could keep an existing machine from starting; `othersMiB`: see `checkHost`. */
-export async function preflightStart(parts: PreflightParts, config: VmConfig, folder: string, othersMiB = 0): Promise<PreflightCheck[]> {
+/**
+ * Everything that could keep an existing machine from starting; `othersMiB`: see `checkHost`. `resumes`: it goes on from a state, so that it does not matter whether anything could
+ * start it.
+ */
+export async function preflightStart(
+  parts: PreflightParts,
+  config: VmConfig,
+  folder: string,
+  { othersMiB = 0, resumes = false } = {},
+): Promise<PreflightCheck[]> {
   const checks = await checkHost(parts, config.memoryMiB, config.firmware, othersMiB);
   /** What is said of media that merely can't boot: worth saying when nothing else can either. */
   const unbootable: PreflightCheck[] = [];
   const growing: { file: string; mayGrow: number }[] = [];
-  let boots = config.boot.kernel !== null;
+  let boots = resumes || config.boot.kernel !== null;
   for (const drive of config.drives) {
     if (drive.path === null) continue;
     const found = await checkDrive(parts, config, folder, drive);

@@ -19,7 +19,7 @@ export function startCheckHandlers({ machines }: ManagerContext, { storage }: Pi
     const config = await machine.startable();
     const checks = [
       ...folderInUse(machine),
-      ...(await preflightStart(machine.parts, config, machine.folder, othersMiB)),
+      ...(await preflightStart(machine.parts, config, machine.folder, { othersMiB, resumes: savedInfo(machine.folder) !== null })),
       ...(await checkSaved(machine, config)),
     ];
     try {

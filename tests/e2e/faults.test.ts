@@ -123,7 +123,7 @@ test('a start is looked at beforehand: a medium that is gone is ejected from the
     attach: { path: bootableDisk('staying.img'), copy: false },
   });
   rmSync(iso);
-  const { app, page } = window;
+  const { app } = window;
   await app.goToMachines();
   await app.machines.start('Leaving');
   const dialog = app.byId('start-checks');
@@ -131,7 +131,7 @@ test('a start is looked at beforehand: a medium that is gone is ejected from the
   expect(await dialog.locator('li[data-ok="false"]').allInnerTexts()).toEqual([expect.stringContaining('leaving.iso')]);
   expect(await dialog.getByTestId('start-checks-go').isDisabled()).toBe(true);
   await dialog.getByTestId('fix-ide2').click();
-  await page.waitForFunction(() => !document.querySelector('[data-testid="start-checks"] li[data-ok="false"]'));
+  await eventually('that nothing is wrong', async () => (await dialog.locator('li[data-ok="false"]').count()) === 0);
   await dialog.getByTestId('start-checks-go').click();
   await app.machines.waitForState('Leaving', 'running');
   await contract.call('vm.forceOff', { id });

@@ -75,6 +75,8 @@ test('a verb for several starts real machines, leaves out those that are on, and
   const { app, page } = window;
   await eventually('the grid', () => app.machines.card('Beta').isVisible());
   await app.machines.start('Delta');
+  // Their disks are empty.
+  await app.byId('start-checks-go').click();
   await app.machines.waitForState('Delta', 'running');
   await organizing.choose('Alpha', 'Beta', 'Delta');
   const question = await organizing.bulk('start');
@@ -82,6 +84,9 @@ test('a verb for several starts real machines, leaves out those that are on, and
   expect(await question.getByTestId('bulk-left').innerText()).toContain('Delta');
   expect(await accessibilityProblems(page)).toEqual([]);
   await question.getByTestId('bulk-ok').click();
+  for (const name of ['Alpha', 'Beta']) await app.byId(`start-checks-${name}`).getByText('no boot signature').waitFor();
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await app.byId('start-checks-go').click();
   for (const name of ['Alpha', 'Beta']) await app.machines.waitForState(name, 'running');
   await organizing.choose('Alpha', 'Beta', 'Delta');
   await organizing.bulkNow('pause');
