@@ -26,6 +26,8 @@ export const transferMethods = {
       sizeBytes: z.number(),
       /** Drives with a disk that is there, but outside the folder. */
       outsideDisks: z.array(z.string()).default([]),
+      /** What copying these too comes to: all bytes, and the check of room that counts instead of the one in `checks`. Null without any. */
+      withDisks: z.object({ sizeBytes: z.number(), space: checkSchema }).nullable().default(null),
       checks: z.array(checkSchema),
     }),
   },

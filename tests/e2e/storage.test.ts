@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { accessibilityProblems } from './support/accessibility.ts';
@@ -228,6 +228,35 @@ test('a machine is exported and imported again', async () => {
   await page.getByTestId('machine-page').waitFor();
   await app.goToMachines();
   expect(await app.machines.names()).toEqual(['From template', 'From template 2', 'From template 3', 'Full clone', 'Original']);
+});
+
+test('an import says what lies elsewhere, and copies it along when that is chosen', async () => {
+  const { app, page } = window;
+  const folder = path.join(server.home, 'with outside');
+  const outside = path.join(server.home, 'outside.img');
+  cpSync(path.join(server.home, 'away', 'From template'), folder, { recursive: true });
+  writeFileSync(outside, Buffer.alloc(1024 * 1024, 1));
+  const config = JSON.parse(readFileSync(path.join(folder, 'vm.json'), 'utf8'));
+  config.name = 'Outside';
+  config.drives = [{ id: 'ide0', kind: 'disk', path: outside, format: 'raw', readOnly: false }];
+  writeFileSync(path.join(folder, 'vm.json'), JSON.stringify(config));
+  await app.goToMachines();
+  await page.getByTestId('import-machine').click();
+  await page.getByTestId('import-folder-path').locator('input').fill(folder);
+  const found = page.getByTestId('import-found');
+  await found.waitFor();
+  expect(await found.innerText()).toContain(`${outside} lies outside the folder`);
+  const before = await found.getByRole('heading').innerText();
+  await page.getByTestId('import-copy-disks').check();
+  await eventually('the room for the disk too', async () => (await found.getByRole('heading').innerText()) !== before);
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await app.storage.submit('import-dialog');
+  await page.getByTestId('machine-page').waitFor();
+  const made = (await contract.call('vm.list', {})).find(({ name }) => name === 'Outside')!;
+  expect(made.config!.drives[0]!.path).toBe('outside.img');
+  expect(readFileSync(path.join(made.folder, 'outside.img')).equals(readFileSync(outside))).toBe(true);
+  await contract.call('vm.delete', { id: made.id });
+  await app.goToMachines();
 });
 
 test('files come from the browser by its chooser and by drag and drop, and go back to it', async () => {

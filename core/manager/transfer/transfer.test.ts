@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Task } from '../../contract/host.ts';
@@ -263,8 +263,10 @@ describe('export and import', () => {
     config.drives = [{ ...drives[0], path: path.join(elsewhere, 'outside.qcow2') }, drives[1]];
     writeFileSync(path.join(away, 'vm.json'), JSON.stringify(config));
     const both = /^ide0: .*outside.qcow2 lies outside the folder and is a disk of Source too: both have this same disk/;
-    const { checks, outsideDisks } = await h.call('vm.inspectFolder', { folder: away });
+    const { checks, outsideDisks, sizeBytes, withDisks } = await h.call('vm.inspectFolder', { folder: away });
     expect(outsideDisks).toEqual(['ide0']);
+    // The room for the copies counts too.
+    expect(withDisks).toMatchObject({ sizeBytes: sizeBytes + statSync(outside).blocks * 512, space: { id: 'space', ok: true } });
     expect(checks.find(({ id }) => id === 'ide0')!.message).toMatch(both);
     const shared = await h.call('vm.import', { folder: away });
     expect(shared.notes).toContainEqual(expect.stringMatching(both));
@@ -279,6 +281,29 @@ describe('export and import', () => {
     await h.call('vm.delete', { id: shared.machine.id });
     const alone = (await h.call('vm.inspectFolder', { folder: away })).checks.find(({ id }) => id === 'ide0')!;
     expect(alone.message).toMatch(/any other machine that names it has this same disk$/);
+  });
+
+  test('with its disks that lie outside takes more room than the library has: told before, and nothing is made', async ({ skip }) => {
+    const small = mountSmall(4 * 1024 * 1024) ?? skip('only root may mount a small file system');
+    const full = await Harness.open({ library: path.join(small.folder, 'machines') });
+    try {
+      const vm = await source();
+      const outside = h.medium('large.img', Buffer.alloc(8 * 1024 * 1024, 1));
+      const away = path.join(h.root, 'away');
+      cpSync(vm.folder, away, { recursive: true });
+      const config = h.config(away);
+      config.drives = [{ id: 'ide0', kind: 'disk', path: outside, format: 'raw', readOnly: false }];
+      writeFileSync(path.join(away, 'vm.json'), JSON.stringify(config));
+      const found = await full.call('vm.inspectFolder', { folder: away });
+      expect(found.checks.find(({ id }) => id === 'space')!.ok).toBe(true);
+      expect(found.withDisks!.space).toMatchObject({ ok: false, severity: 'error', said: { key: 'importSpace' } });
+      expect((await failureOf(full.call('vm.import', { folder: away, how: 'copyDisks' }))).kind).toBe('no-space');
+      expect(full.names().filter((name) => !name.startsWith('.'))).toEqual([]);
+      expect((await full.call('vm.import', { folder: away })).machine.config!.drives[0]!.path).toBe(outside);
+    } finally {
+      await full.close();
+      small.unmount();
+    }
   });
 
   test('refuses what is none, what is used and what leads elsewhere', async () => {

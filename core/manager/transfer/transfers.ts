@@ -25,7 +25,7 @@ import { copyMachine, linkDisks, linkMachine, refuseLinked } from './clone.ts';
 import { copySnapshot, linkSnapshot } from './snapshotclone.ts';
 import { exportPackage, importPackage, nameInPackage } from './ova.ts';
 import { type DiskOwner, outsideNote } from './outsidedisk.ts';
-import { carryFolder, listFolder } from './wholefolder.ts';
+import { carryFolder, copyBytes, listFolder } from './wholefolder.ts';
 import { absolutePath } from '../paths.ts';
 
 export interface TransferParts {
@@ -163,13 +163,18 @@ export class Transfers {
     const checks: Check[] = [];
     const found = (id: string, ok: boolean, severity: Check['severity'], message: Saying) =>
       checks.push({ id, ok, severity, ...worded(message) });
+    const room = (neededBytes: number, freeBytes: number): Check => {
+      const ok = freeBytes > neededBytes;
+      const severity = ok ? ('info' as const) : ('error' as const);
+      return { id: 'space', ok, severity, ...worded(say('importSpace', { neededBytes, freeBytes }), ok ? undefined : say('fixSpace')) };
+    };
     const name = freeName(config.name, this.parts.names());
     if (name !== config.name) found('name', false, 'warning', say('importNameTaken', { wanted: config.name, name }));
     if (this.parts.ids().has(config.id)) found('id', false, 'warning', say('importIdTaken'));
     const free = await freeBytes(this.parts.library);
-    const fits = free > whole.bytes;
-    found('space', fits, fits ? 'info' : 'error', say('importSpace', { neededBytes: whole.bytes, freeBytes: free }));
+    checks.push(room(whole.bytes, free));
     const outsideDisks: string[] = [];
+    let withDisks = whole.bytes;
     for (const drive of config.drives) {
       const { path: file } = drive;
       if (file === null) continue;
@@ -180,10 +185,21 @@ export class Transfers {
       if (!there) found(drive.id, false, 'warning', say('importGone', { drive: drive.id, path: file }));
       else if (path.isAbsolute(file)) {
         found(drive.id, false, 'warning', await outsideNote({ ...drive, path: file }, this.parts.owners()));
-        if (drive.kind === 'disk') outsideDisks.push(drive.id);
+        if (drive.kind === 'disk') {
+          outsideDisks.push(drive.id);
+          withDisks += await copyBytes(file, drive.format);
+        }
       }
     }
-    return { name, os: config.os, memoryMiB: config.memoryMiB, sizeBytes: whole.bytes, outsideDisks, checks };
+    return {
+      name,
+      os: config.os,
+      memoryMiB: config.memoryMiB,
+      sizeBytes: whole.bytes,
+      outsideDisks,
+      withDisks: outsideDisks.length ? { sizeBytes: withDisks, space: room(withDisks, free) } : null,
+      checks,
+    };
   }
 
   private async import(wanted: string, how: 'copy' | 'copyDisks' | 'move') {

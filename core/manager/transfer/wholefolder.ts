@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Drive, VmConfig } from '../../contract/vm.ts';
 import { convertImage } from '../../platform/convertimage.ts';
 import { allocatedBytes, copyImage } from '../../platform/diskfile.ts';
+import { freeBytes } from '../../platform/hostinfo.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { UNFINISHED } from '../../platform/newfile.ts';
 import { imagesBelow } from '../../platform/openimage.ts';
@@ -57,6 +58,13 @@ export interface CarryOptions {
   owners: readonly DiskOwner[];
 }
 
+/** What a copy of a disk that stands by itself takes at the most, bytes: it takes in what lies below. What can't be looked at counts nothing. */
+export async function copyBytes(file: string, format: Drive['format']): Promise<number> {
+  const below = await imagesBelow(file, format).catch(() => []);
+  const sizes = await Promise.all([file, ...below].map((each) => allocatedBytes(each).catch(() => 0)));
+  return sizes.reduce((sum, bytes) => sum + bytes, 0);
+}
+
 /** Copies the machine of `folder` into `target`; gives the configuration that the copy has and what had to be changed. */
 export async function carryFolder(
   folder: string,
@@ -75,6 +83,15 @@ export async function carryFolder(
     ...extra,
   ];
   const total = jobs.reduce((sum, { bytes }) => sum + bytes, 0);
+  // Told before an hour of copying, not after it.
+  const free = await freeBytes(target);
+  if (total > free)
+    throw new HypervueError(
+      'no-space',
+      say('copyNoRoom', { folder: target, freeBytes: free, path: folder, neededBytes: total }),
+      { path: target, operation: 'copy' },
+      say('fixSpace'),
+    );
   let before = 0;
   for (const { from, to, bytes, drive } of jobs) {
     const lock = options.locks.acquire(from, true, options.holder);
@@ -138,7 +155,7 @@ async function settleDrives(config: VmConfig, whole: WholeFolder, { outside, own
       const to = freeFileName(beside, names);
       names.push(to);
       const below = await imagesBelow(file, drive.format).catch(() => []);
-      extra.push({ from: file, to, bytes: await allocatedBytes(file), drive: below.length ? drive : undefined });
+      extra.push({ from: file, to, bytes: await copyBytes(file, drive.format), drive: below.length ? drive : undefined });
       notes.push(say('noteCopied', { drive: drive.id, path: file }));
       drives.push({ ...drive, path: to });
     } else {

@@ -367,6 +367,7 @@ export class MockManager {
       memoryMiB: 512,
       sizeBytes: 2 * 1024 ** 3,
       outsideDisks: [],
+      withDisks: null,
       checks: [{ id: 'space', ok: true, severity: 'info', message: 'It takes 2 GiB; 84 GiB are free in the library' }],
     }),
     'vm.import': async ({ folder }) => {
