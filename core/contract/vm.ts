@@ -18,6 +18,8 @@ export type VmStateName = (typeof vmStates)[number];
 
 /** SeaBIOS, or UEFI for x86-64 (OVMF). */
 export const firmwareKinds = ['bios', 'uefi'] as const;
+export const displayModels = ['vga', 'virtio'] as const;
+export type DisplayModel = (typeof displayModels)[number];
 export type FirmwareKind = (typeof firmwareKinds)[number];
 
 /** `jit` compiles hot code (the recompiler), `interp` only interprets. */
@@ -111,7 +113,12 @@ export const vmConfigSchema = z.object({
       .default(null),
   }),
   drives: z.array(driveSchema).max(drivePlaces.length),
-  display: z.object({ vramMiB: z.number().int().min(1).max(32).default(16), listen: vncListenSchema.nullable().default(null) }),
+  display: z.object({
+    /** `virtio`: one that a driver in the guest can be told a size by; it is a VGA too. */
+    model: z.enum(displayModels).default('vga'),
+    vramMiB: z.number().int().min(1).max(32).default(16),
+    listen: vncListenSchema.nullable().default(null),
+  }),
   /** COM1 and COM2: `console` shows in the serial tab, `file` appends to `path` in the VM folder, `none` swallows. */
   serial: z.array(z.object({ type: z.enum(['console', 'file', 'none']), path: pathSchema.optional() })).max(2),
   clock: z.enum(['utc', 'localtime']).default('utc'),
@@ -192,6 +199,8 @@ export const vmCreateSchema = z.object({
   /** What its disks are attached to; what its system knows (defaultbus.ts) when absent. */
   bus: driveBusSchema.optional(),
   bootMenu: z.boolean().optional(),
+  /** `vga` when absent. */
+  displayModel: z.enum(displayModels).optional(),
   vramMiB: z.number().int().min(1).max(32).optional(),
   listen: vncListenSchema.nullable().optional(),
 });
@@ -264,8 +273,16 @@ export const vmSummarySchema = z.object({
   thumbnailVersion: z.number().int(),
   /** ISO 8601 time of the last start, null before the first. */
   startedAt: z.string().nullable(),
-  /** Present while running: pixel size of the guest's display and whether a text mode shows. */
-  display: z.object({ width: z.number().int(), height: z.number().int(), text: z.boolean(), absolutePointer: z.boolean() }).nullable(),
+  /** Present while running: pixel size of the guest's display, whether a text mode shows, and whether a driver in the guest takes the size that a viewer asks for. */
+  display: z
+    .object({
+      width: z.number().int(),
+      height: z.number().int(),
+      text: z.boolean(),
+      absolutePointer: z.boolean(),
+      resizable: z.boolean().default(false),
+    })
+    .nullable(),
 });
 export type VmSummary = z.infer<typeof vmSummarySchema>;
 

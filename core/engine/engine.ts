@@ -83,6 +83,8 @@ export interface DisplayMode {
   height: number;
   text: boolean;
   absolutePointer: boolean;
+  /** A driver in the guest takes the size that a viewer asks for. */
+  resizable: boolean;
 }
 
 /** A machine under way. Every method rejects with 'vm-crashed' or 'invalid-state' once it has ended. */

@@ -38,6 +38,8 @@ export interface MachineDefinition {
   ramBytes: number;
   /** Bytes, a power of two from 1 MiB to 32 MiB. */
   vramBytes: number;
+  /** A VirtIO display that is a VGA too, with GPU_MEMORY_BYTES behind guest RAM; a VGA alone when absent. */
+  display?: 'virtio';
   /** System BIOS image (SeaBIOS), up to 1 MiB. */
   bios: Uint8Array;
   /** VGA BIOS image. */

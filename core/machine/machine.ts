@@ -12,7 +12,7 @@ import { checkCpuState } from '../cpu/checkstate.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
 import { S_GPR } from '../cpu/interp/wasm/stateoffsets.ts';
 import { COM_PORTS, Uart16550 } from '../devices/char/uart16550.ts';
-import { Vga } from '../devices/display/vga.ts';
+import type { DisplayAdapter } from '../devices/display/displayadapter.ts';
 import { GuestInput } from '../devices/input/guestinput.ts';
 import { I8042 } from '../devices/input/i8042.ts';
 import { Ps2Keyboard } from '../devices/input/ps2keyboard.ts';
@@ -62,6 +62,7 @@ import { installAcpi } from './acpi/acpifiles.ts';
 import { bootMenuWait, bootOrder } from './boot/bootorder.ts';
 import { installDirectBoot, planDirectBoot } from './boot/directboot.ts';
 import type { MachineDefinition } from './definition.ts';
+import { createDisplay } from './display.ts';
 import { installE820 } from './e820.ts';
 import { floppyDriveType } from './floppytype.ts';
 import type { Deferred, MachineClock } from './machineclock.ts';
@@ -108,7 +109,7 @@ export class Machine {
   private readonly options: MachineOptions;
   private readonly display = { width: 640, height: 480 };
   private readonly pm: Piix4Pm;
-  private readonly vga: Vga;
+  private readonly vga: DisplayAdapter;
   private readonly pic: Pic;
   private readonly hub: InterruptHub;
   private readonly lapic: Lapic;
@@ -268,18 +269,20 @@ export class Machine {
       );
     this.pm = new Piix4Pm({ id: 'pm', ports, clock, sci: isa(9), powerOff: options.onPowerOff, log: log.child('pm') });
     pci.attach(ISA_SLOT, 3, this.add(this.pm));
-    this.vga = new Vga({
-      id: 'vga',
-      ports,
-      mmio,
-      physMap,
-      memory,
-      vramBytes: definition.vramBytes,
-      rom: definition.vgaBios,
-      clock,
-      log: log.child('vga'),
-    });
-    pci.attach(VGA_SLOT, 0, this.add(this.vga));
+    this.vga = this.add(
+      createDisplay({
+        definition,
+        ports,
+        mmio,
+        physMap,
+        memory,
+        guestMemory: this.guestMemory,
+        message: (address, data) => this.message(address, data),
+        clock,
+        log: log.child('vga'),
+      }),
+    );
+    pci.attach(VGA_SLOT, 0, this.vga);
 
     const hpet = definition.hpet
       ? this.add(new Hpet({ id: 'hpet', mmio, clock, legacyIrqs: [isa(0), isa(8)], inputs: ioapicInputs(ioapic, HPET_INPUTS) }))
@@ -420,6 +423,11 @@ export class Machine {
   setDisplaySize(width: number, height: number): void {
     this.display.width = width;
     this.display.height = height;
+  }
+
+  /** The size that the picture had better have, pixels; nothing happens where the display has no way to tell the guest. */
+  preferDisplaySize(width: number, height: number): void {
+    this.vga.prefer?.(width, height);
   }
 
   /** Resets every chip and the processor. Between slices of guest code only. */

@@ -80,7 +80,7 @@ export async function createVm<T>(
     firmware: create.firmware ?? 'bios',
     boot: { order, menu: create.bootMenu ?? false, kernel },
     drives,
-    display: { vramMiB: create.vramMiB ?? 16, listen: create.listen ?? null },
+    display: { model: create.displayModel ?? 'vga', vramMiB: create.vramMiB ?? 16, listen: create.listen ?? null },
     serial: [{ type: 'console' }, { type: 'none' }],
   });
   checkConfig(config);

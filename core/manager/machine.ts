@@ -101,7 +101,13 @@ export class Machine implements MachineSelf {
       thumbnailVersion: this.thumbnail.version,
       startedAt: this.startedAt,
       display: display
-        ? { width: display.width, height: display.height, text: display.text, absolutePointer: display.absolutePointer }
+        ? {
+            width: display.width,
+            height: display.height,
+            text: display.text,
+            absolutePointer: display.absolutePointer,
+            resizable: display.resizable,
+          }
         : null,
     };
   }

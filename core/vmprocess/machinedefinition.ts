@@ -29,6 +29,7 @@ export async function readDefinition(
     cpuModel: config.cpu.model,
     ramBytes: config.memoryMiB * 1024 * 1024,
     vramBytes: config.display.vramMiB * 1024 * 1024,
+    ...(config.display.model === 'virtio' ? { display: 'virtio' } : {}),
     bios,
     vgaBios,
     drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: !syncsWrites(cache ?? defaultPolicy.cache) })),

@@ -69,6 +69,8 @@ export type InputMessage =
   | { t: 'key'; code: number; down: boolean }
   | { t: 'absolute'; x: number; y: number; buttons: number; width: number; height: number }
   | { t: 'relative'; dx: number; dy: number; buttons: number }
+  /** The size that the picture had better have. */
+  | { t: 'displaySize'; width: number; height: number }
   | { t: 'serialInput'; index: number; bytes: Uint8Array }
   | { t: 'serialBreak'; index: number }
   | { t: 'button'; button: 'reset' | 'power' };

@@ -300,6 +300,9 @@ function main(): void {
       case 'relative':
         machine.input.pointerRelative(message.dx, message.dy, message.buttons);
         break;
+      case 'displaySize':
+        machine.preferDisplaySize(message.width, message.height);
+        break;
       case 'serialInput':
         serials[message.index]?.feed(message.bytes);
         break;

@@ -158,7 +158,7 @@ test('a VNC port that is taken fails the start with its own error, and the proce
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
   const display = (taken.address() as AddressInfo).port - 5900;
   try {
-    const error = await start({ display: { vramMiB: 16, listen: { type: 'tcp', host: '127.0.0.1', display } } }).then(
+    const error = await start({ display: { model: 'vga', vramMiB: 16, listen: { type: 'tcp', host: '127.0.0.1', display } } }).then(
       () => undefined,
       (reason) => reason,
     );
@@ -174,7 +174,7 @@ test('a VNC port that is taken fails the start with its own error, and the proce
 
 test('a VNC socket left by a killed machine is taken over; a file that is no socket is left alone', async () => {
   const socket = path.join(folder, 'vnc.sock');
-  const display = { vramMiB: 16, listen: { type: 'unix', path: socket } } as const;
+  const display = { model: 'vga', vramMiB: 16, listen: { type: 'unix', path: socket } } as const;
   const { states } = await start({ display });
   process.kill(pids[0]!, 'SIGKILL');
   await expect.poll(() => states.at(-1), soon).toContain('SIGKILL');

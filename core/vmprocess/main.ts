@@ -68,6 +68,7 @@ async function start(params: VmProcessStart): Promise<null> {
     name: params.config.name,
     platform: createRfbPlatform(),
     log: nullLogger,
+    resize: (width, height) => vm.resizeDisplay(width, height),
   });
   rfb = server;
   server.desk.onChange.on(() => parent.send({ type: 'viewers', viewers: server.desk.list() }));

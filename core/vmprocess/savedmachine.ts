@@ -33,6 +33,7 @@ const HELD_MAX = 512 << 20;
 
 export interface MachineMemory {
   memory: WebAssembly.Memory;
+  /** With what the display has behind it. */
   ramBytes: number;
   vramBytes: number;
   biosBytes: number;

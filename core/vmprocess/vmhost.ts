@@ -9,6 +9,7 @@ import { LAST_PICTURE_WIDTH } from '../engine/builtin/protocol.ts';
 import type { RevertRequest } from '../engine/engine.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
+import { memoryBehindRam } from '../machine/display.ts';
 import { type LifecycleEvent, type LifecycleState, transition } from '../machine/lifecycle.ts';
 import { CPU_STATE_BASE } from '../memory/layout.ts';
 import { Mailbox, MB_DEVICE_CALLS } from '../memory/mailbox.ts';
@@ -203,10 +204,11 @@ export class VmHost extends VmEvents {
       saved = restore && (await SavedMachineFile.open(restore.file, machineShape(this.config)));
       const definition = { ...(await this.readDefinition()), ...(saved ? { bios: saved.bios, vgaBios: saved.vgaBios } : {}) };
       stillWanted();
-      this.memory = createVmMemory(definition.ramBytes);
+      const behind = memoryBehindRam(definition);
+      this.memory = createVmMemory(definition.ramBytes, behind);
       this.machineMemory = {
         memory: this.memory,
-        ramBytes: definition.ramBytes,
+        ramBytes: definition.ramBytes + behind,
         vramBytes: definition.vramBytes,
         biosBytes: definition.bios.length,
       };
@@ -331,6 +333,13 @@ export class VmHost extends VmEvents {
   async forceOff(): Promise<void> {
     this.move('forceOff');
     await this.finish();
+  }
+
+  /** Tells the guest of the size that its picture had better have. False when nobody in the guest would hear of it. */
+  resizeDisplay(width: number, height: number): boolean {
+    if (!this.picture?.scanout.resizable) return false;
+    this.threads.post({ t: 'displaySize', width, height });
+    return true;
   }
 
   typeText(text: string, delayMs: number, progress?: (done: number, total: number) => void): Promise<void> {

@@ -55,10 +55,11 @@ export class VmPicture {
 
   /** The mode of the display when it is another than at the last call. */
   newMode(absolutePointer: boolean): DisplayMode | undefined {
-    const { width, height, text } = this.scanout.mode();
+    const { width, height, text, resizable } = this.scanout.mode();
     const { mode: old } = this;
-    if (old?.width === width && old.height === height && old.text === text && old.absolutePointer === absolutePointer) return undefined;
-    this.mode = { width, height, text, absolutePointer };
+    const same = old?.width === width && old.height === height && old.text === text && old.resizable === resizable;
+    if (same && old.absolutePointer === absolutePointer) return undefined;
+    this.mode = { width, height, text, absolutePointer, resizable };
     return this.mode;
   }
 }

@@ -44,6 +44,12 @@ export const PSEUDO_EXTENDED_DESKTOP_SIZE = -308;
 export const PSEUDO_FENCE = -312;
 export const PSEUDO_CONTINUOUS_UPDATES = -313;
 
+/** ExtendedDesktopSize (rfbproto): why a size is told, and how a wish is answered. */
+export const SIZE_BY_THIS_CLIENT = 1;
+export const SIZE_PROHIBITED = 1;
+export const SIZE_INVALID = 3;
+export const SIZE_FORWARDED = 4;
+
 export const FENCE_BLOCK_BEFORE = 1;
 export const FENCE_BLOCK_AFTER = 2;
 export const FENCE_SYNC_NEXT = 4;

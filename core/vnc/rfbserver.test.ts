@@ -12,7 +12,10 @@ function setUp(width = 200, height = 150) {
   const source = new FakeSource(width, height);
   const input = new FakeInput();
   const platform = createRfbPlatform();
-  const server = new RfbServer({ source, input, name: 'test machine', platform, log: nullLogger });
+  const wishes: string[] = [];
+  const guest = { listens: true };
+  const resize = (width: number, height: number) => guest.listens && wishes.push(`${width}x${height}`) > 0;
+  const server = new RfbServer({ source, input, name: 'test machine', platform, log: nullLogger, resize });
   const open = async (options: RfbClientOptions = {}, password?: string, highWater?: number) => {
     const [near, far] = PipeEnd.pair(highWater);
     server.accept(near, password === undefined ? {} : { password });
@@ -20,7 +23,7 @@ function setUp(width = 200, height = 150) {
     await client.connect();
     return { client, near, far };
   };
-  return { source, input, platform, server, open };
+  return { source, input, platform, server, wishes, guest, open };
 }
 
 /** A deterministic stream of numbers, so that a failure repeats. */
@@ -184,17 +187,42 @@ describe('RFB extensions', () => {
     expect(client.pixels[0]).toBe(5);
   });
 
-  it('answers SetDesktopSize with "prohibited"', async () => {
-    const { open } = setUp();
+  it('passes on a size that a viewer asks for, and says what becomes of it', async () => {
+    const { source, server, wishes, guest, open } = setUp();
     const { client } = await open({ encodings: [P.ENCODING_RAW, P.PSEUDO_EXTENDED_DESKTOP_SIZE] });
     client.request(false);
     await client.update();
-    const message = Buffer.alloc(8);
-    message[0] = P.MSG_SET_DESKTOP_SIZE;
-    client.send(message);
+    expect(client.extendedSizes).toEqual([{ reason: 0, status: 0, width: 200, height: 150 }]);
+    const ask = async (width: number, height: number) => {
+      client.setDesktopSize(width, height);
+      client.request(true);
+      await client.update();
+      return client.extendedSizes.at(-1);
+    };
+    expect(await ask(640, 480)).toEqual({ reason: 1, status: P.SIZE_FORWARDED, width: 200, height: 150 });
+    expect(await ask(0, 480)).toMatchObject({ reason: 1, status: P.SIZE_INVALID });
+    guest.listens = false;
+    expect(await ask(800, 600)).toMatchObject({ reason: 1, status: P.SIZE_PROHIBITED });
+    guest.listens = true;
+    expect(wishes).toEqual(['640x480']);
+    // The guest did it before the answer was told: both are.
+    client.setDesktopSize(320, 240);
+    source.resize(320, 240);
     client.request(true);
     await client.update();
-    expect(client.extendedSizes.at(-1)).toMatchObject({ reason: 1, status: 1 });
+    expect(client.extendedSizes.slice(-2)).toEqual([
+      { reason: 0, status: 0, width: 320, height: 240 },
+      { reason: 1, status: P.SIZE_FORWARDED, width: 320, height: 240 },
+    ]);
+    const [near, far] = PipeEnd.pair();
+    server.accept(near, { viewer: { name: '', origin: 'window', limited: true } });
+    const looker = new RfbClient(far, { encodings: [P.ENCODING_RAW, P.PSEUDO_EXTENDED_DESKTOP_SIZE] });
+    await looker.connect();
+    looker.setDesktopSize(1000, 700);
+    looker.request(false);
+    await looker.update();
+    expect(looker.extendedSizes.at(-1)).toMatchObject({ reason: 1, status: P.SIZE_PROHIBITED });
+    expect(wishes).toEqual(['640x480', '320x240']);
   });
 
   it('pushes continuous updates with fences, at most two ahead of the client', async () => {

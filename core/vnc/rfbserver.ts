@@ -15,6 +15,8 @@ export interface RfbServerOptions {
   name: string;
   platform: RfbPlatform;
   log: Logger;
+  /** Passes on what size a viewer would like the picture to have; false when nobody in the guest would hear of it. */
+  resize?: (width: number, height: number) => boolean;
 }
 
 export interface AcceptOptions {
@@ -53,7 +55,7 @@ export class RfbServer {
 
   accept(channel: ByteChannel, { password, viewer = { name: 'VNC', origin: 'vnc' } }: AcceptOptions): void {
     let seat: Seat | undefined;
-    const { source, input, name, platform, log } = this.options;
+    const { source, input, name, platform, log, resize } = this.options;
     const session = new RfbSession({
       channel,
       source,
@@ -62,6 +64,7 @@ export class RfbServer {
       platform,
       log,
       password,
+      resize: (width, height) => resize?.(width, height) ?? false,
       window: viewer.origin === 'window',
       mayControl: () => seat?.control ?? false,
       onEstablished: (exclusive) => {

@@ -39,6 +39,8 @@ export interface RfbSessionOptions {
   password: string | undefined;
   /** One of our own. */
   window: boolean;
+  /** Passes on what size this viewer would like; false when nobody in the guest would hear of it. */
+  resize(width: number, height: number): boolean;
   /** Its keyboard and mouse are let through now. */
   mayControl(): boolean;
   onEstablished(exclusive: boolean): void;
@@ -259,13 +261,18 @@ export class RfbSession {
         }
         break;
       case 'setDesktopSize':
-        // The guest decides its resolution: 1 = administratively prohibited.
-        this.sizeReply = { reason: 1, status: 1 };
+        this.sizeReply = { reason: P.SIZE_BY_THIS_CLIENT, status: this.desktopSize(message.width, message.height) };
         this.schedule();
         break;
       case 'ignored':
         break;
     }
+  }
+
+  /** Answers a wish for another size. The picture changes when and if the guest changes it. */
+  private desktopSize(width: number, height: number): number {
+    if (width === 0 || height === 0) return P.SIZE_INVALID;
+    return this.options.mayControl() && this.options.resize(width, height) ? P.SIZE_FORWARDED : P.SIZE_PROHIBITED;
   }
 
   private key(code: number | undefined, down: boolean): void {
@@ -453,7 +460,7 @@ export class RfbSession {
     const none = new Uint8Array(0);
     if (this.encodings.has(P.PSEUDO_EXTENDED_DESKTOP_SIZE)) {
       if (this.sizeChanged) rects.push(extendedSizeRect(width, height, 0, 0));
-      else if (this.sizeReply) rects.push(extendedSizeRect(width, height, this.sizeReply.reason, this.sizeReply.status));
+      if (this.sizeReply) rects.push(extendedSizeRect(width, height, this.sizeReply.reason, this.sizeReply.status));
     } else if (this.sizeChanged && this.encodings.has(P.PSEUDO_DESKTOP_SIZE))
       rects.push({ rect: { x: 0, y: 0, width, height }, encoding: P.PSEUDO_DESKTOP_SIZE, data: none });
     if (this.sizeChanged && canResize) this.sentSize = { width, height };

@@ -1,25 +1,26 @@
 /**
  * A virtio device on PCI, the "modern" interface only. Virtual I/O Device (VIRTIO) version 1.2, section 4.1.
  *
- * BAR 1: MSI-X tables. BAR 4: common configuration at 0000h, interrupt status at 1000h, device configuration at 2000h, notifications at 3000h
- * (4 bytes a queue). Interrupts: MSI-X with a vector a queue and one for configuration changes, else INTx with the status register.
+ * Two windows: the MSI-X tables (BAR 1), and 16 KiB (BAR 4) with common configuration at 0000h, interrupt status at 1000h, device configuration at
+ * 2000h and notifications at 3000h (4 bytes a queue); a device may have them elsewhere (VirtioLayout). Interrupts: MSI-X with a vector a queue and one for configuration changes, else INTx with the status register.
  */
 import type { GuestMemory } from '../../memory/guestmemory.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
 import type { Logger } from '../../util/logger.ts';
 import type { ResetKind } from '../device.ts';
-import type { MmioBus, MmioRange } from '../mmiobus.ts';
+import type { MmioBus, MmioHandler, MmioRange } from '../mmiobus.ts';
 import type { MessageSink } from '../pci/msi.ts';
 import { CAPABILITY_MSIX, MSIX_CAPABILITY_BYTES, MSIX_WINDOW_BYTES, Msix } from '../pci/msix.ts';
 import { PciDevice } from '../pci/pcidevice.ts';
+import type { AccessSize } from '../portbus.ts';
 import { CommonConfig, type CommonOwner } from './commonconfig.ts';
 import { F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1, STATUS_DRIVER_OK, STATUS_NEEDS_RESET } from './virtio.ts';
 import { VirtQueue } from './virtqueue.ts';
 
-const VENDOR = 0x1af4;
+export const VIRTIO_VENDOR = 0x1af4;
 /** PCI device ids are this and the virtio device id (section 4.1.2). */
-const DEVICE_BASE = 0x1040;
+export const VIRTIO_DEVICE_BASE = 0x1040;
 const SUBSYSTEM = 0x1100;
 
 const CAPABILITY_VENDOR = 0x09;
@@ -33,11 +34,7 @@ const CAP_BYTES = 16;
 /** One that carries another word. */
 const LONG_CAP_BYTES = 20;
 
-const MSIX_BAR = 1;
-const WINDOW_BAR = 4;
 const WINDOW_BYTES = 0x4000;
-const PART_BYTES = 0x1000;
-const ISR_AT = 0x1000;
 const DEVICE_AT = 0x2000;
 const NOTIFY_AT = 0x3000;
 const NOTIFY_MULTIPLIER = 4;
@@ -64,7 +61,22 @@ export interface VirtioIdentity {
   features: readonly number[];
   /** Bytes of device configuration. */
   configBytes: number;
+  /** The usual one when absent. */
+  layout?: VirtioLayout;
 }
+
+/** Where the windows of the device are. */
+export interface VirtioLayout {
+  msixBar: number;
+  windowBar: number;
+  /** Offsets in the window, below that of device configuration, 2000h. */
+  common: number;
+  isr: number;
+  /** Registers of the device itself at the start of the window, 1000h bytes. */
+  own?: MmioHandler;
+}
+
+const USUAL_LAYOUT: VirtioLayout = { msixBar: 1, windowBar: 4, common: 0, isr: 0x1000 };
 
 export abstract class VirtioPciDevice extends PciDevice implements CommonOwner {
   readonly queues: readonly VirtQueue[];
@@ -75,21 +87,24 @@ export abstract class VirtioPciDevice extends PciDevice implements CommonOwner {
   protected readonly log: Logger;
   private readonly common: CommonConfig;
   private isr = 0;
+  private readonly layout: VirtioLayout;
   private readonly pciCap: number;
   private readonly ranges = new Map<number, MmioRange>();
 
   constructor(options: VirtioPciOptions, identity: VirtioIdentity) {
     super(options.id, {
-      vendor: VENDOR,
-      device: DEVICE_BASE + identity.type,
+      vendor: VIRTIO_VENDOR,
+      device: VIRTIO_DEVICE_BASE + identity.type,
       revision: 1,
       classCode: identity.classCode,
-      subsystemVendor: VENDOR,
+      subsystemVendor: VIRTIO_VENDOR,
       subsystem: SUBSYSTEM,
       interruptPin: 1,
     });
     this.memory = options.memory;
     this.log = options.log;
+    const layout = identity.layout ?? USUAL_LAYOUT;
+    this.layout = layout;
     this.queues = Array.from({ length: identity.queues }, () => new VirtQueue(options.memory));
     this.deviceConfig = new Uint8Array(identity.configBytes);
     this.common = new CommonConfig(this, [...identity.features, F_INDIRECT_DESC, F_EVENT_IDX, F_VERSION_1]);
@@ -98,12 +113,12 @@ export abstract class VirtioPciDevice extends PciDevice implements CommonOwner {
       config: this.config,
       writeMask: this.writeMask,
       at: this.addCapability(CAPABILITY_MSIX, MSIX_CAPABILITY_BYTES),
-      bar: MSIX_BAR,
+      bar: layout.msixBar,
       vectors: identity.queues + 1,
       sink: options.message,
     });
-    this.window(CAP_COMMON, 0, COMMON_BYTES);
-    this.window(CAP_ISR, ISR_AT, 4);
+    this.window(CAP_COMMON, layout.common, COMMON_BYTES);
+    this.window(CAP_ISR, layout.isr, 4);
     this.window(CAP_DEVICE, DEVICE_AT, identity.configBytes);
     const notify = this.window(CAP_NOTIFY, NOTIFY_AT, identity.queues * NOTIFY_MULTIPLIER, LONG_CAP_BYTES);
     new DataView(this.config.buffer).setUint32(notify + CAP_BYTES, NOTIFY_MULTIPLIER, true);
@@ -111,11 +126,11 @@ export abstract class VirtioPciDevice extends PciDevice implements CommonOwner {
     // A window on the other windows, for software that can't map them: BAR, offset, length and the data itself.
     this.writeMask[this.pciCap + 4] = 0xff;
     this.writeMask.fill(0xff, this.pciCap + 8, this.pciCap + LONG_CAP_BYTES);
-    this.addMemoryBar(options.mmio, MSIX_BAR, MSIX_WINDOW_BYTES, {
+    this.addMemoryBar(options.mmio, layout.msixBar, MSIX_WINDOW_BYTES, {
       read: (offset, size) => this.msix.read(offset, size),
       write: (offset, value, size) => this.msix.write(offset, value, size),
     });
-    this.addMemoryBar(options.mmio, WINDOW_BAR, WINDOW_BYTES, {
+    this.addMemoryBar(options.mmio, layout.windowBar, WINDOW_BYTES, {
       read: (offset, size) => this.readWindow(offset, size),
       write: (offset, value, size) => this.writeWindow(offset, value, size),
     });
@@ -189,6 +204,7 @@ export abstract class VirtioPciDevice extends PciDevice implements CommonOwner {
     super.reset(kind);
     this.msix.reset();
     this.resetByDriver();
+    if (kind === 'power') this.common.generation = 0;
   }
 
   override save(): DeviceState {
@@ -247,57 +263,48 @@ export abstract class VirtioPciDevice extends PciDevice implements CommonOwner {
     else this.raise(ISR_CONFIG);
   }
 
-  private readWindow(offset: number, size: number): number {
-    const within = offset % PART_BYTES;
-    switch (offset - within) {
-      case 0:
-        return this.common.read(within, size);
-      case ISR_AT: {
-        if (within !== 0) return 0;
-        const value = this.isr;
-        this.isr = 0;
-        this.setInterrupt(false);
-        return value;
-      }
-      case DEVICE_AT: {
-        let value = 0;
-        for (let i = 0; i < size; i++) value |= (this.deviceConfig[within + i] ?? 0) << (8 * i);
-        return value >>> 0;
-      }
-      default:
-        return 0;
+  private readWindow(offset: number, size: AccessSize): number {
+    const { common, isr, own } = this.layout;
+    if (offset >= NOTIFY_AT) return 0;
+    if (offset >= DEVICE_AT) {
+      let value = 0;
+      for (let i = 0; i < size; i++) value |= (this.deviceConfig[offset - DEVICE_AT + i] ?? 0) << (8 * i);
+      return value >>> 0;
     }
+    if (offset >= isr) {
+      if (offset !== isr) return 0;
+      const value = this.isr;
+      this.isr = 0;
+      this.setInterrupt(false);
+      return value;
+    }
+    if (offset >= common) return this.common.read(offset - common, size);
+    return own ? own.read(offset, size) : 0;
   }
 
-  private writeWindow(offset: number, value: number, size: number): void {
-    const within = offset % PART_BYTES;
-    switch (offset - within) {
-      case 0:
-        this.common.write(within, value, size);
-        break;
-      case DEVICE_AT:
-        this.configurationWritten(within, value, size);
-        break;
-      case NOTIFY_AT:
-        this.notified(this.queues[Math.floor(within / NOTIFY_MULTIPLIER)]);
-        break;
-    }
+  private writeWindow(offset: number, value: number, size: AccessSize): void {
+    const { common, isr, own } = this.layout;
+    if (offset >= NOTIFY_AT) this.notified(this.queues[Math.floor((offset - NOTIFY_AT) / NOTIFY_MULTIPLIER)]);
+    else if (offset >= DEVICE_AT) this.configurationWritten(offset - DEVICE_AT, value, size);
+    else if (offset >= isr) return;
+    else if (offset >= common) this.common.write(offset - common, value, size);
+    else own?.write(offset, value, size);
   }
 
   /** Where the access through configuration space goes, or undefined when it names nothing. */
-  private indirectAccess(): { at: number | undefined; size: number } {
+  private indirectAccess(): { at: number | undefined; size: AccessSize } {
     const bar = super.readConfig(this.pciCap + 4, 1);
     const at = super.readConfig(this.pciCap + 8, 4);
     const size = super.readConfig(this.pciCap + 12, 4);
-    const good = bar === WINDOW_BAR && (size === 1 || size === 2 || size === 4) && at % size === 0 && at + size <= WINDOW_BYTES;
-    return { at: good ? at : undefined, size };
+    const good = bar === this.layout.windowBar && (size === 1 || size === 2 || size === 4) && at % size === 0 && at + size <= WINDOW_BYTES;
+    return { at: good ? at : undefined, size: good ? size : 4 };
   }
 
   private window(type: number, offset: number, length: number, bytes = CAP_BYTES): number {
     const at = this.addCapability(CAPABILITY_VENDOR, bytes);
     this.config[at + 2] = bytes;
     this.config[at + 3] = type;
-    this.config[at + 4] = WINDOW_BAR;
+    this.config[at + 4] = this.layout.windowBar;
     const view = new DataView(this.config.buffer, at);
     view.setUint32(8, offset, true);
     view.setUint32(12, length, true);

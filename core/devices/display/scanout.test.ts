@@ -127,7 +127,7 @@ describe('text modes', () => {
     bench.in(0x3da);
     bench.out(0x3c0, 0);
     expect(bench.pixel(0, 0)).toBe(0);
-    expect(bench.screen.mode()).toEqual({ width: 720, height: 400, text: false });
+    expect(bench.screen.mode()).toEqual({ width: 720, height: 400, text: false, resizable: false });
     bench.out(0x3c0, 0);
     bench.in(0x3da);
     bench.out(0x3c0, 0x20);

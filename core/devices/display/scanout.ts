@@ -1,6 +1,6 @@
 /**
- * The monitor: reads video memory and the published registers from shared memory and keeps a picture of 0x00RRGGBB pixels. It may run on any
- * thread; the guest is never stopped for it. Nothing a guest can program makes it throw or read outside video memory.
+ * The monitor: reads video memory and the published registers from shared memory and keeps a picture of 0x00RRGGBB pixels, that of a VirtIO display
+ * (GpuScreen) while its driver shows one. It may run on any thread; the guest is never stopped for it. Nothing a guest can program makes it throw or read outside video memory.
  */
 import type { CursorImage, DisplaySource, Rect } from '../../backend/display.ts';
 import { DIRTY_DISPLAY, DIRTY_MAP_BASE, VRAM_BASE, VRAM_MAX } from '../../memory/layout.ts';
@@ -9,6 +9,8 @@ import { Emitter } from '../../util/emitter.ts';
 import { packedColors, planarColors } from './colors.ts';
 import { decodeMode, type ScreenMode } from './displaymode.ts';
 import { RegisterReader } from './displayregs.ts';
+import { GpuScreen } from './gpuscreen.ts';
+import { LineChanges } from './linechanges.ts';
 import { LineRenderer } from './linerenderer.ts';
 import { TextRenderer } from './textrenderer.ts';
 
@@ -34,10 +36,13 @@ export class VgaScanout implements DisplaySource {
   width = INITIAL_WIDTH;
   height = INITIAL_HEIGHT;
   pixels = new Uint32Array(INITIAL_WIDTH * INITIAL_HEIGHT);
-  /** The VGA has no hardware cursor for graphics. */
+  /** The VGA has none in graphics, and that of a VirtIO display is part of the picture. */
   readonly cursor: CursorImage | undefined = undefined;
   private readonly options: VgaScanoutOptions;
   private readonly regs: RegisterReader;
+  private readonly gpu: GpuScreen;
+  /** The picture is that of the VirtIO display. */
+  private gpuShown = false;
   private readonly dirtyWords: Int32Array;
   /** Pages written since the last refresh. */
   private readonly pages = new Uint8Array(VRAM_MAX >>> 12);
@@ -60,39 +65,61 @@ export class VgaScanout implements DisplaySource {
   constructor(options: VgaScanoutOptions) {
     this.options = options;
     this.regs = new RegisterReader(options.memory);
+    this.gpu = new GpuScreen(options.memory);
     this.dirtyWords = new Int32Array(options.memory.buffer, DIRTY_MAP_BASE + (VRAM_BASE >>> 12), VRAM_MAX >>> 14);
   }
 
-  /** Size of the picture, and whether it is text. */
-  mode(): { width: number; height: number; text: boolean } {
+  /** Size of the picture, whether it is text, and whether the guest's driver can be told another size. */
+  mode(): { width: number; height: number; text: boolean; resizable: boolean } {
+    if (this.gpu.look()) return { width: this.gpu.width, height: this.gpu.height, text: false, resizable: this.gpu.driven };
     this.regs.refresh();
     // The next refresh must still see what this look at the registers consumed.
     this.registersSeen = false;
     const mode = this.decode();
-    return { width: mode.width, height: mode.height, text: mode.kind === 'text' };
+    return { width: mode.width, height: mode.height, text: mode.kind === 'text', resizable: this.gpu.driven };
+  }
+
+  /** The guest's driver can be told another size. */
+  get resizable(): boolean {
+    this.gpu.look();
+    return this.gpu.driven;
   }
 
   refresh(): void {
-    const changed = this.regs.refresh() || !this.registersSeen;
-    this.registersSeen = true;
-    const full = changed && this.applyRegisters();
-    const anyDirty = this.collectDirty();
-    const mode = this.current;
-    let rects: Rect[] = [];
-    if (mode.kind === 'blank') {
-      if (full) rects = this.drawBlank();
-    } else if (mode.kind === 'text') {
-      const text = this.textRenderer!;
-      const now = this.options.now();
-      if (full) text.start(mode);
-      if (changed || anyDirty || text.phaseChanged(now)) rects = text.draw(this.regs, this.planar, this.pixels, now);
-    } else if (full || anyDirty) rects = this.drawLines(mode, full);
+    let rects = this.gpu.look() ? this.refreshGpu() : this.refreshVga();
     if (this.resized) {
       this.resized = false;
       this.resize.emit({ width: this.width, height: this.height });
       rects = [{ x: 0, y: 0, width: this.width, height: this.height }];
     }
     if (rects.length > 0) this.damage.emit(rects);
+  }
+
+  private refreshGpu(): Rect[] {
+    const fresh = this.setSize(this.gpu.width, this.gpu.height) || !this.gpuShown;
+    this.gpuShown = true;
+    return this.gpu.draw(this.pixels, fresh);
+  }
+
+  private refreshVga(): Rect[] {
+    if (this.gpuShown) {
+      // Nothing of what was drawn is there any more.
+      this.gpuShown = this.registersSeen = false;
+      this.current = { kind: 'blank', width: 0, height: 0 };
+    }
+    const changed = this.regs.refresh() || !this.registersSeen;
+    this.registersSeen = true;
+    const full = changed && this.applyRegisters();
+    const anyDirty = this.collectDirty();
+    const mode = this.current;
+    if (mode.kind === 'blank') return full ? this.drawBlank() : [];
+    if (mode.kind === 'text') {
+      const text = this.textRenderer!;
+      const now = this.options.now();
+      if (full) text.start(mode);
+      return changed || anyDirty || text.phaseChanged(now) ? text.draw(this.regs, this.planar, this.pixels, now) : [];
+    }
+    return full || anyDirty ? this.drawLines(mode, full) : [];
   }
 
   onDamage(listener: (rects: readonly Rect[]) => void): Disposable {
@@ -145,15 +172,18 @@ export class VgaScanout implements DisplaySource {
     const textRegisters = mode.kind === 'text' ? `${regs.attribute.join()};${regs.crtc[0x14]}` : '';
     const textChanged = textRegisters !== this.textRegisters;
     this.textRegisters = textRegisters;
-    if (mode.width !== this.width || mode.height !== this.height) {
-      this.width = mode.width;
-      this.height = mode.height;
-      this.pixels = new Uint32Array(mode.width * mode.height);
-      this.line = new Uint32Array(mode.width);
-      this.resized = true;
-      return true;
-    }
-    return modeChanged || memoryChanged || colorsChanged || textChanged;
+    return this.setSize(mode.width, mode.height) || modeChanged || memoryChanged || colorsChanged || textChanged;
+  }
+
+  /** True when it is another size; the picture is black then. */
+  private setSize(width: number, height: number): boolean {
+    if (width === this.width && height === this.height) return false;
+    this.width = width;
+    this.height = height;
+    this.pixels = new Uint32Array(width * height);
+    this.line = new Uint32Array(width);
+    this.resized = true;
+    return true;
   }
 
   private openMemory(): boolean {
@@ -189,39 +219,23 @@ export class VgaScanout implements DisplaySource {
 
   private drawLines(mode: Exclude<ScreenMode, { kind: 'blank' | 'text' }>, full: boolean): Rect[] {
     const renderer = this.lineRenderer!;
-    const { line, pixels, width } = this;
-    const rects: Rect[] = [];
-    let open: Rect | undefined;
+    const { line } = this;
+    const changes = new LineChanges(this.pixels, this.width);
     let rendered = -1;
     let renderedPanning = -1;
     for (let y = 0; y < mode.height; y++) {
       const source = renderer.locate(mode, y);
-      let changed = false;
-      if (full || this.isDirty(source.byte, source.length)) {
-        // Scan lines that repeat show the same memory.
-        if (source.byte !== rendered || source.panning !== renderedPanning) renderer.render(mode, source, this.packed, this.planar, line);
-        rendered = source.byte;
-        renderedPanning = source.panning;
-        const at = y * width;
-        let first = 0;
-        while (first < width && pixels[at + first] === line[first]) first++;
-        if (first < width) {
-          let last = width - 1;
-          while (pixels[at + last] === line[last]) last--;
-          for (let x = first; x <= last; x++) pixels[at + x] = line[x]!;
-          changed = true;
-          if (!open) rects.push((open = { x: first, y, width: last - first + 1, height: 1 }));
-          else {
-            const right = Math.max(open.x + open.width, last + 1);
-            open.x = Math.min(open.x, first);
-            open.width = right - open.x;
-            open.height = y - open.y + 1;
-          }
-        }
+      if (!full && !this.isDirty(source.byte, source.length)) {
+        changes.keep();
+        continue;
       }
-      if (!changed) open = undefined;
+      // Scan lines that repeat show the same memory.
+      if (source.byte !== rendered || source.panning !== renderedPanning) renderer.render(mode, source, this.packed, this.planar, line);
+      rendered = source.byte;
+      renderedPanning = source.panning;
+      changes.put(y, line);
     }
-    return rects;
+    return changes.rects;
   }
 
   private isDirty(byte: number, length: number): boolean {

@@ -4,6 +4,7 @@ import { CP437 } from './cp437.ts';
 import { CR_CURSOR_END, CR_CURSOR_HIGH, CR_CURSOR_LOW, CR_CURSOR_START, CURSOR_OFF } from './crtc.ts';
 import { decodeMode } from './displaymode.ts';
 import { RegisterReader } from './displayregs.ts';
+import { GpuScreen } from './gpuscreen.ts';
 
 export interface TextScreen {
   /** Top to bottom, without trailing blanks. */
@@ -19,6 +20,7 @@ export interface TextScreen {
 
 /** Undefined while the screen is dark or shows graphics. */
 export function readTextScreen(memory: WebAssembly.Memory): TextScreen | undefined {
+  if (new GpuScreen(memory).look()) return undefined;
   const regs = new RegisterReader(memory);
   regs.refresh();
   const mode = decodeMode(regs);

@@ -8,6 +8,8 @@ import { createVmMemory } from '../../memory/vmmemory.ts';
 import { ManualClock } from '../../util/clock.ts';
 import { type Logger, nullLogger } from '../../util/logger.ts';
 
+export const BENCH_PICTURES = { base: GUEST_RAM_BASE + (1 << 20), size: 4 << 20 };
+
 /** Buses, wires, clock and memory for one device under test. Parts are made on first use. */
 export class Bench {
   readonly ports = new PortBus();
@@ -27,10 +29,10 @@ export class Bench {
     return wire;
   }
 
-  /** 1 MiB of guest RAM at address 0. */
+  /** 1 MiB of guest RAM at address 0, and behind it in the shared memory BENCH_PICTURES for a display's pictures. */
   get memory(): GuestMemory {
     if (!this.guestMemory) {
-      const shared = createVmMemory(1 << 20);
+      const shared = createVmMemory(1 << 20, BENCH_PICTURES.size);
       const physMap = new PhysMap(shared);
       physMap.mapRam(0, GUEST_RAM_BASE, 1 << 20);
       this.guestMemory = new GuestMemory(shared, physMap, 1 << 20);

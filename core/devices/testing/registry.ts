@@ -34,9 +34,12 @@ import { Rtc } from '../timer/rtc.ts';
 import { Tsc } from '../timer/tsc.ts';
 import { BIOS_ROM_BASE } from '../../memory/layout.ts';
 import { VirtioBlk } from '../virtio/virtioblk.ts';
+import { VirtioVga } from '../virtio/virtiovga.ts';
 import { AhciDriver } from './ahcidriver.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
+import { BENCH_PICTURES } from './bench.ts';
 import { FakeBlockDevice } from './fakeblock.ts';
+import { GpuDriver } from './gpudriver.ts';
 import { VirtioDriver } from './virtiodriver.ts';
 
 export const deviceRegistry: DeviceEntry[] = [
@@ -593,6 +596,38 @@ export const deviceRegistry: DeviceEntry[] = [
       driver.kick();
       driver.makeAvailable(77, 1);
       driver.kick(1);
+    },
+  }),
+  entry({
+    name: 'VirtioVga',
+    create: (bench) =>
+      new VirtioVga({
+        id: 'vga',
+        ports: bench.ports,
+        mmio: bench.mmio,
+        physMap: bench.memory.physMap,
+        memory: bench.memory.memory,
+        guestMemory: bench.memory,
+        message: () => {},
+        vramBytes: 0x40000,
+        rom: Uint8Array.of(0x55, 0xaa, 1),
+        pictures: BENCH_PICTURES,
+        clock: bench.clock,
+        log: bench.log,
+      }),
+    mutate(display, bench) {
+      bench.out8(0x3c2, 0x67);
+      bench.out8(0x3c4, 2);
+      bench.out8(0x3c5, 5);
+      const driver = new GpuDriver(display, bench);
+      driver.start();
+      display.prefer(1000, 700);
+      driver.create(7, 1, 40, 30);
+      driver.create(9, 67, 8, 8);
+      driver.attach(7, [new Uint8Array(40 * 30 * 4).fill(0x55)]);
+      driver.transfer(7, { x: 3, y: 4, width: 20, height: 10 }, 12);
+      driver.setScanout(7, { x: 1, y: 2, width: 30, height: 20 });
+      driver.cursor(9, 5, -3);
     },
   }),
 ];

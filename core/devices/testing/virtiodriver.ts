@@ -25,12 +25,14 @@ export class VirtioDriver {
   private readonly seen: number[] = [];
   private nextDescriptor = 0;
   private nextBuffer = BUFFERS_AT;
+  private readonly common: number;
 
-  constructor(device: VirtioPciDevice, bench: Bench) {
+  constructor(device: VirtioPciDevice, bench: Bench, layout = { msixBar: 1, windowBar: 4, common: 0 }) {
     this.device = device;
     this.bench = bench;
-    device.writeConfig(0x14, MSIX_BASE, 4);
-    device.writeConfig(0x20, WINDOW_BASE, 4);
+    this.common = layout.common;
+    device.writeConfig(0x10 + layout.msixBar * 4, MSIX_BASE, 4);
+    device.writeConfig(0x10 + layout.windowBar * 4, WINDOW_BASE, 4);
     device.writeConfig(0x04, 0x0006, 2);
   }
 
@@ -40,6 +42,14 @@ export class VirtioDriver {
 
   write(offset: number, value: number, size: 1 | 2 | 4): void {
     this.bench.mmio.write(WINDOW_BASE + offset, value, size);
+  }
+
+  private readCommon(offset: number, size: 1 | 2 | 4): number {
+    return this.read(this.common + offset, size);
+  }
+
+  private writeCommon(offset: number, value: number, size: 1 | 2 | 4): void {
+    this.write(this.common + offset, value, size);
   }
 
   config(offset: number, size: 1 | 2 | 4): number {
@@ -61,8 +71,8 @@ export class VirtioDriver {
   features(): number[] {
     const bits: number[] = [];
     for (const word of [0, 1]) {
-      this.write(0, word, 4);
-      const value = this.read(4, 4);
+      this.writeCommon(0, word, 4);
+      const value = this.readCommon(4, 4);
       for (let bit = 0; bit < 32; bit++) if ((value >>> bit) & 1) bits.push(word * 32 + bit);
     }
     return bits;
@@ -70,37 +80,37 @@ export class VirtioDriver {
 
   /** Resets, agrees on `features` and VERSION_1, enables `queues` queues and says that the driver is ready. Returns the status byte. */
   start(features: readonly number[], queues = 1): number {
-    this.write(0x14, 0, 1);
-    this.write(0x14, 1, 1);
-    this.write(0x14, 3, 1);
+    this.writeCommon(0x14, 0, 1);
+    this.writeCommon(0x14, 1, 1);
+    this.writeCommon(0x14, 3, 1);
     for (const word of [0, 1]) {
       let bits = 0;
       for (const bit of [...features, 32]) if (bit >> 5 === word) bits |= 1 << (bit & 31);
-      this.write(8, word, 4);
-      this.write(12, bits, 4);
+      this.writeCommon(8, word, 4);
+      this.writeCommon(12, bits, 4);
     }
-    this.write(0x14, 0xb, 1);
+    this.writeCommon(0x14, 0xb, 1);
     for (let index = 0; index < queues; index++) this.enable(index);
-    this.write(0x14, 0xf, 1);
-    return this.read(0x14, 1);
+    this.writeCommon(0x14, 0xf, 1);
+    return this.readCommon(0x14, 1);
   }
 
   enable(index: number): void {
     const at = QUEUE_AT + index * QUEUE_STRIDE;
     this.bench.memory.write(at, new Uint8Array(QUEUE_STRIDE));
     this.available[index] = this.seen[index] = 0;
-    this.write(0x16, index, 2);
-    this.write(0x18, this.size, 2);
-    this.write(0x1a, index, 2);
+    this.writeCommon(0x16, index, 2);
+    this.writeCommon(0x18, this.size, 2);
+    this.writeCommon(0x1a, index, 2);
     for (const [offset, part] of [
       [0x20, 0],
       [0x28, 0x1000],
       [0x30, 0x2000],
     ] as const) {
-      this.write(offset, at + part, 4);
-      this.write(offset + 4, 0, 4);
+      this.writeCommon(offset, at + part, 4);
+      this.writeCommon(offset + 4, 0, 4);
     }
-    this.write(0x1c, 1, 2);
+    this.writeCommon(0x1c, 1, 2);
   }
 
   /** Room for `bytes` in guest RAM, filled with `content`. */

@@ -7,6 +7,8 @@ export function machineShape(config: VmConfig): MachineShape {
     processor: config.cpu.model,
     'memory (MiB)': config.memoryMiB,
     'video memory (MiB)': config.display.vramMiB,
+    // Named only where it is not the usual one: states of before know no other.
+    ...(config.display.model === 'vga' ? {} : { display: config.display.model }),
     firmware: config.firmware,
     drives: config.drives.map(({ id, kind }) => `${id} ${kind}`).join(', ') || 'none',
     disks:

@@ -126,6 +126,18 @@ export class RfbClient {
     this.send(message);
   }
 
+  /** Asks for another size, with one screen that covers it. */
+  setDesktopSize(width: number, height: number): void {
+    const message = Buffer.alloc(24);
+    message[0] = P.MSG_SET_DESKTOP_SIZE;
+    message.writeUInt16BE(width, 2);
+    message.writeUInt16BE(height, 4);
+    message[6] = 1;
+    message.writeUInt16BE(width, 16);
+    message.writeUInt16BE(height, 18);
+    this.send(message);
+  }
+
   enableContinuous(enable: boolean): void {
     const message = Buffer.alloc(10);
     message[0] = P.MSG_ENABLE_CONTINUOUS_UPDATES;

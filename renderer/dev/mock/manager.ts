@@ -110,7 +110,7 @@ export class MockManager {
               readOnly: true,
             },
           ],
-          display: { vramMiB: 16, listen: null },
+          display: { model: 'vga', vramMiB: 16, listen: null },
           serial: [{ type: 'console' }, { type: 'none' }],
           clock: 'utc',
           debug: { gdb: null, wait: false },
@@ -126,7 +126,9 @@ export class MockManager {
         stats: live ? this.stats(i) : null,
         thumbnailVersion: i % 6 === 2 ? 0 : 1,
         startedAt: i % 6 === 2 ? null : '2026-11-21T03:30:00.000Z',
-        display: live ? { width: drawScreen(i).width, height: drawScreen(i).height, text: i % 3 === 0, absolutePointer: true } : null,
+        display: live
+          ? { width: drawScreen(i).width, height: drawScreen(i).height, text: i % 3 === 0, absolutePointer: true, resizable: false }
+          : null,
       },
     ];
   }
@@ -182,7 +184,7 @@ export class MockManager {
       problem: null,
       stats: live ? this.stats(0) : null,
       thumbnailVersion: vm.thumbnailVersion + 1,
-      display: live ? { width: screen.width, height: screen.height, text: false, absolutePointer: true } : null,
+      display: live ? { width: screen.width, height: screen.height, text: false, absolutePointer: true, resizable: false } : null,
     });
   }
 

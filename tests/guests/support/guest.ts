@@ -29,6 +29,8 @@ export interface GuestOptions {
   counted?: RerunOptions;
   /** Stands before its first instruction, for a debugger. */
   startPaused?: boolean;
+  /** A VirtIO display instead of the VGA. */
+  virtioDisplay?: boolean;
   /** Goes on from this state file. */
   restore?: string;
 }
@@ -72,7 +74,7 @@ export class Guest {
               : null,
           },
           drives: options.drives ?? [],
-          display: {},
+          display: { model: options.virtioDisplay ? 'virtio' : 'vga' },
           serial: [{ type: 'console' }, { type: 'none' }],
           hpet: options.hpet ?? false,
           paravirt: options.paravirt ?? true,

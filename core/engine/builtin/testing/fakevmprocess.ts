@@ -173,7 +173,7 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
       if (restore.consume) rmSync(restore.file);
     }
     setState(paused ? 'paused' : 'running');
-    send({ type: 'display', mode: { width: 720, height: 400, text: true, absolutePointer: false } });
+    send({ type: 'display', mode: { width: 720, height: 400, text: true, absolutePointer: false, resizable: false } });
     if (cmdline.includes('fake.chatty')) for (let i = 0; i < 5000; i++) log(`entry ${i}`);
     if (cmdline.includes('fake.host-error'))
       setState(
