@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
 import { type DriveBus, driveBuses } from '../contract/drives.ts';
-import { type DiskFormat, diskFormats, type VmCreate, vncListenSchema } from '../contract/vm.ts';
+import { type DiskFormat, type DisplayModel, diskFormats, displayModels, type VmCreate, vncListenSchema } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, parseSize } from './output.ts';
 import { readPassphrase } from './passphrase.ts';
@@ -26,6 +26,7 @@ interface CreateOptions {
   newDisk?: string;
   diskFormat?: DiskFormat;
   bus?: DriveBus;
+  display?: DisplayModel;
   encrypt?: boolean;
   passphraseFile?: string;
   vnc?: string;
@@ -112,6 +113,11 @@ export function addCreateCommand(program: Command, run: RunSession): void {
     .addOption(
       new Option('--bus <bus>', 'what its disks are attached to; otherwise the quickest that its system knows').choices(driveBuses),
     )
+    .addOption(
+      new Option('--display <model>', 'virtio: a driver in the guest can follow the size of the window; vga otherwise').choices(
+        displayModels,
+      ),
+    )
     .option('--encrypt', 'with --new-disk: encrypt it (LUKS, qcow2)')
     .option('--passphrase-file <file>', 'with --encrypt: its first line is the passphrase')
     .option('--vnc <place>', 'listen for VNC clients at host:display or unix:path')
@@ -142,6 +148,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
           source: from,
           newDisk,
           ...(options.bus ? { bus: options.bus } : {}),
+          ...(options.display ? { displayModel: options.display } : {}),
           listen: listen(options),
         };
         for (const check of await session.client.call('vm.preflight', create))

@@ -2,8 +2,11 @@ import { z } from 'zod';
 
 /** How consoles look and what keys do there. They are defaults: every window can have its own for each machine. */
 
-/** `fit`: as large as the window allows; `integer`: the largest whole factor; `exact`: one guest pixel is one pixel of the screen. */
-export const consoleScalings = ['fit', 'integer', 'exact'] as const;
+/**
+ * `fit`: as large as the window allows; `integer`: the largest whole factor; `exact`: one guest pixel is one pixel of the screen; `follow`: the guest is asked for a
+ * picture of the window's size, and one that is not is fitted.
+ */
+export const consoleScalings = ['fit', 'integer', 'exact', 'follow'] as const;
 /** `auto`: sharp at whole factors, smooth between them. */
 export const consoleSmoothings = ['auto', 'sharp', 'smooth'] as const;
 /** What gives the keyboard back: pressed and released with nothing else, or the chord. */

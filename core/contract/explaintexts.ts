@@ -11,6 +11,7 @@ export const explainTexts = {
   explainMemory: 'Memory',
   explainUuid: 'The id that the guest reads from SMBIOS',
   explainVga: 'Standard VGA with Bochs VBE, in the same PCI slot',
+  explainVirtioVga: 'VirtIO display that is a VGA too, in the same PCI slot',
   explainNoNetwork: 'No network card; machines have none yet',
   explainUefi: 'UEFI (OVMF) in one image, read-only',
   explainKernel: 'A kernel that is started directly',
@@ -38,6 +39,7 @@ export const explainTexts = {
   explainFloppyReadOnly: 'A floppy, read-only',
   remarkTcg:
     'QEMU emulates with TCG here. With -accel kvm and -cpu host it runs on the processor of this computer, which the built-in engine does not.',
+  remarkVirtioVga: 'The VGA in QEMU’s VirtIO display has {most} MiB of video memory; this machine’s has {mib}.',
   remarkVideoMemory: 'QEMU takes powers of two for video memory only; this machine has {mib} MiB.',
   remarkNvram:
     'This machine keeps its UEFI variables in {path}. QEMU writes them into the image itself: to keep them there, copy the image, name the copy and leave out readonly=on.',

@@ -46,7 +46,12 @@ export function hardwareList(config: VmConfig): HardwareItem[] {
       label: config.firmware === 'uefi' ? 'UEFI (OVMF)' : 'BIOS (SeaBIOS)',
       detail: config.boot.kernel ? `starts ${config.boot.kernel.path}` : `boots ${tried.map(({ id }) => id).join(', ') || 'nothing'}`,
     },
-    { id: 'display', kind: 'display', label: 'VGA with Bochs VBE', detail: `${config.display.vramMiB} MiB video memory` },
+    {
+      id: 'display',
+      kind: 'display',
+      label: config.display.model === 'virtio' ? 'VirtIO display, also a VGA' : 'VGA with Bochs VBE',
+      detail: `${config.display.vramMiB} MiB video memory`,
+    },
     { id: 'keyboard', kind: 'input', label: 'PS/2 keyboard', detail: '' },
     { id: 'mouse', kind: 'input', label: 'PS/2 mouse', detail: 'absolute positions where the guest has a VMware mouse driver' },
   ];

@@ -95,6 +95,7 @@ describe.skipIf(!qemu)('QEMU takes what the machine is explained as', () => {
   const cases: [string, object, RegExp[]][] = [
     ['every bus', { drives, hpet: true }, [/dev: ide-hd/, /dev: ide-cd/, /dev: ich9-ahci/, /dev: floppy/, /dev: hpet/, /dev: VGA/]],
     ['virtio', { drives: [{ ...drives[0], id: 'virtio5' }] }, [/dev: virtio-blk-pci[\s\S]*addr = 0d\.0/]],
+    ['a VirtIO display', { display: { model: 'virtio' } }, [/dev: virtio-vga[\s\S]*addr = 02\.0[\s\S]*class VGA controller, addr 00:02.0/]],
     ['i686', { cpu: { model: 'i686' } }, []],
     ['x86-64', { cpu: { model: 'x86-64' } }, []],
     ['x86-64-v2', { cpu: { model: 'x86-64-v2' } }, []],
@@ -136,6 +137,8 @@ test('what QEMU has nothing for is said', () => {
   const remarks = (change: object) => explain(machine(change), { ...parts(), encrypted: ['sata3'] }).remarks.join('\n');
   expect(remarks({})).toContain('kvmclock');
   expect(remarks({ paravirt: false })).not.toContain('kvmclock');
+  expect(remarks({ display: { model: 'virtio' } })).toContain('8 MiB of video memory');
+  expect(remarks({ display: { model: 'virtio', vramMiB: 8 } })).not.toContain('video memory');
   expect(remarks({ drives })).toContain('ide0 may use 2 s');
   expect(remarks({ display: { listen: { type: 'tcp', host: '127.0.0.1', display: 3, password: 'secret' } } })).toContain('set_password');
   const secret = explain(machine({ drives }), { ...parts(), encrypted: ['sata3'] });

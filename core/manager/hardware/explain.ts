@@ -32,6 +32,8 @@ const cpus: { [M in CpuModel]: string } = {
   'x86-64-v2': `qemu64,-svm,${V2}`,
   'x86-64-v3': `qemu64,-svm,${V2},${V3}`,
 };
+/** Video memory of QEMU's virtio-vga, MiB. */
+const VIRTIO_VGA_MIB = 8;
 const emulatedOnly = say('remarkTcg');
 
 /** Options of `qemu-system-x86_64` for the machine that is nearest to this one. */
@@ -50,9 +52,7 @@ export function explain(config: VmConfig, parts: ExplainParts): Explanation {
   add(say('explainUuid'), '-uuid', config.id);
   firmware(config, parts, add, remarks);
   boot(config, parts, add);
-  add(say('explainVga'), '-device', `VGA,vgamem_mb=${powerOfTwo(config.display.vramMiB)},addr=02.0`);
-  if (powerOfTwo(config.display.vramMiB) !== config.display.vramMiB)
-    remarks.push(say('remarkVideoMemory', { mib: config.display.vramMiB }));
+  display(config, add, remarks);
   listen(config, add, remarks);
   const order = config.boot.kernel ? [] : bootSequence(config.boot.order, config.drives).tried.map(({ id }) => id);
   options.push(...explainDrives(config.drives, { ...parts, encrypted: parts.encrypted ?? [], order, remarks }));
@@ -94,6 +94,16 @@ function boot(config: VmConfig, { folder }: ExplainParts, add: Add): void {
   if (menuSeconds !== undefined) words.push(`splash-time=${menuSeconds * 1000}`);
   if (bootSequence(order, config.drives).rest.length) words.push('strict=on');
   add(menu ? say('explainMenu') : say('explainNoMenu'), '-boot', words.join(','));
+}
+
+function display({ display: { model, vramMiB } }: VmConfig, add: Add, remarks: Saying[]): void {
+  if (model === 'virtio') {
+    add(say('explainVirtioVga'), '-device', 'virtio-vga,edid=on,xres=1280,yres=800,max_hostmem=256M,addr=02.0');
+    if (vramMiB !== VIRTIO_VGA_MIB) remarks.push(say('remarkVirtioVga', { mib: vramMiB, most: VIRTIO_VGA_MIB }));
+    return;
+  }
+  add(say('explainVga'), '-device', `VGA,vgamem_mb=${powerOfTwo(vramMiB)},addr=02.0`);
+  if (powerOfTwo(vramMiB) !== vramMiB) remarks.push(say('remarkVideoMemory', { mib: vramMiB }));
 }
 
 function listen(config: VmConfig, add: Add, remarks: Saying[]): void {

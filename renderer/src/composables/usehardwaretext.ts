@@ -46,7 +46,7 @@ export function useHardwareText() {
       case 'boot':
         return t(`firmware.kind.${config.firmware}`);
       case 'display':
-        return format.memory(config.display.vramMiB);
+        return `${t(`hardware.displayModel.${config.display.model}`)}, ${format.memory(config.display.vramMiB)}`;
       case 'disk':
       case 'cdrom':
       case 'floppy':
@@ -89,7 +89,7 @@ export function useHardwareText() {
           t('common.none')
         );
       case 'display':
-        return `${format.memory(config.display.vramMiB)} · VNC: ${onOff(config.display.listen !== null)}`;
+        return `${t(`hardware.displayModel.${config.display.model}`)}, ${format.memory(config.display.vramMiB)} · VNC: ${onOff(config.display.listen !== null)}`;
       case 'serial':
         return config.serial.map(({ type }, i) => `COM${i + 1}: ${t(`hardware.serialType.${type}`)}`).join('; ') || t('common.none');
       case 'clock':

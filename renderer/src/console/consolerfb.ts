@@ -1,10 +1,14 @@
 import RFB, { type RawChannel } from '@novnc/novnc';
-import { renderingOf, type Scaling, scaleOf, type Smoothing } from './scale.ts';
+import { pictureFor, renderingOf, type Scaling, scaleOf, type Smoothing } from './scale.ts';
 
-/** noVNC with our scales: exact also at fractional device pixel ratios, and whole factors. */
+/** A window that is being dragged asks for a size when it has kept it for so long. */
+const steadyMs = 250;
+
+/** noVNC with our scales: exact also at fractional device pixel ratios, and whole factors; sizes that the guest is asked for count pixels of the screen. */
 export class ConsoleRfb extends RFB {
   private scaling: Scaling = 'fit';
   private smoothing: Smoothing = 'auto';
+  private wish: ReturnType<typeof setTimeout> | undefined;
 
   constructor(target: HTMLElement, channel: RawChannel) {
     super(target, channel, { shared: true });
@@ -12,7 +16,10 @@ export class ConsoleRfb extends RFB {
     this._canvas.tabIndex = 0;
   }
 
-  setScale(scaling: Scaling, smoothing: Smoothing): void {
+  /** `followed`: the guest takes the size that it is asked for. */
+  setScale(scaling: Scaling, smoothing: Smoothing, followed: boolean): void {
+    // Only when it becomes so: setting it asks at once.
+    if (this.resizeSession !== followed) this.resizeSession = followed;
     this.scaling = scaling;
     this.smoothing = smoothing;
     // noVNC only scales along with the window when it thinks that it fits the picture in.
@@ -26,6 +33,21 @@ export class ConsoleRfb extends RFB {
     this._display.scale = scale;
     this._canvas.style.imageRendering = renderingOf(this.smoothing, scale, ratio);
     this._fixScrollbars();
+  }
+
+  protected override _requestRemoteResize(): void {
+    clearTimeout(this.wish);
+    this.wish = setTimeout(() => super._requestRemoteResize(), steadyMs);
+  }
+
+  protected override _screenSize(): { w: number; h: number } {
+    const { width, height } = this._screen.getBoundingClientRect();
+    return pictureFor({ width, height }, window.devicePixelRatio);
+  }
+
+  override disconnect(): void {
+    clearTimeout(this.wish);
+    super.disconnect();
   }
 
   get canvas(): HTMLCanvasElement {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { renderingOf, scaleOf } from './scale.ts';
+import { pictureFor, renderingOf, scaleOf } from './scale.ts';
 
 const text = { width: 720, height: 400 };
 
@@ -16,6 +16,19 @@ test('whole factors are counted in pixels of the screen; a picture that is too l
   expect(scaleOf('integer', text, { width: 360, height: 400 }, 1)).toBe(0.5);
   expect(scaleOf('fit', text, { width: 1080, height: 800 }, 1)).toBe(1.5);
   expect(scaleOf('fit', { width: 0, height: 0 }, { width: 1080, height: 800 }, 1)).toBe(0);
+});
+
+test('a picture that follows the window is exact; one that does not is fitted', () => {
+  for (const ratio of [1, 1.25, 1.5, 2]) {
+    const window = { width: 1000.4, height: 701.2 };
+    const { w, h } = pictureFor(window, ratio);
+    expect(scaleOf('follow', { width: w, height: h }, window, ratio)).toBe(1 / ratio);
+    // Rounded down by the guest's driver.
+    expect(scaleOf('follow', { width: w & ~7, height: h }, window, ratio)).toBe(1 / ratio);
+    expect(scaleOf('follow', { width: w + 1, height: h }, window, ratio)).toBe(scaleOf('fit', { width: w + 1, height: h }, window, ratio));
+    expect(scaleOf('follow', { width: 640, height: 480 }, window, ratio)).toBe(scaleOf('fit', { width: 640, height: 480 }, window, ratio));
+  }
+  expect(pictureFor({ width: 1000.4, height: 700 }, 1.25)).toEqual({ w: 1250, h: 875 });
 });
 
 test('pixels stay sharp at whole factors unless asked otherwise', () => {

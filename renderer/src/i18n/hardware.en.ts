@@ -75,6 +75,13 @@ export const hardwareEn = {
   cpuModel: 'Model',
   cpuModelText: 'An installed system may depend on it: choose an older one only before the installation.',
   memoryText: 'The guest sees all of it. This computer gives it as the guest begins to use it.',
+  displayModelLabel: 'Model',
+  displayModel: { vga: 'Standard VGA', virtio: 'VirtIO display' },
+  displayModelText: {
+    vga: 'Every system can use it. It can’t be told the size of the window.',
+    virtio:
+      'A driver in the guest can follow the size of the window: Linux and the BSDs have one. Firmware, and systems without it, use it as a VGA. An installed system may need its own setting for it.',
+  },
   vram: 'Video memory',
   vramText: '16 MiB are enough for 2560 × 1600 points in full colour.',
   vncLabel: 'VNC viewers from outside',

@@ -76,6 +76,13 @@ export const hardwareZhCN: typeof hardwareEn = {
   cpuModel: '型号',
   cpuModelText: '已安装的系统可能依赖它：只应在安装前选择更旧的型号。',
   memoryText: '客户机能看到全部内存；客户机开始使用时，本机才真正分配。',
+  displayModelLabel: '型号',
+  displayModel: { vga: '标准 VGA', virtio: 'VirtIO 显卡' },
+  displayModelText: {
+    vga: '所有系统都能使用。它无法得知窗口的大小。',
+    virtio:
+      '客户机中的驱动程序可以跟随窗口大小：Linux 和各 BSD 自带驱动。固件以及没有驱动的系统把它当作 VGA 使用。已安装的系统可能需要为它另作设置。',
+  },
   vram: '显存',
   vramText: '16 MiB 足以显示 2560 × 1600 真彩色画面。',
   vncLabel: '外部 VNC 查看器',

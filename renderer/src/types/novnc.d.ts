@@ -33,6 +33,8 @@ declare module '@novnc/novnc' {
     protected _canvas: HTMLCanvasElement;
     protected _screen: HTMLElement;
     protected _updateScale(): void;
+    protected _requestRemoteResize(): void;
+    protected _screenSize(): { w: number; h: number };
     protected _fixScrollbars(): void;
   }
 }
