@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import { ContractClient } from '../contract/client.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { Transport, WireMessage } from '../contract/transport.ts';
+import { chooseLibrary } from '../platform/chosenlibrary.ts';
 import type { AppFolders } from '../platform/folders.ts';
 import { appVersion } from '../server/appversion.ts';
 import { holdFirstWords, openPinned } from '../server/pinned.ts';
@@ -119,8 +120,13 @@ function opened(socket: WebSocket, url: string): Promise<WebSocket> {
 async function openLocally(options: ConnectOptions): Promise<Connection> {
   const { folders, entry, log } = options;
   // Not for commands that only talk to a server.
-  const { openManager } = await import('../server/openmanager.ts');
-  const manager = await openManager({ folders, entry, log, version: appVersion(entry), mode: 'headless' });
+  const [{ openManager }, { settleMove }] = await Promise.all([
+    import('../server/openmanager.ts'),
+    import('../manager/librarymove/journal.ts'),
+  ]);
+  // This process ends soon; the next one begins with what was chosen.
+  const changeLibrary = (library: string) => chooseLibrary(folders.config, library);
+  const manager = await openManager({ folders, entry, log, version: appVersion(entry), mode: 'headless', changeLibrary });
   const toManager: ((message: unknown) => void)[] = [];
   const toClient: ((message: unknown) => void)[] = [];
   const end = (own: ((message: unknown) => void)[], other: ((message: unknown) => void)[]): Transport => ({
@@ -139,6 +145,8 @@ async function openLocally(options: ConnectOptions): Promise<Connection> {
     openChannel: () => Promise.reject(new HypervueError('invalid-state', 'no machine runs without a server')),
     close: async () => {
       await manager.close();
+      // Where it was moved to another file system, the old place goes now.
+      if (folders.libraryFrom !== 'named') await (await settleMove(folders.config, log)).opened();
     },
   };
 }

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { appVersion } from '../server/appversion.ts';
 import { addConfigCommands } from './config.ts';
 import { addConsoleCommand } from './console.ts';
+import { addLibraryCommand } from './library.ts';
 import { addDebugVerbs } from './debugverbs.ts';
 import { addDiskCommand } from './disk.ts';
 import { addDoctorCommand } from './doctor.ts';
@@ -56,6 +57,7 @@ addStorageVerbs(program, run);
 addSnapshotCommand(program, run);
 addSettingsCommand(program, run);
 addHistoryCommand(program, run);
+addLibraryCommand(program, run);
 addTokenCommand(program, run);
 addAttachCommand(program);
 addDebugVerbs(program, run);
@@ -85,6 +87,7 @@ for (const command of program.commands) {
       'autostart',
       'service',
       'attach',
+      'library',
     ].includes(command.name())
   )
     command.option('--json', 'as JSON');

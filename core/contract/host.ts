@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { errorSchema } from './errors.ts';
 import { consoleSettingDefaults, consoleSettingFields } from './consolesettings.ts';
 import { desktopSettingsFields } from './desktopsettings.ts';
 import { cpuModels, defaultCpuModel } from './cpumodels.ts';
@@ -121,6 +122,22 @@ export const libraryPlanSchema = z.object({
   freeBytes: z.number(),
   /** Machines of the present library, which stay where they are. */
   left: z.number().int(),
+});
+
+/** What `host.moveLibrary` would do. */
+export const movePlanSchema = z.object({
+  /** With all links followed. */
+  folder: z.string(),
+  missing: z.boolean(),
+  /** On the file system of the present one: at once, and without room for a copy. */
+  sameDisk: z.boolean(),
+  machines: z.number().int(),
+  sizeBytes: z.number(),
+  freeBytes: z.number(),
+  /** Files of machines that lie elsewhere, and stay there. */
+  outside: z.array(z.string()),
+  /** Why it can't be done now. */
+  refusal: errorSchema.nullable(),
 });
 
 /** What a file is, as far as its bytes say. */

@@ -12,6 +12,7 @@ import {
   hostInfoSchema,
   libraryPlanSchema,
   mediaInfoSchema,
+  movePlanSchema,
   settingsPatchSchema,
   settingsSchema,
   taskSchema,
@@ -55,6 +56,14 @@ export const methods = {
    * no task runs.
    */
   'host.setLibrary': { params: z.object({ path: z.string().min(1).max(4096) }), result: nothing },
+  /** What `host.moveLibrary` would do, and what keeps it from being done, without doing it. */
+  'host.planMove': { params: z.object({ path: z.string().min(1).max(4096) }), result: movePlanSchema },
+  /**
+   * Moves all machines, with everything else that lies in the library, to another folder, which has to be empty; what they have elsewhere stays. As a task: copied, compared, chosen,
+   * then removed where it was; at once where both are on one file system. As after `host.setLibrary` the manager begins again. Rejects as long as a machine is on or a task runs, and then
+   * everything is as it was, also when it is cancelled.
+   */
+  'host.moveLibrary': { params: z.object({ path: z.string().min(1).max(4096) }), result: nothing },
   'settings.get': { params: none, result: settingsSchema },
   'settings.set': { params: settingsPatchSchema, result: settingsSchema },
 

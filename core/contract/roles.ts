@@ -13,6 +13,8 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'host.history': 'view',
   'host.planLibrary': 'manage',
   'host.setLibrary': 'manage',
+  'host.planMove': 'manage',
+  'host.moveLibrary': 'manage',
   'settings.get': 'view',
   'settings.set': 'manage',
 

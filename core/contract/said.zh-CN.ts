@@ -3,6 +3,7 @@ import { saidDamageZhCN } from './saiddamage.zh-CN.ts';
 import { saidDiskZhCN } from './saiddisk.zh-CN.ts';
 import { saidMachineZhCN } from './saidmachine.zh-CN.ts';
 import { saidManagerZhCN } from './saidmanager.zh-CN.ts';
+import { saidLibraryMoveZhCN } from './saidlibrarymove.zh-CN.ts';
 import { saidStartZhCN } from './saidstart.zh-CN.ts';
 import { saidDiagnosisZhCN, saidExplainZhCN } from './saidhost.zh-CN.ts';
 
@@ -15,6 +16,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   ...saidDamageZhCN,
   ...saidManagerZhCN,
   ...saidStartZhCN,
+  ...saidLibraryMoveZhCN,
   fileENOENT: '{path} 不存在',
   fileEACCES: '当前用户无权打开 {path}',
   fileEROFS: '{path} 位于只读文件系统上',

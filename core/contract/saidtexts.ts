@@ -3,6 +3,7 @@ import { damageTexts } from './damagetexts.ts';
 import { diagnosisTexts } from './diagnosistexts.ts';
 import { diskTexts } from './disktexts.ts';
 import { explainTexts } from './explaintexts.ts';
+import { libraryMoveTexts } from './librarymovetexts.ts';
 import { machineTexts } from './machinetexts.ts';
 import { managerTexts } from './managertexts.ts';
 import { startTexts } from './starttexts.ts';
@@ -20,5 +21,6 @@ export const saidTexts = {
   ...damageTexts,
   ...managerTexts,
   ...startTexts,
+  ...libraryMoveTexts,
 } as const;
 export type SaidKey = keyof typeof saidTexts;

@@ -12,10 +12,11 @@ import { libraryChange, libraryHandlers } from './librarychange.ts';
 import { engineName } from './preflight.ts';
 import { describeSystems } from './systems/opensystems.ts';
 
-export function hostHandlers(context: ManagerContext, { history }: Services) {
+export function hostHandlers(context: ManagerContext, services: Services) {
+  const { history } = services;
   const { options, settings, emit } = context;
   return {
-    ...libraryHandlers(context),
+    ...libraryHandlers(context, services),
     'host.info': () => hostInfo(options),
     'host.browse': ({ path: folder }) => browse(folder),
     'host.systems': async () => describeSystems(options.systems),

@@ -9,7 +9,9 @@ import { fileError } from '../platform/nodefile.ts';
 import { HypervueError } from '../util/errors.ts';
 import { type Saying, say } from '../util/say.ts';
 import type { ManagerContext, ManagerOptions } from './context.ts';
+import { type MovePlace, moveLibrary, planMove } from './librarymove/move.ts';
 import { absolutePath, existingPart } from './paths.ts';
+import type { Services } from './services.ts';
 import { vmFolders } from './library.ts';
 import { CONFIG_FILE } from './vmconfigfile.ts';
 
@@ -22,8 +24,8 @@ export function libraryChange({ libraryFrom, changeLibrary }: Pick<ManagerOption
   return changeLibrary ? { available: true, reason: say('libraryCanChange') } : { available: false, reason: say('libraryShort') };
 }
 
-export function libraryHandlers(context: ManagerContext) {
-  const { options, machines } = context;
+export function libraryHandlers(context: ManagerContext, { volumes, pools }: Pick<Services, 'volumes' | 'pools'>) {
+  const { options, machines, tasks } = context;
   return {
     'host.planLibrary': async ({ path: wanted }) => {
       const place = await placeFor(options.library, wanted);
@@ -40,22 +42,56 @@ export function libraryHandlers(context: ManagerContext) {
       await options.changeLibrary!(folder);
       return null;
     },
+    'host.planMove': async ({ path: wanted }) => {
+      const { refusal, ...plan } = await planMove(context, volumes, await placeToMove(options.library, wanted));
+      const why = refusal ?? busy(context);
+      return { ...plan, refusal: why?.toJSON() ?? null };
+    },
+    'host.moveLibrary': async ({ path: wanted }) => {
+      const { available, reason } = libraryChange(options);
+      if (!available) throw new HypervueError('unsupported', reason, { path: wanted, operation: 'move library' });
+      const place = await placeToMove(options.library, wanted);
+      const stillAlone = (own = 0) => {
+        const why = busy(context, own);
+        if (why) throw why;
+      };
+      stillAlone();
+      await tasks.run('host.moveLibrary', place.folder, async (control) => {
+        const { refusal, sameDisk } = await planMove(context, volumes, place);
+        if (refusal) throw refusal;
+        await machines.exclusively(() => moveLibrary(context, place, sameDisk, control, () => stillAlone(1)));
+        await pools.keepBeside(place.folder);
+      });
+      await options.changeLibrary!(place.folder);
+      return null;
+    },
   } satisfies Partial<Handlers>;
 }
 
 /** The manager ends: nothing may be under way. */
-function refuseBusy({ machines, tasks }: ManagerContext): void {
+function refuseBusy(context: ManagerContext): void {
+  const why = busy(context);
+  if (why) throw why;
+}
+
+/** What is under way besides `own` tasks. */
+function busy({ machines, tasks }: ManagerContext, own = 0): HypervueError | undefined {
   const on = machines.all().filter((machine) => machine.active);
   const context = { operation: 'set library' };
   if (on.length)
-    throw new HypervueError(
+    return new HypervueError(
       'invalid-state',
       say('libraryMachinesOn', { names: on.map(({ name }) => name).join(', ') }),
       context,
       say('fixLibraryMachinesOn'),
     );
-  const count = tasks.list().filter(({ state }) => state === 'running').length;
-  if (count) throw new HypervueError('invalid-state', say('libraryTasks', { count }), context, say('fixLibraryTasks'));
+  const count = tasks.list().filter(({ state }) => state === 'running').length - own;
+  return count > 0 ? new HypervueError('invalid-state', say('libraryTasks', { count }), context, say('fixLibraryTasks')) : undefined;
+}
+
+async function placeToMove(library: string, wanted: string): Promise<MovePlace> {
+  const { folder, missing } = await placeFor(library, wanted);
+  return { real: await realpath(library), folder, missing };
 }
 
 async function placeFor(library: string, wanted: string): Promise<Omit<Result<'host.planLibrary'>, 'left'>> {

@@ -9,7 +9,8 @@ import { Manager } from '../manager/manager.ts';
 import { openSystems } from '../manager/systems/opensystems.ts';
 import { ChildProcessLauncher, vmProcessEntry } from '../platform/childlauncher.ts';
 import { findFirmware, findUefi } from '../platform/firmware.ts';
-import { chosenLibraryFile } from '../platform/chosenlibrary.ts';
+import { settleMove } from '../manager/librarymove/journal.ts';
+import { chosenLibrary, chosenLibraryFile } from '../platform/chosenlibrary.ts';
 import { type AppFolders, ensurePrivateFolder } from '../platform/folders.ts';
 import { HypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
@@ -50,7 +51,11 @@ export function appResources(entry: string): { rendererFolder: string; sampleIma
 
 /** The manager with the built-in engine, as desktop, headless mode and the CLI all use it. */
 export async function openManager(options: OpenManagerOptions): Promise<Manager> {
-  const { library, libraryFrom, config, locks } = options.folders;
+  // A library that is named for this run is what it is, whatever was moved.
+  const settled = options.folders.libraryFrom === 'named' ? undefined : await settleMove(options.folders.config, options.log);
+  const chosen = settled?.said ? chosenLibrary(options.folders.config) : undefined;
+  const folders = chosen === undefined ? options.folders : { ...options.folders, library: chosen, libraryFrom: 'chosen' as const };
+  const { library, libraryFrom, config, locks } = folders;
   // Its drive may be away: an empty folder in its place would look as if all machines were gone.
   if (libraryFrom === 'chosen' && !existsSync(library))
     throw new HypervueError(
@@ -60,7 +65,9 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
       say('fixLibraryAway', { file: chosenLibraryFile(config) }),
     );
   ensurePrivateFolder(locks);
-  return Manager.open(managerOptions(options));
+  const manager = await Manager.open(managerOptions({ ...options, folders }));
+  await settled?.opened();
+  return manager;
 }
 
 /** What a manager is opened with; nothing is touched yet. */

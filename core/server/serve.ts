@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Manager } from '../manager/manager.ts';
 import { chooseLibrary } from '../platform/chosenlibrary.ts';
@@ -69,6 +70,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     try {
       current = await openServer({ ...before.options, folders, port }, changeLibrary);
     } catch (error) {
+      // One that was moved there is nowhere else.
+      if (!existsSync(before.options.folders.library)) throw error;
       options.log.error(`${folders.library} could not be opened: ${asHypervueError(error).message}; going back`);
       await chooseLibrary(folders.config, before.options.folders.library);
       current = await openServer({ ...before.options, port }, changeLibrary);

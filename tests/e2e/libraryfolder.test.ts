@@ -72,6 +72,32 @@ test('while a machine is on it is refused by the machine’s name', async () => 
   await server.cli('force-off', 'At home');
 }, 60_000);
 
+test('the machines move to another folder: told before, and they are there afterwards', async () => {
+  const { app, page } = window;
+  const to = path.join(away, 'moved');
+  const old = server.library;
+  await app.goToSettings();
+  await app.byId('change-library').click();
+  await app.byId('library-move').check();
+  await app.byId('library-folder-path').locator('input').fill(away);
+  await app.byId('dialog-submit').click();
+  await app.byId('library-refusal').waitFor();
+  expect(await app.byId('library-refusal').innerText()).toContain('is not empty');
+  await app.byId('library-folder-path').locator('input').fill(to);
+  await app.byId('dialog-submit').click();
+  await app.byId('library-move-plan').waitFor();
+  expect(await app.byId('library-move-plan').innerText()).toContain(to);
+  expect(await accessibilityProblems(page)).toEqual([]);
+  expect(existsSync(to)).toBe(false);
+  await app.byId('dialog-submit').click();
+  await eventually('that it is told', async () => (await app.byId('toast').allInnerTexts()).some((text) => text.includes(to)));
+  await app.goToMachines();
+  await app.machines.waitForState('At home', 'off');
+  expect(existsSync(path.join(to, 'At home', 'vm.json'))).toBe(true);
+  expect(existsSync(path.join(old, 'At home'))).toBe(false);
+  expect(await server.cli('library', 'move', '--dry-run', path.join(away, 'again'))).toContain(path.join(away, 'again'));
+}, 60_000);
+
 test('where the folder was named at the start, the button says so', async () => {
   const named = await startServer(undefined, ['--library', path.join(away, 'named')]);
   const view = await openWindow(browser, named);

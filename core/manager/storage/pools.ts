@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { access, constants, mkdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { DEFAULT_POOL, MACHINES_POOL, type Pool, type PoolSetting, poolSettingSchema } from '../../contract/storage.ts';
@@ -8,6 +8,7 @@ import { HypervueError } from '../../util/errors.ts';
 import type { Logger } from '../../util/logger.ts';
 import { say } from '../../util/say.ts';
 import { JsonStore } from '../jsonstore.ts';
+import { freeName } from '../names.ts';
 import { absolutePath, existingPart } from '../paths.ts';
 
 const MAX_POOLS = 64;
@@ -94,6 +95,20 @@ export class Pools {
       return { pools: [...pools, pool] };
     });
     return describe(pool);
+  }
+
+  /** The library is in `next` from now on: the pool that was beside it stays where it is, as one of those that were added, if there is anything in it. */
+  async keepBeside(next: string): Promise<void> {
+    const folder = defaultFolder(this.library);
+    if (folder === defaultFolder(next) || (await readdir(folder).catch(() => [])).length === 0) return;
+    await this.store.change(({ pools }) => {
+      if (pools.length >= MAX_POOLS || pools.some((each) => each.folder === folder)) return { pools };
+      const name = freeName(
+        path.basename(folder),
+        pools.map((each) => each.name),
+      );
+      return { pools: [...pools, { id: randomUUID(), name, folder }] };
+    });
   }
 
   async rename(id: string, name: string): Promise<Pool> {

@@ -75,6 +75,17 @@ export function mockHost(machines: () => number) {
       };
     },
     'host.setLibrary': async () => null,
+    'host.planMove': async ({ path }) => ({
+      folder: path,
+      missing: true,
+      sameDisk: false,
+      machines: machines(),
+      sizeBytes: 42 * 1024 ** 3,
+      freeBytes: 84 * 1024 ** 3,
+      outside: ['/srv/images/debian.iso'],
+      refusal: null,
+    }),
+    'host.moveLibrary': async () => null,
     'host.systems': async () => ({ systems: [], problem: 'The table of systems was not built.' }),
     'host.browse': async ({ path }) => ({
       path: path ?? '/srv/images',

@@ -652,6 +652,7 @@ export const en = {
       vm_clone: 'Clone machine',
       vm_import: 'Import machine',
       vm_export: 'Export machine',
+      host_moveLibrary: 'Move the machines',
       vm_importOva: 'Import OVA',
       vm_exportOva: 'Export OVA',
       vm_bulk_start: 'Start machines',
@@ -829,6 +830,7 @@ export const en = {
     },
   },
   failed: {
+    moveLibrary: 'Could not move the machines to “{object}”',
     diagnose: 'Could not check this computer',
     fix: 'Could not mend “{object}”',
     folder: 'Could not change the folder “{object}”',

@@ -108,7 +108,19 @@ export const programEn = {
   },
   library: {
     title: 'Keep the machines in another folder',
-    text: 'They are in {folder} now. Nothing is moved: Hypervue shows the machines of the folder that you choose, and makes new ones there.',
+    text: 'They are in {folder} now.',
+    how: {
+      switch: 'Use another folder',
+      switchText: 'Nothing is moved: Hypervue shows the machines of the folder that you choose, and makes new ones there.',
+      move: 'Move the machines',
+      moveText: 'All of them, with their snapshots and the trash, to an empty folder. What they use elsewhere stays.',
+    },
+    moves: '{n} machine, {size}, goes to {folder}. | {n} machines, {size}, go to {folder}.',
+    atOnce: 'It lies on the same disk, so this is done at once.',
+    copies:
+      'It lies on another disk, where {free} are free: everything is copied and compared, then removed here. Activity shows how far it is, and it can be cancelled.',
+    stays: 'This stays where it is:',
+    moveNow: 'Move',
     folder: 'Folder of the machines',
     look: 'Continue',
     change: 'Use this folder',

@@ -637,6 +637,7 @@ export const zhCN: Messages = {
       vm_clone: '克隆虚拟机',
       vm_import: '导入虚拟机',
       vm_export: '导出虚拟机',
+      host_moveLibrary: '移动虚拟机',
       vm_importOva: '导入 OVA',
       vm_exportOva: '导出 OVA',
       vm_bulk_start: '启动多台虚拟机',
@@ -774,6 +775,7 @@ export const zhCN: Messages = {
     },
   },
   failed: {
+    moveLibrary: '无法把虚拟机移动到“{object}”',
     diagnose: '无法检查这台计算机',
     fix: '无法修复“{object}”',
     folder: '无法更改文件夹“{object}”',
