@@ -221,7 +221,8 @@ export function addDiskCommand(program: Command): void {
         const leaks = report.leaks - report.leaksFixed;
         if (report.belowProblem !== null) lines.push(`not checked further: ${report.belowProblem}`);
         const sound = report.belowProblem === null ? EXIT_OK : EXIT_ERROR;
-        return { json: report, text: lines.join('\n'), code: errors ? EXIT_DAMAGE : leaks ? EXIT_LEAKS : sound };
+        const { saidMessages: _, saidBelow: _below, ...json } = report;
+        return { json, text: lines.join('\n'), code: errors ? EXIT_DAMAGE : leaks ? EXIT_LEAKS : sound };
       }),
     );
   disk

@@ -1,4 +1,5 @@
 import type { SaidKey } from './saidtexts.ts';
+import { saidCheckZhCN } from './saidcheck.zh-CN.ts';
 import { saidDamageZhCN } from './saiddamage.zh-CN.ts';
 import { saidDiskZhCN } from './saiddisk.zh-CN.ts';
 import { saidMachineZhCN } from './saidmachine.zh-CN.ts';
@@ -14,6 +15,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   ...saidMachineZhCN,
   ...saidDiskZhCN,
   ...saidDamageZhCN,
+  ...saidCheckZhCN,
   ...saidManagerZhCN,
   ...saidStartZhCN,
   ...saidLibraryMoveZhCN,

@@ -1,4 +1,5 @@
 /** Every text of the manager by its key. */
+import { checkFindingTexts } from './checktexts.ts';
 import { damageTexts } from './damagetexts.ts';
 import { diagnosisTexts } from './diagnosistexts.ts';
 import { diskTexts } from './disktexts.ts';
@@ -19,6 +20,7 @@ export const saidTexts = {
   ...machineTexts,
   ...diskTexts,
   ...damageTexts,
+  ...checkFindingTexts,
   ...managerTexts,
   ...startTexts,
   ...libraryMoveTexts,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
 import { DEFAULT_POOL, MACHINES_POOL, poolIdSchema } from './poolids.ts';
+import { saidSchema } from './texts.ts';
 import { diskFormats, imageFormats, newPassphraseSchema, vmIdSchema } from './vm.ts';
 
 /** Storage pools, the volumes in them, and what can be done with a volume. Sizes are bytes. */
@@ -151,6 +152,9 @@ export const checkReportSchema = z.object({
   messages: z.array(z.string()),
   /** Why the images below can't all be found; null when they can. */
   belowProblem: z.string().nullable(),
+  /** The same two for clients that speak other languages. */
+  saidMessages: z.array(saidSchema).optional(),
+  saidBelow: saidSchema.optional(),
 });
 export type VolumeCheckReport = z.infer<typeof checkReportSchema>;
 

@@ -3,7 +3,9 @@ import { saidZhCN } from '../contract/said.zh-CN.ts';
 import { saidTexts } from '../contract/saidtexts.ts';
 import { fill, type Said } from '../contract/texts.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import { parseHeader } from './qcow2/header.ts';
+import { badEntry } from './qcow2/l2entry.ts';
 import { parseFooter } from './vhd/header.ts';
 
 /** As the window says it, from what crosses the contract. */
@@ -64,7 +66,19 @@ test.each([
 
 test('every detail of damage has the same parameters in both languages', () => {
   const params = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
-  const keys = Object.keys(saidTexts).filter((key) => key.startsWith('damage')) as (keyof typeof saidTexts)[];
+  const keys = Object.keys(saidTexts).filter(
+    (key) => key.startsWith('damage') || /^(found|part|entry|xml|state)[A-Z]/.test(key),
+  ) as (keyof typeof saidTexts)[];
   expect(keys.length).toBeGreaterThan(100);
   for (const key of keys) expect(params(saidZhCN[key]), key).toEqual(params(saidTexts[key]));
+});
+
+test('what a check finds in an entry is said in both languages, with the entry that it is in', () => {
+  // A host offset that is no cluster (qcow2 specification, standard cluster descriptor).
+  const table = new DataView(new ArrayBuffer(8));
+  table.setBigUint64(0, 0x200n);
+  const problem = badEntry({ clusterBits: 16, extended: false, version: 3, externalData: false }, table, 0)!;
+  const { text, said } = say('foundL2Entry', { entry: 3, index: 1, what: say('partSnapshot', { name: 'One' }), problem });
+  expect(text).toBe('L2 entry 3 of table 1 of snapshot "One": host offset 512 is no cluster');
+  expect(inChinese(said)).toBe('快照“One”的 L2 表 1 的第 3 项：主机偏移 512 不是簇的开头');
 });

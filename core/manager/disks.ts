@@ -2,6 +2,7 @@
 import { stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
+import type { Said } from '../contract/texts.ts';
 import type { ImageFormat } from '../contract/vm.ts';
 import { extents } from '../disk/extent.ts';
 import { compareDisks, firstData } from '../disk/operations/compare.ts';
@@ -53,7 +54,7 @@ export interface DiskRange {
 }
 
 /** `belowProblem`: why the images below, which are not part of the check, can't all be found; null when they can. */
-export type DiskCheckReport = CheckReport & { belowProblem: string | null };
+export type DiskCheckReport = CheckReport & { belowProblem: string | null; saidBelow?: Said };
 
 const HOLDER = 'a disk command';
 
@@ -180,9 +181,9 @@ export class Disks {
     const report = await this.qcow2(file, how, 'formatNoCheck', (image) => checkImage(image, { ...options, repair }));
     const belowProblem = await imagesBelow(file, 'qcow2').then(
       () => null,
-      (error: unknown) => asHypervueError(error).message,
+      (error: unknown) => asHypervueError(error),
     );
-    return { ...report, belowProblem };
+    return { ...report, belowProblem: belowProblem?.message ?? null, ...(belowProblem?.said ? { saidBelow: belowProblem.said } : {}) };
   }
 
   /** Where the bytes of the disk come from. */

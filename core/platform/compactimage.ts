@@ -3,12 +3,12 @@ import path from 'node:path';
 import { type ImageFormat, isDiskFormat } from '../contract/vm.ts';
 import { compareDisks } from '../disk/operations/compare.ts';
 import { compactInto, punchZeros, reclaimInPlace } from '../disk/operations/compact.ts';
-import { checkImage } from '../disk/qcow2/check.ts';
+import { type CheckReport, checkImage } from '../disk/qcow2/check.ts';
 import type { Qcow2Image } from '../disk/qcow2/image.ts';
 import { RawDisk } from '../disk/raw.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
-import { say } from '../util/say.ts';
+import { say, type Saying } from '../util/say.ts';
 import { syncFolder } from './atomicfile.ts';
 import { shapeOf } from './cloneimage.ts';
 import { createDisk } from './creatediskfile.ts';
@@ -82,12 +82,15 @@ async function compactQcow2(file: string, options: CompactOptions): Promise<void
   }
 }
 
+const firstOf = ({ messages, saidMessages, errors }: CheckReport): Saying =>
+  saidMessages[0] ? { text: messages[0]!, said: saidMessages[0] } : say('foundErrors', { count: errors });
+
 async function refuseUnsound(image: Qcow2Image): Promise<void> {
   const report = await checkImage(image, { repair: 'none' });
   if (!report.errors) return;
   throw new HypervueError(
     'corrupt',
-    say('imageDamagedIn', { path: image.info.label, what: report.messages[0] ?? `${report.errors} errors` }),
+    say('imageDamagedIn', { path: image.info.label, what: firstOf(report) }),
     { path: image.info.label, operation: 'compact' },
     say('fixRepairFirst'),
   );
@@ -140,7 +143,7 @@ async function proveEqual(source: Qcow2Image, file: string, options: CompactOpti
     throw new HypervueError(
       'io-error',
       different === undefined
-        ? say('compactUnsound', { path: source.info.label, what: report.messages[0] })
+        ? say('compactUnsound', { path: source.info.label, what: firstOf(report) })
         : say('compactDiffers', { path: source.info.label, offset: different }),
       { path: source.info.label, operation: 'compact' },
       say('fixCompact'),

@@ -1,4 +1,5 @@
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { DeviceState, StateValue } from './snapshottable.ts';
 import { StateReader } from './statereader.ts';
 
@@ -45,7 +46,7 @@ export function metaFromTree(tree: StateValue, file: string): StateMeta {
   const count = Array.isArray(list) ? Math.min(list.length, 64) : 0;
   const shape = (tree as { shape?: StateValue }).shape;
   if (typeof shape !== 'object' || shape === null || Array.isArray(shape) || shape instanceof Uint8Array)
-    throw new HypervueError('corrupt', `${file} does not say what machine it belongs to`, { path: file });
+    throw new HypervueError('corrupt', say('stateNobody', { file }), { path: file });
   const plain = Object.entries(shape).flatMap(([key, value]) =>
     typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? [[key, value] as const] : [],
   );

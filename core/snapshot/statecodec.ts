@@ -7,7 +7,9 @@
  *   8 list: u32 count, values;   9 object: u32 count, then string (without tag) and value, each
  * What is read is hostile: nothing is allocated that the input does not hold, and nesting is bounded.
  */
+import type { SaidKey } from '../contract/saidtexts.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { StateValue } from './snapshottable.ts';
 
 const [NULL, FALSE, TRUE, NUMBER, BIGINT, NEGATIVE, STRING, BYTES, LIST, OBJECT] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
@@ -113,11 +115,11 @@ export function decodeState(bytes: Uint8Array, owner: string): StateValue {
   const text = new TextDecoder('utf-8', { fatal: true });
   let at = 0;
   let values = 0;
-  const corrupt = (what: string): never => {
-    throw new HypervueError('corrupt', `${owner} is damaged: ${what}`, { object: owner });
+  const corrupt = (what: SaidKey): never => {
+    throw new HypervueError('corrupt', say('stateDamaged', { file: owner, what: say(what) }), { object: owner });
   };
   const take = (length: number): number => {
-    if (length > bytes.length - at) corrupt('it ends too early');
+    if (length > bytes.length - at) corrupt('damageEndsEarly');
     const from = at;
     at += length;
     return from;
@@ -128,18 +130,18 @@ export function decodeState(bytes: Uint8Array, owner: string): StateValue {
     try {
       return text.decode(bytes.slice(from, from + length));
     } catch {
-      return corrupt('a name is not UTF-8');
+      return corrupt('stateNoUtf8');
     }
   };
   /** Each of `count` values takes `least` bytes or more. */
   const count = (least: number): number => {
     const n = view.getUint32(take(4), true);
-    if (n * least > bytes.length - at) corrupt('a list is longer than the file');
+    if (n * least > bytes.length - at) corrupt('stateListLong');
     return n;
   };
   const read = (depth: number): StateValue => {
-    if (depth > MAX_DEPTH) corrupt('it is nested too deeply');
-    if (++values > MAX_VALUES) corrupt('it holds too many values');
+    if (depth > MAX_DEPTH) corrupt('stateDeep');
+    if (++values > MAX_VALUES) corrupt('stateMany');
     switch (bytes[take(1)]) {
       case NULL:
         return null;
@@ -174,10 +176,10 @@ export function decodeState(bytes: Uint8Array, owner: string): StateValue {
         return object;
       }
       default:
-        return corrupt('a value has an unknown type');
+        return corrupt('stateValueType');
     }
   };
   const value = read(0);
-  if (at !== bytes.length) corrupt('something follows its end');
+  if (at !== bytes.length) corrupt('damageAfterEnd');
   return value;
 }

@@ -1,4 +1,5 @@
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { DeviceState, StateValue } from './snapshottable.ts';
 
 /** Takes named fields out of a saved state; a missing field or one of another type is 'corrupt', an unknown version 'unsupported'. */
@@ -14,7 +15,7 @@ export class StateReader {
   /** Opens a device's state and checks its version. */
   static open(state: DeviceState, owner: string, version: number): StateReader {
     if (state?.version !== version)
-      throw new HypervueError('unsupported', `saved state of ${owner} has version ${String(state?.version)}, expected ${version}`, {
+      throw new HypervueError('unsupported', say('stateVersion', { owner, version: String(state?.version), expected: version }), {
         object: owner,
       });
     return new StateReader(state, owner);
@@ -98,6 +99,6 @@ export class StateReader {
   }
 
   private corrupt(key: string): never {
-    throw new HypervueError('corrupt', `saved state of ${this.owner} has no usable field '${key}'`, { object: this.owner });
+    throw new HypervueError('corrupt', say('stateField', { owner: this.owner, field: key }), { object: this.owner });
   }
 }

@@ -17,9 +17,6 @@ const EXCEPTIONS: readonly [place: string, why: string][] = [
   ['core/disk/raw.ts', 'a read or write beyond the disk: a mistake of the caller'],
   ['core/disk/readonlydisk.ts', 'a read or write beyond the disk: a mistake of the caller'],
   ['core/cpu/', 'what is wrong inside a damaged state, in the words of its format; the sentence around it is said'],
-  ['core/snapshot/statereader.ts', 'what is wrong inside a damaged state, in the words of its format; the sentence around it is said'],
-  ['core/snapshot/statecodec.ts', 'what is wrong inside a damaged state, in the words of its format; the sentence around it is said'],
-  ['core/snapshot/machinestate.ts', 'what is wrong inside a damaged state, in the words of its format; the sentence around it is said'],
   ['core/vmprocess/main.ts', 'calls that only another program than the manager would make'],
   ['electron/main/ipc.ts', 'answers to requests that only a forged page would make'],
 ];

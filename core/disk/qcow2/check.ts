@@ -2,6 +2,8 @@
  * The check of an image: what is in use according to the mapping, beside what the refcounts say; and the repair. Never changes guest data.
  * Leaks (counted and not used) waste room only; errors can lose data when the image is written to.
  */
+import type { Said } from '../../contract/texts.ts';
+import { say, type Saying } from '../../util/say.ts';
 import { getU64, viewOf } from '../bigendian.ts';
 import { AUTOCLEAR_BITMAPS, INCOMPAT_CORRUPT, INCOMPAT_DATA_FILE, INCOMPAT_DIRTY, MAX_OFFSET } from './header.ts';
 import type { Qcow2Image } from './image.ts';
@@ -25,6 +27,8 @@ export interface CheckReport {
   leaksFixed: number;
   errorsFixed: number;
   messages: string[];
+  /** The same for clients that speak other languages. */
+  saidMessages: Said[];
   allocatedClusters: number;
   compressedClusters: number;
   /** Data clusters that do not lie behind the one before. */
@@ -65,6 +69,7 @@ class Checker {
       leaksFixed: 0,
       errorsFixed: 0,
       messages: [],
+      saidMessages: [],
       allocatedClusters: 0,
       compressedClusters: 0,
       fragmentedClusters: 0,
@@ -78,13 +83,13 @@ class Checker {
     const clusters = Math.ceil((await meta.file.size()) / meta.clusterSize);
     if (clusters > MAX_CLUSTERS) throw new RangeError(`${meta.file.path} has more clusters than can be checked`);
     Object.assign(this, { fileClusters: clusters, found: new Uint32Array(clusters + 1) });
-    this.use(0, 1, 'the header');
-    if (header.luks) this.useBytes(header.luks.offset, header.luks.length, 'the LUKS header');
-    await this.tree('the disk', meta.l1, true);
-    this.useBytes(header.l1Offset, header.l1Entries * 8, 'the L1 table');
+    this.use(0, 1, () => say('damageTheHeader'));
+    if (header.luks) this.useBytes(header.luks.offset, header.luks.length, () => say('damageTheLuks'));
+    await this.tree(say('partDisk'), meta.l1, true);
+    this.useBytes(header.l1Offset, header.l1Entries * 8, () => say('damageTheL1'));
     await this.snapshots();
     await this.bitmaps();
-    this.useBytes(header.refcountTableOffset, header.refcountTableClusters * meta.clusterSize, 'the refcount table');
+    this.useBytes(header.refcountTableOffset, header.refcountTableClusters * meta.clusterSize, () => say('damageTheRefcounts'));
     const bad = this.refcountBlocks();
     const counts = await this.compareCounts();
     if (this.options.repair !== 'none') await this.repair(bad, counts);
@@ -96,14 +101,22 @@ class Checker {
     return this.report;
   }
 
-  private error(message: string): void {
+  private error(what: () => Saying): void {
     this.report.errors++;
-    if (this.report.messages.length < MAX_MESSAGES) this.report.messages.push(message);
+    this.tell(what);
   }
 
-  private use(first: number, count: number, what: string): boolean {
+  /** Said only as long as it is kept: an image may have millions of them. */
+  private tell(what: () => Saying): void {
+    if (this.report.messages.length >= MAX_MESSAGES) return;
+    const { text, said } = what();
+    this.report.messages.push(text);
+    this.report.saidMessages.push(said);
+  }
+
+  private use(first: number, count: number, what: () => Saying): boolean {
     if (first < 0 || first + count > this.fileClusters) {
-      this.error(`${what} lies at cluster ${first}, behind the end of the file`);
+      this.error(() => say('foundBehind', { what: what(), cluster: first }));
       this.unfixable++;
       return false;
     }
@@ -111,15 +124,16 @@ class Checker {
     return true;
   }
 
-  private useBytes(offset: number, length: number, what: string): void {
+  private useBytes(offset: number, length: number, what: () => Saying): void {
     const { clusterSize } = this.image.meta;
     if (length) this.use(offset / clusterSize, Math.ceil(length / clusterSize), what);
   }
 
-  private async tree(name: string, l1: DataView, active: boolean): Promise<void> {
+  private async tree(name: Saying, l1: DataView, active: boolean): Promise<void> {
     const { meta } = this.image;
     const step = entryBytes(meta.shape);
     const entries = l1.byteLength / 8;
+    const data = () => say('partData', { what: name });
     let expected = -1;
     for (let index = 0; index < entries; index++) {
       const offset = l1TableOffset(l1, index);
@@ -127,16 +141,16 @@ class Checker {
       this.stopIfCancelled();
       if (active) this.options.progress?.(index, entries);
       if (offset % meta.clusterSize || offset > MAX_OFFSET) {
-        this.error(`L1 entry ${index} of ${name} points to byte ${offset}, which is no cluster`);
+        this.error(() => say('foundL1Place', { index, what: name, offset }));
         this.unfixable++;
         continue;
       }
-      if (!this.use(offset / meta.clusterSize, 1, `L2 table ${index} of ${name}`)) continue;
+      if (!this.use(offset / meta.clusterSize, 1, () => say('partL2', { index, what: name }))) continue;
       const table = await meta.l2.get(offset);
       for (let at = 0; at < table.bytes.length; at += step) {
         const bad = badEntry(meta.shape, table.view, at);
         if (bad) {
-          this.error(`L2 entry ${at / step} of table ${index} of ${name}: ${bad}`);
+          this.error(() => say('foundL2Entry', { entry: at / step, index, what: name, problem: bad }));
           this.unfixable++;
           continue;
         }
@@ -154,7 +168,7 @@ class Checker {
           }
         }
         // Packed data may end in the last, partial cluster of the file.
-        this.use(first, count, `a data cluster of ${name}`);
+        this.use(first, count, data);
       }
     }
   }
@@ -163,12 +177,12 @@ class Checker {
     const { meta, header } = this.image;
     if (!header.snapshotCount) return;
     const { entries, used } = await readSnapshots(this.image);
-    this.useBytes(header.snapshotsOffset, used, 'the snapshot table');
+    this.useBytes(header.snapshotsOffset, used, () => say('damageTheSnapshots'));
     for (const entry of entries) {
       const l1 = new Uint8Array(entry.l1Entries * 8);
       await meta.file.read(entry.l1Offset, l1);
-      await this.tree(`snapshot "${entry.name}"`, viewOf(l1), false);
-      this.useBytes(entry.l1Offset, l1.length, `the L1 table of snapshot "${entry.name}"`);
+      await this.tree(say('partSnapshot', { name: entry.name }), viewOf(l1), false);
+      this.useBytes(entry.l1Offset, l1.length, () => say('partSnapshotL1', { name: entry.name }));
     }
   }
 
@@ -176,20 +190,20 @@ class Checker {
     const { meta, header } = this.image;
     const extension = header.bitmaps;
     if (!extension || !(header.autoclear & AUTOCLEAR_BITMAPS)) return;
-    this.useBytes(extension.directoryOffset, extension.directorySize, 'the bitmap directory');
+    this.useBytes(extension.directoryOffset, extension.directorySize, () => say('partBitmaps'));
     const directory = new Uint8Array(Math.min(extension.directorySize, 64 << 20));
     await meta.file.read(extension.directoryOffset, directory);
     const view = viewOf(directory);
     for (let at = 0, i = 0; i < extension.count && at + 24 <= directory.length; i++) {
       const tableOffset = getU64(view, at);
       const entries = Math.min(view.getUint32(at + 8), 1 << 22);
-      this.useBytes(tableOffset, entries * 8, `the table of bitmap ${i}`);
+      this.useBytes(tableOffset, entries * 8, () => say('partBitmapTable', { number: i }));
       const table = new Uint8Array(entries * 8);
       await meta.file.read(tableOffset, table);
       for (let entry = 0; entry < entries; entry++) {
         const value = getU64(viewOf(table), entry * 8);
         const offset = value - (value % 512);
-        if (offset) this.useBytes(offset, meta.clusterSize, `bitmap ${i}`);
+        if (offset) this.useBytes(offset, meta.clusterSize, () => say('partBitmap', { number: i }));
       }
       at += Math.ceil((24 + view.getUint16(at + 18) + view.getUint32(at + 20)) / 8) * 8;
     }
@@ -200,18 +214,18 @@ class Checker {
     const { meta } = this.image;
     let bad = false;
     for (const problem of meta.refcounts.badEntries) {
-      this.error(problem);
+      this.error(() => problem);
       bad = true;
     }
     meta.refcounts.blockOffsets.forEach((offset, i) => {
       if (!offset) return;
       const cluster = offset / meta.clusterSize;
       if (cluster >= this.fileClusters) {
-        this.error(`refcount block ${i} lies behind the end of the file`);
+        this.error(() => say('foundBlockBehind', { block: i }));
         bad = true;
       } else {
         if (this.found[cluster]) {
-          this.error(`refcount block ${i} lies on something else`);
+          this.error(() => say('foundBlockOn', { block: i }));
           bad = true;
         }
         this.found[cluster]!++;
@@ -232,9 +246,8 @@ class Checker {
       wrong.push({ cluster, by: found - stored });
       if (stored > found) {
         this.report.leaks++;
-        if (this.report.messages.length < MAX_MESSAGES)
-          this.report.messages.push(`cluster ${cluster} is counted ${stored} times and used ${found} times`);
-      } else this.error(`cluster ${cluster} is used ${found} times and counted ${stored} times`);
+        this.tell(() => say('foundLeak', { cluster, stored, found }));
+      } else this.error(() => say('foundError', { cluster, stored, found }));
       if ((cluster & 0xffff) === 0) this.stopIfCancelled();
     }
     await this.copiedMarks(false);
@@ -255,7 +268,7 @@ class Checker {
       if (own !== meta.l1Copied(index)) {
         if (fix) meta.setL1Copied(index, own);
         else if (await this.markIsError(offset / meta.clusterSize, own))
-          this.error(`L1 entry ${index} is ${own ? 'not ' : ''}marked as used once`);
+          this.error(() => say(own ? 'foundL1NotMarked' : 'foundL1Marked', { index }));
       }
       const table = await meta.l2.get(offset);
       for (let at = 0; at < table.bytes.length; at += step) {
@@ -269,7 +282,7 @@ class Checker {
           setCopied(table.view, at, alone);
           meta.l2.markDirty(table);
         } else if (await this.markIsError(cluster, alone))
-          this.error(`L2 entry ${at / step} of table ${index} is ${alone ? 'not ' : ''}marked as used once`);
+          this.error(() => say(alone ? 'foundL2NotMarked' : 'foundL2Marked', { entry: at / step, index }));
       }
     }
   }

@@ -1,6 +1,7 @@
 /**
  * L2 entries, standard and extended (QEMU's docs/interop/qcow2.txt, "Cluster mapping", "Extended L2 Entries"), read straight from a table's bytes.
  */
+import { say, type Saying } from '../../util/say.ts';
 import { getU64, setU64 } from '../bigendian.ts';
 
 /** Bit 63: refcount is exactly one, may be written in place. */
@@ -57,18 +58,16 @@ export function kindAt(shape: L2Shape, table: DataView, at: number, sub: number)
 }
 
 /** Reserved bits that are set, or an offset that is no cluster: a reason to call the entry corrupt, else undefined. */
-export function badEntry(shape: L2Shape, table: DataView, at: number): string | undefined {
-  if (isCompressed(table, at)) {
-    return isCopied(table, at) ? 'a compressed cluster marked as copied' : undefined;
-  }
+export function badEntry(shape: L2Shape, table: DataView, at: number): Saying | undefined {
+  if (isCompressed(table, at)) return isCopied(table, at) ? say('entryCompressedCopied') : undefined;
   const host = hostOffset(table, at);
-  if (host % 2 ** shape.clusterBits) return `host offset ${host} is no cluster`;
-  if (host > 2 ** 53 - 2 ** 22) return `host offset ${host} is out of range`;
+  if (host % 2 ** shape.clusterBits) return say('entryNoCluster', { host });
+  if (host > 2 ** 53 - 2 ** 22) return say('entryOutOfRange', { host });
   if (shape.extended) {
     const zero = table.getUint32(at + 8);
     const allocated = table.getUint32(at + 12);
-    if (zero & allocated) return 'subclusters both allocated and zero';
-    if (allocated && !hasHost(shape, table, at)) return 'allocated subclusters without a cluster';
+    if (zero & allocated) return say('entryBoth');
+    if (allocated && !hasHost(shape, table, at)) return say('entryNoHost');
   }
   return undefined;
 }

@@ -4,7 +4,7 @@
  */
 import type { RandomAccessFile } from '../../backend/file.ts';
 import { HypervueError } from '../../util/errors.ts';
-import { say } from '../../util/say.ts';
+import { say, type Saying } from '../../util/say.ts';
 import { getU64, setU64, viewOf } from '../bigendian.ts';
 import { corrupt } from './errors.ts';
 import { type Header, MAX_OFFSET } from './header.ts';
@@ -34,7 +34,7 @@ export class Refcounts {
   /** Where packed (compressed) data go on, within a cluster that has some; 0: in a new one. */
   packedEnd = 0;
   /** What is wrong with the table in the file. */
-  readonly badEntries: string[] = [];
+  readonly badEntries: Saying[] = [];
 
   private constructor(file: RandomAccessFile, header: Header, table: number[], fileBytes: number) {
     this.path = file.path;
@@ -55,13 +55,13 @@ export class Refcounts {
     await file.read(header.refcountTableOffset, bytes);
     const view = viewOf(bytes);
     const table: number[] = [];
-    const bad: string[] = [];
+    const bad: Saying[] = [];
     for (let at = 0; at < bytes.length; at += 8) {
       const offset = getU64(view, at);
       if (offset % clusterSize || offset > MAX_OFFSET) {
         const what = say('damageRefcountEntry', { number: at / 8, offset });
         if (!tolerant) throw corrupt(file.path, what);
-        bad.push(what.text);
+        bad.push(what);
         table.push(0);
       } else table.push(offset);
     }

@@ -167,8 +167,8 @@ export class Volumes extends KnownVolumes {
         progress: (done, total) => control.progress(total ? done / total : null),
       });
       if (repair !== 'none') this.parts.changed();
-      const { errors, leaks, errorsFixed, leaksFixed, messages, belowProblem } = report;
-      return { errors, leaks, errorsFixed, leaksFixed, messages, belowProblem };
+      const { errors, leaks, errorsFixed, leaksFixed, messages, belowProblem, saidMessages, saidBelow } = report;
+      return { errors, leaks, errorsFixed, leaksFixed, messages, belowProblem, saidMessages, ...(saidBelow ? { saidBelow } : {}) };
     });
   }
 

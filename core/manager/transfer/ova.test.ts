@@ -110,6 +110,12 @@ test('hostile packages are refused', async () => {
   const refuse = (text: string) => {
     expect(() => parseXml(text, 'x.ovf')).toThrow(expect.objectContaining({ kind: 'corrupt' }));
   };
+  // Where, and what, in words of ours.
+  expect(() => parseXml('<a>\n<b>\n</a>', 'x.ovf')).toThrow('x.ovf is damaged: line 3: a closing tag fits none that is open');
+  expect(() => parseXml('<a>&unknown;</a>', 'x.ovf')).toThrow('line 1: there is an unknown or wrong entity');
+  expect(() => parseXml('<a b=1/>', 'x.ovf')).toThrow('line 1: an attribute is not written as XML wants it');
+  expect(() => parseXml('<a>', 'x.ovf')).toThrow('line 1: a tag is not closed');
+  expect(() => parseXml('words <a/>', 'x.ovf')).toThrow('line 1: there is text before the first tag');
   refuse('<!DOCTYPE a [<!ENTITY x "y"><!ENTITY z "&x;&x;&x;">]><a>&z;</a>');
   refuse('<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>');
   refuse('<a>&unknown;</a>');

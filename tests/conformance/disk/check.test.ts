@@ -52,7 +52,7 @@ describe('check and repair, beside qemu-img', () => {
     for (const extended of [false, true]) {
       const { file } = await sample(scratch(), extended);
       const report = await check(file);
-      expect(report).toMatchObject({ leaks: 0, errors: 0, messages: [] });
+      expect(report).toMatchObject({ leaks: 0, errors: 0, messages: [], saidMessages: [] });
       const theirs = JSON.parse(qemuImg('check', '--output=json', file)) as Record<string, number>;
       expect(report.totalClusters).toBe(theirs['total-clusters']);
       if (!extended) expect(report.allocatedClusters).toBe(theirs['allocated-clusters']);
@@ -122,5 +122,12 @@ describe('check and repair, beside qemu-img', () => {
     const report = await check(file, 'all');
     expect(report.errors).toBeGreaterThan(report.errorsFixed);
     expect(report.messages.join('\n')).toMatch(/L2 entry 0 of table 0 of the disk: host offset 66048 is no cluster/);
+    expect(report.saidMessages).toHaveLength(report.messages.length);
+    expect(report.saidMessages).toContainEqual(
+      expect.objectContaining({
+        key: 'foundL2Entry',
+        params: expect.objectContaining({ problem: { key: 'entryNoCluster', params: { host: 66048 } } }),
+      }),
+    );
   });
 });
