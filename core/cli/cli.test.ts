@@ -164,6 +164,27 @@ describe('with a server', () => {
     server.kill('SIGKILL');
   });
 
+  test('a start that fails tells all that stands in its way, for several machines by machine', async () => {
+    const iso = path.join(home, 'leaving.iso');
+    const disc = Buffer.alloc(40_960);
+    disc.write('\x01CD001\x01', 0x8000, 'latin1');
+    writeFileSync(iso, disc);
+    for (const name of ['Leaving', 'Left']) await json('create', '--iso', iso, '--name', name, '--memory', '16M');
+    rmSync(iso);
+    const one = await run('start', 'Leaving');
+    expect([one.code, one.out]).toEqual([1, '']);
+    expect(one.err).toMatch(
+      /^hypervue: Leaving: .*leaving\.iso does not exist\n.*\nLeaving:\n {2}error {4}.*leaving\.iso does not exist\n/,
+    );
+    const several = await run('start', 'Leaving', 'Left');
+    expect(several.code).toBe(1);
+    for (const name of ['Leaving', 'Left']) expect(several.err).toMatch(new RegExp(`^${name}:\\n {2}error .*leaving\\.iso`, 'm'));
+    // As JSON there is the error alone; `check` has the list.
+    expect((await failure('start', 'Left')).message).toContain('leaving.iso');
+    expect((await run('check', 'Leaving', 'Left')).out).toMatch(/^Leaving: cannot start\n[\s\S]*\nLeft: cannot start\n/);
+    for (const name of ['Leaving', 'Left']) await json('delete', name);
+  });
+
   test('images are sent to it and fetched from it, whole or not at all', async () => {
     const image = path.join(home, 'own.img');
     const bytes = Buffer.alloc(3 << 20, 'an image of mine');
