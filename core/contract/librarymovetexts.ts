@@ -16,6 +16,8 @@ export const libraryMoveTexts = {
   moveCutOff: 'moving the machines to {to} was cut off; they are all in {from}, as before',
   moveFinished: 'moving the machines was cut off and is finished now: they are in {to}',
   moveOldLeft: 'the machines are in {to}; what could not be removed stays in {from}',
+  moveLeft:
+    'moving the machines from {from} to {to} was cut off; {from} is opened, so nothing of it goes any more, and what was copied stays in {to}',
   moveAway: 'the machines are being moved to {to}, which is not there',
   fixMoveAway: 'Connect its drive and start Hypervue again.',
 } as const;

@@ -17,6 +17,7 @@ export const saidLibraryMoveZhCN: Record<keyof typeof libraryMoveTexts, string> 
   moveCutOff: '把虚拟机移动到 {to} 的过程中断；它们仍全部在 {from}',
   moveFinished: '移动虚拟机的过程曾中断，现已完成：它们在 {to}',
   moveOldLeft: '虚拟机已在 {to}；无法删除的内容留在 {from}',
+  moveLeft: '把虚拟机从 {from} 移动到 {to} 的过程曾中断；现在打开了 {from}，因此其中的内容不再删除，已复制的内容留在 {to}',
   moveAway: '虚拟机正在移动到 {to}，而它不存在',
   fixMoveAway: '请连接它所在的驱动器，然后重新启动 Hypervue。',
 };

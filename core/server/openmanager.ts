@@ -9,7 +9,7 @@ import { Manager } from '../manager/manager.ts';
 import { openSystems } from '../manager/systems/opensystems.ts';
 import { ChildProcessLauncher, vmProcessEntry } from '../platform/childlauncher.ts';
 import { findFirmware, findUefi } from '../platform/firmware.ts';
-import { settleMove } from '../manager/librarymove/journal.ts';
+import { leaveMove, settleMove } from '../manager/librarymove/journal.ts';
 import { chosenLibrary, chosenLibraryFile } from '../platform/chosenlibrary.ts';
 import { type AppFolders, ensurePrivateFolder } from '../platform/folders.ts';
 import { HypervueError } from '../util/errors.ts';
@@ -52,7 +52,9 @@ export function appResources(entry: string): { rendererFolder: string; sampleIma
 /** The manager with the built-in engine, as desktop, headless mode and the CLI all use it. */
 export async function openManager(options: OpenManagerOptions): Promise<Manager> {
   // A library that is named for this run is what it is, whatever was moved.
-  const settled = options.folders.libraryFrom === 'named' ? undefined : await settleMove(options.folders.config, options.log);
+  const named = options.folders.libraryFrom === 'named';
+  if (named) await leaveMove(options.folders.config, options.folders.library, options.log);
+  const settled = named ? undefined : await settleMove(options.folders.config, options.log);
   const chosen = settled?.said ? chosenLibrary(options.folders.config) : undefined;
   const folders = chosen === undefined ? options.folders : { ...options.folders, library: chosen, libraryFrom: 'chosen' as const };
   const { library, libraryFrom, config, locks } = folders;

@@ -3,7 +3,7 @@
  * a rename, only there. So whatever cuts it off leaves one whole library, and the next start goes back, or on.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileAtomic } from '../../platform/atomicfile.ts';
@@ -30,6 +30,18 @@ const journalSchema = z.object({
   staging: z.string(),
 });
 export type MoveJournal = z.infer<typeof journalSchema>;
+
+const moveJournalText = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue('no JSON');
+      return z.NEVER;
+    }
+  })
+  .pipe(journalSchema);
 
 const journalFile = (config: string) => path.join(config, 'librarymove.json');
 
@@ -90,7 +102,7 @@ export async function settleMove(config: string, log: Logger): Promise<Settled> 
     throw error;
   }
   try {
-    const journal = await readFile(journalFile(config), 'utf8').then((text) => journalSchema.parse(JSON.parse(text)));
+    const journal = moveJournalText.parse(await readFile(journalFile(config), 'utf8'));
     const settled = await settle(config, journal, log);
     if (settled.said) log.warn(settled.said.text);
     return settled;
@@ -98,6 +110,26 @@ export async function settleMove(config: string, log: Logger): Promise<Settled> 
     if (error instanceof HypervueError) throw error;
     log.warn(`${journalFile(config)} can't be understood and is left aside`);
     return nothing;
+  } finally {
+    lock.dispose();
+  }
+}
+
+/**
+ * A library is opened that was named for this run. Where it is the old place of a move that was cut off, it may change now, and nothing of it may go any more because a copy of it is elsewhere:
+ * the move ends here, and what it copied stays as far as it is whole.
+ */
+export async function leaveMove(config: string, library: string, log: Logger): Promise<void> {
+  const text = await readFile(journalFile(config), 'utf8').catch(() => undefined);
+  if (text === undefined) return;
+  const { data: journal } = moveJournalText.safeParse(text);
+  const named = await realpath(library).catch(() => undefined);
+  if (journal?.how !== 'copy' || named !== journal.real) return;
+  const lock = lockMove(config);
+  try {
+    if (journal.stage === 'copying') await unmake(journal);
+    await endMoveJournal(config);
+    log.warn(say(journal.stage === 'copying' ? 'moveCutOff' : 'moveLeft', { from: journal.from, to: journal.to }).text);
   } finally {
     lock.dispose();
   }

@@ -19,7 +19,7 @@ import { createDisk } from '../../platform/creatediskfile.ts';
 import { mountSmall } from '../../platform/testing/smalldisk.ts';
 import { createLogger } from '../../util/logger.ts';
 import { failureOf, Harness } from '../testing/harness.ts';
-import { endMoveJournal, settleMove, writeMoveJournal } from './journal.ts';
+import { endMoveJournal, leaveMove, settleMove, writeMoveJournal } from './journal.ts';
 
 const MIB = 1024 * 1024;
 const log = createLogger(() => {});
@@ -304,6 +304,32 @@ describe('to another file system', () => {
       await opened();
       expect([existsSync(real), readdirSync(to).sort()]).toEqual([false, names.sort()]);
       expect((await settleMove(config, log)).said).toBeUndefined();
+    },
+  );
+
+  test.each(['copying', 'placing', 'removing'] as const)(
+    'cut off while %s, nothing of the old place goes once it was opened by its name',
+    async (stage) => {
+      await library();
+      await h.manager.close();
+      const real = realpathSync(h.library);
+      const to = at('there');
+      const staging = '.moving-x';
+      const names = readdirSync(real);
+      cpSync(real, stage === 'removing' ? to : path.join(to, staging), { recursive: true, preserveTimestamps: true });
+      if (stage === 'removing') await chooseLibrary(config, to);
+      await writeMoveJournal(config, { from: h.library, real, to, how: 'copy', stage, names, made: true, staging });
+      await leaveMove(config, at('elsewhere'), log);
+      const warned: string[] = [];
+      await leaveMove(
+        config,
+        h.library,
+        createLogger((_level, _scope, message) => warned.push(message)),
+      );
+      expect(warned).toEqual([expect.stringContaining(stage === 'copying' ? 'as before' : 'nothing of it goes any more')]);
+      await (await settleMove(config, log)).opened();
+      expect(readdirSync(real).sort()).toEqual(names.sort());
+      expect(existsSync(to)).toBe(stage !== 'copying');
     },
   );
 
