@@ -9,6 +9,11 @@ interface GuestCanvas {
   toDataURL(type: string): string;
 }
 
+interface SizedElement {
+  getBoundingClientRect(): { width: number; height: number };
+  parentElement: SizedElement;
+}
+
 /** What a US keyboard gives with Shift, and without. */
 const SHIFTED: Readonly<Record<string, string>> = Object.fromEntries(
   [...'~!@#$%^&*()_+{}|:"<>?'].map((character, index) => [character, "`1234567890-=[]\\;',./"[index]!]),
@@ -71,6 +76,32 @@ export class MachinePage {
   async press(key: string): Promise<void> {
     await this.focusConsole();
     await this.page.keyboard.press(key);
+  }
+
+  /** Chooses how large the picture is; gives false where that choice is disabled. */
+  async scale(how: 'fit' | 'exact' | 'follow'): Promise<boolean> {
+    await this.page.getByTestId('scale').click();
+    const choice = this.page.getByTestId(`scale-${how}`);
+    await choice.waitFor();
+    const possible = await choice.isEnabled();
+    if (possible) await choice.check();
+    await this.page.keyboard.press('Escape');
+    await choice.waitFor({ state: 'detached' });
+    return possible;
+  }
+
+  /** Size of the picture in guest pixels, and of the canvas and its window in pixels of the screen. */
+  async sizes(): Promise<{ picture: [number, number]; canvas: [number, number]; room: [number, number] }> {
+    return this.canvas.evaluate((element) => {
+      const canvas = element as unknown as GuestCanvas & SizedElement;
+      const ratio = (globalThis as unknown as { devicePixelRatio: number }).devicePixelRatio;
+      const size = ({ width, height }: { width: number; height: number }): [number, number] => [width * ratio, height * ratio];
+      return {
+        picture: [canvas.width, canvas.height],
+        canvas: size(canvas.getBoundingClientRect()),
+        room: size(canvas.parentElement.getBoundingClientRect()),
+      };
+    });
   }
 
   async screenshot(what: 'save' | 'copy' | 'region'): Promise<void> {
