@@ -6,7 +6,15 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type DriveBus, driveBuses, freePlace } from '../contract/drives.ts';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
 import type { GdbListen } from '../contract/debug.ts';
-import { type DiskFormat, diskFormats, type Drive, type VmConfig, vmConfigSchema } from '../contract/vm.ts';
+import {
+  type DisplayModel,
+  displayModels,
+  type DiskFormat,
+  diskFormats,
+  type Drive,
+  type VmConfig,
+  vmConfigSchema,
+} from '../contract/vm.ts';
 import type { DebugTarget } from '../debug/debugrequest.ts';
 import { type GdbArchitecture, gdbArchitecture } from '../debug/registers.ts';
 import { checkConfig } from '../manager/configrules.ts';
@@ -34,6 +42,7 @@ export interface RunOptions {
   readonly?: boolean;
   format?: DiskFormat;
   bus: DriveBus;
+  display: DisplayModel;
   hpet?: boolean;
   paravirt: boolean;
   clock?: 'host' | 'instructions';
@@ -130,7 +139,7 @@ async function runConfig(options: RunOptions): Promise<VmConfig> {
         : null,
     },
     drives,
-    display: {},
+    display: { model: options.display },
     hpet: options.hpet ?? false,
     paravirt: options.paravirt,
     timekeeping: countsInstructions(options) ? 'instructions' : 'host',
@@ -336,6 +345,7 @@ export function addRunCommand(program: Command): void {
     .option('--floppy <image>', 'floppy image')
     .option('--disk <image>', 'raw disk image; may be repeated', collect, [])
     .addOption(new Option('--bus <bus>', 'what the disks are attached to').choices(driveBuses).default('ide'))
+    .addOption(new Option('--display <model>', 'virtio: a VGA that is a VirtIO display too').choices(displayModels).default('vga'))
     .option('--kernel <file>', 'bzImage or multiboot ELF to boot directly')
     .option('--initrd <file>', 'initial RAM disk or multiboot module')
     .option('--append <text>', 'kernel command line', '')

@@ -22,6 +22,7 @@ const inputSchema = z.discriminatedUnion('t', [
       .transform((text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))),
   }),
   z.object({ t: z.literal('serialBreak'), index: int.min(0).max(1) }),
+  z.object({ t: z.literal('displaySize'), width: int.min(0).max(0xffff), height: int.min(0).max(0xffff) }),
   z.object({ t: z.literal('button'), button: z.enum(['reset', 'power']) }),
 ]);
 const at = z.number().min(0);

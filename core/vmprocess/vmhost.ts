@@ -335,9 +335,9 @@ export class VmHost extends VmEvents {
     await this.finish();
   }
 
-  /** Tells the guest of the size that its picture had better have. False when nobody in the guest would hear of it. */
+  /** Tells the guest of the size that its picture had better have: its driver now, or when it begins. False for a display that can't. */
   resizeDisplay(width: number, height: number): boolean {
-    if (!this.picture?.scanout.resizable) return false;
+    if (this.config.display.model !== 'virtio' || (this.state !== 'running' && this.state !== 'paused')) return false;
     this.threads.post({ t: 'displaySize', width, height });
     return true;
   }

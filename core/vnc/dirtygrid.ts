@@ -45,6 +45,17 @@ export class DirtyGrid {
     this.count = this.tiles.length;
   }
 
+  /** Whether `take` would give anything. */
+  touches(within: Rect): boolean {
+    if (this.count === 0) return false;
+    const left = Math.max(0, Math.floor(within.x / TILE));
+    const right = Math.min(this.columns, Math.ceil((within.x + within.width) / TILE));
+    const bottom = Math.min(this.rows, Math.ceil((within.y + within.height) / TILE));
+    for (let y = Math.max(0, Math.floor(within.y / TILE)); y < bottom; y++)
+      for (let x = left; x < right; x++) if (this.tiles[y * this.columns + x]) return true;
+    return false;
+  }
+
   /** Removes and returns the dirty area that touches `within`, as few disjoint rectangles: runs of tiles, grown downwards. */
   take(within: Rect): Rect[] {
     const rects: Rect[] = [];

@@ -13,8 +13,8 @@ function setUp(width = 200, height = 150) {
   const input = new FakeInput();
   const platform = createRfbPlatform();
   const wishes: string[] = [];
-  const guest = { listens: true };
-  const resize = (width: number, height: number) => guest.listens && wishes.push(`${width}x${height}`) > 0;
+  const display = { can: true };
+  const resize = (width: number, height: number) => display.can && wishes.push(`${width}x${height}`) > 0;
   const server = new RfbServer({ source, input, name: 'test machine', platform, log: nullLogger, resize });
   const open = async (options: RfbClientOptions = {}, password?: string, highWater?: number) => {
     const [near, far] = PipeEnd.pair(highWater);
@@ -23,7 +23,7 @@ function setUp(width = 200, height = 150) {
     await client.connect();
     return { client, near, far };
   };
-  return { source, input, platform, server, wishes, guest, open };
+  return { source, input, platform, server, wishes, display, open };
 }
 
 /** A deterministic stream of numbers, so that a failure repeats. */
@@ -188,7 +188,7 @@ describe('RFB extensions', () => {
   });
 
   it('passes on a size that a viewer asks for, and says what becomes of it', async () => {
-    const { source, server, wishes, guest, open } = setUp();
+    const { source, server, wishes, display, open } = setUp();
     const { client } = await open({ encodings: [P.ENCODING_RAW, P.PSEUDO_EXTENDED_DESKTOP_SIZE] });
     client.request(false);
     await client.update();
@@ -201,9 +201,9 @@ describe('RFB extensions', () => {
     };
     expect(await ask(640, 480)).toEqual({ reason: 1, status: P.SIZE_FORWARDED, width: 200, height: 150 });
     expect(await ask(0, 480)).toMatchObject({ reason: 1, status: P.SIZE_INVALID });
-    guest.listens = false;
+    display.can = false;
     expect(await ask(800, 600)).toMatchObject({ reason: 1, status: P.SIZE_PROHIBITED });
-    guest.listens = true;
+    display.can = true;
     expect(wishes).toEqual(['640x480']);
     // The guest did it before the answer was told: both are.
     client.setDesktopSize(320, 240);
@@ -237,6 +237,41 @@ describe('RFB extensions', () => {
     expect(client.pixels).toEqual(source.pixels);
     expect(client.fences.length).toBeGreaterThan(2);
     expect(near.closed).toBe(false);
+  });
+
+  it('goes on where a client that got a larger picture still asks for the old part of it', async () => {
+    // Whole tiles: nothing of those at the edge is left over.
+    const { source, open } = setUp(208, 160);
+    const { client } = await open({
+      encodings: [P.ENCODING_RAW, P.PSEUDO_EXTENDED_DESKTOP_SIZE, P.PSEUDO_FENCE, P.PSEUDO_CONTINUOUS_UPDATES],
+    });
+    client.enableContinuous(true);
+    await client.update();
+    source.resize(400, 300);
+    await client.update();
+    expect(client.width).toBe(400);
+    // What reads on answers the fences, so the server could send more, but nothing of what is left lies in that part.
+    const next = client.update();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    source.paint({ x: 0, y: 0, width: 400, height: 300 }, (x, y) => x ^ y);
+    client.enableContinuous(true);
+    await next;
+    while (client.pixels.some((pixel, at) => pixel !== source.pixels[at])) await client.update();
+  });
+
+  it('goes on when the picture has become larger than a client can show', async () => {
+    const { source, open } = setUp(208, 160);
+    const { client } = await open({ encodings: [P.ENCODING_RAW] });
+    client.request(false);
+    await client.update();
+    source.resize(400, 300);
+    client.request(true);
+    await client.update();
+    client.request(true);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    source.paint({ x: 16, y: 16, width: 16, height: 16 }, () => 0x123456);
+    await client.update();
+    expect(client.pixels[20 * 208 + 20]).toBe(0x123456);
   });
 
   it('passes keys by QEMU scan code and by keysym, and releases what a lost viewer held', async () => {

@@ -15,7 +15,7 @@ export interface RfbServerOptions {
   name: string;
   platform: RfbPlatform;
   log: Logger;
-  /** Passes on what size a viewer would like the picture to have; false when nobody in the guest would hear of it. */
+  /** Passes on what size a viewer would like the picture to have; false for a display that can't be told. */
   resize?: (width: number, height: number) => boolean;
 }
 

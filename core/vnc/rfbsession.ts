@@ -39,7 +39,7 @@ export interface RfbSessionOptions {
   password: string | undefined;
   /** One of our own. */
   window: boolean;
-  /** Passes on what size this viewer would like; false when nobody in the guest would hear of it. */
+  /** Passes on what size this viewer would like; false for a display that can't be told. */
   resize(width: number, height: number): boolean;
   /** Its keyboard and mouse are let through now. */
   mayControl(): boolean;
@@ -351,7 +351,7 @@ export class RfbSession {
     if (this.closed || !this.handshake.done || this.sending || this.blocked || this.wake) return;
     const area = this.continuous ?? this.requested;
     if (!area || (this.continuous && this.inFlight >= MAX_IN_FLIGHT)) return;
-    if (!this.hasNews()) return;
+    if (!this.hasNews(area)) return;
     const wait = this.lastUpdate + MIN_INTERVAL_MS - this.options.platform.now();
     if (wait > 0) {
       this.wake = this.options.platform.after(wait, () => {
@@ -373,10 +373,11 @@ export class RfbSession {
     );
   }
 
-  private hasNews(): boolean {
+  /** Of that part of the picture: what else has changed waits until the client asks for it, and an update without anything would be followed by the next at once. */
+  private hasNews(area: Rect): boolean {
+    const seen = this.seenOf(area);
     return (
-      !this.dirty.empty ||
-      this.scroll !== undefined ||
+      (seen !== undefined && (this.dirty.touches(seen) || this.scroll !== undefined)) ||
       this.sizeChanged ||
       this.sizeReply !== undefined ||
       (this.cursorPending && this.encodings.has(P.PSEUDO_CURSOR)) ||
@@ -385,16 +386,29 @@ export class RfbSession {
     );
   }
 
+  private get canResize(): boolean {
+    return this.encodings.has(P.PSEUDO_DESKTOP_SIZE) || this.encodings.has(P.PSEUDO_EXTENDED_DESKTOP_SIZE);
+  }
+
+  /** A client that can't follow a resize sees what fits into the size it knows. */
+  private visible(): { width: number; height: number } {
+    const { width, height } = this.options.source;
+    return this.canResize
+      ? { width, height }
+      : { width: Math.min(width, this.sentSize.width), height: Math.min(height, this.sentSize.height) };
+  }
+
+  /** What the client can see of the area that it asks for. */
+  private seenOf(area: Rect): Rect | undefined {
+    return intersect(area, { x: 0, y: 0, ...this.visible() });
+  }
+
   private async update(area: Rect): Promise<void> {
     const { source, platform } = this.options;
     const { width, height } = source;
-    const canResize = this.encodings.has(P.PSEUDO_DESKTOP_SIZE) || this.encodings.has(P.PSEUDO_EXTENDED_DESKTOP_SIZE);
-    const rects = this.pseudoRects(canResize);
-    // A client that can't follow a resize sees what fits into the size it knows.
-    const visible = canResize
-      ? { width, height }
-      : { width: Math.min(width, this.sentSize.width), height: Math.min(height, this.sentSize.height) };
-    const whole = intersect(area, { x: 0, y: 0, ...visible });
+    const rects = this.pseudoRects(this.canResize);
+    const visible = this.visible();
+    const whole = this.seenOf(area);
     if (this.scroll && whole) {
       const { target, dy } = this.scroll;
       this.scroll = undefined;

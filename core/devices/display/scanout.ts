@@ -79,12 +79,6 @@ export class VgaScanout implements DisplaySource {
     return { width: mode.width, height: mode.height, text: mode.kind === 'text', resizable: this.gpu.driven };
   }
 
-  /** The guest's driver can be told another size. */
-  get resizable(): boolean {
-    this.gpu.look();
-    return this.gpu.driven;
-  }
-
   refresh(): void {
     let rects = this.gpu.look() ? this.refreshGpu() : this.refreshVga();
     if (this.resized) {

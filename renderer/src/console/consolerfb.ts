@@ -16,7 +16,7 @@ export class ConsoleRfb extends RFB {
     this._canvas.tabIndex = 0;
   }
 
-  /** `followed`: the guest takes the size that it is asked for. */
+  /** `followed`: the guest is asked for a picture of the window's size. */
   setScale(scaling: Scaling, smoothing: Smoothing, followed: boolean): void {
     // Only when it becomes so: setting it asks at once.
     if (this.resizeSession !== followed) this.resizeSession = followed;
