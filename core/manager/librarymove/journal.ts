@@ -69,6 +69,15 @@ export async function place({ to, staging, names }: MoveJournal): Promise<void> 
   await syncFolder(to);
 }
 
+/** What was copied and came to its place is no more than a copy again. */
+export async function displace({ to, staging, names }: MoveJournal): Promise<void> {
+  await mkdir(path.join(to, staging), { recursive: true, mode: 0o700 });
+  for (const name of names) {
+    const placed = path.join(to, name);
+    if (existsSync(placed)) await rename(placed, path.join(to, staging, name));
+  }
+}
+
 /** Takes away what a copy that will not be finished has made. */
 export async function unmake({ to, staging, made }: MoveJournal): Promise<void> {
   await rm(path.join(to, staging), { recursive: true, force: true });
@@ -136,17 +145,20 @@ export async function leaveMove(config: string, library: string, log: Logger): P
 }
 
 async function settle(config: string, journal: MoveJournal, log: Logger): Promise<Settled> {
-  const { from, real, to, how, stage } = journal;
+  const { from, real, to, how, stage, names } = journal;
   const back = async (): Promise<Settled> => {
+    if (chosenLibrary(config) === to) await chooseLibrary(config, from);
     await endMoveJournal(config);
     return { ...nothing, said: say('moveCutOff', { from, to }) };
   };
   if (how === 'rename') {
-    if (existsSync(real)) {
+    // An empty folder in the old place tells nothing: whoever looked for machines there may have made it.
+    const moved = existsSync(to) && names.every((name) => existsSync(path.join(to, name))) && (names.length > 0 || !existsSync(real));
+    if (moved) await rmdir(real).catch(() => {});
+    else if (existsSync(real)) {
       if (!journal.made) await mkdir(to, { recursive: true, mode: 0o700 }).catch(() => {});
       return back();
-    }
-    if (!existsSync(to))
+    } else
       throw new HypervueError(
         'not-found',
         say('moveAway', { to }),
@@ -161,7 +173,7 @@ async function settle(config: string, journal: MoveJournal, log: Logger): Promis
     return back();
   }
   // The copy is whole. It counts where all of it can be had.
-  const whole = journal.names.every((name) => existsSync(path.join(to, name)) || existsSync(path.join(to, journal.staging, name)));
+  const whole = names.every((name) => existsSync(path.join(to, name)) || existsSync(path.join(to, journal.staging, name)));
   if (stage === 'placing' && whole) {
     await place(journal);
     await chooseLibrary(config, to);
@@ -173,18 +185,25 @@ async function settle(config: string, journal: MoveJournal, log: Logger): Promis
   return { said: undefined, opened: () => finishCopy(config, journal, log) };
 }
 
-/** After the library itself was renamed: what its files say of places, and which library it is. */
+/** After the library, which was chosen before, was renamed: what its files say of places. What fails is tried again by the next start. Never rejects. */
 export async function finishRename(config: string, journal: MoveJournal, log: Logger): Promise<void> {
   const { to } = journal;
-  await repoint(placesOf(journal), to, await listTree(to), (error) => log.warn(error.message));
-  await chooseLibrary(config, to);
-  await endMoveJournal(config);
+  try {
+    await chooseLibrary(config, to);
+    await repoint(placesOf(journal), to, await listTree(to), (error) => log.warn(error.message));
+    await endMoveJournal(config);
+  } catch (error) {
+    log.error(`what the files of ${to} say of their old place could not be changed: ${asHypervueError(error).message}`);
+  }
 }
 
 async function finishCopy(config: string, journal: MoveJournal, log: Logger): Promise<Saying | undefined> {
-  const { real, to } = journal;
+  const { real, to, names } = journal;
   try {
-    if (existsSync(to)) await removeOld(journal);
+    // The folder alone tells nothing: it may be where a drive is mounted that is away.
+    const away = names.find((name) => !existsSync(path.join(to, name)));
+    if (away !== undefined) throw new HypervueError('not-found', say('fileENOENT', { path: path.join(to, away) }), { path: to });
+    await removeOld(journal);
     await endMoveJournal(config);
     return undefined;
   } catch (error) {

@@ -155,10 +155,15 @@ describe('on the same file system', () => {
     };
     await h.manager.close();
     await writeMoveJournal(config, journal);
-    if (when === 'after it') execFileSync('mv', [h.library, at('there')]);
+    await chooseLibrary(config, at('there'));
+    if (when === 'after it') {
+      execFileSync('mv', [h.library, at('there')]);
+      // Somebody looked for machines there.
+      mkdirSync(h.library);
+    }
     const { said } = await settleMove(config, log);
     expect(said!.said.key).toBe(when === 'after it' ? 'moveFinished' : 'moveCutOff');
-    expect(chosenLibrary(config)).toBe(when === 'after it' ? at('there') : undefined);
+    expect(chosenLibrary(config)).toBe(when === 'after it' ? at('there') : h.library);
     expect((await settleMove(config, log)).said).toBeUndefined();
     if (when === 'after it') await worksAt(at('there'), made);
     else expect((await (await h.another()).client.call('vm.list', {})).length).toBe(4);
@@ -370,6 +375,46 @@ describe('to another file system', () => {
       disk.unmount();
     }
   }, 120_000);
+});
+
+test('where the choice can’t be kept nothing was moved, and nothing waits for the next start', async ({ skip }) => {
+  const disk = mountSmall(64 * MIB) ?? skip('only root may mount a small file system');
+  try {
+    await library();
+    for (const to of [path.join(realpathSync(disk.folder), 'vms'), at('near')]) {
+      // A folder where the file of the choice is put together.
+      mkdirSync(path.join(config, 'library.json'));
+      await failureOf(h.call('host.moveLibrary', { path: to }));
+      rmSync(path.join(config, 'library.json'), { recursive: true });
+      expect([existsSync(to), existsSync(path.join(config, 'librarymove.json'))]).toEqual([false, false]);
+      expect((await h.call('vm.list', {})).length).toBe(4);
+      expect((await settleMove(config, log)).said).toBeUndefined();
+    }
+  } finally {
+    disk.unmount();
+  }
+});
+
+test('a copy on a drive that is away does not take the old place away', async () => {
+  await library();
+  await h.manager.close();
+  const real = realpathSync(h.library);
+  const names = readdirSync(real);
+  mkdirSync(at('mounted'));
+  await chooseLibrary(config, at('mounted'));
+  await writeMoveJournal(config, {
+    from: h.library,
+    real,
+    to: at('mounted'),
+    how: 'copy',
+    stage: 'removing',
+    names,
+    made: false,
+    staging: '.moving-x',
+  });
+  const { opened } = await settleMove(config, log);
+  expect((await opened())!.said.key).toBe('moveOldLeft');
+  expect(readdirSync(real)).toEqual(names);
 });
 
 test('not while a machine is on, by its name; the journal of a move that is over is no move', async () => {

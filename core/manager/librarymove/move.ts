@@ -18,7 +18,17 @@ import { existingPart } from '../paths.ts';
 import { listed } from '../storage/knownvolumes.ts';
 import type { Volumes } from '../storage/volumes.ts';
 import type { TaskControl } from '../tasks.ts';
-import { endMoveJournal, finishRename, lockMove, type MoveJournal, place, placesOf, unmake, writeMoveJournal } from './journal.ts';
+import {
+  displace,
+  endMoveJournal,
+  finishRename,
+  lockMove,
+  type MoveJournal,
+  place,
+  placesOf,
+  unmake,
+  writeMoveJournal,
+} from './journal.ts';
 import { imageLinks, repoint } from './repoint.ts';
 import { changedFile, copyTree, listTree, type Tree } from './tree.ts';
 
@@ -148,6 +158,13 @@ async function renamed(config: string, journal: MoveJournal, folders: readonly L
     throw fileError(error, to, 'create');
   });
   await writeMoveJournal(config, journal);
+  // Before the rename: what follows it can't fail in a way that leaves another library chosen than there is.
+  try {
+    await chooseLibrary(config, to);
+  } catch (error) {
+    await endMoveJournal(config);
+    throw error;
+  }
   // The locks would go along and hold the machines there.
   for (const lock of folders) lock.dispose();
   try {
@@ -155,12 +172,12 @@ async function renamed(config: string, journal: MoveJournal, folders: readonly L
     renameSync(real, to);
   } catch (error) {
     if (!made) await mkdir(to, { recursive: true, mode: 0o700 }).catch(() => {});
+    await chooseLibrary(config, journal.from);
     await endMoveJournal(config);
     if (['EXDEV', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
     throw fileError(error, to, 'move');
   }
-  await syncFolder(path.dirname(to));
-  await syncFolder(path.dirname(real));
+  for (const folder of [path.dirname(to), path.dirname(real)]) await syncFolder(folder).catch(() => {});
   return true;
 }
 
@@ -168,7 +185,6 @@ async function copied(config: string, journal: MoveJournal, control: TaskControl
   const { real, to, staging } = journal;
   const there = path.join(to, staging);
   await writeMoveJournal(config, journal);
-  let whole = false;
   try {
     await mkdir(there, { recursive: true, mode: 0o700 }).catch((error) => {
       throw fileError(error, to, 'create');
@@ -187,15 +203,15 @@ async function copied(config: string, journal: MoveJournal, control: TaskControl
     control.signal.throwIfAborted();
     stillAlone();
     await writeMoveJournal(config, { ...journal, stage: 'placing' });
-    whole = true;
     await place(journal);
     await chooseLibrary(config, to);
-    await writeMoveJournal(config, { ...journal, stage: 'removing' });
   } catch (error) {
-    // What is whole is finished by the next start.
-    if (whole) throw error;
-    await unmake(journal);
+    // First of all, and it needs no room: the next start must not go on with a copy that is older than what people do here meanwhile.
     await endMoveJournal(config);
+    await displace(journal).catch(() => {});
+    await unmake(journal);
     throw error;
   }
+  // It is chosen; without this the next start finds the same out.
+  await writeMoveJournal(config, { ...journal, stage: 'removing' }).catch(() => {});
 }
