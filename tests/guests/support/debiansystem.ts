@@ -105,33 +105,38 @@ function installGrub(disk: string): void {
   }
 }
 
+/** Debian's smallest system with `packages` (commas between them) in the folder `system`, where `configure` then runs as a shell script. Needs root. */
+export function bootstrap(system: string, arch: GuestArch, packages: string, configure: string): void {
+  const debootstrap = debianPackage('debootstrap');
+  const { url, codename } = debianMirror();
+  // In a mount namespace of its own, so that what it mounts in the new system is gone before the folder is removed, also after a failure.
+  run(
+    'unshare',
+    [
+      '--mount',
+      'env',
+      `DEBOOTSTRAP_DIR=${path.join(debootstrap, 'usr/share/debootstrap')}`,
+      'sh',
+      path.join(debootstrap, 'usr/sbin/debootstrap'),
+      `--arch=${arch}`,
+      '--variant=minbase',
+      `--include=${packages}`,
+      codename,
+      system,
+      url,
+    ],
+    { cwd: path.dirname(system) },
+  );
+  run('unshare', ['--mount', 'chroot', system, 'sh', '-ec', configure]);
+}
+
 /** Sparse raw image of 1 GiB. Cached, so a test copies it before its guest writes. Needs root, as debootstrap does. */
 export function debianDisk(arch: GuestArch): string {
   return built(`debian-${arch}-${recipe(init, configure, grubConfig, packages)}.img`, (target) => {
     const work = mkdtempSync(path.join(tmpdir(), 'hypervue-debian-'));
     const system = path.join(work, 'system');
     try {
-      const debootstrap = debianPackage('debootstrap');
-      const { url, codename } = debianMirror();
-      // In a mount namespace of its own, so that what it mounts in the new system is gone before the folder is removed, also after a failure.
-      run(
-        'unshare',
-        [
-          '--mount',
-          'env',
-          `DEBOOTSTRAP_DIR=${path.join(debootstrap, 'usr/share/debootstrap')}`,
-          'sh',
-          path.join(debootstrap, 'usr/sbin/debootstrap'),
-          `--arch=${arch}`,
-          '--variant=minbase',
-          `--include=${packages}`,
-          codename,
-          system,
-          url,
-        ],
-        { cwd: work },
-      );
-      run('unshare', ['--mount', 'chroot', system, 'sh', '-ec', configure]);
+      bootstrap(system, arch, packages, configure);
       const initrd = path.join(work, 'initrd');
       for (const folder of ['bin', 'dev', 'proc', 'sys', 'mnt', 'modules']) mkdirSync(path.join(initrd, folder), { recursive: true });
       copyFileSync(findFile(debianPackage(`busybox-static:${arch}`), /bin\/busybox$/), path.join(initrd, 'bin/busybox'));
