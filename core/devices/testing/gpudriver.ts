@@ -1,10 +1,27 @@
 import * as G from '../virtio/gpuprotocol.ts';
-import type { VirtioVga } from '../virtio/virtiovga.ts';
-import type { Bench } from './bench.ts';
+import { VirtioVga } from '../virtio/virtiovga.ts';
+import { BENCH_PICTURES, type Bench } from './bench.ts';
 import { VirtioDriver } from './virtiodriver.ts';
 
 const WINDOW_BASE = 0xfe01_0000;
 const ANSWER_BYTES = 1100;
+
+/** A VirtIO display on a bench; `message` gets the data of its interrupts. */
+export const createVirtioVga = (bench: Bench, message: (data: number) => void = () => {}): VirtioVga =>
+  new VirtioVga({
+    id: 'vga',
+    ports: bench.ports,
+    mmio: bench.mmio,
+    physMap: bench.memory.physMap,
+    memory: bench.memory.memory,
+    guestMemory: bench.memory,
+    message: (_, data) => message(data),
+    vramBytes: 0x40000,
+    rom: Uint8Array.of(0x55, 0xaa, 1),
+    pictures: BENCH_PICTURES,
+    clock: bench.clock,
+    log: bench.log,
+  });
 
 /** What a guest's driver of a VirtIO display does. */
 export class GpuDriver {

@@ -34,12 +34,10 @@ import { Rtc } from '../timer/rtc.ts';
 import { Tsc } from '../timer/tsc.ts';
 import { BIOS_ROM_BASE } from '../../memory/layout.ts';
 import { VirtioBlk } from '../virtio/virtioblk.ts';
-import { VirtioVga } from '../virtio/virtiovga.ts';
 import { AhciDriver } from './ahcidriver.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
-import { BENCH_PICTURES } from './bench.ts';
 import { FakeBlockDevice } from './fakeblock.ts';
-import { GpuDriver } from './gpudriver.ts';
+import { createVirtioVga, GpuDriver } from './gpudriver.ts';
 import { VirtioDriver } from './virtiodriver.ts';
 
 export const deviceRegistry: DeviceEntry[] = [
@@ -600,21 +598,7 @@ export const deviceRegistry: DeviceEntry[] = [
   }),
   entry({
     name: 'VirtioVga',
-    create: (bench) =>
-      new VirtioVga({
-        id: 'vga',
-        ports: bench.ports,
-        mmio: bench.mmio,
-        physMap: bench.memory.physMap,
-        memory: bench.memory.memory,
-        guestMemory: bench.memory,
-        message: () => {},
-        vramBytes: 0x40000,
-        rom: Uint8Array.of(0x55, 0xaa, 1),
-        pictures: BENCH_PICTURES,
-        clock: bench.clock,
-        log: bench.log,
-      }),
+    create: (bench) => createVirtioVga(bench),
     mutate(display, bench) {
       bench.out8(0x3c2, 0x67);
       bench.out8(0x3c4, 2);

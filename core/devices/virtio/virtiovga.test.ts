@@ -3,29 +3,15 @@ import type { Rect } from '../../backend/display.ts';
 import { VgaScanout } from '../display/scanout.ts';
 import { readTextScreen } from '../display/textscreen.ts';
 import { BENCH_PICTURES, Bench } from '../testing/bench.ts';
-import { GpuDriver } from '../testing/gpudriver.ts';
+import { createVirtioVga, GpuDriver } from '../testing/gpudriver.ts';
 import * as G from './gpuprotocol.ts';
-import { VirtioVga } from './virtiovga.ts';
 
 const EDID_TIMING = 54;
 
 function setUp() {
   const bench = new Bench();
   const messages: number[] = [];
-  const device = new VirtioVga({
-    id: 'vga',
-    ports: bench.ports,
-    mmio: bench.mmio,
-    physMap: bench.memory.physMap,
-    memory: bench.memory.memory,
-    guestMemory: bench.memory,
-    message: (_, data) => void messages.push(data),
-    vramBytes: 0x40000,
-    rom: Uint8Array.of(0x55, 0xaa, 1),
-    pictures: BENCH_PICTURES,
-    clock: bench.clock,
-    log: bench.log,
-  });
+  const device = createVirtioVga(bench, (data) => messages.push(data));
   const driver = new GpuDriver(device, bench);
   const screen = new VgaScanout({ memory: bench.memory.memory, now: () => 0 });
   const damage: Rect[] = [];

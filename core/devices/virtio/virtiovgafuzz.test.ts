@@ -2,10 +2,9 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { GUEST_RAM_BASE, ROM_BASE, VRAM_BASE } from '../../memory/layout.ts';
 import { VgaScanout } from '../display/scanout.ts';
-import { BENCH_PICTURES, Bench } from '../testing/bench.ts';
-import { GpuDriver } from '../testing/gpudriver.ts';
+import { Bench } from '../testing/bench.ts';
+import { createVirtioVga, GpuDriver } from '../testing/gpudriver.ts';
 import * as G from './gpuprotocol.ts';
-import { VirtioVga } from './virtiovga.ts';
 
 const word = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 0, max: 9 }) },
@@ -75,21 +74,7 @@ const step = fc.oneof(
 it('whatever a driver asks for: no exception, a picture within bounds, a state that can be restored, and no byte changes that is not the display’s', () => {
   const make = () => {
     const bench = new Bench();
-    const device = new VirtioVga({
-      id: 'vga',
-      ports: bench.ports,
-      mmio: bench.mmio,
-      physMap: bench.memory.physMap,
-      memory: bench.memory.memory,
-      guestMemory: bench.memory,
-      message: () => {},
-      vramBytes: 0x40000,
-      rom: Uint8Array.of(0x55, 0xaa, 1),
-      pictures: BENCH_PICTURES,
-      clock: bench.clock,
-      log: bench.log,
-    });
-    return { bench, device };
+    return { bench, device: createVirtioVga(bench) };
   };
   const { bench, device } = make();
   const copy = make();
