@@ -1,18 +1,16 @@
 import type { Command } from 'commander';
+import { mostUrgentFirst } from '../contract/checkorder.ts';
 import type { Check, StartCheck } from '../contract/vm.ts';
 import { EXIT_ERROR, EXIT_OK } from './output.ts';
 import type { RunSession, Session } from './session.ts';
 import { refuseNone, select, type Selection, selecting } from './several.ts';
 
 const mark = ({ ok, severity }: Check) => (ok ? 'ok' : severity);
-const urgency = ({ ok, severity }: Check) => (ok ? 3 : ['error', 'warning', 'info'].indexOf(severity));
 const lines = (checks: readonly Check[]) =>
-  [...checks]
-    .sort((a, b) => urgency(a) - urgency(b))
-    .flatMap((check) => [
-      `  ${mark(check).padEnd(8)} ${check.ok ? `${check.id}: ` : ''}${check.message}`,
-      ...(!check.ok && check.fix ? [`  ${''.padEnd(8)} ${check.fix}`] : []),
-    ]);
+  mostUrgentFirst(checks).flatMap((check) => [
+    `  ${mark(check).padEnd(8)} ${check.ok ? `${check.id}: ` : ''}${check.message}`,
+    ...(!check.ok && check.fix ? [`  ${''.padEnd(8)} ${check.fix}`] : []),
+  ]);
 
 const stops = ({ error, checks }: StartCheck) => error !== null || checks.some(({ ok, severity }) => !ok && severity === 'error');
 const verdict = (machine: StartCheck) =>

@@ -10,7 +10,7 @@ import { HypervueError } from '../util/errors.ts';
 import { type Saying, say } from '../util/say.ts';
 import type { ManagerContext, ManagerOptions } from './context.ts';
 import { type MovePlace, moveLibrary, planMove } from './librarymove/move.ts';
-import { absolutePath, existingPart } from './paths.ts';
+import { absolutePath, existingPart, isBelow } from './paths.ts';
 import type { Services } from './services.ts';
 import { vmFolders } from './library.ts';
 import { CONFIG_FILE } from './vmconfigfile.ts';
@@ -101,7 +101,7 @@ async function placeFor(library: string, wanted: string): Promise<Omit<Result<'h
   const present = await realpath(library).catch(() => path.resolve(library));
   const refuse = (message: Saying, fix: Saying) => new HypervueError('invalid-argument', message, { path: folder }, fix);
   if (folder === present) throw refuse(say('libraryIsThis', { folder }), say('fixOtherFolder'));
-  if (folder.startsWith(`${present}${path.sep}`)) throw refuse(say('liesInLibrary', { path: folder }), say('fixOtherFolder'));
+  if (isBelow(present, folder)) throw refuse(say('liesInLibrary', { path: folder }), say('fixOtherFolder'));
   await usable(above.real);
   const one = await access(path.join(folder, CONFIG_FILE)).then(
     () => true,

@@ -10,6 +10,9 @@ export function absolutePath(wanted: string): string {
   throw new HypervueError('invalid-argument', say('notAbsolute', { path: wanted }), { path: wanted }, say('fixAbsolute'));
 }
 
+/** Whether a path leads into a folder, by its name alone: both whole, and links followed by who asks where that matters. The folder itself does not. */
+export const isBelow = (folder: string, file: string): boolean => file.startsWith(`${folder}${path.sep}`);
+
 /** The part of a folder's path that is there, with all links followed, and the rest, empty when all of it is. Rejects when the way there can't be gone. */
 export async function existingPart(folder: string): Promise<{ real: string; rest: string }> {
   try {

@@ -8,6 +8,7 @@ import { gdbPlace, type Listening, listenProblem, vncPlace } from '../platform/l
 import { formatUnderRaw, imagesBelow, tryImage } from '../platform/openimage.ts';
 import { asHypervueError } from '../util/errors.ts';
 import { plain, say } from '../util/say.ts';
+import { isBelow } from './paths.ts';
 import {
   bad,
   checkFile,
@@ -159,7 +160,7 @@ function remedyOf(check: PreflightCheck, config: VmConfig, folder: string): Reme
   if (check.kind === 'in-use' && typeof check.context?.holder === 'string') return { do: 'show', machine: check.context.holder };
   if (check.kind === 'no-space') return { do: 'trash' };
   if (drive && drive.kind !== 'disk' && check.severity === 'error') return { do: 'eject', drive: drive.id };
-  if (drive && check.kind === 'corrupt' && check.path?.startsWith(`${folder}${path.sep}`)) return { do: 'storage' };
+  if (drive && check.kind === 'corrupt' && check.path !== undefined && isBelow(folder, check.path)) return { do: 'storage' };
   switch (check.id) {
     case 'engine':
     case 'firmware':

@@ -31,19 +31,13 @@ const journalSchema = z.object({
 });
 export type MoveJournal = z.infer<typeof journalSchema>;
 
-const moveJournalText = z
-  .string()
-  .transform((text, context) => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      context.addIssue('no JSON');
-      return z.NEVER;
-    }
-  })
-  .pipe(journalSchema);
-
 const journalFile = (config: string) => path.join(config, 'librarymove.json');
+
+/** Undefined where there is none; rejects for one that can't be understood. */
+async function readMoveJournal(config: string): Promise<MoveJournal | undefined> {
+  if (!existsSync(journalFile(config))) return undefined;
+  return journalSchema.parse(JSON.parse(await readFile(journalFile(config), 'utf8')));
+}
 
 export const writeMoveJournal = (config: string, journal: MoveJournal): Promise<void> =>
   writeFileAtomic(journalFile(config), `${JSON.stringify(journal, undefined, 2)}\n`);
@@ -111,13 +105,15 @@ export async function settleMove(config: string, log: Logger): Promise<Settled> 
     throw error;
   }
   try {
-    const journal = moveJournalText.parse(await readFile(journalFile(config), 'utf8'));
+    const journal = await readMoveJournal(config).catch(() => null);
+    if (journal === null) log.warn(`${journalFile(config)} can't be understood and is left aside`);
+    if (!journal) return nothing;
     const settled = await settle(config, journal, log);
     if (settled.said) log.warn(settled.said.text);
     return settled;
   } catch (error) {
     if (error instanceof HypervueError) throw error;
-    log.warn(`${journalFile(config)} can't be understood and is left aside`);
+    log.warn(`a move of the library that was cut off could not be settled now: ${asHypervueError(error).message}`);
     return nothing;
   } finally {
     lock.dispose();
@@ -129,9 +125,7 @@ export async function settleMove(config: string, log: Logger): Promise<Settled> 
  * the move ends here, and what it copied stays as far as it is whole.
  */
 export async function leaveMove(config: string, library: string, log: Logger): Promise<void> {
-  const text = await readFile(journalFile(config), 'utf8').catch(() => undefined);
-  if (text === undefined) return;
-  const { data: journal } = moveJournalText.safeParse(text);
+  const journal = await readMoveJournal(config).catch(() => undefined);
   const named = await realpath(library).catch(() => undefined);
   if (journal?.how !== 'copy' || named !== journal.real) return;
   const lock = lockMove(config);

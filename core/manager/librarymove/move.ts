@@ -14,7 +14,7 @@ import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 import type { ManagerContext } from '../context.ts';
 import { lockFolder } from '../machinelocks.ts';
-import { existingPart } from '../paths.ts';
+import { existingPart, isBelow } from '../paths.ts';
 import { listed } from '../storage/knownvolumes.ts';
 import type { Volumes } from '../storage/volumes.ts';
 import type { TaskControl } from '../tasks.ts';
@@ -80,7 +80,7 @@ export async function planMove(
   };
 }
 
-const isIn = (places: readonly string[], file: string) => places.some((each) => file.startsWith(`${path.resolve(each)}${path.sep}`));
+const isIn = (places: readonly string[], file: string) => places.some((each) => isBelow(path.resolve(each), file));
 
 async function refuseTarget(folder: string, missing: boolean): Promise<void> {
   if (!missing && (await readdir(folder)).length)

@@ -9,6 +9,7 @@ import { NodeFile } from '../../platform/nodefile.ts';
 import { formatName, imageFormat, openImage, readImageHeader } from '../../platform/openimage.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
+import { isBelow } from '../paths.ts';
 import { TRASH } from '../trash.ts';
 import type { Tree } from './tree.ts';
 
@@ -18,7 +19,7 @@ export interface Places {
   to: string;
 }
 
-const inside = (folder: string, file: string) => file === folder || file.startsWith(`${folder}${path.sep}`);
+const inside = (folder: string, file: string) => file === folder || isBelow(folder, file);
 
 /** `file` as it has to be written in the new place; undefined when it may stay. `at`: the folder, in the old place, that a relative path is relative to. */
 function repointed({ from, to }: Places, at: string, file: string): string | undefined {

@@ -9,7 +9,7 @@ import { say } from '../../util/say.ts';
 import { readImageFacts } from './headers.ts';
 import type { Pools } from './pools.ts';
 import { keyOf, type ScanPlace, Scanner, type UsedDrive } from './scan.ts';
-import { absolutePath } from '../paths.ts';
+import { absolutePath, isBelow } from '../paths.ts';
 
 /** A machine as far as storage has to do with it. */
 export interface StorageMachine {
@@ -112,7 +112,7 @@ export class KnownVolumes {
 
   /** Names of machines outside `folder` whose disks lie on top of images in it. */
   async dependants(folder: string): Promise<string[]> {
-    const inside = (file: string) => file.startsWith(`${path.resolve(folder)}${path.sep}`);
+    const inside = (file: string) => isBelow(path.resolve(folder), file);
     const names = (await this.list())
       .filter((volume) => !inside(volume.path) && volume.below.some((lower) => inside(lower.path)))
       .map((volume) => volume.machine?.name ?? volume.name);

@@ -9,7 +9,7 @@ import type { Logger } from '../../util/logger.ts';
 import { say } from '../../util/say.ts';
 import { JsonStore } from '../jsonstore.ts';
 import { freeName } from '../names.ts';
-import { absolutePath, existingPart } from '../paths.ts';
+import { absolutePath, existingPart, isBelow } from '../paths.ts';
 
 const MAX_POOLS = 64;
 const poolsFileSchema = z.object({ pools: z.array(poolSettingSchema).default([]) });
@@ -84,7 +84,7 @@ export class Pools {
       if (same) throw new HypervueError('already-exists', say('isPoolAlready', { folder }), { path: folder }, say('fixOtherFolder'));
       // A machine's folder is the machine's own.
       const library = others.find(({ id }) => id === MACHINES_POOL)!.real;
-      if (folder.startsWith(`${library}${path.sep}`))
+      if (isBelow(library, folder))
         throw new HypervueError('invalid-argument', say('poolAmongMachines', { folder }), { path: folder }, say('fixOtherFolder'));
     };
     // What is refused leaves no folder behind.

@@ -15,7 +15,7 @@ import { isDiskFormat, KnownVolumes, type KnownVolumesParts, listed } from './kn
 import { moveToTrash } from '../trash.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
 import { needRoom, readAs } from './requirements.ts';
-import { absolutePath } from '../paths.ts';
+import { absolutePath, isBelow } from '../paths.ts';
 
 export interface VolumesParts extends KnownVolumesParts {
   tasks: Tasks;
@@ -282,9 +282,7 @@ export class Volumes extends KnownVolumes {
   /** How an image names the one below it: relative while both lie in one pool or in the library, so that the folder can be moved. */
   private nameFor(file: string, base: string): string {
     const roots = [path.dirname(file), path.dirname(this.parts.library)];
-    return roots.some((root) => base.startsWith(`${root}${path.sep}`) && file.startsWith(`${root}${path.sep}`))
-      ? path.relative(path.dirname(file), base)
-      : base;
+    return roots.some((root) => isBelow(root, base) && isBelow(root, file)) ? path.relative(path.dirname(file), base) : base;
   }
 
   private making(kind: string, file: string, make: (temporary: string, control: TaskControl) => Promise<void>): Promise<Volume> {

@@ -15,6 +15,7 @@ import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 import type { Pools } from './pools.ts';
 import type { Volumes } from './volumes.ts';
+import { isBelow } from '../paths.ts';
 
 /** A ticket that nobody used for so long is worth nothing, ms. */
 const VALID_MS = 10 * 60_000;
@@ -161,7 +162,7 @@ export class WebFiles {
     if (this.exported.has(file)) return true;
     for (const { folder } of this.parts.pools.settings()) {
       const root = await realpath(folder).catch(() => undefined);
-      if (root === undefined || !file.startsWith(`${root}${path.sep}`)) continue;
+      if (root === undefined || !isBelow(root, file)) continue;
       // The trash, and what is not ready yet.
       if (
         !path

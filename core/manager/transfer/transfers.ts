@@ -26,7 +26,7 @@ import { copySnapshot, linkSnapshot } from './snapshotclone.ts';
 import { exportPackage, importPackage, nameInPackage } from './ova.ts';
 import { type DiskOwner, outsideNote } from './outsidedisk.ts';
 import { carryFolder, copyBytes, listFolder } from './wholefolder.ts';
-import { absolutePath } from '../paths.ts';
+import { absolutePath, isBelow } from '../paths.ts';
 
 export interface TransferParts {
   library: string;
@@ -265,7 +265,7 @@ export class Transfers {
       throw fileError(error, wanted, 'open');
     });
     const library = await realpath(this.parts.library);
-    if (place === library || place.startsWith(`${library}${path.sep}`))
+    if (place === library || isBelow(library, place))
       throw new HypervueError('invalid-argument', say('liesInLibrary', { path: wanted }), { path: wanted }, say('fixLiesInLibrary'));
     return this.parts.tasks.run('vm.export', machine.name, (control) =>
       this.holding(machine, 'export', async (config) => {
@@ -326,7 +326,7 @@ export class Transfers {
       throw fileError(error, wanted, 'open');
     });
     const library = await realpath(this.parts.library);
-    if (folder === library || folder.startsWith(`${library}${path.sep}`) || library.startsWith(`${folder}${path.sep}`))
+    if (folder === library || isBelow(library, folder) || isBelow(folder, library))
       throw new HypervueError('already-exists', say('ofLibraryAlready', { folder }), { path: folder }, say('fixElsewhere'));
     if (
       await access(path.join(folder, CONFIG_FILE)).then(

@@ -17,6 +17,7 @@ import type { TaskControl } from '../tasks.ts';
 import { CONFIG_FILE } from '../vmconfigfile.ts';
 import { isInside, plainPaths } from './inside.ts';
 import { type DiskOwner, outsideNote } from './outsidedisk.ts';
+import { isBelow } from '../paths.ts';
 
 /** A machine's folder has some tens of files; a folder with more is something else. */
 const MAX_FILES = 10_000;
@@ -202,7 +203,7 @@ async function chainsOutside(folder: string, drives: readonly Drive[]): Promise<
   for (const drive of drives) {
     if (drive.kind !== 'disk' || drive.path === null || !isInside(drive.path)) continue;
     const below = await imagesBelow(path.resolve(folder, drive.path), drive.format).catch(() => []);
-    if (!below.some((lower) => !lower.startsWith(`${path.resolve(folder)}${path.sep}`))) continue;
+    if (!below.some((lower) => !isBelow(path.resolve(folder), lower))) continue;
     const { snapshots } = await readImageFacts(path.resolve(folder, drive.path));
     if (snapshots)
       throw new HypervueError(
