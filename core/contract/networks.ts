@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { errorSchema } from './errors.ts';
+import { saidSchema } from './texts.ts';
+
+/** Places of a machine's network cards. */
+export const netPlaces = ['net0', 'net1', 'net2', 'net3'] as const;
+export type NetPlace = (typeof netPlaces)[number];
+
+/** What a card is for the guest: a VirtIO network device, or Intel's 82540EM, which more systems have a driver for. */
+export const nicModels = ['virtio', 'e1000'] as const;
+export type NicModel = (typeof nicModels)[number];
+
+/** IEEE 802 address of one station, in lower case: never a group's, never all zeros. */
+export const macSchema = z
+  .string()
+  .regex(/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/)
+  .refine((mac) => mac !== '00:00:00:00:00:00');
+
+/** Names a network for good, whatever it is called. */
+export const networkIdSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/);
+
+/** The network that is always there. */
+export const DEFAULT_NETWORK = 'default';
+
+/** A network card in `vm.json`. */
+export const networkCardSchema = z.object({
+  id: z.enum(netPlaces),
+  model: z.enum(nicModels),
+  mac: macSchema,
+  /** Where its cable leads; null: nowhere. */
+  network: networkIdSchema.nullable(),
+  /** False: the cable is pulled out. */
+  connected: z.boolean().default(true),
+});
+export type NetworkCard = z.infer<typeof networkCardSchema>;
+
+/**
+ * `nat`: machines see each other, and the world through Hypervue; needs no rights. `isolated`: they see only each other. `host-only`: they see each other and
+ * the host. `routed`: as host-only, and the host forwards what is for others. `bridged`: they are on the host's own network.
+ */
+export const networkKinds = ['nat', 'isolated', 'host-only', 'routed', 'bridged'] as const;
+export type NetworkKind = (typeof networkKinds)[number];
+
+const octet = '(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
+/** Dotted decimal, without leading zeros. */
+export const ipv4Schema = z.string().regex(new RegExp(`^(${octet}\\.){3}${octet}$`));
+/** Network address and prefix length, 8 to 29: `192.168.100.0/24`. */
+export const subnetSchema = z.string().regex(new RegExp(`^(${octet}\\.){3}${octet}/(8|9|1[0-9]|2[0-9])$`));
+
+const portSchema = z.number().int().min(1).max(65_535);
+
+/** Connections to a port of the host go on to a machine. */
+export const portForwardSchema = z.object({
+  id: z.string().min(1).max(40),
+  protocol: z.enum(['tcp', 'udp']),
+  /** Address of the host that is listened on; 0.0.0.0 lets other computers in. */
+  hostAddress: ipv4Schema.default('127.0.0.1'),
+  hostPort: portSchema,
+  /** Machine and card that it leads to, whatever address that card has. */
+  vm: z.string().max(64),
+  card: z.enum(netPlaces),
+  guestPort: portSchema,
+  description: z.string().max(200).default(''),
+});
+export type PortForward = z.infer<typeof portForwardSchema>;
+
+/** A network as it is kept. */
+export const networkSchema = z.object({
+  id: networkIdSchema,
+  /** Shown to people; 1-64 characters after trimming, none of them a control character. */
+  name: z
+    .string()
+    .trim()
+    .min(1)
+    .max(64)
+    .regex(/^[^\p{Cc}]*$/u),
+  kind: z.enum(networkKinds),
+  description: z.string().max(1000).default(''),
+  /** Addresses of the network; its first is the gateway's where there is one. */
+  subnet: subnetSchema,
+  /** Addresses given to machines that ask by DHCP; null: none are given. */
+  dhcp: z.object({ from: ipv4Schema, to: ipv4Schema }).nullable(),
+  /** Only of `nat`. */
+  forwards: z.array(portForwardSchema).max(256).default([]),
+});
+export type Network = z.infer<typeof networkSchema>;
+
+/** A card with its cable in this network, of a machine that is on or off. */
+export const networkMemberSchema = z.object({
+  vm: z.string(),
+  vmName: z.string(),
+  card: z.enum(netPlaces),
+  mac: macSchema,
+  model: z.enum(nicModels),
+  /** The machine is on and the cable is plugged in. */
+  connected: z.boolean(),
+  /** Last seen or given; null before. */
+  address: ipv4Schema.nullable(),
+});
+export type NetworkMember = z.infer<typeof networkMemberSchema>;
+
+/** `idle`: no machine that is on needs it, so nothing runs. */
+export const networkStates = ['idle', 'active', 'failed'] as const;
+
+/** A network as `network.list` tells of it. */
+export const networkStatusSchema = networkSchema.extend({
+  state: z.enum(networkStates),
+  /** Why it failed. */
+  error: errorSchema.nullable(),
+  gateway: ipv4Schema.nullable(),
+  members: z.array(networkMemberSchema),
+  /** Forwards that don't work now, and why: a port that somebody else has, a machine that has no address. */
+  forwardProblems: z.array(z.object({ id: z.string(), error: errorSchema })),
+  /** Why it can't be changed or deleted, or null. */
+  locked: saidSchema.nullable(),
+});
+export type NetworkStatus = z.infer<typeof networkStatusSchema>;
+
+/** What of each kind can be had on this host, and why not. */
+export const networkKindStatusSchema = z.object({ kind: z.enum(networkKinds), available: z.boolean(), reason: saidSchema.nullable() });
+export type NetworkKindStatus = z.infer<typeof networkKindStatusSchema>;
