@@ -113,6 +113,7 @@ class RegionCompiler {
     const units = fallbacks.length + (table ? (table.length * 4) / POOL_UNIT : 0);
     const locals = e.locals();
     const code = new WasmCode(locals.length + e.c.length).raw(locals.view()).raw(e.c.view()).view();
+    e.c.release();
     const hints = e.c.hints.map(([offset, likely]): [number, number] => [locals.length + offset, likely]);
     return {
       region: { fallbacks, parts: region.parts, marks: this.marks, table, pool, units, number },

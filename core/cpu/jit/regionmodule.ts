@@ -101,14 +101,14 @@ function head(): Uint8Array {
  * memory of the module in the pool begins; it puts its regions into the table itself. `optimized`: V8 is to compile them by its optimising compiler only.
  */
 export function regionModule(regions: readonly RegionBody[], optimized = false): Uint8Array<ArrayBuffer> {
-  const code = new WasmCode(256 + regions.reduce((sum, region) => sum + region.code.length + 5, 0));
+  const code = WasmCode.scratch(256 + regions.reduce((sum, region) => sum + region.code.length + 5, 0));
   code.u32(X87_FUNCTION_COUNT + FUSED_FUNCTION_COUNT + regions.length);
   if (regions.some(({ x87 }) => x87)) x87Bodies(code);
   else nothing(code, X87_FUNCTION_COUNT);
   if (regions.some(({ fused }) => fused)) fusedBodies(code);
   else nothing(code, FUSED_FUNCTION_COUNT);
   for (const region of regions) code.u32(region.code.length).raw(region.code);
-  const out = new WasmCode(code.length + 4096).raw(head());
+  const out = WasmCode.scratch(code.length + 4096).raw(head());
   const functions = new WasmCode().u32(X87_FUNCTION_COUNT + FUSED_FUNCTION_COUNT + regions.length);
   for (let i = 0; i < X87_FUNCTION_COUNT; i++) functions.u32(X87_TYPE);
   for (let i = 0; i < FUSED_FUNCTION_COUNT; i++) functions.u32(FUSED);
@@ -134,5 +134,8 @@ export function regionModule(regions: readonly RegionBody[], optimized = false):
     out.section(0, section);
   }
   out.section(10, code);
-  return out.view().slice();
+  code.release();
+  const module = out.view().slice();
+  out.release();
+  return module;
 }

@@ -18,7 +18,8 @@ export interface Value {
 }
 
 export class RegisterEmitter {
-  readonly c = new WasmCode(CODE_BYTES);
+  /** To be released by whoever copied it. */
+  readonly c = WasmCode.scratch(CODE_BYTES);
   readonly mode: CodeMode;
   /** Word type of the mode. */
   readonly word: number;

@@ -340,6 +340,16 @@ export const SIMD = {
   f64x2ConvertLowI32x4S: 254,
 } as const;
 
+/**
+ * Buffers of code that is no longer needed. A region goes through several before its module is whole, and V8 lets go of dead ones so late that tens of megabytes lay
+ * about while many regions were compiled.
+ */
+const spare: Uint8Array<ArrayBuffer>[] = [];
+const MAX_SPARE = 3;
+/** Larger ones are let go: the largest modules are rare. */
+const MAX_SPARE_BYTES = 1 << 20;
+const NOTHING = new Uint8Array(0);
+
 /** Bytes of a function body or section, written front to back. */
 export class WasmCode {
   private bytes: Uint8Array<ArrayBuffer>;
@@ -350,6 +360,21 @@ export class WasmCode {
   /** `size`: bytes that there is room for at first. */
   constructor(size = 256) {
     this.bytes = new Uint8Array(size);
+  }
+
+  /** Code that is to be copied elsewhere soon, and then released. */
+  static scratch(size: number): WasmCode {
+    const code = new WasmCode(0);
+    code.bytes = spare.pop() ?? NOTHING;
+    if (code.bytes.length < size) code.bytes = new Uint8Array(size);
+    return code;
+  }
+
+  /** The code and what view() gave of it are not to be used any more. */
+  release(): void {
+    if (spare.length < MAX_SPARE && this.bytes.length && this.bytes.length <= MAX_SPARE_BYTES) spare.push(this.bytes);
+    this.bytes = NOTHING;
+    this.length = 0;
   }
 
   private room(n: number): void {
