@@ -111,7 +111,10 @@ export class MachinePage {
 
   /** Drags over the still picture from one place to another, parts of its width and height. */
   async dragOver(x1: number, y1: number, x2: number, y2: number): Promise<void> {
-    const box = (await this.page.getByTestId('picture-selection').boundingBox())!;
+    const surface = this.page.getByTestId('picture-selection');
+    // It is laid over the picture a moment after it is there; before, it has no size.
+    await surface.waitFor();
+    const box = (await surface.boundingBox())!;
     const { mouse } = this.page;
     await mouse.move(box.x + box.width * x1, box.y + box.height * y1);
     await mouse.down();
