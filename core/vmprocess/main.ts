@@ -171,7 +171,11 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
   },
   saveState: ({ file }, progress) => done(running().saveState(file, progress)),
   snapshot: (request, progress) => running().saver.snapshot(request, progress),
-  revert: (request) => done(running().revert(request)),
+  async revert(request) {
+    await running().revert(request);
+    rfb?.repeatSize();
+    return null;
+  },
   cancelState: async () => {
     running().saver.cancel();
     return null;

@@ -189,7 +189,7 @@ describe('RFB extensions', () => {
 
   it('passes on a size that a viewer asks for, and says what becomes of it', async () => {
     const { source, server, wishes, display, open } = setUp();
-    const { client } = await open({ encodings: [P.ENCODING_RAW, P.PSEUDO_EXTENDED_DESKTOP_SIZE] });
+    const { client, near } = await open({ encodings: [P.ENCODING_RAW, P.PSEUDO_EXTENDED_DESKTOP_SIZE] });
     client.request(false);
     await client.update();
     expect(client.extendedSizes).toEqual([{ reason: 0, status: 0, width: 200, height: 150 }]);
@@ -214,8 +214,8 @@ describe('RFB extensions', () => {
       { reason: 0, status: 0, width: 320, height: 240 },
       { reason: 1, status: P.SIZE_FORWARDED, width: 320, height: 240 },
     ]);
-    const [near, far] = PipeEnd.pair();
-    server.accept(near, { viewer: { name: '', origin: 'window', limited: true } });
+    const [there, far] = PipeEnd.pair();
+    server.accept(there, { viewer: { name: '', origin: 'window', limited: true } });
     const looker = new RfbClient(far, { encodings: [P.ENCODING_RAW, P.PSEUDO_EXTENDED_DESKTOP_SIZE] });
     await looker.connect();
     looker.setDesktopSize(1000, 700);
@@ -223,6 +223,13 @@ describe('RFB extensions', () => {
     await looker.update();
     expect(looker.extendedSizes.at(-1)).toMatchObject({ reason: 1, status: P.SIZE_PROHIBITED });
     expect(wishes).toEqual(['640x480', '320x240']);
+    // A guest that was reverted is told again, as long as who asked is there.
+    server.repeatSize();
+    expect(wishes).toEqual(['640x480', '320x240', '320x240']);
+    near.close();
+    await new Promise(setImmediate);
+    server.repeatSize();
+    expect(wishes).toHaveLength(3);
   });
 
   it('pushes continuous updates with fences, at most two ahead of the client', async () => {

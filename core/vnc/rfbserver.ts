@@ -35,6 +35,8 @@ export class RfbServer {
   private readonly subscriptions = new DisposableStore();
   private readonly scrolls = new ScrollDetector();
   private viewing: Disposable | undefined;
+  /** The last size that was passed on, and whose wish that was. */
+  private wish: { session: RfbSession; width: number; height: number } | undefined;
 
   constructor(options: RfbServerOptions) {
     this.options = options;
@@ -64,7 +66,11 @@ export class RfbServer {
       platform,
       log,
       password,
-      resize: (width, height) => resize?.(width, height) ?? false,
+      resize: (width, height) => {
+        const passed = resize?.(width, height) ?? false;
+        if (passed) this.wish = { session, width, height };
+        return passed;
+      },
       window: viewer.origin === 'window',
       mayControl: () => seat?.control ?? false,
       onEstablished: (exclusive) => {
@@ -78,6 +84,7 @@ export class RfbServer {
       },
       onClose: () => {
         this.sessions.delete(session);
+        if (this.wish?.session === session) this.wish = undefined;
         seat?.leave();
         if (this.viewerCount > 0) return;
         this.viewing?.dispose();
@@ -85,6 +92,11 @@ export class RfbServer {
       },
     });
     this.sessions.add(session);
+  }
+
+  /** Passes the last wish for a size on again, if who had it still looks: the guest has become what it was before. */
+  repeatSize(): void {
+    if (this.wish) this.options.resize?.(this.wish.width, this.wish.height);
   }
 
   /** Ends every session. */

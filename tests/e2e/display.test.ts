@@ -85,6 +85,14 @@ test('the guest follows the window, one to one, where it has a VirtIO display an
     30_000,
   );
 
+  // A machine that is reverted has the size of then, and is asked again for the one of now.
+  const snapshot = await contract.call('snapshot.take', { id, name: 'Smaller' });
+  await page.setViewportSize({ width: 1160, height: 820 });
+  await follows();
+  await contract.call('snapshot.revert', { id, snapshot: snapshot.id });
+  const third = await follows();
+  expect([third[0]! - second[0]!, third[1]! - second[1]!]).toEqual([60, 40]);
+
   // The machine's own choice outlives the page.
   await page.reload();
   await machine.canvas.waitFor();
