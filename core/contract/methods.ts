@@ -19,6 +19,7 @@ import {
 } from './host.ts';
 import { diagnosticMethods } from './diagnostics.ts';
 import { libraryEvents, libraryMethods, MAX_BULK } from './library.ts';
+import { networkEvents, networkMethods } from './networks.ts';
 import { snapshotEvents, snapshotMethods } from './snapshots.ts';
 import { storageEvents, storageMethods } from './storage.ts';
 import { transferMethods } from './transfer.ts';
@@ -189,6 +190,7 @@ export const methods = {
   ...transferMethods,
   ...snapshotMethods,
   ...storageMethods,
+  ...networkMethods,
   ...accessMethods,
   ...libraryMethods,
   ...diagnosticMethods,
@@ -218,6 +220,7 @@ export const events = {
   ...consoleEvents,
   ...snapshotEvents,
   ...storageEvents,
+  ...networkEvents,
   ...accessEvents,
   ...libraryEvents,
   'task.changed': taskSchema,

@@ -111,7 +111,7 @@ export const networkStatusSchema = networkSchema.extend({
   members: z.array(networkMemberSchema),
   /** Forwards that don't work now, and why: a port that somebody else has, a machine that has no address. */
   forwardProblems: z.array(z.object({ id: z.string(), error: errorSchema })),
-  /** Why it can't be changed or deleted, or null. */
+  /** Why its addresses can't be changed now, or null: machines that are on have them. */
   locked: saidSchema.nullable(),
 });
 export type NetworkStatus = z.infer<typeof networkStatusSchema>;
@@ -119,3 +119,32 @@ export type NetworkStatus = z.infer<typeof networkStatusSchema>;
 /** What of each kind can be had on this host, and why not. */
 export const networkKindStatusSchema = z.object({ kind: z.enum(networkKinds), available: z.boolean(), reason: saidSchema.nullable() });
 export type NetworkKindStatus = z.infer<typeof networkKindStatusSchema>;
+
+/** Most networks there may be. */
+export const MAX_NETWORKS = 32;
+
+const networkPatchSchema = z.object({
+  name: networkSchema.shape.name.optional(),
+  description: z.string().max(1000).optional(),
+  subnet: subnetSchema.optional(),
+  dhcp: networkSchema.shape.dhcp.optional(),
+  forwards: z.array(portForwardSchema).max(256).optional(),
+});
+export type NetworkPatch = z.infer<typeof networkPatchSchema>;
+
+export const networkMethods = {
+  'network.list': { params: z.object({}), result: z.array(networkStatusSchema) },
+  /** What can be had here, in the order of `networkKinds`. */
+  'network.kinds': { params: z.object({}), result: z.array(networkKindStatusSchema) },
+  /** Rejects names that are taken, addresses that another network has, and DHCP ranges that don't fit, as 'already-exists' or 'invalid-argument'. */
+  'network.create': { params: networkSchema.omit({ id: true }), result: networkStatusSchema },
+  /** Applies at once; `subnet` and `dhcp` only while no machine that is on has the network. */
+  'network.update': { params: z.object({ id: networkIdSchema, patch: networkPatchSchema }), result: networkStatusSchema },
+  /** Refused as 'in-use' while a machine has it. */
+  'network.delete': { params: z.object({ id: networkIdSchema }), result: z.null() },
+} as const;
+
+export const networkEvents = {
+  /** The list, or the state of one, is not what it was; at most twice a second. */
+  'network.changed': z.object({}),
+} as const;

@@ -107,6 +107,12 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'trash.restore': 'manage',
   'trash.remove': 'manage',
 
+  'network.list': 'view',
+  'network.kinds': 'view',
+  'network.create': 'manage',
+  'network.update': 'manage',
+  'network.delete': 'manage',
+
   'library.get': 'view',
   'library.setTag': 'manage',
   'library.removeTag': 'manage',

@@ -5,6 +5,7 @@ import { saidDiskZhCN } from './saiddisk.zh-CN.ts';
 import { saidMachineZhCN } from './saidmachine.zh-CN.ts';
 import { saidManagerZhCN } from './saidmanager.zh-CN.ts';
 import { saidLibraryMoveZhCN } from './saidlibrarymove.zh-CN.ts';
+import { saidNetworkZhCN } from './saidnetwork.zh-CN.ts';
 import { saidStartZhCN } from './saidstart.zh-CN.ts';
 import { saidDiagnosisZhCN, saidExplainZhCN } from './saidhost.zh-CN.ts';
 
@@ -19,6 +20,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   ...saidManagerZhCN,
   ...saidStartZhCN,
   ...saidLibraryMoveZhCN,
+  ...saidNetworkZhCN,
   fileENOENT: '{path} 不存在',
   fileEACCES: '当前用户无权打开 {path}',
   fileEROFS: '{path} 位于只读文件系统上',

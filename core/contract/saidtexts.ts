@@ -7,6 +7,7 @@ import { explainTexts } from './explaintexts.ts';
 import { libraryMoveTexts } from './librarymovetexts.ts';
 import { machineTexts } from './machinetexts.ts';
 import { managerTexts } from './managertexts.ts';
+import { networkTexts } from './networktexts.ts';
 import { startTexts } from './starttexts.ts';
 import { checkTexts, fileTexts, mediaTexts, ruleTexts } from './texts.ts';
 
@@ -24,5 +25,6 @@ export const saidTexts = {
   ...managerTexts,
   ...startTexts,
   ...libraryMoveTexts,
+  ...networkTexts,
 } as const;
 export type SaidKey = keyof typeof saidTexts;

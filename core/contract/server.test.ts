@@ -62,7 +62,7 @@ test('nothing that changes a machine or names a file of the host is for those wh
   const view = Object.entries(methodRoles).flatMap(([method, role]) => (role === 'view' ? [method] : []));
   for (const method of view)
     expect(method).toMatch(
-      /\.(list|get|info|systems|history|suggestName|hardware|log|stats|screenshot|thumbnail|screenText|plan|planTake|explain|viewers|pools|volumes|me)$/,
+      /\.(list|get|kinds|info|systems|history|suggestName|hardware|log|stats|screenshot|thumbnail|screenText|plan|planTake|explain|viewers|pools|volumes|me)$/,
     );
 });
 

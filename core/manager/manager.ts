@@ -26,6 +26,7 @@ import { machineEdits } from './machineedits.ts';
 import { MachineSet } from './machineset.ts';
 import { machineVerbs } from './machineverbs.ts';
 import { startCheckHandlers } from './startcheck.ts';
+import { type NetworkStore, openNetworks } from './networks/store.ts';
 import { autostart } from './organizing/autostart.ts';
 import { bulkHandlers } from './organizing/bulk.ts';
 import { openOrder, type OrderStore } from './organizing/organizer.ts';
@@ -42,6 +43,7 @@ interface Opened {
   settings: ManagerContext['settings'];
   pools: Pools;
   order: OrderStore;
+  networks: NetworkStore;
   taskHistory: TaskHistory;
   tokens: AccessTokens;
 }
@@ -101,6 +103,7 @@ export class Manager {
       ...verbs,
       ...startCheckHandlers(this.context, this.services),
       ...storage.handlers,
+      ...this.services.networks.handlers,
       ...transfers.handlers,
       ...organizer.handlers,
       ...consoleHandlers(this.context),
@@ -122,6 +125,7 @@ export class Manager {
       settings: await JsonStore.open(path.join(configFolder, 'settings.json'), settingsSchema, log),
       pools: await Pools.open(configFolder, library, log),
       order: await openOrder(library, log),
+      networks: await openNetworks(configFolder, log),
       taskHistory: await TaskHistory.open(configFolder, log),
       tokens: await AccessTokens.open(configFolder, log),
     });
@@ -211,6 +215,7 @@ export class Manager {
       }),
     );
     await machines.settled();
+    this.services.networks.close();
     await this.services.history.close();
     await this.taskHistory.settled();
     return left;

@@ -7,6 +7,8 @@ import { HardwareService } from './hardware/service.ts';
 import type { Machine } from './machine.ts';
 import { restoreMachine } from './machineedits.ts';
 import { Organizer, type OrderStore } from './organizing/organizer.ts';
+import { NetworkService } from './networks/service.ts';
+import type { NetworkStore } from './networks/store.ts';
 import { SnapshotService } from './snapshots/service.ts';
 import type { Pools } from './storage/pools.ts';
 import { StorageService } from './storage/service.ts';
@@ -23,6 +25,7 @@ export interface Services {
   readonly transfers: Transfers;
   readonly snapshots: SnapshotService;
   readonly hardware: HardwareService;
+  readonly networks: NetworkService;
   readonly history: HistoryKeeper;
   /** Tags, folders and views of the library. */
   readonly organizer: Organizer;
@@ -30,7 +33,12 @@ export interface Services {
 
 export function makeServices(
   context: ManagerContext,
-  { pools, order, tokens }: { pools: Pools; order: OrderStore; tokens: Pick<AccessTokens, 'valid'> },
+  {
+    pools,
+    order,
+    networks: store,
+    tokens,
+  }: { pools: Pools; order: OrderStore; networks: NetworkStore; tokens: Pick<AccessTokens, 'valid'> },
 ): Services {
   const { options, settings, tasks, machines, parts, emit } = context;
   const { library, configFolder, log } = options;
@@ -94,8 +102,9 @@ export function makeServices(
     storageChanged: changed,
   });
   const history = new HistoryKeeper(path.join(configFolder, 'history'), log, () => machines.all().flatMap(({ stats }) => stats ?? []));
+  const networks = new NetworkService(store, { machines: () => machines.all(), changed: () => emit('network.changed', {}) });
   const organizer = new Organizer(order, { machines: () => machines.all(), emit });
-  return { pools, volumes, files, storage, transfers, snapshots, hardware, history, organizer };
+  return { pools, volumes, files, storage, transfers, snapshots, hardware, networks, history, organizer };
 }
 
 const storageMachine = (machine: Machine) => ({

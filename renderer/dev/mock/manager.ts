@@ -11,6 +11,7 @@ import { mockHardware } from './hardware.ts';
 import { mockHost, mockSeries } from './host.ts';
 import { mockLibrary } from './library.ts';
 import { MockConsole } from './console.ts';
+import { mockNetworks } from './networks.ts';
 import { mockSnapshots } from './snapshots.ts';
 import { mockStorage } from './storage.ts';
 import { drawScreen, pngOf } from './screen.ts';
@@ -402,6 +403,11 @@ export class MockManager {
       (id) => this.get(id),
       (id, state) => this.become(id, state),
       (event, payload) => this.emit(event, payload),
+    ),
+    ...mockNetworks(
+      () => [...this.vms.values()],
+      (event, payload) => this.emit(event, payload),
+      (dto) => new MockError(dto),
     ),
     ...mockStorage(
       (event, payload) => this.emit(event, payload),

@@ -1,0 +1,190 @@
+/** The networks that machines' cables lead to. */
+import {
+  DEFAULT_NETWORK,
+  type Network,
+  type NetworkKind,
+  type NetworkKindStatus,
+  networkKinds,
+  type networkMethods,
+  type NetworkMember,
+  type NetworkPatch,
+  type NetworkStatus,
+} from '../../contract/networks.ts';
+import type { Handlers } from '../../contract/server.ts';
+import { gatewayOf, ipv4Text, parseSubnet } from '../../net/ipv4address.ts';
+import { HypervueError } from '../../util/errors.ts';
+import { say, type Saying } from '../../util/say.ts';
+import { membersOf, type NetworkedMachine } from './members.ts';
+import { checkNetwork } from './rules.ts';
+import type { NetworkStore } from './store.ts';
+
+/** Least time between two events. */
+const TELL_MS = 500;
+
+export interface NetworkServiceParts {
+  machines(): readonly NetworkedMachine[];
+  changed(): void;
+}
+
+export class NetworkService {
+  readonly handlers: Pick<Handlers, keyof typeof networkMethods>;
+  private readonly store: NetworkStore;
+  private readonly parts: NetworkServiceParts;
+  private telling: NodeJS.Timeout | undefined;
+  private toldAt = 0;
+
+  constructor(store: NetworkStore, parts: NetworkServiceParts) {
+    this.store = store;
+    this.parts = parts;
+    this.handlers = {
+      'network.list': async () => {
+        await store.reload();
+        return store.get().networks.map((network) => this.status(network));
+      },
+      'network.kinds': async () => networkKinds.map(kindStatus),
+      'network.create': (network) => this.create(network),
+      'network.update': ({ id, patch }) => this.update(id, patch),
+      'network.delete': ({ id }) => this.delete(id),
+    };
+  }
+
+  /** The network with this id. Throws 'not-found'. */
+  get(id: string): Network {
+    const network = this.store.get().networks.find((each) => each.id === id);
+    if (!network) throw new HypervueError('not-found', say('networkGone', { name: id }), { object: id }, say('fixNetworkGone'));
+    return network;
+  }
+
+  /** Tells clients, soon, that something about networks is not what it was. */
+  changed(): void {
+    if (this.telling) return;
+    const wait = Math.max(0, this.toldAt + TELL_MS - performance.now());
+    this.telling = setTimeout(() => {
+      this.telling = undefined;
+      this.toldAt = performance.now();
+      this.parts.changed();
+    }, wait);
+    this.telling.unref();
+  }
+
+  close(): void {
+    clearTimeout(this.telling);
+  }
+
+  private members(network: Network): NetworkMember[] {
+    return membersOf(network, this.parts.machines(), () => null);
+  }
+
+  private status(network: Network): NetworkStatus {
+    const members = this.members(network);
+    return {
+      ...network,
+      state: 'idle',
+      error: null,
+      gateway: network.kind === 'nat' ? ipv4Text(gatewayOf(parseSubnet(network.subnet))) : null,
+      members,
+      forwardProblems: [],
+      locked: lockedBy(members)?.said ?? null,
+    };
+  }
+
+  private async create(wanted: Omit<Network, 'id'>): Promise<NetworkStatus> {
+    const { available, reason } = kindStatus(wanted.kind);
+    if (!available)
+      throw new HypervueError(
+        'unsupported',
+        say('kindCantBeHad', { reason: say('kindNeedsRights') }),
+        { object: wanted.name, field: 'kind', reason: reason?.key },
+        say('fixKindCantBeHad'),
+      );
+    let made: Network | undefined;
+    await this.store.change(({ networks }) => {
+      made = { ...wanted, id: freeId(wanted.name, networks) };
+      checkNetwork(made, networks);
+      return { networks: [...networks, made] };
+    });
+    this.changed();
+    return this.status(made!);
+  }
+
+  private async update(id: string, patch: NetworkPatch): Promise<NetworkStatus> {
+    await this.store.change(({ networks }) => {
+      const now = this.get(id);
+      const next = { ...now, ...given(patch) };
+      checkNetwork(
+        next,
+        networks.filter((each) => each.id !== id),
+      );
+      const why = sameAddresses(now, next) ? undefined : lockedBy(this.members(now));
+      if (why)
+        throw new HypervueError(
+          'in-use',
+          say('networkCantChange', { name: now.name, why }),
+          { object: now.name, field: 'subnet' },
+          say('fixNetworkCantChange'),
+        );
+      return { networks: networks.map((each) => (each.id === id ? next : each)) };
+    });
+    this.changed();
+    return this.status(this.get(id));
+  }
+
+  private async delete(id: string): Promise<null> {
+    await this.store.change(({ networks }) => {
+      const network = this.get(id);
+      const why = keptBy(network, this.members(network));
+      if (why)
+        throw new HypervueError(
+          'in-use',
+          say('networkCantDelete', { name: network.name, why }),
+          { object: network.name, operation: 'delete' },
+          id === DEFAULT_NETWORK ? undefined : say('fixNetworkCantDelete'),
+        );
+      return { networks: networks.filter((each) => each.id !== id) };
+    });
+    this.changed();
+    return null;
+  }
+}
+
+/** What of a patch is there. */
+const given = (patch: NetworkPatch): Partial<Network> =>
+  Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined));
+
+const sameAddresses = (a: Network, b: Network): boolean =>
+  a.subnet === b.subnet && a.dhcp?.from === b.dhcp?.from && a.dhcp?.to === b.dhcp?.to;
+
+const namesOf = (members: readonly NetworkMember[]): string[] => [...new Set(members.map(({ vmName }) => vmName))];
+
+function lockedBy(members: readonly NetworkMember[]): Saying | undefined {
+  const names = namesOf(members.filter(({ connected }) => connected));
+  return names.length ? say(names.length === 1 ? 'networkOn' : 'networkAreOn', { names: names.join(', ') }) : undefined;
+}
+
+function keptBy({ id, name }: Network, members: readonly NetworkMember[]): Saying | undefined {
+  if (id === DEFAULT_NETWORK) return say('networkAlways', { name });
+  const names = namesOf(members);
+  return names.length ? say(names.length === 1 ? 'networkHas' : 'networkHave', { names: names.join(', ') }) : undefined;
+}
+
+function kindStatus(kind: NetworkKind): NetworkKindStatus {
+  const available = kind === 'nat' || kind === 'isolated';
+  return { kind, available, reason: available ? null : say('kindNeedsRights').said };
+}
+
+/** An id that reads like the name, and that no network has. */
+function freeId(name: string, networks: readonly Network[]): string {
+  const base =
+    name
+      .toLowerCase()
+      .normalize('NFKD')
+      .replace(/\p{M}+/gu, '')
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '')
+      .slice(0, 32)
+      .replace(/-+$/, '') || 'network';
+  for (let number = 1; ; number++) {
+    const id = number === 1 ? base : `${base}-${number}`;
+    if (!networks.some((each) => each.id === id)) return id;
+  }
+}

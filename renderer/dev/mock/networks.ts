@@ -1,0 +1,106 @@
+import type { ErrorDto } from '../../../core/contract/errors.ts';
+import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
+import { DEFAULT_NETWORK, type NetworkCard, type NetworkMember, type NetworkStatus } from '../../../core/contract/networks.ts';
+import type { Handlers } from '../../../core/contract/server.ts';
+import type { VmSummary } from '../../../core/contract/vm.ts';
+
+type NetworkHandlers = Pick<Handlers, Extract<keyof Handlers, `network.${string}`>>;
+
+/** Invented networks that obey, with the invented machines on them. */
+export function mockNetworks(
+  machines: () => VmSummary[],
+  emit: <E extends EventName>(event: E, payload: EventPayload<E>) => void,
+  fail: (dto: ErrorDto) => Error,
+): NetworkHandlers {
+  type Kept = Omit<NetworkStatus, 'members' | 'state' | 'locked'>;
+  const base = { description: '', error: null, gateway: null, forwards: [], forwardProblems: [] };
+  let kept: Kept[] = [
+    {
+      ...base,
+      id: DEFAULT_NETWORK,
+      name: 'Default',
+      kind: 'nat',
+      subnet: '192.168.100.0/24',
+      gateway: '192.168.100.1',
+      dhcp: { from: '192.168.100.128', to: '192.168.100.254' },
+    },
+    { ...base, id: 'lab', name: 'Lab', kind: 'isolated', subnet: '10.10.0.0/24', dhcp: null, description: 'Sees nobody else.' },
+  ];
+
+  const membersOf = (id: string, vms: readonly VmSummary[]): NetworkMember[] =>
+    vms.flatMap((vm, i) =>
+      ((vm.config as { network?: NetworkCard[] } | null)?.network ?? [])
+        .filter(({ network }) => network === id)
+        .map(({ id: card, mac, model, connected }) => {
+          const live = vm.state === 'running' || vm.state === 'paused';
+          return {
+            vm: vm.id,
+            vmName: vm.name,
+            card,
+            mac,
+            model,
+            connected: connected && live,
+            address: live ? `192.168.100.${128 + i}` : null,
+          };
+        }),
+    );
+  const status = (network: Kept): NetworkStatus => {
+    const members = membersOf(network.id, machines());
+    const on = members.find(({ connected }) => connected);
+    return {
+      ...network,
+      members,
+      state: network.error ? 'failed' : on ? 'active' : 'idle',
+      locked: on ? { key: 'plain', params: { text: `${on.vmName} is on it` } } : null,
+    };
+  };
+  const get = (id: string): Kept => {
+    const network = kept.find((each) => each.id === id);
+    if (!network) throw fail({ kind: 'not-found', message: `there is no network ${id}`, context: { object: id } });
+    return network;
+  };
+  const gatewayOf = (subnet: string) => subnet.replace(/\d+\/.*$/, '1');
+
+  return {
+    'network.list': async () => kept.map(status),
+    'network.kinds': async () => [
+      { kind: 'nat', available: true, reason: null },
+      { kind: 'isolated', available: true, reason: null },
+      ...(['host-only', 'routed', 'bridged'] as const).map((kind) => ({
+        kind,
+        available: false,
+        reason: { key: 'plain', params: { text: 'It needs a device of the host that Hypervue can’t make here' } },
+      })),
+    ],
+    'network.create': async (network) => {
+      if (kept.some(({ name }) => name === network.name))
+        throw fail({
+          kind: 'already-exists',
+          message: `there is a network “${network.name}” already`,
+          context: { object: network.name },
+          fix: 'Choose another name.',
+        });
+      const made: Kept = {
+        ...base,
+        ...network,
+        id: network.name.toLowerCase().replace(/[^a-z0-9]+/g, '-'),
+        gateway: network.kind === 'nat' ? gatewayOf(network.subnet) : null,
+      };
+      kept = [...kept, made];
+      emit('network.changed', {});
+      return status(made);
+    },
+    'network.update': async ({ id, patch }) => {
+      const next: Kept = { ...get(id), ...Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined)) };
+      kept = kept.map((each) => (each.id === id ? next : each));
+      emit('network.changed', {});
+      return status(next);
+    },
+    'network.delete': async ({ id }) => {
+      get(id);
+      kept = kept.filter((each) => each.id !== id);
+      emit('network.changed', {});
+      return null;
+    },
+  };
+}
