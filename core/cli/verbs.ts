@@ -85,13 +85,14 @@ function addLifecycle(program: Command, run: RunSession): void {
   start.action((machines: string[], options: Selection & { resetNvram?: boolean; despiteDisks?: boolean; passphraseFile?: string }) => {
     refuseNone(start, machines, options);
     const one = wantsOne(machines, options);
-    if (!one && (options.resetNvram || options.despiteDisks || options.passphraseFile !== undefined))
+    if (!one && (options.resetNvram || options.passphraseFile !== undefined))
       start.error('error: these options are for one machine at a time');
     return run(false, async (session) => {
-      if (!one)
-        return doWithSeveral(session, await select(session, machines, options), { type: 'start' }, 'started', (failed) =>
-          tellProblems(session, failed),
-        );
+      if (!one) {
+        const selected = await select(session, machines, options);
+        const despite = options.despiteDisks ? { despiteDisks: selected.map((vm) => vm.id) } : {};
+        return doWithSeveral(session, selected, { type: 'start', ...despite }, 'started', (failed) => tellProblems(session, failed));
+      }
       const { id } = await session.machine(machines[0]!);
       if (options.resetNvram) await session.client.call('vm.resetFirmware', { id });
       const passphrase = options.passphraseFile === undefined ? {} : { passphrase: readPassphrase(options.passphraseFile) };

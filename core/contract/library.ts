@@ -90,7 +90,11 @@ export type LibraryOrder = z.infer<typeof libraryOrderSchema>;
 const plain = <T extends string>(type: T) => z.object({ type: z.literal(type) });
 /** What somebody before the machines could do with them. */
 export const bulkVerbSchema = z.discriminatedUnion('type', [
-  plain('start'),
+  z.object({
+    type: z.literal('start'),
+    /** Those of the machines that go on from a saved state although the times of disk files changed since. */
+    despiteDisks: z.array(z.string().max(64)).max(MAX_BULK).optional(),
+  }),
   plain('pause'),
   plain('resume'),
   plain('shutdown'),

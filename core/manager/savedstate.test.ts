@@ -101,6 +101,17 @@ describe('a saved machine', () => {
       fix: expect.stringContaining('--despite-disks'),
     });
     expect((await h.get(vm.id)).state).toBe('saved');
+    // As one of several, too.
+    const startAll = (despiteDisks: string[]) => h.call('vm.bulk', { ids: [vm.id], action: { type: 'start', despiteDisks } });
+    expect(await startAll([])).toMatchObject([{ error: { context: { reason: 'disks-changed' } } }]);
+    expect(await startAll([vm.id])).toMatchObject([{ error: null }]);
+    expect((await h.get(vm.id)).state).toBe('running');
+    await h.call('vm.forceOff', { id: vm.id });
+  });
+
+  test('whose disk was only copied goes on when told so', async () => {
+    const vm = await saved();
+    utimesSync(path.join(vm.folder, 'disk.img'), new Date(), new Date(Date.now() - 60_000));
     expect((await h.call('vm.start', { id: vm.id, despiteDisks: true })).state).toBe('running');
     await h.call('vm.forceOff', { id: vm.id });
   });

@@ -57,6 +57,9 @@ export function bulkHandlers({ machines, tasks }: ManagerContext, organizer: Org
       case 'autostart':
         await verbs['vm.update']({ id, patch: { autostart: action.autostart } });
         return;
+      case 'start':
+        await verbs['vm.start']({ id, despiteDisks: action.despiteDisks?.includes(id) ?? false });
+        return;
       default:
         await verbs[`vm.${action.type}`]({ id });
     }

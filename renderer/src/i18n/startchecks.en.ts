@@ -16,6 +16,7 @@ export const startChecksEn = {
     eject: 'Eject it',
     memory: 'Use what fits',
     'discard-state': 'Discard the state…',
+    'despite-disks': 'Go on all the same…',
     show: 'Show machine',
     trash: 'Open the trash',
     storage: 'Open storage',

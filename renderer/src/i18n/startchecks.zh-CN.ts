@@ -17,6 +17,7 @@ export const startChecksZhCN: typeof startChecksEn = {
     eject: '弹出',
     memory: '改为合适的大小',
     'discard-state': '丢弃状态…',
+    'despite-disks': '仍然继续…',
     show: '查看虚拟机',
     trash: '打开回收站',
     storage: '打开存储',

@@ -63,6 +63,7 @@ export const useBulk = defineStore('bulk', () => {
   async function run(action: BulkAction, wanted: readonly string[]): Promise<boolean> {
     const ids = action.type === 'start' ? await checks.pass(wanted) : wanted;
     if (ids.length === 0) return false;
+    if (action.type === 'start') action = { type: 'start', despiteDisks: ids.filter((id) => checks.despiteDisks.has(id)) };
     busy.value++;
     try {
       const results = isBulkEdit(action)

@@ -4,9 +4,8 @@ import type { Check, StartCheck } from '../../../core/contract/vm.ts';
 import { useConnection } from './connection.ts';
 import { useNotices } from './notices.ts';
 
-/** A saved state whose disks only look changed is asked about at the start itself. */
-const askedLater = ({ remedy }: Check) => remedy?.do === 'despite-disks';
-const stops = (check: Check) => !check.ok && check.severity === 'error' && !askedLater(check);
+/** The saved state's disks look changed: whoever copied the folder knows that they are not. */
+const seemsChanged = ({ remedy }: Check) => remedy?.do === 'despite-disks';
 /** The same words of the same thing. */
 const keyOf = ({ id, said, message }: Check) => `${id} ${said?.key ?? message}`;
 
@@ -19,11 +18,20 @@ export const useStartChecks = defineStore('startchecks', () => {
   /** Warnings of machines that were started all the same: not shown again while this window is open. */
   const accepted = new Map<string, Set<string>>();
   const under = new Set<string>();
+  /** Machines of the list that are to go on from their saved states all the same. */
+  const despiteDisks = ref(new Set<string>());
   let answer: (ids: string[]) => void = () => {};
 
-  const needsSaying = ({ id, checks }: StartCheck) =>
-    checks.some((check) => !check.ok && !askedLater(check) && (check.severity === 'error' || !accepted.get(id)?.has(keyOf(check))));
-  const blocked = ({ checks }: StartCheck) => checks.some(stops);
+  /** One machine alone is asked about it at the start itself. */
+  const askedLater = (check: Check, machines: number) => machines === 1 && seemsChanged(check);
+  const settled = (id: string, check: Check) =>
+    check.ok ||
+    (seemsChanged(check) && despiteDisks.value.has(id)) ||
+    (check.severity !== 'error' && accepted.get(id)?.has(keyOf(check)) === true);
+  const needsSaying = ({ id, checks }: StartCheck, _: number, { length }: readonly StartCheck[]) =>
+    checks.some((check) => !settled(id, check) && !askedLater(check, length));
+  const blocked = ({ id, checks }: StartCheck) =>
+    checks.some((check) => check.severity === 'error' && !settled(id, check) && !askedLater(check, shown.value?.length ?? 1));
   /** Machines of the list that could be started as things are. */
   const startable = computed(() => (shown.value ?? []).filter((machine) => !blocked(machine)));
   const clear = computed(() => (shown.value ?? []).every(({ checks }) => checks.every(({ ok }) => ok)));
@@ -32,6 +40,7 @@ export const useStartChecks = defineStore('startchecks', () => {
   async function pass(ids: readonly string[]): Promise<string[]> {
     if (ids.some((id) => under.has(id))) return [];
     for (const id of ids) under.add(id);
+    despiteDisks.value = new Set();
     try {
       const found = await connection.call('vm.check', { ids: [...ids] });
       if (!found.some(needsSaying)) return [...ids];
@@ -76,5 +85,5 @@ export const useStartChecks = defineStore('startchecks', () => {
     close(startable.value.map(({ id }) => id));
   }
 
-  return { shown, busy, startable, clear, pass, again, start, blocked, cancel: () => close([]) };
+  return { shown, busy, startable, clear, despiteDisks, pass, again, start, blocked, cancel: () => close([]) };
 });

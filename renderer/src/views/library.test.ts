@@ -264,6 +264,33 @@ test('several machines are looked at in one list before they start: those that c
   expect((lastCall('vm.bulk')!.ids as string[]).length).toBe(listed - 1);
 });
 
+test('of several machines that are started, one whose saved state seems to have other disks waits for a word of its own', async () => {
+  const { manager } = await open('/machines');
+  const changed = {
+    id: 'saved-state',
+    ok: false,
+    severity: 'error' as const,
+    message: 'disk.qcow2 was changed',
+    remedy: { do: 'despite-disks' as const },
+  };
+  manager.handlers['vm.check'] = async ({ ids }) =>
+    ids.map((id, i) => ({ id, name: `Machine ${i}`, checks: i === 1 ? [changed] : [], error: null }));
+  await type('a', window, { ctrlKey: true });
+  await press(get('bulk-start'));
+  await shown('bulk-dialog');
+  await press(get('bulk-ok'));
+  await shown('start-checks');
+  const count = document.querySelectorAll('[data-testid^="start-checks-Machine"]').length;
+  expect(get('start-checks-go').textContent).toContain(`Start the other ${count - 1}`);
+  await press(get('fix-saved-state'));
+  await press(get('confirm-ok'));
+  expect(document.querySelector('[data-testid="fix-saved-state"]')).toBeNull();
+  await press(get('start-checks-go'));
+  const { ids, action } = lastCall('vm.bulk') as { ids: string[]; action: unknown };
+  expect(ids).toHaveLength(count);
+  expect(action).toEqual({ type: 'start', despiteDisks: [ids[1]] });
+});
+
 test('a machine that can start but for a doubt starts all the same when told so, and the doubt is not told again', async () => {
   const { manager } = await open('/machines');
   manager.handlers['vm.check'] = async ({ ids }) =>
