@@ -11,7 +11,7 @@ export interface ConfigProblem {
   object: string;
 }
 
-export type CheckedConfig = Pick<VmConfig, 'drives' | 'serial' | 'firmware' | 'cpu' | 'boot'>;
+export type CheckedConfig = Pick<VmConfig, 'drives' | 'network' | 'serial' | 'firmware' | 'cpu' | 'boot'>;
 
 /** Rules between the fields of a configuration. Empty when all are kept. */
 export function configProblems(config: CheckedConfig): ConfigProblem[] {
@@ -27,6 +27,14 @@ export function configProblems(config: CheckedConfig): ConfigProblem[] {
     seen.add(drive.id);
     if (!fits(drive.kind, drive.id)) add(drive.id, rule('ruleWrongPlace', { kind: drive.kind, drive: drive.id }), 'drives', i, 'id');
     if (drive.kind === 'disk' && drive.path === null) add(drive.id, rule('ruleNoImage', { drive: drive.id }), 'drives', i, 'path');
+  });
+  const cards = new Set<string>();
+  const addresses = new Set<string>();
+  config.network.forEach(({ id, mac }, i) => {
+    if (cards.has(id)) add(id, rule('ruleTwoCards', { card: id }), 'network', i, 'id');
+    cards.add(id);
+    if (addresses.has(mac)) add(id, rule('ruleSameMac', { mac }), 'network', i, 'mac');
+    addresses.add(mac);
   });
   config.serial.forEach((port, index) => {
     if (port.type === 'file' && !staysInside(port.path ?? `serial${index}.log`))

@@ -9,6 +9,9 @@ const LEGACY_VIRTIO =
 /** Windows from Vista (2007) on brings one for AHCI. Older ones stop with an error on it. */
 const OLD_WINDOWS = /windows\s*(xp|2000|2003|server 2003|nt|me\b|9[58]|[123]\.)/i;
 
+/** Whether a system of this name surely brings drivers for virtio devices of version 1. */
+export const knowsVirtio = (os: string): boolean => VIRTIO.test(os) && !LEGACY_VIRTIO.test(os);
+
 /**
  * What the new disk of a machine is attached to when nobody chose: the quickest that its system surely knows. A disk that is there already was made for
  * something else, and a kernel's initial RAM disk may bring any driver or none: they get IDE, which every system knows. `known`: what the table of systems
@@ -17,6 +20,6 @@ const OLD_WINDOWS = /windows\s*(xp|2000|2003|server 2003|nt|me\b|9[58]|[123]\.)/
 export function defaultBus(os: string, source: VmCreate['source']['type'], known?: DriveBus): DriveBus {
   if (source !== 'iso' && source !== 'blank') return 'ide';
   if (known) return known;
-  if (VIRTIO.test(os) && !LEGACY_VIRTIO.test(os)) return 'virtio';
+  if (knowsVirtio(os)) return 'virtio';
   return /windows/i.test(os) && !OLD_WINDOWS.test(os) ? 'sata' : 'ide';
 }

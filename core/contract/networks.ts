@@ -33,6 +33,11 @@ export const networkCardSchema = z.object({
   connected: z.boolean().default(true),
 });
 export type NetworkCard = z.infer<typeof networkCardSchema>;
+/** Most cards of one machine. */
+export const MAX_CARDS = netPlaces.length;
+/** A card as somebody wants it: one without a MAC keeps that of the card in its place, or is given one that nobody in the library has. */
+export const wantedCardSchema = networkCardSchema.extend({ mac: macSchema.optional() });
+export type WantedCard = z.infer<typeof wantedCardSchema>;
 
 /**
  * `nat`: machines see each other, and the world through Hypervue; needs no rights. `isolated`: they see only each other. `host-only`: they see each other and

@@ -125,6 +125,8 @@ export const saidZhCN: Record<SaidKey, string> = {
   ruleKernelBios: '直接引导内核使用 BIOS，不能用 UEFI',
   ruleUefi64: 'UEFI 需要 64 位处理器',
   ruleTwoDrives: '{drive} 上有两个驱动器',
+  ruleTwoCards: '{card} 上有两块网卡',
+  ruleSameMac: '两块网卡的地址都是 {mac}',
   ruleWrongPlace: '{kind} 驱动器不能位于 {drive}',
   ruleNoImage: '{drive} 上的磁盘没有映像',
   ruleSerialFile: '{port} 的文件必须位于虚拟机的文件夹内',

@@ -130,6 +130,8 @@ export const ruleTexts = {
   ruleTwoDrives: 'there are two drives at {drive}',
   ruleWrongPlace: "a {kind} drive can't be at {drive}",
   ruleNoImage: 'the disk at {drive} has no image',
+  ruleTwoCards: 'there are two network cards at {card}',
+  ruleSameMac: 'two network cards have the address {mac}',
   ruleSerialFile: "the file of {port} must lie in the machine's folder",
   ruleUnknownField: 'there is no such field',
   ruleTwice: 'this name is in the object twice',

@@ -5,6 +5,7 @@ import { vmDebugSchema } from './debug.ts';
 import { driveBusSchema, driveKinds, drivePlaces, drivePolicySchema } from './drives.ts';
 import { errorSchema } from './errors.ts';
 import { autostartSchema, groupSchema, MAX_TAGS, tagNameSchema } from './library.ts';
+import { MAX_CARDS, networkCardSchema, nicModels, wantedCardSchema } from './networks.ts';
 import { poolIdSchema } from './poolids.ts';
 import { saidSchema } from './texts.ts';
 
@@ -119,6 +120,7 @@ export const vmConfigSchema = z.object({
     vramMiB: z.number().int().min(1).max(32).default(16),
     listen: vncListenSchema.nullable().default(null),
   }),
+  network: z.array(networkCardSchema).max(MAX_CARDS).default([]),
   /** COM1 and COM2: `console` shows in the serial tab, `file` appends to `path` in the VM folder, `none` swallows. */
   serial: z.array(z.object({ type: z.enum(['console', 'file', 'none']), path: pathSchema.optional() })).max(2),
   clock: z.enum(['utc', 'localtime']).default('utc'),
@@ -203,6 +205,11 @@ export const vmCreateSchema = z.object({
   displayModel: z.enum(displayModels).optional(),
   vramMiB: z.number().int().min(1).max(32).optional(),
   listen: vncListenSchema.nullable().optional(),
+  /** None when absent. A card without a model is what its system knows (defaultnic.ts). */
+  network: z
+    .array(wantedCardSchema.extend({ model: z.enum(nicModels).optional() }))
+    .max(MAX_CARDS)
+    .optional(),
 });
 export type VmCreate = z.infer<typeof vmCreateSchema>;
 
@@ -222,6 +229,7 @@ export const vmPatchSchema = z
     boot: vmConfigSchema.shape.boot,
     drives: z.array(driveSchema).max(drivePlaces.length),
     display: vmConfigSchema.shape.display,
+    network: z.array(wantedCardSchema).max(MAX_CARDS),
     serial: vmConfigSchema.shape.serial,
     clock: z.enum(['utc', 'localtime']),
     timekeeping: z.enum(['host', 'instructions']),
@@ -243,6 +251,9 @@ export const vmStatsSchema = z.object({
   /** Bytes since start. */
   diskReadBytes: z.number(),
   diskWriteBytes: z.number(),
+  /** Ethernet frames that its cards took from their cables, and put on them. */
+  netReceiveBytes: z.number(),
+  netSendBytes: z.number(),
   /** Resident memory of the VM process, bytes. */
   residentBytes: z.number(),
   /** Seconds of guest run time since start. */

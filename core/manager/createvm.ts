@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { CpuModel } from '../contract/cpumodels.ts';
+import { defaultNic } from '../contract/defaultnic.ts';
 import { checkConfig } from './configrules.ts';
 import { type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
 import { syncFolder } from '../platform/atomicfile.ts';
@@ -24,6 +25,8 @@ import { writeVmConfig } from './vmconfigfile.ts';
 export interface CreateParts extends PlanParts {
   /** When the request names none. */
   cpuModel: CpuModel;
+  /** An address that no card of the library has. */
+  newMac(): string;
   locks: ImageLocks;
   /** Runs `publish` while nobody else looks at the library or changes it. */
   exclusively<T>(publish: () => Promise<T>): Promise<T>;
@@ -81,6 +84,11 @@ export async function createVm<T>(
     boot: { order, menu: create.bootMenu ?? false, kernel },
     drives,
     display: { model: create.displayModel ?? 'vga', vramMiB: create.vramMiB ?? 16, listen: create.listen ?? null },
+    network: (create.network ?? []).map((card) => ({
+      ...card,
+      model: card.model ?? defaultNic(create.os ?? parts.os),
+      mac: card.mac ?? parts.newMac(),
+    })),
     serial: [{ type: 'console' }, { type: 'none' }],
   });
   checkConfig(config);

@@ -7,6 +7,7 @@ import { fileError } from '../platform/nodefile.ts';
 import { asHypervueError } from '../util/errors.ts';
 import type { Logger } from '../util/logger.ts';
 import type { MachineSource } from './machine.ts';
+import { renewedCards } from './macs.ts';
 import { LOCK_FILE } from './machinelocks.ts';
 import { freeName } from './names.ts';
 import { CONFIG_FILE, readVmConfig, writeVmConfig } from './vmconfigfile.ts';
@@ -35,11 +36,19 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
+/** What the other machines of the library have. */
+export interface Others {
+  ids: ReadonlySet<string>;
+  names: readonly string[];
+  /** An address for a network card that none of them has. */
+  newMac(): string;
+}
+
 /**
  * Reads one machine. One that can't be read comes with its `problem` and is left as it is. A copy of a folder within the library is a machine of
- * its own: it gets a new id, and a free name.
+ * its own: it gets a new id, a free name, and network cards with addresses of their own.
  */
-export async function loadVm(folder: string, ids: ReadonlySet<string>, names: readonly string[], log: Logger): Promise<MachineSource> {
+export async function loadVm(folder: string, { ids, names, newMac }: Others, log: Logger): Promise<MachineSource> {
   let config: VmConfig;
   let copied = false;
   try {
@@ -49,7 +58,7 @@ export async function loadVm(folder: string, ids: ReadonlySet<string>, names: re
       copied = ids.has(config.id);
       const id = copied ? randomUUID() : config.id;
       log.info(`${folder}: ${copied ? 'a copy of another machine, given an id of its own' : 'its name was taken'}; named ${name}`);
-      config = { ...config, id, name, ...(copied ? { autostart: null } : {}) };
+      config = { ...config, id, name, ...(copied ? { autostart: null, network: renewedCards(config.network, newMac) } : {}) };
       await writeVmConfig(folder, config);
     }
   } catch (cause) {

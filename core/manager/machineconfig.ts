@@ -1,10 +1,12 @@
 import type { Operation } from './operationwords.ts';
 import path from 'node:path';
+import type { NetworkCard } from '../contract/networks.ts';
 import type { Drive, VmConfig, VmPatch } from '../contract/vm.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say, type Saying } from '../util/say.ts';
 import { ConfigKeeper } from './configkeeper.ts';
 import { checkConfig } from './configrules.ts';
+import { settledCards, withPresentMacs } from './macs.ts';
 import { hardwareDiffers, withHardwareOf } from './hardware/pending.ts';
 import { withFormats } from './machinedrives.ts';
 import type { MachineSelf } from './machineself.ts';
@@ -42,7 +44,14 @@ export class MachineConfig {
   /** Changes the configuration. What is not about names applies at the next start; discs and policies of a running machine change through their own verbs. */
   async update(patch: VmPatch & { template?: boolean }): Promise<void> {
     const drives = patch.drives && (await withFormats(this.usable('update'), patch.drives, this.machine.folder));
-    await this.replace((now) => ({ ...now, ...patch, ...(drives ? { drives } : {}) }));
+    const { network, ...rest } = patch;
+    const { newMac } = this.machine.parts;
+    await this.replace((now) => ({
+      ...now,
+      ...rest,
+      ...(drives ? { drives } : {}),
+      ...(network ? { network: settledCards(network, now.network, newMac) } : {}),
+    }));
   }
 
   /** The same for the whole file. `before` comes right before the file is written, and what it throws keeps it from that. */
@@ -50,6 +59,7 @@ export class MachineConfig {
     await this.save(async (now) => {
       const next = change(now);
       checkConfig(next);
+      this.refuseTakenMacs(now, next);
       if (this.machine.state === 'saved' && !fitsSaved(now, next))
         throw this.machine.wrongState('change the hardware', say('nowSavedUnfit'), say('fixSavedFirst'));
       await before();
@@ -70,13 +80,29 @@ export class MachineConfig {
   /** The hardware of an earlier configuration; what the machine is called and about stays. */
   async revert(then: VmConfig): Promise<void> {
     await this.save((now) => {
-      // What it is called and where it is shown is no part of the machine of then.
+      // What it is called, where it is shown and the addresses of its cards are no part of the machine of then.
       const { id, name, description, createdAt, tags, group, autostart } = now;
-      return { ...then, id, name, description, createdAt, tags, group, autostart };
+      const network = withPresentMacs(then.network, now.network);
+      return { ...then, id, name, description, createdAt, tags, group, autostart, network };
     });
     // One that was reverted while it is on is what the file says now.
     if (this.startedWith && this.file.config) this.startedWith = this.file.config;
     this.machine.changed();
+  }
+
+  /** Throws 'already-exists' for an address that a card is to have now and another machine's card has. */
+  private refuseTakenMacs(now: VmConfig, next: VmConfig): void {
+    for (const { id, mac } of next.network) {
+      if (now.network.some((card) => card.mac === mac)) continue;
+      const holder = this.machine.parts.macOwner(mac, this.machine.id);
+      if (holder !== undefined)
+        throw new HypervueError(
+          'already-exists',
+          say('macTaken', { card: id, mac, name: holder }),
+          { object: id, holder },
+          say('fixMacTaken'),
+        );
+    }
   }
 
   /** A state fits only the hardware that it was saved with. Throws 'invalid-state'. */
@@ -104,6 +130,11 @@ export class MachineConfig {
     const drives = this.file.config?.drives ?? [];
     const gone = (this.startedWith?.drives ?? []).filter((had) => !drives.some((drive) => drive.path === had.path));
     return [...drives, ...gone];
+  }
+
+  /** Network cards of its file, and those that it still has while it is on. */
+  usedCards(): NetworkCard[] {
+    return [...(this.file.config?.network ?? []), ...(this.startedWith?.network ?? [])];
   }
 
   /** Absolute paths of its images. */

@@ -80,6 +80,7 @@ async function createMachine(context: ManagerContext, services: Services, create
         ...(await planParts(context, services, create)),
         cpuModel: settings.get().defaultCpuModel,
         locks: parts.locks,
+        newMac: () => machines.newMac(),
         exclusively: <T>(publish: () => Promise<T>) => machines.exclusively(publish),
       };
       return createVm(create, made, control, (folder, config) => machines.take(folder, config, 'created'));

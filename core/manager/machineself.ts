@@ -10,6 +10,10 @@ import type { PreflightParts } from './preflight.ts';
 
 /** What a machine needs of the manager around it, and tells it. */
 export interface MachineParts extends PreflightParts {
+  /** An address for a network card that no machine of the library has. */
+  newMac(): string;
+  /** The name of another machine whose card has this address. */
+  macOwner(mac: string, but: string): string | undefined;
   changed(machine: Machine): void;
   logged(machine: Machine, entry: LogEntry): void;
   /** New statistics of the running machine. */

@@ -5,6 +5,7 @@ import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
 import { loadVm, vmFolders } from './library.ts';
+import { newMac } from './macs.ts';
 import { Machine } from './machine.ts';
 import type { MachineParts } from './machineself.ts';
 import { diskOf } from './transfer/outsidedisk.ts';
@@ -26,6 +27,8 @@ export class MachineSet {
   private readonly machines = new Map<string, Machine>();
   /** Names that machines being created or renamed will have. */
   private readonly reserved = new Set<string>();
+  /** Addresses given to network cards of machines that may still be in the making. */
+  private readonly given = new Set<string>();
   private turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: MachineSetParts) {
@@ -51,6 +54,18 @@ export class MachineSet {
 
   nameTaken(name: string): boolean {
     return this.names().some((taken) => taken.toLowerCase() === name.toLowerCase());
+  }
+
+  /** An address for a network card that no machine has, on or off, nor was given before. */
+  newMac(): string {
+    const mac = newMac((one) => this.given.has(one) || this.ownerOf(one) !== undefined);
+    this.given.add(mac);
+    return mac;
+  }
+
+  /** The machine that has a card with this address; `but` is not asked. */
+  ownerOf(mac: string, but?: string): Machine | undefined {
+    return this.all().find(({ id, settings }) => id !== but && settings.usedCards().some((card) => card.mac === mac));
   }
 
   /** Throws 'not-found'. */
@@ -98,7 +113,7 @@ export class MachineSet {
 
   /** Reads the machine of a folder of the library. In a turn only. */
   async load(folder: string): Promise<Machine> {
-    const source = await loadVm(folder, this.ids(), this.names(), this.parts.log);
+    const source = await loadVm(folder, { ids: this.ids(), names: this.names(), newMac: () => this.newMac() }, this.parts.log);
     const machine = new Machine(source, this.parts.machine);
     if (source.copied) await this.tellShared(machine);
     this.machines.set(machine.id, machine);

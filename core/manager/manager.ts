@@ -231,6 +231,8 @@ export class Manager {
       library,
       sampleImage,
       nameTaken: (name) => this.context.machines.nameTaken(name),
+      newMac: () => this.context.machines.newMac(),
+      macOwner: (mac, but) => this.context.machines.ownerOf(mac, but)?.name,
       changed: (machine) => {
         if (this.context.machines.has(machine)) this.emit('vm.changed', machine.summary());
       },

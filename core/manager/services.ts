@@ -72,6 +72,8 @@ export function makeServices(
     owners: () => machines.all().map(storageMachine),
     ids: () => machines.ids(),
     names: () => machines.names(),
+    newMac: () => machines.newMac(),
+    macTaken: (mac) => machines.ownerOf(mac) !== undefined,
     withName: (name, work) => machines.withName(name, work),
     exclusively,
     take: (folder, config, how) => machines.take(folder, config, how),

@@ -10,6 +10,8 @@ export interface StatsSources {
   instructions(): number;
   readBytes(): number;
   writtenBytes(): number;
+  receivedBytes(): number;
+  sentBytes(): number;
   viewers(): number;
   /** Calls of devices so far, modulo 2^32. */
   deviceCalls(): number;
@@ -51,6 +53,8 @@ export class StatsMeter {
         instructionsPerSecond: Math.max(0, ((instructions - lastInstructions) * 1000) / (now - lastTime)),
         diskReadBytes: sources.readBytes(),
         diskWriteBytes: sources.writtenBytes(),
+        netReceiveBytes: sources.receivedBytes(),
+        netSendBytes: sources.sentBytes(),
         residentBytes: process.memoryUsage.rss(),
         uptimeSeconds: Math.floor((now - startedAt) / 1000),
         viewers: sources.viewers(),

@@ -127,6 +127,8 @@ export class VmHost extends VmEvents {
       instructions: () => this.instructions(),
       readBytes: () => this.drives.readBytes,
       writtenBytes: () => this.drives.writtenBytes,
+      receivedBytes: () => 0,
+      sentBytes: () => 0,
       viewers: () => this.viewers(),
       deviceCalls: () => (this.mailbox?.words[MB_DEVICE_CALLS] ?? 0) >>> 0,
       frames: () => this.picture?.frames ?? 0,

@@ -27,6 +27,8 @@ const stats = (uptimeSeconds: number, more: Partial<VmStats> = {}): VmStats => (
   instructionsPerSecond: 1000,
   diskReadBytes: uptimeSeconds * 100,
   diskWriteBytes: 0,
+  netReceiveBytes: 0,
+  netSendBytes: 0,
   residentBytes: 5_000_000,
   uptimeSeconds,
   viewers: 0,

@@ -9,6 +9,7 @@ import { allocatedBytes, copyImage } from '../../platform/diskfile.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
+import { renewedCards } from '../macs.ts';
 import { freeFileName } from '../names.ts';
 import { SNAPSHOTS_FOLDER } from '../snapshots/store.ts';
 import { readImageFacts } from '../storage/headers.ts';
@@ -20,14 +21,19 @@ export interface CloneSource {
   config: VmConfig;
 }
 
-export interface CloneOptions {
+export interface NewMachine {
   name: string;
+  /** An address for a network card that no machine has. */
+  newMac(): string;
+}
+
+export interface CloneOptions extends NewMachine {
   locks: ImageLocks;
   control: TaskControl;
 }
 
 /** What a new machine has of its own: another id, and nothing that two machines can't have at the same time. */
-export function newConfig(config: VmConfig, name: string, drives: Drive[], boot: VmConfig['boot']): VmConfig {
+export function newConfig(config: VmConfig, { name, newMac }: NewMachine, drives: Drive[], boot: VmConfig['boot']): VmConfig {
   return {
     ...config,
     id: randomUUID(),
@@ -41,6 +47,7 @@ export function newConfig(config: VmConfig, name: string, drives: Drive[], boot:
     // A port or a socket serves one machine.
     display: { ...config.display, listen: null },
     debug: { gdb: null, wait: false },
+    network: renewedCards(config.network, newMac),
   };
 }
 
@@ -91,7 +98,7 @@ export async function copyMachine(source: CloneSource, target: string, options: 
     }
     before += bytes;
   }
-  return newConfig(config, options.name, drives, boot);
+  return newConfig(config, options, drives, boot);
 }
 
 /** Throws 'unsupported' when the machine can't share its disks, naming why. */

@@ -2,7 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { defaultCpuModel } from '../../contract/cpumodels.ts';
+import { defaultNic } from '../../contract/defaultnic.ts';
 import { busOf, freePlace } from '../../contract/drives.ts';
+import { DEFAULT_NETWORK, MAX_CARDS, netPlaces } from '../../contract/networks.ts';
 import { type Drive, type VmConfig, vmConfigSchema } from '../../contract/vm.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { exportOva } from '../../platform/ova/exportova.ts';
@@ -13,6 +15,7 @@ import type { Disposable } from '../../util/disposable.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { type Saying, say } from '../../util/say.ts';
 import { checkConfig } from '../configrules.ts';
+import type { NewMachine } from './clone.ts';
 import type { TaskControl } from '../tasks.ts';
 
 const MAX_MEMORY_MIB = 3072;
@@ -33,7 +36,7 @@ export async function nameInPackage(file: string): Promise<string> {
 /** Builds the machine of a package in `building`; the disks become qcow2 images. `notes` say what is other than in the package. */
 export async function importPackage(
   file: string,
-  name: string,
+  made: NewMachine,
   building: string,
   control: TaskControl,
 ): Promise<{ config: VmConfig; notes: Saying[] }> {
@@ -44,7 +47,7 @@ export async function importPackage(
     const { signal } = control;
     const checked = await source.verify({ signal, progress: (done, total) => control.progress((done / total) * 0.2, path.basename(file)) });
     if (!checked) notes.push(say('noteNoManifest'));
-    const config = configOf(machine, name, notes);
+    const config = configOf(machine, made, notes);
     for (const [i, disk] of machine.disks.entries()) {
       const drive = config.drives[i]!;
       const progress = (done: number, total: number) =>
@@ -57,7 +60,7 @@ export async function importPackage(
   }
 }
 
-function configOf(machine: OvfMachine, name: string, notes: Saying[]): VmConfig {
+function configOf(machine: OvfMachine, { name, newMac }: NewMachine, notes: Saying[]): VmConfig {
   const drives: Drive[] = [];
   const taken: Drive['id'][] = ['ide2'];
   let moved = false;
@@ -79,7 +82,9 @@ function configOf(machine: OvfMachine, name: string, notes: Saying[]): VmConfig 
   if (moved) notes.push(say('noteMoved'));
   drives.push({ id: 'ide2', kind: 'cdrom', path: null, format: 'raw', readOnly: true });
   if (machine.cpus > 1) notes.push(say('noteProcessors', { had: machine.cpus }));
-  if (machine.networkCards) notes.push(say('noteNetwork'));
+  const { networkCards } = machine;
+  if (networkCards > MAX_CARDS) notes.push(say('noteNetworkMore', { had: networkCards, most: MAX_CARDS }));
+  if (networkCards) notes.push(say('noteNetworkNew'));
   if (machine.memoryMiB > MAX_MEMORY_MIB) notes.push(say('noteMemory', { had: machine.memoryMiB, mib: MAX_MEMORY_MIB }));
   const config = vmConfigSchema.parse({
     schema: 1,
@@ -94,6 +99,7 @@ function configOf(machine: OvfMachine, name: string, notes: Saying[]): VmConfig 
     boot: { order: ['disk', 'cdrom'] },
     drives,
     display: {},
+    network: netPlaces.slice(0, networkCards).map((id) => ({ id, model: defaultNic(machine.os), mac: newMac(), network: DEFAULT_NETWORK })),
     serial: [{ type: 'console' }, { type: 'none' }],
   });
   checkConfig(config);

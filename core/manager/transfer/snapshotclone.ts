@@ -9,7 +9,7 @@ import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 import { freeFileName } from '../names.ts';
 import { readImageFacts } from '../storage/headers.ts';
-import { type CloneOptions, type CloneSource, newConfig } from './clone.ts';
+import { type CloneOptions, type CloneSource, newConfig, type NewMachine } from './clone.ts';
 import { isInside, plainPaths } from './inside.ts';
 
 export interface SnapshotSource extends CloneSource {
@@ -21,7 +21,7 @@ export interface SnapshotSource extends CloneSource {
 }
 
 /** Options that both ways need. */
-type Options = Pick<CloneOptions, 'name' | 'control'>;
+type Options = Omit<CloneOptions, 'locks'>;
 
 /**
  * The file that holds a disk as it was in a snapshot, for machines that lie on top of it. A snapshot inside an image can't be below another image, so the first such machine has
@@ -33,20 +33,20 @@ export const baseOf = (folder: string, snapshot: string, disk: { drive: string; 
 const stem = (file: string): string => path.basename(file).replace(/\.[a-z0-9]{1,8}$/i, '');
 
 /** Copies of the machine's disks as they were, in `target`; gives the configuration of the new machine. The original may be running. */
-export async function copySnapshot(source: SnapshotSource, target: string, { name, control }: Options): Promise<VmConfig> {
+export async function copySnapshot(source: SnapshotSource, target: string, options: Options): Promise<VmConfig> {
   const taken: string[] = [];
   const disks = new Map<string, string>();
   for (const { drive, path: file } of source.disks) {
     const to = freeFileName(path.basename(file), taken);
     taken.push(to);
-    await copyDisk(source, file, path.join(target, to), control, disks.size);
+    await copyDisk(source, file, path.join(target, to), options.control, disks.size);
     disks.set(drive, to);
   }
-  return withDisks(source, name, disks);
+  return withDisks(source, options, disks);
 }
 
 /** Disks in `target`, a folder of the library, on top of the original's as they were. The original may be running and change: what lies below does not. */
-export async function linkSnapshot(source: SnapshotSource, target: string, { name, control }: Options): Promise<VmConfig> {
+export async function linkSnapshot(source: SnapshotSource, target: string, options: Options): Promise<VmConfig> {
   if (source.disks.length === 0)
     throw new HypervueError(
       'unsupported',
@@ -59,7 +59,7 @@ export async function linkSnapshot(source: SnapshotSource, target: string, { nam
   for (const disk of source.disks) {
     const base = baseOf(source.folder, source.id, disk);
     const there = await stat(base).catch(() => undefined);
-    if (!there) await makeFile(base, (temporary) => copyDisk(source, disk.path, temporary, control, disks.size));
+    if (!there) await makeFile(base, (temporary) => copyDisk(source, disk.path, temporary, options.control, disks.size));
     const { sizeBytes } = await readImageFacts(base);
     if (!sizeBytes) throw new HypervueError('corrupt', say('baseNoSize', { base }), { path: base });
     const to = freeFileName(`${stem(disk.path)}.qcow2`, taken);
@@ -69,7 +69,7 @@ export async function linkSnapshot(source: SnapshotSource, target: string, { nam
     await createDisk(path.join(target, to), { format: 'qcow2', sizeBytes, backingFile, backingFormat: 'qcow2' });
     disks.set(disk.drive, to);
   }
-  return withDisks(source, name, disks);
+  return withDisks(source, options, disks);
 }
 
 async function copyDisk({ folder, disks, tag }: SnapshotSource, file: string, to: string, control: Options['control'], before: number) {
@@ -82,7 +82,7 @@ async function copyDisk({ folder, disks, tag }: SnapshotSource, file: string, to
 }
 
 /** The hardware of then with these disks. */
-function withDisks({ folder, config: then }: SnapshotSource, name: string, disks: ReadonlyMap<string, string>): VmConfig {
+function withDisks({ folder, config: then }: SnapshotSource, made: NewMachine, disks: ReadonlyMap<string, string>): VmConfig {
   const config = plainPaths(then, folder);
   const drives = config.drives.map((drive) => {
     const own = disks.get(drive.id);
@@ -95,5 +95,5 @@ function withDisks({ folder, config: then }: SnapshotSource, name: string, disks
   const boot = kernel
     ? { ...config.boot, kernel: { ...kernel, path: outside(kernel.path), initrd: kernel.initrd === null ? null : outside(kernel.initrd) } }
     : config.boot;
-  return newConfig(config, name, drives, boot);
+  return newConfig(config, made, drives, boot);
 }

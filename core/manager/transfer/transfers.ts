@@ -16,6 +16,7 @@ import { type Saying, say, worded } from '../../util/say.ts';
 import { moveIntoLibrary } from '../createvm.ts';
 import type { Machine } from '../machine.ts';
 import { LOCK_FILE, lockFolder } from '../machinelocks.ts';
+import { renewedCards } from '../macs.ts';
 import { folderName, freeName } from '../names.ts';
 import { listed } from '../storage/knownvolumes.ts';
 import type { Volumes } from '../storage/volumes.ts';
@@ -41,6 +42,9 @@ export interface TransferParts {
   /** Ids and names that machines have. */
   ids(): ReadonlySet<string>;
   names(): readonly string[];
+  /** An address for a network card that no machine has, and whether one has it. */
+  newMac(): string;
+  macTaken(mac: string): boolean;
   withName<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** Runs `publish` while nobody else looks at the library or changes it. */
   exclusively<T>(publish: () => Promise<T>): Promise<T>;
@@ -77,7 +81,7 @@ export class Transfers {
           const source = { folder: machine.folder, config };
           if (linked) await refuseLinked(source);
           return this.building(name, control, async (building) => {
-            const options = { name, locks: this.parts.locks, control };
+            const options = { name, newMac: this.parts.newMac, locks: this.parts.locks, control };
             if (!linked) return { config: await copyMachine(source, building, options), how: `a clone of ${machine.name}` };
             const clone = await linkMachine(source, building, options);
             if (!config.template) await this.standAside(machine, config);
@@ -101,7 +105,7 @@ export class Transfers {
           const { id, config, disks } = then;
           const make = linked ? linkSnapshot : copySnapshot;
           return {
-            config: await make({ folder: machine.folder, id, config, disks, tag }, building, { name, control }),
+            config: await make({ folder: machine.folder, id, config, disks, tag }, building, { name, newMac: this.parts.newMac, control }),
             how: `a ${linked ? 'linked ' : ''}clone of ${machine.name} as it was in "${then.name}"`,
           };
         }),
@@ -211,13 +215,17 @@ export class Transfers {
         const notes: Saying[] = [];
         if (name !== found.name) notes.push(say('noteName', { taken: found.name, name }));
         if (id !== found.id) notes.push(say('noteId'));
+        // The same machine keeps its addresses, as far as nobody has them here.
+        const sameCards = id === found.id && !found.network.some(({ mac }) => this.parts.macTaken(mac));
+        if (id === found.id && !sameCards) notes.push(say('noteMac'));
+        const network = sameCards ? found.network : renewedCards(found.network, this.parts.newMac);
         // Nobody may start it in the middle of this.
         const lock = acquireLock(path.join(folder, LOCK_FILE), found.name, 'an import');
         try {
           if (how === 'move') {
             await listFolder(folder);
             const machine = await this.parts.exclusively(async () => {
-              const config = { ...found, id, name, autostart: null };
+              const config = { ...found, id, name, autostart: null, network };
               await writeVmConfig(folder, config);
               return this.parts.take(await this.moveIn(folder, name), config, 'imported');
             });
@@ -234,7 +242,7 @@ export class Transfers {
             };
             const carried = await carryFolder(folder, found, building, options);
             notes.push(...carried.notes);
-            return { config: { ...carried.config, id, name, autostart: null }, how: `imported from ${folder}` };
+            return { config: { ...carried.config, id, name, autostart: null, network }, how: `imported from ${folder}` };
           });
           return { machine, ...noted(notes) };
         } finally {
@@ -299,7 +307,7 @@ export class Transfers {
         const notes: Saying[] = [];
         if (name !== found) notes.push(say('noteName', { taken: found, name }));
         const machine = await this.building(name, control, async (building) => {
-          const made = await importPackage(file, name, building, control);
+          const made = await importPackage(file, { name, newMac: this.parts.newMac }, building, control);
           notes.push(...made.notes);
           return { config: made.config, how: `imported from ${file}` };
         });

@@ -112,6 +112,7 @@ export class MockManager {
             },
           ],
           display: { model: 'vga', vramMiB: 16, listen: null },
+          network: [],
           serial: [{ type: 'console' }, { type: 'none' }],
           clock: 'utc',
           debug: { gdb: null, wait: false },
@@ -140,6 +141,8 @@ export class MockManager {
       instructionsPerSecond: 4e7 + Math.random() * 3e7,
       diskReadBytes: 123_456_789 + seed,
       diskWriteBytes: 4_567_890,
+      netReceiveBytes: 98_765_432 + seed,
+      netSendBytes: 1_234_567,
       residentBytes: 345_000_000,
       uptimeSeconds: Math.floor(Date.now() / 1000) % 100_000,
       viewers: 1,
@@ -258,7 +261,9 @@ export class MockManager {
     },
     'vm.update': async ({ id, patch }) => {
       const vm = this.get(id);
-      return this.put({ ...vm, name: patch.name ?? vm.name, config: vm.config && { ...vm.config, ...patch } });
+      const network = patch.network?.map((card) => ({ ...card, mac: card.mac ?? '52:54:00:ab:cd:ef' }));
+      const config = vm.config && { ...vm.config, ...patch, network: network ?? vm.config.network };
+      return this.put({ ...vm, name: patch.name ?? vm.name, config });
     },
     ...mockHardware(
       (id) => this.get(id),

@@ -330,6 +330,8 @@ setInterval(() => {
         instructionsPerSecond: 1000,
         diskReadBytes: 0,
         diskWriteBytes: 0,
+        netReceiveBytes: 0,
+        netSendBytes: 0,
         residentBytes,
         uptimeSeconds,
         viewers: 0,

@@ -1,0 +1,28 @@
+/** Addresses of network cards: every card of a library has one of its own, made here. */
+import { randomBytes } from 'node:crypto';
+import type { NetworkCard, WantedCard } from '../contract/networks.ts';
+
+/** Locally administered, and known to people as that of a virtual machine. */
+const PREFIX = '52:54:00';
+
+/** An address for which `taken` says no. */
+export function newMac(taken: (mac: string) => boolean): string {
+  for (;;) {
+    const mac = `${PREFIX}:${[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
+    if (!taken(mac)) return mac;
+  }
+}
+
+/** The cards that are wanted: one without an address keeps that of the card in its place. */
+export const settledCards = (wanted: readonly WantedCard[], now: readonly NetworkCard[], make: () => string): NetworkCard[] =>
+  wanted.map((card) => ({ ...card, mac: card.mac ?? macOf(now, card.id) ?? make() }));
+
+/** Cards of another time with the addresses that the cards in their places have now. */
+export const withPresentMacs = (then: readonly NetworkCard[], now: readonly NetworkCard[]): NetworkCard[] =>
+  then.map((card) => ({ ...card, mac: macOf(now, card.id) ?? card.mac }));
+
+/** Cards of a machine of their own. */
+export const renewedCards = (cards: readonly NetworkCard[], make: () => string): NetworkCard[] =>
+  cards.map((card) => ({ ...card, mac: make() }));
+
+const macOf = (cards: readonly NetworkCard[], place: string): string | undefined => cards.find(({ id }) => id === place)?.mac;
