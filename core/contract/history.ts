@@ -5,10 +5,20 @@ export const historyRanges = ['minutes', 'hour', 'day'] as const;
 export type HistoryRange = (typeof historyRanges)[number];
 
 /**
- * What is kept of a machine: share of one host CPU; guest instructions, calls of its devices (exits from guest code), bytes read and written and pictures
- * shown, each a second; resident memory in bytes.
+ * What is kept of a machine: share of one host CPU; guest instructions, calls of its devices (exits from guest code), bytes read and written, bytes that its
+ * network cards received and sent, and pictures shown, each a second; resident memory in bytes.
  */
-export const machineMetrics = ['cpu', 'instructions', 'deviceCalls', 'memory', 'diskRead', 'diskWrite', 'frames'] as const;
+export const machineMetrics = [
+  'cpu',
+  'instructions',
+  'deviceCalls',
+  'memory',
+  'diskRead',
+  'diskWrite',
+  'netReceive',
+  'netSend',
+  'frames',
+] as const;
 export type MachineMetric = (typeof machineMetrics)[number];
 
 /** And of the host: share of all its CPUs, memory in use in bytes, and of these the part of the machines (share of one CPU; bytes). */

@@ -26,6 +26,7 @@ export function makeRouter(history: RouterHistory = createWebHashHistory()) {
       /** A console alone, in its own window. */
       { path: '/console/:id', name: 'console-window', meta: { bare: true }, component: () => import('./views/ConsoleWindowView.vue') },
       { path: '/storage', name: 'storage', component: () => import('./views/StorageView.vue') },
+      { path: '/networks', name: 'networks', component: () => import('./views/NetworksView.vue') },
       { path: '/trash', name: 'trash', component: () => import('./views/TrashView.vue') },
       { path: '/host', name: 'host', component: () => import('./views/HostView.vue') },
       { path: '/settings', name: 'settings', component: () => import('./views/SettingsView.vue') },

@@ -118,12 +118,12 @@ test('the history of the machine is drawn and exported, and the host page and th
   await machine.tab('performance');
   const charts = page.getByTestId('history-chart');
   await eventually('a measured CPU', async () => /^CPU\s*\d+%/.test(await charts.first().innerText()));
-  expect(await charts.count()).toBe(7);
+  expect(await charts.count()).toBe(9);
   await eventually('memory of some MiB', async () => /Memory\s*\d+(\.\d)? MiB/.test(await page.getByTestId('machine-page').innerText()));
   const download = page.waitForEvent('download');
   await page.getByTestId('history-csv').click();
   const csv = readFileSync(await (await download).path(), 'utf8');
-  expect(csv.split('\r\n')[0]).toBe('time,cpu,instructions,deviceCalls,memory,diskRead,diskWrite,frames');
+  expect(csv.split('\r\n')[0]).toBe('time,cpu,instructions,deviceCalls,memory,diskRead,diskWrite,netReceive,netSend,frames');
   expect(csv.split('\r\n').length).toBeGreaterThan(3);
   await page.getByTestId('history-day').check({ force: true });
   await app.byId('nav-host').click();
@@ -393,6 +393,9 @@ test.each(['light', 'dark'] as const)(
     problems.log = await accessibilityProblems(window.page);
     await app.machines.create();
     problems.wizard = await accessibilityProblems(window.page);
+    await app.byId('nav-networks').click();
+    await app.byId('network-table').waitFor();
+    problems.networks = await accessibilityProblems(window.page);
     await app.goToSettings();
     problems.settings = await accessibilityProblems(window.page);
     await app.byId('nav-about').click();

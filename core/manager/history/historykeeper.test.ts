@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -27,8 +27,8 @@ const stats = (uptimeSeconds: number, more: Partial<VmStats> = {}): VmStats => (
   instructionsPerSecond: 1000,
   diskReadBytes: uptimeSeconds * 100,
   diskWriteBytes: 0,
-  netReceiveBytes: 0,
-  netSendBytes: 0,
+  netReceiveBytes: uptimeSeconds * 40,
+  netSendBytes: uptimeSeconds * 4,
   residentBytes: 5_000_000,
   uptimeSeconds,
   viewers: 0,
@@ -52,6 +52,8 @@ test('counters become rates; a restart of the machine and a pause give none', as
   // Two seconds and one.
   expect(known(series.diskRead)).toEqual([100, 100, 100]);
   expect(known(series.deviceCalls)).toEqual([10, 10, 10]);
+  expect(known(series.netReceive)).toEqual([40, 40, 40]);
+  expect(known(series.netSend)).toEqual([4, 4, 4]);
 });
 
 test('the day outlives the keeper', async () => {
@@ -62,6 +64,22 @@ test('the day outlives the keeper', async () => {
   await h.close();
   const again = await keeper().machine('m', 'day');
   expect(known(again.series.memory)).toEqual([5_000_000]);
+});
+
+test('a day from before there were network cards is kept', async () => {
+  const h = keeper();
+  const at = Date.now() - 120_000;
+  await h.record('m', stats(1), at);
+  await h.record('m', stats(2), at + 1000);
+  await h.close();
+  const file = path.join(folder, 'm.json');
+  const day = JSON.parse(readFileSync(file, 'utf8'));
+  delete day.series.netReceive;
+  delete day.series.netSend;
+  writeFileSync(file, JSON.stringify(day));
+  const { series } = await keeper().machine('m', 'day');
+  expect(known(series.memory)).toEqual([5_000_000]);
+  expect(known(series.netReceive)).toEqual([0]);
 });
 
 test('a damaged file costs its history and nothing else; files of the day before yesterday go', async () => {

@@ -28,6 +28,14 @@ interface Kept {
   unsaved: boolean;
 }
 
+/** A file from before there were network cards: nothing was received or sent. */
+function withNetwork(kept: { series?: Record<string, unknown> }): unknown {
+  const { series } = kept ?? {};
+  if (!series || !Array.isArray(series.cpu)) return kept;
+  const none = series.cpu.map(() => 0);
+  return { ...kept, series: { netReceive: none, netSend: none, ...series } };
+}
+
 /** What machines and the host did in the last day. A machine's minutes are kept in a file of the configuration folder, so that they outlive this process. */
 export class HistoryKeeper {
   private readonly folder: string;
@@ -76,6 +84,8 @@ export class HistoryKeeper {
       memory: stats.residentBytes,
       diskRead: rate((s) => s.diskReadBytes),
       diskWrite: rate((s) => s.diskWriteBytes),
+      netReceive: rate((s) => s.netReceiveBytes),
+      netSend: rate((s) => s.netSendBytes),
       frames: rate((s) => s.frames),
     };
     kept.history.addSpan(last.at, at, values);
@@ -120,7 +130,7 @@ export class HistoryKeeper {
   private async load(id: string): Promise<Kept> {
     const history = new MetricHistory<MachineMetric>(machineMetrics);
     try {
-      history.restore(machineHistorySchema.parse(JSON.parse(await readFile(this.file(id), 'utf8'))));
+      history.restore(machineHistorySchema.parse(withNetwork(JSON.parse(await readFile(this.file(id), 'utf8')))));
     } catch (error) {
       // Figures of the past are no reason to stop anybody.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT')

@@ -112,7 +112,18 @@ export class MockManager {
             },
           ],
           display: { model: 'vga', vramMiB: 16, listen: null },
-          network: [],
+          network:
+            i % 2 === 0
+              ? [
+                  {
+                    id: 'net0',
+                    model: 'e1000',
+                    mac: `52:54:00:00:00:${(i % 256).toString(16).padStart(2, '0')}`,
+                    network: 'default',
+                    connected: true,
+                  },
+                ]
+              : [],
           serial: [{ type: 'console' }, { type: 'none' }],
           clock: 'utc',
           debug: { gdb: null, wait: false },

@@ -1,6 +1,6 @@
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
-import { DEFAULT_NETWORK, type NetworkCard, type NetworkMember, type NetworkStatus } from '../../../core/contract/networks.ts';
+import { DEFAULT_NETWORK, type NetworkMember, type NetworkStatus } from '../../../core/contract/networks.ts';
 import type { Handlers } from '../../../core/contract/server.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 
@@ -29,7 +29,7 @@ export function mockNetworks(
 
   const membersOf = (id: string, vms: readonly VmSummary[]): NetworkMember[] =>
     vms.flatMap((vm, i) =>
-      ((vm.config as { network?: NetworkCard[] } | null)?.network ?? [])
+      (vm.config?.network ?? [])
         .filter(({ network }) => network === id)
         .map(({ id: card, mac, model, connected }) => {
           const live = vm.state === 'running' || vm.state === 'paused';

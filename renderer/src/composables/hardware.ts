@@ -1,5 +1,6 @@
 import { bootSequence } from '../../../core/contract/boot.ts';
 import { busOf, type DriveId } from '../../../core/contract/drives.ts';
+import { type NetPlace, netPlaces, type NetworkCard } from '../../../core/contract/networks.ts';
 import type { Drive, VmConfig, VmPatch } from '../../../core/contract/vm.ts';
 
 /** The fields of a configuration that the hardware page edits. */
@@ -13,6 +14,7 @@ export const editedFields = [
   'boot',
   'drives',
   'display',
+  'network',
   'serial',
   'clock',
   'timekeeping',
@@ -22,7 +24,7 @@ export const editedFields = [
 ] as const satisfies readonly (keyof VmPatch & keyof VmConfig)[];
 export type EditedField = (typeof editedFields)[number];
 
-/** Parts of the machine, each with a page of its own: drives and ports by their place, the others by what they are. */
+/** Parts of the machine, each with a page of its own: drives, cards and ports by their place, the others by what they are. */
 export type DeviceKind =
   | 'machine'
   | 'cpu'
@@ -33,6 +35,7 @@ export type DeviceKind =
   | 'cdrom'
   | 'floppy'
   | 'controller'
+  | 'network'
   | 'serial'
   | 'input'
   | 'clock'
@@ -67,6 +70,7 @@ export function devicesOf(config: VmConfig): Device[] {
     fixed('display', 'display'),
     ...config.drives.map(({ id, kind }): Device => ({ id, kind, fields: ['drives'] })),
     ...controllersOf(config.drives).map((bus): Device => ({ id: `controller-${bus}`, kind: 'controller', fields: [] })),
+    ...config.network.map(({ id }): Device => ({ id, kind: 'network', fields: ['network'] })),
     ...config.serial.map((_, i): Device => ({ id: `serial${i}`, kind: 'serial', fields: ['serial'] })),
     fixed('input'),
     fixed('clock', 'clock', 'timekeeping', 'hpet'),
@@ -90,15 +94,23 @@ export const pendingFields = (config: VmConfig, runsWith: VmConfig | null): Edit
     ? []
     : editedFields.filter((field) => !['name', 'description', 'os'].includes(field) && !same(config[field], runsWith[field]));
 
-/** Of those, what concerns one part: of a list of drives or ports only its own entry. */
+/** Of those, what concerns one part: of a list of drives, cards or ports only its own entry. */
 export function isPending({ id, kind, fields }: Device, config: VmConfig, runsWith: VmConfig | null): boolean {
   if (runsWith === null) return false;
   if (kind === 'disk' || kind === 'cdrom' || kind === 'floppy') return !same(driveAt(config, id), driveAt(runsWith, id));
+  if (kind === 'network') return !same(cardAt(config, id), cardAt(runsWith, id));
   if (kind === 'serial') return !same(config.serial[portOf(id)], runsWith.serial[portOf(id)]);
   return pendingFields(config, runsWith).some((field) => fields.includes(field));
 }
 
 export const driveAt = ({ drives }: Pick<VmConfig, 'drives'>, id: string): Drive | undefined => drives.find((drive) => drive.id === id);
+export const cardAt = ({ network }: Pick<VmConfig, 'network'>, id: string): NetworkCard | undefined =>
+  network.find((card) => card.id === id);
+/** Cards are counted from 1. */
+export const cardNumber = (id: string): number => Number(id.slice('net'.length)) + 1;
+/** A place that no card has. */
+export const freeCardPlace = ({ network }: Pick<VmConfig, 'network'>): NetPlace | undefined =>
+  netPlaces.find((place) => !network.some(({ id }) => id === place));
 export const portOf = (id: string): number => Number(id.slice('serial'.length));
 
 export interface BootLine {

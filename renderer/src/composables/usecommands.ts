@@ -9,6 +9,7 @@ import {
   Keyboard,
   Languages,
   Monitor,
+  Network,
   Palette,
   Play,
   Plus,
@@ -16,6 +17,7 @@ import {
   Stethoscope,
   Tag,
   Trash2,
+  Usb,
   X,
 } from '@lucide/vue';
 import type { Component } from 'vue';
@@ -86,6 +88,9 @@ export function useCommands(show: { shortcuts: () => void }) {
       place('machines', t('nav.machines'), Monitor, 'M'),
       place('new', t('nav.new'), Plus, 'N'),
       place('storage', t('nav.storage'), HardDrive),
+      place('networks', t('nav.networks'), Network),
+      { ...place('new-network', t('networks.new'), Network), run: () => go('networks', {}, { new: '1' }) },
+      { ...place('host-devices', t('hostDevices.title'), Usb), reason: t('hostDevices.reason') },
       place('trash', t('nav.trash'), Trash2),
       place('host', t('nav.host'), Gauge),
       place('settings', t('nav.settings'), Settings2, ','),

@@ -2,11 +2,11 @@ import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
 import { useNotices } from '../stores/notices.ts';
-import { driveAt, withoutDrive } from './hardware.ts';
+import { cardNumber, driveAt, withoutDrive } from './hardware.ts';
 import { formatBytes } from './useformat.ts';
 import { useHardwareText } from './usehardwaretext.ts';
 
-/** Takes drives and ports out of a machine, after asking. Images stay, unless the person says otherwise. */
+/** Takes drives, network cards and ports out of a machine, after asking. Images stay, unless the person says otherwise. */
 export function useDriveRemoval(vm: () => VmSummary) {
   const connection = useConnection();
   const machines = useMachines();
@@ -45,6 +45,21 @@ export function useDriveRemoval(vm: () => VmSummary) {
     }
   }
 
+  async function removeCard(id: string): Promise<boolean> {
+    const { config, name, runsWith } = vm();
+    if (!config || !(await notices.ask({ key: 'removeCard', params: { n: cardNumber(id), name }, danger: true, lines: [] }))) return false;
+    try {
+      const network = config.network.filter((card) => card.id !== id);
+      const next = await connection.call('vm.update', { id: vm().id, patch: { network } });
+      machines.byId.set(next.id, next);
+      notices.toast({ key: next.runsWith || runsWith ? 'toast.savedNextStart' : 'toast.saved', tone: 'success' });
+      return true;
+    } catch (error) {
+      notices.showError('update', name, error);
+      return false;
+    }
+  }
+
   /** The last serial port: the others would get other names in the guest. */
   async function removePort(id: string): Promise<boolean> {
     const { config, name } = vm();
@@ -68,5 +83,5 @@ export function useDriveRemoval(vm: () => VmSummary) {
     }
   }
 
-  return { remove, removePort };
+  return { remove, removeCard, removePort };
 }

@@ -1,14 +1,17 @@
 import { useI18n } from 'vue-i18n';
+import type { NetworkCard } from '../../../core/contract/networks.ts';
 import type { VmConfig } from '../../../core/contract/vm.ts';
-import { type Device, driveAt, type EditedField, pendingFields, portOf } from './hardware.ts';
+import { cardAt, cardNumber, type Device, driveAt, type EditedField, pendingFields, portOf } from './hardware.ts';
 import { bootLines } from './hardware.ts';
 import { placeMessage } from './driveplace.ts';
 import { useFormat } from './useformat.ts';
+import { useNetworks } from '../stores/networks.ts';
 
 /** Parts of a machine and their values in words. */
 export function useHardwareText() {
   const { t } = useI18n();
   const format = useFormat();
+  const networks = useNetworks();
 
   const driveName = (id: string, kind: string): string => {
     const [key, parameters] = placeMessage(id as never);
@@ -23,6 +26,8 @@ export function useHardwareText() {
         return driveName(device.id, device.kind);
       case 'serial':
         return t('hardware.serialPort', { n: portOf(device.id) + 1 });
+      case 'network':
+        return t('networks.card.name', { n: cardNumber(device.id) });
       case 'controller':
         return t(`hardware.controller.${device.id.slice('controller-'.length)}.name`);
       default:
@@ -36,6 +41,12 @@ export function useHardwareText() {
 
   const fileName = (path: string | null | undefined): string => path?.split(/[\\/]/).at(-1) ?? '';
   const onOff = (on: boolean): string => t(on ? 'hardware.on' : 'hardware.off');
+
+  const cardWords = ({ network, model }: NetworkCard): string =>
+    t('networks.card.value', {
+      network: network === null ? t('networks.card.nowhere') : networks.nameOf(network),
+      model: t(`networks.card.modelShort.${model}`),
+    });
 
   function detail(device: Device, config: VmConfig): string {
     switch (device.kind) {
@@ -54,6 +65,10 @@ export function useHardwareText() {
           place: t(...placeMessage(device.id as never)),
           file: fileName(driveAt(config, device.id)?.path) || t('drive.empty'),
         });
+      case 'network': {
+        const card = cardAt(config, device.id);
+        return card ? cardWords(card) : '';
+      }
       case 'serial':
         return t(`hardware.serialType.${config.serial[portOf(device.id)]?.type ?? 'none'}`);
       case 'clock':
@@ -90,6 +105,12 @@ export function useHardwareText() {
         );
       case 'display':
         return `${t(`hardware.displayModel.${config.display.model}`)}, ${format.memory(config.display.vramMiB)} · VNC: ${onOff(config.display.listen !== null)}`;
+      case 'network':
+        return (
+          config.network
+            .map((card) => `${t('networks.card.name', { n: cardNumber(card.id) })}: ${cardWords(card)}, ${card.mac}`)
+            .join('; ') || t('common.none')
+        );
       case 'serial':
         return config.serial.map(({ type }, i) => `COM${i + 1}: ${t(`hardware.serialType.${type}`)}`).join('; ') || t('common.none');
       case 'clock':

@@ -7,6 +7,7 @@ import { startChecksEn } from './startchecks.en.ts';
 import { accessEn } from './access.en.ts';
 import { consoleEn, consoleFailedEn, consoleToastEn, serialEn, typeEn } from './console.en.ts';
 import { type SaidKey, saidTexts } from '../../../core/contract/saidtexts.ts';
+import { hostDevicesEn, networksConfirmEn, networksEn } from './networks.en.ts';
 import { storageEn, transferEn, trashEn } from './storage.en.ts';
 
 /** English messages: the shape every other language must have. */
@@ -42,6 +43,7 @@ export const en = {
     running: 'Running machines',
     new: 'New machine',
     storage: 'Storage',
+    networks: 'Networks',
     trash: 'Trash',
     activity: 'Activity',
     host: 'This host',
@@ -124,6 +126,8 @@ export const en = {
     cpuGraph: 'CPU over the last two minutes',
     usedGraph: 'Memory over the last two minutes',
     diskGraph: 'Disk over the last two minutes',
+    network: 'Network',
+    networkGraph: 'Network over the last two minutes',
   },
   empty: {
     title: 'No machines yet',
@@ -263,6 +267,8 @@ export const en = {
     perSecond: '{n}/s',
     diskRead: 'Disk read',
     diskWrite: 'Disk written',
+    netReceive: 'Network received',
+    netSend: 'Network sent',
     resident: 'Memory of the process',
     viewers: 'Viewers',
   },
@@ -491,7 +497,6 @@ export const en = {
     summary: '{title}: {mean} on average, {most} at most',
     empty: '{title}: nothing measured',
     edge: 'up to {value}',
-    noNetwork: 'The machine has no network card, so there is nothing to show of a network.',
     machine: {
       cpu: 'CPU',
       instructions: 'Guest instructions',
@@ -499,6 +504,8 @@ export const en = {
       memory: 'Memory',
       diskRead: 'Disk read',
       diskWrite: 'Disk written',
+      netReceive: 'Network received',
+      netSend: 'Network sent',
       frames: 'Pictures',
     },
     host: { cpu: 'CPU of this host', memory: 'Memory in use', machinesCpu: 'CPU for machines', machinesMemory: 'Memory for machines' },
@@ -542,6 +549,8 @@ export const en = {
   access: accessEn,
   servers: serversEn,
   storage: storageEn,
+  networks: networksEn,
+  hostDevices: hostDevicesEn,
   trash: trashEn,
   transfer: transferEn,
   files: {
@@ -675,6 +684,8 @@ export const en = {
   toast: {
     ...hardwareToastEn,
     ...consoleToastEn,
+    networkDeleted: 'The network “{name}” was deleted.',
+    forwardRemoved: 'The forward of port {port} was removed.',
     shutdownSent: 'Pressed the power button of “{name}”.',
     restartSent: 'Pressed the power button of “{name}”. It starts again when the guest has shut down.',
     deleted: '“{name}” was moved to the trash.',
@@ -714,6 +725,7 @@ export const en = {
   },
   confirm: {
     ...hardwareConfirmEn,
+    ...networksConfirmEn,
     dropFolder: {
       title: 'A folder can’t be sent by a browser',
       text: 'Export the machine as OVA where it is and drop that here, or copy the folder to the server and import it from there.',
@@ -839,6 +851,8 @@ export const en = {
     bulk: 'Could not do this with the chosen machines',
     tags: 'Could not change the tags of “{object}”',
     autostart: 'Could not change when “{object}” starts',
+    networkDelete: 'Could not delete the network “{object}”',
+    networkUpdate: 'Could not change the network “{object}”',
     removeServer: 'Could not remove the server “{object}”',
     revokeToken: 'Could not revoke the token of “{object}”',
     ...consoleFailedEn,

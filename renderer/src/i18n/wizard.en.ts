@@ -7,6 +7,7 @@ export const wizardEn = {
   step: { source: 'Source', system: 'System', resources: 'CPU and memory', disk: 'Disk', summary: 'Network and summary' },
   engine: 'Engine',
   networkBoot: 'Network boot',
+  networkBootText: 'The built-in engine’s firmware can’t boot from a network yet',
   customize: 'Customize before first boot',
   creating: 'Creating the machine…',
   cancelCreation: 'Cancel the creation',

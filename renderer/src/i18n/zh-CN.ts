@@ -8,6 +8,7 @@ import type { Messages } from './en.ts';
 import { saidZhCN } from '../../../core/contract/said.zh-CN.ts';
 import { editorZhCN, hardwareZhCN, hardwareConfirmZhCN, hardwareToastZhCN } from './hardware.zh-CN.ts';
 import { sourceZhCN, summaryZhCN, wizardZhCN } from './wizard.zh-CN.ts';
+import { hostDevicesZhCN, networksConfirmZhCN, networksZhCN } from './networks.zh-CN.ts';
 import { storageZhCN, transferZhCN, trashZhCN } from './storage.zh-CN.ts';
 
 /** Simplified Chinese. */
@@ -42,6 +43,7 @@ export const zhCN: Messages = {
     running: '运行中的虚拟机',
     new: '新建虚拟机',
     storage: '存储',
+    networks: '网络',
     trash: '回收站',
     activity: '任务',
     host: '本机',
@@ -123,6 +125,8 @@ export const zhCN: Messages = {
     cpuGraph: '最近两分钟的 CPU',
     usedGraph: '最近两分钟的内存',
     diskGraph: '最近两分钟的磁盘',
+    network: '网络',
+    networkGraph: '最近两分钟的网络',
   },
   empty: {
     title: '还没有虚拟机',
@@ -261,6 +265,8 @@ export const zhCN: Messages = {
     perSecond: '{n}/秒',
     diskRead: '磁盘读取',
     diskWrite: '磁盘写入',
+    netReceive: '网络接收',
+    netSend: '网络发送',
     resident: '进程内存',
     viewers: '查看者',
   },
@@ -476,7 +482,6 @@ export const zhCN: Messages = {
     summary: '{title}：平均 {mean}，最高 {most}',
     empty: '{title}：没有数据',
     edge: '上限 {value}',
-    noNetwork: '此虚拟机没有网卡，因此没有网络数据可显示。',
     machine: {
       cpu: 'CPU',
       instructions: '客户机指令',
@@ -484,6 +489,8 @@ export const zhCN: Messages = {
       memory: '内存',
       diskRead: '磁盘读取',
       diskWrite: '磁盘写入',
+      netReceive: '网络接收',
+      netSend: '网络发送',
       frames: '画面',
     },
     host: { cpu: '本机 CPU', memory: '已用内存', machinesCpu: '虚拟机占用的 CPU', machinesMemory: '虚拟机占用的内存' },
@@ -527,6 +534,8 @@ export const zhCN: Messages = {
   access: accessZhCN,
   servers: serversZhCN,
   storage: storageZhCN,
+  networks: networksZhCN,
+  hostDevices: hostDevicesZhCN,
   trash: trashZhCN,
   transfer: transferZhCN,
   files: {
@@ -660,6 +669,8 @@ export const zhCN: Messages = {
   toast: {
     ...hardwareToastZhCN,
     ...consoleToastZhCN,
+    networkDeleted: '网络“{name}”已删除。',
+    forwardRemoved: '端口 {port} 的转发已移除。',
     shutdownSent: '已按下“{name}”的电源按钮。',
     restartSent: '已按下“{name}”的电源按钮。客户机关机后会再次启动。',
     deleted: '“{name}”已移到回收站。',
@@ -699,6 +710,7 @@ export const zhCN: Messages = {
   },
   confirm: {
     ...hardwareConfirmZhCN,
+    ...networksConfirmZhCN,
     dropFolder: {
       title: '文件夹不能通过浏览器发送',
       text: '请在原来的计算机上把虚拟机导出为 OVA 再拖到这里，或者把文件夹复制到服务器上，再从那里导入。',
@@ -784,6 +796,8 @@ export const zhCN: Messages = {
     bulk: '无法对选中的虚拟机执行操作',
     tags: '无法更改“{object}”的标签',
     autostart: '无法更改“{object}”的自动启动',
+    networkDelete: '无法删除网络“{object}”',
+    networkUpdate: '无法更改网络“{object}”',
     removeServer: '无法移除服务器“{object}”',
     revokeToken: '无法撤销“{object}”的令牌',
     ...consoleFailedZhCN,

@@ -2,9 +2,11 @@ import { defineStore } from 'pinia';
 import { computed, ref, watch } from 'vue';
 import type { CpuModel } from '../../../core/contract/cpumodels.ts';
 import { defaultBus } from '../../../core/contract/defaultbus.ts';
+import { defaultNic } from '../../../core/contract/defaultnic.ts';
 import type { DriveBus } from '../../../core/contract/drives.ts';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { MediaInfo } from '../../../core/contract/host.ts';
+import { DEFAULT_NETWORK, type NicModel } from '../../../core/contract/networks.ts';
 import type { FirmwareKind, Remedy, VmCreate } from '../../../core/contract/vm.ts';
 import type { SourceType } from '../composables/media.ts';
 import { useNameCheck } from '../composables/usenamecheck.ts';
@@ -43,6 +45,11 @@ export interface WizardDraft {
   bus: DriveBus;
   /** True once the person chose: what the system knows then no longer counts. */
   busTouched: boolean;
+  /** Where the cable of its card leads; null for a machine without a card. */
+  network: string | null;
+  networkTouched: boolean;
+  /** Null: what the system has a driver for. */
+  nic: NicModel | null;
   /** Of all new disks: a machine asks for one passphrase. Never leaves this page but for the call that creates them. */
   encryption: NewPassphrase;
 }
@@ -85,6 +92,9 @@ export const useWizard = defineStore('wizard', () => {
       sizeTouched: false,
       bus: 'ide',
       busTouched: false,
+      network: DEFAULT_NETWORK,
+      networkTouched: false,
+      nic: null,
       encryption: noPassphrase(),
     };
   }
@@ -147,6 +157,14 @@ export const useWizard = defineStore('wizard', () => {
       draft.value.busTouched = true;
     },
   });
+  /** The card that its system has a driver for, when nobody chose another. */
+  const usualNic = computed(() => defaultNic(draft.value.os));
+  /** Its network card; null for none. The check image has no use for one. */
+  const card = computed(() => {
+    const { network, nic, source } = draft.value;
+    return network === null || source === 'sample' ? null : { network, model: nic ?? usualNic.value };
+  });
+
   /** New disks that can be encrypted. */
   const sealable = computed(() => draft.value.disks.filter(({ kind, format }) => kind === 'new' && format === 'qcow2'));
   /** Of the new disks; null when they are not encrypted. */
@@ -179,6 +197,7 @@ export const useWizard = defineStore('wizard', () => {
       ...(d.firmware === 'uefi' && d.source !== 'kernel' ? { firmware: d.firmware } : {}),
       source,
       bus: bus.value,
+      network: card.value ? [{ id: 'net0' as const, ...card.value, connected: true }] : [],
       // The check image brings its disk.
       ...(d.source === 'sample' ? { newDisk: null } : requestedDisks(d.disks, passphrase.value)),
     };
@@ -190,7 +209,16 @@ export const useWizard = defineStore('wizard', () => {
   /** True once there is something that leaving would lose. */
   const begun = computed(() => {
     const { paths, initrd, encryption, ...d } = draft.value;
-    const decided = d.nameTouched || d.osTouched || d.memoryTouched || d.firmwareTouched || d.diskTouched || d.sizeTouched || d.busTouched;
+    const decided =
+      d.nic !== null ||
+      d.nameTouched ||
+      d.osTouched ||
+      d.memoryTouched ||
+      d.firmwareTouched ||
+      d.diskTouched ||
+      d.sizeTouched ||
+      d.busTouched ||
+      d.networkTouched;
     return decided || encryption.on || initrd !== '' || Object.values(paths).some((path) => path !== '');
   });
 
@@ -273,6 +301,8 @@ export const useWizard = defineStore('wizard', () => {
     disc,
     path,
     bus,
+    usualNic,
+    card,
     sealable,
     passphrase,
     request,

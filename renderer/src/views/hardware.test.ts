@@ -38,6 +38,7 @@ test('every part of the machine has a page, and a change is sent as a patch of w
       'ide0',
       'ide2',
       'controller-ide',
+      'net0',
       'serial0',
       'serial1',
       'input',
@@ -179,9 +180,8 @@ test('the question that can also move a disk to the trash says how large its fil
 test('a new disk and a port are added; what can’t be added says why', async () => {
   const { router } = await at('machine', off);
   await press(get('device-add'));
-  expect((get('add-network') as HTMLInputElement).disabled).toBe(true);
   expect((get('add-serial') as HTMLInputElement).disabled).toBe(true);
-  expect(get('add-device').textContent).toContain('no network card yet');
+  expect(get('add-device').textContent).toContain('two serial ports at most');
   await type('add-size', '2');
   await press(get('add-device-ok'));
   expect(calls.find((each) => each.method === 'vm.addDisk')?.params).toMatchObject({

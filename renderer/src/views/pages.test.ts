@@ -68,7 +68,7 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
   expect((get('source-path').querySelector('input') as HTMLInputElement).value).toBe('/srv/images/debian.iso');
   for (let i = 0; i < 4; i++) await press(get('wizard-next'));
   expect(get('wizard-step-count').textContent).toBe('Step 5 of 5');
-  expect(get('summary-network').textContent).toContain('no network card yet');
+  expect(get('summary-network').textContent).toBe('NetworkDefault · VirtIO');
   expect(get('summary-name').textContent).toContain('disk full');
   await press(get('wizard-create'));
   expect(get('wizard-error').textContent).toContain('Free some space or make the new disk smaller');
@@ -99,6 +99,7 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
     firmware: 'uefi',
     source: { type: 'iso', path: '/srv/images/debian.iso' },
     bus: 'virtio',
+    network: [{ id: 'net0', model: 'virtio', network: 'default', connected: true }],
     newDisk: { sizeBytes: 20 * 1024 ** 3, format: 'qcow2' },
   });
 });
