@@ -326,9 +326,10 @@ export const remedySchema = z.discriminatedUnion('do', [
   /** Of a machine that is there: take the medium out; throw its saved state away, or go on from it all the same (`vm.start`). */
   z.object({ do: z.literal('eject'), drive: driveSchema.shape.id }),
   z.object({ do: z.enum(['discard-state', 'despite-disks']) }),
-  /** Where it can be seen to: another machine, the trash, the storage, what is missing on this computer. */
+  /** Where it can be seen to: another machine, the check and repair of an image, the trash, what is missing on this computer. */
   z.object({ do: z.literal('show'), machine: z.string() }),
-  z.object({ do: z.enum(['trash', 'storage', 'diagnostics']) }),
+  z.object({ do: z.literal('check-image'), path: z.string() }),
+  z.object({ do: z.enum(['trash', 'diagnostics']) }),
 ]);
 export type Remedy = z.infer<typeof remedySchema>;
 

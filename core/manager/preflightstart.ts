@@ -160,7 +160,8 @@ function remedyOf(check: PreflightCheck, config: VmConfig, folder: string): Reme
   if (check.kind === 'in-use' && typeof check.context?.holder === 'string') return { do: 'show', machine: check.context.holder };
   if (check.kind === 'no-space') return { do: 'trash' };
   if (drive && drive.kind !== 'disk' && check.severity === 'error') return { do: 'eject', drive: drive.id };
-  if (drive && check.kind === 'corrupt' && check.path !== undefined && isBelow(folder, check.path)) return { do: 'storage' };
+  if (drive && check.kind === 'corrupt' && check.path !== undefined && isBelow(folder, check.path))
+    return { do: 'check-image', path: check.path };
   switch (check.id) {
     case 'engine':
     case 'firmware':

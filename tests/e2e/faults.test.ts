@@ -137,6 +137,39 @@ test('a start is looked at beforehand: a medium that is gone is ejected from the
   await contract.call('vm.forceOff', { id });
 });
 
+test('a disk that is marked as damaged keeps a machine from starting, and is checked and repaired from the list', async () => {
+  const { id, folder, config } = await contract.call('vm.create', {
+    name: 'Marked',
+    memoryMiB: 8,
+    source: { type: 'blank' },
+    newDisk: { format: 'qcow2', sizeBytes: 1 << 20 },
+  });
+  const disk = path.join(folder, config!.drives.find(({ kind }) => kind === 'disk')!.path!);
+  // Incompatible feature bit 1 (QEMU's docs/interop/qcow2.txt, "Corrupt bit"), of a big-endian word at 72.
+  const bytes = readFileSync(disk);
+  bytes[79]! |= 2;
+  writeFileSync(disk, bytes);
+  const { app, page } = window;
+  await app.goToMachines();
+  await app.machines.start('Marked');
+  const dialog = app.byId('start-checks');
+  await dialog.waitFor();
+  await dialog.locator('[data-testid^="fix-"]').click();
+  const check = app.byId('volume-check');
+  await check.getByTestId('dialog-submit').click();
+  await check.getByTestId('check-marked').waitFor();
+  await check.getByTestId('repair-all').click();
+  await check.getByTestId('check-marked').waitFor({ state: 'detached' });
+  await check.getByTestId('dialog-cancel').click();
+  expect(new URL(page.url()).hash + new URL(page.url()).search).not.toContain('check=');
+  await app.goToMachines();
+  await app.machines.start('Marked');
+  // Only that nothing on it can be booted is left.
+  await dialog.getByTestId('start-checks-go').click();
+  await app.machines.waitForState('Marked', 'running');
+  await contract.call('vm.forceOff', { id });
+});
+
 test('a corrupt vm.json shows as a problem, stays as it is, and the others work', async () => {
   const folder = path.join(server.library, 'broken');
   mkdirSync(folder);

@@ -19,7 +19,7 @@ export const startChecksEn = {
     'despite-disks': 'Go on all the same…',
     show: 'Show machine',
     trash: 'Open the trash',
-    storage: 'Open storage',
+    'check-image': 'Check the image…',
     diagnostics: 'Diagnostics',
   },
 };

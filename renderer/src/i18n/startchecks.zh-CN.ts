@@ -20,7 +20,7 @@ export const startChecksZhCN: typeof startChecksEn = {
     'despite-disks': '仍然继续…',
     show: '查看虚拟机',
     trash: '打开回收站',
-    storage: '打开存储',
+    'check-image': '检查映像…',
     diagnostics: '诊断',
   },
 };

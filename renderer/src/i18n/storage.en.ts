@@ -207,6 +207,8 @@ export const storageEn = {
     repairLeaks: 'Give leaked room back',
     repairAll: 'Repair all',
     repairText: 'Keep a copy of a damaged image before it is repaired: what can’t be put right is cut off.',
+    marked: 'It is still marked as damaged or as not closed, so no machine writes to it. The repair takes the mark away.',
+    unmark: 'Take the mark away',
     messages: 'What was found',
   },
   compare: {

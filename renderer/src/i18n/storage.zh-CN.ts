@@ -205,6 +205,8 @@ export const storageZhCN: typeof storageEn = {
     repairLeaks: '归还泄漏的空间',
     repairAll: '全部修复',
     repairText: '修复前请保留损坏映像的副本：无法修复的部分会被舍弃。',
+    marked: '它仍被标记为已损坏或未关闭，因此虚拟机都不会写入它。修复会去掉此标记。',
+    unmark: '去掉标记',
     messages: '检查结果',
   },
   compare: {
