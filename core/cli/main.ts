@@ -14,6 +14,7 @@ import { EXIT_ERROR, EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
 import { addRunCommand } from './run.ts';
 import { addServeCommand } from './serve.ts';
 import { addHistoryCommand } from './history.ts';
+import { addNetworkCommand } from './network.ts';
 import { addSettingsCommand } from './settings.ts';
 import { addSnapshotCommand } from './snapshot.ts';
 import { sessionRunner } from './session.ts';
@@ -56,6 +57,7 @@ addDoctorCommand(program, run, entry);
 addStorageVerbs(program, run);
 addSnapshotCommand(program, run);
 addSettingsCommand(program, run);
+addNetworkCommand(program, run);
 addHistoryCommand(program, run);
 addLibraryCommand(program, run);
 addTokenCommand(program, run);
@@ -80,6 +82,7 @@ for (const command of program.commands) {
       'trash',
       'snapshot',
       'settings',
+      'network',
       'token',
       'config',
       'tag',

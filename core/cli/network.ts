@@ -1,0 +1,275 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import {
+  ipv4Schema,
+  type NetPlace,
+  type NetworkStatus,
+  netPlaces,
+  networkKinds,
+  type NetworkKind,
+  type NetworkPatch,
+  type PortForward,
+  subnetSchema,
+} from '../contract/networks.ts';
+import { ipv4Text, overlaps, parseSubnet, subnetText } from '../net/ipv4address.ts';
+import { HypervueError } from '../util/errors.ts';
+import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
+import type { RunSession, Session } from './session.ts';
+
+type Range = { from: string; to: string };
+
+function subnet(text: string): string {
+  if (subnetSchema.safeParse(text).success) return text;
+  throw new InvalidArgumentError('an address and a prefix length of 8 to 29 are wanted, as 10.7.0.0/24');
+}
+
+function address(text: string): string {
+  if (ipv4Schema.safeParse(text).success) return text;
+  throw new InvalidArgumentError('an address is wanted, as 127.0.0.1');
+}
+
+function range(text: string): Range {
+  const [from, to, ...rest] = text.split('-');
+  if (rest.length === 0 && from && to) return { from: address(from), to: address(to) };
+  throw new InvalidArgumentError('two addresses are wanted, as 10.7.0.128-10.7.0.254');
+}
+
+function port(text: string): number {
+  const number = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (number >= 1 && number <= 65_535) return number;
+  throw new InvalidArgumentError('a port is a number from 1 to 65535');
+}
+
+/** `2222:22`, or one number for both. */
+function ports(text: string): { hostPort: number; guestPort: number } {
+  const [host = '', guest = host, ...rest] = text.split(':');
+  if (rest.length) throw new InvalidArgumentError("two ports are wanted, this computer's and the machine's: 2222:22");
+  return { hostPort: port(host), guestPort: port(guest) };
+}
+
+/** The upper half of a network, as the default one has it. */
+function usualRange(text: string): Range {
+  const { network, broadcast, prefix } = parseSubnet(text);
+  return { from: ipv4Text(network + 2 ** (31 - prefix)), to: ipv4Text(broadcast - 1) };
+}
+
+/** A network that nobody has yet. */
+function freeSubnet(networks: readonly NetworkStatus[]): string {
+  const taken = networks.map((each) => parseSubnet(each.subnet));
+  for (let third = 101; ; third++) {
+    const free = parseSubnet(`192.168.${third % 256}.0/24`);
+    if (!taken.some((each) => overlaps(each, free))) return subnetText(free);
+    // Hundreds are not to be had: somebody has all of 192.168.
+    if (third === 356)
+      throw new HypervueError('resource-limit', 'every network of 192.168 is taken', {}, 'Name another: --subnet 10.7.0.0/24.');
+  }
+}
+
+/** The network of this id or name. */
+async function networkOf(session: Session, wanted: string): Promise<NetworkStatus> {
+  const networks = await session.client.call('network.list', {});
+  const found = networks.find(({ id }) => id === wanted) ?? networks.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
+  if (!found) throw new HypervueError('not-found', `there is no network ${wanted}`, { object: wanted }, 'See `hypervue network list`.');
+  return found;
+}
+
+const rangeText = (dhcp: Range | null) => (dhcp ? `${dhcp.from} to ${dhcp.to}` : 'none');
+const line = ({ id, name, kind, subnet: net, dhcp }: NetworkStatus) => `${id} (${name}): ${kind}, ${net}, DHCP ${rangeText(dhcp)}`;
+
+const forwardText = ({ id, protocol, hostAddress, hostPort, card, guestPort }: PortForward, machine: string) =>
+  `${id}: ${protocol} ${hostAddress}:${hostPort} to ${machine} ${card}, port ${guestPort}`;
+
+/** Names of machines, as far as they are there. */
+async function machineNames(session: Session): Promise<Map<string, string>> {
+  return new Map((await session.client.call('vm.list', {})).map(({ id, name }) => [id, name]));
+}
+
+function networkText(network: NetworkStatus, names: Map<string, string>): string {
+  const lines = [
+    `${network.name} (${network.id})`,
+    `kind     ${network.kind}`,
+    `state    ${network.state}${network.error ? `: ${network.error.message}` : ''}`,
+    `subnet   ${network.subnet}`,
+    `gateway  ${network.gateway ?? 'none'}`,
+    `DHCP     ${rangeText(network.dhcp)}`,
+  ];
+  if (network.description) lines.push(`about    ${network.description}`);
+  for (const { vmName, card, mac, address: has, connected } of network.members)
+    lines.push(`machine  ${vmName} ${card} ${mac} ${has ?? 'no address yet'}${connected ? '' : ' (not connected)'}`);
+  for (const forward of network.forwards) lines.push(`forward  ${forwardText(forward, names.get(forward.vm) ?? 'a machine that is gone')}`);
+  for (const { id, error } of network.forwardProblems) lines.push(`problem  ${id}: ${error.message}${error.fix ? `. ${error.fix}` : ''}`);
+  return lines.join('\n');
+}
+
+const dhcpOptions = (command: Command): Command =>
+  command
+    .option('--dhcp <from-to>', 'addresses given to machines, as 10.7.0.128-10.7.0.254', range)
+    .option('--no-dhcp', 'give none')
+    .option('--description <text>', 'what it is for');
+
+interface Given {
+  subnet?: string;
+  /** False: none are given. */
+  dhcp?: Range | false;
+  description?: string;
+}
+
+function addForwards(network: Command, run: RunSession): void {
+  const forward = network.command('forward').description('ports of this computer that lead to machines');
+  forward
+    .command('list <network>')
+    .description('forwards, and what keeps one from working')
+    .action((wanted: string) =>
+      run(true, async (session) => {
+        const found = await networkOf(session, wanted);
+        const names = await machineNames(session);
+        session.print({ forwards: found.forwards, problems: found.forwardProblems }, ({ forwards, problems }) =>
+          forwards.length
+            ? table(
+                ['ID', 'PROTOCOL', 'HERE', 'MACHINE', 'CARD', 'PORT', 'PROBLEM'],
+                forwards.map((each) => [
+                  each.id,
+                  each.protocol,
+                  `${each.hostAddress}:${each.hostPort}`,
+                  names.get(each.vm) ?? '-',
+                  each.card,
+                  String(each.guestPort),
+                  problems.find(({ id }) => id === each.id)?.error.message ?? '-',
+                ]),
+              )
+            : `Nothing is forwarded into ${found.name}. Add one with \`hypervue network forward add\`.`,
+        );
+        return found.forwardProblems.length ? EXIT_ERROR : EXIT_OK;
+      }),
+    );
+  forward
+    .command('add')
+    .argument('<network>')
+    .argument('<machine>')
+    .argument('<ports>', "this computer's and the machine's, as 2222:22", ports)
+    .description('connections to a port of this computer go on to a machine')
+    .option('--udp', 'datagrams instead of TCP')
+    .addOption(new Option('--card <card>', 'of the machine').choices(netPlaces).default('net0'))
+    .option('--address <address>', 'of this computer; 0.0.0.0 lets other computers in', address, '127.0.0.1')
+    .option('--description <text>', 'what it is for', '')
+    .action(
+      (
+        wanted: string,
+        machine: string,
+        both: ReturnType<typeof ports>,
+        options: { udp?: true; card: NetPlace; address: string; description: string },
+      ) =>
+        run(true, async (session) => {
+          const found = await networkOf(session, wanted);
+          const { id: vm, name } = await session.machine(machine);
+          const protocol = options.udp ? 'udp' : 'tcp';
+          const base = `${protocol}-${both.hostPort}`;
+          let id = base;
+          for (let number = 2; found.forwards.some((each) => each.id === id); number++) id = `${base}-${number}`;
+          const { card, description } = options;
+          const made: PortForward = { id, protocol, hostAddress: options.address, ...both, vm, card, description };
+          await session.client.call('network.update', { id: found.id, patch: { forwards: [...found.forwards, made] } });
+          session.print(made, (each) => forwardText(each, name));
+        }),
+    );
+  forward
+    .command('remove <network> <forward>')
+    .description('by its id')
+    .action((wanted: string, id: string) =>
+      run(true, async (session) => {
+        const found = await networkOf(session, wanted);
+        if (!found.forwards.some((each) => each.id === id))
+          throw new HypervueError(
+            'not-found',
+            `there is no forward ${id} in ${found.name}`,
+            { object: id },
+            `See \`hypervue network forward list ${found.id}\`.`,
+          );
+        const forwards = found.forwards.filter((each) => each.id !== id);
+        session.print(await session.client.call('network.update', { id: found.id, patch: { forwards } }), () => '');
+      }),
+    );
+  for (const command of forward.commands) command.exitOverride().option('--json', 'as JSON');
+}
+
+/** `hypervue network …`: what machines' cables lead to. */
+export function addNetworkCommand(program: Command, run: RunSession): void {
+  const network = program.command('network').description('networks that machines are on, by name or id');
+  network
+    .command('list')
+    .description('networks with their machines')
+    .action(() =>
+      run(true, async (session) => {
+        session.print(await session.client.call('network.list', {}), (networks) =>
+          table(
+            ['ID', 'NAME', 'KIND', 'SUBNET', 'STATE', 'MACHINES'],
+            networks.map((each) => [
+              each.id,
+              each.name,
+              each.kind,
+              each.subnet,
+              each.state,
+              [...new Set(each.members.map(({ vmName }) => vmName))].join(', ') || '-',
+            ]),
+          ),
+        );
+      }),
+    );
+  network
+    .command('info <network>')
+    .description('addresses, machines, forwards and problems')
+    .action((wanted: string) =>
+      run(true, async (session) => {
+        const found = await networkOf(session, wanted);
+        const names = await machineNames(session);
+        session.print(found, (each) => networkText(each, names));
+      }),
+    );
+  dhcpOptions(
+    network
+      .command('create')
+      .argument('<name>')
+      .description('another network')
+      .addOption(new Option('--kind <kind>', 'nat leads out, isolated nowhere').choices(networkKinds).default('nat'))
+      .option('--subnet <network>', 'its addresses, as 10.7.0.0/24; free ones unless given', subnet),
+  ).action((name: string, { kind, subnet: wanted, dhcp, description = '' }: Given & { kind: NetworkKind }) =>
+    run(true, async (session) => {
+      const net = wanted ?? freeSubnet(await session.client.call('network.list', {}));
+      const given = dhcp === undefined ? usualRange(net) : dhcp || null;
+      const made = await session.client.call('network.create', { name, kind, description, subnet: net, dhcp: given, forwards: [] });
+      session.print(made, line);
+    }),
+  );
+  dhcpOptions(
+    network
+      .command('set')
+      .argument('<network>')
+      .description('change one; addresses only while no machine that is on has it')
+      .option('--name <name>', 'another name')
+      .option('--subnet <network>', 'other addresses', subnet),
+  ).action((wanted: string, { name, subnet: net, dhcp, description }: Given & { name?: string }) =>
+    run(true, async (session) => {
+      const found = await networkOf(session, wanted);
+      const patch: NetworkPatch = {
+        ...(name === undefined ? {} : { name }),
+        ...(description === undefined ? {} : { description }),
+        ...(net === undefined ? {} : { subnet: net }),
+      };
+      if (dhcp === false) patch.dhcp = null;
+      else if (dhcp) patch.dhcp = dhcp;
+      // The addresses that were given lie in the network that was.
+      else if (net !== undefined && found.dhcp) patch.dhcp = usualRange(net);
+      session.print(await session.client.call('network.update', { id: found.id, patch }), line);
+    }),
+  );
+  network
+    .command('delete <network>')
+    .description('refused while a machine has it')
+    .action((wanted: string) =>
+      run(true, async (session) => {
+        const { id } = await networkOf(session, wanted);
+        session.print(await session.client.call('network.delete', { id }), () => '');
+      }),
+    );
+  for (const command of network.commands) command.exitOverride().option('--json', 'as JSON');
+  addForwards(network, run);
+}
