@@ -33,9 +33,16 @@ export interface Engine {
   /**
    * Resolves once the machine runs; rejects with a HypervueError that names the object and the way out. `watch` gets the machine before it starts,
    * to subscribe to what it says meanwhile. `restore`: goes on from a saved state instead of from power-on. `passphrase`
-   * opens encrypted disks.
+   * opens encrypted disks. `cables`: sockets of networks' processes, by network card.
    */
-  start(config: VmConfig, folder: string, watch?: (vm: RunningVm) => void, restore?: RestoreFrom, passphrase?: string): Promise<RunningVm>;
+  start(
+    config: VmConfig,
+    folder: string,
+    watch?: (vm: RunningVm) => void,
+    restore?: RestoreFrom,
+    passphrase?: string,
+    cables?: { [card: string]: string },
+  ): Promise<RunningVm>;
 }
 
 export interface RestoreFrom {
@@ -115,6 +122,8 @@ export interface RunningVm {
   cancelTyping(): Promise<void>;
   sendKeys(keys: readonly string[]): Promise<void>;
   changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void>;
+  /** Plugs the cable of a network card into the socket of a network's process; null pulls it out. */
+  plugCable(card: string, socket: string | null): Promise<void>;
   setDrivePolicy(drive: string, policy: DrivePolicy): Promise<void>;
   /** Makes the disk in a drive larger; the guest is told. */
   growDisk(drive: string, sizeBytes: number): Promise<void>;

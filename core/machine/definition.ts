@@ -1,6 +1,7 @@
 import type { BootEntry } from '../contract/boot.ts';
 import type { CpuModel } from '../contract/cpumodels.ts';
 import type { DriveId, DriveKind } from '../contract/drives.ts';
+import type { NetPlace, NicModel } from '../contract/networks.ts';
 
 /** A drive bay of the `pc` machine; whether a medium is in it is the BlockDevice's business. */
 export interface DriveBay {
@@ -8,6 +9,14 @@ export interface DriveBay {
   kind: DriveKind;
   /** False: every write is on stable storage before it is answered, and the guest sees no write cache. */
   writeCache: boolean;
+}
+
+/** A network card; where its cable leads is the PacketBackend's business. */
+export interface CardBay {
+  id: NetPlace;
+  model: NicModel;
+  /** `52:54:00:12:34:56`. */
+  mac: string;
 }
 
 export interface BootImages {
@@ -45,6 +54,7 @@ export interface MachineDefinition {
   /** VGA BIOS image. */
   vgaBios: Uint8Array;
   drives: DriveBay[];
+  cards: CardBay[];
   bootOrder: BootEntry[];
   bootMenu: boolean;
   /** How long the firmware waits for the key of its menu; as long as it likes when absent. */

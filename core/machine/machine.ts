@@ -1,5 +1,6 @@
 import type { BlockDevice } from '../backend/asyncblock.ts';
 import type { CharBackend } from '../backend/char.ts';
+import type { PacketBackend } from '../backend/packet.ts';
 import type { Device, ResetKind } from '../bus/device.ts';
 import { type IrqLine, SharedLine } from '../bus/irq.ts';
 import { bootKinds } from '../contract/boot.ts';
@@ -66,6 +67,7 @@ import { createDisplay } from './display.ts';
 import { installE820 } from './e820.ts';
 import { floppyDriveType } from './floppytype.ts';
 import type { Deferred, MachineClock } from './machineclock.ts';
+import { addNetwork } from './network.ts';
 import { BRIDGE_SLOT, ISA_SLOT, VGA_SLOT } from './slots.ts';
 import { installSmbios } from './smbios.ts';
 import { addStorage } from './storage.ts';
@@ -89,6 +91,8 @@ export interface MachineOptions {
   createAccelerator(bus: CpuBus): Accelerator;
   /** The block device behind a drive bay of the definition. */
   drive(id: string): BlockDevice;
+  /** What the network card of this id is plugged into. */
+  cable(id: string): PacketBackend;
   serial(index: number): CharBackend;
   debugConsole: CharBackend;
   /** The guest entered ACPI S5. */
@@ -358,6 +362,16 @@ export class Machine {
       message: (address, data) => this.message(address, data),
       drives: definition.drives,
       drive: options.drive,
+      add: (device) => this.add(device),
+      log,
+    });
+    addNetwork({
+      pci,
+      mmio,
+      memory: this.guestMemory,
+      message: (address, data) => this.message(address, data),
+      cards: definition.cards,
+      cable: options.cable,
       add: (device) => this.add(device),
       log,
     });

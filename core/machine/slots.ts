@@ -1,10 +1,12 @@
-/** PCI places of the board. They never change: a guest finds a device again by its place. Slot 3 is for a network card. */
+/** PCI places of the board. They never change: a guest finds a device again by its place. */
 export const BRIDGE_SLOT = 0;
 export const ISA_SLOT = 1;
 /** Functions 1 and 3 of the ISA bridge's slot. */
 export const IDE_SLOT = ISA_SLOT;
 export const VGA_SLOT = 2;
 export const AHCI_SLOT = 4;
+/** Of net0 to net3. */
+export const NET_SLOTS = { net0: 3, net1: 5, net2: 6, net3: 7 } as const;
 const FIRST_VIRTIO_SLOT = 8;
 
 /** Place of the disk `virtio<number>`. */

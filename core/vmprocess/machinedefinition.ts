@@ -33,6 +33,7 @@ export async function readDefinition(
     bios,
     vgaBios,
     drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: !syncsWrites(cache ?? defaultPolicy.cache) })),
+    cards: config.network.map(({ id, model, mac }) => ({ id, model, mac })),
     bootOrder: config.boot.order,
     bootMenu: config.boot.menu,
     bootMenuSeconds: config.boot.menuSeconds,

@@ -18,6 +18,8 @@ export interface MachineThreadData {
   cpuWasm: WebAssembly.Module;
   /** Media present at start, by drive id. */
   media: { [drive: string]: BlockInfo };
+  /** What both threads know of each card's cable, by card id. */
+  cables: { [card: string]: SharedArrayBuffer };
   /** Message port to the compile thread; without it only the interpreter runs. */
   compilePort: unknown;
   port: unknown;
@@ -73,7 +75,10 @@ export type InputMessage =
   | { t: 'displaySize'; width: number; height: number }
   | { t: 'serialInput'; index: number; bytes: Uint8Array }
   | { t: 'serialBreak'; index: number }
-  | { t: 'button'; button: 'reset' | 'power' };
+  | { t: 'button'; button: 'reset' | 'power' }
+  /** From the cable of a network card: a FrameBatch. */
+  | { t: 'frames'; card: string; frames: Uint8Array<ArrayBuffer> }
+  | { t: 'carrier'; card: string; up: boolean };
 
 /** What a guest asks of a drive; addresses and lengths are bytes. `fua`: on stable storage before it is answered. */
 export type BlockOperation =
@@ -132,6 +137,10 @@ export type FromMachine =
   | { t: 'applied'; timed: TimedInput<InputMessage> }
   | { t: 'stopped'; stateHash: StateHash }
   | BlockRequest
+  /** A network card sends: a FrameBatch. */
+  | { t: 'frames'; card: string; frames: Uint8Array<ArrayBuffer> }
+  /** There is room again for what comes on its cable. */
+  | { t: 'framesTaken'; card: string }
   | { t: 'serialOutput'; index: number; bytes: Uint8Array }
   | { t: 'debugOutput'; bytes: Uint8Array }
   /** New contents of the flash memory from `offset`, bytes from its start. */

@@ -6,12 +6,14 @@ import type { FromMachine } from './machinemessages.ts';
 import type { RemoteInput } from './remoteinput.ts';
 import type { SerialHub } from './seriallog.ts';
 import type { StateHash } from './statehash.ts';
+import type { VmCables } from './vmcables.ts';
 import type { VmEvents } from './vmevents.ts';
 
 /** Who hears of what the machine thread reports. */
 export interface ReportReceivers {
   readonly events: VmEvents;
   readonly drives: DriveService;
+  readonly cables: VmCables;
   readonly serial: readonly SerialHub[];
   readonly input: RemoteInput;
   readonly debug: DebugAccess;
@@ -27,6 +29,12 @@ export function receiveReport(message: FromMachine, to: ReportReceivers): void {
   switch (message.t) {
     case 'block':
       void to.drives.handle(message);
+      break;
+    case 'frames':
+      to.cables.get(message.card)?.frames(message.frames);
+      break;
+    case 'framesTaken':
+      to.cables.get(message.card)?.taken();
       break;
     case 'serialOutput':
       to.serial[message.index]?.output(message.bytes);

@@ -21,6 +21,7 @@ import { CompileQueue } from './compilequeue.ts';
 import { BatchedCharBackend } from './batchedchar.ts';
 import { DriveShortcut } from './driveshortcut.ts';
 import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, MachineTree, ToMachine } from './machinemessages.ts';
+import { CableTraffic, RemoteCable } from './remotecable.ts';
 import { RemoteDrive } from './remotedrive.ts';
 import { SavePoint } from './savepoint.ts';
 import { type StateHash, stateHash } from './statehash.ts';
@@ -28,7 +29,7 @@ import { type StateHash, stateHash } from './statehash.ts';
 /** Entry point of the machine thread: vCPU and all devices in one loop. It never returns to the event loop; messages are polled from the port. */
 const data = workerData as MachineThreadData;
 const port = data.port as MessagePort;
-const post = (message: FromMachine) => port.postMessage(message);
+const post = (message: FromMachine, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 const mailbox = new Mailbox(data.memory);
 
 /** 32 bits from the host's generator, for RDRAND and RDSEED. */
@@ -58,6 +59,7 @@ function main(): void {
     { length: data.definition.serialPorts },
     (_, index) => new BatchedCharBackend((bytes) => post({ t: 'serialOutput', index, bytes })),
   );
+  const cables = new Map(definition.cards.map(({ id }) => [id as string, new RemoteCable(id, new CableTraffic(data.cables[id]), post)]));
   const debug = new BatchedCharBackend((bytes) => post({ t: 'debugOutput', bytes }));
   /** Blocks of flash memory that changed in this slice. */
   const flashBlocks = new Set<number>();
@@ -87,6 +89,7 @@ function main(): void {
       timedDrives.set(id, timed);
       return timed;
     },
+    cable: (id) => cables.get(id)!,
     serial: (index) => serials[index]!,
     debugConsole: debug,
     onPowerOff: () => powerOff.request(),
@@ -170,6 +173,12 @@ function main(): void {
 
   function drain(): void {
     for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) handle(received.message as ToMachine);
+    // Guest memory must not change while the machine stands.
+    if (!loop.paused) deliverFrames();
+  }
+
+  function deliverFrames(): void {
+    for (const cable of cables.values()) cable.deliver();
   }
 
   function waitForHost(): boolean {
@@ -196,6 +205,7 @@ function main(): void {
   function restore(tree: MachineTree, changed?: Uint32Array): void {
     if (changed) machine.revert(tree, changed);
     else machine.restore(tree);
+    for (const cable of cables.values()) cable.restored();
     if (numbers) numbers.position = Number(tree.random) || 1;
     if (data.rerun?.stopAt !== undefined) stopLater(data.rerun.stopAt);
   }
@@ -308,6 +318,14 @@ function main(): void {
         break;
       case 'serialBreak':
         serials[message.index]?.feedBreak();
+        break;
+      case 'frames':
+        cables.get(message.card)?.frames(message.frames);
+        if (counted) deliverFrames();
+        break;
+      case 'carrier':
+        cables.get(message.card)?.setCarrier(message.up);
+        if (counted) deliverFrames();
         break;
       case 'button':
         if (message.button === 'reset') machine.reset('hard');

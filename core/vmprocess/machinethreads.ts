@@ -83,8 +83,8 @@ export class MachineThreads {
     });
   }
 
-  post(message: ToMachine): void {
-    this.port?.postMessage(message);
+  post(message: ToMachine, transfer: ArrayBuffer[] = []): void {
+    this.port?.postMessage(message, transfer);
     this.mailbox?.ring();
   }
 

@@ -186,6 +186,10 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
     running().media.setPolicy(drive, policy);
     return null;
   },
+  plugCable: async ({ card, socket }) => {
+    running().plugCable(card, socket);
+    return null;
+  },
   overlayDisk: ({ drive, file }) => done(running().media.overlay(drive, file)),
   growDisk: ({ drive, sizeBytes }) => done(running().media.grow(drive, sizeBytes)),
   changeMedium: ({ drive, path, readOnly }) => done(running().media.changeMedium(drive, path, readOnly)),

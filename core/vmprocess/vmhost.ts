@@ -33,6 +33,7 @@ import { machineFingerprint, type StateHash } from './statehash.ts';
 import { StatsMeter } from './statsmeter.ts';
 import { MachineThreads } from './machinethreads.ts';
 import { Typist } from './typing.ts';
+import { VmCables } from './vmcables.ts';
 import { VmDrives } from './vmdrives.ts';
 import { VmEvents } from './vmevents.ts';
 import type { VmHostOptions } from './vmhostoptions.ts';
@@ -62,6 +63,7 @@ export class VmHost extends VmEvents {
   private readonly typist: Typist;
   private readonly drives: DriveService;
   /** What is done with its drives while it runs. */
+  private readonly cables: VmCables;
   readonly media: VmDrives;
   private readonly threads: MachineThreads;
   private readonly receivers: ReportReceivers;
@@ -123,12 +125,13 @@ export class VmHost extends VmEvents {
       needOn: () => this.needOn('put an image on top of a disk of'),
       endedBy: () => this.endedBy,
     });
+    this.cables = new VmCables(this.config, (message, transfer) => this.threads.post(message, transfer), this.log.child('network'));
     this.meter = new StatsMeter({
       instructions: () => this.instructions(),
       readBytes: () => this.drives.readBytes,
       writtenBytes: () => this.drives.writtenBytes,
-      receivedBytes: () => 0,
-      sentBytes: () => 0,
+      receivedBytes: () => this.cables.receivedBytes,
+      sentBytes: () => this.cables.sentBytes,
       viewers: () => this.viewers(),
       deviceCalls: () => (this.mailbox?.words[MB_DEVICE_CALLS] ?? 0) >>> 0,
       frames: () => this.picture?.frames ?? 0,
@@ -155,6 +158,7 @@ export class VmHost extends VmEvents {
     this.receivers = {
       events: this,
       drives: this.drives,
+      cables: this.cables,
       serial: this.serial,
       input: this.input,
       debug: this.debug,
@@ -228,10 +232,19 @@ export class VmHost extends VmEvents {
       // Exact slices leave the recompiler so little to do at a time that the interpreter is quicker, with the very same results.
       const compile = this.config.cpu.accel === 'jit' && (definition.time.source === 'host' || rerun?.recompile === true);
       await this.threads.start(
-        { memory: this.memory, definition, cpuWasm, media, ...(rerun ? { rerun } : {}), ...(saved ? { restoring: true } : {}) },
+        {
+          memory: this.memory,
+          definition,
+          cpuWasm,
+          media,
+          cables: this.cables.shared,
+          ...(rerun ? { rerun } : {}),
+          ...(saved ? { restoring: true } : {}),
+        },
         compile,
       );
       if (saved) await this.restorer.restore(saved, restore!);
+      for (const [card, socket] of Object.entries(this.options.start.cables ?? {})) this.cables.get(card)?.plug(socket);
       const standing = this.options.startPaused || saved?.meta.paused === true;
       if (!standing) await this.threads.command('resume');
       stillWanted();
@@ -342,6 +355,12 @@ export class VmHost extends VmEvents {
     if (this.config.display.model !== 'virtio' || (this.state !== 'running' && this.state !== 'paused')) return false;
     this.threads.post({ t: 'displaySize', width, height });
     return true;
+  }
+
+  /** Plugs the cable of a network card into the socket of a network's process; null pulls it out. */
+  plugCable(card: string, socket: string | null): void {
+    this.needOn('plug a cable of');
+    this.cables.get(card)?.plug(socket);
   }
 
   typeText(text: string, delayMs: number, progress?: (done: number, total: number) => void): Promise<void> {
@@ -482,6 +501,7 @@ export class VmHost extends VmEvents {
     this.ended = true;
     this.meter.stop();
     this.typist.cancel();
+    this.cables.close();
     await this.threads.stop();
     await this.drives.close();
     await this.firmwareVariables?.close();

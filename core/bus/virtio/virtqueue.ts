@@ -77,6 +77,11 @@ export class VirtQueue {
     return chain;
   }
 
+  /** The last `count` requests that were taken are to be taken again. */
+  putBack(count: number): void {
+    this.taken = (this.taken - count) & 0xffff;
+  }
+
   /** Asks the driver for a notification of the next request, and of none before. Call when `pop` had nothing left. */
   askForNotification(): void {
     if (this.enabled && this.eventIndex) this.memory.write16(this.device + 4 + this.size * 8, this.taken);

@@ -33,9 +33,12 @@ import { Port61 } from '../timer/port61.ts';
 import { Rtc } from '../timer/rtc.ts';
 import { Tsc } from '../timer/tsc.ts';
 import { BIOS_ROM_BASE } from '../../memory/layout.ts';
+import { VirtioNet } from '../net/virtionet.ts';
 import { VirtioBlk } from '../virtio/virtioblk.ts';
 import { AhciDriver } from './ahcidriver.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
+import { FakeCable } from './fakecable.ts';
+import { CARD_MAC } from './frames.ts';
 import { FakeBlockDevice } from './fakeblock.ts';
 import { createVirtioVga, GpuDriver } from './gpudriver.ts';
 import { VirtioDriver } from './virtiodriver.ts';
@@ -592,6 +595,43 @@ export const deviceRegistry: DeviceEntry[] = [
         { gpa: driver.buffer(21), length: 21, write: true },
       ]);
       driver.kick();
+      driver.makeAvailable(77, 1);
+      driver.kick(1);
+    },
+  }),
+  entry({
+    name: 'VirtioNet',
+    create: (bench) =>
+      new VirtioNet({
+        id: 'net0',
+        mmio: bench.mmio,
+        memory: bench.memory,
+        message: () => {},
+        log: bench.log,
+        cable: new FakeCable(),
+        mac: CARD_MAC,
+      }),
+    mutate(card, bench) {
+      const driver = new VirtioDriver(card, bench);
+      driver.useMessage(1, 0xfee01000, 0x41);
+      driver.start([15, 17, 18, 20, 23, 28, 29], 3);
+      for (const words of [
+        [0, 0, 0],
+        [0, 3, 1],
+        [1, 1, 2, 4, 6, 8, 10, 12],
+        [1, 0, 1, 0, 0, 0, 2, 2, 2, 2, 2, 2, 1, 0, 0, 0, 3, 3, 3, 3, 3, 3],
+      ]) {
+        driver.submit(
+          [
+            { gpa: driver.buffer(Uint8Array.from(words)), length: words.length },
+            { gpa: driver.buffer(1), length: 1, write: true },
+          ],
+          2,
+        );
+        driver.kick(2);
+      }
+      driver.submit([{ gpa: driver.buffer(1600), length: 1526, write: true }], 0);
+      driver.kick(0);
       driver.makeAvailable(77, 1);
       driver.kick(1);
     },

@@ -86,6 +86,7 @@ export class BuiltinEngine implements Engine {
     watch?: (vm: RunningVm) => void,
     restore?: RestoreFrom,
     passphrase?: string,
+    cables?: { [card: string]: string },
   ): Promise<RunningVm> {
     const channelSocket = socketPath(this.options.runtimeFolder, config.id.replaceAll('-', '').slice(0, 16));
     const vm = new BuiltinVm(config.name, this.options.launcher.launch(config.name), channelSocket, {
@@ -103,6 +104,7 @@ export class BuiltinEngine implements Engine {
       channelSocket,
       ...(restore ? { restore } : {}),
       ...(passphrase ? { passphrase } : {}),
+      ...(cables ? { cables } : {}),
     });
     return vm;
   }
@@ -288,6 +290,10 @@ class BuiltinVm implements RunningVm {
 
   async growDisk(drive: string, sizeBytes: number): Promise<void> {
     await this.call('growDisk', { drive, sizeBytes });
+  }
+
+  async plugCable(card: string, socket: string | null): Promise<void> {
+    await this.call('plugCable', { card, socket });
   }
 
   async overlayDisk(drive: string, file: string): Promise<void> {

@@ -28,6 +28,8 @@ export interface VmProcessStart {
   cpuWasmPath: string;
   /** Where the VM process listens (Unix socket, or named pipe on Windows) for byte channels: the first line sent is `kind\n`. */
   channelSocket: string;
+  /** Sockets of networks' processes that cables of network cards lead to, by card. */
+  cables?: { [card: string]: string };
   /** Goes on from this state. */
   restore?: RestoreFrom;
 }
@@ -60,6 +62,8 @@ export interface VmCalls {
   setDrivePolicy: { params: { drive: string; policy: DrivePolicy }; result: null };
   overlayDisk: { params: { drive: string; file: string }; result: null };
   growDisk: { params: { drive: string; sizeBytes: number }; result: null };
+  /** Null: the cable is pulled out. */
+  plugCable: { params: { card: string; socket: string | null }; result: null };
   changeMedium: { params: { drive: string; path: string | null; readOnly: boolean }; result: null };
 }
 export type VmCallName = keyof VmCalls;

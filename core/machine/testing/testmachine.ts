@@ -3,6 +3,7 @@ import { BufferCharBackend } from '../../backend/char.ts';
 import type { BlockDevice } from '../../backend/asyncblock.ts';
 import { Interpreter } from '../../cpu/interp/interpreter.ts';
 import { cpuModule } from '../../cpu/interp/testing/testcpu.ts';
+import { FakeCable } from '../../devices/testing/fakecable.ts';
 import { FakeBlockDevice } from '../../devices/testing/fakeblock.ts';
 import { createVmMemory } from '../../memory/vmmemory.ts';
 import { nullLogger } from '../../util/logger.ts';
@@ -54,6 +55,7 @@ export class TestMachine {
         bios: firmware('bios-256k.bin'),
         vgaBios: firmware('vgabios-stdvga.bin'),
         drives,
+        cards: [],
         bootOrder: ['floppy'],
         bootMenu: false,
         directBoot: undefined,
@@ -68,6 +70,7 @@ export class TestMachine {
       log: nullLogger,
       createAccelerator: (bus) => new Interpreter({ memory, wasm: cpuModule(), bus, log: nullLogger }),
       drive: (): BlockDevice => this.floppy,
+      cable: () => new FakeCable(),
       serial: () => this.serial,
       debugConsole: this.debug,
       onPowerOff: () => this.powerOffs++,

@@ -1,7 +1,6 @@
 import type { Locator, Page } from 'playwright-core';
 import { MachinePage } from './machine.ts';
 import { MachinesPage } from './machines.ts';
-import { NetworksPage } from './networks.ts';
 import { StoragePage, TrashPage } from './storage.ts';
 import { WizardPage } from './wizard.ts';
 
@@ -11,7 +10,6 @@ export class AppPage {
   readonly machines: MachinesPage;
   readonly wizard: WizardPage;
   readonly storage: StoragePage;
-  readonly networks: NetworksPage;
   readonly trash: TrashPage;
 
   constructor(page: Page) {
@@ -19,7 +17,6 @@ export class AppPage {
     this.machines = new MachinesPage(page);
     this.wizard = new WizardPage(page);
     this.storage = new StoragePage(page);
-    this.networks = new NetworksPage(page);
     this.trash = new TrashPage(page);
   }
 

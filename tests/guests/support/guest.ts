@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CpuModel } from '../../../core/contract/cpumodels.ts';
+import type { NetPlace, NicModel } from '../../../core/contract/networks.ts';
 import { type Drive, type VmConfig, vmConfigSchema } from '../../../core/contract/vm.ts';
 import type { RerunOptions } from '../../../core/vmprocess/machinemessages.ts';
 import { VmHost } from '../../../core/vmprocess/vmhost.ts';
@@ -31,6 +32,8 @@ export interface GuestOptions {
   startPaused?: boolean;
   /** A VirtIO display instead of the VGA. */
   virtioDisplay?: boolean;
+  /** `socket`: where its cable leads. */
+  network?: { id: NetPlace; model: NicModel; mac: string; socket: string }[];
   /** Goes on from this state file. */
   restore?: string;
 }
@@ -75,6 +78,7 @@ export class Guest {
           },
           drives: options.drives ?? [],
           display: { model: options.virtioDisplay ? 'virtio' : 'vga' },
+          network: (options.network ?? []).map(({ id, model, mac }) => ({ id, model, mac, network: 'default' })),
           serial: [{ type: 'console' }, { type: 'none' }],
           hpet: options.hpet ?? false,
           paravirt: options.paravirt ?? true,
@@ -84,6 +88,7 @@ export class Guest {
         firmwareFolder: path.join(root, 'resources/firmware'),
         cpuWasmPath: path.join(root, 'out/wasm/cpu.wasm'),
         channelSocket: '',
+        cables: Object.fromEntries((options.network ?? []).map(({ id, socket }) => [id, socket])),
         ...(options.uefi ? { uefiImage: options.uefi } : {}),
         ...(options.nvramFile ? { nvramFile: options.nvramFile } : {}),
         ...(options.restore ? { restore: { file: options.restore, consume: false } } : {}),

@@ -304,6 +304,10 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     log(`${drive}: ${sizeBytes} bytes`);
     return null;
   },
+  async plugCable({ card, socket }) {
+    log(`${card}: ${socket ?? 'no cable'}`);
+    return null;
+  },
   async changeMedium({ drive, path }) {
     log(`${drive}: ${path ?? 'ejected'}`);
     return null;
