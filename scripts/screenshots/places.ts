@@ -38,7 +38,7 @@ export const places: Place[] = [
   tab('serial', '/serial'),
   tab('snapshots', '/snapshots'),
   tab('hardware', '/hardware'),
-  ...['cpu', 'memory', 'boot', 'display', 'ide0', 'serial0'].map((part) => tab(`hardware-${part}`, `/hardware?device=${part}`)),
+  ...['cpu', 'memory', 'boot', 'display', 'ide0', 'net0', 'serial0'].map((part) => tab(`hardware-${part}`, `/hardware?device=${part}`)),
   tab('hardware-config', '/hardware?device=config', (app) => app.byId('config-fine').waitFor()),
   tab('hardware-explain', '/hardware?device=explain', (app) => app.byId('explain-command').waitFor()),
   tab('performance', '/performance'),
@@ -63,6 +63,23 @@ export const places: Place[] = [
     async reach(app) {
       await app.byId('new-volume').click();
       await app.byId('volume-options').click();
+    },
+  },
+  {
+    name: 'networks',
+    path: () => '/networks',
+    async reach(app) {
+      await app.networks.details('Default');
+      await app.byId('network-forward').waitFor();
+    },
+  },
+  {
+    name: 'networks-new',
+    path: () => '/networks',
+    async reach(app) {
+      await app.byId('network-table').waitFor();
+      await app.byId('new-network').click();
+      await app.networks.fill('name', 'Office');
     },
   },
   { name: 'trash', path: () => '/trash', reach: (app) => app.trash.row('old.qcow2').waitFor() },

@@ -53,7 +53,12 @@ export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Pro
         source: Parameters<typeof contract.call<'vm.create'>>[1]['source'],
         memoryMiB: number,
         disk = false,
-      ) => (await contract.call('vm.create', { name, memoryMiB, source, newDisk: disk ? { sizeBytes: 8 * 1024 ** 3 } : null })).id;
+      ) => {
+        // The check image has no use for a card.
+        const network = source.type === 'sample' ? [] : [{ id: 'net0' as const, network: 'default' }];
+        return (await contract.call('vm.create', { name, memoryMiB, source, newDisk: disk ? { sizeBytes: 8 * 1024 ** 3 } : null, network }))
+          .id;
+      };
       const check = await create('Hypervue check', { type: 'sample' }, 32);
       const linux = await create('Debian kernel 6.1', { type: 'iso', path: linuxImage }, 256, true);
       showcase.linux = linux;
@@ -82,6 +87,19 @@ export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Pro
       await new Promise((resolve) => setTimeout(resolve, 3000));
       // GRUB waits for keys in a loop; it would take half a processor from all that follows.
       await contract.call('vm.pause', { id: grub });
+
+      await contract.call('network.create', {
+        name: 'Laboratory',
+        kind: 'isolated',
+        description: 'Sees nobody else.',
+        subnet: '10.20.0.0/24',
+        dhcp: { from: '10.20.0.10', to: '10.20.0.200' },
+      });
+      const forward = { protocol: 'tcp' as const, vm: linux, card: 'net0' as const };
+      await contract.call('network.update', {
+        id: 'default',
+        patch: { forwards: [{ ...forward, id: 'ssh', hostPort: 28_022, guestPort: 22, description: 'SSH' }] },
+      });
 
       const volume = (name: string, changes: object = {}) =>
         contract.call('storage.create', { pool: 'default', name, format: 'qcow2', sizeBytes: 20 * 1024 ** 3, ...changes });

@@ -64,6 +64,7 @@ test('no message is empty, and no Chinese message was left in English by acciden
     'facts.cpuValue',
     'history.machine.cpu',
     'networks.kind.nat',
+    'networks.forwardFrom',
     'networks.card.modelShort.virtio',
     'networks.card.modelShort.e1000',
     'networks.wizard.summary',

@@ -48,7 +48,7 @@ export const networksZhCN: typeof networksEn = {
   forwardAdd: '添加…',
   forwardEdit: '编辑此转发',
   forwardRemove: '移除此转发',
-  forwardFrom: '{protocol} {address}：{port}',
+  forwardFrom: '{protocol} {address}:{port}',
   forwardTo: '{name}，端口 {port}',
   gone: '已不存在的虚拟机',
   dialog: {

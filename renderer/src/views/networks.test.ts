@@ -280,6 +280,25 @@ test('a card on a network that is gone says so, and where time counts instructio
   expect(get('hardware-form').textContent).toContain('no two runs are the same');
 });
 
+test('a card that stands in the way of a start leads to its page', async () => {
+  const { manager, router } = await open('/machines');
+  const check = {
+    id: 'net0',
+    ok: false,
+    severity: 'error' as const,
+    message: 'net0: there is no network old',
+    fix: 'Choose another one under Hardware.',
+  };
+  Object.assign(manager.handlers, {
+    'vm.check': async () => [{ id: off, name: 'FreeDOS 1.3', checks: [check], error: null }],
+  });
+  await press(get('start-button', card('FreeDOS 1.3')));
+  expect(get('start-checks').textContent).toContain('there is no network old');
+  await press(get('edit-net0'));
+  await arrive(router, 'hardware');
+  expect(router.currentRoute.value.query.device).toBe('net0');
+});
+
 test('the overview shows the addresses of a machine and copies them', async () => {
   const copied: string[] = [];
   const write = vi.spyOn(navigator.clipboard, 'writeText').mockImplementation(async (text) => void copied.push(text));

@@ -1,6 +1,7 @@
 import type { Locator, Page } from 'playwright-core';
 import { MachinePage } from './machine.ts';
 import { MachinesPage } from './machines.ts';
+import { NetworksPage } from './networks.ts';
 import { StoragePage, TrashPage } from './storage.ts';
 import { WizardPage } from './wizard.ts';
 
@@ -10,6 +11,7 @@ export class AppPage {
   readonly machines: MachinesPage;
   readonly wizard: WizardPage;
   readonly storage: StoragePage;
+  readonly networks: NetworksPage;
   readonly trash: TrashPage;
 
   constructor(page: Page) {
@@ -17,6 +19,7 @@ export class AppPage {
     this.machines = new MachinesPage(page);
     this.wizard = new WizardPage(page);
     this.storage = new StoragePage(page);
+    this.networks = new NetworksPage(page);
     this.trash = new TrashPage(page);
   }
 
