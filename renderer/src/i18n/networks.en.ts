@@ -24,7 +24,7 @@ export const networksEn = {
   kindUnavailable: 'This computer can’t make one of this kind.',
   state: { idle: 'Not in use', active: 'Active', failed: 'Failed' },
   details: 'Details of the network {name}',
-  fact: { kind: 'Kind', subnet: 'Addresses', gateway: 'Gateway', dhcp: 'Given out by DHCP', id: 'Id', description: 'Notes' },
+  fact: { kind: 'Kind', subnet: 'Addresses', gateway: 'Gateway', dhcp: 'Given out by DHCP', id: 'Id' },
   dhcpRange: '{from} to {to}',
   dhcpNone: 'none',
   edit: 'Edit…',

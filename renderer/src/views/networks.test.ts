@@ -293,7 +293,8 @@ test('a card that stands in the way of a start leads to its page', async () => {
     'vm.check': async () => [{ id: off, name: 'FreeDOS 1.3', checks: [check], error: null }],
   });
   await press(get('start-button', card('FreeDOS 1.3')));
-  expect(get('start-checks').textContent).toContain('there is no network old');
+  // The dialog loads in real time.
+  await vi.waitFor(() => expect(get('start-checks').textContent).toContain('there is no network old'), { timeout: 20_000 });
   await press(get('edit-net0'));
   await arrive(router, 'hardware');
   expect(router.currentRoute.value.query.device).toBe('net0');
