@@ -6,7 +6,7 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /**
  * One build makes the desktop app and headless mode. Node entries share chunks in out/main, so that `import.meta.url` of every one of them lies
- * in the same folder as the entry points it starts (vmprocess.js, machinethread.js).
+ * in the same folder as the entry points it starts (vmprocess.js, netprocess.js, machinethread.js).
  */
 export default defineConfig({
   main: {
@@ -19,6 +19,7 @@ export default defineConfig({
           index: at('electron/main/index.ts'),
           cli: at('core/cli/main.ts'),
           vmprocess: at('core/vmprocess/main.ts'),
+          netprocess: at('core/netprocess/main.ts'),
           machinethread: at('core/vmprocess/machinethread.ts'),
           compilethread: at('core/vmprocess/compilethread.ts'),
         },

@@ -1,34 +1,41 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmProcessHandle } from '../engine/builtin/protocol.ts';
+import type { FromVmProcess, ProcessHandle, ProcessLauncher, ToVmProcess } from '../engine/builtin/protocol.ts';
 import { VM_OPTIONS, vmEnvironment } from './vmenvironment.ts';
 
 /** The VM process's entry: in the source tree when `from` (an import.meta.url below core/) is a source, else beside the bundle. */
 export function vmProcessEntry(from: string): string {
+  // Tests run managers, servers and the CLI without an emulator; a bundle has no such switch.
+  const source = process.env.HYPERVUE_FAKE_VM === '1' ? 'engine/builtin/testing/fakevmprocess.ts' : 'vmprocess/main.ts';
+  return processEntry(from, source, 'vmprocess.js');
+}
+
+/** The same of a network's process. */
+export const networkProcessEntry = (from: string): string => processEntry(from, 'netprocess/main.ts', 'netprocess.js');
+
+function processEntry(from: string, source: string, bundle: string): string {
   if (from.endsWith('.ts')) {
     const core = from.slice(0, from.lastIndexOf('/core/') + '/core/'.length);
-    // Tests run managers, servers and the CLI without an emulator; a bundle has no such switch.
-    const entry = process.env.HYPERVUE_FAKE_VM === '1' ? 'engine/builtin/testing/fakevmprocess.ts' : 'vmprocess/main.ts';
-    return fileURLToPath(new URL(entry, core));
+    return fileURLToPath(new URL(source, core));
   }
   // Chunks of a bundle lie one folder deeper than its entries.
-  for (const place of ['./vmprocess.js', '../vmprocess.js']) {
+  for (const place of [`./${bundle}`, `../${bundle}`]) {
     const bundled = fileURLToPath(new URL(place, from));
     if (existsSync(bundled)) return bundled;
   }
-  return fileURLToPath(new URL('./vmprocess.js', from));
+  return fileURLToPath(new URL(`./${bundle}`, from));
 }
 
 /** ProcessLauncher of headless mode: plain child processes of Node. */
-export class ChildProcessLauncher implements ProcessLauncher {
+export class ChildProcessLauncher<To = ToVmProcess, From = FromVmProcess> implements ProcessLauncher<To, From> {
   private readonly entry: string;
 
   constructor(entry: string) {
     this.entry = entry;
   }
 
-  launch(_name: string): VmProcessHandle {
+  launch(_name: string): ProcessHandle<To, From> {
     const env = vmEnvironment();
     // A terminal's Ctrl+C must reach the manager, which then ends its machines in order; so machines get a group of their own.
     const child = fork(this.entry, [], {
@@ -38,11 +45,11 @@ export class ChildProcessLauncher implements ProcessLauncher {
       execArgv: VM_OPTIONS,
       detached: process.platform !== 'win32',
     });
-    return new ChildHandle(child);
+    return new ChildHandle<To, From>(child);
   }
 }
 
-class ChildHandle implements VmProcessHandle {
+class ChildHandle<To, From> implements ProcessHandle<To, From> {
   private readonly child: ChildProcess;
   private readonly exitListeners: ((code: number | null, signal: string | null) => void)[] = [];
 
@@ -59,12 +66,12 @@ class ChildHandle implements VmProcessHandle {
     return this.child.pid;
   }
 
-  send(message: ToVmProcess): void {
-    if (this.child.connected) this.child.send(message, () => {});
+  send(message: To): void {
+    if (this.child.connected) this.child.send(message as object, () => {});
   }
 
-  onMessage(listener: (message: FromVmProcess) => void): void {
-    this.child.on('message', (message) => listener(message as unknown as FromVmProcess));
+  onMessage(listener: (message: From) => void): void {
+    this.child.on('message', (message) => listener(message as From));
   }
 
   onExit(listener: (code: number | null, signal: string | null) => void): void {

@@ -3,13 +3,13 @@ import type { GdbListen } from '../contract/debug.ts';
 import type { FromVmProcess, ToVmProcess, VmCalls, VmProcessStart } from '../engine/builtin/protocol.ts';
 import { readProfile } from '../debug/readprofile.ts';
 import { type GdbArchitecture, gdbArchitecture } from '../debug/registers.ts';
+import { connectParent } from '../platform/parentport.ts';
 import { createRfbPlatform } from '../platform/rfbplatform.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { nullLogger } from '../util/logger.ts';
 import { RfbServer } from '../vnc/rfbserver.ts';
 import { ChannelServer } from './channelserver.ts';
 import { GdbListener } from './gdblistener.ts';
-import { connectParent } from './parentport.ts';
 import { runtimePaths } from './runtimepaths.ts';
 import { VmHost } from './vmhost.ts';
 import { VncListener } from './vnclistener.ts';
@@ -18,7 +18,7 @@ import { VncListener } from './vnclistener.ts';
 const PROGRESS_MS = 100;
 
 /** Entry point of a VM process: serves the calls of engine/builtin/protocol.ts for one machine, then exits. */
-const parent = connectParent();
+const parent = connectParent<ToVmProcess, FromVmProcess>();
 let host: VmHost | undefined;
 /** The machine's folder, which relative paths start from. */
 let folder = '';

@@ -1,32 +1,34 @@
 import type { Readable } from 'node:stream';
 import type { UtilityProcess, utilityProcess as UtilityProcessModule } from 'electron';
-import type { FromVmProcess, ProcessLauncher, ToVmProcess, VmProcessHandle } from '../../core/engine/builtin/protocol.ts';
+import type { FromVmProcess, ProcessHandle, ProcessLauncher, ToVmProcess } from '../../core/engine/builtin/protocol.ts';
 import { V8_OPTIONS, vmEnvironment } from '../../core/platform/vmenvironment.ts';
 
 /** How long a process that ended may still be heard. */
 const OUTPUT_MS = 250;
 
-/** ProcessLauncher over Electron's utility processes: a VM's crash is seen here and takes nothing else down. */
-export class UtilityProcessLauncher implements ProcessLauncher {
+/** ProcessLauncher over Electron's utility processes: a crash of one is seen here and takes nothing else down. */
+export class UtilityProcessLauncher<To = ToVmProcess, From = FromVmProcess> implements ProcessLauncher<To, From> {
   private readonly utilityProcess: typeof UtilityProcessModule;
   private readonly entry: string;
+  private readonly what: string;
 
-  /** `entry` is the path of the bundled vmprocess.js. */
-  constructor(utilityProcess: typeof UtilityProcessModule, entry: string) {
+  /** `entry` is the path of a bundle such as vmprocess.js, `what` it runs. */
+  constructor(utilityProcess: typeof UtilityProcessModule, entry: string, what: 'machine' | 'network' = 'machine') {
     this.utilityProcess = utilityProcess;
     this.entry = entry;
+    this.what = what;
   }
 
-  launch(name: string): VmProcessHandle {
+  launch(name: string): ProcessHandle<To, From> {
     const env = vmEnvironment();
     // Chromium's switch for options of V8.
     const execArgv = [`--js-flags=${V8_OPTIONS.join(' ')}`];
-    const child = this.utilityProcess.fork(this.entry, [], { serviceName: `Hypervue machine: ${name}`, stdio: 'pipe', env, execArgv });
-    return new UtilityHandle(child);
+    const child = this.utilityProcess.fork(this.entry, [], { serviceName: `Hypervue ${this.what}: ${name}`, stdio: 'pipe', env, execArgv });
+    return new UtilityHandle<To, From>(child);
   }
 }
 
-class UtilityHandle implements VmProcessHandle {
+class UtilityHandle<To, From> implements ProcessHandle<To, From> {
   private readonly child: UtilityProcess;
   private readonly outputListeners: ((text: string) => void)[] = [];
 
@@ -42,11 +44,11 @@ class UtilityHandle implements VmProcessHandle {
     return this.child.pid;
   }
 
-  send(message: ToVmProcess): void {
+  send(message: To): void {
     this.child.postMessage(message);
   }
 
-  onMessage(listener: (message: FromVmProcess) => void): void {
+  onMessage(listener: (message: From) => void): void {
     this.child.on('message', listener);
   }
 

@@ -88,13 +88,13 @@ export type FromVmProcess =
   | { type: 'stats'; stats: VmStats };
 
 /**
- * A running VM process as its launcher sees it. The one seam between desktop and headless: Electron implements it with
+ * A process of ours as its launcher sees it. The one seam between desktop and headless: Electron implements it with
  * utilityProcess.fork, the server with child_process.fork.
  */
-export interface VmProcessHandle {
+export interface ProcessHandle<To, From> {
   readonly pid: number | undefined;
-  send(message: ToVmProcess): void;
-  onMessage(listener: (message: FromVmProcess) => void): void;
+  send(message: To): void;
+  onMessage(listener: (message: From) => void): void;
   /** Once; `signal` when a signal ended it. */
   onExit(listener: (code: number | null, signal: string | null) => void): void;
   /** Text the process wrote to stdout or stderr, for the log. */
@@ -102,7 +102,9 @@ export interface VmProcessHandle {
   kill(): void;
 }
 
-export interface ProcessLauncher {
-  /** Starts a VM process; `name` is for process listings. */
-  launch(name: string): VmProcessHandle;
+export type VmProcessHandle = ProcessHandle<ToVmProcess, FromVmProcess>;
+
+export interface ProcessLauncher<To = ToVmProcess, From = FromVmProcess> {
+  /** Starts a process; `name` of the machine or network is for process listings. */
+  launch(name: string): ProcessHandle<To, From>;
 }

@@ -1,9 +1,7 @@
-import type { FromVmProcess, ToVmProcess } from '../engine/builtin/protocol.ts';
-
 /** The line to the manager, whichever way this process was forked. */
-export interface ParentPort {
-  send(message: FromVmProcess): void;
-  onMessage(listener: (message: ToVmProcess) => void): void;
+export interface ParentPort<To, From> {
+  send(message: From): void;
+  onMessage(listener: (message: To) => void): void;
   onClose(listener: () => void): void;
 }
 
@@ -13,21 +11,21 @@ interface UtilityParentPort {
   on(event: 'message', listener: (event: { data: unknown }) => void): void;
 }
 
-export function connectParent(): ParentPort {
+export function connectParent<To, From>(): ParentPort<To, From> {
   const utility = (process as unknown as { parentPort?: UtilityParentPort }).parentPort;
   if (utility)
     return {
       send: (message) => utility.postMessage(message),
-      onMessage: (listener) => utility.on('message', (event) => listener(event.data as ToVmProcess)),
+      onMessage: (listener) => utility.on('message', (event) => listener(event.data as To)),
       // Electron ends a utility process together with its parent.
       onClose: () => {},
     };
-  if (!process.send) throw new Error('a VM process is started by Hypervue, not by hand');
+  if (!process.send) throw new Error('this process is started by Hypervue, not by hand');
   return {
     send: (message) => {
       if (process.connected) process.send!(message, undefined, undefined, () => {});
     },
-    onMessage: (listener) => process.on('message', (message) => listener(message as ToVmProcess)),
+    onMessage: (listener) => process.on('message', (message) => listener(message as To)),
     onClose: (listener) => process.on('disconnect', listener),
   };
 }

@@ -1,0 +1,106 @@
+import type { Socket } from 'node:net';
+import type { SwitchPort } from '../net/switch.ts';
+import { frameRecord, MAX_FRAME_BYTES, messageRecord, MIN_FRAME_BYTES, type WireMessage, WireError, WireReader } from '../net/wire.ts';
+
+/** Frames for a machine that does not read wait up to here; those that come then are lost, as on a real cable. */
+const MOST_WAITING = 4 * 1024 * 1024;
+const BATCH_BYTES = 64 * 1024;
+const HELLO_MS = 10_000;
+const HEADER_BYTES = 5;
+
+type Hello = Extract<WireMessage, { type: 'hello' }>;
+
+export interface CableParts {
+  /** Why the card may not come in; undefined where it may. */
+  refusal(hello: Hello, cable: Cable): string | undefined;
+  /** It is on the network from now on. */
+  plugged(cable: Cable): void;
+  frame(cable: Cable, frame: Uint8Array): void;
+  unplugged(cable: Cable): void;
+}
+
+/** The cable from one card to the switch. */
+export class Cable implements SwitchPort {
+  hello: Hello | undefined;
+  private readonly socket: Socket;
+  private readonly parts: CableParts;
+  private readonly late: NodeJS.Timeout;
+  private batch = Buffer.allocUnsafe(0);
+  private batched = 0;
+  private over = false;
+
+  constructor(socket: Socket, parts: CableParts) {
+    this.socket = socket;
+    this.parts = parts;
+    this.late = setTimeout(() => socket.destroy(), HELLO_MS);
+    const reader = new WireReader({
+      frame: (frame) => {
+        if (!this.hello) throw new WireError('a frame before the hello');
+        if (!this.over) parts.frame(this, frame);
+      },
+      message: (message) => this.receive(message),
+    });
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        if (!this.over) reader.push(chunk);
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error;
+        this.close();
+      }
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => this.close());
+  }
+
+  /** Frames that come together go together. */
+  send(frame: Uint8Array): void {
+    const length = frame.length + HEADER_BYTES;
+    if (this.over || !this.hello || frame.length < MIN_FRAME_BYTES || frame.length > MAX_FRAME_BYTES) return;
+    if (this.socket.writableLength + this.batched + length > MOST_WAITING) return;
+    if (this.batched + length > this.batch.length) {
+      this.flush();
+      if (length > BATCH_BYTES) {
+        this.socket.write(frameRecord(frame));
+        return;
+      }
+      this.batch = Buffer.allocUnsafe(BATCH_BYTES);
+    }
+    if (this.batched === 0) queueMicrotask(() => this.flush());
+    const { batch, batched } = this;
+    batch.writeUInt32LE(frame.length + 1, batched);
+    batch[batched + 4] = 0;
+    batch.set(frame, batched + HEADER_BYTES);
+    this.batched = batched + length;
+  }
+
+  close(): void {
+    if (this.over) return;
+    this.over = true;
+    clearTimeout(this.late);
+    this.socket.destroy();
+    if (this.hello) this.parts.unplugged(this);
+  }
+
+  private flush(): void {
+    if (this.batched === 0) return;
+    const { batch, batched } = this;
+    // What is written is the socket's until it went out; the rest can still be filled.
+    this.batch = batch.subarray(batched);
+    this.batched = 0;
+    if (!this.over) this.socket.write(batch.subarray(0, batched));
+  }
+
+  private receive(message: WireMessage): void {
+    if (message.type !== 'hello' || this.hello) return;
+    clearTimeout(this.late);
+    const refusal = this.parts.refusal(message, this);
+    if (refusal !== undefined) {
+      this.over = true;
+      this.socket.end(messageRecord({ type: 'refused', message: refusal }), () => this.socket.destroy());
+      return;
+    }
+    this.hello = message;
+    this.socket.write(messageRecord({ type: 'ready' }));
+    this.parts.plugged(this);
+  }
+}

@@ -1,0 +1,35 @@
+import type { FromNetworkProcess, ToNetworkProcess } from '../net/processprotocol.ts';
+import { NodeNetwork } from '../platform/nethost.ts';
+import { connectParent } from '../platform/parentport.ts';
+import { NetworkHost } from './networkhost.ts';
+
+/** Entry point of the process of a network: it hosts one, until its manager ends it or is gone. */
+const parent = connectParent<ToNetworkProcess, FromNetworkProcess>();
+let host: NetworkHost | undefined;
+
+async function start(message: Extract<ToNetworkProcess, { type: 'start' }>): Promise<void> {
+  if (host) return;
+  host = new NetworkHost(message, new NodeNetwork(), (report) => parent.send(report));
+  try {
+    await host.listen();
+    parent.send({ type: 'started' });
+  } catch (error) {
+    parent.send({ type: 'failed', code: (error as NodeJS.ErrnoException).code ?? String(error) });
+    host.close();
+  }
+}
+
+parent.onMessage((message) => {
+  switch (message.type) {
+    case 'start':
+      void start(message);
+      break;
+    case 'members':
+      host?.setMembers(message.members);
+      break;
+    case 'forwards':
+      host?.setForwards(message.forwards);
+  }
+});
+parent.onClose(() => process.exit(0));
+parent.send({ type: 'ready' });
