@@ -7,6 +7,7 @@ import type { Logger } from '../util/logger.ts';
 import type { JsonStore } from './jsonstore.ts';
 import type { MachineParts } from './machineself.ts';
 import type { MachineSet } from './machineset.ts';
+import type { NetworkLauncher } from './networks/networkprocess.ts';
 import type { Systems } from './systems/opensystems.ts';
 import type { Tasks } from './tasks.ts';
 
@@ -22,6 +23,10 @@ export interface ManagerOptions {
   /** Image locks, shared by all managers of this user. */
   lockFolder: string;
   engine: Engine;
+  /** Starts the processes of networks. */
+  networkLauncher: NetworkLauncher;
+  /** Private folder for the sockets that machines reach networks at. */
+  runtimeFolder: string;
   /** Looked up at every use, so that firmware installed meanwhile counts. */
   firmware: () => Firmware;
   /** The same for machines with UEFI. */

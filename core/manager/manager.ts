@@ -215,7 +215,7 @@ export class Manager {
       }),
     );
     await machines.settled();
-    this.services.networks.close();
+    await this.services.networks.close();
     await this.services.history.close();
     await this.taskHistory.settled();
     return left;

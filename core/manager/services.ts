@@ -104,7 +104,13 @@ export function makeServices(
     storageChanged: changed,
   });
   const history = new HistoryKeeper(path.join(configFolder, 'history'), log, () => machines.all().flatMap(({ stats }) => stats ?? []));
-  const networks = new NetworkService(store, { machines: () => machines.all(), changed: () => emit('network.changed', {}) });
+  const networks = new NetworkService(store, {
+    launcher: options.networkLauncher,
+    runtimeFolder: options.runtimeFolder,
+    log,
+    machines: () => machines.all(),
+    changed: () => emit('network.changed', {}),
+  });
   const organizer = new Organizer(order, { machines: () => machines.all(), emit });
   return { pools, volumes, files, storage, transfers, snapshots, hardware, networks, history, organizer };
 }

@@ -6,8 +6,9 @@ import { BuiltinEngine } from '../engine/builtin/builtinengine.ts';
 import type { ProcessLauncher } from '../engine/builtin/protocol.ts';
 import type { ManagerOptions } from '../manager/context.ts';
 import { Manager } from '../manager/manager.ts';
+import type { NetworkLauncher } from '../manager/networks/networkprocess.ts';
 import { openSystems } from '../manager/systems/opensystems.ts';
-import { ChildProcessLauncher, vmProcessEntry } from '../platform/childlauncher.ts';
+import { ChildProcessLauncher, networkProcessEntry, vmProcessEntry } from '../platform/childlauncher.ts';
 import { findFirmware, findUefi } from '../platform/firmware.ts';
 import { leaveMove, settleMove } from '../manager/librarymove/journal.ts';
 import { chosenLibrary, chosenLibraryFile } from '../platform/chosenlibrary.ts';
@@ -26,6 +27,8 @@ export interface OpenManagerOptions {
   log: Logger;
   /** How VM processes are started; child processes of Node unless given. */
   launcher?: ProcessLauncher;
+  /** The same for networks. */
+  networkLauncher?: NetworkLauncher;
   /** Keeps the choice of another library and begins again with it; absent where the program is over sooner. */
   changeLibrary?: (folder: string) => Promise<void>;
 }
@@ -90,6 +93,8 @@ export function managerOptions(options: OpenManagerOptions): ManagerOptions {
       cpuWasmPath: paths.cpuWasm,
       runtimeFolder: folders.runtime,
     }),
+    networkLauncher: options.networkLauncher ?? new ChildProcessLauncher(networkProcessEntry(entry)),
+    runtimeFolder: folders.runtime,
     firmware,
     uefi: () => findUefi(paths.firmwareFolder),
     sampleImage,

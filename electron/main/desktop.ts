@@ -90,6 +90,7 @@ export async function startDesktop(electron: ElectronParts, places: DesktopPlace
       mode: 'desktop',
       log,
       launcher: new UtilityProcessLauncher(electron.utilityProcess, path.join(places.outFolder, 'main', 'vmprocess.js')),
+      networkLauncher: new UtilityProcessLauncher(electron.utilityProcess, path.join(places.outFolder, 'main', 'netprocess.js'), 'network'),
       changeLibrary: async (folder) => {
         await chooseLibrary(folders.config, folder);
         setTimeout(() => beginAgain(app), ANSWERED_MS);

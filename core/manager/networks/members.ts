@@ -9,8 +9,7 @@ export interface NetworkedMachine {
   readonly config: VmConfig | null;
 }
 
-const cardsOf = (config: VmConfig | null): readonly NetworkCard[] =>
-  (config as (VmConfig & { network?: NetworkCard[] }) | null)?.network ?? [];
+const cardsOf = (config: VmConfig | null): readonly NetworkCard[] => config?.network ?? [];
 
 /** The cards with their cable in a network; `addressOf` a MAC. */
 export function membersOf(

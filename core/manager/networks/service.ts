@@ -14,6 +14,9 @@ import type { Handlers } from '../../contract/server.ts';
 import { gatewayOf, ipv4Text, parseSubnet } from '../../net/ipv4address.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say, type Saying } from '../../util/say.ts';
+import { type ActiveParts, sameAddresses } from './activenetwork.ts';
+import { Attachments } from './attachments.ts';
+import { forwardProblems } from './forwardproblems.ts';
 import { membersOf, type NetworkedMachine } from './members.ts';
 import { checkNetwork } from './rules.ts';
 import type { NetworkStore } from './store.ts';
@@ -21,13 +24,14 @@ import type { NetworkStore } from './store.ts';
 /** Least time between two events. */
 const TELL_MS = 500;
 
-export interface NetworkServiceParts {
+export interface NetworkServiceParts extends Omit<ActiveParts, 'network'> {
   machines(): readonly NetworkedMachine[];
-  changed(): void;
 }
 
 export class NetworkService {
   readonly handlers: Pick<Handlers, keyof typeof networkMethods>;
+  /** For the machines' starts and ends. */
+  readonly attachments: Attachments;
   private readonly store: NetworkStore;
   private readonly parts: NetworkServiceParts;
   private telling: NodeJS.Timeout | undefined;
@@ -36,6 +40,7 @@ export class NetworkService {
   constructor(store: NetworkStore, parts: NetworkServiceParts) {
     this.store = store;
     this.parts = parts;
+    this.attachments = new Attachments({ ...parts, network: (id) => this.get(id), changed: () => this.changed() });
     this.handlers = {
       'network.list': async () => {
         await store.reload();
@@ -67,23 +72,25 @@ export class NetworkService {
     this.telling.unref();
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.attachments.end();
     clearTimeout(this.telling);
   }
 
   private members(network: Network): NetworkMember[] {
-    return membersOf(network, this.parts.machines(), () => null);
+    return membersOf(network, this.parts.machines(), (mac) => this.attachments.addressOf(network.id, mac));
   }
 
   private status(network: Network): NetworkStatus {
     const members = this.members(network);
+    const now = this.attachments.now(network.id);
     return {
       ...network,
-      state: 'idle',
-      error: null,
+      state: now.state,
+      error: now.error?.toJSON() ?? null,
       gateway: network.kind === 'nat' ? ipv4Text(gatewayOf(parseSubnet(network.subnet))) : null,
       members,
-      forwardProblems: [],
+      forwardProblems: forwardProblems(network, members, now),
       locked: lockedBy(members)?.said ?? null,
     };
   }
@@ -108,8 +115,10 @@ export class NetworkService {
   }
 
   private async update(id: string, patch: NetworkPatch): Promise<NetworkStatus> {
+    let before: Network | undefined;
     await this.store.change(({ networks }) => {
       const now = this.get(id);
+      before = now;
       const next = { ...now, ...given(patch) };
       checkNetwork(
         next,
@@ -125,6 +134,7 @@ export class NetworkService {
         );
       return { networks: networks.map((each) => (each.id === id ? next : each)) };
     });
+    this.attachments.refresh(id, before!);
     this.changed();
     return this.status(this.get(id));
   }
@@ -142,6 +152,7 @@ export class NetworkService {
         );
       return { networks: networks.filter((each) => each.id !== id) };
     });
+    this.attachments.forget(id);
     this.changed();
     return null;
   }
@@ -150,9 +161,6 @@ export class NetworkService {
 /** What of a patch is there. */
 const given = (patch: NetworkPatch): Partial<Network> =>
   Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined));
-
-const sameAddresses = (a: Network, b: Network): boolean =>
-  a.subnet === b.subnet && a.dhcp?.from === b.dhcp?.from && a.dhcp?.to === b.dhcp?.to;
 
 const namesOf = (members: readonly NetworkMember[]): string[] => [...new Set(members.map(({ vmName }) => vmName))];
 

@@ -8,7 +8,7 @@ import type { Transport } from '../../contract/transport.ts';
 import type { VmConfig, VmCreate, VmStateName, VmSummary } from '../../contract/vm.ts';
 import { events } from '../../contract/methods.ts';
 import { BuiltinEngine, type EngineLimits } from '../../engine/builtin/builtinengine.ts';
-import { ChildProcessLauncher } from '../../platform/childlauncher.ts';
+import { ChildProcessLauncher, networkProcessEntry } from '../../platform/childlauncher.ts';
 import type { Firmware } from '../../platform/firmware.ts';
 import { createLogger } from '../../util/logger.ts';
 import { Manager } from '../manager.ts';
@@ -114,6 +114,8 @@ export function openTestManager(
       runtimeFolder: path.join(root, 'run'),
       limits: options.limits ?? {},
     }),
+    networkLauncher: new ChildProcessLauncher(networkProcessEntry(import.meta.url)),
+    runtimeFolder: path.join(root, 'run'),
     firmware,
     uefi: options.uefi ?? (() => ({ available: true, folder: '/firmware', reason: plain('there') })),
     sampleImage: path.join(root, 'check.img'),
