@@ -6,6 +6,7 @@ import { NVRAM_FILE, setNvramAside } from '../platform/nvram.ts';
 import { DisposableStore } from '../util/disposable.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { say, type Saying } from '../util/say.ts';
+import { MachineCables } from './machinecables.ts';
 import { MachineConfig } from './machineconfig.ts';
 import { MachineDriveVerbs } from './machinedriveverbs.ts';
 import { lockFolder, MachineLocks } from './machinelocks.ts';
@@ -42,6 +43,7 @@ export class Machine implements MachineSelf {
   readonly settings: MachineConfig;
   readonly drives: MachineDriveVerbs;
   readonly states: MachineStates;
+  private readonly cables: MachineCables;
   private readonly log: VmLog;
   private vm: RunningVm | undefined;
   /** Settles when the start under way has ended, either way. */
@@ -62,6 +64,7 @@ export class Machine implements MachineSelf {
     this.locks = new MachineLocks(parts.locks);
     this.settings = new MachineConfig(this, source.config);
     this.drives = new MachineDriveVerbs(this, this.settings);
+    this.cables = new MachineCables(this);
     this.states = new MachineStates(this, this.settings);
     this.state = savedInfo(source.folder) ? 'saved' : 'off';
     this.log = new VmLog(source.folder);
@@ -200,12 +203,16 @@ export class Machine implements MachineSelf {
           ? { file: path.join(this.folder, SAVED_STATE), consume: true }
           : undefined;
     this.settings.startedWith = config;
-    const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made), restore, passphrase);
+    const cables = await this.cables.open(config.network);
+    const vm = await this.parts.engine.start(config, this.folder, (made) => this.watch(made), restore, passphrase, cables);
     this.shareLocks(vm);
     // What lay beside the state goes with it.
     if (saved) await removeStateLeftovers(this.folder);
     // It may have ended in the same breath, and its end has been told.
-    if (this.vm === vm) this.record('info', 'manager', 'running');
+    if (this.vm !== vm) return;
+    this.record('info', 'manager', 'running');
+    // What was changed while it started.
+    await this.cables.follow(() => this.settings.startedWith?.network ?? [], vm);
   }
 
   /** The locks hold as long as the machine's process lives, also when this one is killed first. */
@@ -257,6 +264,7 @@ export class Machine implements MachineSelf {
     this.vm = undefined;
     this.settings.startedWith = undefined;
     this.stats = null;
+    this.cables.release();
     this.locks.release();
     this.held.dispose();
   }
@@ -373,6 +381,11 @@ export class Machine implements MachineSelf {
   async close(): Promise<void> {
     await this.settings.file.settled();
     await this.log.flush();
+  }
+
+  async moveCables(): Promise<void> {
+    // One that starts has them as they were then, and follows when it is there.
+    if (this.vm && this.state !== 'starting') await this.cables.follow(() => this.settings.startedWith?.network ?? [], this.vm);
   }
 
   record(level: LogEntry['level'], scope: string, message: string): void {

@@ -6,6 +6,7 @@ import { HypervueError } from '../util/errors.ts';
 import { say, type Saying } from '../util/say.ts';
 import { ConfigKeeper } from './configkeeper.ts';
 import { checkConfig } from './configrules.ts';
+import { withCablesOf } from './machinecables.ts';
 import { settledCards, withPresentMacs } from './macs.ts';
 import { hardwareDiffers, withHardwareOf } from './hardware/pending.ts';
 import { withFormats } from './machinedrives.ts';
@@ -41,7 +42,7 @@ export class MachineConfig {
     return this.startedWith ?? this.usable(operation);
   }
 
-  /** Changes the configuration. What is not about names applies at the next start; discs and policies of a running machine change through their own verbs. */
+  /** Changes the configuration. What is not about names or cables applies at the next start; discs and policies of a running machine change through their own verbs. */
   async update(patch: VmPatch & { template?: boolean }): Promise<void> {
     const drives = patch.drives && (await withFormats(this.usable('update'), patch.drives, this.machine.folder));
     const { network, ...rest } = patch;
@@ -118,11 +119,14 @@ export class MachineConfig {
     await this.save((now) => (now.drives.some((drive) => drive.id === id && drive.kind === kind) ? change(now) : now));
   }
 
-  private save(change: (now: VmConfig) => VmConfig | Promise<VmConfig>): Promise<void> {
-    return this.file.save((now) => {
+  private async save(change: (now: VmConfig) => VmConfig | Promise<VmConfig>): Promise<void> {
+    await this.file.save((now) => {
       this.usable('update');
       return change(now);
     });
+    if (!this.startedWith || !this.file.config) return;
+    this.startedWith = withCablesOf(this.startedWith, this.file.config);
+    await this.machine.moveCables();
   }
 
   /** Drives of its file, and those that it still has while it is on. */

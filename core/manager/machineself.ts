@@ -38,6 +38,8 @@ export interface MachineSelf {
   inState(operation: Operation, states: readonly VmStateName[]): RunningVm;
   wrongState(operation: Operation, what: Saying, fix?: Saying): HypervueError;
   record(level: LogEntry['level'], scope: string, message: string): void;
+  /** The cables of a machine that is on are to lead where its cards say now. */
+  moveCables(): Promise<void>;
   /** Tells the manager that the machine is another one now. */
   changed(): void;
 }

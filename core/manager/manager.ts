@@ -229,6 +229,11 @@ export class Manager {
       uefi,
       locks: new ImageLocks(lockFolder),
       library,
+      networks: {
+        open: (network, member) => this.services.networks.attachments.open(network, member),
+        close: (network, member) => this.services.networks.attachments.close(network, member),
+        look: (network) => this.services.networks.attachments.look(network),
+      },
       sampleImage,
       nameTaken: (name) => this.context.machines.nameTaken(name),
       newMac: () => this.context.machines.newMac(),

@@ -8,6 +8,7 @@ import type { ImageLocks } from '../platform/imagelocks.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { asHypervueError, type ErrorContext, HypervueError } from '../util/errors.ts';
 import { plain, say, type Saying, worded } from '../util/say.ts';
+import type { MachineNetworks } from './networks/attachments.ts';
 import { hasBootSector, inspectMedia, MAX_FLOPPY_BYTES } from './inspectmedia.ts';
 
 /** A check with what its failure is as an error. */
@@ -24,6 +25,7 @@ export interface PreflightParts {
   uefi: () => Firmware;
   locks: ImageLocks;
   library: string;
+  networks: MachineNetworks;
   /** Path of the check image, whether it exists or not. */
   sampleImage: string;
   nameTaken(name: string): boolean;
