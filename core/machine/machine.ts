@@ -367,6 +367,8 @@ export class Machine {
     });
     addNetwork({
       pci,
+      ports,
+      clock,
       mmio,
       memory: this.guestMemory,
       message: (address, data) => this.message(address, data),

@@ -22,7 +22,10 @@ async function start(options: GuestOptions): Promise<Guest> {
   return guest.start();
 }
 
-const drivers = [['virtio', 'amd64']] as const satisfies readonly (readonly [NicModel, GuestArch])[];
+const drivers = [
+  ['virtio', 'amd64'],
+  ['e1000', 'i386'],
+] as const satisfies readonly (readonly [NicModel, GuestArch])[];
 
 test.each(drivers)(
   '%s under %s: driver, carrier, ARP and echoes of all sizes; a cable that is pulled out; a restore',

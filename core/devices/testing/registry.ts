@@ -33,12 +33,14 @@ import { Port61 } from '../timer/port61.ts';
 import { Rtc } from '../timer/rtc.ts';
 import { Tsc } from '../timer/tsc.ts';
 import { BIOS_ROM_BASE } from '../../memory/layout.ts';
+import { E1000 } from '../net/e1000.ts';
 import { VirtioNet } from '../net/virtionet.ts';
 import { VirtioBlk } from '../virtio/virtioblk.ts';
 import { AhciDriver } from './ahcidriver.ts';
 import { type DeviceEntry, entry } from './conformance.ts';
 import { FakeCable } from './fakecable.ts';
 import { CARD_MAC } from './frames.ts';
+import { E1000Driver } from './e1000driver.ts';
 import { FakeBlockDevice } from './fakeblock.ts';
 import { createVirtioVga, GpuDriver } from './gpudriver.ts';
 import { VirtioDriver } from './virtiodriver.ts';
@@ -597,6 +599,37 @@ export const deviceRegistry: DeviceEntry[] = [
       driver.kick();
       driver.makeAvailable(77, 1);
       driver.kick(1);
+    },
+  }),
+  entry({
+    name: 'E1000',
+    create: (bench) =>
+      new E1000({
+        id: 'net0',
+        mmio: bench.mmio,
+        ports: bench.ports,
+        memory: bench.memory,
+        clock: bench.clock,
+        log: bench.log,
+        cable: new FakeCable(),
+        mac: CARD_MAC,
+      }),
+    mutate(card, bench) {
+      const driver = new E1000Driver(card, bench);
+      driver.start();
+      driver.write(0xc4, 0xffff);
+      driver.write(0xd0, 0x9d);
+      driver.write(0xc8, 4);
+      driver.write(0x20, 0x0428_1234);
+      driver.write(0x14, 0x0301);
+      driver.readEeprom(1);
+      for (const value of [0x42, 0x46, 0x47]) driver.write(0x10, value);
+      bench.ports.write(0xc000, 0x38, 4);
+      // The first part of a frame, and the causes of an interrupt that has to wait.
+      driver.context(0x1122_3344, 0x5566_7788, 0, 0);
+      driver.submit({ bytes: new Uint8Array(50).fill(7), command: 0x28, options: 3 });
+      driver.read(0xc0);
+      driver.write(0xc8, 0x80);
     },
   }),
   entry({
