@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { eventually } from '../../tests/e2e/support/browser.ts';
 import { openContract } from '../../tests/e2e/support/contract.ts';
 import type { TestServer } from '../../tests/e2e/support/server.ts';
-import { grubCdrom, linuxIso, memtestIso } from '../../tests/guests/support/images.ts';
+import { FAST_BOOT, grubCdrom, linuxIso, linuxKernel, memtestIso } from '../../tests/guests/support/images.ts';
+import { networkInitramfs } from '../../tests/guests/support/networkinitramfs.ts';
 
 /** A server of a copy of the built app, installed aside so that the pictures show no path of this checkout. */
 export interface Showcase {
@@ -37,6 +38,8 @@ export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Pro
   const linuxImage = image(linuxIso(), 'linux-6.1-i386.iso');
   const memtestImage = image(memtestIso(), 'memtest86+.iso');
   const grubImage = image(grubCdrom(), 'grub-rescue.iso');
+  const kernel = image(linuxKernel('amd64'), 'vmlinuz-6.1-amd64');
+  const initrd = image(networkInitramfs(), 'initrd-6.1-amd64.gz');
   process.env.HYPERVUE_CLI = path.join(stage, 'app/out/main/cli.js');
   const { startServer } = await import('../../tests/e2e/support/server.ts');
   const server = await startServer(path.join(stage, 'home'));
@@ -55,7 +58,7 @@ export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Pro
         disk = false,
       ) => {
         // The check image has no use for a card.
-        const network = source.type === 'sample' ? [] : [{ id: 'net0' as const, network: 'default' }];
+        const network = source.type === 'sample' ? [] : [{ id: 'net0' as const, model: 'virtio' as const, network: 'default' }];
         return (await contract.call('vm.create', { name, memoryMiB, source, newDisk: disk ? { sizeBytes: 8 * 1024 ** 3 } : null, network }))
           .id;
       };
@@ -64,8 +67,10 @@ export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Pro
       showcase.linux = linux;
       const memtest = await create('Memory test', { type: 'iso', path: memtestImage }, 64);
       const grub = await create('GRUB rescue', { type: 'iso', path: grubImage }, 64);
+      const cmdline = `console=tty0 console=ttyS0,115200 quiet mitigations=off ${FAST_BOOT}`;
+      const web = await create('Web server', { type: 'kernel', path: kernel, initrd, cmdline }, 192);
       await create('Blank machine', { type: 'blank' }, 512, true);
-      for (const id of [check, linux, memtest, grub]) await contract.call('vm.start', { id });
+      for (const id of [check, linux, web, memtest, grub]) await contract.call('vm.start', { id });
       const text = async (id: string) => (await contract.call('vm.screenText', { id }))?.rows.join('\n') ?? '';
       /** Types a line at a prompt and waits for the next: what is typed ahead would stand before the output of what runs. */
       const enter = async (id: string, line: string, prompt: string) => {
@@ -79,6 +84,9 @@ export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Pro
       // The kernel may still say something behind the first prompt.
       await contract.call('vm.typeText', { id: linux, text: '\n' });
       for (const line of ['uname -a', 'head -8 /proc/cpuinfo']) await enter(linux, line, SHELL);
+      await eventually('the shell of the web server', async () => /^\/ #/m.test(await text(web)), 300_000);
+      await contract.call('vm.typeText', { id: web, text: 'sh /network/load && udhcpc -i eth0 -n -q -s /network/leased\n' });
+      await eventually('an address', async () => /^LEASE /m.test(await text(web)), 60_000);
       await contract.call('vm.sendKeys', { id: grub, keys: ['c'] });
       // It draws its letters in graphics: nobody can read when it is ready.
       await new Promise((resolve) => setTimeout(resolve, 3000));
@@ -95,10 +103,10 @@ export async function openShowcase(stage = path.join(tmpdir(), 'hypervue')): Pro
         subnet: '10.20.0.0/24',
         dhcp: { from: '10.20.0.10', to: '10.20.0.200' },
       });
-      const forward = { protocol: 'tcp' as const, vm: linux, card: 'net0' as const };
+      const forward = { protocol: 'tcp' as const, vm: web, card: 'net0' as const };
       await contract.call('network.update', {
         id: 'default',
-        patch: { forwards: [{ ...forward, id: 'ssh', hostPort: 28_022, guestPort: 22, description: 'SSH' }] },
+        patch: { forwards: [{ ...forward, id: 'web', hostPort: 28_080, guestPort: 80, description: 'Its pages' }] },
       });
 
       const volume = (name: string, changes: object = {}) =>

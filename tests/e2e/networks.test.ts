@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { VmConfig } from '../../core/contract/vm.ts';
+import { FAST_BOOT, linuxKernel } from '../guests/support/images.ts';
+import { networkInitramfs } from '../guests/support/networkinitramfs.ts';
 import { accessibilityProblems } from './support/accessibility.ts';
 import { eventually } from './support/browser.ts';
 import { contract, window } from './support/session.ts';
@@ -111,4 +113,68 @@ test('ports are forwarded by the manager; the always present network is not to b
   await page.getByTestId('forward-remove').click();
   await page.getByTestId('network-forward').waitFor({ state: 'detached' });
   expect((await network('Default'))?.forwards).toEqual([]);
+});
+
+test('a guest gets an address from the network, which the list and the overview show, and what it receives is drawn', async () => {
+  const { app, page } = window;
+  const machine = await contract.call('vm.create', {
+    name: 'Guest',
+    cpuModel: 'x86-64',
+    memoryMiB: 192,
+    source: {
+      type: 'kernel',
+      path: linuxKernel('amd64'),
+      initrd: networkInitramfs(),
+      cmdline: `console=tty0 console=ttyS0,115200 quiet mitigations=off ${FAST_BOOT}`,
+    },
+    newDisk: null,
+    network: [{ id: 'net0', model: 'virtio', network: 'default' }],
+  });
+  await app.goToMachines();
+  await app.machines.open('Guest');
+  const guest = app.machine();
+  await guest.verb('start');
+  await guest.waitForState('running');
+  await guest.tab('serial');
+  const says = (pattern: RegExp, timeoutMs: number) =>
+    eventually(
+      `${pattern} on the serial line`,
+      async () => {
+        const text = await guest.serialText();
+        if (!pattern.test(text)) throw new Error(text);
+        return text;
+      },
+      timeoutMs,
+    );
+  await says(/GUEST READY/, 240_000);
+  await guest.typeSerial('\n');
+  await guest.typeSerial('sh /network/load && udhcpc -i eth0 -n -q -s /network/leased\n');
+  const [, address] = /LEASE (\d+\.\d+\.\d+\.\d+)/.exec(await says(/LEASE \d+\.\d+\.\d+\.\d+/, 120_000))!;
+  await guest.tab('machine');
+  await eventually('the address on the overview', async () => (await page.getByTestId('machine-address').innerText()) === address, 20_000);
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await app.networks.open();
+  expect(await app.networks.row('Default').innerText()).toMatch(/Active/);
+  await app.networks.details('Default');
+  expect(await app.networks.member('Guest').getByTestId('member-address').innerText()).toBe(address);
+  // While it is on, addresses stay.
+  await page.getByTestId('network-edit').click();
+  expect(await page.getByTestId('network-subnet').locator('input').isDisabled()).toBe(true);
+  await page.getByTestId('dialog-cancel').click();
+
+  // The cable is pulled out of the running machine, and put in again.
+  const carrier = async (value: string) => {
+    await page.goto(`${page.url().replace(/#.*$/, '')}#/machines/${machine.id}/hardware?device=net0`);
+    await page.getByTestId('card-connected').click();
+    await guest.applyHardware();
+    await guest.tab('serial');
+    await guest.typeSerial(`until [ $(cat /sys/class/net/eth0/carrier) = ${value} ]; do sleep 1; done; echo carrier-is-${value}\n`);
+    await says(new RegExp(`^carrier-is-${value}`, 'm'), 60_000);
+  };
+  await carrier('0');
+  await carrier('1');
+  const { series } = await contract.call('vm.history', { id: machine.id, range: 'minutes' });
+  for (const metric of ['netReceive', 'netSend'] as const)
+    expect(Math.max(...series[metric].map((value) => value ?? 0))).toBeGreaterThan(0);
+  await contract.call('vm.forceOff', { id: machine.id });
 });
