@@ -3,6 +3,9 @@ import { NodeNetwork } from '../platform/nethost.ts';
 import { connectParent } from '../platform/parentport.ts';
 import { NetworkHost } from './networkhost.ts';
 
+/** What was said last is on its way. */
+const LAST_WORDS_MS = 200;
+
 /** Entry point of the process of a network: it hosts one, until its manager ends it or is gone. */
 const parent = connectParent<ToNetworkProcess, FromNetworkProcess>();
 let host: NetworkHost | undefined;
@@ -16,6 +19,7 @@ async function start(message: Extract<ToNetworkProcess, { type: 'start' }>): Pro
   } catch (error) {
     parent.send({ type: 'failed', code: (error as NodeJS.ErrnoException).code ?? String(error) });
     host.close();
+    setTimeout(() => process.exit(0), LAST_WORDS_MS);
   }
 }
 
