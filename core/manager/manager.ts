@@ -26,6 +26,7 @@ import { machineEdits } from './machineedits.ts';
 import { MachineSet } from './machineset.ts';
 import { machineVerbs } from './machineverbs.ts';
 import { startCheckHandlers } from './startcheck.ts';
+import { Leases } from './networks/leases.ts';
 import { type NetworkStore, openNetworks } from './networks/store.ts';
 import { autostart } from './organizing/autostart.ts';
 import { bulkHandlers } from './organizing/bulk.ts';
@@ -44,6 +45,7 @@ interface Opened {
   pools: Pools;
   order: OrderStore;
   networks: NetworkStore;
+  leases: Leases;
   taskHistory: TaskHistory;
   tokens: AccessTokens;
 }
@@ -126,6 +128,7 @@ export class Manager {
       pools: await Pools.open(configFolder, library, log),
       order: await openOrder(library, log),
       networks: await openNetworks(configFolder, log),
+      leases: await Leases.open(configFolder, log),
       taskHistory: await TaskHistory.open(configFolder, log),
       tokens: await AccessTokens.open(configFolder, log),
     });

@@ -7,6 +7,7 @@ import { HardwareService } from './hardware/service.ts';
 import type { Machine } from './machine.ts';
 import { restoreMachine } from './machineedits.ts';
 import { Organizer, type OrderStore } from './organizing/organizer.ts';
+import type { Leases } from './networks/leases.ts';
 import { NetworkService } from './networks/service.ts';
 import type { NetworkStore } from './networks/store.ts';
 import { SnapshotService } from './snapshots/service.ts';
@@ -37,8 +38,9 @@ export function makeServices(
     pools,
     order,
     networks: store,
+    leases,
     tokens,
-  }: { pools: Pools; order: OrderStore; networks: NetworkStore; tokens: Pick<AccessTokens, 'valid'> },
+  }: { pools: Pools; order: OrderStore; networks: NetworkStore; leases: Leases; tokens: Pick<AccessTokens, 'valid'> },
 ): Services {
   const { options, settings, tasks, machines, parts, emit } = context;
   const { library, configFolder, log } = options;
@@ -108,6 +110,7 @@ export function makeServices(
     launcher: options.networkLauncher,
     runtimeFolder: options.runtimeFolder,
     log,
+    leases,
     machines: () => machines.all(),
     changed: () => emit('network.changed', {}),
   });

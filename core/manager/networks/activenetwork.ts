@@ -5,6 +5,7 @@ import { socketPath } from '../../platform/folders.ts';
 import type { HypervueError } from '../../util/errors.ts';
 import { asHypervueError } from '../../util/errors.ts';
 import type { Logger } from '../../util/logger.ts';
+import type { Leases } from './leases.ts';
 import { type NetworkLauncher, NetworkProcess, type NetworkReport } from './networkprocess.ts';
 
 /** Milliseconds. */
@@ -15,14 +16,17 @@ export interface NetworkLimits {
   again: number;
   longest: number;
   calm: number;
+  /** From one try to listen on ports that others have to the next. */
+  listen: number;
 }
-const LIMITS: NetworkLimits = { linger: 5000, again: 500, longest: 30_000, calm: 60_000 };
+const LIMITS: NetworkLimits = { linger: 5000, again: 500, longest: 30_000, calm: 60_000, listen: 10_000 };
 
 export interface ActiveParts {
   launcher: NetworkLauncher;
   /** Private folder for sockets. */
   runtimeFolder: string;
   log: Logger;
+  leases: Leases;
   /** The network with this id. Throws 'not-found'. */
   network(id: string): Network;
   /** Something about a network is not what it was. */
@@ -46,23 +50,23 @@ export class ActiveNetwork {
   private readonly id: string;
   private readonly parts: ActiveParts;
   private readonly limits: NetworkLimits;
-  private readonly addresses: Map<string, string>;
   private readonly over: (end: Promise<void>) => void;
   private readonly members = new Map<string, NetworkMemberId>();
   private process: NetworkProcess | undefined;
   /** The start under way. */
   private starting: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
+  /** Until ports that could not be listened on are tried again. */
+  private listening: NodeJS.Timeout | undefined;
   private crashes = 0;
   private startedAt = 0;
   private ended = false;
 
-  /** `addresses`, by MAC, is kept up to date. `over` is called once, when nobody needs the network any more; its promise settles when the process is gone. */
-  constructor(id: string, parts: ActiveParts, addresses: Map<string, string>, over: (end: Promise<void>) => void) {
+  /** `over` is called once, when nobody needs the network any more; its promise settles when the process is gone. */
+  constructor(id: string, parts: ActiveParts, over: (end: Promise<void>) => void) {
     this.id = id;
     this.parts = parts;
     this.limits = { ...LIMITS, ...parts.limits };
-    this.addresses = addresses;
     this.over = over;
     // Another manager of this user may run the same network for its own machines; and one that ends, and its successor, are not to meet.
     const key = createHash('sha256').update(`${id} ${process.pid} ${++made}`).digest('hex').slice(0, 16);
@@ -120,6 +124,7 @@ export class ActiveNetwork {
     if (this.ended) return;
     this.ended = true;
     clearTimeout(this.timer);
+    clearTimeout(this.listening);
     this.now = idle;
     this.over(this.process?.close() ?? Promise.resolve());
   }
@@ -143,7 +148,7 @@ export class ActiveNetwork {
 
   private async start(): Promise<void> {
     const { name, kind, subnet, dhcp, forwards } = this.parts.network(this.id);
-    const { log, launcher } = this.parts;
+    const { log, launcher, leases } = this.parts;
     const made: NetworkProcess = new NetworkProcess(launcher, name, {
       report: (report) => this.take(made, report),
       output: (line) => log.warn(`network ${name}: ${line}`),
@@ -159,7 +164,7 @@ export class ActiveNetwork {
         subnet,
         dhcp,
         forwards,
-        leases: [...this.addresses].map(([mac, address]) => ({ mac, address })),
+        leases: [...leases.of(this.id)].map(([mac, address]) => ({ mac, address })),
         members: [...this.members.values()],
         socket: this.socket,
       });
@@ -178,8 +183,19 @@ export class ActiveNetwork {
   private take(from: NetworkProcess, { leases, addresses, problems }: NetworkReport): void {
     if (from !== this.process) return;
     // What was seen counts above what was given.
-    for (const { mac, address } of [...leases, ...addresses]) this.addresses.set(mac, address);
+    this.parts.leases.set(this.id, new Map([...leases, ...addresses].map(({ mac, address }) => [mac, address])));
     this.set({ ...this.now, problems });
+    if (problems.length) this.listenAgain();
+  }
+
+  /** A port that somebody else has may be free later. */
+  private listenAgain(): void {
+    if (this.listening) return;
+    this.listening = setTimeout(() => {
+      this.listening = undefined;
+      if (this.now.problems.length) this.process?.setForwards(this.parts.network(this.id).forwards);
+    }, this.limits.listen);
+    this.listening.unref();
   }
 
   private crashed(error: HypervueError): void {

@@ -26,8 +26,6 @@ export interface MachineNetworks extends NetworkAttachments {
 export class Attachments implements MachineNetworks {
   private readonly parts: ActiveParts;
   private readonly active = new Map<string, ActiveNetwork>();
-  /** Addresses by MAC, of every network; kept while the manager lives. */
-  private readonly addresses = new Map<string, Map<string, string>>();
   private readonly ending = new Set<Promise<void>>();
 
   constructor(parts: ActiveParts) {
@@ -37,7 +35,7 @@ export class Attachments implements MachineNetworks {
   async open(id: string, member: NetworkMemberRef): Promise<{ socket: string }> {
     this.parts.network(id);
     const known = this.active.get(id);
-    const active = known ?? new ActiveNetwork(id, this.parts, this.addressesIn(id), (end) => this.over(id, end));
+    const active = known ?? new ActiveNetwork(id, this.parts, (end) => this.over(id, end));
     this.active.set(id, active);
     await active.add(member);
     return { socket: active.socket };
@@ -54,7 +52,7 @@ export class Attachments implements MachineNetworks {
   /** A network has other settings than `before`. */
   refresh(id: string, before: Network): void {
     const now = this.parts.network(id);
-    if (now.subnet !== before.subnet) this.addresses.get(id)?.clear();
+    if (now.subnet !== before.subnet) this.forget(id);
     this.active
       .get(id)
       ?.refresh(before)
@@ -66,18 +64,19 @@ export class Attachments implements MachineNetworks {
   }
 
   addressOf(id: string, mac: string): string | null {
-    return this.addresses.get(id)?.get(mac) ?? null;
+    return this.parts.leases.of(id).get(mac) ?? null;
   }
 
   /** There is no such network any more. */
   forget(id: string): void {
-    this.addresses.delete(id);
+    this.parts.leases.set(id, new Map());
   }
 
   /** Ends them all; resolves when their processes are gone. */
   async end(): Promise<void> {
     for (const active of this.active.values()) active.end();
     await Promise.all(this.ending);
+    await this.parts.leases.settled();
   }
 
   private over(id: string, end: Promise<void>): void {
@@ -85,11 +84,5 @@ export class Attachments implements MachineNetworks {
     const gone = end.finally(() => this.ending.delete(gone));
     this.ending.add(gone);
     this.parts.changed();
-  }
-
-  private addressesIn(id: string): Map<string, string> {
-    const kept = this.addresses.get(id) ?? new Map<string, string>();
-    this.addresses.set(id, kept);
-    return kept;
   }
 }

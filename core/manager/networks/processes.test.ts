@@ -9,6 +9,7 @@ import { ChildProcessLauncher, networkProcessEntry } from '../../platform/childl
 import type { FromNetworkProcess, ToNetworkProcess } from '../../net/processprotocol.ts';
 import { nullLogger } from '../../util/logger.ts';
 import { eventually, PATIENCE_MS } from '../testing/harness.ts';
+import { Leases } from './leases.ts';
 import type { NetworkedMachine } from './members.ts';
 import type { NetworkLauncher } from './networkprocess.ts';
 import { NetworkService } from './service.ts';
@@ -35,9 +36,10 @@ beforeEach(async () => {
     },
     runtimeFolder: path.join(root, 'run'),
     log: nullLogger,
+    leases: await Leases.open(path.join(root, 'config'), nullLogger),
     machines: () => machines as unknown as NetworkedMachine[],
     changed: () => {},
-    limits: { linger: 100, again: 20 },
+    limits: { linger: 100, again: 20, listen: 100 },
   });
 });
 afterEach(async () => {
@@ -198,6 +200,12 @@ test('addresses are told, kept and locked; ports that can’t be forwarded say w
       ({ members }) => members[0]?.address === '192.168.100.77',
     );
     expect(seen.gateway).toBe('192.168.100.1');
+    // The other program lets go of the port.
+    await new Promise((resolve) => taken.close(resolve));
+    await eventually(
+      () => status('default'),
+      (now) => kinds(now).taken === undefined,
+    );
     // Forwards apply at once.
     await call('network.update', { id: 'default', patch: { forwards: [] } });
     expect((await status('default')).forwardProblems).toEqual([]);
@@ -205,6 +213,8 @@ test('addresses are told, kept and locked; ports that can’t be forwarded say w
     service.attachments.close('default', one);
     await reaches('default', 'idle');
     expect((await status('default')).members[0]).toMatchObject({ address: '192.168.100.77', connected: false });
+    await service.close();
+    expect((await Leases.open(path.join(root, 'config'), nullLogger)).of('default').get(one.mac)).toBe('192.168.100.77');
     await call('network.update', { id: 'default', patch: { subnet: '10.9.0.0/24', dhcp: null } });
     expect((await status('default')).members[0]!.address).toBeNull();
   } finally {
