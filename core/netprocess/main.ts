@@ -12,6 +12,7 @@ let host: NetworkHost | undefined;
 
 async function start(message: Extract<ToNetworkProcess, { type: 'start' }>): Promise<void> {
   if (host) return;
+  process.title = `hypervue-net ${message.subnet}`;
   host = new NetworkHost(message, new NodeNetwork(), (report) => parent.send(report));
   try {
     await host.listen();
