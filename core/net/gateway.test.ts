@@ -25,6 +25,18 @@ const addressOption = (code: number, address: number) => [
   address & 255,
 ];
 
+/** Asks who has `wanted`. */
+function arpRequest(wanted: number, address: number): Uint8Array {
+  const arp = new Uint8Array(28);
+  const view = viewOf(arp);
+  view.setUint32(0, 0x0001_0800);
+  view.setUint32(4, 0x0604_0001);
+  arp.set([0x52, 0x54, 0, 0, 0, 1], 8);
+  view.setUint32(14, address);
+  view.setUint32(24, wanted);
+  return arp;
+}
+
 /** Type, address and options of the reply that came. */
 function reply(guest: TestGuest) {
   const packets = guest.frames.map((frame) => ({ to: readMac(frame, 0), destination: viewOf(frame).getUint32(30) }));
@@ -102,19 +114,23 @@ test('an isolated network gives addresses, but no way out', () => {
   expect([guest.host.streams.length, guest.host.sockets.length]).toEqual([0, 0]);
 });
 
+test('an isolated network without DHCP has nobody but its machines, which may have any address', () => {
+  const guest = new TestGuest({ router: false, dhcp: null });
+  guest.frame(BROADCAST, 0x0806, arpRequest(GATEWAY, GUEST));
+  guest.udp(dhcp(1), 0xffff_ffff, 67, 68, 0, BROADCAST);
+  guest.udp(Buffer.from('x'), GATEWAY, 9);
+  guest.tcp(1000, { seq: 1, ack: 0, flags: SYN, window: 1000 });
+  expect(guest.frames).toEqual([]);
+  guest.frame(BROADCAST, 0x0806, arpRequest(GUEST, GATEWAY));
+  expect(guest.gateway.addresses()).toEqual([{ mac: '52:54:00:00:00:01', address: '10.7.0.1' }]);
+});
+
 test('the gateway answers ARP and echoes, and what it can not pass on it says', () => {
   const guest = new TestGuest();
-  const arp = new Uint8Array(28);
-  viewOf(arp).setUint32(0, 0x0001_0800);
-  viewOf(arp).setUint32(4, 0x0604_0001);
-  arp.set([0x52, 0x54, 0, 0, 0, 1], 8);
-  viewOf(arp).setUint32(14, GUEST);
-  viewOf(arp).setUint32(24, GATEWAY);
-  guest.frame(BROADCAST, 0x0806, arp);
+  guest.frame(BROADCAST, 0x0806, arpRequest(GATEWAY, GUEST));
   expect(parseArp(guest.frames.pop()!)).toMatchObject({ request: false, mac: guest.gateway.mac, address: GATEWAY, wanted: GUEST });
   // For somebody else it does not answer.
-  viewOf(arp).setUint32(24, GUEST + 1);
-  guest.frame(BROADCAST, 0x0806, arp);
+  guest.frame(BROADCAST, 0x0806, arpRequest(GUEST + 1, GUEST));
   expect(guest.frames).toEqual([]);
   expect(guest.gateway.addresses()).toEqual([{ mac: '52:54:00:00:00:01', address: '10.7.0.50' }]);
 

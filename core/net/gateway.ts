@@ -45,6 +45,8 @@ interface Neighbour {
 export class Gateway implements SwitchPort {
   readonly address: number;
   readonly mac: number;
+  /** An isolated network that gives no addresses has nobody at the first one: a machine may have it. */
+  private readonly silent: boolean;
   private readonly options: GatewayOptions;
   private readonly parts: GatewayParts;
   private readonly writer: Ipv4Writer;
@@ -76,6 +78,7 @@ export class Gateway implements SwitchPort {
     this.dns = new DnsProxy(host);
     this.errors = new TokenBucket(ERRORS_PER_SECOND, 1, host.now());
     const { dhcp, subnet, router } = options;
+    this.silent = !router && dhcp === null;
     this.dhcp =
       dhcp === null
         ? undefined
@@ -129,7 +132,7 @@ export class Gateway implements SwitchPort {
     const packet = parseArp(frame);
     if (!packet) return;
     this.see(packet.mac, packet.address);
-    if (packet.request && packet.wanted === this.address && packet.address !== this.address)
+    if (!this.silent && packet.request && packet.wanted === this.address && packet.address !== this.address)
       this.parts.ethernet.receive(this, arpReply(packet, this.mac));
   }
 
@@ -141,6 +144,7 @@ export class Gateway implements SwitchPort {
     if (!packet) return;
     const { source, destination } = packet;
     this.see(mac, source);
+    if (this.silent) return;
     const everybody = destination === EVERYBODY || destination === this.options.subnet.broadcast;
     const udp = packet.protocol === PROTOCOL_UDP ? parseUdp(packet) : undefined;
     if (udp?.destinationPort === DHCP_SERVER_PORT && (everybody || destination === this.address)) {
@@ -218,7 +222,7 @@ export class Gateway implements SwitchPort {
   }
 
   private see(mac: number, address: number): void {
-    if (!inSubnet(this.options.subnet, address) || address === this.address || mac === this.mac) return;
+    if (!inSubnet(this.options.subnet, address) || (address === this.address && !this.silent) || mac === this.mac) return;
     const now = this.parts.host.now();
     const known = this.neighbours.get(mac);
     if (known && known.address === address) {
