@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
 import { type DriveBus, driveBuses } from '../contract/drives.ts';
 import { type DiskFormat, type DisplayModel, diskFormats, displayModels, type VmCreate, vncListenSchema } from '../contract/vm.ts';
+import { DEFAULT_NETWORK, type NicModel, nicModels } from '../contract/networks.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, parseSize } from './output.ts';
 import { readPassphrase } from './passphrase.ts';
@@ -27,6 +28,8 @@ interface CreateOptions {
   diskFormat?: DiskFormat;
   bus?: DriveBus;
   display?: DisplayModel;
+  network?: string;
+  nic?: NicModel;
   encrypt?: boolean;
   passphraseFile?: string;
   vnc?: string;
@@ -78,6 +81,12 @@ function listen(options: CreateOptions): VmCreate['listen'] {
   return parsed.data;
 }
 
+function cards({ network = DEFAULT_NETWORK, nic }: CreateOptions): NonNullable<VmCreate['network']> {
+  if (network !== 'none') return [{ id: 'net0', network, connected: true, ...(nic ? { model: nic } : {}) }];
+  if (nic) throw wrong('--nic is of no use without a network card', 'Leave out --network none.');
+  return [];
+}
+
 function passphraseOf({ passphraseFile }: CreateOptions): string {
   if (passphraseFile === undefined) throw wrong('an encrypted disk wants a passphrase', 'Give a file with it: --passphrase-file FILE.');
   return readPassphrase(passphraseFile);
@@ -118,6 +127,8 @@ export function addCreateCommand(program: Command, run: RunSession): void {
         displayModels,
       ),
     )
+    .option('--network <id>', 'what its network card is plugged into, or none for no card; the default network otherwise')
+    .addOption(new Option('--nic <model>', 'its network card; otherwise the quickest that its system knows').choices(nicModels))
     .option('--encrypt', 'with --new-disk: encrypt it (LUKS, qcow2)')
     .option('--passphrase-file <file>', 'with --encrypt: its first line is the passphrase')
     .option('--vnc <place>', 'listen for VNC clients at host:display or unix:path')
@@ -150,6 +161,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
           ...(options.bus ? { bus: options.bus } : {}),
           ...(options.display ? { displayModel: options.display } : {}),
           listen: listen(options),
+          network: cards(options),
         };
         for (const check of await session.client.call('vm.preflight', create))
           if (!check.ok && check.severity === 'warning')

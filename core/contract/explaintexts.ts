@@ -12,7 +12,10 @@ export const explainTexts = {
   explainUuid: 'The id that the guest reads from SMBIOS',
   explainVga: 'Standard VGA with Bochs VBE, in the same PCI slot',
   explainVirtioVga: 'VirtIO display that is a VGA too, in the same PCI slot',
-  explainNoNetwork: 'No network card; machines have none yet',
+  explainNoNetwork: 'No network card',
+  explainCard: 'The network card at {card}, in the same PCI slot',
+  explainCable: 'The cable of {card}, to the network {network}',
+  explainNoCable: 'The cable of {card} leads nowhere; in QEMU to a network with nobody else in it',
   explainUefi: 'UEFI (OVMF) in one image, read-only',
   explainKernel: 'A kernel that is started directly',
   explainInitrd: 'Its initial RAM disk',
@@ -55,6 +58,8 @@ export const explainTexts = {
     'This machine offers what guests under KVM make use of (kvmclock, known frequencies). QEMU does so under KVM only; TCG has no such thing.',
   remarkCpu:
     'PCID, INVPCID, PREFETCHW, RDSEED and RDPID are in this machine’s processor, but not in that of every QEMU’s TCG: they are left out.',
+  remarkNetwork:
+    'A user network of QEMU has this machine alone in it. Its gateway is its second address, not the first, and leads to the loopback of this computer too; it always gives addresses.',
   remarkAhci: 'The AHCI controller is that of an ICH9, in slot 4 here as there.',
   remarkTables:
     'ACPI tables, SMBIOS strings and the serial numbers of drives are not the same, so that an installed Windows may ask to be activated again.',

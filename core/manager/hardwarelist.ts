@@ -62,6 +62,13 @@ export function hardwareList(config: VmConfig): HardwareItem[] {
       label: `${places[drive.id]}: ${drive.kind === 'cdrom' ? 'CD/DVD drive' : drive.kind === 'floppy' ? 'floppy drive' : 'hard disk'}`,
       detail: drive.path ? `${drive.path}${drive.readOnly ? ' (read-only)' : ''}` : 'empty',
     });
+  for (const { id, model, mac, network, connected } of config.network)
+    items.push({
+      id,
+      kind: 'network',
+      label: `Network card ${id}: ${model === 'virtio' ? 'VirtIO' : 'Intel 82540EM (e1000)'}`,
+      detail: `${mac}, ${network === null ? 'no network' : `network ${network}`}${connected ? '' : ', cable pulled out'}`,
+    });
   config.serial.forEach((port, index) => {
     items.push({
       id: `serial${index}`,

@@ -104,6 +104,7 @@ export function makeServices(
         .summary();
     },
     storageChanged: changed,
+    network: (wanted) => store.get().networks.find(({ id }) => id === wanted),
   });
   const history = new HistoryKeeper(path.join(configFolder, 'history'), log, () => machines.all().flatMap(({ stats }) => stats ?? []));
   const networks = new NetworkService(store, {

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { networkSchema } from '../../contract/networks.ts';
 import { type VmConfig, vmConfigSchema } from '../../contract/vm.ts';
 import { createDisk } from '../../platform/creatediskfile.ts';
 import { findFirmware, findUefi } from '../../platform/firmware.ts';
@@ -53,7 +54,16 @@ const drives = [
   { id: 'sata4', kind: 'cdrom', path: null, format: 'raw', readOnly: true },
   { id: 'fd0', kind: 'floppy', path: 'fd.img', format: 'raw', readOnly: true },
 ];
-const parts = () => ({ folder, firmwareFolder: findFirmware('/none').folder, uefiImage: findUefi('/none').file });
+const parts = () => ({ folder, firmwareFolder: findFirmware('/none').folder, uefiImage: findUefi('/none').file, network });
+const network = () =>
+  networkSchema.parse({
+    id: 'default',
+    name: 'Default',
+    kind: 'nat',
+    subnet: '192.168.100.0/24',
+    dhcp: { from: '192.168.100.128', to: '192.168.100.254' },
+    forwards: [{ id: 'ssh', protocol: 'tcp', hostPort: 2222, vm: '01234567-89ab-4def-8123-456789abcdef', card: 'net0', guestPort: 22 }],
+  });
 const words = (config: VmConfig) => explain(config, parts()).options.flatMap((option) => option.words);
 
 /** What QEMU's monitor says; '' when nobody is there. */
@@ -96,6 +106,23 @@ describe.skipIf(!qemu)('QEMU takes what the machine is explained as', () => {
     ['every bus', { drives, hpet: true }, [/dev: ide-hd/, /dev: ide-cd/, /dev: ich9-ahci/, /dev: floppy/, /dev: hpet/, /dev: VGA/]],
     ['virtio', { drives: [{ ...drives[0], id: 'virtio5' }] }, [/dev: virtio-blk-pci[\s\S]*addr = 0d\.0/]],
     ['a VirtIO display', { display: { model: 'virtio' } }, [/dev: virtio-vga[\s\S]*addr = 02\.0[\s\S]*class VGA controller, addr 00:02.0/]],
+    [
+      'network cards',
+      {
+        network: [
+          { id: 'net0', model: 'virtio', mac: '52:54:00:00:00:01', network: 'default' },
+          { id: 'net1', model: 'e1000', mac: '52:54:00:00:00:02', network: null },
+          { id: 'net3', model: 'e1000', mac: '52:54:00:00:00:03', network: 'lab', connected: false },
+        ],
+      },
+      [
+        /class Ethernet controller, addr 00:03\.0, pci id 1af4:1041/,
+        /class Ethernet controller, addr 00:05\.0, pci id 8086:100e/,
+        /class Ethernet controller, addr 00:07\.0, pci id 8086:100e/,
+        /netdev = "cable-net3"/,
+        ...['01', '02', '03'].map((end) => new RegExp(`mac = "52:54:00:00:00:${end}"`)),
+      ],
+    ],
     ['i686', { cpu: { model: 'i686' } }, []],
     ['x86-64', { cpu: { model: 'x86-64' } }, []],
     ['x86-64-v2', { cpu: { model: 'x86-64-v2' } }, []],
@@ -131,6 +158,13 @@ test('the command is one for a shell: every word comes out as it went in', () =>
   const { command, options } = explain(config, parts());
   const echoed = spawnSync('sh', ['-c', command.replace(QEMU, `printf '%s\\n'`)], { encoding: 'utf8' });
   expect(echoed.stdout.trimEnd().split('\n')).toEqual(options.flatMap((option) => option.words));
+});
+
+test('a network’s addresses and the forwards to the card are QEMU’s too', () => {
+  const all = words(machine({ network: [{ id: 'net0', model: 'e1000', mac: '52:54:00:00:00:01', network: 'default' }] }));
+  expect(all[all.indexOf('-netdev') + 1]).toBe(
+    'user,id=cable-net0,net=192.168.100.0/24,dhcpstart=192.168.100.128,ipv6=off,hostfwd=tcp:127.0.0.1:2222-:22',
+  );
 });
 
 test('what QEMU has nothing for is said', () => {

@@ -4,10 +4,12 @@ import { bootSequence } from '../../contract/boot.ts';
 import type { CpuModel } from '../../contract/cpumodels.ts';
 import { busOf, type DriveId } from '../../contract/drives.ts';
 import type { ExplainedOption, Explanation } from '../../contract/hardware.ts';
+import type { Network } from '../../contract/networks.ts';
 import type { VmConfig } from '../../contract/vm.ts';
 import { INSTRUCTION_CLOCK_START_MS } from '../../machine/instructionclock.ts';
 import { plain, say, type Saying } from '../../util/say.ts';
 import { explainDrives, option } from './explaindrives.ts';
+import { explainNetwork } from './explainnetwork.ts';
 import { optionValue, shellWord } from './quoting.ts';
 
 export interface ExplainParts {
@@ -19,6 +21,8 @@ export interface ExplainParts {
   uefiImage: string;
   /** Places of the disks whose images are encrypted. */
   encrypted?: readonly DriveId[];
+  /** What is known of a network. */
+  network?: (id: string) => Network | undefined;
 }
 
 const PROGRAM = 'qemu-system-x86_64';
@@ -59,7 +63,7 @@ export function explain(config: VmConfig, parts: ExplainParts): Explanation {
   serial(config, parts, add, remarks);
   clock(config, add, remarks);
   debug(config, add);
-  add(say('explainNoNetwork'), '-nic', 'none');
+  options.push(...explainNetwork(config.network, { vm: config.id, network: parts.network ?? (() => undefined), remarks }));
   differences(config, remarks);
   return {
     program: PROGRAM,

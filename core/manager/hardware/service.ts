@@ -5,6 +5,7 @@ import { checkConfigText } from '../../contract/configtext.ts';
 import { withBootEntry } from '../../contract/boot.ts';
 import { type DriveId, freePlace } from '../../contract/drives.ts';
 import { type Explanation, type hardwareMethods, MAX_CONFIG_TEXT } from '../../contract/hardware.ts';
+import type { Network } from '../../contract/networks.ts';
 import type { Handlers } from '../../contract/server.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
 import type { Drive, VmConfig, VmSummary } from '../../contract/vm.ts';
@@ -37,6 +38,8 @@ export interface HardwareParts {
   /** Looks at the library anew, after the file of a machine that could not be used was mended; gives the machine in that folder. */
   rescan(folder: string): Promise<VmSummary>;
   storageChanged(): void;
+  /** What is known of a network. */
+  network(id: string): Network | undefined;
 }
 
 /** vm.json as text, changes that wait for the next start, and a machine in QEMU's terms. */
@@ -104,6 +107,7 @@ export class HardwareService {
       folder: home,
       firmwareFolder: folder,
       uefiImage: findUefi(folder).file,
+      network: (id) => this.parts.network(id),
       encrypted: await encryptedDisks(config, home),
     });
   }

@@ -1,0 +1,45 @@
+/** Network cards in the terms of QEMU's command line. */
+import type { ExplainedOption } from '../../contract/hardware.ts';
+import type { Network, NetworkCard, NicModel } from '../../contract/networks.ts';
+import { NET_SLOTS } from '../../machine/slots.ts';
+import { say, type Saying } from '../../util/say.ts';
+import { option } from './explaindrives.ts';
+
+const devices: { [M in NicModel]: string } = {
+  virtio: 'virtio-net-pci,disable-legacy=on,romfile=',
+  e1000: 'e1000,romfile=',
+};
+
+export interface ExplainNetworkParts {
+  vm: string;
+  /** What is known of a network. */
+  network(id: string): Network | undefined;
+  remarks: Saying[];
+}
+
+export function explainNetwork(cards: readonly NetworkCard[], { vm, network, remarks }: ExplainNetworkParts): ExplainedOption[] {
+  if (cards.length === 0) return [option(say('explainNoNetwork'), ['-nic', 'none'])];
+  const options: ExplainedOption[] = [];
+  for (const { id, model, mac, network: place, connected } of cards) {
+    const found = place === null || !connected ? undefined : network(place);
+    const netdev = `user,id=cable-${id}${found ? addresses(found, vm, id) : ',restrict=on,ipv6=off'}`;
+    const note =
+      !connected || place === null ? say('explainNoCable', { card: id }) : say('explainCable', { card: id, network: found?.name ?? place });
+    options.push(option(note, ['-netdev', netdev]));
+    const slot = NET_SLOTS[id].toString(16).padStart(2, '0');
+    options.push(option(say('explainCard', { card: id }), ['-device', `${devices[model]},netdev=cable-${id},mac=${mac},addr=${slot}.0`]));
+  }
+  remarks.push(say('remarkNetwork'));
+  return options;
+}
+
+function addresses({ kind, subnet, dhcp, forwards }: Network, vm: string, card: string): string {
+  const words = [`,net=${subnet}`];
+  if (dhcp) words.push(`,dhcpstart=${dhcp.from}`);
+  if (kind !== 'nat') words.push(',restrict=on');
+  words.push(',ipv6=off');
+  for (const forward of forwards)
+    if (forward.vm === vm && forward.card === card)
+      words.push(`,hostfwd=${forward.protocol}:${forward.hostAddress}:${forward.hostPort}-:${forward.guestPort}`);
+  return words.join('');
+}
