@@ -246,7 +246,9 @@ describe('with a server', () => {
       await new Promise((resolve) => setTimeout(resolve, 500));
       csv = (await run('history', 'Life', '--csv')).out;
     }
-    expect(csv).toMatch(/^time,cpu,instructions,deviceCalls,memory,diskRead,diskWrite,netReceive,netSend,frames\r\n\d{4}-\d\d-\d\dT[\d:.]+Z,0\.01,1000,/);
+    expect(csv).toMatch(
+      /^time,cpu,instructions,deviceCalls,memory,diskRead,diskWrite,netReceive,netSend,frames\r\n\d{4}-\d\d-\d\dT[\d:.]+Z,0\.01,1000,/,
+    );
     await json('force-off', 'Life');
     expect((await run('history', 'Life')).out).toMatch(/metric +last +mean +most\n[\s\S]*instructions +1000 +1000 +1000/);
     expect((await run('history')).out).toMatch(/machinesMemory/);
