@@ -18,6 +18,7 @@ export const diagnosticIds = [
   'kvm',
   'qemuImg',
   'port',
+  'networks',
   'systems',
   'sample',
 ] as const;

@@ -44,6 +44,9 @@ test('networks run while machines that are on have cables in them, which follow 
 
 test('a machine whose network is gone does not start, and the checks say so', { timeout: 2 * PATIENCE_MS }, async () => {
   const { id, folder } = await harness.fake('web', '', { network: [card('net0', 'default')] as NetworkCard[] });
+  const refusal = { kind: 'not-found', dto: { message: expect.stringContaining('gone'), fix: expect.any(String) } };
+  expect(await failureOf(harness.call('vm.update', { id, patch: { network: [card('net0', 'gone')] } }))).toMatchObject(refusal);
+  expect(await failureOf(harness.create('other', { network: [card('net0', 'gone')] }))).toMatchObject(refusal);
   expect(await netCheck(id)).toMatchObject({ ok: true, message: 'Default' });
   const config = harness.config(folder);
   config.network[0]!.network = 'gone';

@@ -42,11 +42,13 @@ export class MachineConfig {
     return this.startedWith ?? this.usable(operation);
   }
 
-  /** Changes the configuration. What is not about names or cables applies at the next start; discs and policies of a running machine change through their own verbs. */
+  /** Changes the configuration. What is not about names or cables applies at the next start; discs and policies of a running machine change through their own verbs. Rejects with 'not-found' for a network that is none. */
   async update(patch: VmPatch & { template?: boolean }): Promise<void> {
     const drives = patch.drives && (await withFormats(this.usable('update'), patch.drives, this.machine.folder));
     const { network, ...rest } = patch;
-    const { newMac } = this.machine.parts;
+    const { newMac, networks } = this.machine.parts;
+    const had = this.file.config?.network.map((card) => card.network);
+    for (const card of network ?? []) if (card.network !== null && !had?.includes(card.network)) networks.look(card.network);
     await this.replace((now) => ({
       ...now,
       ...rest,

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { defaultPolicy, goesAroundCache } from '../contract/drives.ts';
-import type { NetworkCard } from '../contract/networks.ts';
 import type { Drive, Remedy, VmConfig } from '../contract/vm.ts';
 import { AlignedFile } from '../platform/alignedfile.ts';
 import { allocatedBytes } from '../platform/diskfile.ts';
@@ -24,6 +23,7 @@ import {
   remedied,
   SLACK_BYTES,
 } from './preflight.ts';
+import { checkCable } from './preflightnetwork.ts';
 
 /** Disks are told to have too little room to grow when there is less than this, and they may come to more. */
 const ROOM_TO_GROW = 1024 * MIB;
@@ -121,18 +121,6 @@ async function checkListening(id: string, listening: Listening): Promise<Preflig
   return problem ? failed(id, problem, listening.name) : good(id, plain(listening.name));
 }
 
-/** Whether there is what a card's cable leads to. */
-function checkCable({ networks }: PreflightParts, { id, network, connected }: NetworkCard): PreflightCheck | undefined {
-  if (network === null || !connected) return undefined;
-  try {
-    const { name, problem } = networks.look(network);
-    // It is tried again when the machine starts.
-    return problem ? { ...failed(id, problem, name), severity: 'warning' } : good(id, plain(name));
-  } catch {
-    return bad(id, 'error', 'not-found', say('cardNetworkGone', { card: id, name: network }), say('fixNetworkGone'));
-  }
-}
-
 /** The folder's room: for what the machine writes at once, for its memory when its state is saved, for what its disks may still take. */
 async function checkRoom(
   folder: string,
@@ -219,7 +207,7 @@ export async function preflightStart(
   if (listen) checks.push(await checkListening('vnc', vncPlace(listen)));
   const { gdb } = config.debug;
   if (gdb) checks.push(await checkListening('gdb', gdbPlace(gdb.type === 'unix' ? { ...gdb, path: path.resolve(folder, gdb.path) } : gdb)));
-  checks.push(...config.network.flatMap((card) => checkCable(parts, card) ?? []));
+  checks.push(...config.network.flatMap((card) => checkCable(parts.networks, card)));
   checks.push(...(await checkRoom(folder, config, growing)));
   return checks.map(({ remedy, ...check }) =>
     check.ok ? check : remedied(check, remedyOf({ ...check, ...(remedy ? { remedy } : {}) }, config, folder)),

@@ -7,9 +7,11 @@ import type { Firmware } from '../../platform/firmware.ts';
 import { freeBytes, hostFacts } from '../../platform/hostinfo.ts';
 import { chosenLibraryFile } from '../../platform/chosenlibrary.ts';
 import { clockSource, folderState, kvmState, mendFolder, portFree, programVersion } from '../../platform/hostprobes.ts';
+import { NodeNetwork } from '../../platform/nethost.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { plain, say, type Saying } from '../../util/say.ts';
 import type { ManagerContext, ManagerOptions } from '../context.ts';
+import { tryLauncher } from '../networks/networkprocess.ts';
 import { engineName } from '../preflight.ts';
 import { CONFIG_FILE } from '../vmconfigfile.ts';
 
@@ -137,6 +139,11 @@ function wasmFeatures(): string[] {
   return missing;
 }
 
+const sayingOf = (error: HypervueError): Saying => {
+  const saying = error.saying();
+  return typeof saying === 'string' ? plain(saying) : saying;
+};
+
 const part = (name: string, { reason }: Firmware): Saying => say('partMissing', { part: name, reason });
 
 /** Every check looks for itself. */
@@ -212,6 +219,14 @@ export function checksOf(context: Diagnosed): Record<DiagnosticId, () => Promise
       const words = { port: USUAL_PORT };
       if (await portFree(USUAL_PORT)) return ok(say('portFree', words));
       return info(say(options.mode === 'headless' ? 'portTakenHere' : 'portTaken', words), say('howPort', words));
+    },
+    networks: async () => {
+      const problem = await tryLauncher(options.networkLauncher);
+      if (problem) return failure(sayingOf(problem), say('howLog'));
+      const servers = new NodeNetwork().resolvers().map(({ address }) => address);
+      return servers.length
+        ? ok(say('networksGood', { servers: servers.join(', ') }))
+        : warning(say('networksNoNames'), say('howNameServers'));
     },
     systems: async () => {
       const table = options.systems?.table;

@@ -12,6 +12,8 @@ export type NetworkLauncher = ProcessLauncher<ToNetworkProcess, FromNetworkProce
 export type NetworkReport = Extract<FromNetworkProcess, { type: 'status' }>;
 
 interface Listener {
+  /** It is there. */
+  ready?(): void;
   report(report: NetworkReport): void;
   output(line: string): void;
   /** It ended without having been told to. */
@@ -96,6 +98,7 @@ export class NetworkProcess {
     switch (message.type) {
       case 'ready':
         this.ready = true;
+        this.listener.ready?.();
         this.begin();
         break;
       case 'started':
@@ -137,4 +140,20 @@ export class NetworkProcess {
     // Who waits for the start is told, and nobody twice.
     if (!this.closing && !waiting) this.listener.ended(this.gone);
   }
+}
+
+/** Starts a process that gets no network, and ends it. Resolves with what is wrong where it does not come up. */
+export async function tryLauncher(launcher: NetworkLauncher): Promise<HypervueError | undefined> {
+  let made: NetworkProcess | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const problem = await new Promise<HypervueError | undefined>((resolve) => {
+    timer = setTimeout(
+      () => resolve(new HypervueError('timeout', say('networkSlow', { name: 'Default' }), {}, say('fixLessBusy'))),
+      START_MS,
+    );
+    made = new NetworkProcess(launcher, 'Default', { ready: () => resolve(undefined), report: () => {}, output: () => {}, ended: resolve });
+  });
+  clearTimeout(timer);
+  await made?.close();
+  return problem;
 }

@@ -42,6 +42,7 @@ export const diagnosticsEn = {
     kvm: { name: 'KVM', text: 'Hardware virtualization of Linux.' },
     qemuImg: { name: 'qemu-img', text: 'QEMU’s tool for disk images.' },
     port: { name: 'Network port', text: 'Where the server for browsers listens.' },
+    networks: { name: 'Networks', text: 'Whether machines can have networks, and who looks names up for them.' },
     systems: { name: 'Table of systems', text: 'Tells which system a disc holds, and what it needs.' },
     sample: { name: 'Sample', text: 'The check image that “Try a sample” starts.' },
     gpu: {

@@ -1,0 +1,19 @@
+import type { NetPlace, NetworkCard } from '../contract/networks.ts';
+import { plain, say } from '../util/say.ts';
+import type { MachineNetworks } from './networks/attachments.ts';
+import { bad, failed, good, type PreflightCheck } from './preflight.ts';
+
+/** Whether there is what a card's cable leads to; nothing of one whose cable is pulled out. */
+export function checkCable(
+  networks: Pick<MachineNetworks, 'look'>,
+  { id, network, connected }: Pick<NetworkCard, 'network' | 'connected'> & { id: NetPlace },
+): PreflightCheck[] {
+  if (network === null || !connected) return [];
+  try {
+    const { name, problem } = networks.look(network);
+    // It is tried again when the machine starts.
+    return [problem ? { ...failed(id, problem, name), severity: 'warning' } : good(id, plain(name))];
+  } catch {
+    return [bad(id, 'error', 'not-found', say('cardNetworkGone', { card: id, name: network }), say('fixNetworkGone'))];
+  }
+}
