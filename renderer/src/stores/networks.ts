@@ -1,13 +1,9 @@
 import { defineStore } from 'pinia';
-import { computed, ref, shallowRef } from 'vue';
-import type { ErrorDto } from '../../../core/contract/errors.ts';
+import { computed, shallowRef } from 'vue';
 import type { NetPlace, NetworkKindStatus, NetworkMember, NetworkStatus, PortForward } from '../../../core/contract/networks.ts';
 import type { Params } from '../../../core/contract/methods.ts';
 import { useConnection } from './connection.ts';
-import { toDto } from './notices.ts';
-
-/** Events come in bursts; one look after the last is enough. */
-const settleMs = 150;
+import { useWatched } from './watched.ts';
 
 export type NetworkDraft = Params<'network.create'>;
 export type NetworkPatch = Params<'network.update'>['patch'];
@@ -17,47 +13,15 @@ export const useNetworks = defineStore('networks', () => {
   const connection = useConnection();
   const networks = shallowRef<NetworkStatus[]>([]);
   const kinds = shallowRef<NetworkKindStatus[]>([]);
-  const loaded = ref(false);
-  const failure = ref<ErrorDto | null>(null);
-  let watchers = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let turn = 0;
-
-  async function load(): Promise<void> {
-    const mine = ++turn;
-    try {
-      const [nextNetworks, nextKinds] = await Promise.all([connection.call('network.list', {}), connection.call('network.kinds', {})]);
-      // A later look has the newer answer.
-      if (mine !== turn) return;
+  const { loaded, failure, load, watch } = useWatched(
+    // Who is on a network, and under which name, changes with the machines.
+    ['network.changed', 'vm.changed', 'vm.removed'],
+    () => Promise.all([connection.call('network.list', {}), connection.call('network.kinds', {})]),
+    ([nextNetworks, nextKinds]) => {
       networks.value = nextNetworks;
       kinds.value = nextKinds;
-      loaded.value = true;
-      failure.value = null;
-    } catch (error) {
-      if (mine === turn) failure.value = toDto(error);
-    }
-  }
-
-  function soon(): void {
-    if (watchers === 0) return;
-    clearTimeout(timer);
-    timer = setTimeout(() => void load(), settleMs);
-  }
-
-  /** Keeps the list current until the returned function is called. */
-  function watch(): () => void {
-    watchers++;
-    void load();
-    return () => {
-      watchers--;
-    };
-  }
-
-  connection.on('network.changed', soon);
-  // Who is on a network, and under which name, changes with the machines.
-  connection.on('vm.changed', soon);
-  connection.on('vm.removed', soon);
-  connection.onReady(soon);
+    },
+  );
 
   /** The answer is in the list before the next look. */
   function took(status: NetworkStatus): void {

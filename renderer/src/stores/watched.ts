@@ -1,0 +1,51 @@
+import { ref } from 'vue';
+import type { ErrorDto } from '../../../core/contract/errors.ts';
+import type { EventName } from '../../../core/contract/methods.ts';
+import { useConnection } from './connection.ts';
+import { toDto } from './notices.ts';
+
+/** Events come in bursts; one look after the last is enough. */
+const settleMs = 150;
+
+/** What `look` finds, given to `take` anew after each of `events`, while somebody shows it. */
+export function useWatched<T>(events: readonly EventName[], look: () => Promise<T>, take: (found: T) => void) {
+  const connection = useConnection();
+  const loaded = ref(false);
+  const failure = ref<ErrorDto | null>(null);
+  let watchers = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let turn = 0;
+
+  async function load(): Promise<void> {
+    const mine = ++turn;
+    try {
+      const found = await look();
+      // A later look has the newer answer.
+      if (mine !== turn) return;
+      take(found);
+      loaded.value = true;
+      failure.value = null;
+    } catch (error) {
+      if (mine === turn) failure.value = toDto(error);
+    }
+  }
+
+  function soon(): void {
+    if (watchers === 0) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => void load(), settleMs);
+  }
+
+  /** Keeps it current until the returned function is called. */
+  function watch(): () => void {
+    watchers++;
+    void load();
+    return () => {
+      watchers--;
+    };
+  }
+
+  for (const event of events) connection.on(event, soon);
+  connection.onReady(soon);
+  return { loaded, failure, load, watch };
+}
