@@ -119,7 +119,7 @@ test('a network that goes away takes the carrier along, and is found again when 
   await until('the carrier', () => card.carrier);
   answer = messageRecord({ type: 'refused', message: 'not on this network' });
   sockets[0]!.destroy();
-  await until('two refusals', () => got.length === 3);
+  await until('two refusals', () => got.length >= 3);
   expect(carriers).toEqual([true, false]);
   expect(logged.filter((line) => line.includes('not on this network'))).toHaveLength(1);
   answer = messageRecord({ type: 'ready' });
