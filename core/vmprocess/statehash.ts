@@ -34,7 +34,9 @@ export function stateHash(machine: Machine, memory: WebAssembly.Memory, ramBytes
 export function machineFingerprint(definition: MachineDefinition, media: { [drive: string]: BlockInfo }): string {
   const { name: _name, ...rest } = definition;
   const sizes = Object.entries(media).map(([drive, { sizeBytes, readOnly }]) => [drive, sizeBytes, readOnly]);
-  return sha256(text([{ ...rest, time: { ...rest.time, paced: undefined } }, sizes]));
+  // Named only where there are some: recordings of before know of none.
+  const cards = rest.cards.length ? rest.cards : undefined;
+  return sha256(text([{ ...rest, cards, time: { ...rest.time, paced: undefined } }, sizes]));
 }
 
 function text(value: unknown): string {
