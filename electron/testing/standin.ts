@@ -437,9 +437,9 @@ export function createStandIn(browser: Browser | undefined, outFolder: string, o
     },
     shell: { showItemInFolder: () => {} },
     utilityProcess: {
-      fork: (entry: string, _args: string[], { env }: { env: NodeJS.ProcessEnv }) => {
+      fork: (entry: string, _args: string[], { env, serviceName }: { env: NodeJS.ProcessEnv; serviceName: string }) => {
         onlyAfterReady('utilityProcess.fork');
-        const utility = new Utility(entry, env);
+        const utility = new Utility(entry, env, serviceName);
         standIn.utilities.push(utility);
         return utility;
       },

@@ -18,10 +18,12 @@ export class Utility extends EventEmitter {
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
   pid: number | undefined;
+  readonly serviceName: string;
   private readonly child: ChildProcess;
 
-  constructor(entry: string, env: NodeJS.ProcessEnv) {
+  constructor(entry: string, env: NodeJS.ProcessEnv, serviceName: string) {
     super();
+    this.serviceName = serviceName;
     // In Electron every process has the packed app's folder of resources.
     const { resourcesPath } = process as { resourcesPath?: string };
     const resources = resourcesPath === undefined ? '' : `process.resourcesPath = ${JSON.stringify(resourcesPath)};\n`;
