@@ -10,7 +10,7 @@ import {
   type PortForward,
   subnetSchema,
 } from '../contract/networks.ts';
-import { ipv4Text, overlaps, parseSubnet, subnetText } from '../net/ipv4address.ts';
+import { freeSubnet, parseSubnet, usualRange } from '../contract/ipv4.ts';
 import { HypervueError } from '../util/errors.ts';
 import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
 import type { RunSession, Session } from './session.ts';
@@ -46,22 +46,12 @@ function ports(text: string): { hostPort: number; guestPort: number } {
   return { hostPort: port(host), guestPort: port(guest) };
 }
 
-/** The upper half of a network, as the default one has it. */
-function usualRange(text: string): Range {
-  const { network, broadcast, prefix } = parseSubnet(text);
-  return { from: ipv4Text(network + 2 ** (31 - prefix)), to: ipv4Text(broadcast - 1) };
-}
-
 /** A network that nobody has yet. */
-function freeSubnet(networks: readonly NetworkStatus[]): string {
-  const taken = networks.map((each) => parseSubnet(each.subnet));
-  for (let third = 101; ; third++) {
-    const free = parseSubnet(`192.168.${third % 256}.0/24`);
-    if (!taken.some((each) => overlaps(each, free))) return subnetText(free);
-    // Hundreds are not to be had: somebody has all of 192.168.
-    if (third === 356)
-      throw new HypervueError('resource-limit', 'every network of 192.168 is taken', {}, 'Name another: --subnet 10.7.0.0/24.');
-  }
+function unusedSubnet(networks: readonly NetworkStatus[]): string {
+  const free = freeSubnet(networks.map((each) => parseSubnet(each.subnet)));
+  if (free === undefined)
+    throw new HypervueError('resource-limit', 'every network of 192.168 is taken', {}, 'Name another: --subnet 10.7.0.0/24.');
+  return free;
 }
 
 /** The network of this id or name. */
@@ -233,8 +223,8 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
       .option('--subnet <network>', 'its addresses, as 10.7.0.0/24; free ones unless given', subnet),
   ).action((name: string, { kind, subnet: wanted, dhcp, description = '' }: Given & { kind: NetworkKind }) =>
     run(true, async (session) => {
-      const net = wanted ?? freeSubnet(await session.client.call('network.list', {}));
-      const given = dhcp === undefined ? usualRange(net) : dhcp || null;
+      const net = wanted ?? unusedSubnet(await session.client.call('network.list', {}));
+      const given = dhcp === undefined ? usualRange(parseSubnet(net)) : dhcp || null;
       const made = await session.client.call('network.create', { name, kind, description, subnet: net, dhcp: given, forwards: [] });
       session.print(made, line);
     }),
@@ -257,7 +247,7 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
       if (dhcp === false) patch.dhcp = null;
       else if (dhcp) patch.dhcp = dhcp;
       // The addresses that were given lie in the network that was.
-      else if (net !== undefined && found.dhcp) patch.dhcp = usualRange(net);
+      else if (net !== undefined && found.dhcp) patch.dhcp = usualRange(parseSubnet(net));
       session.print(await session.client.call('network.update', { id: found.id, patch }), line);
     }),
   );

@@ -16,6 +16,10 @@ export const macSchema = z
   .regex(/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/)
   .refine((mac) => mac !== '00:00:00:00:00:00');
 
+/** An address of three random bytes behind the prefix of QEMU and KVM, which is locally administered and known to people as that of a virtual machine. */
+export const virtualMac = (random: Uint8Array): string =>
+  ['52', '54', '00', ...[...random.subarray(0, 3)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+
 /** Names a network for good, whatever it is called. */
 export const networkIdSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/);
 
@@ -68,6 +72,14 @@ export const portForwardSchema = z.object({
   description: z.string().max(200).default(''),
 });
 export type PortForward = z.infer<typeof portForwardSchema>;
+
+const EVERY_ADDRESS = '0.0.0.0';
+/** Two forwards that can't both listen: on the same port of the same address, or one of them on all addresses. */
+export const samePort = (a: ListeningPlace, b: ListeningPlace): boolean =>
+  a.protocol === b.protocol &&
+  a.hostPort === b.hostPort &&
+  (a.hostAddress === b.hostAddress || a.hostAddress === EVERY_ADDRESS || b.hostAddress === EVERY_ADDRESS);
+type ListeningPlace = Pick<PortForward, 'protocol' | 'hostAddress' | 'hostPort'>;
 
 /** A network as it is kept. */
 export const networkSchema = z.object({

@@ -1,14 +1,11 @@
 /** Addresses of network cards: every card of a library has one of its own, made here. */
 import { randomBytes } from 'node:crypto';
-import type { NetworkCard, WantedCard } from '../contract/networks.ts';
-
-/** Locally administered, and known to people as that of a virtual machine. */
-const PREFIX = '52:54:00';
+import { type NetworkCard, virtualMac, type WantedCard } from '../contract/networks.ts';
 
 /** An address for which `taken` says no. */
 export function newMac(taken: (mac: string) => boolean): string {
   for (;;) {
-    const mac = `${PREFIX}:${[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
+    const mac = virtualMac(randomBytes(3));
     if (!taken(mac)) return mac;
   }
 }

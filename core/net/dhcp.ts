@@ -1,6 +1,6 @@
 /** DHCP, RFC 2131 and RFC 2132: messages, and the server of a network. */
 import { BROADCAST, macText, parseMac, readMac, writeMac } from './ethernet.ts';
-import { ipv4Text, parseIpv4, type Subnet } from './ipv4address.ts';
+import { ipv4Text, parseIpv4, type Subnet } from '../contract/ipv4.ts';
 import { viewOf } from './ipv4.ts';
 
 export const DHCP_SERVER_PORT = 67;

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { parseArp } from './arp.ts';
 import { BROADCAST, readMac } from './ethernet.ts';
-import { ipv4Text, parseIpv4 } from './ipv4address.ts';
+import { ipv4Text, parseIpv4 } from '../contract/ipv4.ts';
 import { PAYLOAD_AT, PROTOCOL_ICMP, viewOf } from './ipv4.ts';
-import { checksumOf, sumWords } from './checksum.ts';
+import { checksumOf, sumWords } from '../util/internetchecksum.ts';
 import { FAR, GATEWAY, GUEST, GUEST_MAC, TestGuest } from './testing/guest.ts';
 import { ACK, RST, SYN } from './tcp/segment.ts';
 

@@ -6,7 +6,7 @@ import { DNS_PORT, DnsProxy } from './dnsproxy.ts';
 import { BROADCAST, ETHERTYPE_ARP, ETHERTYPE_IPV4, macText, parseMac, readMac } from './ethernet.ts';
 import type { HostNetwork, HostStream } from './host.ts';
 import { echoRequest, type IcmpError, mayBeTold, sendEchoReply, sendIcmpError } from './icmp.ts';
-import { gatewayOf, inSubnet, ipv4Text, parseIpv4, parseSubnet, type Subnet } from './ipv4address.ts';
+import { gatewayOf, inSubnet, ipv4Text, parseIpv4, parseSubnet, type Subnet } from '../contract/ipv4.ts';
 import { type Ipv4Packet, Ipv4Writer, parsePacket, PROTOCOL_TCP, PROTOCOL_UDP, viewOf } from './ipv4.ts';
 import { Reassembly } from './reassembly.ts';
 import type { SwitchPort, VirtualSwitch } from './switch.ts';

@@ -1,5 +1,5 @@
 /** ICMP, RFC 792 and RFC 1812 section 4.3. */
-import { checksumOf, sumWords } from './checksum.ts';
+import { checksumOf, sumWords } from '../util/internetchecksum.ts';
 import { type Ipv4Packet, type Ipv4Writer, PAYLOAD_AT, PROTOCOL_ICMP, viewOf } from './ipv4.ts';
 
 const ECHO_REPLY = 0;

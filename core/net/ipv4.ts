@@ -1,5 +1,5 @@
 /** IPv4, RFC 791: reading packets, and writing them into frames. */
-import { checksumOf, sumWords } from './checksum.ts';
+import { checksumOf, sumWords } from '../util/internetchecksum.ts';
 import { ETHERNET_BYTES, ETHERTYPE_IPV4, MIN_WIRE_BYTES, MTU, writeMac } from './ethernet.ts';
 
 export const IPV4_BYTES = 20;

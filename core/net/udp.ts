@@ -1,5 +1,5 @@
 /** UDP, RFC 768. */
-import { checksumOf, pseudoHeaderSum, sumWords } from './checksum.ts';
+import { checksumOf, pseudoHeaderSum, sumWords } from '../util/internetchecksum.ts';
 import { type Ipv4Packet, type Ipv4Writer, PAYLOAD_AT, PROTOCOL_UDP, viewOf } from './ipv4.ts';
 
 export const UDP_BYTES = 8;

@@ -1,6 +1,6 @@
 import type { Disposable } from '../util/disposable.ts';
 import type { HostDatagrams, HostNetwork } from './host.ts';
-import { ipv4Text, parseIpv4 } from './ipv4address.ts';
+import { ipv4Text, parseIpv4 } from '../contract/ipv4.ts';
 import type { Ipv4Packet, Ipv4Writer } from './ipv4.ts';
 import { sendUdp, type UdpDatagram } from './udp.ts';
 

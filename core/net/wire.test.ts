@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { frameRecord, MAX_FRAME_BYTES, messageRecord, type WireMessage, WireError, WireReader } from './wire.ts';
+import { MAX_FRAME_BYTES } from '../backend/packet.ts';
+import { frameRecord, messageRecord, type WireMessage, WireError, WireReader } from './wire.ts';
 
 function reader() {
   const frames: Uint8Array[] = [];

@@ -2,18 +2,15 @@
  * What runs on the socket between a machine's process and the process of a network: records {u32 length of the rest, little endian; u8 type; payload}. Both sides take the other for
  * hostile: lengths are bounded, and a record that is wrong ends the connection.
  */
+import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from '../backend/packet.ts';
 
-/** An Ethernet frame without FCS. */
+/** An Ethernet frame without FCS, of 14 to MAX_FRAME_BYTES bytes. */
 export const RECORD_FRAME = 0;
 /** A `WireMessage` as JSON in UTF-8. */
 export const RECORD_MESSAGE = 1;
 
-/** Header of Ethernet without a VLAN tag. */
-export const MIN_FRAME_BYTES = 14;
-/** The longest IPv4 packet behind that header, and one byte more than fits. */
-export const MAX_FRAME_BYTES = 65_550;
 export const MAX_MESSAGE_BYTES = 64 * 1024;
-const HEADER_BYTES = 5;
+export const RECORD_HEADER_BYTES = 5;
 
 /** First from the client, then one answer; anything further is not known yet and is let be. */
 export type WireMessage =
@@ -24,15 +21,21 @@ export type WireMessage =
 /** Somebody sent what is no record; the message names it. */
 export class WireError extends Error {}
 
-function record(type: number, payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(HEADER_BYTES + payload.length);
+/** Writes a record at `at` of `bytes`, where there is room for it; returns where the next one goes. */
+export function putRecord(bytes: Uint8Array, at: number, type: number, payload: Uint8Array): number {
   const length = payload.length + 1;
-  bytes[0] = length & 0xff;
-  bytes[1] = (length >>> 8) & 0xff;
-  bytes[2] = (length >>> 16) & 0xff;
-  bytes[3] = length >>> 24;
-  bytes[4] = type;
-  bytes.set(payload, HEADER_BYTES);
+  bytes[at] = length & 0xff;
+  bytes[at + 1] = (length >>> 8) & 0xff;
+  bytes[at + 2] = (length >>> 16) & 0xff;
+  bytes[at + 3] = length >>> 24;
+  bytes[at + 4] = type;
+  bytes.set(payload, at + RECORD_HEADER_BYTES);
+  return at + RECORD_HEADER_BYTES + payload.length;
+}
+
+function record(type: number, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(RECORD_HEADER_BYTES + payload.length);
+  putRecord(bytes, 0, type, payload);
   return bytes;
 }
 
@@ -84,7 +87,7 @@ export interface WireListener {
 /** Takes records out of a stream of bytes; keeps at most one unfinished record. */
 export class WireReader {
   private readonly listener: WireListener;
-  private readonly header = new Uint8Array(HEADER_BYTES);
+  private readonly header = new Uint8Array(RECORD_HEADER_BYTES);
   private headerBytes = 0;
   /** The payload under way, once its header is there and the chunk ended inside it. */
   private payload: Uint8Array | undefined;
@@ -109,8 +112,8 @@ export class WireReader {
         this.deliver(payload);
         continue;
       }
-      while (this.headerBytes < HEADER_BYTES && at < chunk.length) this.header[this.headerBytes++] = chunk[at++]!;
-      if (this.headerBytes < HEADER_BYTES) return;
+      while (this.headerBytes < RECORD_HEADER_BYTES && at < chunk.length) this.header[this.headerBytes++] = chunk[at++]!;
+      if (this.headerBytes < RECORD_HEADER_BYTES) return;
       const length = this.payloadLength();
       if (chunk.length - at >= length) {
         const whole = chunk.subarray(at, at + length);

@@ -1,12 +1,21 @@
 import type { Socket } from 'node:net';
 import type { SwitchPort } from '../net/switch.ts';
-import { frameRecord, MAX_FRAME_BYTES, messageRecord, MIN_FRAME_BYTES, type WireMessage, WireError, WireReader } from '../net/wire.ts';
+import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from '../backend/packet.ts';
+import {
+  frameRecord,
+  messageRecord,
+  putRecord,
+  RECORD_FRAME,
+  RECORD_HEADER_BYTES,
+  type WireMessage,
+  WireError,
+  WireReader,
+} from '../net/wire.ts';
 
 /** Frames for a machine that does not read wait up to here; those that come then are lost, as on a real cable. */
 const MOST_WAITING = 4 * 1024 * 1024;
 const BATCH_BYTES = 64 * 1024;
 const HELLO_MS = 10_000;
-const HEADER_BYTES = 5;
 
 type Hello = Extract<WireMessage, { type: 'hello' }>;
 
@@ -54,7 +63,7 @@ export class Cable implements SwitchPort {
 
   /** Frames that come together go together. */
   send(frame: Uint8Array): void {
-    const length = frame.length + HEADER_BYTES;
+    const length = frame.length + RECORD_HEADER_BYTES;
     if (this.over || !this.hello || frame.length < MIN_FRAME_BYTES || frame.length > MAX_FRAME_BYTES) return;
     if (this.socket.writableLength + this.batched + length > MOST_WAITING) return;
     if (this.batched + length > this.batch.length) {
@@ -66,11 +75,7 @@ export class Cable implements SwitchPort {
       this.batch = Buffer.allocUnsafe(BATCH_BYTES);
     }
     if (this.batched === 0) queueMicrotask(() => this.flush());
-    const { batch, batched } = this;
-    batch.writeUInt32LE(frame.length + 1, batched);
-    batch[batched + 4] = 0;
-    batch.set(frame, batched + HEADER_BYTES);
-    this.batched = batched + length;
+    this.batched = putRecord(this.batch, this.batched, RECORD_FRAME, frame);
   }
 
   close(): void {

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { Forwards, type ForwardRule } from '../net/forwards.ts';
 import { Gateway } from '../net/gateway.ts';
 import type { HostNetwork } from '../net/host.ts';
-import { parseIpv4, parseSubnet } from '../net/ipv4address.ts';
+import { parseIpv4, parseSubnet } from '../contract/ipv4.ts';
 import { parseMac } from '../net/ethernet.ts';
 import type { FromNetworkProcess, NetworkMemberId, NetworkStart } from '../net/processprotocol.ts';
 import { VirtualSwitch } from '../net/switch.ts';

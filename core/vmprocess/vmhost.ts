@@ -62,8 +62,8 @@ export class VmHost extends VmEvents {
   private readonly log: Logger;
   private readonly typist: Typist;
   private readonly drives: DriveService;
-  /** What is done with its drives while it runs. */
   private readonly cables: VmCables;
+  /** What is done with its drives while it runs. */
   readonly media: VmDrives;
   private readonly threads: MachineThreads;
   private readonly receivers: ReportReceivers;

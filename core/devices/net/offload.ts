@@ -1,4 +1,5 @@
 /** What network cards do for systems so that their processors needn't: Internet checksums (RFC 1071) and cutting TCP over IPv4 into segments (RFC 9293, RFC 791). */
+import { fold, sumWords } from '../../util/internetchecksum.ts';
 
 export const ETHERNET_BYTES = 14;
 /** The most that a frame carries behind its header, where nobody agreed on more. */
@@ -17,30 +18,11 @@ const TCP_FIN = 0x01;
 const TCP_PSH = 0x08;
 const TCP_CWR = 0x80;
 
-const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
-
 /** Sum of the 16-bit words of `bytes` from `start` to `end` in one's complement, added to `sum`; network order, folded to 16 bits. */
 export function onesSum(bytes: Uint8Array, start: number, end: number, sum = 0): number {
-  let at = start;
-  const address = bytes.byteOffset + start;
-  // Words as the host has them add up to the same with their bytes exchanged (RFC 1071, section 2).
-  if (littleEndian && address % 2 === 0 && end - start >= 64) {
-    const words = new Uint16Array(bytes.buffer, address, (end - start) >> 1);
-    let host = 0;
-    for (let i = 0; i < words.length; i++) host += words[i]!;
-    host = fold(host);
-    sum += ((host & 0xff) << 8) | (host >>> 8);
-    at += words.length * 2;
-  }
-  for (; at + 1 < end; at += 2) sum += (bytes[at]! << 8) | bytes[at + 1]!;
-  if (at < end) sum += bytes[at]! << 8;
-  return fold(sum);
-}
-
-function fold(sum: number): number {
-  let folded = sum;
-  while (folded > 0xffff) folded = (folded & 0xffff) + Math.floor(folded / 65_536);
-  return folded;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const swapped = fold(sumWords(view, start, end));
+  return fold(sum + (((swapped & 0xff) << 8) | (swapped >>> 8)));
 }
 
 const get16 = (bytes: Uint8Array, at: number) => (bytes[at]! << 8) | bytes[at + 1]!;

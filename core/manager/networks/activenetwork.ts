@@ -110,13 +110,12 @@ export class ActiveNetwork {
       return undefined;
     }
     // Its process has the old addresses. Nobody is on it, or `locked` would have refused.
-    const { process } = this;
-    this.process = undefined;
     if (this.members.size === 0) {
-      this.process = process;
       this.end();
       return undefined;
     }
+    const { process } = this;
+    this.process = undefined;
     return (process?.close() ?? Promise.resolve()).then(() => this.run());
   }
 

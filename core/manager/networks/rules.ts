@@ -1,6 +1,6 @@
 /** What a network has to be, beyond its schema. */
-import { MAX_NETWORKS, type Network, type PortForward } from '../../contract/networks.ts';
-import { gatewayOf, inSubnet, ipv4Text, overlaps, parseIpv4, parseSubnet, type Subnet, subnetText } from '../../net/ipv4address.ts';
+import { MAX_NETWORKS, type Network, samePort } from '../../contract/networks.ts';
+import { gatewayOf, inSubnet, ipv4Text, overlaps, parseIpv4, parseSubnet, type Subnet, subnetText } from '../../contract/ipv4.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 
@@ -60,12 +60,6 @@ function checkDhcp({ name, subnet: text, dhcp }: Network, subnet: Subnet): void 
     throw new HypervueError('invalid-argument', say('dhcpBackwards', { from: fromText, to: toText }), about, say('fixDhcpBackwards'));
 }
 
-/** Two forwards want the same port of the host. */
-const clash = (a: PortForward, b: PortForward): boolean =>
-  a.protocol === b.protocol &&
-  a.hostPort === b.hostPort &&
-  (a.hostAddress === b.hostAddress || a.hostAddress === '0.0.0.0' || b.hostAddress === '0.0.0.0');
-
 function checkForwards({ name, kind, forwards }: Network, others: readonly Network[]): void {
   const about = { object: name, field: 'forwards' };
   if (forwards.length && kind !== 'nat')
@@ -74,8 +68,8 @@ function checkForwards({ name, kind, forwards }: Network, others: readonly Netwo
     const before = forwards.slice(0, index);
     if (before.some(({ id }) => id === forward.id))
       throw new HypervueError('invalid-argument', say('forwardIdTwice', { id: forward.id }), about);
-    const elsewhere = others.find((other) => other.forwards.some((each) => clash(each, forward)));
-    const twin = before.some((each) => clash(each, forward)) ? name : elsewhere?.name;
+    const elsewhere = others.find((other) => other.forwards.some((each) => samePort(each, forward)));
+    const twin = before.some((each) => samePort(each, forward)) ? name : elsewhere?.name;
     if (twin === undefined) continue;
     const { protocol, hostPort: port, hostAddress: address } = forward;
     throw new HypervueError(

@@ -11,7 +11,7 @@ import {
   type NetworkStatus,
 } from '../../contract/networks.ts';
 import type { Handlers } from '../../contract/server.ts';
-import { gatewayOf, ipv4Text, parseSubnet } from '../../net/ipv4address.ts';
+import { gatewayOf, ipv4Text, parseSubnet } from '../../contract/ipv4.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say, type Saying } from '../../util/say.ts';
 import { type ActiveParts, sameAddresses } from './activenetwork.ts';

@@ -1,5 +1,5 @@
 /** TCP segments, RFC 9293 section 3.1, with the options of RFC 7323 (window scale) and MSS. */
-import { checksumOf, pseudoHeaderSum, sumWords } from '../checksum.ts';
+import { checksumOf, pseudoHeaderSum, sumWords } from '../../util/internetchecksum.ts';
 import { type Ipv4Packet, type Ipv4Writer, PAYLOAD_AT, PROTOCOL_TCP, viewOf } from '../ipv4.ts';
 
 export const FIN = 1;

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { FAR, GUEST, GUEST_MAC, TestGuest } from '../testing/guest.ts';
-import { ipv4Text } from '../ipv4address.ts';
+import { ipv4Text } from '../../contract/ipv4.ts';
 import { PROTOCOL_ICMP } from '../ipv4.ts';
 import type { TestStream } from '../testing/testhost.ts';
 import { ACK, FIN, PSH, RST, SYN } from './segment.ts';

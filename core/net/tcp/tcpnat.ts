@@ -1,7 +1,7 @@
 /** Connections of guests to the world, and of port forwards to guests. */
 import type { Disposable } from '../../util/disposable.ts';
 import type { HostNetwork, HostStream } from '../host.ts';
-import { ipv4Text } from '../ipv4address.ts';
+import { ipv4Text } from '../../contract/ipv4.ts';
 import type { Ipv4Packet, Ipv4Writer } from '../ipv4.ts';
 import { type Budget, TcpConnection } from './connection.ts';
 import { ACK, type Endpoints, parseSegment, RST, type Segment, sendReset, SYN } from './segment.ts';

@@ -1,6 +1,6 @@
 import { parseMac, writeMac } from '../ethernet.ts';
 import { Gateway, type GatewayOptions } from '../gateway.ts';
-import { parseIpv4, parseSubnet } from '../ipv4address.ts';
+import { parseIpv4, parseSubnet } from '../../contract/ipv4.ts';
 import { type Ipv4Packet, Ipv4Writer, parsePacket, PROTOCOL_TCP, PROTOCOL_UDP } from '../ipv4.ts';
 import { VirtualSwitch } from '../switch.ts';
 import { parseSegment, type Segment, type SegmentHead, sendSegment } from '../tcp/segment.ts';

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { freeSubnet, ipv4Number, ipv4Text, rangeProblem, readSubnet, usualRange } from './ipv4.ts';
+import { ipv4Text, usualRange } from '../../../core/contract/ipv4.ts';
+import { freeSubnet, ipv4Number, rangeProblem, readSubnet } from './ipv4.ts';
 
 test('addresses are numbers and back, up to the highest', () => {
   for (const text of ['0.0.0.0', '10.0.2.15', '192.168.100.1', '255.255.255.255']) expect(ipv4Text(ipv4Number(text)!)).toBe(text);

@@ -1,4 +1,4 @@
-import { DEFAULT_NETWORK, type NetworkStatus, type PortForward } from '../../../core/contract/networks.ts';
+import { DEFAULT_NETWORK, type NetworkStatus, type PortForward, samePort } from '../../../core/contract/networks.ts';
 
 /** Key under `networks.reason.*` of why a network can't be deleted, with its parameters; null when it can. */
 export function deleteReason({ id, name, members }: NetworkStatus): { key: 'default' | 'used'; params: Record<string, string> } | null {
@@ -12,17 +12,10 @@ export function freeForwardId(forwards: readonly PortForward[]): string {
   for (let number = 1; ; number++) if (!forwards.some(({ id }) => id === `forward${number}`)) return `forward${number}`;
 }
 
-/** Another forward that listens where this one would: on the same port of the same address, or one of them on all addresses. */
+/** Another forward that listens where this one would. */
 export function sameListener(
   forwards: readonly PortForward[],
   wanted: Pick<PortForward, 'id' | 'protocol' | 'hostAddress' | 'hostPort'>,
 ): PortForward | undefined {
-  const all = '0.0.0.0';
-  return forwards.find(
-    (each) =>
-      each.id !== wanted.id &&
-      each.protocol === wanted.protocol &&
-      each.hostPort === wanted.hostPort &&
-      (each.hostAddress === wanted.hostAddress || each.hostAddress === all || wanted.hostAddress === all),
-  );
+  return forwards.find((each) => each.id !== wanted.id && samePort(each, wanted));
 }

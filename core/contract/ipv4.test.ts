@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { gatewayOf, inSubnet, ipv4Text, overlaps, parseIpv4, parseSubnet, subnetText } from './ipv4address.ts';
+import { gatewayOf, inSubnet, ipv4Text, overlaps, parseIpv4, parseSubnet, subnetText } from './ipv4.ts';
 
 test('addresses and networks read back as they were written', () => {
   for (const text of ['0.0.0.0', '10.0.0.1', '127.255.255.254', '128.0.0.0', '255.255.255.255'])

@@ -19,7 +19,8 @@ export function sumWords(view: DataView, at: number, end: number, sum = 0): numb
   return fold(low) + fold(high);
 }
 
-function fold(sum: number): number {
+/** A sum of words in 16 bits: what is above them is added again. */
+export function fold(sum: number): number {
   let folded = sum >>> 0;
   while (folded > 0xffff) folded = (folded & 0xffff) + (folded >>> 16);
   return folded;

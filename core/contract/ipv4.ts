@@ -30,3 +30,17 @@ export const overlaps = (a: Subnet, b: Subnet): boolean => a.network <= b.broadc
 
 /** The address that gateway, DHCP and name server have: the first after that of the network. */
 export const gatewayOf = ({ network }: Subnet): number => network + 1;
+
+/** The upper half of a network, which is given to machines when nobody chose. */
+export function usualRange({ network, broadcast }: Pick<Subnet, 'network' | 'broadcast'>): { from: string; to: string } {
+  return { from: ipv4Text(network + (broadcast + 1 - network) / 2), to: ipv4Text(broadcast - 1) };
+}
+
+/** The first private network of 256 addresses, from 192.168.100.0 on, that overlaps none of these; undefined where all are taken. */
+export function freeSubnet(taken: readonly Subnet[]): string | undefined {
+  for (let third = 100; third < 100 + 256; third++) {
+    const free = parseSubnet(`192.168.${third % 256}.0/24`);
+    if (!taken.some((each) => overlaps(each, free))) return subnetText(free);
+  }
+  return undefined;
+}
