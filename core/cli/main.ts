@@ -5,6 +5,7 @@ import { addConfigCommands } from './config.ts';
 import { addConsoleCommand } from './console.ts';
 import { addLibraryCommand } from './library.ts';
 import { addDebugVerbs } from './debugverbs.ts';
+import { addDeviceCommand } from './device.ts';
 import { addDiskCommand } from './disk.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addCreateCommand } from './create.ts';
@@ -66,6 +67,7 @@ addDebugVerbs(program, run);
 addCreateCommand(program, run);
 addConsoleCommand(program, run);
 addConfigCommands(program, run);
+addDeviceCommand(program, run);
 addRunCommand(program);
 addDiskCommand(program);
 // `--json` may stand before or after the verb.
@@ -85,6 +87,7 @@ for (const command of program.commands) {
       'network',
       'token',
       'config',
+      'device',
       'tag',
       'folder',
       'autostart',

@@ -55,7 +55,7 @@ function unusedSubnet(networks: readonly NetworkStatus[]): string {
 }
 
 /** The network of this id or name. */
-async function networkOf(session: Session, wanted: string): Promise<NetworkStatus> {
+export async function networkOf(session: Session, wanted: string): Promise<NetworkStatus> {
   const networks = await session.client.call('network.list', {});
   const found = networks.find(({ id }) => id === wanted) ?? networks.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
   if (!found) throw new HypervueError('not-found', `there is no network ${wanted}`, { object: wanted }, 'See `hypervue network list`.');

@@ -1,6 +1,6 @@
 import { bootSequence } from '../../../core/contract/boot.ts';
 import { busOf, type DriveId } from '../../../core/contract/drives.ts';
-import { type NetPlace, netPlaces, type NetworkCard } from '../../../core/contract/networks.ts';
+import { cardAt, driveAt } from '../../../core/contract/devices.ts';
 import type { Drive, VmConfig, VmPatch } from '../../../core/contract/vm.ts';
 
 /** The fields of a configuration that the hardware page edits. */
@@ -103,14 +103,8 @@ export function isPending({ id, kind, fields }: Device, config: VmConfig, runsWi
   return pendingFields(config, runsWith).some((field) => fields.includes(field));
 }
 
-export const driveAt = ({ drives }: Pick<VmConfig, 'drives'>, id: string): Drive | undefined => drives.find((drive) => drive.id === id);
-export const cardAt = ({ network }: Pick<VmConfig, 'network'>, id: string): NetworkCard | undefined =>
-  network.find((card) => card.id === id);
 /** Cards are counted from 1. */
 export const cardNumber = (id: string): number => Number(id.slice('net'.length)) + 1;
-/** A place that no card has. */
-export const freeCardPlace = ({ network }: Pick<VmConfig, 'network'>): NetPlace | undefined =>
-  netPlaces.find((place) => !network.some(({ id }) => id === place));
 export const portOf = (id: string): number => Number(id.slice('serial'.length));
 
 export interface BootLine {
@@ -133,9 +127,4 @@ export function moved<T>(list: readonly T[], from: number, to: number): T[] {
   const [entry] = next.splice(from, 1);
   if (entry !== undefined) next.splice(Math.max(0, Math.min(to, next.length)), 0, entry);
   return next;
-}
-
-/** A configuration without a drive, also in its boot order. */
-export function withoutDrive({ boot, drives }: Pick<VmConfig, 'boot' | 'drives'>, id: string): Pick<VmConfig, 'boot' | 'drives'> {
-  return { drives: drives.filter((drive) => drive.id !== id), boot: { ...boot, order: boot.order.filter((entry) => entry !== id) } };
 }

@@ -1,8 +1,9 @@
+import { driveAt, withoutDrive } from '../../../core/contract/devices.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
 import { useNotices } from '../stores/notices.ts';
-import { cardNumber, driveAt, withoutDrive } from './hardware.ts';
+import { cardNumber } from './hardware.ts';
 import { formatBytes } from './useformat.ts';
 import { useHardwareText } from './usehardwaretext.ts';
 

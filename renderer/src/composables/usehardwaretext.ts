@@ -1,7 +1,8 @@
 import { useI18n } from 'vue-i18n';
 import type { NetworkCard } from '../../../core/contract/networks.ts';
 import type { VmConfig } from '../../../core/contract/vm.ts';
-import { cardAt, cardNumber, type Device, driveAt, type EditedField, pendingFields, portOf } from './hardware.ts';
+import { cardAt, driveAt } from '../../../core/contract/devices.ts';
+import { cardNumber, type Device, type EditedField, pendingFields, portOf } from './hardware.ts';
 import { bootLines } from './hardware.ts';
 import { placeMessage } from './driveplace.ts';
 import { useFormat } from './useformat.ts';

@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test, vi } from 'vitest';
+import type { VmConfig } from '../contract/vm.ts';
+
+/** Drives, network cards and ports of a machine from the command line; each command opens the library itself. */
+const main = fileURLToPath(new URL('main.ts', import.meta.url));
+const home = mkdtempSync(path.join(tmpdir(), 'hv-cli-device-'));
+const env = { ...process.env, HYPERVUE_HOME: home, XDG_RUNTIME_DIR: path.join(home, 'xdg'), HYPERVUE_FAKE_VM: '1' };
+afterAll(() => rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
+// Each command is a process of its own.
+vi.setConfig({ testTimeout: 180_000 });
+
+function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (data) => (out += data));
+    child.stderr.on('data', (data) => (err += data));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+const config = (): VmConfig => JSON.parse(readFileSync(path.join(home, 'machines', 'One', 'vm.json'), 'utf8'));
+
+test('drives, cards and ports come and go', async () => {
+  expect(await run('create', '--blank', '--name', 'One', '--memory', '32M', '--new-disk', '8M', '--bus', 'virtio')).toMatchObject({
+    code: 0,
+  });
+  // As the first disk is attached.
+  expect(await run('device', 'add-disk', 'One', '--size', '16M')).toMatchObject({ code: 0, out: 'One: new disk virtio1\n' });
+  const image = path.join(home, 'x.qcow2');
+  expect(await run('disk', 'create', image, '8M')).toMatchObject({ code: 0 });
+  expect(await run('device', 'add-disk', 'One', image, '--bus', 'sata', '--readonly')).toMatchObject({ code: 0, out: 'One: disk sata0\n' });
+  expect(await run('device', 'add-cdrom', 'One', '--bus', 'sata')).toMatchObject({ code: 0, out: 'One: CD drive sata1\n' });
+  const floppy = path.join(home, 'floppy.img');
+  writeFileSync(floppy, Buffer.alloc(1_474_560));
+  expect(await run('device', 'add-floppy', 'One', floppy)).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^One: floppy drive fd\d\n$/),
+  });
+  expect(await run('device', 'add-card', 'One', '--network', 'none', '--mac', '52:54:00:AA:BB:CC')).toMatchObject({
+    code: 0,
+    out: 'One: network card net1\n',
+  });
+  const made = config();
+  expect(made.drives).toContainEqual({ id: 'sata0', kind: 'disk', path: image, format: 'qcow2', readOnly: true });
+  expect(made.drives).toContainEqual({ id: 'sata1', kind: 'cdrom', path: null, format: 'raw', readOnly: true });
+  expect(made.network[1]).toEqual({ ...made.network[0], id: 'net1', mac: '52:54:00:aa:bb:cc', network: null });
+  const { out } = await run('device', 'list', 'One');
+  expect(out).toMatch(/virtio1 +disk +virtio +.+\.qcow2 \(qcow2\)\n/);
+  expect(out).toMatch(/sata0 +disk +sata +\/.*x\.qcow2 \(qcow2\), read-only\n/);
+  expect(out).toMatch(/net1 +network card +\S+ +52:54:00:aa:bb:cc, no network\n/);
+
+  expect(await run('device', 'set-card', 'One', 'net1', '--network', 'default', '--cable', 'out', '--nic', 'e1000')).toMatchObject({
+    code: 0,
+    out: 'One: net1 is 52:54:00:aa:bb:cc (e1000) on default, its cable out\n',
+  });
+  expect(config().network[1]).toMatchObject({ model: 'e1000', network: 'default', connected: false });
+  expect(await run('device', 'remove', 'One', 'sata0')).toMatchObject({ code: 0, out: `One: sata0 is removed\n${image} stays.\n` });
+  expect(existsSync(image)).toBe(true);
+  const own = path.join(home, 'machines', 'One', config().drives.find(({ id }) => id === 'virtio1')!.path!);
+  const gone = await run('device', 'remove', 'One', 'virtio1', '--delete-image');
+  expect(gone).toMatchObject({ code: 0, out: expect.stringMatching(/in the trash: hypervue trash restore \S+\n$/) });
+  expect(existsSync(own)).toBe(false);
+  expect(config().drives.map(({ id }) => id)).not.toContain('virtio1');
+  expect(await run('trash', 'restore', /restore (\S+)/.exec(gone.out)![1]!)).toMatchObject({ code: 0 });
+  expect(existsSync(own)).toBe(true);
+  expect(await run('device', 'remove', 'One', 'net0')).toMatchObject({ code: 0 });
+  expect(config().network.map(({ id }) => id)).toEqual(['net1']);
+});
+
+test('what can not be is refused, and nothing changes', async () => {
+  const before = config();
+  const refused = async (message: RegExp, ...args: string[]) =>
+    expect(await run('device', ...args), args.join(' ')).toMatchObject({ code: 1, err: expect.stringMatching(message) });
+  await refused(/image or a new one/, 'add-disk', 'One');
+  await refused(/new disks/, 'add-disk', 'One', path.join(home, 'x.qcow2'), '--format', 'raw');
+  await refused(/passphrase/, 'add-disk', 'One', '--size', '8M', '--encrypt');
+  await refused(/nothing\.img/, 'add-disk', 'One', path.join(home, 'nothing.img'));
+  await refused(/CD drive can not be attached to virtio/, 'add-cdrom', 'One', '--bus', 'virtio');
+  await refused(/no network nowhere/, 'add-card', 'One', '--network', 'nowhere');
+  await refused(/no device net3/, 'set-card', 'One', 'net3', '--cable', 'in');
+  await refused(/no device ide7/, 'remove', 'One', 'ide7');
+  await refused(/no disk of One/, 'remove', 'One', 'net1', '--delete-image');
+  await refused(/both serial ports/, 'add-port', 'One');
+  await refused(/serial1 first/, 'remove', 'One', 'serial0');
+  expect(await run('device', 'add-card', 'One', '--mac', '53:54')).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('52:54:00:12:34:56'),
+  });
+  expect(config()).toEqual(before);
+  expect(await run('device', 'remove', 'One', 'serial1')).toMatchObject({ code: 0 });
+  expect(await run('device', 'add-port', 'One', '--json')).toMatchObject({ code: 0, out: expect.stringContaining('"serial"') });
+});

@@ -1,0 +1,303 @@
+import path from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { cardAt, driveAt, freeCardPlace, freeDrivePlace, MAX_PORTS, usualDiskBus, withDrive, withoutDrive } from '../contract/devices.ts';
+import { defaultNic } from '../contract/defaultnic.ts';
+import { busOf, type DriveBus, driveBuses } from '../contract/drives.ts';
+import { DEFAULT_NETWORK, macSchema, type NicModel, nicModels } from '../contract/networks.ts';
+import { type DiskFormat, diskFormats, type Drive, type VmConfig, type VmPatch, type VmSummary } from '../contract/vm.ts';
+import { HypervueError } from '../util/errors.ts';
+import { networkOf } from './network.ts';
+import { table } from './output.ts';
+import { readPassphrase } from './passphrase.ts';
+import type { RunSession, Session } from './session.ts';
+import { size } from './sizes.ts';
+
+const refuse = (code: 'invalid-argument' | 'invalid-state' | 'not-found', message: string, object: string, fix: string) =>
+  new HypervueError(code, message, { object, operation: 'device' }, fix);
+
+const mac = (text: string): string => {
+  const known = macSchema.safeParse(text.toLowerCase());
+  if (!known.success) throw new InvalidArgumentError('must be the address of one card, as 52:54:00:12:34:56');
+  return known.data;
+};
+
+/** The machine with a configuration that can be read. */
+async function editable(session: Session, wanted: string): Promise<{ vm: VmSummary; config: VmConfig }> {
+  const vm = await session.machine(wanted);
+  if (vm.config) return { vm, config: vm.config };
+  throw refuse('invalid-state', `the configuration of ${vm.name} can't be read`, vm.name, 'Mend it with `hypervue config edit`.');
+}
+
+async function change(session: Session, vm: VmSummary, patch: VmPatch): Promise<VmSummary> {
+  return session.client.call('vm.update', { id: vm.id, patch });
+}
+
+const drivePart = (what: string, vm: VmSummary, id: string) =>
+  `${vm.name}: ${what} ${id}${vm.runsWith ? '; it is there from the next start on' : ''}`;
+
+/** A place for the drive. Throws 'invalid-state' where its bus is full. */
+function placeFor(vm: VmSummary, config: VmConfig, bus: DriveBus | 'floppy', kind: Drive['kind']): Drive['id'] {
+  if (kind === 'cdrom' && bus === 'virtio')
+    throw refuse('invalid-argument', 'a CD drive can not be attached to virtio', vm.name, 'Use --bus ide or --bus sata.');
+  const free = freeDrivePlace(config, bus, kind);
+  if (free) return free;
+  const other =
+    kind === 'floppy'
+      ? 'Remove one with `hypervue device remove`.'
+      : 'Name another with --bus, or remove one with `hypervue device remove`.';
+  throw refuse('invalid-state', `${vm.name} has no free place on its ${bus} bus`, vm.name, other);
+}
+
+/** How a disk image is written. Rejects with 'invalid-argument' for what a machine can't run from. */
+async function formatOf(session: Session, file: string): Promise<DiskFormat> {
+  const info = await session.client.call('host.inspectMedia', { path: file });
+  const problem = info.problems.find(({ severity }) => severity === 'error');
+  if (problem) throw refuse('invalid-argument', problem.message, file, problem.fix ?? 'Choose another image.');
+  return info.format === 'qcow2' ? 'qcow2' : 'raw';
+}
+
+interface DiskOptions {
+  size?: number;
+  format?: DiskFormat;
+  bus?: DriveBus;
+  readonly?: true;
+  encrypt?: true;
+  passphraseFile?: string;
+}
+
+async function addDisk(session: Session, machine: string, image: string | undefined, options: DiskOptions): Promise<undefined> {
+  if ((image === undefined) === (options.size === undefined))
+    throw refuse(
+      'invalid-argument',
+      'a disk is an image or a new one',
+      machine,
+      'Name an image, or give --size for a new one, for example --size 20G.',
+    );
+  const { vm, config } = await editable(session, machine);
+  const bus = options.bus ?? usualDiskBus(config);
+  if (image === undefined) {
+    if (options.readonly) throw refuse('invalid-argument', 'a new disk can not be read-only', machine, 'Leave out --readonly.');
+    if (options.encrypt && options.passphraseFile === undefined)
+      throw refuse('invalid-argument', 'an encrypted disk wants a passphrase', machine, 'Give a file with it: --passphrase-file FILE.');
+    const format = options.format ?? (await session.client.call('settings.get', {})).defaultDiskFormat;
+    const passphrase = options.encrypt ? { passphrase: readPassphrase(options.passphraseFile!) } : {};
+    const made = await session.client.call('vm.addDisk', { id: vm.id, sizeBytes: options.size!, format, bus, ...passphrase });
+    session.print(made, () => drivePart('new disk', made.machine, made.drive));
+    return undefined;
+  }
+  if (options.encrypt || options.format)
+    throw refuse(
+      'invalid-argument',
+      '--encrypt and --format are for new disks',
+      machine,
+      'Leave them out; what an image is, is in the image.',
+    );
+  const file = path.resolve(image);
+  const id = placeFor(vm, config, bus, 'disk');
+  const format = await formatOf(session, file);
+  const after = await change(session, vm, withDrive(config, { id, kind: 'disk', path: file, format, readOnly: options.readonly ?? false }));
+  session.print({ machine: after, drive: id }, () => drivePart('disk', after, id));
+  return undefined;
+}
+
+async function addRemovable(
+  session: Session,
+  machine: string,
+  kind: 'cdrom' | 'floppy',
+  image: string | undefined,
+  { bus = 'ide', readonly }: { bus?: DriveBus; readonly?: true },
+): Promise<undefined> {
+  const { vm, config } = await editable(session, machine);
+  const id = placeFor(vm, config, kind === 'floppy' ? 'floppy' : bus, kind);
+  const file = image === undefined ? null : path.resolve(image);
+  if (file !== null) await formatOf(session, file);
+  const drive: Drive = { id, kind, path: file, format: 'raw', readOnly: kind === 'cdrom' || (readonly ?? false) };
+  const after = await change(session, vm, withDrive(config, drive));
+  session.print({ machine: after, drive: id }, () => drivePart(kind === 'cdrom' ? 'CD drive' : 'floppy drive', after, id));
+  return undefined;
+}
+
+interface CardOptions {
+  network?: string;
+  nic?: NicModel;
+  mac?: string;
+  cable?: 'in' | 'out';
+}
+
+/** The network's id; null for `none`. */
+const plugged = async (session: Session, wanted: string): Promise<string | null> =>
+  wanted === 'none' ? null : (await networkOf(session, wanted)).id;
+
+async function addCard(session: Session, machine: string, options: CardOptions): Promise<undefined> {
+  const { vm, config } = await editable(session, machine);
+  const id = freeCardPlace(config);
+  if (!id)
+    throw refuse('invalid-state', `${vm.name} has all the network cards it can have`, vm.name, 'Remove one with `hypervue device remove`.');
+  const card = {
+    id,
+    model: options.nic ?? config.network[0]?.model ?? defaultNic(config.os),
+    network: await plugged(session, options.network ?? DEFAULT_NETWORK),
+    connected: options.cable !== 'out',
+    ...(options.mac ? { mac: options.mac } : {}),
+  };
+  const after = await change(session, vm, { network: [...config.network, card] });
+  session.print({ machine: after, card: id }, () => drivePart('network card', after, id));
+  return undefined;
+}
+
+async function changeCard(session: Session, machine: string, id: string, options: CardOptions): Promise<undefined> {
+  const { vm, config } = await editable(session, machine);
+  const card = cardAt(config, id);
+  if (!card) throw unknown(vm, id);
+  const next = {
+    ...card,
+    ...(options.network === undefined ? {} : { network: await plugged(session, options.network) }),
+    ...(options.nic === undefined ? {} : { model: options.nic }),
+    ...(options.mac === undefined ? {} : { mac: options.mac }),
+    ...(options.cable === undefined ? {} : { connected: options.cable === 'in' }),
+  };
+  const after = await change(session, vm, { network: config.network.map((each) => (each.id === id ? next : each)) });
+  session.print({ machine: after, card: id }, () => {
+    const { model, mac: address, network, connected } = cardAt(after.config!, id)!;
+    const later = after.runsWith && (options.nic || options.mac) ? '; model and address change at its next start' : '';
+    return `${after.name}: ${id} is ${address} (${model}) on ${network ?? 'no network'}${connected ? '' : ', its cable out'}${later}`;
+  });
+  return undefined;
+}
+
+const unknown = (vm: VmSummary, id: string) =>
+  refuse('not-found', `${vm.name} has no device ${id}`, vm.name, `See \`hypervue device list ${vm.name}\`.`);
+
+async function remove(session: Session, machine: string, id: string, deleteImage: boolean): Promise<undefined> {
+  const { vm, config } = await editable(session, machine);
+  const drive = driveAt(config, id);
+  const port = /^serial(\d)$/.exec(id);
+  const lastPort = `serial${config.serial.length - 1}`;
+  if (deleteImage && drive?.kind !== 'disk')
+    throw refuse('invalid-argument', `${id} is no disk of ${vm.name}, so it has no image to delete`, vm.name, 'Leave out --delete-image.');
+  let patch: VmPatch;
+  if (drive) patch = withoutDrive(config, id);
+  else if (cardAt(config, id)) patch = { network: config.network.filter((card) => card.id !== id) };
+  else if (id === lastPort) patch = { serial: config.serial.slice(0, -1) };
+  else if (port && Number(port[1]) < config.serial.length)
+    throw refuse(
+      'invalid-state',
+      `${id} is not the last serial port, and the others would change their names`,
+      vm.name,
+      `Remove ${lastPort} first.`,
+    );
+  else throw unknown(vm, id);
+  const image = drive?.path && deleteImage ? path.resolve(vm.folder, drive.path) : null;
+  if (image && vm.state !== 'off')
+    throw refuse(
+      'invalid-state',
+      `${vm.name} is not off, and its image may be in use`,
+      vm.name,
+      'Shut it down, or leave out --delete-image.',
+    );
+  const after = await change(session, vm, patch);
+  const trash = image ? await session.client.call('storage.delete', { path: image }) : null;
+  session.print({ machine: after, removed: id, trashId: trash?.trashId ?? null }, () =>
+    [
+      `${after.name}: ${id} is removed${after.runsWith ? ' from its next start on' : ''}`,
+      ...(trash ? [`Its image is in the trash: hypervue trash restore ${trash.trashId}`] : drive?.path ? [`${drive.path} stays.`] : []),
+    ].join('\n'),
+  );
+  return undefined;
+}
+
+function describe(config: VmConfig): string[][] {
+  return [
+    ...config.drives.map(({ id, kind, path: file, format, readOnly }) => [
+      id,
+      kind,
+      busOf(id),
+      file === null ? 'empty' : `${file}${kind === 'disk' ? ` (${format})` : ''}${readOnly && kind !== 'cdrom' ? ', read-only' : ''}`,
+    ]),
+    ...config.network.map(({ id, model, mac: address, network, connected }) => [
+      id,
+      'network card',
+      model,
+      `${address}, ${network ?? 'no network'}${connected ? '' : ', cable out'}`,
+    ]),
+    ...config.serial.map(({ type, path: file }, number) => [`serial${number}`, 'serial port', `COM${number + 1}`, file ?? type]),
+  ];
+}
+
+/** Adds `hypervue device`: drives, network cards and serial ports of a machine. */
+export function addDeviceCommand(program: Command, run: RunSession): void {
+  const device = program
+    .command('device')
+    .description('drives, network cards and serial ports of a machine; one that is on has them from its next start');
+  device
+    .command('list <machine>')
+    .description('them all, with the names that the other commands take')
+    .action((machine: string) =>
+      run(true, async (session) => {
+        const { config } = await editable(session, machine);
+        const { drives, network, serial } = config;
+        session.print({ drives, network, serial }, () => table(['DEVICE', 'KIND', 'ON', 'WHAT'], describe(config)));
+        return undefined;
+      }),
+    );
+  const bus = (text: string) => new Option('--bus <bus>', text).choices(driveBuses);
+  device
+    .command('add-disk <machine> [image]')
+    .description('a disk: an image that is there, used where it is, or a new one in the machine’s folder')
+    .option('--size <size>', 'make a new one, for example 20G', size)
+    .addOption(new Option('--format <format>', 'with --size; otherwise that of the settings').choices(diskFormats))
+    .addOption(bus('what it is attached to; otherwise as the first disk is'))
+    .option('--readonly', 'never write to the image')
+    .option('--encrypt', 'with --size: encrypt it (LUKS, qcow2)')
+    .option('--passphrase-file <file>', 'with --encrypt: its first line is the passphrase')
+    .action((machine: string, image: string | undefined, options: DiskOptions) =>
+      run(true, (session) => addDisk(session, machine, image, options)),
+    );
+  device
+    .command('add-cdrom <machine> [image]')
+    .description('a CD drive, empty or with an image in it')
+    .addOption(bus('ide otherwise'))
+    .action((machine: string, image: string | undefined, options: { bus?: DriveBus }) =>
+      run(true, (session) => addRemovable(session, machine, 'cdrom', image, options)),
+    );
+  device
+    .command('add-floppy <machine> [image]')
+    .description('a floppy drive, empty or with an image in it')
+    .option('--readonly', 'the floppy is write-protected')
+    .action((machine: string, image: string | undefined, options: { readonly?: true }) =>
+      run(true, (session) => addRemovable(session, machine, 'floppy', image, options)),
+    );
+  const card = (command: Command) =>
+    command
+      .option('--network <network>', 'id or name of what its cable leads to, or none')
+      .addOption(new Option('--nic <model>', 'what it is for the guest').choices(nicModels))
+      .option('--mac <address>', 'its hardware address', mac)
+      .addOption(new Option('--cable <end>', 'whether it is plugged in').choices(['in', 'out']));
+  card(device.command('add-card <machine>').description('a network card, on the default network unless another is named')).action(
+    (machine: string, options: CardOptions) => run(true, (session) => addCard(session, machine, options)),
+  );
+  card(
+    device.command('set-card <machine> <card>').description('change a network card; its network and its cable also while the machine runs'),
+  ).action((machine: string, id: string, options: CardOptions) => run(true, (session) => changeCard(session, machine, id, options)));
+  device
+    .command('add-port <machine>')
+    .description('a serial port, shown in the console')
+    .action((machine: string) =>
+      run(true, async (session) => {
+        const { vm, config } = await editable(session, machine);
+        if (config.serial.length >= MAX_PORTS)
+          throw refuse('invalid-state', `${vm.name} has both serial ports already`, vm.name, 'See `hypervue device list`.');
+        const after = await change(session, vm, { serial: [...config.serial, { type: 'console' }] });
+        session.print(after, () => drivePart('serial port', after, `serial${config.serial.length}`));
+        return undefined;
+      }),
+    );
+  device
+    .command('remove <machine> <device>')
+    .description('take it out of the machine; images stay')
+    .option('--delete-image', 'of a disk: its image goes to the trash')
+    .action((machine: string, id: string, options: { deleteImage?: true }) =>
+      run(true, (session) => remove(session, machine, id, options.deleteImage ?? false)),
+    );
+  for (const command of device.commands) command.exitOverride().option('--json', 'as JSON');
+}
