@@ -50,7 +50,7 @@ async function connect(drive: Drive): Promise<void> {
     return 0;
   };
   const send = (message: unknown) => void bench.drives.handle(message as BlockRequest);
-  remote = new RemoteDrive('ide0', media['ide0'], send, new DriveShortcut(VectorIo.open(memory)!));
+  remote = new RemoteDrive('ide0', media.ide0, send, new DriveShortcut(VectorIo.open(memory)!));
 }
 
 const asked = (start: (done: (status: BlockStatus) => void) => void) => new Promise<BlockStatus>(start);

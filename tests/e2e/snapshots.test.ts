@@ -24,7 +24,7 @@ const picture = async (name: string) => {
 test('a running machine is snapshotted, reverted with the present kept, and its snapshots are edited and deleted', async () => {
   const { page } = window;
   await contract.call('vm.start', { id });
-  await page.goto(page.url().replace(/#.*$|\/machines.*$/, '') + `#/machines/${id}/snapshots`).catch(() => {});
+  await page.goto(`${page.url().replace(/#.*$|\/machines.*$/, '')}#/machines/${id}/snapshots`).catch(() => {});
   const at = (name: string) => page.getByTestId(name);
   if (
     !(await at('snapshot-take')

@@ -126,7 +126,7 @@ test('Linux does the same again: disk, keyboard and serial line, from a recordin
 }, 600_000);
 
 // In `npm run test:long`.
-if (process.env['HYPERVUE_LONG']) test('64-bit Linux comes to the same state', sixtyFourBits, 600_000);
+if (process.env.HYPERVUE_LONG) test('64-bit Linux comes to the same state', sixtyFourBits, 600_000);
 async function sixtyFourBits(): Promise<void> {
   const options: GuestOptions = {
     memoryMiB: 192,

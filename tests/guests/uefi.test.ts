@@ -49,7 +49,7 @@ test('OVMF boots GRUB in 64-bit EFI and Linux, whose UEFI variables are there af
   await second.onSerial(/is-x86_64-efi/, 2 * MINUTE);
   // Another boot of Linux, which reads it, is in `npm run test:long`.
   expect(readFileSync(nvram).includes(Buffer.from('HypervueTest', 'utf16le'))).toBe(true);
-  if (!process.env['HYPERVUE_LONG']) return;
+  if (!process.env.HYPERVUE_LONG) return;
   await second.vm.typeText('linux /boot/vmlinuz console=ttyS0 quiet\ninitrd /boot/initrd.gz /boot/modules.cpio\nboot\n', 60);
   await second.onSerial(/\/ # /, 4 * MINUTE);
   await second.ask(`${mount} && tail -c 4 /sys/firmware/efi/efivars/${VARIABLE} && echo " re""ad"`, /kept read/, MINUTE);

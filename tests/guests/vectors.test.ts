@@ -16,7 +16,7 @@ const able =
   process.arch === 'x64' && ['avx2', 'fma', 'bmi2', 'movbe'].every((name) => new RegExp(`^flags.*\\b${name}\\b`, 'm').test(hostFlags));
 
 // The interpreter's turn is in `npm run test:long`; its vector instructions are compared one by one in tests/conformance.
-const accelerators = process.env['HYPERVUE_LONG'] ? (['interp', 'jit'] as const) : (['jit'] as const);
+const accelerators = process.env.HYPERVUE_LONG ? (['interp', 'jit'] as const) : (['jit'] as const);
 
 test.skipIf(!able).each(accelerators)(
   'x86-64-v3 programs give the results of the host, %s',

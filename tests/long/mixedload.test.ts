@@ -13,9 +13,9 @@ import { mixedSystem, wantedSums } from './support/mixedsystem.ts';
  * below its limits, memory beside the guest's RAM bounded, and every result what the host's own processor computes. A line for every sample goes to the
  * file that HYPERVUE_MIXED_REPORT names.
  */
-const MINUTES = Number(process.env['HYPERVUE_MIXED_MINUTES'] ?? 60);
-const BITS: Width = process.env['HYPERVUE_MIXED_BITS'] === '32' ? 32 : 64;
-const REPORT = process.env['HYPERVUE_MIXED_REPORT'];
+const MINUTES = Number(process.env.HYPERVUE_MIXED_MINUTES ?? 60);
+const BITS: Width = process.env.HYPERVUE_MIXED_BITS === '32' ? 32 : 64;
+const REPORT = process.env.HYPERVUE_MIXED_REPORT;
 const MEMORY_MIB = 256;
 const MINUTE = 60_000;
 const SAMPLE_SECONDS = 10;

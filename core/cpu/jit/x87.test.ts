@@ -9,7 +9,7 @@ const SOURCE = 0x20000;
 const TARGET = 0x24000;
 const TURNS = 120;
 /** Random programs of each mode; HYPERVUE_X87_PROGRAMS asks for more. */
-const PROGRAMS = Number(process.env['HYPERVUE_X87_PROGRAMS'] ?? 40);
+const PROGRAMS = Number(process.env.HYPERVUE_X87_PROGRAMS ?? 40);
 const TS = 8n;
 const NE = 0x20n;
 

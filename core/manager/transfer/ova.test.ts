@@ -51,7 +51,7 @@ test('a machine goes out as OVA, which tar, sha256sum and qemu-img read, and com
 
   const { machine, notes, saidNotes } = await h.call('vm.importOva', { file });
   expect(saidNotes).toEqual([{ key: 'noteName', params: { taken: 'Débian & "co"', name: machine.name } }]);
-  expect(notes).toEqual(['Débian & "co" was taken; it is called ' + machine.name]);
+  expect(notes).toEqual([`Débian & "co" was taken; it is called ${machine.name}`]);
   expect(machine.config).toMatchObject({ memoryMiB: 64, description: 'a < b' });
   expect(machine.config!.drives.filter(({ kind }) => kind === 'disk').map(({ id }) => id)).toEqual(['ide0', 'ide1']);
   expect(qemuImg('compare', path.join(machine.folder, 'disk.qcow2'), disk)).toContain('identical');

@@ -47,7 +47,7 @@ export const drive = (id: Drive['id'], kind: Drive['kind'], file: string, readOn
 });
 
 /** HYPERVUE_ACCEL=interp runs all guests in the interpreter. */
-const defaultAccel = (): 'jit' | 'interp' => (process.env['HYPERVUE_ACCEL'] === 'interp' ? 'interp' : 'jit');
+const defaultAccel = (): 'jit' | 'interp' => (process.env.HYPERVUE_ACCEL === 'interp' ? 'interp' : 'jit');
 
 /** A real machine in this process, driven as a person would: by keys, by its serial line and by looking at its screen. */
 export class Guest {

@@ -31,7 +31,7 @@ export function cpuModule(): WebAssembly.Module {
 
 /** HYPERVUE_ACCEL=jit runs the same tests with a recompiler that compiles nearly everything at once. */
 export function testAccelerator(): Pick<InterpreterOptions, 'compiler' | 'tuning'> {
-  return process.env['HYPERVUE_ACCEL'] === 'jit'
+  return process.env.HYPERVUE_ACCEL === 'jit'
     ? { compiler: new SyncCompileService(), tuning: { piece: 20, threshold: 1, missPeriod: 4 } }
     : {};
 }
