@@ -20,6 +20,7 @@ const testPackages = [
   'qemu-system-x86',
   'xorriso',
   'mtools',
+  'e2fsprogs',
   'cpio',
   'grub-common',
   'grub-pc-bin',

@@ -152,14 +152,14 @@ export const mediaInfoSchema = z.object({
   label: z.string(),
   /** Best guess at the operating system, empty when unknown. */
   os: z.string(),
-  /** Of optical discs: how they start and what is on them. */
-  disc: z
+  /** Of optical discs, and of disks with a file system that can be read: how they start and what is on them. */
+  content: z
     .object({
       bios: z.boolean(),
       uefi: z.boolean(),
       /** Of what is on it; empty when unknown. */
       architectures: z.array(z.enum(pcArchitectures)),
-      /** Runs from the disc and needs no disk. */
+      /** A disc that runs without a disk. */
       live: z.boolean(),
       /** In `host.systems`: the system, or the nearest one there. */
       systemId: z.string().optional(),

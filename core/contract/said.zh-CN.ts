@@ -58,6 +58,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   mediaShortPartitions: '分区超出了文件末尾，文件可能不完整。',
   mediaNoBootRecord: '这张光盘没有可供 PC 引导的记录。',
   mediaUefiOnly: '这张光盘只能在 UEFI 下启动。',
+  mediaDiskUefiOnly: '这个磁盘只能在 UEFI 下启动。',
   fixCopyAgain: '请重新复制或下载。',
   fixConvert: '请转换：qemu-img convert -O qcow2 IN OUT',
   fixUnpack: '请解压后选择其中的文件。',

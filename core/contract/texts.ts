@@ -55,6 +55,7 @@ export const mediaTexts = {
   mediaShortPartitions: 'Its partitions reach beyond the end of the file; it may be cut off.',
   mediaNoBootRecord: 'This disc has no boot record for a PC.',
   mediaUefiOnly: 'This disc starts under UEFI only.',
+  mediaDiskUefiOnly: 'This disk starts under UEFI only.',
   fixCopyAgain: 'Copy or download it again.',
   fixConvert: 'Convert it: qemu-img convert -O qcow2 IN OUT',
   fixUnpack: 'Unpack it and choose what is inside.',

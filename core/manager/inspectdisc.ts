@@ -33,7 +33,7 @@ export async function inspectDisc(file: RandomAccessFile, info: MediaInfo, syste
   const kinds = await bootKinds(file, info.sizeBytes, volume?.bootCatalog ?? 0);
   // Firmware looks for this name on any medium (UEFI 2.10 section 3.5.1.1).
   const uefi = kinds.uefi || ((await volume?.has('efi/boot/bootx64.efi')) ?? false);
-  info.disc = { ...(systemId ? { systemId } : {}), ...(like ? { like } : {}), architectures, live, bios: kinds.bios, uefi };
+  info.content = { ...(systemId ? { systemId } : {}), ...(like ? { like } : {}), architectures, live, bios: kinds.bios, uefi };
   info.bootable = kinds.bios || uefi;
   if (disc.volumeBytes > info.sizeBytes) info.problems.push(cutOff(disc.volumeBytes, info.sizeBytes));
   if (!info.bootable && info.problems.length === 0) info.problems.push(notBootable('mediaNoBootRecord'));

@@ -1,5 +1,6 @@
 import type { MediaInfo } from '../contract/host.ts';
 import type { RandomAccessFile } from '../backend/file.ts';
+import type { ReadDisk } from '../disk/filesystem/diskbytes.ts';
 import type { ImageFormat } from '../contract/vm.ts';
 import { printable } from '../disk/iso/sector.ts';
 import { NodeFile } from '../platform/nodefile.ts';
@@ -8,6 +9,7 @@ import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { say, type Saying } from '../util/say.ts';
 import { cutOff, inspectDisc, notBootable, problem } from './inspectdisc.ts';
 import { guessSystem } from './systems/identify.ts';
+import { identifyDisk } from './systems/identifydisk.ts';
 import type { SystemTable } from './systems/systemtable.ts';
 import { absolutePath } from './paths.ts';
 
@@ -40,11 +42,12 @@ export async function inspectMedia(path: string, systems?: SystemTable): Promise
     }
     const head = await readAt(file, 0, Math.min(sizeBytes, MULTIBOOT_SEARCH));
     const format = await probeFormat(file);
-    if (format !== 'raw') return await inspectImage(info, format);
+    if (format !== 'raw') return await inspectImage(info, format, systems);
     if (await inspectDisc(file, info, systems)) return info;
     if (inspectMultiboot(head, info)) return info;
     if (await inspectLinux(file, head, info)) return info;
     inspectDisk(head, info);
+    if (info.kind === 'disk') await inspectContent((offset, target) => file.read(offset, target), info, systems);
     return info;
   } finally {
     await file.close();
@@ -52,7 +55,7 @@ export async function inspectMedia(path: string, systems?: SystemTable): Promise
 }
 
 /** The disk inside an image of another format than raw. */
-async function inspectImage(info: MediaInfo, format: ImageFormat): Promise<MediaInfo> {
+async function inspectImage(info: MediaInfo, format: ImageFormat, systems: SystemTable | undefined): Promise<MediaInfo> {
   info.kind = 'disk';
   info.format = format;
   try {
@@ -62,6 +65,7 @@ async function inspectImage(info: MediaInfo, format: ImageFormat): Promise<Media
       const head = Buffer.alloc(Math.min(info.sizeBytes, MULTIBOOT_SEARCH));
       await disk.read(0, head);
       inspectDiskStart(head, info);
+      await inspectContent((offset, target) => disk.read(offset, target), info, systems);
     } finally {
       await disk.close();
     }
@@ -72,6 +76,20 @@ async function inspectImage(info: MediaInfo, format: ImageFormat): Promise<Media
     info.problems.push({ severity: 'error', ...words });
   }
   return info;
+}
+
+/** What is installed on a disk, and how it starts. A loader that calls itself GRUB says less than the system that it starts. */
+async function inspectContent(read: ReadDisk, info: MediaInfo, systems: SystemTable | undefined): Promise<void> {
+  const found = await identifyDisk(read, info.sizeBytes, systems);
+  if (!found) return;
+  const { os, ...content } = found;
+  if (os) info.os = os;
+  info.content = content;
+  info.bootable ||= content.uefi;
+  if (content.uefi && !content.bios) {
+    info.problems = info.problems.filter(({ said }) => said?.key !== 'mediaNoSignature');
+    info.problems.push(problem('warning', say('mediaDiskUefiOnly'), say('fixUefi')));
+  }
 }
 
 /** Multiboot 0.6.96 section 3.1: the header lies in the first 8192 bytes, aligned to 4; a loader needs an ELF file or the addresses in the header. */

@@ -48,7 +48,7 @@ async function planParts({ options, settings }: ManagerContext, { pools }: Servi
   const media = 'path' in source ? await inspectMedia(source.path, table) : undefined;
   const os = source.type === 'sample' ? 'Hypervue check' : (media?.os ?? '');
   const named = create.os ?? os;
-  const system = table?.systems.find(({ id, name }) => name === named || (create.os === undefined && id === media?.disc?.systemId));
+  const system = table?.systems.find(({ id, name }) => name === named || (create.os === undefined && id === media?.content?.systemId));
   return {
     library: options.library,
     poolFolder: (id: string) => pools.folderFor(id),

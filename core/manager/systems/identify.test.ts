@@ -82,28 +82,28 @@ describe.runIf(existsSync('/usr/bin/xorriso'))('discs made with xorriso', () => 
     const found = await disc('WHATEVER', { '.disk/info': info }, options);
     expect(found.os).toBe('Debian 12.5.0');
     // Newer than the table: the newest release it has.
-    expect(found.disc).toMatchObject({ systemId: 'debian11', like: 'Debian 11', architectures: ['x86_64'], live: false });
+    expect(found.content).toMatchObject({ systemId: 'debian11', like: 'Debian 11', architectures: ['x86_64'], live: false });
   });
 
   test('a release in the table is that release, and not like another', async () => {
     const found = await disc('X', { '.disk/info': 'Debian GNU/Linux 9.13.0 "Stretch" - Official i386 NETINST 20200718-11:07' });
-    expect(found.disc).toMatchObject({ systemId: 'debian9', architectures: ['i386'] });
-    expect(found.disc).not.toHaveProperty('like');
+    expect(found.content).toMatchObject({ systemId: 'debian9', architectures: ['i386'] });
+    expect(found.content).not.toHaveProperty('like');
   });
 
   test('a release older than everything known and not in the table stands for none', async () => {
     const found = await disc('X', { '.disk/info': 'Debian GNU/Linux 4.0 "Etch" - Official i386' });
     expect(found.os).toBe('Debian 4.0');
-    expect(found.disc).not.toHaveProperty('systemId');
+    expect(found.content).not.toHaveProperty('systemId');
   });
 
   test('.treeinfo names the system', async () => {
     const found = await disc('X', { '.treeinfo': '[general]\nfamily = Fedora\nversion = 36\narch = x86_64\n' });
-    expect(found).toMatchObject({ os: 'Fedora Linux 36', disc: { systemId: 'fedora36', architectures: ['x86_64'] } });
+    expect(found).toMatchObject({ os: 'Fedora Linux 36', content: { systemId: 'fedora36', architectures: ['x86_64'] } });
   });
 
   test('patterns of the table match the identifiers, and the one that says more wins over the newer', async () => {
-    expect(await disc('Fedora-WS-Live-36-1-5')).toMatchObject({ os: 'Fedora Linux 36', disc: { live: true } });
+    expect(await disc('Fedora-WS-Live-36-1-5')).toMatchObject({ os: 'Fedora Linux 36', content: { live: true } });
     expect((await disc('GRMCULFRER_EN_DVD', { a: '' }, ['-publisher', 'MICROSOFT CORPORATION'])).os).toBe('Microsoft Windows 7');
     expect((await disc('GRMCULFRER_EN_DVD')).os).toBe('Microsoft Windows 8');
   });
@@ -111,17 +111,17 @@ describe.runIf(existsSync('/usr/bin/xorriso'))('discs made with xorriso', () => 
   test('a volume id with a release newer than the table', async () => {
     expect(await disc('Fedora-WS-Live-40-1-14')).toMatchObject({
       os: 'Fedora Linux 40',
-      disc: { systemId: 'fedora36', like: 'Fedora Linux 36', live: true },
+      content: { systemId: 'fedora36', like: 'Fedora Linux 36', live: true },
     });
   });
 
   test('an unknown disc is fine', async () => {
-    expect(await disc('NOTHING_KNOWN')).toMatchObject({ os: '', disc: { architectures: [], live: false, bios: false, uefi: false } });
+    expect(await disc('NOTHING_KNOWN')).toMatchObject({ os: '', content: { architectures: [], live: false, bios: false, uefi: false } });
   });
 
   test('boot records: UEFI only is said', async () => {
     const found = await disc('X', { 'efi.img': 'x'.repeat(4096), 'EFI/BOOT/BOOTX64.EFI': 'x' }, ['-e', 'efi.img', '-no-emul-boot']);
-    expect(found.disc).toMatchObject({ bios: false, uefi: true });
+    expect(found.content).toMatchObject({ bios: false, uefi: true });
     expect(found.bootable).toBe(true);
     expect(found.problems.map(({ message }) => message)).toEqual(['This disc starts under UEFI only.']);
   });
@@ -136,7 +136,7 @@ describe.runIf(existsSync('/usr/bin/xorriso'))('discs made with xorriso', () => 
       'efi.img',
       '-no-emul-boot',
     ]);
-    expect(found).toMatchObject({ disc: { bios: true, uefi: true }, problems: [] });
+    expect(found).toMatchObject({ content: { bios: true, uefi: true }, problems: [] });
   });
 
   test('names with control characters and nonsense in .disk/info stay text on one line', async () => {

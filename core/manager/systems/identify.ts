@@ -91,7 +91,8 @@ function fromTreeInfo(text: string, table: SystemTable | undefined): Identified 
   };
 }
 
-function release(distro: string, version: string, table: SystemTable | undefined): Pick<Identified, 'systemId' | 'like'> {
+/** In the table: the release itself, or the newest one that stands in for one that is newer than the table. */
+export function release(distro: string, version: string, table: SystemTable | undefined): Pick<Identified, 'systemId' | 'like'> {
   const found = table?.ofRelease(distro, version);
   return found ? { systemId: found.id, ...(found.nearest ? { like: found.name } : {}) } : {};
 }

@@ -135,7 +135,7 @@ test('the system on the medium suggests memory and disk, the one named by hand w
     problem: '',
     systems: [debian, { ...debian, id: 'small', name: 'Small 1', minimum: {}, recommended: { memoryBytes: 64 * 1024 ** 2 } }],
   };
-  wizard.inspected(medium({ disc: { ...disc, systemId: 'debian12', like: 'Debian 12' } }));
+  wizard.inspected(medium({ content: { ...disc, systemId: 'debian12', like: 'Debian 12' } }));
   await nextTick();
   expect(wizard.draft).toMatchObject({ os: 'Debian GNU/Linux 13', memoryMiB: 1024, disks: [{ sizeGiB: 20 }], firmware: 'bios' });
   Object.assign(wizard.draft, { os: ' small 1', osTouched: true });
@@ -155,11 +155,11 @@ test('a disc that starts under UEFI only brings UEFI where there is one, and the
     host.info = { uefi: { available, reason: '' }, limits: { maxMemoryMiB: 3072, maxVcpus: 1 } } as HostInfo;
   };
   withUefi(true);
-  wizard.inspected(medium({ disc: { ...disc, bios: false } }));
+  wizard.inspected(medium({ content: { ...disc, bios: false } }));
   expect(wizard.draft.firmware).toBe('uefi');
   wizard.inspected(medium({ disc }));
   expect(wizard.draft.firmware).toBe('bios');
   withUefi(false);
-  wizard.inspected(medium({ disc: { ...disc, bios: false } }));
+  wizard.inspected(medium({ content: { ...disc, bios: false } }));
   expect(wizard.draft.firmware).toBe('bios');
 });

@@ -67,7 +67,7 @@ export const useWizard = defineStore('wizard', () => {
   const systems = useSystems();
   const host = useHost();
   /** What the medium of the source says of itself. */
-  const disc = ref<MediaInfo['disc']>();
+  const content = ref<MediaInfo['content']>();
   const failure = ref<ErrorDto | null>(null);
 
   function fresh(): WizardDraft {
@@ -101,7 +101,7 @@ export const useWizard = defineStore('wizard', () => {
 
   function reset(): void {
     draft.value = fresh();
-    disc.value = undefined;
+    content.value = undefined;
     step.value = 'source';
     failure.value = null;
   }
@@ -124,7 +124,7 @@ export const useWizard = defineStore('wizard', () => {
   const system = computed(() => {
     const { os, osTouched } = draft.value;
     const named = systems.byName.get(os.trim().toLowerCase());
-    return named ?? (osTouched || !disc.value?.systemId ? undefined : systems.byId.get(disc.value.systemId));
+    return named ?? (osTouched || !content.value?.systemId ? undefined : systems.byId.get(content.value.systemId));
   });
 
   /** Memory, disk and firmware that go with the source and the system, where the person decided nothing. */
@@ -136,16 +136,16 @@ export const useWizard = defineStore('wizard', () => {
       d.memoryMiB = d.source === 'sample' ? sampleMemoryMiB : Math.min(wanted, host.info?.limits.maxMemoryMiB ?? wanted);
     }
     if (!d.sizeTouched) d.disks[0]!.sizeGiB = gibibytes(Math.max(needs?.diskBytes ?? 0, settings.current.defaultDiskBytes));
-    const uefi = system.value?.uefiOnly || (disc.value?.uefi && !disc.value.bios);
+    const uefi = system.value?.uefiOnly || (content.value?.uefi && !content.value.bios);
     if (!d.firmwareTouched) d.firmware = uefi && d.cpuModel !== 'i686' && host.info?.uefi.available ? 'uefi' : 'bios';
   }
   watch(system, suggest);
 
   /** Takes what the medium says: an empty `os` when it says nothing. */
   function inspected(info: MediaInfo | null): void {
-    disc.value = info?.disc;
+    content.value = info?.content;
     if (!draft.value.osTouched) draft.value.os = info?.os.slice(0, 128) ?? '';
-    if (disc.value) void systems.load();
+    if (content.value) void systems.load();
     suggest();
   }
 
@@ -298,7 +298,7 @@ export const useWizard = defineStore('wizard', () => {
     draft,
     failure,
     system,
-    disc,
+    content,
     path,
     bus,
     usualNic,
