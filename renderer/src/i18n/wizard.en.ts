@@ -56,6 +56,7 @@ export const wizardEn = {
   remove: 'Remove',
   addDisk: 'Add another disk',
   diskLimit: 'More disks can be added on the Hardware page',
+  diskNoOther: 'No other disk',
   diskKind: { new: 'New disk', existing: 'Existing disk', none: 'No disk' },
   diskExistingText: 'An image that is there already, used where it is or copied',
   copyIt: 'Use a copy',

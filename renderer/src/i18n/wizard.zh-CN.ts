@@ -57,6 +57,7 @@ export const wizardZhCN: typeof wizardEn = {
   remove: '移除',
   addDisk: '再添加一个磁盘',
   diskLimit: '更多磁盘可在“硬件”页添加',
+  diskNoOther: '不要其他磁盘',
   diskKind: { new: '新建磁盘', existing: '已有磁盘', none: '不要磁盘' },
   diskExistingText: '使用已有的映像：在原位置使用，或使用其副本',
   copyIt: '使用副本',
