@@ -27,6 +27,8 @@ export interface GatewayOptions {
   dhcp: { from: number; to: number } | null;
   /** It leads to the world. */
   router: boolean;
+  /** Every port of the switch takes TCP segments of any length. */
+  longSegments?: boolean;
 }
 
 export interface GatewayParts {
@@ -71,6 +73,7 @@ export class Gateway implements SwitchPort {
     this.tcp = new TcpNat({
       host,
       writer: this.writer,
+      longSegments: options.longSegments ?? false,
       route: (address, port) => this.route(address, port),
       unreachable: (ends, seq) => this.tellUnreachable(ends, seq),
     });

@@ -60,7 +60,7 @@ export interface Addressed {
 
 /**
  * Writes packets into one frame that is used again and again: `out` has to have copied it when it returns. A payload is put at `PAYLOAD_AT` of `frame`, then sent; one that is longer than
- * a frame goes in fragments.
+ * a frame goes in fragments, but for TCP: whoever has its guest at the other end cuts that.
  */
 export class Ipv4Writer {
   readonly frame = new Uint8Array(PAYLOAD_AT + MAX_PAYLOAD);
@@ -80,7 +80,7 @@ export class Ipv4Writer {
   }
 
   send(to: Addressed, payloadBytes: number): void {
-    if (payloadBytes > MTU - IPV4_BYTES) {
+    if (payloadBytes > MTU - IPV4_BYTES && to.protocol !== PROTOCOL_TCP) {
       this.sendFragments(to, payloadBytes);
       return;
     }

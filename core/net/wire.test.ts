@@ -19,7 +19,7 @@ const json = (value: unknown) => {
 
 test('frames and messages come out as they went in, however the bytes are cut', () => {
   const sent = [frameOf(14, 1), frameOf(1514, 2), frameOf(MAX_FRAME_BYTES, 3), frameOf(60, 4)];
-  const hello: WireMessage = { type: 'hello', vm: 'a', card: 'net0', mac: '52:54:00:00:00:01' };
+  const hello: WireMessage = { type: 'hello', vm: 'a', card: 'net0', mac: '52:54:00:00:00:01', long: true };
   const stream = Buffer.concat([messageRecord(hello), ...sent.map(frameRecord), messageRecord({ type: 'ready' })]);
   for (const step of [1, 3, 5, 1000, 4096, 65_536, stream.length]) {
     const { wire, frames, messages } = reader();

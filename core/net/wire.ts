@@ -12,9 +12,12 @@ export const RECORD_MESSAGE = 1;
 export const MAX_MESSAGE_BYTES = 64 * 1024;
 export const RECORD_HEADER_BYTES = 5;
 
-/** First from the client, then one answer; anything further is not known yet and is let be. */
+/**
+ * First from the client, then one answer; anything further is not known yet and is let be. `long`: this end takes TCP segments of up to MAX_FRAME_BYTES and cuts them
+ * where its guest can't; others get what an Ethernet takes.
+ */
 export type WireMessage =
-  | { type: 'hello'; vm: string; card: string; mac: string }
+  | { type: 'hello'; vm: string; card: string; mac: string; long?: boolean }
   | { type: 'ready' }
   | { type: 'refused'; message: string };
 
@@ -63,11 +66,11 @@ function readMessage(payload: Uint8Array): WireMessage | undefined {
     throw new WireError('a message that is no JSON');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new WireError('a message that is no object');
-  const { type, vm, card, mac, message } = value as Record<string, unknown>;
+  const { type, vm, card, mac, long, message } = value as Record<string, unknown>;
   switch (type) {
     case 'hello':
       if (!text(vm, 64) || !text(card, 16) || !text(mac, 17)) throw new WireError('a hello without machine, card and MAC');
-      return { type, vm, card, mac };
+      return { type, vm, card, mac, ...(long === true ? { long } : {}) };
     case 'ready':
       return { type };
     case 'refused':
@@ -92,9 +95,13 @@ export class WireReader {
   /** The payload under way, once its header is there and the chunk ended inside it. */
   private payload: Uint8Array | undefined;
   private payloadBytes = 0;
+  /** For payloads under way, where nobody keeps them. */
+  private readonly room: Uint8Array | undefined;
 
-  constructor(listener: WireListener) {
+  /** `transient`: the listener keeps no frame, and each may lie in the memory of the last one. */
+  constructor(listener: WireListener, transient = false) {
     this.listener = listener;
+    if (transient) this.room = new Uint8Array(Math.max(MAX_FRAME_BYTES, MAX_MESSAGE_BYTES));
   }
 
   /** Throws WireError for what is no record; nothing more may be pushed then. */
@@ -120,7 +127,7 @@ export class WireReader {
         at += length;
         this.deliver(whole);
       } else {
-        this.payload = new Uint8Array(length);
+        this.payload = this.room?.subarray(0, length) ?? new Uint8Array(length);
         this.payloadBytes = 0;
       }
     }

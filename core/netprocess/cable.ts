@@ -1,21 +1,20 @@
 import type { Socket } from 'node:net';
 import type { SwitchPort } from '../net/switch.ts';
 import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from '../backend/packet.ts';
-import {
-  frameRecord,
-  messageRecord,
-  putRecord,
-  RECORD_FRAME,
-  RECORD_HEADER_BYTES,
-  type WireMessage,
-  WireError,
-  WireReader,
-} from '../net/wire.ts';
+import { ETHERNET_BYTES, MTU, segmentTcp, VLAN_BYTES } from '../devices/net/offload.ts';
+import { messageRecord, putRecord, RECORD_FRAME, RECORD_HEADER_BYTES, type WireMessage, WireError, WireReader } from '../net/wire.ts';
 
 /** Frames for a machine that does not read wait up to here; those that come then are lost, as on a real cable. */
 const MOST_WAITING = 4 * 1024 * 1024;
-const BATCH_BYTES = 64 * 1024;
+/** Two frames of the longest. */
+const BATCH_BYTES = 128 * 1024;
+/** Unused ones that are kept, of all cables together. */
+const MOST_SPARE = 16;
+const spare: Uint8Array[] = [];
 const HELLO_MS = 10_000;
+const LONGEST_OF_ETHERNET = ETHERNET_BYTES + VLAN_BYTES + MTU;
+/** Headers without options. */
+const TCP_IPV4_BYTES = 40;
 
 type Hello = Extract<WireMessage, { type: 'hello' }>;
 
@@ -34,7 +33,7 @@ export class Cable implements SwitchPort {
   private readonly socket: Socket;
   private readonly parts: CableParts;
   private readonly late: NodeJS.Timeout;
-  private batch = Buffer.allocUnsafe(0);
+  private batch: Uint8Array | undefined;
   private batched = 0;
   private over = false;
 
@@ -61,21 +60,10 @@ export class Cable implements SwitchPort {
     socket.on('close', () => this.close());
   }
 
-  /** Frames that come together go together. */
   send(frame: Uint8Array): void {
-    const length = frame.length + RECORD_HEADER_BYTES;
-    if (this.over || !this.hello || frame.length < MIN_FRAME_BYTES || frame.length > MAX_FRAME_BYTES) return;
-    if (this.socket.writableLength + this.batched + length > MOST_WAITING) return;
-    if (this.batched + length > this.batch.length) {
-      this.flush();
-      if (length > BATCH_BYTES) {
-        this.socket.write(frameRecord(frame));
-        return;
-      }
-      this.batch = Buffer.allocUnsafe(BATCH_BYTES);
-    }
-    if (this.batched === 0) queueMicrotask(() => this.flush());
-    this.batched = putRecord(this.batch, this.batched, RECORD_FRAME, frame);
+    if (frame.length <= LONGEST_OF_ETHERNET || this.hello?.long) this.put(frame);
+    // Nothing but TCP may be so long.
+    else segmentTcp(frame, MTU - TCP_IPV4_BYTES, (segment) => this.put(segment));
   }
 
   close(): void {
@@ -86,13 +74,27 @@ export class Cable implements SwitchPort {
     if (this.hello) this.parts.unplugged(this);
   }
 
+  /** Frames that come together go together. */
+  private put(frame: Uint8Array): void {
+    const length = frame.length + RECORD_HEADER_BYTES;
+    if (this.over || !this.hello || frame.length < MIN_FRAME_BYTES || frame.length > MAX_FRAME_BYTES) return;
+    if (this.socket.writableLength + this.batched + length > MOST_WAITING) return;
+    if (this.batched + length > BATCH_BYTES) this.flush();
+    this.batch ??= spare.pop() ?? new Uint8Array(BATCH_BYTES);
+    if (this.batched === 0) queueMicrotask(() => this.flush());
+    this.batched = putRecord(this.batch, this.batched, RECORD_FRAME, frame);
+  }
+
   private flush(): void {
-    if (this.batched === 0) return;
     const { batch, batched } = this;
-    // What is written is the socket's until it went out; the rest can still be filled.
-    this.batch = batch.subarray(batched);
+    if (!batch || batched === 0) return;
+    this.batch = undefined;
     this.batched = 0;
-    if (!this.over) this.socket.write(batch.subarray(0, batched));
+    if (this.over) return;
+    // It is the socket's until it went out.
+    this.socket.write(batch.subarray(0, batched), () => {
+      if (spare.length < MOST_SPARE) spare.push(batch);
+    });
   }
 
   private receive(message: WireMessage): void {

@@ -51,7 +51,7 @@ async function begin(changes: Partial<NetworkStart> = {}): Promise<void> {
   await expect.poll(() => said.some(({ type }) => type === 'started' || type === 'failed'), PATIENCE).toBe(true);
 }
 
-function plug(member: { vm: string; card: string; mac: string }) {
+function plug(member: { vm: string; card: string; mac: string; long?: boolean }) {
   const heard: WireMessage[] = [];
   const frames: Uint8Array[] = [];
   const socket = connect(place());
@@ -88,6 +88,37 @@ test('cards that are on the network come in and hear each other; others are refu
   handle.send({ type: 'members', members: [members[1]!] });
   await expect.poll(() => again.state.closed, PATIENCE).toBe(true);
   await expect.poll(() => status()?.connected.map(({ vm }) => vm), PATIENCE).toEqual(['vm2']);
+});
+
+test('a long TCP segment goes whole to whom takes those, and in frames of Ethernet to others; nothing else that is so long', async () => {
+  await begin();
+  const sender = plug({ ...members[0]!, long: true });
+  const frame = new Uint8Array(54 + 10_000).map((_, at) => at);
+  writeMac(frame, 0, parseMac(members[1]!.mac));
+  writeMac(frame, 6, parseMac(members[0]!.mac));
+  const view = new DataView(frame.buffer);
+  view.setUint16(12, 0x0800);
+  view.setUint32(14, 0x4500_0000 | (frame.length - 14));
+  view.setUint32(18, 0);
+  view.setUint32(22, 0x4006_0000);
+  view.setUint16(46, 0x5010);
+  const other = frame.slice();
+  other[23] = 17;
+  for (const [long, lengths] of [
+    [true, [frame.length]],
+    [false, [1514, 1514, 1514, 1514, 1514, 1514, 1294]],
+  ] as const) {
+    const receiver = plug({ ...members[1]!, long });
+    await expect.poll(() => [sender, receiver].map(({ heard }) => heard[0]?.type), PATIENCE).toEqual(['ready', 'ready']);
+    await expect.poll(() => status()?.connected.length, PATIENCE).toBe(2);
+    sender.socket.write(frameRecord(long ? frame : other));
+    sender.socket.write(frameRecord(frame));
+    await expect.poll(() => receiver.frames.map(({ length }) => length), PATIENCE).toEqual(long ? [...lengths, ...lengths] : lengths);
+    const payload = Buffer.concat(receiver.frames.slice(0, lengths.length).map((each) => each.subarray(54)));
+    expect(payload.equals(Buffer.from(frame.subarray(54)))).toBe(true);
+    receiver.socket.destroy();
+    await expect.poll(() => status()?.connected.length, PATIENCE).toBe(1);
+  }
 });
 
 test('what is no record, or comes before the hello, ends that connection and no other', async () => {

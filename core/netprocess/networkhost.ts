@@ -41,6 +41,7 @@ export class NetworkHost {
         subnet: parseSubnet(start.subnet),
         dhcp: dhcp && { from: parseIpv4(dhcp.from), to: parseIpv4(dhcp.to) },
         router: start.kind === 'nat',
+        longSegments: true,
       },
       { host, ethernet: this.ethernet, leases: start.leases, changed },
     );

@@ -9,6 +9,13 @@ const KEEPALIVE_MS = 120_000;
 /** As long as Linux tries by itself, at most. */
 const CONNECT_MS = 127_000;
 const DNS_PORT = 53;
+const READ_BYTES = 64 * 1024;
+
+/**
+ * What sockets are read into: libuv reads and hands over in one go, so that all may have the same memory. On Windows the system fills it whenever it likes, and each has its own.
+ */
+const common = process.platform === 'win32' ? undefined : new Uint8Array(READ_BYTES);
+const readBuffer = (): Uint8Array => common ?? new Uint8Array(READ_BYTES);
 
 const failures: Record<string, ConnectFailure> = { ECONNREFUSED: 'refused', ECONNRESET: 'refused', ETIMEDOUT: 'timeout' };
 
@@ -16,6 +23,7 @@ class NodeStream implements HostStream {
   private readonly socket: Socket;
   private opened: boolean;
   private over = false;
+  private listener: StreamListener | undefined;
 
   constructor(socket: Socket, opened: boolean) {
     this.socket = socket;
@@ -26,6 +34,7 @@ class NodeStream implements HostStream {
 
   listen(listener: StreamListener): void {
     const { socket } = this;
+    this.listener = listener;
     let error: NodeJS.ErrnoException | undefined;
     let ended = false;
     const slow = setTimeout(() => socket.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' })), CONNECT_MS);
@@ -35,7 +44,7 @@ class NodeStream implements HostStream {
       this.opened = true;
       listener.connected();
     });
-    socket.on('data', (bytes: Buffer) => listener.data(bytes));
+    if (this.opened) socket.on('data', (bytes: Buffer) => listener.data(bytes));
     socket.on('end', () => {
       ended = true;
       listener.ended();
@@ -50,6 +59,12 @@ class NodeStream implements HostStream {
       if (!this.opened) listener.failed(failures[error?.code ?? ''] ?? 'unreachable');
       else if (error || !ended) listener.broken();
     });
+  }
+
+  /** True: it is to go on. */
+  received(bytes: Uint8Array): boolean {
+    this.listener?.data(bytes);
+    return true;
   }
 
   write(bytes: Uint8Array, done: () => void): void {
@@ -117,8 +132,10 @@ export class NodeNetwork implements HostNetwork {
   }
 
   connect(address: string, port: number): HostStream {
-    const socket = new Socket({ allowHalfOpen: true });
-    const stream = new NodeStream(socket, false);
+    // A buffer for every read would be garbage as large as what is read.
+    const onread = { buffer: readBuffer(), callback: (length: number, bytes: Uint8Array) => stream.received(bytes.subarray(0, length)) };
+    const socket = new Socket({ allowHalfOpen: true, onread });
+    const stream: NodeStream = new NodeStream(socket, false);
     socket.connect({ host: address, port });
     return stream;
   }

@@ -1,40 +1,38 @@
-/** Frames that go from one thread to another together: {u32 length, little endian; the frame; nothing up to a multiple of 4}. */
+/** Frames that go from one thread to another together: records of the wire (core/net/wire.ts), so that they go on to a socket as they are. */
+import { putRecord, RECORD_FRAME, RECORD_HEADER_BYTES } from '../net/wire.ts';
 
-const HEADER_BYTES = 4;
 const FIRST_BYTES = 64 * 1024;
 
 export class FrameBatch {
-  private bytes = new Uint8Array(FIRST_BYTES);
+  private bytes: Uint8Array<ArrayBuffer> | undefined;
   private used = 0;
 
+  /** Of 14 to MAX_FRAME_BYTES bytes. */
   add(frame: Uint8Array): void {
-    const next = this.used + HEADER_BYTES + ((frame.length + 3) & ~3);
-    if (next > this.bytes.length) {
-      const larger = new Uint8Array(Math.max(next, this.bytes.length * 2));
-      larger.set(this.bytes.subarray(0, this.used));
+    const next = this.used + RECORD_HEADER_BYTES + frame.length;
+    if (!this.bytes || next > this.bytes.length) {
+      const larger = new Uint8Array(Math.max(FIRST_BYTES, next, 2 * this.used));
+      if (this.bytes) larger.set(this.bytes.subarray(0, this.used));
       this.bytes = larger;
     }
-    const { bytes, used } = this;
-    bytes[used] = frame.length & 0xff;
-    bytes[used + 1] = (frame.length >>> 8) & 0xff;
-    bytes[used + 2] = frame.length >>> 16;
-    bytes[used + 3] = 0;
-    bytes.set(frame, used + HEADER_BYTES);
-    this.used = next;
+    this.used = putRecord(this.bytes, this.used, RECORD_FRAME, frame);
   }
 
-  /** Everything added since the last time, in memory of its own; undefined when that is nothing. */
+  /** Everything added since the last time, in memory that is given away; undefined when that is nothing. */
   finish(): Uint8Array<ArrayBuffer> | undefined {
-    if (this.used === 0) return undefined;
-    const done = this.bytes.slice(0, this.used);
+    const { bytes, used } = this;
+    if (!bytes || used === 0) return undefined;
     this.used = 0;
-    return done;
+    // A little of much memory is copied, much is given away with what holds it.
+    if (used < bytes.length / 2) return bytes.slice(0, used);
+    this.bytes = undefined;
+    return bytes.subarray(0, used);
   }
 }
 
 /** The frame at `offset` of a batch, in place, and where the next one is. */
 export function frameAt(batch: Uint8Array, offset: number): { frame: Uint8Array; next: number } {
-  const length = batch[offset]! | (batch[offset + 1]! << 8) | (batch[offset + 2]! << 16);
-  const start = offset + HEADER_BYTES;
-  return { frame: batch.subarray(start, start + length), next: start + ((length + 3) & ~3) };
+  const start = offset + RECORD_HEADER_BYTES;
+  const length = (batch[offset]! | (batch[offset + 1]! << 8) | (batch[offset + 2]! << 16)) - 1;
+  return { frame: batch.subarray(start, start + length), next: start + length };
 }

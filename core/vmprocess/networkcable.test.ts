@@ -100,7 +100,7 @@ test('frames go both ways once the network has said that it is ready, and are co
   card.send(frame(100));
   main.plug(place());
   await until('the carrier', () => card.carrier);
-  expect(got).toEqual([{ type: 'hello', vm: 'v', card: 'net0', mac: '52:54:00:00:00:01' }]);
+  expect(got).toEqual([{ type: 'hello', vm: 'v', card: 'net0', mac: '52:54:00:00:00:01', long: true }]);
   card.send(frame(13));
   card.send(frame(65_551));
   card.send(frame(14, 3));

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { frameRecord, messageRecord, WireReader } from '../net/wire.ts';
+import { messageRecord, type WireListener, WireReader } from '../net/wire.ts';
 import type { Logger } from '../util/logger.ts';
 import { FrameBatch, frameAt } from './framebatch.ts';
 import type { ToMachine } from './machinemessages.ts';
@@ -9,6 +9,8 @@ import { CableTraffic } from './remotecable.ts';
 const RETRY_MS = 1000;
 /** What the network's process has not taken, bytes; frames that come then are lost. */
 const MOST_WAITING = 4 << 20;
+/** What is read at once. */
+const READ_BYTES = 256 * 1024;
 
 export interface NetworkCableParts {
   vm: string;
@@ -53,21 +55,17 @@ export class NetworkCable {
 
   /** Frames that the guest sent, as a batch. */
   frames(batch: Uint8Array): void {
-    const records: Uint8Array[] = [];
     let bytes = 0;
     for (let at = 0; at < batch.length; ) {
       const { frame, next } = frameAt(batch, at);
       bytes += frame.length;
-      records.push(frameRecord(frame));
       at = next;
     }
     this.traffic.sent(bytes);
     const { socket } = this;
     if (!socket || !this.up || socket.writableLength > MOST_WAITING) return;
     this.sentBytes += bytes;
-    socket.cork();
-    for (const record of records) socket.write(record);
-    socket.uncork();
+    socket.write(batch);
   }
 
   /** The guest has room again. */
@@ -76,14 +74,22 @@ export class NetworkCable {
   }
 
   private connect(place: string): void {
-    const socket = connect(place);
+    // A buffer for every read would be garbage as large as what is read.
+    const onread = {
+      buffer: new Uint8Array(READ_BYTES),
+      callback: (length: number, bytes: Uint8Array) => {
+        take(bytes.subarray(0, length));
+        return true;
+      },
+    };
+    const socket = connect({ path: place, onread });
     this.socket = socket;
     const { vm, card, mac, log } = this.parts;
     const failed = (problem: string) => {
       if (problem !== this.problem) log.warn(`the network can't be reached: ${problem}; it is tried again each second`);
       this.problem = problem;
     };
-    const reader = new WireReader({
+    const listener: WireListener = {
       frame: (frame) => {
         if (!this.up) return;
         this.receivedBytes += frame.length;
@@ -98,9 +104,10 @@ export class NetworkCable {
           socket.destroy();
         }
       },
-    });
-    socket.on('connect', () => socket.write(messageRecord({ type: 'hello', vm, card, mac })));
-    socket.on('data', (chunk: Buffer) => {
+    };
+    const reader = new WireReader(listener, true);
+    socket.on('connect', () => socket.write(messageRecord({ type: 'hello', vm, card, mac, long: true })));
+    const take = (chunk: Uint8Array) => {
       try {
         reader.push(chunk);
       } catch (error) {
@@ -108,7 +115,7 @@ export class NetworkCable {
         socket.destroy();
       }
       this.passOn(socket);
-    });
+    };
     socket.on('error', (error) => failed(error.message));
     socket.on('close', () => {
       if (socket !== this.socket) return;

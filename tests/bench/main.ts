@@ -7,6 +7,7 @@ import { idle } from './idle.ts';
 import { library } from './library.ts';
 import { memory } from './memory.ts';
 import { mips } from './mips.ts';
+import { network } from './network.ts';
 import { overhead } from './overhead.ts';
 import { pointer } from './pointer.ts';
 import { screen } from './screen.ts';
@@ -18,7 +19,21 @@ import { type Bench, formatTable, type Row } from './support/report.ts';
  * `npm run bench` runs all, `npm run bench -- mips idle` only those. `npm run bench -- cpu` has options and a table of its own. Nothing here
  * passes or fails on a time.
  */
-const benches: Record<string, Bench> = { mips, boot, screen, idle, memory, overhead, start, disk, guestdisk, snapshots, library, pointer };
+const benches: Record<string, Bench> = {
+  mips,
+  boot,
+  screen,
+  idle,
+  memory,
+  overhead,
+  start,
+  disk,
+  guestdisk,
+  network,
+  snapshots,
+  library,
+  pointer,
+};
 
 const CPU = 'cpu';
 if (process.argv[2] === CPU) {

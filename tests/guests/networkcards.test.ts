@@ -49,7 +49,7 @@ test.each(drivers)(
       'ip addr add 192.168.100.50/24 dev eth0; cat /sys/class/net/eth0/address /sys/class/net/eth0/carrier',
       /52:54:00:12:34:56\s+1\s/,
     );
-    expect(peer.hellos).toEqual([{ type: 'hello', vm: guest.vm.config.id, card: 'net0', mac: '52:54:00:12:34:56' }]);
+    expect(peer.hellos).toEqual([{ type: 'hello', vm: guest.vm.config.id, card: 'net0', mac: '52:54:00:12:34:56', long: true }]);
     const ping = (on: Guest, bytes: number, count = 3) =>
       on.ask(`ping -c ${count} -i 0.1 -W 20 -s ${bytes} 192.168.100.1; echo "END"`, new RegExp(`${count} packets received[^]*END`), 60_000);
     for (const bytes of [4, 56, 57, 1400, 1472]) await ping(guest, bytes);

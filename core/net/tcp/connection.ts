@@ -19,6 +19,10 @@ const SEND_HIGH = 1024 * 1024;
 const SEND_LOW = 256 * 1024;
 const SCALE = 7;
 const MSS = 1460;
+/** Of the longest segment that an IPv4 packet holds, in whole pieces of MSS. */
+const LONG_BYTES = Math.floor((65_535 - 40) / MSS) * MSS;
+/** A long segment is at most this part of what may be under way, so that acknowledgements keep coming. */
+const BURST_SHARE = 4;
 /** RFC 9293 section 3.7.1: of a SYN without the option. */
 const DEFAULT_MSS = 536;
 /** A guest that offers less would make frames of headers. */
@@ -42,6 +46,8 @@ export interface Budget {
 
 export interface ConnectionParts {
   writer: Ipv4Writer;
+  /** Segments may be longer than the guest's MSS: they are cut on their way. */
+  longSegments: boolean;
   ends: Endpoints;
   stream: HostStream;
   budget: Budget;
@@ -464,15 +470,23 @@ export class TcpConnection implements StreamListener {
       const inFlight = after(this.sndNxt, this.sndUna);
       const ready = this.ring.length - after(this.sndNxt, this.ringSeq);
       if (ready <= 0) break;
-      const usable = Math.min(this.sndWnd, this.congestion.bytes) - inFlight;
-      const length = Math.min(ready, this.mss, usable);
+      const window = Math.min(this.sndWnd, this.congestion.bytes);
+      const burst = this.burst(window);
+      const length = Math.min(ready, burst, window - inFlight);
       // RFC 9293 section 3.8.6.2.1: a small piece waits while others are under way.
-      if (length <= 0 || (length < this.mss && length < ready && inFlight > 0)) break;
+      if (length <= 0 || (length < burst && length < ready && inFlight > 0)) break;
       this.sendData(length);
     }
     if (this.hostEnded && this.sndNxt === (this.ringSeq + this.ring.length) >>> 0) this.sendFin();
     if (this.ring.length > 0 && this.sndNxt === this.sndUna) this.timer.ensure(this.parts.now());
     this.arm();
+  }
+
+  /** Bytes that are sent in one piece while `window` may be under way: whoever cuts it does so by our MSS. */
+  private burst(window: number): number {
+    if (!this.parts.longSegments || this.mss < MSS) return this.mss;
+    const pieces = Math.floor(window / BURST_SHARE / MSS);
+    return Math.max(MSS, Math.min(LONG_BYTES, pieces * MSS));
   }
 
   private sendData(length: number): void {
@@ -505,7 +519,8 @@ export class TcpConnection implements StreamListener {
   /** Once more what begins at `seq`, or as much of it as was sent. */
   private sendAt(seq: number): void {
     const offset = after(seq, this.ringSeq);
-    const length = Math.min(this.mss, this.ring.length - offset, after(this.sndMax, seq));
+    const burst = this.burst(Math.min(this.sndWnd, this.congestion.bytes));
+    const length = Math.min(burst, this.ring.length - offset, after(this.sndMax, seq));
     if (length > 0) this.sendPiece(seq, length);
     else if (this.hostEnded) this.sendControl(FIN | ACK, seq);
     this.timer.ensure(this.parts.now());

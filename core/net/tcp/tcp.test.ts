@@ -226,3 +226,58 @@ test('there are never more connections than fit, and those that are given up lea
   guest.gateway.dispose();
   expect(guest.host.streams.every(({ wasReset }) => wasReset)).toBe(true);
 });
+
+/** A connection of a guest that takes long segments, with 8 MiB of window. */
+function openLong(mss: number): { far: TestStream; own: TestGuest; next(): number; answer(to: number): void } {
+  const own = new TestGuest({ longSegments: true });
+  own.tcp(PORT, { seq: START, ack: 0, flags: SYN, window: 65_535, mss, scale: 7 });
+  const [far] = own.host.streams as [TestStream];
+  far.listener.connected();
+  const first = (own.segments()[0]!.seq + 1) >>> 0;
+  const answer = (to: number) => own.tcp(PORT, { seq: (START + 1) >>> 0, ack: to, flags: ACK, window: 65_535 });
+  answer(first);
+  return { far, own, next: () => first, answer };
+}
+
+test('where segments are cut on their way, they are sent in long pieces, the lost ones too', () => {
+  const { far, own, next, answer } = openLong(1460);
+  const bytes = Buffer.from(Array.from({ length: 700_000 }, (_, at) => (at * 31) & 0xff));
+  far.listener.data(bytes);
+  const got = Buffer.alloc(bytes.length);
+  let expected = next();
+  let lost = 0;
+  let longest = 0;
+  let repeated = 0;
+  for (let turn = 0; turn < 500 && expected !== (next() + bytes.length) >>> 0; turn++) {
+    const segments = own.segments();
+    if (!segments.length) own.host.pass(300);
+    for (const { seq: at, payload } of segments) {
+      longest = Math.max(longest, payload.length);
+      // Whole pieces of what a guest takes, but for the end.
+      if (at + payload.length !== next() + bytes.length) expect(payload.length % 1460).toBe(0);
+      if (payload.length > 20_000 && lost < 3) {
+        lost++;
+        continue;
+      }
+      const offset = (at - next()) >>> 0;
+      if (at === expected) {
+        got.set(payload, offset);
+        expected = (expected + payload.length) >>> 0;
+      } else repeated++;
+      answer(expected);
+    }
+  }
+  expect(got.equals(bytes)).toBe(true);
+  expect(lost).toBe(3);
+  expect(repeated).toBeGreaterThan(0);
+  expect(longest).toBeGreaterThan(20_000);
+  expect(longest).toBeLessThanOrEqual(65_495);
+});
+
+test('a guest that asked for shorter segments than all others gets those', () => {
+  const { far, own } = openLong(1000);
+  far.listener.data(Buffer.alloc(100_000));
+  const lengths = own.segments().map(({ payload }) => payload.length);
+  expect(lengths.length).toBeGreaterThan(3);
+  expect(Math.max(...lengths)).toBe(1000);
+});

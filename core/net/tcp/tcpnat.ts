@@ -18,6 +18,8 @@ const PORTS = 65_536 - FIRST_PORT;
 export interface TcpNatParts {
   host: HostNetwork;
   writer: Ipv4Writer;
+  /** Guests take segments of any length, cut on their way where need be. */
+  longSegments: boolean;
   /** Where a connection to `port` of `address` is to go; undefined: nobody listens there. */
   route(address: number, port: number): { address: string; port: number } | undefined;
   /** No way led to the far end of a connection that the guest began with `seq`. */
@@ -113,6 +115,7 @@ export class TcpNat {
     const connection: TcpConnection = new TcpConnection(
       {
         writer,
+        longSegments: this.parts.longSegments,
         ends,
         stream,
         budget: this.budget,

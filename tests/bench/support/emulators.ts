@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { CpuModel } from '../../../core/contract/cpumodels.ts';
+import type { NetworkCard } from '../../../core/contract/networks.ts';
 import type { Drive } from '../../../core/contract/vm.ts';
 import { VM_OPTIONS, vmEnvironment } from '../../../core/platform/vmenvironment.ts';
 import { linuxProgram, type Width } from './programs.ts';
@@ -19,16 +20,18 @@ export interface Boot {
   memoryMiB: number;
   /** Of ours. */
   drives?: Drive[];
+  /** Of ours: where the cable of its card leads. */
+  card?: Pick<NetworkCard, 'model' | 'mac'> & { socket: string };
 }
 
 const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 /** Each runs a guest in a process of its own, ours with the options of a VM process, with COM1 on its standard output. */
 export const emulators = {
-  ours: ({ kernel, initrd, cmdline, memoryMiB, drives = [] }: Boot, accel: Accel) =>
+  ours: ({ kernel, initrd, cmdline, memoryMiB, drives = [], card }: Boot, accel: Accel) =>
     spawn(
       process.execPath,
-      [...VM_OPTIONS, script('ourguest.ts'), accel, kernel, initrd, cmdline, String(memoryMiB), JSON.stringify(drives)],
+      [...VM_OPTIONS, script('ourguest.ts'), accel, kernel, initrd, cmdline, String(memoryMiB), JSON.stringify({ drives, card })],
       {
         stdio: ['ignore', 'pipe', 'pipe'],
         env: { ...process.env, ...vmEnvironment() },

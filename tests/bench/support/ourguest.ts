@@ -1,21 +1,15 @@
-/** One guest on our machine, started by tests/bench/support/emulators.ts: `ourguest.ts ACCEL KERNEL INITRD CMDLINE MIB [DRIVES]`. COM1 goes to standard output. */
+/** One guest on our machine, started by tests/bench/support/emulators.ts: `ourguest.ts ACCEL KERNEL INITRD CMDLINE MIB [MORE]`, more: what else it has, as JSON. COM1 goes to standard output. */
 import { writeSync } from 'node:fs';
-import type { Drive } from '../../../core/contract/vm.ts';
 import { Guest } from '../../guests/support/guest.ts';
-import { type Accel, OUR_MODEL } from './emulators.ts';
+import { type Accel, type Boot, OUR_MODEL } from './emulators.ts';
 
-const [accel, kernel, initrd, cmdline, mebibytes, drives = '[]'] = process.argv.slice(2) as [
-  Accel,
-  string,
-  string,
-  string,
-  string,
-  string?,
-];
+const [accel, kernel, initrd, cmdline, mebibytes, more = '{}'] = process.argv.slice(2) as [Accel, string, string, string, string, string?];
+const { drives = [], card } = JSON.parse(more) as Pick<Boot, 'drives' | 'card'>;
 const options = {
   kernel: { path: kernel, initrd, cmdline },
   memoryMiB: Number(mebibytes),
-  drives: JSON.parse(drives) as Drive[],
+  drives,
+  ...(card ? { network: [{ id: 'net0' as const, ...card }] } : {}),
   cpu: OUR_MODEL,
   accel,
 };

@@ -64,16 +64,21 @@ export const bareImage = (width: Width, level: Level = 'base'): string =>
     if (width === 64) run('objcopy', ['-O', 'elf32-i386', partial]);
   });
 
-/** A static 32-bit Linux program of requests all over a disk (randomdisk.c). */
-export function randomDiskProgram(): string {
-  const file = path.join(target, 'randomdisk');
+/** A static 32-bit Linux program of one source. */
+function program32(name: string): string {
+  const file = path.join(target, name);
   if (existsSync(file) && statSync(file).mtimeMs > newestSource()) return file;
   mkdirSync(target, { recursive: true });
-  const made = ['-nostdlib', '-static', '-Wl,--build-id=none,-z,noexecstack', '-o', `${file}.partial`, 'linux32.S', 'randomdisk.c'];
+  const made = ['-nostdlib', '-static', '-Wl,--build-id=none,-z,noexecstack', '-o', `${file}.partial`, 'linux32.S', `${name}.c`];
   run('gcc', [...COMMON, ...TARGETS[32], ...made], { cwd: source });
   renameSync(`${file}.partial`, file);
   return file;
 }
+
+/** Requests all over a disk. */
+export const randomDiskProgram = () => program32('randomdisk');
+/** Bytes over TCP. */
+export const tcpLoadProgram = () => program32('tcpload');
 
 /** A static Linux program: init of a guest that runs the programs and turns itself off, and with the argument `native` a program of the host. */
 export const linuxProgram = (width: Width, level: Level = 'base'): string =>

@@ -38,6 +38,9 @@ export interface GuestOptions {
   restore?: string;
 }
 
+/** Id of every such machine. */
+export const GUEST_ID = '00000000-0000-4000-8000-000000000001';
+
 export const drive = (id: Drive['id'], kind: Drive['kind'], file: string, readOnly = kind === 'cdrom'): Drive => ({
   id,
   kind,
@@ -63,7 +66,7 @@ export class Guest {
       start: {
         config: vmConfigSchema.parse({
           schema: 1,
-          id: '00000000-0000-4000-8000-000000000001',
+          id: GUEST_ID,
           name: 'guest',
           createdAt: '2026-01-01T00:00:00Z',
           cpu: { accel: options.accel ?? defaultAccel(), ...(options.cpu ? { model: options.cpu } : {}) },
