@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type DriveBus, driveBuses, freePlace } from '../contract/drives.ts';
 import { type CpuModel, cpuModels, defaultCpuModel } from '../contract/cpumodels.ts';
 import type { GdbListen } from '../contract/debug.ts';
+import { type NicModel, nicModels } from '../contract/networks.ts';
 import {
   type DisplayModel,
   displayModels,
@@ -29,6 +30,7 @@ import type { StateHash } from '../vmprocess/statehash.ts';
 import { gdbAddress, gdbArchOption } from './debugverbs.ts';
 import { writeProfile } from './profilereport.ts';
 import { noteRaw } from './rawhint.ts';
+import { openRunNetwork, RUN_CARD, type RunForward, runForward } from './runnetwork.ts';
 import { readRecording, writeRecording } from './recording.ts';
 
 export interface RunOptions {
@@ -43,6 +45,9 @@ export interface RunOptions {
   format?: DiskFormat;
   bus: DriveBus;
   display: DisplayModel;
+  network?: boolean;
+  nic?: NicModel;
+  forward: RunForward[];
   hpet?: boolean;
   paravirt: boolean;
   clock?: 'host' | 'instructions';
@@ -105,7 +110,20 @@ function countsInstructions(options: RunOptions): boolean {
   return needs || options.clock === 'instructions';
 }
 
+/** A card, a model of one or a forward asks for a network. */
+function wantsNetwork({ network, nic, forward }: RunOptions): boolean {
+  return network === true || nic !== undefined || forward.length > 0;
+}
+
 async function runConfig(options: RunOptions): Promise<VmConfig> {
+  const networked = wantsNetwork(options);
+  if (networked && countsInstructions(options))
+    throw new HypervueError(
+      'invalid-argument',
+      'a run on a network is never the same twice',
+      { operation: 'run' },
+      'Leave out --network, --nic and --forward, or --clock instructions, --record, --replay and --until.',
+    );
   const drives: Drive[] = [];
   const readOnly = options.readonly ?? false;
   for (const [index, file] of options.disk.entries()) {
@@ -140,6 +158,7 @@ async function runConfig(options: RunOptions): Promise<VmConfig> {
     },
     drives,
     display: { model: options.display },
+    network: networked ? [{ ...RUN_CARD, model: options.nic ?? 'virtio', network: 'run', connected: true }] : [],
     hpet: options.hpet ?? false,
     paravirt: options.paravirt,
     timekeeping: countsInstructions(options) ? 'instructions' : 'host',
@@ -172,11 +191,23 @@ export async function runMachine(options: RunOptions): Promise<number> {
   let fingerprint = '';
   const inputs: TimedInput<InputMessage>[] = [];
   const stopAt = replay?.end ?? (options.until === undefined ? undefined : Math.ceil(options.until * 1e9));
+  let finish!: (code: number) => void;
+  const finished = new Promise<number>((resolve) => {
+    finish = resolve;
+  });
+  const config = await runConfig(options);
   const folder = await mkdtemp(path.join(tmpdir(), 'hypervue-run-'));
   const paths = runtimePaths(import.meta.url);
+  const network = wantsNetwork(options)
+    ? await openRunNetwork(config.id, folder, options.forward, (error) => {
+        process.stderr.write(`${error.message}\n${error.fix}\n`);
+        finish(EXIT_FAILED);
+      })
+    : undefined;
   const vm = new VmHost({
     start: {
-      config: await runConfig(options),
+      config,
+      ...(network ? { cables: { [RUN_CARD.id]: network.socket } } : {}),
       folder,
       firmwareFolder: options.firmware ?? paths.firmwareFolder,
       ...(typeof options.uefi === 'string' ? { uefiImage: path.resolve(options.uefi) } : {}),
@@ -216,10 +247,6 @@ export async function runMachine(options: RunOptions): Promise<number> {
   });
   let gdb: GdbListener | undefined;
   let serial = '';
-  let finish!: (code: number) => void;
-  const finished = new Promise<number>((resolve) => {
-    finish = resolve;
-  });
   vm.onLog.on((entry) => {
     if (!options.quiet && entry.level !== 'debug') process.stderr.write(`[${entry.level}] ${entry.scope}: ${entry.message}\n`);
   });
@@ -306,6 +333,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
     clearTimeout(limit);
     clearInterval(poll);
     await gdb?.close();
+    network?.close();
     await rm(folder, { recursive: true, force: true });
   }
 }
@@ -346,6 +374,14 @@ export function addRunCommand(program: Command): void {
     .option('--disk <image>', 'raw disk image; may be repeated', collect, [])
     .addOption(new Option('--bus <bus>', 'what the disks are attached to').choices(driveBuses).default('ide'))
     .addOption(new Option('--display <model>', 'virtio: a VGA that is a VirtIO display too').choices(displayModels).default('vga'))
+    .option('--network', 'a network card, on a NAT network of its own')
+    .addOption(new Option('--nic <model>', 'with --network: virtio otherwise').choices(nicModels))
+    .option(
+      '--forward <ports>',
+      'a port of 127.0.0.1 that leads to one of the machine, as 2222:22 or udp:5353:53; may be repeated; with --network',
+      (value: string, list: RunForward[]) => [...list, runForward(value)],
+      [],
+    )
     .option('--kernel <file>', 'bzImage or multiboot ELF to boot directly')
     .option('--initrd <file>', 'initial RAM disk or multiboot module')
     .option('--append <text>', 'kernel command line', '')

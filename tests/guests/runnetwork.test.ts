@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
+import { cardInitramfs } from './support/cardinitramfs.ts';
+import { FAST_BOOT, linuxKernel } from './support/images.ts';
+import { run } from './support/packages.ts';
+
+/** `hypervue run --network`: Linux gets an address, reaches the gateway, and is reached through a forwarded port. */
+const bin = fileURLToPath(new URL('../../core/cli/main.ts', import.meta.url));
+const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-runnet-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const script = `#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /dev /tmp /bin
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sys /sys
+/bin/busybox mount -t devtmpfs dev /dev
+exec </dev/ttyS0 >/dev/ttyS0 2>&1
+/bin/busybox sh /card/load
+udhcpc -i eth0 -n -q -s /card/leased
+ping -c 1 -W 20 192.168.100.1 >/dev/null && echo GATEWAY ANSWERS
+echo FROM THE GUEST | nc -l -p 7000
+echo WAS REACHED
+sleep 1000
+`;
+
+function initrd(): string {
+  const target = path.join(folder, 'initrd.gz');
+  mkdirSync(path.join(folder, 'root/card'), { recursive: true });
+  writeFileSync(path.join(folder, 'root/card/go'), script, { mode: 0o755 });
+  run('sh', ['-c', `cd '${folder}/root' && find card | cpio --quiet -o -H newc | gzip -1 > '${target}.more'`]);
+  writeFileSync(target, Buffer.concat([readFileSync(cardInitramfs('amd64', 'virtio')), readFileSync(`${target}.more`)]));
+  return target;
+}
+
+function hypervue(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [bin, 'run', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (data) => (out += data));
+    child.stderr.on('data', (data) => (err += data));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** What the port says before it ends; '' where nobody is there. */
+const said = (port: number) =>
+  new Promise<string>((resolve) => {
+    let text = '';
+    const socket = connect(port, '127.0.0.1');
+    socket.on('data', (data) => (text += data));
+    socket.on('error', () => resolve(text));
+    socket.on('close', () => resolve(text));
+    socket.on('end', () => socket.end());
+  });
+
+test('a guest gets an address, reaches the gateway, and is reached', async () => {
+  const port = await freePort();
+  const cmdline = `console=ttyS0,115200 quiet mitigations=off rdinit=/card/go ${FAST_BOOT}`;
+  const done = { over: false };
+  const running = hypervue(
+    ...['--kernel', linuxKernel('amd64'), '--initrd', initrd(), '--append', cmdline, '--forward', `${port}:7000`],
+    ...['--expect', 'WAS REACHED', '--timeout', '200'],
+  ).finally(() => (done.over = true));
+  let heard = '';
+  while (!done.over && !heard) {
+    heard = await said(port);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  const { code, out, err } = await running;
+  expect(heard, `${out}\n${err}`).toBe('FROM THE GUEST\n');
+  expect(code).toBe(0);
+  expect(out).toMatch(/LEASE 192\.168\.100\.\d+\/24 router=192\.168\.100\.1\s[^]*GATEWAY ANSWERS/);
+}, 240_000);
+
+test('a port that somebody has, and a run that is to be the same every time, are refused', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  const taken = await hypervue('--memory', '16', '--quiet', '--forward', `${port}:80`);
+  server.close();
+  expect(taken.code).toBe(125);
+  expect(taken.err).toContain(`port ${port} of this computer can't be listened on (EADDRINUSE)`);
+  const counted = await hypervue('--memory', '16', '--network', '--clock', 'instructions');
+  expect(counted).toMatchObject({ code: 1, err: expect.stringContaining('never the same twice') });
+  expect(await hypervue('--forward', '80')).toMatchObject({ code: 2, err: expect.stringContaining('2222:22') });
+}, 60_000);
