@@ -1,41 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { testCommand } from './testing/command.ts';
 
 /** The `hypervue` command as a process of its own; its machines are the fake VM process. */
-const main = fileURLToPath(new URL('main.ts', import.meta.url));
-const home = mkdtempSync(path.join(tmpdir(), 'hypervue-cli-'));
-const env = { ...process.env, HYPERVUE_HOME: home, XDG_RUNTIME_DIR: path.join(home, 'xdg'), HYPERVUE_FAKE_VM: '1' };
+const { main, home, run, json, env } = testCommand();
 const library = path.join(home, 'machines');
-
-afterAll(() => rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
-
-interface Result {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-function run(...args: string[]): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (data) => (out += data));
-    child.stderr.on('data', (data) => (err += data));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, out, err }));
-  });
-}
-
-async function json<T = { id: string; name: string; state: string }>(...args: string[]): Promise<T> {
-  const { code, out, err } = await run(...args, '--json');
-  if (code !== 0) throw new Error(`${args.join(' ')}: code ${code}, ${err}`);
-  return JSON.parse(out) as T;
-}
 
 /** The `error` of a command that has to fail. */
 async function failure(...args: string[]): Promise<{ kind: string; message: string; fix?: string }> {

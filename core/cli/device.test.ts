@@ -1,29 +1,13 @@
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { VmConfig } from '../contract/vm.ts';
+import { testCommand } from './testing/command.ts';
 
 /** Drives, network cards and ports of a machine from the command line; each command opens the library itself. */
-const main = fileURLToPath(new URL('main.ts', import.meta.url));
-const home = mkdtempSync(path.join(tmpdir(), 'hv-cli-device-'));
-const env = { ...process.env, HYPERVUE_HOME: home, XDG_RUNTIME_DIR: path.join(home, 'xdg'), HYPERVUE_FAKE_VM: '1' };
-afterAll(() => rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
+const { home, run } = testCommand();
 // Each command is a process of its own.
 vi.setConfig({ testTimeout: 180_000 });
-
-function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (data) => (out += data));
-    child.stderr.on('data', (data) => (err += data));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, out, err }));
-  });
-}
 const config = (): VmConfig => JSON.parse(readFileSync(path.join(home, 'machines', 'One', 'vm.json'), 'utf8'));
 
 test('drives, cards and ports come and go', async () => {

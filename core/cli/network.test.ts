@@ -1,32 +1,8 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { testCommand } from './testing/command.ts';
 
 /** `hypervue network` as a process of its own; its machines are the fake VM process. */
-const main = fileURLToPath(new URL('main.ts', import.meta.url));
-const home = mkdtempSync(path.join(tmpdir(), 'hv-net-cli-'));
-const env = { ...process.env, HYPERVUE_HOME: home, XDG_RUNTIME_DIR: path.join(home, 'xdg'), HYPERVUE_FAKE_VM: '1' };
-afterAll(() => rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
-
-function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (data) => (out += data));
-    child.stderr.on('data', (data) => (err += data));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, out, err }));
-  });
-}
-
-async function json<T>(...args: string[]): Promise<T> {
-  const { code, out, err } = await run(...args, '--json');
-  if (code !== 0) throw new Error(`${args.join(' ')}: code ${code}, ${err}`);
-  return JSON.parse(out) as T;
-}
+const { run, json } = testCommand();
 
 test('networks are made with addresses that are free, changed, shown and deleted', { timeout: 60_000 }, async () => {
   expect(await json('network', 'create', 'Lab', '--kind', 'isolated')).toMatchObject({

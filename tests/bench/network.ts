@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type NicModel, nicModels } from '../../core/contract/networks.ts';
-import { cardInitramfs } from '../guests/support/cardinitramfs.ts';
+import { cardScriptInitramfs } from '../guests/support/cardinitramfs.ts';
 import { linuxKernel } from '../guests/support/images.ts';
-import { run } from '../guests/support/packages.ts';
 import { emulators, watch } from './support/emulators.ts';
 import { tcpLoadProgram } from './support/programs.ts';
 import { Qemu } from './support/qemu.ts';
@@ -25,37 +24,15 @@ const LIMIT_MS = 300_000;
 const MAC = '52:54:00:12:34:56';
 /** QEMU's gateway is the loopback too; behind ours, in this bench, everything is. */
 const places = { qemu: '10.0.2.2', ours: '198.51.100.7' } as const;
-const COMMAND_LINE = 'console=ttyS0,115200 quiet mitigations=off cryptomgr.notests=1 rdinit=/card/bench';
+const COMMAND_LINE = 'console=ttyS0,115200 quiet mitigations=off cryptomgr.notests=1 rdinit=/card/go';
 
-const script = `#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev /tmp /bin
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sys /sys
-/bin/busybox mount -t devtmpfs dev /dev
-exec </dev/ttyS0 >/dev/ttyS0 2>&1
-/bin/busybox sh /card/load
-udhcpc -i eth0 -n -q -s /card/leased
-for turn in 1 2; do
+const lines = `for turn in 1 2; do
   /card/tcpload $far $down recv || echo BROKEN
   /card/tcpload $far $up send ${MEBIBYTES * 16} || echo BROKEN
   /card/tcpload $far $echo echo ${ROUND_TRIPS} || echo BROKEN
 done
-echo ALL DONE
-sleep 1000
-`;
-
-/** The archive with the driver of the card, and one with the script behind it. */
-function initrd(folder: string, model: NicModel): string {
-  const target = path.join(folder, `${model}.gz`);
-  const root = path.join(folder, `root-${model}`);
-  mkdirSync(path.join(root, 'card'), { recursive: true });
-  writeFileSync(path.join(root, 'card/bench'), script, { mode: 0o755 });
-  copyFileSync(tcpLoadProgram(), path.join(root, 'card/tcpload'));
-  chmodSync(path.join(root, 'card/tcpload'), 0o755);
-  run('sh', ['-c', `cd '${root}' && find card | cpio --quiet -o -H newc | gzip -1 > '${target}.more'`]);
-  writeFileSync(target, Buffer.concat([readFileSync(cardInitramfs('amd64', model)), readFileSync(`${target}.more`)]));
-  return target;
-}
+echo ALL DONE`;
+const initrd = (folder: string, model: NicModel) => cardScriptInitramfs(folder, model, lines, [tcpLoadProgram()]);
 
 type Job = 'down' | 'up' | 'echo';
 type Measured = { [J in Job]: number };

@@ -1,41 +1,21 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { cardInitramfs } from './support/cardinitramfs.ts';
+import { cardScriptInitramfs } from './support/cardinitramfs.ts';
 import { FAST_BOOT, linuxKernel } from './support/images.ts';
-import { run } from './support/packages.ts';
 
 /** `hypervue run --network`: Linux gets an address, reaches the gateway, and is reached through a forwarded port. */
 const bin = fileURLToPath(new URL('../../core/cli/main.ts', import.meta.url));
 const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-runnet-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const script = `#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev /tmp /bin
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sys /sys
-/bin/busybox mount -t devtmpfs dev /dev
-exec </dev/ttyS0 >/dev/ttyS0 2>&1
-/bin/busybox sh /card/load
-udhcpc -i eth0 -n -q -s /card/leased
-ping -c 1 -W 20 192.168.100.1 >/dev/null && echo GATEWAY ANSWERS
+const lines = `ping -c 1 -W 20 192.168.100.1 >/dev/null && echo GATEWAY ANSWERS
 echo FROM THE GUEST | nc -l -p 7000
-echo WAS REACHED
-sleep 1000
-`;
-
-function initrd(): string {
-  const target = path.join(folder, 'initrd.gz');
-  mkdirSync(path.join(folder, 'root/card'), { recursive: true });
-  writeFileSync(path.join(folder, 'root/card/go'), script, { mode: 0o755 });
-  run('sh', ['-c', `cd '${folder}/root' && find card | cpio --quiet -o -H newc | gzip -1 > '${target}.more'`]);
-  writeFileSync(target, Buffer.concat([readFileSync(cardInitramfs('amd64', 'virtio')), readFileSync(`${target}.more`)]));
-  return target;
-}
+echo WAS REACHED`;
 
 function hypervue(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve, reject) => {
@@ -72,7 +52,16 @@ test('a guest gets an address, reaches the gateway, and is reached', async () =>
   const cmdline = `console=ttyS0,115200 quiet mitigations=off rdinit=/card/go ${FAST_BOOT}`;
   const done = { over: false };
   const running = hypervue(
-    ...['--kernel', linuxKernel('amd64'), '--initrd', initrd(), '--append', cmdline, '--forward', `${port}:7000`],
+    ...[
+      '--kernel',
+      linuxKernel('amd64'),
+      '--initrd',
+      cardScriptInitramfs(folder, 'virtio', lines),
+      '--append',
+      cmdline,
+      '--forward',
+      `${port}:7000`,
+    ],
     ...['--expect', 'WAS REACHED', '--timeout', '200'],
   ).finally(() => (done.over = true));
   let heard = '';
@@ -83,7 +72,7 @@ test('a guest gets an address, reaches the gateway, and is reached', async () =>
   const { code, out, err } = await running;
   expect(heard, `${out}\n${err}`).toBe('FROM THE GUEST\n');
   expect(code).toBe(0);
-  expect(out).toMatch(/LEASE 192\.168\.100\.\d+\/24 router=192\.168\.100\.1\s[^]*GATEWAY ANSWERS/);
+  expect(out).toMatch(/LEASE 192\.168\.100\.\d+\/24 router=192\.168\.100\.1\s[\s\S]*GATEWAY ANSWERS/);
 }, 240_000);
 
 test('a port that somebody has, and a run that is to be the same every time, are refused', async () => {

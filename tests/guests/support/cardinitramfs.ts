@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { NicModel } from '../../../core/contract/networks.ts';
@@ -54,4 +54,34 @@ export function cardInitramfs(arch: GuestArch, model: NicModel): string {
       rmSync(`${target}.more`, { force: true });
     }
   });
+}
+
+/**
+ * The initramfs for amd64 with the driver of such a card, in `folder`, whose `/card/go` takes the place of init (`rdinit=/card/go`): with the driver loaded and an address from DHCP, it runs
+ * these lines of a shell on COM1. `programs` are put beside it.
+ */
+export function cardScriptInitramfs(folder: string, model: NicModel, lines: string, programs: readonly string[] = []): string {
+  const target = path.join(folder, `${model}.gz`);
+  const root = path.join(folder, `root-${model}`);
+  mkdirSync(path.join(root, 'card'), { recursive: true });
+  const go = `#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /dev /tmp /bin
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sys /sys
+/bin/busybox mount -t devtmpfs dev /dev
+exec </dev/ttyS0 >/dev/ttyS0 2>&1
+/bin/busybox sh /card/load
+udhcpc -i eth0 -n -q -s /card/leased
+${lines}
+sleep 1000
+`;
+  writeFileSync(path.join(root, 'card/go'), go, { mode: 0o755 });
+  for (const program of programs) {
+    const place = path.join(root, 'card', path.basename(program));
+    cpSync(program, place);
+    chmodSync(place, 0o755);
+  }
+  run('sh', ['-c', `cd '${root}' && find card | cpio --quiet -o -H newc | gzip -1 > '${target}.more'`]);
+  writeFileSync(target, Buffer.concat([readFileSync(cardInitramfs('amd64', model)), readFileSync(`${target}.more`)]));
+  return target;
 }
