@@ -1,6 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
+  deviceNameSchema,
+  hostKinds,
   ipv4Schema,
+  type NetworkDevice,
   type NetPlace,
   type NetworkStatus,
   netPlaces,
@@ -27,6 +30,11 @@ function address(text: string): string {
   throw new InvalidArgumentError('an address is wanted, as 127.0.0.1');
 }
 
+function interfaceName(text: string): string {
+  if (deviceNameSchema.safeParse(text).success) return text;
+  throw new InvalidArgumentError('an interface of this computer is wanted, as br0');
+}
+
 function range(text: string): Range {
   const [from, to, ...rest] = text.split('-');
   if (rest.length === 0 && from && to) return { from: address(from), to: address(to) };
@@ -48,7 +56,7 @@ function ports(text: string): { hostPort: number; guestPort: number } {
 
 /** A network that nobody has yet. */
 function unusedSubnet(networks: readonly NetworkStatus[]): string {
-  const free = freeSubnet(networks.map((each) => parseSubnet(each.subnet)));
+  const free = freeSubnet(networks.flatMap(({ subnet: net }) => (net === null ? [] : parseSubnet(net))));
   if (free === undefined)
     throw new HypervueError('resource-limit', 'every network of 192.168 is taken', {}, 'Name another: --subnet 10.7.0.0/24.');
   return free;
@@ -63,7 +71,8 @@ export async function networkOf(session: Session, wanted: string): Promise<Netwo
 }
 
 const rangeText = (dhcp: Range | null) => (dhcp ? `${dhcp.from} to ${dhcp.to}` : 'none');
-const line = ({ id, name, kind, subnet: net, dhcp }: NetworkStatus) => `${id} (${name}): ${kind}, ${net}, DHCP ${rangeText(dhcp)}`;
+const line = ({ id, name, kind, subnet: net, bridge, dhcp }: NetworkStatus) =>
+  net === null ? `${id} (${name}): ${kind}, on ${bridge}` : `${id} (${name}): ${kind}, ${net}, DHCP ${rangeText(dhcp)}`;
 
 const forwardText = ({ id, protocol, hostAddress, hostPort, card, guestPort }: PortForward, machine: string) =>
   `${id}: ${protocol} ${hostAddress}:${hostPort} to ${machine} ${card}, port ${guestPort}`;
@@ -73,15 +82,36 @@ async function machineNames(session: Session): Promise<Map<string, string>> {
   return new Map((await session.client.call('vm.list', {})).map(({ id, name }) => [id, name]));
 }
 
-function networkText(network: NetworkStatus, names: Map<string, string>): string {
+/** What there is of this computer's interface, and what has to be run. */
+function deviceText({ device, state, rights, commands, problem }: NetworkDevice): string[] {
+  if (problem) return [`${device}: ${problem.message}${problem.fix ? `. ${problem.fix}` : ''}`];
+  if (state === 'ready') return [`${device}, set up`];
+  const how = rights === 'have' ? 'set up when the first machine starts, by' : 'not set up; an administrator has to run';
+  return [`${device}, ${how}`, ...commands.map((command) => `  ${command}`)];
+}
+
+/** Null for a kind that has none, and for somebody who may only look on. */
+async function deviceOf(session: Session, { id, kind }: NetworkStatus): Promise<NetworkDevice | null> {
+  if (!hostKinds.includes(kind) || !(await mayManage(session))) return null;
+  return session.client.call('network.device', { id });
+}
+
+const mayManage = async (session: Session): Promise<boolean> => (await session.client.call('access.me', {})).role === 'manage';
+
+function networkText(network: NetworkStatus, names: Map<string, string>, device: NetworkDevice | null): string {
   const lines = [
     `${network.name} (${network.id})`,
     `kind     ${network.kind}`,
     `state    ${network.state}${network.error ? `: ${network.error.message}` : ''}`,
-    `subnet   ${network.subnet}`,
-    `gateway  ${network.gateway ?? 'none'}`,
-    `DHCP     ${rangeText(network.dhcp)}`,
+    ...(network.subnet === null
+      ? [`bridge   ${network.bridge}`]
+      : [
+          `subnet   ${network.subnet}`,
+          network.kind === 'nat' || !network.gateway ? `gateway  ${network.gateway ?? 'none'}` : `here     ${network.gateway}`,
+          `DHCP     ${rangeText(network.dhcp)}`,
+        ]),
   ];
+  if (device) lines.push(...deviceText(device).map((each) => `device   ${each}`));
   if (network.description) lines.push(`about    ${network.description}`);
   for (const { vmName, card, mac, address: has, connected } of network.members)
     lines.push(`machine  ${vmName} ${card} ${mac} ${has ?? 'no address yet'}${connected ? '' : ' (not connected)'}`);
@@ -98,6 +128,7 @@ const dhcpOptions = (command: Command): Command =>
 
 interface Given {
   subnet?: string;
+  bridge?: string;
   /** False: none are given. */
   dhcp?: Range | false;
   description?: string;
@@ -196,7 +227,7 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
               each.id,
               each.name,
               each.kind,
-              each.subnet,
+              each.subnet ?? `on ${each.bridge}`,
               each.state,
               [...new Set(each.members.map(({ vmName }) => vmName))].join(', ') || '-',
             ]),
@@ -211,7 +242,8 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
       run(true, async (session) => {
         const found = await networkOf(session, wanted);
         const names = await machineNames(session);
-        session.print(found, (each) => networkText(each, names));
+        const device = await deviceOf(session, found);
+        session.print({ ...found, ...(device ? { device } : {}) }, (each) => networkText(each, names, device));
       }),
     );
   dhcpOptions(
@@ -219,13 +251,42 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
       .command('create')
       .argument('<name>')
       .description('another network')
-      .addOption(new Option('--kind <kind>', 'nat leads out, isolated nowhere').choices(networkKinds).default('nat'))
-      .option('--subnet <network>', 'its addresses, as 10.7.0.0/24; free ones unless given', subnet),
-  ).action((name: string, { kind, subnet: wanted, dhcp, description = '' }: Given & { kind: NetworkKind }) =>
+      .addOption(
+        new Option(
+          '--kind <kind>',
+          'nat leads out, isolated nowhere, host-only to this computer, routed through it, bridged to its own network',
+        )
+          .choices(networkKinds)
+          .default('nat'),
+      )
+      .option('--subnet <network>', 'its addresses, as 10.7.0.0/24; free ones unless given', subnet)
+      .option('--bridge <interface>', 'of this computer, for a bridged one; see `hypervue network bridges`', interfaceName),
+  ).action((name: string, { kind, subnet: wanted, bridge, dhcp, description = '' }: Given & { kind: NetworkKind }) =>
     run(true, async (session) => {
+      if (kind === 'bridged' && wanted === undefined && !dhcp) {
+        const made = await session.client.call('network.create', {
+          name,
+          kind,
+          description,
+          subnet: null,
+          bridge: bridge ?? null,
+          dhcp: null,
+          forwards: [],
+        });
+        session.print(made, line);
+        return;
+      }
       const net = wanted ?? unusedSubnet(await session.client.call('network.list', {}));
       const given = dhcp === undefined ? usualRange(parseSubnet(net)) : dhcp || null;
-      const made = await session.client.call('network.create', { name, kind, description, subnet: net, dhcp: given, forwards: [] });
+      const made = await session.client.call('network.create', {
+        name,
+        kind,
+        description,
+        subnet: net,
+        bridge: bridge ?? null,
+        dhcp: given,
+        forwards: [],
+      });
       session.print(made, line);
     }),
   );
@@ -235,14 +296,16 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
       .argument('<network>')
       .description('change one; addresses only while no machine that is on has it')
       .option('--name <name>', 'another name')
-      .option('--subnet <network>', 'other addresses', subnet),
-  ).action((wanted: string, { name, subnet: net, dhcp, description }: Given & { name?: string }) =>
+      .option('--subnet <network>', 'other addresses', subnet)
+      .option('--bridge <interface>', 'another bridge of this computer', interfaceName),
+  ).action((wanted: string, { name, subnet: net, bridge, dhcp, description }: Given & { name?: string }) =>
     run(true, async (session) => {
       const found = await networkOf(session, wanted);
       const patch: NetworkPatch = {
         ...(name === undefined ? {} : { name }),
         ...(description === undefined ? {} : { description }),
         ...(net === undefined ? {} : { subnet: net }),
+        ...(bridge === undefined ? {} : { bridge }),
       };
       if (dhcp === false) patch.dhcp = null;
       else if (dhcp) patch.dhcp = dhcp;
@@ -256,8 +319,40 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
     .description('refused while a machine has it')
     .action((wanted: string) =>
       run(true, async (session) => {
+        const found = await networkOf(session, wanted);
+        const device = await deviceOf(session, found);
+        const left = device?.rights === 'none' ? device.undo : [];
+        await session.client.call('network.delete', { id: found.id });
+        session.print({ left }, () => (left.length ? `Its interface is still there. As root: ${left.join('; ')}` : ''));
+      }),
+    );
+  network
+    .command('setup <network>')
+    .description('make the interface of a host-only, routed or bridged network; run when the first machine starts where there are rights')
+    .action((wanted: string) =>
+      run(true, async (session) => {
         const { id } = await networkOf(session, wanted);
-        session.print(await session.client.call('network.delete', { id }), () => '');
+        session.print(await session.client.call('network.setUp', { id }), (each) => deviceText(each).join('\n'));
+      }),
+    );
+  network
+    .command('bridges')
+    .description('bridges of this computer that bridged networks can be on')
+    .action(() =>
+      run(true, async (session) => {
+        session.print(await session.client.call('network.bridges', {}), (bridges) =>
+          bridges.length
+            ? table(
+                ['BRIDGE', 'STATE', 'PORTS', 'ADDRESSES'],
+                bridges.map(({ device, up, ports: inIt, addresses }) => [
+                  device,
+                  up ? 'up' : 'down',
+                  inIt.join(', ') || '-',
+                  addresses.join(', ') || '-',
+                ]),
+              )
+            : 'This computer has no bridge.',
+        );
       }),
     );
   for (const command of network.commands) command.exitOverride().option('--json', 'as JSON');

@@ -19,6 +19,7 @@ export const diagnosticIds = [
   'qemuImg',
   'port',
   'networks',
+  'hostNetworks',
   'systems',
   'sample',
 ] as const;

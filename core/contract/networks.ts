@@ -56,6 +56,9 @@ export const ipv4Schema = z.string().regex(new RegExp(`^(${octet}\\.){3}${octet}
 /** Network address and prefix length, 8 to 29: `192.168.100.0/24`. */
 export const subnetSchema = z.string().regex(new RegExp(`^(${octet}\\.){3}${octet}/(8|9|1[0-9]|2[0-9])$`));
 
+/** An interface of this computer: what Linux takes (IFNAMSIZ), as far as it can't be taken for anything else on a command line. */
+export const deviceNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/);
+
 const portSchema = z.number().int().min(1).max(65_535);
 
 /** Connections to a port of the host go on to a machine. */
@@ -93,8 +96,10 @@ export const networkSchema = z.object({
     .regex(/^[^\p{Cc}]*$/u),
   kind: z.enum(networkKinds),
   description: z.string().max(1000).default(''),
-  /** Addresses of the network; its first is the gateway's where there is one. */
-  subnet: subnetSchema,
+  /** Addresses of the network; its first is the gateway's where there is one, and this computer's in `host-only` and `routed`. Null in `bridged`, whose addresses others give. */
+  subnet: subnetSchema.nullable(),
+  /** The bridge of this computer that machines are on: of `bridged`, null for all others. */
+  bridge: deviceNameSchema.nullable().default(null),
   /** Addresses given to machines that ask by DHCP; null: none are given. */
   dhcp: z.object({ from: ipv4Schema, to: ipv4Schema }).nullable(),
   /** Only of `nat`. */
@@ -144,10 +149,43 @@ const networkPatchSchema = z.object({
   name: networkSchema.shape.name.optional(),
   description: z.string().max(1000).optional(),
   subnet: subnetSchema.optional(),
+  bridge: deviceNameSchema.optional(),
   dhcp: networkSchema.shape.dhcp.optional(),
   forwards: z.array(portForwardSchema).max(256).optional(),
 });
 export type NetworkPatch = z.infer<typeof networkPatchSchema>;
+
+/** Kinds that take an interface of this computer, which only an administrator can make. */
+export const hostKinds: readonly NetworkKind[] = ['host-only', 'routed', 'bridged'];
+
+/** `have`: this program may change interfaces; `ask`: the system asks for an administrator's password; `none`: an administrator has to run the commands. */
+export const deviceRights = ['have', 'ask', 'none'] as const;
+export type DeviceRights = (typeof deviceRights)[number];
+
+/** This computer's interface of a network. */
+export const networkDeviceSchema = z.object({
+  device: deviceNameSchema,
+  /** `ready`: there as it has to be; `missing`: not, or not as it has to be; `failed`: it can't be made, see `problem`. */
+  state: z.enum(['ready', 'missing', 'failed']),
+  rights: z.enum(deviceRights),
+  /** Exactly what would be run to make it as it has to be. */
+  commands: z.array(z.string()),
+  /** What takes it away again; none where there is nothing to take away. */
+  undo: z.array(z.string()),
+  problem: errorSchema.nullable(),
+});
+export type NetworkDevice = z.infer<typeof networkDeviceSchema>;
+
+/** A bridge of this computer. */
+export const hostBridgeSchema = z.object({
+  device: deviceNameSchema,
+  /** Interfaces in it. */
+  ports: z.array(z.string()),
+  /** Addresses with their prefix length. */
+  addresses: z.array(z.string()),
+  up: z.boolean(),
+});
+export type HostBridge = z.infer<typeof hostBridgeSchema>;
 
 export const networkMethods = {
   'network.list': { params: z.object({}), result: z.array(networkStatusSchema) },
@@ -155,9 +193,15 @@ export const networkMethods = {
   'network.kinds': { params: z.object({}), result: z.array(networkKindStatusSchema) },
   /** Rejects names that are taken, addresses that another network has, and DHCP ranges that don't fit, as 'already-exists' or 'invalid-argument'. */
   'network.create': { params: networkSchema.omit({ id: true }), result: networkStatusSchema },
-  /** Applies at once; `subnet` and `dhcp` only while no machine that is on has the network. */
+  /** Applies at once; `subnet`, `bridge` and `dhcp` only while no machine that is on has the network. */
   'network.update': { params: z.object({ id: networkIdSchema, patch: networkPatchSchema }), result: networkStatusSchema },
-  /** Refused as 'in-use' while a machine has it. */
+  /** What there is of the interface of a network, and what would make it; rejects for kinds that have none. */
+  'network.device': { params: z.object({ id: networkIdSchema }), result: networkDeviceSchema },
+  /** Makes the interface as it has to be; the system may ask for an administrator's password. Rejects as 'permission-denied' where nobody can be asked. */
+  'network.setUp': { params: z.object({ id: networkIdSchema }), result: networkDeviceSchema },
+  /** Bridges of this computer that machines can be put on. */
+  'network.bridges': { params: z.object({}), result: z.array(hostBridgeSchema) },
+  /** Refused as 'in-use' while a machine has it. Its interface goes along, as far as there are rights. */
   'network.delete': { params: z.object({ id: networkIdSchema }), result: z.null() },
 } as const;
 

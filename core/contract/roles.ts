@@ -109,6 +109,9 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
 
   'network.list': 'view',
   'network.kinds': 'view',
+  'network.device': 'manage',
+  'network.setUp': 'manage',
+  'network.bridges': 'manage',
   'network.create': 'manage',
   'network.update': 'manage',
   'network.delete': 'manage',

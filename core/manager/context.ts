@@ -7,6 +7,7 @@ import type { Logger } from '../util/logger.ts';
 import type { JsonStore } from './jsonstore.ts';
 import type { MachineParts } from './machineself.ts';
 import type { MachineSet } from './machineset.ts';
+import type { HostRunner } from './networks/host/runner.ts';
 import type { NetworkLauncher } from './networks/networkprocess.ts';
 import type { Systems } from './systems/opensystems.ts';
 import type { Tasks } from './tasks.ts';
@@ -25,6 +26,8 @@ export interface ManagerOptions {
   engine: Engine;
   /** Starts the processes of networks. */
   networkLauncher: NetworkLauncher;
+  /** Looks at and changes this computer's interfaces; the system's own unless given. */
+  hostRunner?: HostRunner;
   /** Private folder for the sockets that machines reach networks at. */
   runtimeFolder: string;
   /** Looked up at every use, so that firmware installed meanwhile counts. */

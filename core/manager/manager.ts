@@ -236,6 +236,7 @@ export class Manager {
         open: (network, member) => this.services.networks.attachments.open(network, member),
         close: (network, member) => this.services.networks.attachments.close(network, member),
         look: (network) => this.services.networks.attachments.look(network),
+        obstacle: (network) => this.services.networks.attachments.obstacle(network),
       },
       sampleImage,
       nameTaken: (name) => this.context.machines.nameTaken(name),

@@ -96,7 +96,7 @@ export async function preflightCreate(parts: CreateCheckParts, create: VmCreate,
       ? remedied(bad('name', 'error', 'already-exists', say('nameTaken', { name: create.name }), say('fixName')), { do: 'name' })
       : good('name', plain(create.name)),
   );
-  checks.push(...(create.network ?? []).flatMap((card) => checkCable(parts.networks, card)));
+  for (const card of create.network ?? []) checks.push(...(await checkCable(parts.networks, card)));
   const needs = new Map<string, Need>([[parts.library, { now: SLACK_BYTES, later: 0 }]]);
   const need = (folder: string, now: number, later = 0) => {
     const before = needs.get(folder) ?? { now: 0, later: 0 };

@@ -207,7 +207,7 @@ export async function preflightStart(
   if (listen) checks.push(await checkListening('vnc', vncPlace(listen)));
   const { gdb } = config.debug;
   if (gdb) checks.push(await checkListening('gdb', gdbPlace(gdb.type === 'unix' ? { ...gdb, path: path.resolve(folder, gdb.path) } : gdb)));
-  checks.push(...config.network.flatMap((card) => checkCable(parts.networks, card)));
+  for (const card of config.network) checks.push(...(await checkCable(parts.networks, card)));
   checks.push(...(await checkRoom(folder, config, growing)));
   return checks.map(({ remedy, ...check }) =>
     check.ok ? check : remedied(check, remedyOf({ ...check, ...(remedy ? { remedy } : {}) }, config, folder)),

@@ -7,6 +7,8 @@ import { HardwareService } from './hardware/service.ts';
 import type { Machine } from './machine.ts';
 import { restoreMachine } from './machineedits.ts';
 import { Organizer, type OrderStore } from './organizing/organizer.ts';
+import { HostDevices } from './networks/host/hostdevices.ts';
+import { SystemRunner } from './networks/host/runner.ts';
 import type { Leases } from './networks/leases.ts';
 import { NetworkService } from './networks/service.ts';
 import type { NetworkStore } from './networks/store.ts';
@@ -45,6 +47,7 @@ export function makeServices(
   const { options, settings, tasks, machines, parts, emit } = context;
   const { library, configFolder, log } = options;
   const { locks } = parts;
+  const devices = new HostDevices(options.hostRunner ?? new SystemRunner(), configFolder);
   const changed = () => emit('storage.changed', {});
   const trashChanged = () => emit('trash.changed', {});
   const machine = (id: string) => machines.get(id);
@@ -104,10 +107,14 @@ export function makeServices(
         .summary();
     },
     storageChanged: changed,
-    network: (wanted) => store.get().networks.find(({ id }) => id === wanted),
+    network: (wanted) => {
+      const found = store.get().networks.find(({ id }) => id === wanted);
+      return found && { ...found, device: devices.deviceOf(found) };
+    },
   });
   const history = new HistoryKeeper(path.join(configFolder, 'history'), log, () => machines.all().flatMap(({ stats }) => stats ?? []));
   const networks = new NetworkService(store, {
+    devices,
     launcher: options.networkLauncher,
     runtimeFolder: options.runtimeFolder,
     log,

@@ -31,6 +31,9 @@ const OPTION_LEASE = 51;
 const OPTION_TYPE = 53;
 const OPTION_SERVER = 54;
 
+/** More name servers than systems ask. */
+const MAX_DNS = 3;
+
 const LEASE_SECONDS = 24 * 3600;
 /** An address that somebody else was found to have is not given for a while. */
 const DECLINED_MS = 600_000;
@@ -91,8 +94,9 @@ export interface DhcpOptions {
   to: number;
   /** Its own address. */
   server: number;
-  /** Guests are told that it is their way out and their name server. */
-  router: boolean;
+  /** What guests are told that their way out is, and their name servers. */
+  router: number | null;
+  dns: readonly number[];
 }
 
 export interface DhcpReply {
@@ -220,7 +224,7 @@ export class DhcpServer {
   }
 
   private reply(message: Message, type: number, address: number): DhcpReply {
-    const { subnet, server, router } = this.options;
+    const { subnet, server, router, dns } = this.options;
     const bytes = new Uint8Array(MIN_BYTES);
     const view = viewOf(bytes);
     bytes[0] = BOOT_REPLY;
@@ -248,9 +252,13 @@ export class DhcpServer {
       if (address) option(OPTION_LEASE, LEASE_SECONDS);
       option(OPTION_MASK, subnet.mask);
       option(OPTION_BROADCAST, subnet.broadcast);
-      if (router) {
-        option(OPTION_ROUTER, server);
-        option(OPTION_DNS, server);
+      if (router !== null) option(OPTION_ROUTER, router);
+      const servers = dns.slice(0, MAX_DNS);
+      if (servers.length) {
+        bytes[at] = OPTION_DNS;
+        bytes[at + 1] = servers.length * 4;
+        for (const [index, address] of servers.entries()) view.setUint32(at + 2 + index * 4, address);
+        at += 2 + servers.length * 4;
       }
     }
     bytes[at] = 255;

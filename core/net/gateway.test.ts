@@ -258,3 +258,33 @@ test('random and broken frames never throw, and leave nothing unbounded behind',
   expect(guest.host.sockets.filter(({ closed }) => !closed).length).toBeLessThanOrEqual(1024 + 512);
   expect(guest.gateway.leases().length).toBeLessThanOrEqual(11);
 });
+
+test('where this computer has the first address only addresses are given: the rest is its own, questions sent to it are answered for it', () => {
+  const HOST_MAC = 0x5254_0000_00ff;
+  const guest = new TestGuest({ router: false, host: { router: true, dns: [FAR, FAR + 1] } });
+  guest.udp(dhcp(1), 0xffff_ffff, 67, 68, 0, BROADCAST);
+  const offered = reply(guest)!;
+  expect(offered).toMatchObject({ type: 2, address: '10.7.0.50' });
+  expect([offered.options.get(3), offered.options.get(6)]).toEqual([
+    [10, 7, 0, 1],
+    [198, 51, 100, 7, 198, 51, 100, 8],
+  ]);
+  guest.frame(BROADCAST, 0x0806, arpRequest(GATEWAY, GUEST));
+  expect(guest.frames).toEqual([]);
+  // To the station of this computer, which has no service for it.
+  const toHost: Uint8Array[] = [];
+  const port = { send: (frame: Uint8Array) => void (guest.gateway.answersForHost(frame) || toHost.push(frame.slice())) };
+  guest.ethernet.plug(port);
+  const renewal = dhcp(3, [], (bytes) => viewOf(bytes).setUint32(12, GUEST));
+  guest.udp(renewal, GATEWAY, 67, 68, GUEST, HOST_MAC);
+  expect(reply(guest)).toMatchObject({ type: 5, destination: GUEST });
+  expect(toHost).toEqual([]);
+  guest.udp(new Uint8Array(300), GATEWAY, 69, 68, GUEST, HOST_MAC);
+  guest.frame(HOST_MAC, 0x0800, new Uint8Array(4));
+  expect([guest.frames, toHost.length]).toEqual([[], 2]);
+
+  const plain = new TestGuest({ router: false, host: { router: false, dns: [] } });
+  plain.udp(dhcp(1), 0xffff_ffff, 67, 68, 0, BROADCAST);
+  const { options } = reply(plain)!;
+  expect([options.has(3), options.has(6)]).toEqual([false, false]);
+});

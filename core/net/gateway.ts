@@ -3,11 +3,12 @@ import { TokenBucket } from '../util/tokenbucket.ts';
 import { arpReply, parseArp } from './arp.ts';
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpServer, type Lease } from './dhcp.ts';
 import { DNS_PORT, DnsProxy } from './dnsproxy.ts';
-import { BROADCAST, ETHERTYPE_ARP, ETHERTYPE_IPV4, macText, parseMac, readMac } from './ethernet.ts';
+import { BROADCAST, ETHERNET_BYTES, ETHERTYPE_ARP, ETHERTYPE_IPV4, macText, parseMac, readMac } from './ethernet.ts';
 import type { HostNetwork, HostStream } from './host.ts';
 import { echoRequest, type IcmpError, mayBeTold, sendEchoReply, sendIcmpError } from './icmp.ts';
 import { gatewayOf, inSubnet, ipv4Text, parseIpv4, parseSubnet, type Subnet } from '../contract/ipv4.ts';
 import { type Ipv4Packet, Ipv4Writer, parsePacket, PROTOCOL_TCP, PROTOCOL_UDP, viewOf } from './ipv4.ts';
+import { Neighbours } from './neighbours.ts';
 import { Reassembly } from './reassembly.ts';
 import type { SwitchPort, VirtualSwitch } from './switch.ts';
 import type { Endpoints } from './tcp/segment.ts';
@@ -18,7 +19,8 @@ import { UdpNat } from './udpnat.ts';
 /** Never forwarded: this host, loopback, link-local (RFC 3927 section 7), groups and what is above. */
 const NOT_ROUTED = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map(parseSubnet);
 const EVERYBODY = 0xffff_ffff;
-const MAX_NEIGHBOURS = 1024;
+/** Behind the ports of UDP in a frame whose IPv4 header has no options. */
+const UDP_PORTS_END = ETHERNET_BYTES + 24;
 /** Errors told to guests, RFC 1812 section 4.3.2.8. */
 const ERRORS_PER_SECOND = 50;
 
@@ -29,25 +31,24 @@ export interface GatewayOptions {
   router: boolean;
   /** Every port of the switch takes TCP segments of any length. */
   longSegments?: boolean;
+  /** Absent unless this computer itself has the first address, at another port: then only addresses are given here, with a way out and name servers where these are. */
+  host?: { router: boolean; dns: readonly number[] };
 }
 
 export interface GatewayParts {
   host: HostNetwork;
   ethernet: VirtualSwitch;
   leases: readonly Lease[];
+  /** Whether a station's address is of interest; all are unless given. */
+  machine?(mac: number): boolean;
   /** Leases, or addresses that were seen, are others than before. */
   changed(): void;
-}
-
-interface Neighbour {
-  address: number;
-  seen: number;
 }
 
 export class Gateway implements SwitchPort {
   readonly address: number;
   readonly mac: number;
-  /** An isolated network that gives no addresses has nobody at the first one: a machine may have it. */
+  /** An isolated network that gives no addresses has nobody at the first one: a machine may have it. With `host` it is this computer's. */
   private readonly silent: boolean;
   private readonly options: GatewayOptions;
   private readonly parts: GatewayParts;
@@ -59,7 +60,7 @@ export class Gateway implements SwitchPort {
   private readonly dhcp: DhcpServer | undefined;
   private readonly errors: TokenBucket;
   /** Address that was last seen of each card. */
-  private readonly neighbours = new Map<number, Neighbour>();
+  private readonly neighbours: Neighbours;
   private flushing = false;
 
   constructor(options: GatewayOptions, parts: GatewayParts) {
@@ -80,12 +81,15 @@ export class Gateway implements SwitchPort {
     this.udp = new UdpNat(host, this.writer);
     this.dns = new DnsProxy(host);
     this.errors = new TokenBucket(ERRORS_PER_SECOND, 1, host.now());
-    const { dhcp, subnet, router } = options;
-    this.silent = !router && dhcp === null;
+    this.neighbours = new Neighbours(() => host.now(), parts.changed);
+    const { dhcp, subnet, router, host: hosts } = options;
+    this.silent = hosts !== undefined || (!router && dhcp === null);
+    const server = this.address;
+    const given = hosts
+      ? { router: hosts.router ? server : null, dns: hosts.dns }
+      : { router: router ? server : null, dns: router ? [server] : [] };
     this.dhcp =
-      dhcp === null
-        ? undefined
-        : new DhcpServer({ subnet, ...dhcp, server: this.address, router }, parts.leases, () => host.now(), parts.changed);
+      dhcp === null ? undefined : new DhcpServer({ subnet, ...dhcp, server, ...given }, parts.leases, () => host.now(), parts.changed);
     ethernet.plug(this);
   }
 
@@ -95,7 +99,7 @@ export class Gateway implements SwitchPort {
 
   /** The address that a card was seen with, or was given. */
   addressOf(mac: number): number | undefined {
-    return this.neighbours.get(mac)?.address ?? this.dhcp?.addressOf(mac);
+    return this.neighbours.addressOf(mac) ?? this.dhcp?.addressOf(mac);
   }
 
   /** A connection that the host accepted goes to a guest, which takes the gateway for the other side. */
@@ -131,6 +135,16 @@ export class Gateway implements SwitchPort {
     }
   }
 
+  /** Whether a frame for this computer, with `host`, is a question for an address: cards renew theirs at the one who gave it. It is answered then. */
+  answersForHost(frame: Uint8Array): boolean {
+    if (!this.options.host || frame.length < UDP_PORTS_END || viewOf(frame).getUint16(12) !== ETHERTYPE_IPV4) return false;
+    // What is too short, in fragments or with options in its header is no such question.
+    if (frame[ETHERNET_BYTES] !== 0x45 || frame[ETHERNET_BYTES + 9] !== PROTOCOL_UDP) return false;
+    if (viewOf(frame).getUint16(UDP_PORTS_END - 2) !== DHCP_SERVER_PORT || readMac(frame, 0) === BROADCAST) return false;
+    this.receiveIpv4(frame);
+    return true;
+  }
+
   private receiveArp(frame: Uint8Array): void {
     const packet = parseArp(frame);
     if (!packet) return;
@@ -147,13 +161,13 @@ export class Gateway implements SwitchPort {
     if (!packet) return;
     const { source, destination } = packet;
     this.see(mac, source);
-    if (this.silent) return;
     const everybody = destination === EVERYBODY || destination === this.options.subnet.broadcast;
     const udp = packet.protocol === PROTOCOL_UDP ? parseUdp(packet) : undefined;
     if (udp?.destinationPort === DHCP_SERVER_PORT && (everybody || destination === this.address)) {
       this.receiveDhcp(udp);
       return;
     }
+    if (this.silent) return;
     // A guest without an address, or with a foreign one, can't be answered.
     if (everybody || !inSubnet(this.options.subnet, source) || source === this.address || readMac(frame, 0) === BROADCAST) return;
     if (destination === this.address) this.receiveOwn(packet, mac, udp);
@@ -226,31 +240,12 @@ export class Gateway implements SwitchPort {
 
   private see(mac: number, address: number): void {
     if (!inSubnet(this.options.subnet, address) || (address === this.address && !this.silent) || mac === this.mac) return;
-    const now = this.parts.host.now();
-    const known = this.neighbours.get(mac);
-    if (known && known.address === address) {
-      known.seen = now;
-      return;
-    }
-    if (!known && this.neighbours.size >= MAX_NEIGHBOURS) this.forgetNeighbour();
-    this.neighbours.set(mac, { address, seen: now });
-    this.parts.changed();
-  }
-
-  private forgetNeighbour(): void {
-    let oldest: number | undefined;
-    let seen = Number.POSITIVE_INFINITY;
-    for (const [mac, neighbour] of this.neighbours)
-      if (neighbour.seen < seen) {
-        oldest = mac;
-        ({ seen } = neighbour);
-      }
-    if (oldest !== undefined) this.neighbours.delete(oldest);
+    if (this.parts.machine?.(mac) ?? true) this.neighbours.see(mac, address);
   }
 
   /** Cards with the addresses that they were seen with, or were given. */
   addresses(): Lease[] {
-    const known = new Map([...this.neighbours].map(([mac, { address }]) => [mac, address]));
+    const known = this.neighbours.all();
     for (const { mac, address } of this.leases()) if (!known.has(parseMac(mac))) known.set(parseMac(mac), parseIpv4(address));
     return [...known].map(([mac, address]) => ({ mac: macText(mac), address: ipv4Text(address) }));
   }

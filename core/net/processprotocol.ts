@@ -1,4 +1,5 @@
 /** What a manager and the process of a network say to each other. Structured-clone values only. */
+import type { NetworkKind } from '../contract/networks.ts';
 import type { ForwardProblem, ForwardRule } from './forwards.ts';
 import type { Lease } from './dhcp.ts';
 
@@ -9,14 +10,17 @@ export interface NetworkMemberId {
 }
 
 export interface NetworkStart {
-  /** Only `nat` leads to the world. */
-  kind: 'nat' | 'isolated';
-  subnet: string;
+  /** Only `nat` leads to the world through the process itself. */
+  kind: NetworkKind;
+  /** Null for `bridged`, where others give addresses. */
+  subnet: string | null;
   dhcp: { from: string; to: string } | null;
   forwards: ForwardRule[];
   leases: Lease[];
   /** Who may come. */
   members: NetworkMemberId[];
+  /** The TAP device by which the computer is on the network, or the network on the computer's: of `host-only`, `routed` and `bridged`. */
+  device: string | null;
   /** Where it listens: Unix socket, or named pipe on Windows. */
   socket: string;
 }
@@ -31,7 +35,7 @@ export type FromNetworkProcess =
   | { type: 'ready' }
   /** It listens. */
   | { type: 'started' }
-  /** It can't listen; it ends then. */
-  | { type: 'failed'; code: string }
+  /** It can't listen, or not have its device; it ends then. */
+  | { type: 'failed'; at: 'socket' | 'device'; code: string }
   /** Whenever something of it is others than before. */
   | { type: 'status'; leases: Lease[]; addresses: Lease[]; connected: NetworkMemberId[]; problems: ForwardProblem[] };

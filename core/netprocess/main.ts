@@ -12,16 +12,24 @@ let host: NetworkHost | undefined;
 
 async function start(message: Extract<ToNetworkProcess, { type: 'start' }>): Promise<void> {
   if (host) return;
-  process.title = `hypervue-net ${message.subnet}`;
-  host = new NetworkHost(message, new NodeNetwork(), (report) => parent.send(report));
+  process.title = `hypervue-net ${message.subnet ?? message.device}`;
+  let at: 'socket' | 'device' = 'device';
   try {
+    host = new NetworkHost(message, new NodeNetwork(), (report) => parent.send(report), lost);
+    at = 'socket';
     await host.listen();
     parent.send({ type: 'started' });
   } catch (error) {
-    parent.send({ type: 'failed', code: (error as NodeJS.ErrnoException).code ?? String(error) });
-    host.close();
+    parent.send({ type: 'failed', at, code: (error as NodeJS.ErrnoException).code ?? String(error) });
+    host?.close();
     setTimeout(() => process.exit(0), LAST_WORDS_MS);
   }
+}
+
+/** Its manager starts it again, with a new device where it can. */
+function lost(device: string, code: string): void {
+  process.stderr.write(`the device ${device} is gone (${code})\n`);
+  setTimeout(() => process.exit(1), LAST_WORDS_MS);
 }
 
 parent.onMessage((message) => {

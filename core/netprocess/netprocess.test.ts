@@ -45,6 +45,7 @@ async function begin(changes: Partial<NetworkStart> = {}): Promise<void> {
     forwards: [],
     leases: [],
     members,
+    device: null,
     socket: place(),
     ...changes,
   });

@@ -3,12 +3,16 @@ import { createServer, type Server } from 'node:net';
 import { Forwards, type ForwardRule } from '../net/forwards.ts';
 import { Gateway } from '../net/gateway.ts';
 import type { HostNetwork } from '../net/host.ts';
+import { DNS_PORT } from '../net/dnsproxy.ts';
+import { ipv4Schema } from '../contract/networks.ts';
 import { parseIpv4, parseSubnet } from '../contract/ipv4.ts';
 import { parseMac } from '../net/ethernet.ts';
 import type { FromNetworkProcess, NetworkMemberId, NetworkStart } from '../net/processprotocol.ts';
-import { VirtualSwitch } from '../net/switch.ts';
+import { Onlooker } from '../net/onlooker.ts';
+import { type SwitchPort, VirtualSwitch } from '../net/switch.ts';
 import { removeAbandonedSocket } from '../platform/abandonedsocket.ts';
 import { Cable } from './cable.ts';
+import { TapPort } from './tapport.ts';
 
 /** Cards that may come are some tens; more connections than these are turned away. */
 const MAX_CABLES = 256;
@@ -17,43 +21,73 @@ const REPORT_MS = 200;
 
 const nameOf = ({ vm, card }: Pick<NetworkMemberId, 'vm' | 'card'>): string => `${vm} ${card}`;
 
+/** Name servers of this computer that its neighbours reach as well: not those that it has for itself alone. */
+const namesFor = (host: HostNetwork): number[] =>
+  host
+    .resolvers()
+    .filter(({ address, port }) => port === DNS_PORT && ipv4Schema.safeParse(address).success && !address.startsWith('127.'))
+    .map(({ address }) => parseIpv4(address));
+
 /** One network: its switch, its gateway, and the socket that cables come to. */
 export class NetworkHost {
   private readonly tell: (message: FromNetworkProcess) => void;
+  private readonly lost: (device: string, code: string) => void;
   private readonly socket: string;
   private readonly ethernet: VirtualSwitch;
-  private readonly gateway: Gateway;
+  /** Absent where others give addresses. */
+  private readonly gateway: Gateway | undefined;
+  private readonly onlooker: Onlooker | undefined;
+  private readonly tap: TapPort | undefined;
   private readonly forwards: Forwards | undefined;
   private readonly server: Server;
   private readonly cables = new Set<Cable>();
   private members = new Map<string, NetworkMemberId>();
+  private macs = new Set<number>();
   private reporting: NodeJS.Timeout | undefined;
 
-  constructor(start: NetworkStart, host: HostNetwork, tell: (message: FromNetworkProcess) => void) {
+  /** `lost`: the device that it has is gone. Throws as `Tap.open` does. */
+  constructor(
+    start: NetworkStart,
+    host: HostNetwork,
+    tell: (message: FromNetworkProcess) => void,
+    lost: (device: string, code: string) => void,
+  ) {
     this.tell = tell;
+    this.lost = lost;
     this.socket = start.socket;
     this.setMembers(start.members);
     this.ethernet = new VirtualSwitch(() => host.now());
-    const { dhcp } = start;
     const changed = () => this.reportSoon();
-    this.gateway = new Gateway(
-      {
-        subnet: parseSubnet(start.subnet),
-        dhcp: dhcp && { from: parseIpv4(dhcp.from), to: parseIpv4(dhcp.to) },
-        router: start.kind === 'nat',
-        longSegments: true,
-      },
-      { host, ethernet: this.ethernet, leases: start.leases, changed },
-    );
-    if (start.kind === 'nat') {
+    const machine = (mac: number) => this.macs.has(mac);
+    const { dhcp, kind, subnet, device } = start;
+    let gateway: Gateway | undefined;
+    if (subnet === null) {
+      this.onlooker = new Onlooker(() => host.now(), machine, changed);
+      this.ethernet.plug(this.onlooker);
+    } else {
+      gateway = new Gateway(
+        {
+          subnet: parseSubnet(subnet),
+          dhcp: dhcp && { from: parseIpv4(dhcp.from), to: parseIpv4(dhcp.to) },
+          router: kind === 'nat',
+          longSegments: true,
+          ...(device === null ? {} : { host: kind === 'routed' ? { router: true, dns: namesFor(host) } : { router: false, dns: [] } }),
+        },
+        { host, ethernet: this.ethernet, leases: start.leases, machine, changed },
+      );
+      this.gateway = gateway;
+    }
+    if (device !== null) this.tap = this.plugHost(device);
+    if (kind === 'nat' && gateway) {
+      const nat = gateway;
       const forwards = new Forwards({
         host,
         target: (vm, card) => this.target(vm, card),
-        tcp: (stream, { mac, address }, port) => this.gateway.forwardTcp(stream, mac, address, port),
-        udp: (bytes, source, { mac, address }, port) => this.gateway.forwardUdp(bytes, source, mac, address, port),
+        tcp: (stream, { mac, address }, port) => nat.forwardTcp(stream, mac, address, port),
+        udp: (bytes, source, { mac, address }, port) => nat.forwardUdp(bytes, source, mac, address, port),
         changed,
       });
-      this.gateway.onForwarded = (port, guest, guestPort, payload) => forwards.answer(port, guest, guestPort, payload);
+      nat.onForwarded = (port, guest, guestPort, payload) => forwards.answer(port, guest, guestPort, payload);
       this.forwards = forwards;
       forwards.set(start.forwards);
     }
@@ -95,6 +129,7 @@ export class NetworkHost {
 
   setMembers(members: readonly NetworkMemberId[]): void {
     this.members = new Map(members.map((member) => [nameOf(member), member]));
+    this.macs = new Set(members.map(({ mac }) => parseMac(mac)));
     for (const cable of this.cables) if (cable.hello && this.members.get(nameOf(cable.hello))?.mac !== cable.hello.mac) cable.close();
   }
 
@@ -106,8 +141,24 @@ export class NetworkHost {
     clearTimeout(this.reporting);
     this.server.close();
     this.forwards?.close();
-    this.gateway.dispose();
+    this.gateway?.dispose();
+    this.tap?.close();
     for (const cable of this.cables) cable.close();
+  }
+
+  /** This computer's port. Throws as `Tap.open` does. */
+  private plugHost(device: string): TapPort {
+    const port: SwitchPort = {
+      send: (frame) => {
+        if (!this.gateway?.answersForHost(frame)) tap.send(frame);
+      },
+    };
+    const tap = new TapPort(device, {
+      frame: (frame) => this.ethernet.receive(port, frame),
+      gone: (code) => this.lost(device, code),
+    });
+    this.ethernet.plug(port);
+    return tap;
   }
 
   private plugged(cable: Cable): void {
@@ -121,7 +172,7 @@ export class NetworkHost {
     const member = this.members.get(nameOf({ vm, card }));
     if (!member || ![...this.cables].some(({ hello }) => hello && nameOf(hello) === nameOf(member))) return undefined;
     const mac = parseMac(member.mac);
-    const address = this.gateway.addressOf(mac);
+    const address = this.gateway?.addressOf(mac);
     return address === undefined ? undefined : { mac, address };
   }
 
@@ -130,8 +181,8 @@ export class NetworkHost {
       this.reporting = undefined;
       this.tell({
         type: 'status',
-        leases: this.gateway.leases(),
-        addresses: this.gateway.addresses(),
+        leases: this.gateway?.leases() ?? [],
+        addresses: (this.gateway ?? this.onlooker)?.addresses() ?? [],
         connected: [...this.cables].flatMap(({ hello }) => (hello ? [{ vm: hello.vm, card: hello.card, mac: hello.mac }] : [])),
         problems: this.forwards?.problems() ?? [],
       });

@@ -6,6 +6,7 @@ import { BuiltinEngine } from '../engine/builtin/builtinengine.ts';
 import type { ProcessLauncher } from '../engine/builtin/protocol.ts';
 import type { ManagerOptions } from '../manager/context.ts';
 import { Manager } from '../manager/manager.ts';
+import type { HostRunner } from '../manager/networks/host/runner.ts';
 import type { NetworkLauncher } from '../manager/networks/networkprocess.ts';
 import { openSystems } from '../manager/systems/opensystems.ts';
 import { ChildProcessLauncher, networkProcessEntry, vmProcessEntry } from '../platform/childlauncher.ts';
@@ -29,6 +30,8 @@ export interface OpenManagerOptions {
   launcher?: ProcessLauncher;
   /** The same for networks. */
   networkLauncher?: NetworkLauncher;
+  /** What looks at and changes this computer's interfaces. */
+  hostRunner?: HostRunner;
   /** Keeps the choice of another library and begins again with it; absent where the program is over sooner. */
   changeLibrary?: (folder: string) => Promise<void>;
 }
@@ -94,6 +97,7 @@ export function managerOptions(options: OpenManagerOptions): ManagerOptions {
       runtimeFolder: folders.runtime,
     }),
     networkLauncher: options.networkLauncher ?? new ChildProcessLauncher(networkProcessEntry(entry)),
+    ...(options.hostRunner ? { hostRunner: options.hostRunner } : {}),
     runtimeFolder: folders.runtime,
     firmware,
     uefi: () => findUefi(paths.firmwareFolder),

@@ -5,9 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ContractClient } from '../../core/contract/client.ts';
-import type { NetworkStatus, NicModel } from '../../core/contract/networks.ts';
-import type { ByteChannel } from '../../core/contract/transport.ts';
-import type { VmConfig } from '../../core/contract/vm.ts';
+import type { NetworkStatus } from '../../core/contract/networks.ts';
 import type { Manager } from '../../core/manager/manager.ts';
 import type { NetworkLauncher } from '../../core/manager/networks/networkprocess.ts';
 import { memoryLine } from '../../core/manager/testing/harness.ts';
@@ -15,8 +13,7 @@ import type { FromNetworkProcess, ToNetworkProcess } from '../../core/net/proces
 import { ChildProcessLauncher, networkProcessEntry } from '../../core/platform/childlauncher.ts';
 import { openManager } from '../../core/server/openmanager.ts';
 import { nullLogger } from '../../core/util/logger.ts';
-import { cardInitramfs } from './support/cardinitramfs.ts';
-import { FAST_BOOT, linuxKernel } from './support/images.ts';
+import { machineOn, Terminal } from './support/machineonnetwork.ts';
 
 /** The whole of it: a manager, machines in processes of their own with Debian's Linux on cards of both models, and the process of their network. Nothing leaves this computer. */
 const BYTES = 8_000_000;
@@ -51,57 +48,6 @@ afterAll(async () => {
   await manager.close();
   rmSync(root, { recursive: true, force: true });
 });
-
-/** A machine's serial line. */
-class Terminal {
-  private seen = '';
-  private readonly channel: ByteChannel;
-
-  constructor(channel: ByteChannel) {
-    this.channel = channel;
-    channel.onData((bytes) => {
-      this.seen += Buffer.from(bytes).toString('latin1');
-    });
-  }
-
-  async until(pattern: RegExp, from = 0, timeoutMs = 120_000): Promise<RegExpExecArray> {
-    const end = Date.now() + timeoutMs;
-    for (;;) {
-      const match = pattern.exec(this.seen.slice(from));
-      if (match) return match;
-      if (Date.now() > end) throw new Error(`${pattern} did not come; last: ${this.seen.slice(-1500)}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-
-  ask(line: string, pattern: RegExp, timeoutMs?: number): Promise<RegExpExecArray> {
-    const from = this.seen.length;
-    this.channel.send(Buffer.from(`${line}\n`));
-    return this.until(pattern, from, timeoutMs);
-  }
-}
-
-/** A machine that is on, with its card up and an address by DHCP. */
-async function machine(name: string, model: NicModel): Promise<{ id: string; terminal: Terminal; address: string }> {
-  const { id } = await client.call('vm.create', { name, memoryMiB: 128, source: { type: 'blank' }, newDisk: null });
-  const kernel = {
-    path: linuxKernel('amd64'),
-    initrd: cardInitramfs('amd64', model),
-    cmdline: `console=ttyS0,115200 quiet mitigations=off ${FAST_BOOT}`,
-  };
-  const patch = {
-    cpu: { model: 'x86-64' } as VmConfig['cpu'],
-    boot: { order: ['disk'], menu: false, kernel } as unknown as VmConfig['boot'],
-    network: [{ id: 'net0' as const, model, network: 'default', connected: true }],
-  };
-  await client.call('vm.update', { id, patch });
-  await client.call('vm.start', { id });
-  const terminal = new Terminal(await manager.openChannel(id, 'serial0'));
-  await terminal.ask('', /[#$] /);
-  await terminal.ask('sh /card/load', /CARD LOADED/);
-  const [, address] = await terminal.ask('udhcpc -i eth0 -q -n -t 10 -s /card/leased', /LEASE ([\d.]+)\/.*router=192\.168\.100\.1/);
-  return { id, terminal, address: address! };
-}
 
 const network = async (): Promise<NetworkStatus> => (await client.call('network.list', {}))[0]!;
 
@@ -138,7 +84,10 @@ test('machines get addresses, reach each other, are reached through a forward, a
   timeout: 400_000,
 }, async () => {
   const port = await freePort();
-  const [web, other] = await Promise.all([machine('web', 'e1000'), machine('other', 'virtio')]);
+  const [web, other] = await Promise.all([
+    machineOn(manager, client, 'web', 'e1000', 'default'),
+    machineOn(manager, client, 'other', 'virtio', 'default'),
+  ]);
   expect(web.address).not.toBe(other.address);
   const forwards = [
     {

@@ -11,6 +11,7 @@ import { NodeNetwork } from '../../platform/nethost.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { plain, say, type Saying } from '../../util/say.ts';
 import type { ManagerContext, ManagerOptions } from '../context.ts';
+import { SystemRunner } from '../networks/host/runner.ts';
 import { tryLauncher } from '../networks/networkprocess.ts';
 import { engineName } from '../preflight.ts';
 import { CONFIG_FILE } from '../vmconfigfile.ts';
@@ -227,6 +228,13 @@ export function checksOf(context: Diagnosed): Record<DiagnosticId, () => Promise
       return servers.length
         ? ok(say('networksGood', { servers: servers.join(', ') }))
         : warning(say('networksNoNames'), say('howNameServers'));
+    },
+    hostNetworks: async () => {
+      const runner = options.hostRunner ?? new SystemRunner();
+      const missing = runner.missing();
+      if (missing) return info(missing.reason, missing.fix);
+      const rights = { have: say('hostNetworksHave'), ask: say('hostNetworksAsk'), none: say('hostNetworksCommands') };
+      return ok(rights[runner.rights()]);
     },
     systems: async () => {
       const table = options.systems?.table;

@@ -4,12 +4,11 @@ import { bootSequence } from '../../contract/boot.ts';
 import type { CpuModel } from '../../contract/cpumodels.ts';
 import { busOf, type DriveId } from '../../contract/drives.ts';
 import type { ExplainedOption, Explanation } from '../../contract/hardware.ts';
-import type { Network } from '../../contract/networks.ts';
 import type { VmConfig } from '../../contract/vm.ts';
 import { INSTRUCTION_CLOCK_START_MS } from '../../machine/instructionclock.ts';
 import { plain, say, type Saying } from '../../util/say.ts';
 import { explainDrives, option } from './explaindrives.ts';
-import { explainNetwork } from './explainnetwork.ts';
+import { type ExplainedNetwork, explainNetwork } from './explainnetwork.ts';
 import { optionValue, shellWord } from './quoting.ts';
 
 export interface ExplainParts {
@@ -22,7 +21,7 @@ export interface ExplainParts {
   /** Places of the disks whose images are encrypted. */
   encrypted?: readonly DriveId[];
   /** What is known of a network. */
-  network?: (id: string) => Network | undefined;
+  network?: (id: string) => ExplainedNetwork | undefined;
 }
 
 const PROGRAM = 'qemu-system-x86_64';

@@ -10,10 +10,13 @@ const devices: { [M in NicModel]: string } = {
   e1000: 'e1000,romfile=',
 };
 
+/** With its interface of this computer, where it has one. */
+export type ExplainedNetwork = Network & { device?: string | null };
+
 export interface ExplainNetworkParts {
   vm: string;
   /** What is known of a network. */
-  network(id: string): Network | undefined;
+  network(id: string): ExplainedNetwork | undefined;
   remarks: Saying[];
 }
 
@@ -22,7 +25,9 @@ export function explainNetwork(cards: readonly NetworkCard[], { vm, network, rem
   const options: ExplainedOption[] = [];
   for (const { id, model, mac, network: place, connected } of cards) {
     const found = place === null || !connected ? undefined : network(place);
-    const netdev = `user,id=cable-${id}${found ? addresses(found, vm, id) : ',restrict=on,ipv6=off'}`;
+    const netdev = found?.device
+      ? `tap,id=cable-${id},ifname=${found.device},script=no,downscript=no`
+      : `user,id=cable-${id}${found ? addresses(found, vm, id) : ',restrict=on,ipv6=off'}`;
     const note =
       !connected || place === null ? say('explainNoCable', { card: id }) : say('explainCable', { card: id, network: found?.name ?? place });
     options.push(option(note, ['-netdev', netdev]));
@@ -34,7 +39,7 @@ export function explainNetwork(cards: readonly NetworkCard[], { vm, network, rem
 }
 
 function addresses({ kind, subnet, dhcp, forwards }: Network, vm: string, card: string): string {
-  const words = [`,net=${subnet}`];
+  const words = subnet === null ? [] : [`,net=${subnet}`];
   if (dhcp) words.push(`,dhcpstart=${dhcp.from}`);
   if (kind !== 'nat') words.push(',restrict=on');
   words.push(',ipv6=off');

@@ -5,7 +5,7 @@ import { checkConfigText } from '../../contract/configtext.ts';
 import { withBootEntry } from '../../contract/boot.ts';
 import { type DriveId, freePlace } from '../../contract/drives.ts';
 import { type Explanation, type hardwareMethods, MAX_CONFIG_TEXT } from '../../contract/hardware.ts';
-import type { Network } from '../../contract/networks.ts';
+import type { ExplainedNetwork } from './explainnetwork.ts';
 import type { Handlers } from '../../contract/server.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
 import type { Drive, VmConfig, VmSummary } from '../../contract/vm.ts';
@@ -39,7 +39,7 @@ export interface HardwareParts {
   rescan(folder: string): Promise<VmSummary>;
   storageChanged(): void;
   /** What is known of a network. */
-  network(id: string): Network | undefined;
+  network(id: string): ExplainedNetwork | undefined;
 }
 
 /** vm.json as text, changes that wait for the next start, and a machine in QEMU's terms. */

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { Network } from '../../contract/networks.ts';
+import { hostKinds, type Network } from '../../contract/networks.ts';
 import type { NetworkMemberId } from '../../net/processprotocol.ts';
 import { socketPath } from '../../platform/folders.ts';
 import type { HypervueError } from '../../util/errors.ts';
 import { asHypervueError } from '../../util/errors.ts';
 import type { Logger } from '../../util/logger.ts';
+import type { HostDevices } from './host/hostdevices.ts';
 import type { Leases } from './leases.ts';
 import { type NetworkLauncher, NetworkProcess, type NetworkReport } from './networkprocess.ts';
 
@@ -27,6 +28,8 @@ export interface ActiveParts {
   runtimeFolder: string;
   log: Logger;
   leases: Leases;
+  /** This computer's interfaces of networks. */
+  devices: Pick<HostDevices, 'prepare'>;
   /** The network with this id. Throws 'not-found'. */
   network(id: string): Network;
   /** Something about a network is not what it was. */
@@ -146,8 +149,17 @@ export class ActiveNetwork {
   }
 
   private async start(): Promise<void> {
-    const { name, kind, subnet, dhcp, forwards } = this.parts.network(this.id);
-    const { log, launcher, leases } = this.parts;
+    const network = this.parts.network(this.id);
+    const { name, kind, subnet, dhcp, forwards } = network;
+    const { log, launcher, leases, devices } = this.parts;
+    let device: string | null = null;
+    try {
+      if (hostKinds.includes(kind)) device = await devices.prepare(network);
+    } catch (cause) {
+      const error = asHypervueError(cause, { object: name });
+      this.set({ state: 'failed', error, problems: [] });
+      throw error;
+    }
     const made: NetworkProcess = new NetworkProcess(launcher, name, {
       report: (report) => this.take(made, report),
       output: (line) => log.warn(`network ${name}: ${line}`),
@@ -159,8 +171,9 @@ export class ActiveNetwork {
     this.startedAt = performance.now();
     try {
       await made.start({
-        kind: kind === 'nat' ? 'nat' : 'isolated',
+        kind,
         subnet,
+        device,
         dhcp,
         forwards,
         leases: [...leases.of(this.id)].map(([mac, address]) => ({ mac, address })),
@@ -231,4 +244,4 @@ let made = 0;
 const keyOf = ({ vm, card }: Pick<NetworkMemberId, 'vm' | 'card'>): string => `${vm}/${card}`;
 
 export const sameAddresses = (a: Network, b: Network): boolean =>
-  a.kind === b.kind && a.subnet === b.subnet && a.dhcp?.from === b.dhcp?.from && a.dhcp?.to === b.dhcp?.to;
+  a.kind === b.kind && a.subnet === b.subnet && a.bridge === b.bridge && a.dhcp?.from === b.dhcp?.from && a.dhcp?.to === b.dhcp?.to;

@@ -2,6 +2,7 @@
 import type { NetPlace, Network } from '../../contract/networks.ts';
 import type { NetworkMemberId } from '../../net/processprotocol.ts';
 import { asHypervueError, type HypervueError } from '../../util/errors.ts';
+import type { HostDevices } from './host/hostdevices.ts';
 import { ActiveNetwork, type ActiveParts, idle, type NetworkNow } from './activenetwork.ts';
 
 /** A card of a machine that is on. */
@@ -21,14 +22,20 @@ export interface NetworkAttachments {
 export interface MachineNetworks extends NetworkAttachments {
   /** The name of a network, and what was wrong with it when it was tried last. Throws 'not-found'. */
   look(network: string): { name: string; problem: HypervueError | null };
+  /** What keeps it from being started now, as far as this can be known before; null for nothing. Rejects with 'not-found'. */
+  obstacle(network: string): Promise<HypervueError | null>;
+}
+
+export interface AttachmentParts extends ActiveParts {
+  devices: Pick<HostDevices, 'prepare' | 'problem'>;
 }
 
 export class Attachments implements MachineNetworks {
-  private readonly parts: ActiveParts;
+  private readonly parts: AttachmentParts;
   private readonly active = new Map<string, ActiveNetwork>();
   private readonly ending = new Set<Promise<void>>();
 
-  constructor(parts: ActiveParts) {
+  constructor(parts: AttachmentParts) {
     this.parts = parts;
   }
 
@@ -43,6 +50,10 @@ export class Attachments implements MachineNetworks {
 
   look(id: string): { name: string; problem: HypervueError | null } {
     return { name: this.parts.network(id).name, problem: this.now(id).error };
+  }
+
+  obstacle(id: string): Promise<HypervueError | null> {
+    return this.parts.devices.problem(this.parts.network(id));
   }
 
   close(id: string, member: Pick<NetworkMemberRef, 'vm' | 'card'>): void {
@@ -65,6 +76,12 @@ export class Attachments implements MachineNetworks {
 
   addressOf(id: string, mac: string): string | null {
     return this.parts.leases.of(id).get(mac) ?? null;
+  }
+
+  /** Ends a network that nobody is on at once; resolves when its process is gone. */
+  async stop(id: string): Promise<void> {
+    this.active.get(id)?.end();
+    await Promise.all(this.ending);
   }
 
   /** There is no such network any more. */

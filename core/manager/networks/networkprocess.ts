@@ -105,19 +105,24 @@ export class NetworkProcess {
         this.started?.();
         break;
       case 'failed':
-        this.started?.(
-          new HypervueError(
-            'io-error',
-            say('networkNoSocket', { name: this.name, code: message.code }),
-            { object: this.name, operation: 'listen', code: message.code },
-            say('fixNetworkNoSocket'),
-          ),
-        );
+        this.started?.(message.at === 'device' ? this.noDevice(message.code) : this.noSocket(message.code));
         break;
       case 'status':
         this.listener.report(message);
         break;
     }
+  }
+
+  private noSocket(code: string): HypervueError {
+    const context = { object: this.name, operation: 'listen', code };
+    return new HypervueError('io-error', say('networkNoSocket', { name: this.name, code }), context, say('fixNetworkNoSocket'));
+  }
+
+  private noDevice(code: string): HypervueError {
+    const context = { object: this.name, operation: 'open', code };
+    // Another program of this user that runs machines of the same library has the network, too.
+    if (code === 'EBUSY') return new HypervueError('in-use', say('deviceBusy', { name: this.name }), context, say('fixDeviceBusy'));
+    return new HypervueError('io-error', say('deviceNotOpened', { name: this.name, code }), context, say('fixDeviceNotOpened'));
   }
 
   private ended(code: number | null, signal: string | null): void {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Params } from '../../contract/methods.ts';
+import { say } from '../../util/say.ts';
 import { failureOf, Harness } from '../testing/harness.ts';
 
 let harness: Harness;
@@ -67,7 +68,13 @@ test('what can not be is refused with what is wrong and a way out, and nothing i
     [{ name: 'B', subnet: '10.8.0.0/24', dhcp: { from: '10.8.0.1', to: '10.8.0.9' } }, 'invalid-argument', /do not lie within/],
     [{ name: 'B', subnet: '10.8.0.0/24', dhcp: { from: '10.8.0.9', to: '10.8.0.255' } }, 'invalid-argument', /do not lie within/],
     [{ name: 'B', subnet: '10.8.0.0/24', dhcp: { from: '10.8.0.9', to: '10.8.0.8' } }, 'invalid-argument', /comes after/],
-    [{ name: 'B', subnet: '10.8.0.0/24', dhcp: null, kind: 'bridged' }, 'unsupported', /need rights/],
+    [{ name: 'B', subnet: null, dhcp: null }, 'invalid-argument', /needs addresses/],
+    [{ name: 'B', subnet: '10.8.0.0/24', dhcp: null, bridge: 'br0' }, 'invalid-argument', /is not bridged/],
+    [{ name: 'B', subnet: null, dhcp: null, kind: 'bridged' }, 'invalid-argument', /needs a bridge/],
+    [{ name: 'B', subnet: '10.8.0.0/24', dhcp: null, kind: 'bridged', bridge: 'br0' }, 'invalid-argument', /given by others/],
+    [{ name: 'B', subnet: null, dhcp: null, kind: 'bridged', bridge: '-f' }, 'invalid-argument', /bridge/],
+    [{ name: 'B', subnet: null, dhcp: null, kind: 'bridged', bridge: 'an_interface_name' }, 'invalid-argument', /bridge/],
+    [{ name: 'B', subnet: '10.8.0.0/24', dhcp: null, kind: 'routed', forwards: [forward] }, 'invalid-argument', /no way out/],
     [{ name: 'B', subnet: '10.8.0.0/24', dhcp: null, forwards: [forward] }, 'invalid-argument', /no way out/],
     [
       { name: 'B', subnet: '10.8.0.0/24', dhcp: null, kind: 'nat', forwards: [forward, { ...forward, hostPort: 1 }] },
@@ -94,16 +101,33 @@ test('what can not be is refused with what is wrong and a way out, and nothing i
   );
 });
 
-test('kinds that can not be had say why; a file that makes no sense is set aside', async () => {
-  const kinds = await harness.call('network.kinds', {});
-  expect(kinds.map(({ kind, available }) => `${kind} ${available}`)).toEqual([
-    'nat true',
-    'isolated true',
-    'host-only false',
-    'routed false',
-    'bridged false',
+test('kinds that can not be had say why, and are not made; a file that makes no sense is set aside', async () => {
+  const kinds = async () => (await harness.call('network.kinds', {})).map(({ kind, available, reason }) => [kind, available, reason?.key]);
+  const hostKinds = ['host-only', 'routed', 'bridged'] as const;
+  harness.hostRunner.none = undefined;
+  expect(await kinds()).toEqual(['nat', 'isolated', ...hostKinds].map((kind) => [kind, true, undefined]));
+  expect(await create({ name: 'Seen', kind: 'host-only', subnet: '10.8.0.0/24', dhcp: null })).toMatchObject({
+    gateway: '10.8.0.1',
+    bridge: null,
+  });
+  expect((await harness.call('host.diagnose', {})).find(({ id }) => id === 'hostNetworks')).toMatchObject({ state: 'ok' });
+  harness.hostRunner.none = { reason: say('hostNetworksNoIp'), fix: say('fixHostNetworksNoIp') };
+  expect(await kinds()).toEqual([
+    ['nat', true, undefined],
+    ['isolated', true, undefined],
+    ...hostKinds.map((kind) => [kind, false, 'hostNetworksNoIp']),
   ]);
-  expect(kinds[4]!.reason?.key).toBe('kindNeedsRights');
+  expect((await failureOf(create({ kind: 'routed' }))).dto).toMatchObject({ kind: 'unsupported', fix: 'Install iproute2.' });
+  expect(await harness.call('network.device', { id: 'seen' })).toMatchObject({
+    state: 'failed',
+    problem: { kind: 'unsupported', fix: 'Install iproute2.' },
+  });
+  expect(await failureOf(harness.call('network.device', { id: 'default' }))).toMatchObject({ kind: 'invalid-argument' });
+  expect((await harness.call('host.diagnose', {})).find(({ id }) => id === 'hostNetworks')).toMatchObject({
+    state: 'info',
+    how: 'Install iproute2.',
+  });
+  await harness.call('network.delete', { id: 'seen' });
   const file = path.join(harness.root, 'config', 'networks.json');
   writeFileSync(file, '{"networks":[{"id":"../x"}]}');
   await harness.reopen();

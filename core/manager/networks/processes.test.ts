@@ -9,6 +9,8 @@ import { ChildProcessLauncher, networkProcessEntry } from '../../platform/childl
 import type { FromNetworkProcess, ToNetworkProcess } from '../../net/processprotocol.ts';
 import { nullLogger } from '../../util/logger.ts';
 import { eventually, PATIENCE_MS } from '../testing/harness.ts';
+import { HostDevices } from './host/hostdevices.ts';
+import { TestRunner } from './host/testing/testrunner.ts';
 import { Leases } from './leases.ts';
 import type { NetworkedMachine } from './members.ts';
 import type { NetworkLauncher } from './networkprocess.ts';
@@ -37,6 +39,7 @@ beforeEach(async () => {
     runtimeFolder: path.join(root, 'run'),
     log: nullLogger,
     leases: await Leases.open(path.join(root, 'config'), nullLogger),
+    devices: new HostDevices(new TestRunner(), root),
     machines: () => machines as unknown as NetworkedMachine[],
     changed: () => {},
     limits: { linger: 100, again: 20, listen: 100 },
@@ -104,6 +107,7 @@ test('machines of a network see each other, it starts with the first and ends af
     kind: 'isolated',
     description: '',
     subnet: '10.7.0.0/24',
+    bridge: null,
     dhcp: null,
     forwards: [],
   });

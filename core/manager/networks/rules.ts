@@ -14,12 +14,26 @@ export function checkNetwork(network: Network, others: readonly Network[]): void
     throw new HypervueError('resource-limit', say('networksFull', { most: MAX_NETWORKS }), { object: name }, say('fixNetworksFull'));
   if (others.some((other) => other.name.toLowerCase() === name.toLowerCase()))
     throw new HypervueError('already-exists', say('networkTaken', { name }), { object: name, field: 'name' }, say('fixName'));
-  const subnet = checkSubnet(network, others);
-  checkDhcp(network, subnet);
+  if (network.kind === 'bridged') checkBridged(network);
+  else {
+    if (network.bridge !== null)
+      throw new HypervueError('invalid-argument', say('bridgeOnlyBridged', { name }), { object: name, field: 'bridge' });
+    checkDhcp(network, checkSubnet(network, others));
+  }
   checkForwards(network, others);
 }
 
+/** Its addresses are given by others: on the network that the bridge is on. */
+function checkBridged({ name, subnet, dhcp, bridge }: Network): void {
+  if (bridge === null)
+    throw new HypervueError('invalid-argument', say('bridgeWanted', { name }), { object: name, field: 'bridge' }, say('fixBridgeGone'));
+  if (subnet !== null || dhcp !== null)
+    throw new HypervueError('invalid-argument', say('bridgedNoAddresses', { name }), { object: name, field: 'subnet' });
+}
+
 function checkSubnet({ name, subnet }: Network, others: readonly Network[]): Subnet {
+  if (subnet === null)
+    throw new HypervueError('invalid-argument', say('subnetWanted', { name }), { object: name, field: 'subnet' }, say('fixSubnetSpecial'));
   const parsed = parseSubnet(subnet);
   const about = { object: name, field: 'subnet' };
   if (subnetText(parsed) !== subnet)
@@ -31,8 +45,8 @@ function checkSubnet({ name, subnet }: Network, others: readonly Network[]): Sub
     );
   if (SPECIAL.some((special) => overlaps(special, parsed)))
     throw new HypervueError('invalid-argument', say('subnetSpecial', { subnet }), about, say('fixSubnetSpecial'));
-  const taken = others.find((other) => overlaps(parseSubnet(other.subnet), parsed));
-  if (taken)
+  const taken = others.find((other) => other.subnet !== null && overlaps(parseSubnet(other.subnet), parsed));
+  if (taken?.subnet)
     throw new HypervueError(
       'already-exists',
       say('subnetTaken', { subnet, other: taken.subnet, name: taken.name }),
@@ -42,7 +56,7 @@ function checkSubnet({ name, subnet }: Network, others: readonly Network[]): Sub
   return parsed;
 }
 
-function checkDhcp({ name, subnet: text, dhcp }: Network, subnet: Subnet): void {
+function checkDhcp({ name, dhcp }: Network, subnet: Subnet): void {
   if (!dhcp) return;
   const about = { object: name, field: 'dhcp' };
   const [from, to] = [parseIpv4(dhcp.from), parseIpv4(dhcp.to)];
@@ -52,7 +66,7 @@ function checkDhcp({ name, subnet: text, dhcp }: Network, subnet: Subnet): void 
   if (!inSubnet(subnet, from) || !inSubnet(subnet, to) || Math.min(from, to) < first || Math.max(from, to) > last)
     throw new HypervueError(
       'invalid-argument',
-      say('dhcpOutside', { from: fromText, to: toText, subnet: text }),
+      say('dhcpOutside', { from: fromText, to: toText, subnet: subnetText(subnet) }),
       about,
       say('fixDhcpOutside', { first: ipv4Text(first), last: ipv4Text(last) }),
     );

@@ -1,6 +1,7 @@
 /** The networks that machines' cables lead to. */
 import {
   DEFAULT_NETWORK,
+  hostKinds,
   type Network,
   type NetworkKind,
   type NetworkKindStatus,
@@ -12,8 +13,9 @@ import {
 } from '../../contract/networks.ts';
 import type { Handlers } from '../../contract/server.ts';
 import { gatewayOf, ipv4Text, parseSubnet } from '../../contract/ipv4.ts';
-import { HypervueError } from '../../util/errors.ts';
+import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { say, type Saying } from '../../util/say.ts';
+import type { HostDevices } from './host/hostdevices.ts';
 import { type ActiveParts, sameAddresses } from './activenetwork.ts';
 import { Attachments } from './attachments.ts';
 import { forwardProblems } from './forwardproblems.ts';
@@ -25,6 +27,7 @@ import type { NetworkStore } from './store.ts';
 const TELL_MS = 500;
 
 export interface NetworkServiceParts extends Omit<ActiveParts, 'network'> {
+  devices: HostDevices;
   machines(): readonly NetworkedMachine[];
 }
 
@@ -46,7 +49,14 @@ export class NetworkService {
         await store.reload();
         return store.get().networks.map((network) => this.status(network));
       },
-      'network.kinds': async () => networkKinds.map(kindStatus),
+      'network.kinds': async () => networkKinds.map((kind) => this.kindStatus(kind)),
+      'network.device': ({ id }) => parts.devices.look(this.get(id)),
+      'network.setUp': async ({ id }) => {
+        const device = await parts.devices.setUp(this.get(id));
+        this.changed();
+        return device;
+      },
+      'network.bridges': () => parts.devices.bridges(),
       'network.create': (network) => this.create(network),
       'network.update': ({ id, patch }) => this.update(id, patch),
       'network.delete': ({ id }) => this.delete(id),
@@ -88,7 +98,7 @@ export class NetworkService {
       ...network,
       state: now.state,
       error: now.error?.toJSON() ?? null,
-      gateway: network.kind === 'nat' ? ipv4Text(gatewayOf(parseSubnet(network.subnet))) : null,
+      gateway: GATEWAY_KINDS.includes(network.kind) && network.subnet ? ipv4Text(gatewayOf(parseSubnet(network.subnet))) : null,
       members,
       forwardProblems: forwardProblems(network, members, now),
       locked: lockedBy(members)?.said ?? null,
@@ -96,13 +106,13 @@ export class NetworkService {
   }
 
   private async create(wanted: Omit<Network, 'id'>): Promise<NetworkStatus> {
-    const { available, reason } = kindStatus(wanted.kind);
-    if (!available)
+    const missing = this.kindMissing(wanted.kind);
+    if (missing)
       throw new HypervueError(
         'unsupported',
-        say('kindCantBeHad', { reason: say('kindNeedsRights') }),
-        { object: wanted.name, field: 'kind', reason: reason?.key },
-        say('fixKindCantBeHad'),
+        say('kindCantBeHad', { reason: missing.reason }),
+        { object: wanted.name, field: 'kind', reason: missing.reason.said.key },
+        missing.fix,
       );
     let made: Network | undefined;
     await this.store.change(({ networks }) => {
@@ -112,6 +122,23 @@ export class NetworkService {
     });
     this.changed();
     return this.status(made!);
+  }
+
+  private kindMissing(kind: NetworkKind): { reason: Saying; fix: Saying } | undefined {
+    return hostKinds.includes(kind) ? this.parts.devices.runner.missing() : undefined;
+  }
+
+  private kindStatus(kind: NetworkKind): NetworkKindStatus {
+    const missing = this.kindMissing(kind);
+    return { kind, available: !missing, reason: missing?.reason.said ?? null };
+  }
+
+  /** What can't be taken away is told by `network.device` before. */
+  private async removeDevice(network: Network): Promise<void> {
+    if (!hostKinds.includes(network.kind)) return;
+    const { log, devices } = this.parts;
+    const left = await devices.remove(network).catch((error: unknown) => [asHypervueError(error).message]);
+    if (left.length) log.warn(`the interface of ${network.name} is still there: ${left.join('; ')}`);
   }
 
   private async update(id: string, patch: NetworkPatch): Promise<NetworkStatus> {
@@ -140,8 +167,10 @@ export class NetworkService {
   }
 
   private async delete(id: string): Promise<null> {
+    let gone: Network | undefined;
     await this.store.change(({ networks }) => {
       const network = this.get(id);
+      gone = network;
       const why = keptBy(network, this.members(network));
       if (why)
         throw new HypervueError(
@@ -152,11 +181,16 @@ export class NetworkService {
         );
       return { networks: networks.filter((each) => each.id !== id) };
     });
+    await this.attachments.stop(id);
     this.attachments.forget(id);
+    await this.removeDevice(gone!);
     this.changed();
     return null;
   }
 }
+
+/** Kinds whose first address is what machines ask first: a gateway's, or this computer's. */
+const GATEWAY_KINDS: readonly NetworkKind[] = ['nat', 'host-only', 'routed'];
 
 /** What of a patch is there. */
 const given = (patch: NetworkPatch): Partial<Network> =>
@@ -173,11 +207,6 @@ function keptBy({ id, name }: Network, members: readonly NetworkMember[]): Sayin
   if (id === DEFAULT_NETWORK) return say('networkAlways', { name });
   const names = namesOf(members);
   return names.length ? say(names.length === 1 ? 'networkHas' : 'networkHave', { names: names.join(', ') }) : undefined;
-}
-
-function kindStatus(kind: NetworkKind): NetworkKindStatus {
-  const available = kind === 'nat' || kind === 'isolated';
-  return { kind, available, reason: available ? null : say('kindNeedsRights').said };
 }
 
 /** An id that reads like the name, and that no network has. */

@@ -13,6 +13,7 @@ export const defaultNetwork: Network = {
   kind: 'nat',
   description: '',
   subnet: '192.168.100.0/24',
+  bridge: null,
   dhcp: { from: '192.168.100.128', to: '192.168.100.254' },
   forwards: [],
 };

@@ -12,6 +12,8 @@ import { ChildProcessLauncher, networkProcessEntry } from '../../platform/childl
 import type { Firmware } from '../../platform/firmware.ts';
 import { createLogger } from '../../util/logger.ts';
 import { Manager } from '../manager.ts';
+import type { HostRunner } from '../networks/host/runner.ts';
+import { TestRunner } from '../networks/host/testing/testrunner.ts';
 import { dosFloppy, rawImage } from './media.ts';
 import { plain } from '../../util/say.ts';
 
@@ -99,6 +101,7 @@ export function openTestManager(
     uefi?: () => Firmware;
     log?: (line: string) => void;
     changeLibrary?: HarnessOptions['changeLibrary'];
+    hostRunner?: HostRunner;
   },
 ): Promise<Manager> {
   const firmware = options.firmware ?? (() => ({ available: true, folder: '/firmware', reason: plain('there') }));
@@ -115,6 +118,7 @@ export function openTestManager(
       limits: options.limits ?? {},
     }),
     networkLauncher: new ChildProcessLauncher(networkProcessEntry(import.meta.url)),
+    hostRunner: options.hostRunner ?? new TestRunner(),
     runtimeFolder: path.join(root, 'run'),
     firmware,
     uefi: options.uefi ?? (() => ({ available: true, folder: '/firmware', reason: plain('there') })),
@@ -133,6 +137,8 @@ export class Harness {
   readonly sampleImage = path.join(this.root, 'check.img');
   readonly logged: string[] = [];
   firmware: Firmware = { available: true, folder: '/firmware', reason: plain('there') };
+  /** This computer's interfaces, as far as the manager sees. */
+  readonly hostRunner = new TestRunner();
   uefi: Firmware = { available: true, folder: '/firmware', reason: plain('there') };
   manager!: Manager;
   client!: TestClient;
@@ -163,6 +169,7 @@ export class Harness {
       firmware: () => this.firmware,
       uefi: () => this.uefi,
       log: (line) => this.logged.push(line),
+      hostRunner: this.hostRunner,
     });
     this.others.push(manager);
     return { manager, client: this.connect(manager) };

@@ -1,6 +1,6 @@
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
-import { DEFAULT_NETWORK, type NetworkMember, type NetworkStatus } from '../../../core/contract/networks.ts';
+import { DEFAULT_NETWORK, hostKinds, type NetworkDevice, type NetworkMember, type NetworkStatus } from '../../../core/contract/networks.ts';
 import type { Handlers } from '../../../core/contract/server.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 
@@ -13,7 +13,7 @@ export function mockNetworks(
   fail: (dto: ErrorDto) => Error,
 ): NetworkHandlers {
   type Kept = Omit<NetworkStatus, 'members' | 'state' | 'locked'>;
-  const base = { description: '', error: null, gateway: null, forwards: [], forwardProblems: [] };
+  const base = { description: '', bridge: null, error: null, gateway: null, forwards: [], forwardProblems: [] };
   let kept: Kept[] = [
     {
       ...base,
@@ -61,16 +61,27 @@ export function mockNetworks(
   };
   const gatewayOf = (subnet: string) => subnet.replace(/\d+\/.*$/, '1');
 
+  /** Networks whose interface was set up. */
+  const made = new Set<string>();
+  const device = ({ id }: Kept): NetworkDevice => ({
+    device: 'hv0a1b2c3d',
+    rights: 'ask',
+    problem: null,
+    ...(made.has(id)
+      ? { state: 'ready', commands: [], undo: ['ip link delete dev hv0a1b2c3d'] }
+      : {
+          state: 'missing',
+          commands: ['ip tuntap add dev hv0a1b2c3d mode tap user 1000', 'ip link set dev hv0a1b2c3d up'],
+          undo: [],
+        }),
+  });
+
   return {
     'network.list': async () => kept.map(status),
     'network.kinds': async () => [
       { kind: 'nat', available: true, reason: null },
       { kind: 'isolated', available: true, reason: null },
-      ...(['host-only', 'routed', 'bridged'] as const).map((kind) => ({
-        kind,
-        available: false,
-        reason: { key: 'plain', params: { text: 'It needs a device of the host that Hypervue can’t make here' } },
-      })),
+      ...hostKinds.map((kind) => ({ kind, available: true, reason: null })),
     ],
     'network.create': async (network) => {
       if (kept.some(({ name }) => name === network.name))
@@ -84,7 +95,7 @@ export function mockNetworks(
         ...base,
         ...network,
         id: network.name.toLowerCase().replace(/[^a-z0-9]+/g, '-'),
-        gateway: network.kind === 'nat' ? gatewayOf(network.subnet) : null,
+        gateway: network.kind !== 'isolated' && network.subnet ? gatewayOf(network.subnet) : null,
       };
       kept = [...kept, made];
       emit('network.changed', {});
@@ -96,6 +107,12 @@ export function mockNetworks(
       emit('network.changed', {});
       return status(next);
     },
+    'network.device': async ({ id }) => device(get(id)),
+    'network.setUp': async ({ id }) => {
+      made.add(id);
+      return device(get(id));
+    },
+    'network.bridges': async () => [{ device: 'br0', ports: ['eno1'], addresses: ['192.0.2.10/24'], up: true }],
     'network.delete': async ({ id }) => {
       get(id);
       kept = kept.filter((each) => each.id !== id);

@@ -43,6 +43,10 @@ export const diagnosticsEn = {
     qemuImg: { name: 'qemu-img', text: 'QEMU’s tool for disk images.' },
     port: { name: 'Network port', text: 'Where the server for browsers listens.' },
     networks: { name: 'Networks', text: 'Whether machines can have networks, and who looks names up for them.' },
+    hostNetworks: {
+      name: 'Interfaces for networks',
+      text: 'Whether this computer can have host-only, routed and bridged networks, and who sets them up.',
+    },
     systems: { name: 'Table of systems', text: 'Tells which system a disc holds, and what it needs.' },
     sample: { name: 'Sample', text: 'The check image that “Try a sample” starts.' },
     gpu: {

@@ -45,6 +45,7 @@ export const diagnosticsZhCN: typeof diagnosticsEn = {
     qemuImg: { name: 'qemu-img 工具', text: 'QEMU 的磁盘映像工具。' },
     port: { name: '网络端口', text: '供浏览器访问的服务器在此监听。' },
     networks: { name: '虚拟机网络', text: '虚拟机能否拥有网络，以及由谁为它们解析名称。' },
+    hostNetworks: { name: '网络接口', text: '这台计算机能否有仅主机、路由和桥接网络，以及由谁来设置。' },
     systems: { name: '操作系统表', text: '用来识别光盘中的系统及其需求。' },
     sample: { name: '示例', text: '“试用示例”启动的检查映像。' },
     gpu: { name: '此窗口的图形', text: '用于绘制控制台。没有显卡加速时，大画面会占用更多处理器。' },

@@ -3,6 +3,7 @@ import { ownerCaller } from '../../../core/contract/access.ts';
 import { ContractError } from '../../../core/contract/client.ts';
 import type { NetworkStatus } from '../../../core/contract/networks.ts';
 import { useAccess } from '../stores/access.ts';
+import { useNetworks } from '../stores/networks.ts';
 import { arrive, calls, card, fill, get, open, press, settle } from './testing/openpage.ts';
 
 vi.mock('../../dev/mock/screen.ts', () => ({ drawScreen: () => ({ width: 720, height: 400 }), pngOf: () => 'iVBORw0KGgo=' }));
@@ -60,7 +61,17 @@ test('each network is listed with its kind, addresses, machines and state; the d
 });
 
 test('a network is made with addresses of its own, which are checked while they are typed; kinds that can’t be had say why', async () => {
-  await openNetworks();
+  const { manager } = await openNetworks();
+  const kinds = manager.handlers['network.kinds'];
+  Object.assign(manager.handlers, {
+    'network.kinds': async () =>
+      (await kinds({}, ownerCaller('test'))).map((each) =>
+        each.kind === 'bridged'
+          ? { ...each, available: false, reason: { key: 'plain', params: { text: 'A bridge can’t make here' } } }
+          : each,
+      ),
+  });
+  await useNetworks().load();
   await press(get('new-network'));
   expect(reasonOf('dialog-submit')).toBe('A network needs a name');
   expect((get('network-kind-bridged') as HTMLInputElement).disabled).toBe(true);
@@ -88,10 +99,29 @@ test('a network is made with addresses of its own, which are checked while they 
     description: '',
     subnet: '10.7.0.0/16',
     dhcp: { from: '10.7.128.0', to: '10.7.200.0' },
+    bridge: null,
     forwards: [],
   });
   // It is shown at once.
   expect(get('network-details').textContent).toContain('Office');
+});
+
+test('a bridged network is put on a bridge of this computer; the interface of one is set up, with what is run shown before', async () => {
+  await openNetworks('?new=1');
+  await fill('network-name', 'Office');
+  await press(get('network-kind-bridged'));
+  await settle();
+  expect(there('network-subnet') || there('network-dhcp')).toBe(false);
+  expect((get('network-bridge') as HTMLSelectElement).value).toBe('br0');
+  await press(get('dialog-submit'));
+  expect(last('network.create')).toMatchObject({ kind: 'bridged', subnet: null, dhcp: null, bridge: 'br0' });
+  expect(row('Office').textContent).toContain('br0');
+  expect(get('network-fact-bridge').textContent).toBe('br0');
+  expect(there('network-fact-subnet')).toBe(false);
+  await vi.waitFor(() => expect(get('device-commands').textContent).toContain('ip tuntap add dev hv0a1b2c3d mode tap user 1000\n'));
+  await press(get('device-set-up'));
+  expect(get('device-text').textContent).toBe('hv0a1b2c3d is set up.');
+  expect(there('device-commands')).toBe(false);
 });
 
 test('what the manager refuses stays in the dialog with every answer', async () => {
