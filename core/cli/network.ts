@@ -1,6 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
-  deviceNameSchema,
   hostKinds,
   ipv4Schema,
   type NetworkDevice,
@@ -15,6 +14,7 @@ import {
 } from '../contract/networks.ts';
 import { freeSubnet, parseSubnet, usualRange } from '../contract/ipv4.ts';
 import { HypervueError } from '../util/errors.ts';
+import { addBridges, interfaceName } from './networkbridge.ts';
 import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
 import type { RunSession, Session } from './session.ts';
 
@@ -28,11 +28,6 @@ function subnet(text: string): string {
 function address(text: string): string {
   if (ipv4Schema.safeParse(text).success) return text;
   throw new InvalidArgumentError('an address is wanted, as 127.0.0.1');
-}
-
-function interfaceName(text: string): string {
-  if (deviceNameSchema.safeParse(text).success) return text;
-  throw new InvalidArgumentError('an interface of this computer is wanted, as br0');
 }
 
 function range(text: string): Range {
@@ -357,4 +352,5 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
     );
   for (const command of network.commands) command.exitOverride().option('--json', 'as JSON');
   addForwards(network, run);
+  addBridges(network, run);
 }

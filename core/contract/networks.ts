@@ -187,6 +187,51 @@ export const hostBridgeSchema = z.object({
 });
 export type HostBridge = z.infer<typeof hostBridgeSchema>;
 
+/** Programs that set interfaces up when a computer starts, or a cable is plugged in. */
+export const interfaceManagers = ['NetworkManager', 'systemd-networkd', 'ifupdown'] as const;
+
+/** An interface of this computer that could lead a bridge to a network. */
+export const uplinkSchema = z.object({
+  device: deviceNameSchema,
+  mac: z.string(),
+  up: z.boolean(),
+  /** A cable is plugged in, and the other end is there. */
+  carrier: z.boolean(),
+  /** With their prefix length. */
+  addresses: z.array(z.string()),
+  /** This computer reaches the world by it. */
+  defaultRoute: z.boolean(),
+  managedBy: z.enum(interfaceManagers).nullable(),
+  /** Why it can't be put into a bridge; null where it can. */
+  refusal: saidSchema.nullable(),
+});
+export type Uplink = z.infer<typeof uplinkSchema>;
+
+/** Exactly what would be run to make a bridge of an uplink, and to take it back. */
+export const bridgePlanSchema = z.object({
+  uplink: deviceNameSchema,
+  bridge: deviceNameSchema,
+  rights: z.enum(deviceRights),
+  commands: z.array(z.string()),
+  undo: z.array(z.string()),
+  /** What is good to know before. */
+  notes: z.array(saidSchema),
+});
+export type BridgePlan = z.infer<typeof bridgePlanSchema>;
+
+/** A bridge that was made and is taken back by itself, unless somebody says that it is to stay. `lost`: what watches over it is gone, and nothing will be taken back. */
+export const bridgeTrialSchema = z.object({
+  uplink: deviceNameSchema,
+  bridge: deviceNameSchema,
+  state: z.enum(['on', 'lost']),
+  /** Milliseconds until it is taken back. */
+  leftMs: z.number().int().min(0),
+  undo: z.array(z.string()),
+});
+export type BridgeTrial = z.infer<typeof bridgeTrialSchema>;
+/** Seconds that a trial lasts. */
+export const TRIAL_SECONDS = { least: 10, usual: 30, most: 600 } as const;
+
 export const networkMethods = {
   'network.list': { params: z.object({}), result: z.array(networkStatusSchema) },
   /** What can be had here, in the order of `networkKinds`. */
@@ -201,6 +246,25 @@ export const networkMethods = {
   'network.setUp': { params: z.object({ id: networkIdSchema }), result: networkDeviceSchema },
   /** Bridges of this computer that machines can be put on. */
   'network.bridges': { params: z.object({}), result: z.array(hostBridgeSchema) },
+  /** Interfaces of this computer that a bridge can be made of, and others of which it can't, with the reason. */
+  'network.uplinks': { params: z.object({}), result: z.array(uplinkSchema) },
+  /** What `network.applyBridge` would run, as things are now. A free name is taken where none is given. */
+  'network.planBridge': { params: z.object({ uplink: deviceNameSchema, bridge: deviceNameSchema.optional() }), result: bridgePlanSchema },
+  /** Makes a bridge of an uplink for some seconds: it is taken back unless `network.keepBridge` comes before, whatever becomes of this program. Rejects with everything as it was. */
+  'network.applyBridge': {
+    params: z.object({
+      uplink: deviceNameSchema,
+      bridge: deviceNameSchema,
+      seconds: z.number().int().min(TRIAL_SECONDS.least).max(TRIAL_SECONDS.most).default(TRIAL_SECONDS.usual),
+    }),
+    result: bridgeTrialSchema,
+  },
+  /** The trial under way; null for none. */
+  'network.bridgeTrial': { params: z.object({}), result: bridgeTrialSchema.nullable() },
+  /** The bridge stays, until this computer is started again. Rejects as 'not-found' without a trial, and as 'timeout' where it was taken back already. */
+  'network.keepBridge': { params: z.object({}), result: z.null() },
+  /** It is taken back now. */
+  'network.undoBridge': { params: z.object({}), result: z.null() },
   /** Refused as 'in-use' while a machine has it. Its interface goes along, as far as there are rights. */
   'network.delete': { params: z.object({ id: networkIdSchema }), result: z.null() },
 } as const;

@@ -15,7 +15,9 @@ import type { Handlers } from '../../contract/server.ts';
 import { gatewayOf, ipv4Text, parseSubnet } from '../../contract/ipv4.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { say, type Saying } from '../../util/say.ts';
+import { BridgeWizard } from './host/bridgewizard.ts';
 import type { HostDevices } from './host/hostdevices.ts';
+import { reads } from './host/runner.ts';
 import { type ActiveParts, sameAddresses } from './activenetwork.ts';
 import { Attachments } from './attachments.ts';
 import { forwardProblems } from './forwardproblems.ts';
@@ -35,6 +37,7 @@ export class NetworkService {
   readonly handlers: Pick<Handlers, keyof typeof networkMethods>;
   /** For the machines' starts and ends. */
   readonly attachments: Attachments;
+  private readonly wizard: BridgeWizard;
   private readonly store: NetworkStore;
   private readonly parts: NetworkServiceParts;
   private telling: NodeJS.Timeout | undefined;
@@ -44,6 +47,8 @@ export class NetworkService {
     this.store = store;
     this.parts = parts;
     this.attachments = new Attachments({ ...parts, network: (id) => this.get(id), changed: () => this.changed() });
+    const { devices, runtimeFolder } = parts;
+    this.wizard = new BridgeWizard({ devices, runtimeFolder, read: reads, changed: () => this.changed() });
     this.handlers = {
       'network.list': async () => {
         await store.reload();
@@ -57,6 +62,18 @@ export class NetworkService {
         return device;
       },
       'network.bridges': () => parts.devices.bridges(),
+      'network.uplinks': () => this.wizard.uplinks(),
+      'network.planBridge': ({ uplink, bridge }) => this.wizard.plan(uplink, bridge),
+      'network.applyBridge': ({ uplink, bridge, seconds }) => this.wizard.apply(uplink, bridge, seconds),
+      'network.bridgeTrial': () => this.wizard.trial(),
+      'network.keepBridge': async () => {
+        await this.wizard.keep();
+        return null;
+      },
+      'network.undoBridge': async () => {
+        await this.wizard.undo();
+        return null;
+      },
       'network.create': (network) => this.create(network),
       'network.update': ({ id, patch }) => this.update(id, patch),
       'network.delete': ({ id }) => this.delete(id),
@@ -83,6 +100,7 @@ export class NetworkService {
   }
 
   async close(): Promise<void> {
+    this.wizard.close();
     await this.attachments.end();
     clearTimeout(this.telling);
   }

@@ -1,6 +1,16 @@
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
-import { DEFAULT_NETWORK, hostKinds, type NetworkDevice, type NetworkMember, type NetworkStatus } from '../../../core/contract/networks.ts';
+import {
+  type BridgePlan,
+  type BridgeTrial,
+  DEFAULT_NETWORK,
+  type HostBridge,
+  hostKinds,
+  type NetworkDevice,
+  type NetworkMember,
+  type NetworkStatus,
+  type Uplink,
+} from '../../../core/contract/networks.ts';
 import type { Handlers } from '../../../core/contract/server.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 
@@ -61,6 +71,40 @@ export function mockNetworks(
   };
   const gatewayOf = (subnet: string) => subnet.replace(/\d+\/.*$/, '1');
 
+  const bridges: HostBridge[] = [{ device: 'br0', ports: ['eno1'], addresses: ['192.0.2.10/24'], up: true }];
+  const plainUplink = { up: true, carrier: true, defaultRoute: false, managedBy: null, refusal: null };
+  const uplinks: Uplink[] = [
+    {
+      ...plainUplink,
+      device: 'eno2',
+      mac: '02:00:00:00:00:02',
+      addresses: ['198.51.100.7/24'],
+      defaultRoute: true,
+      managedBy: 'NetworkManager',
+    },
+    {
+      ...plainUplink,
+      device: 'wlan0',
+      mac: '02:00:00:00:00:03',
+      addresses: [],
+      carrier: false,
+      refusal: { key: 'uplinkWireless', params: {} },
+    },
+  ];
+  const planOf = (uplink: string, bridge: string): BridgePlan => ({
+    uplink,
+    bridge,
+    rights: 'ask',
+    commands: [`ip link add name ${bridge} type bridge`, `ip link set dev ${uplink} master ${bridge}`],
+    undo: [`ip link set dev ${uplink} nomaster`, `ip link delete dev ${bridge}`],
+    notes: [{ key: 'noteManagedBy', params: { manager: 'NetworkManager', device: uplink } }],
+  });
+  let trial: { uplink: string; bridge: string; endsAt: number } | null = null;
+  function trialNow(): BridgeTrial | null {
+    if (!trial || trial.endsAt < Date.now()) return null;
+    const { uplink, bridge, endsAt } = trial;
+    return { uplink, bridge, state: 'on', leftMs: endsAt - Date.now(), undo: planOf(uplink, bridge).undo };
+  }
   /** Networks whose interface was set up. */
   const made = new Set<string>();
   const device = ({ id }: Kept): NetworkDevice => ({
@@ -112,7 +156,26 @@ export function mockNetworks(
       made.add(id);
       return device(get(id));
     },
-    'network.bridges': async () => [{ device: 'br0', ports: ['eno1'], addresses: ['192.0.2.10/24'], up: true }],
+    'network.bridges': async () => bridges,
+    'network.uplinks': async () => uplinks,
+    'network.planBridge': async ({ uplink, bridge = 'br1' }) => planOf(uplink, bridge),
+    'network.applyBridge': async ({ uplink, bridge, seconds }) => {
+      trial = { uplink, bridge, endsAt: Date.now() + seconds * 1000 };
+      emit('network.changed', {});
+      return trialNow()!;
+    },
+    'network.bridgeTrial': async () => trialNow(),
+    'network.keepBridge': async () => {
+      bridges.push({ device: trial!.bridge, ports: [trial!.uplink], addresses: ['192.0.2.10/24'], up: true });
+      trial = null;
+      emit('network.changed', {});
+      return null;
+    },
+    'network.undoBridge': async () => {
+      trial = null;
+      emit('network.changed', {});
+      return null;
+    },
     'network.delete': async ({ id }) => {
       get(id);
       kept = kept.filter((each) => each.id !== id);

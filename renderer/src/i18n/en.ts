@@ -685,6 +685,7 @@ export const en = {
     ...hardwareToastEn,
     ...consoleToastEn,
     networkDeleted: 'The network “{name}” was deleted.',
+    bridgeKept: 'The bridge {bridge} stays until this computer is started again.',
     forwardRemoved: 'The forward of port {port} was removed.',
     shutdownSent: 'Pressed the power button of “{name}”.',
     restartSent: 'Pressed the power button of “{name}”. It starts again when the guest has shut down.',

@@ -670,6 +670,7 @@ export const zhCN: Messages = {
     ...hardwareToastZhCN,
     ...consoleToastZhCN,
     networkDeleted: '网络“{name}”已删除。',
+    bridgeKept: '网桥 {bridge} 会保留到这台计算机重新启动。',
     forwardRemoved: '端口 {port} 的转发已移除。',
     shutdownSent: '已按下“{name}”的电源按钮。',
     restartSent: '已按下“{name}”的电源按钮。客户机关机后会再次启动。',

@@ -378,3 +378,34 @@ test('devices of the host are in the sidebar, which says why they can’t be had
   expect(reasonOf('nav-host-devices')).toContain('can’t give devices');
   expect(card('Debian 12 live')).toBeTruthy();
 });
+
+test('a bridge is made of an interface: what is run is shown, it is tried, taken back when nobody keeps it, and kept', async () => {
+  await openNetworks();
+  await press(get('new-bridge'));
+  await vi.waitFor(() => get('uplink-eno2'));
+  // The one that leads somewhere is chosen; one that can't be had says why.
+  expect((get('uplink-eno2') as HTMLInputElement).checked).toBe(true);
+  expect((get('uplink-wlan0') as HTMLInputElement).disabled).toBe(true);
+  expect(get('bridge-wizard').textContent).toContain('Wireless networks let one station in');
+  await fill('bridge-name', 'a bridge');
+  expect(reasonOf('bridge-next')).toContain('At most 15');
+  await fill('bridge-name', 'lan0');
+  await press(get('bridge-next'));
+  expect(last('network.planBridge')).toEqual({ uplink: 'eno2', bridge: 'lan0' });
+  expect(get('bridge-commands').textContent).toContain('ip link set dev eno2 master lan0');
+  expect(get('bridge-wizard').textContent).toContain('NetworkManager sets eno2 up anew');
+  await press(get('bridge-apply'));
+  expect(last('network.applyBridge')).toEqual({ uplink: 'eno2', bridge: 'lan0', seconds: 30 });
+  expect(get('bridge-left').textContent).toMatch(/Taken back in (30|29) s/);
+  // Whoever closes it, or comes back after the connection was lost, finds it again.
+  await press(get('dialog-close'));
+  await press(get('new-bridge'));
+  await vi.waitFor(() => get('bridge-left'));
+  await press(get('bridge-drop'));
+  await vi.waitFor(() => expect(get('bridge-taken-back').textContent).toContain('lan0 was taken back'));
+  await press(get('bridge-next'));
+  await press(get('bridge-apply'));
+  await press(get('bridge-keep'));
+  expect(last('network.keepBridge')).toEqual({});
+  expect(there('bridge-wizard')).toBe(false);
+});

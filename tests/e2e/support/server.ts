@@ -42,15 +42,20 @@ function runCli(home: string, args: string[]): Promise<string> {
   });
 }
 
-/** `home` starts it on a library that exists already; `stop` then leaves it. `flags` are more options of `hypervue serve`. */
-export async function startServer(home?: string, flags: string[] = []): Promise<TestServer> {
+/** `home` starts it on a library that exists already; `stop` then leaves it. `flags` are more options of `hypervue serve`, `inside` gives a command line that runs another one elsewhere. */
+export async function startServer(
+  home?: string,
+  flags: string[] = [],
+  inside: (...words: string[]) => [string, string[]] = (file, ...args) => [file!, args],
+): Promise<TestServer> {
   if (!existsSync(cli)) throw new Error('the app is not built: run `node scripts/build.mjs`');
   const folder = home ?? mkdtempSync(path.join(tmpdir(), 'hypervue-e2e-'));
   // The first-run page has a test of its own; all others begin behind it.
   mkdirSync(folder, { recursive: true });
   const settings = path.join(folder, 'settings.json');
   if (!existsSync(settings)) writeFileSync(settings, '{"welcomed":true}');
-  const child = spawn(process.execPath, [cli, 'serve', '--port', '0', ...flags], { env: env(folder), stdio: ['ignore', 'pipe', 'pipe'] });
+  const [file, args] = inside(process.execPath, cli, 'serve', '--port', '0', ...flags);
+  const child = spawn(file, args, { env: env(folder), stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const link = await new Promise<string>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`the server printed no link within a minute: ${output}`)), 60_000);

@@ -1,6 +1,6 @@
 /** Looks at this computer's interfaces, and changes them where there are rights. */
-import { execFile } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { DeviceRights } from '../../../contract/networks.ts';
 import { TUN_FILE } from '../../../platform/tap.ts';
@@ -27,6 +27,38 @@ printf '%s' "$3" | ip -force -batch - 2>/dev/null
 exit 1
 `;
 
+/**
+ * Makes something that is taken back by itself. The same words as above, and $4: the file that says to keep it; $5: the file that says to take it back now; $6: seconds. It says what it did, a word a
+ * line, and is there on its own: whoever started it may be gone by then. A file is looked for, not waited for, so nobody has to be there to be asked either.
+ */
+const TRIAL_SCRIPT = `
+PATH=/usr/sbin:/sbin:/usr/bin:/bin
+undo=$3 keep=$4 drop=$5 left=$6
+back() { trap '' HUP INT TERM; printf '%s' "$undo" | ip -force -batch -; echo undone; exit 0; }
+printf '%s' "$1" | ip -batch - || { echo failed; exit 1; }
+trap back HUP INT TERM
+printf '%s' "$2" | ip -batch - || back
+echo applied
+while [ "$left" -gt 0 ]; do
+  if [ -e "$keep" ]; then echo kept; exit 0; fi
+  if [ -e "$drop" ]; then back; fi
+  sleep 1
+  left=$((left - 1))
+done
+if [ -e "$keep" ]; then echo kept; exit 0; fi
+back
+`;
+
+/** Files of a trial. */
+export interface TrialFiles {
+  keep: string;
+  drop: string;
+  /** What was done: `failed`, or `applied`, then `kept` or `undone`; and `undone` alone where it failed halfway. */
+  log: string;
+  /** What the system said to it. */
+  errors: string;
+}
+
 export interface HostRunner {
   /** Why no such network can be had here, and what to do about it; undefined where it can. */
   missing(): { reason: Saying; fix: Saying } | undefined;
@@ -36,6 +68,8 @@ export interface HostRunner {
   forwards(): Promise<boolean>;
   /** Rejects with 'permission-denied' without rights, and where the password was not given. */
   change(change: Change): Promise<void>;
+  /** Begins a change that is taken back after some seconds by a process of its own; resolves with its id. */
+  begin(change: Change, files: TrialFiles, seconds: number): Promise<number>;
 }
 
 export function program(name: string): string | undefined {
@@ -117,6 +151,28 @@ export class SystemRunner implements HostRunner {
       throw new HypervueError('permission-denied', say('hostNotAllowed'), { operation: 'ip' }, say('fixHostNotAllowed'));
     const said = err.trim().split('\n').slice(-3).join(' ') || String(code ?? 'timeout');
     throw new HypervueError('io-error', say('hostChangeFailed', { words: said }), { operation: 'ip' }, say('fixHostChangeFailed'));
+  }
+
+  async begin({ steps, undo }: Change, files: TrialFiles, seconds: number): Promise<number> {
+    const rights = this.rights();
+    if (rights === 'none') throw new HypervueError('permission-denied', say('hostNoRights'), { operation: 'ip' });
+    const words = [batch(steps.slice(0, 1)), batch(steps.slice(1)), batch(undo), files.keep, files.drop, String(seconds)];
+    const script = asAdministrator(rights, TRIAL_SCRIPT, words);
+    const [file, args] = this.place(script.file, script.args);
+    const [log, errors] = [openSync(files.log, 'wx', 0o600), openSync(files.errors, 'wx', 0o600)];
+    try {
+      // A session of its own: it outlives this process, and its terminal.
+      const child = spawn(file, args, { detached: true, stdio: ['ignore', log, errors], env: { ...process.env, LC_ALL: 'C' } });
+      await new Promise<void>((resolve, reject) => {
+        child.once('spawn', () => resolve());
+        child.once('error', reject);
+      });
+      child.unref();
+      return child.pid!;
+    } finally {
+      closeSync(log);
+      closeSync(errors);
+    }
   }
 
   /** Where programs run: here. */

@@ -1,6 +1,6 @@
 import type { DeviceRights } from '../../../../contract/networks.ts';
 import { HypervueError } from '../../../../util/errors.ts';
-import type { HostRunner } from '../runner.ts';
+import type { HostRunner, TrialFiles } from '../runner.ts';
 import type { Change } from '../steps.ts';
 
 /** A computer whose interfaces are what the test says; nothing of the real one is looked at or changed. */
@@ -34,5 +34,13 @@ export class TestRunner implements HostRunner {
     if (this.allowed === 'none') throw new HypervueError('permission-denied', 'no rights');
     this.changes.push(change);
     this.changing(change);
+  }
+
+  /** What begins with a trial; the process that it names is this one. */
+  beginning: (change: Change, files: TrialFiles, seconds: number) => void = () => {};
+
+  async begin(change: Change, files: TrialFiles, seconds: number): Promise<number> {
+    this.beginning(change, files, seconds);
+    return process.pid;
   }
 }
