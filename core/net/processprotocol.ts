@@ -20,7 +20,7 @@ export interface NetworkStart {
   /** Who may come. */
   members: NetworkMemberId[];
   /** The TAP device by which the computer is on the network, or the network on the computer's: of `host-only`, `routed` and `bridged`. */
-  device: string | null;
+  device?: string | null;
   /** Where it listens: Unix socket, or named pipe on Windows. */
   socket: string;
 }

@@ -45,7 +45,6 @@ async function begin(changes: Partial<NetworkStart> = {}): Promise<void> {
     forwards: [],
     leases: [],
     members,
-    device: null,
     socket: place(),
     ...changes,
   });

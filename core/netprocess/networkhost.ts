@@ -50,7 +50,7 @@ export class NetworkHost {
     start: NetworkStart,
     host: HostNetwork,
     tell: (message: FromNetworkProcess) => void,
-    lost: (device: string, code: string) => void,
+    lost: (device: string, code: string) => void = () => {},
   ) {
     this.tell = tell;
     this.lost = lost;
@@ -59,7 +59,7 @@ export class NetworkHost {
     this.ethernet = new VirtualSwitch(() => host.now());
     const changed = () => this.reportSoon();
     const machine = (mac: number) => this.macs.has(mac);
-    const { dhcp, kind, subnet, device } = start;
+    const { dhcp, kind, subnet, device = null } = start;
     let gateway: Gateway | undefined;
     if (subnet === null) {
       this.onlooker = new Onlooker(() => host.now(), machine, changed);

@@ -70,14 +70,12 @@ describe.skipIf(!qemu)("Linux' TCP on a network of ours", () => {
         forwards: [{ ...forward, id: 'tcp', protocol: 'tcp', hostPort: tcpForward, guestPort: 7000 }],
         leases: [],
         members: [member],
-        device: null,
         socket: path.join(folder, 'net.sock'),
       },
       network,
       (message) => {
         if (message.type === 'status') reports.push(message);
       },
-      () => {},
     );
     await host.listen();
     cable = new QemuCable(path.join(folder, 'qemu.sock'), path.join(folder, 'net.sock'), member);

@@ -19,5 +19,5 @@ const reader = new WireReader({
 wire.on('data', (chunk) => reader.push(chunk));
 wire.on('close', () => process.exit(3));
 wire.on('error', () => process.exit(4));
-wire.write(messageRecord({ type: 'hello', vm, card, mac }));
+wire.write(messageRecord({ type: 'hello', vm, card, mac, long: true }));
 process.on('disconnect', () => process.exit(0));
