@@ -11,7 +11,7 @@ const isWindows = process.platform === 'win32';
 const say = (text) => console.log(`[setup] ${text}`);
 
 /** Debian packages and what each is for. */
-const startPackages = ['seabios', 'ovmf', 'nasm', 'osinfo-db'];
+const startPackages = ['seabios', 'ovmf', 'nasm', 'osinfo-db', 'ipxe-qemu'];
 const testPackages = [
   ...startPackages,
   'chromium',

@@ -30,7 +30,7 @@ import type { StateHash } from '../vmprocess/statehash.ts';
 import { gdbAddress, gdbArchOption } from './debugverbs.ts';
 import { writeProfile } from './profilereport.ts';
 import { noteRaw } from './rawhint.ts';
-import { openRunNetwork, RUN_CARD, type RunForward, runForward } from './runnetwork.ts';
+import { openRunNetwork, RUN_CARD, runBoot, type RunForward, runForward } from './runnetwork.ts';
 import { readRecording, writeRecording } from './recording.ts';
 
 export interface RunOptions {
@@ -46,6 +46,8 @@ export interface RunOptions {
   bus: DriveBus;
   display: DisplayModel;
   network?: boolean;
+  netboot?: string;
+  tftp?: string;
   nic?: NicModel;
   forward: RunForward[];
   hpet?: boolean;
@@ -110,9 +112,9 @@ function countsInstructions(options: RunOptions): boolean {
   return needs || options.clock === 'instructions';
 }
 
-/** A card, a model of one or a forward asks for a network. */
-function wantsNetwork({ network, nic, forward }: RunOptions): boolean {
-  return network === true || nic !== undefined || forward.length > 0;
+/** A card, a model of one, a forward or a start from it asks for a network. */
+function wantsNetwork({ network, nic, forward, netboot }: RunOptions): boolean {
+  return network === true || nic !== undefined || forward.length > 0 || netboot !== undefined;
 }
 
 async function runConfig(options: RunOptions): Promise<VmConfig> {
@@ -122,7 +124,7 @@ async function runConfig(options: RunOptions): Promise<VmConfig> {
       'invalid-argument',
       'a run on a network is never the same twice',
       { operation: 'run' },
-      'Leave out --network, --nic and --forward, or --clock instructions, --record, --replay and --until.',
+      'Leave out --network, --nic, --forward and --netboot, or --clock instructions, --record, --replay and --until.',
     );
   const drives: Drive[] = [];
   const readOnly = options.readonly ?? false;
@@ -196,10 +198,11 @@ export async function runMachine(options: RunOptions): Promise<number> {
     finish = resolve;
   });
   const config = await runConfig(options);
+  const boot = await runBoot(options);
   const folder = await mkdtemp(path.join(tmpdir(), 'hypervue-run-'));
   const paths = runtimePaths(import.meta.url);
   const network = wantsNetwork(options)
-    ? await openRunNetwork(config.id, folder, options.forward, (error) => {
+    ? await openRunNetwork(config.id, folder, { forwards: options.forward, boot }, (error) => {
         process.stderr.write(`${error.message}\n${error.fix}\n`);
         finish(EXIT_FAILED);
       })
@@ -208,6 +211,7 @@ export async function runMachine(options: RunOptions): Promise<number> {
     start: {
       config,
       ...(network ? { cables: { [RUN_CARD.id]: network.socket } } : {}),
+      ...(boot ? { bootCards: [RUN_CARD.id] } : {}),
       folder,
       firmwareFolder: options.firmware ?? paths.firmwareFolder,
       ...(typeof options.uefi === 'string' ? { uefiImage: path.resolve(options.uefi) } : {}),
@@ -382,6 +386,8 @@ export function addRunCommand(program: Command): void {
       (value: string, list: RunForward[]) => [...list, runForward(value)],
       [],
     )
+    .option('--netboot <file>', 'starts from the network, with iPXE: a file of the --tftp folder, or a URL; with --network')
+    .option('--tftp <folder>', 'with --netboot: the machine can read the files of it by TFTP')
     .option('--kernel <file>', 'bzImage or multiboot ELF to boot directly')
     .option('--initrd <file>', 'initial RAM disk or multiboot module')
     .option('--append <text>', 'kernel command line', '')

@@ -1,7 +1,10 @@
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import type { NetPlace } from '../contract/networks.ts';
+import { MAX_BOOT_FILE } from '../net/dhcp.ts';
 import type { ForwardRule } from '../net/forwards.ts';
+import type { NetworkStart } from '../net/processprotocol.ts';
 import { NetworkHost } from '../netprocess/networkhost.ts';
 import { NodeNetwork } from '../platform/nethost.ts';
 import { HypervueError } from '../util/errors.ts';
@@ -15,6 +18,34 @@ export interface RunForward {
   protocol: 'tcp' | 'udp';
   hostPort: number;
   guestPort: number;
+}
+
+interface BootOptions {
+  netboot?: string;
+  tftp?: string;
+  uefi?: string | boolean;
+  kernel?: string;
+}
+
+/** What the card is started from: a file of the folder, or a URL. Throws 'invalid-argument' for what can't be. */
+export async function runBoot({ netboot: file, tftp, uefi, kernel }: BootOptions): Promise<NetworkStart['boot']> {
+  const refused = (message: string, fix: string) => new HypervueError('invalid-argument', message, { operation: 'run' }, fix);
+  if (file === undefined) {
+    if (tftp !== undefined) throw refused('--tftp is a folder of what is started', 'Name the file in it with --netboot.');
+    return undefined;
+  }
+  if (kernel !== undefined) throw refused('a kernel is started without the network', 'Leave out --kernel or --netboot.');
+  if (uefi) throw refused('only a BIOS starts from the network', 'Leave out --uefi or --netboot.');
+  if (file === '' || Buffer.byteLength(file) > MAX_BOOT_FILE)
+    throw refused(`the name after --netboot must have 1 to ${MAX_BOOT_FILE} bytes`, 'Give it a shorter one.');
+  if (tftp === undefined) {
+    if (!/^(https?|tftp):\/\//.test(file)) throw refused(`the file ${file} is in no folder`, 'Name its folder with --tftp, or give a URL.');
+    return { file, folder: null };
+  }
+  const folder = path.resolve(tftp);
+  const found = await stat(folder).catch(() => undefined);
+  if (!found?.isDirectory()) throw refused(`the folder ${folder} is not there`, 'Name one that is with --tftp.');
+  return { file, folder };
 }
 
 /** `2222:22`, or `udp:5353:53`. */
@@ -43,7 +74,7 @@ const ruleOf = (vm: string, { protocol, hostPort, guestPort }: RunForward, index
 export async function openRunNetwork(
   vm: string,
   folder: string,
-  forwards: readonly RunForward[],
+  { forwards, boot }: { forwards: readonly RunForward[]; boot: NetworkStart['boot'] },
   failed: (error: HypervueError) => void,
 ): Promise<{ socket: string; close(): void }> {
   const socket = process.platform === 'win32' ? `\\\\.\\pipe\\hypervue-run-${process.pid}` : path.join(folder, 'network');
@@ -54,6 +85,7 @@ export async function openRunNetwork(
       dhcp: RANGE,
       forwards: forwards.map((each, index) => ruleOf(vm, each, index)),
       leases: [],
+      ...(boot ? { boot } : {}),
       members: [{ vm, card: RUN_CARD.id, mac: RUN_CARD.mac }],
       socket,
     },

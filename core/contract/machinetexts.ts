@@ -35,6 +35,8 @@ export const machineTexts = {
   fixStartAgain: 'Start the machine again.',
   firmwareGone: 'the firmware image {name} is missing',
   fixFirmwareGone: 'Install SeaBIOS (Debian: apt-get install seabios) and start Hypervue again.',
+  networkRomGone: 'iPXE for the network card {model} is missing',
+  fixIpxe: 'Install it (Debian, Ubuntu: apt-get install ipxe-qemu) and start again.',
   uefiGone: 'the UEFI firmware is missing',
   notRunning: '{name} is not running',
   offWhileStarting: '{name} was turned off while it started',

@@ -36,6 +36,8 @@ export const saidMachineZhCN: Record<keyof typeof machineTexts, string> = {
   fixStartAgain: '请重新启动虚拟机。',
   firmwareGone: '缺少固件映像 {name}',
   fixFirmwareGone: '请安装 SeaBIOS（Debian：apt-get install seabios），然后重新启动 Hypervue。',
+  networkRomGone: '缺少网卡 {model} 的 iPXE',
+  fixIpxe: '请安装它（Debian、Ubuntu：apt-get install ipxe-qemu），然后重新启动。',
   uefiGone: '缺少 UEFI 固件',
   notRunning: '“{name}”没有运行',
   offWhileStarting: '“{name}”在启动过程中被关闭',

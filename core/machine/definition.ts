@@ -17,6 +17,8 @@ export interface CardBay {
   model: NicModel;
   /** `52:54:00:12:34:56`. */
   mac: string;
+  /** Expansion ROM that starts a system from the network, which is then tried before every drive. */
+  bootRom?: Uint8Array;
 }
 
 export interface BootImages {

@@ -27,9 +27,9 @@ export interface NetworkParts {
 
 /** Creates the network cards. */
 export function addNetwork({ pci, ports, mmio, memory, message, clock, cards, cable, add, log }: NetworkParts): void {
-  for (const { id, model, mac } of cards) {
+  for (const { id, model, mac, bootRom: rom } of cards) {
     const bytes = Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));
-    const options = { id, mmio, memory, cable: cable(id), mac: bytes, log: log.child(id) };
+    const options = { id, mmio, memory, cable: cable(id), mac: bytes, rom, log: log.child(id) };
     pci.attach(
       NET_SLOTS[id],
       0,

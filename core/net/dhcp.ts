@@ -13,6 +13,8 @@ const BOOT_REPLY = 2;
 const BROADCAST_FLAG = 0x8000;
 /** Bootstrap of old wants its 300 bytes. */
 const MIN_BYTES = 300;
+/** With a boot file there is more: what every client takes (RFC 2131 section 2). */
+const BOOT_BYTES = 576 - 28;
 
 const DISCOVER = 1;
 const OFFER = 2;
@@ -30,6 +32,14 @@ const OPTION_REQUESTED = 50;
 const OPTION_LEASE = 51;
 const OPTION_TYPE = 53;
 const OPTION_SERVER = 54;
+const OPTION_BOOT_SERVER = 66;
+const OPTION_BOOT_FILE = 67;
+/** Of the header's field for the boot file, with the zero behind the name. */
+const NEXT_SERVER_AT = 20;
+const FILE_AT = 108;
+const FILE_BYTES = 128;
+/** The longest name of a boot file, bytes: what an option holds. */
+export const MAX_BOOT_FILE = 255;
 
 /** More name servers than systems ask. */
 const MAX_DNS = 3;
@@ -97,6 +107,8 @@ export interface DhcpOptions {
   /** What guests are told that their way out is, and their name servers. */
   router: number | null;
   dns: readonly number[];
+  /** What cards start a system from: a file by TFTP from the server, or a URL. */
+  boot?: { file: string } | undefined;
 }
 
 export interface DhcpReply {
@@ -223,9 +235,27 @@ export class DhcpServer {
     return true;
   }
 
+  /** Where a system is started from: in the header, and again as options for who looks only there. Returns where the next option goes. */
+  private tellBoot(bytes: Uint8Array, start: number, file: string): number {
+    const { server } = this.options;
+    const name = new TextEncoder().encode(file);
+    viewOf(bytes).setUint32(NEXT_SERVER_AT, server);
+    if (name.length < FILE_BYTES) bytes.set(name, FILE_AT);
+    let at = start;
+    for (const [code, value] of [
+      [OPTION_BOOT_SERVER, new TextEncoder().encode(ipv4Text(server))],
+      [OPTION_BOOT_FILE, name],
+    ] as const) {
+      bytes.set([code, value.length], at);
+      bytes.set(value, at + 2);
+      at += 2 + value.length;
+    }
+    return at;
+  }
+
   private reply(message: Message, type: number, address: number): DhcpReply {
-    const { subnet, server, router, dns } = this.options;
-    const bytes = new Uint8Array(MIN_BYTES);
+    const { subnet, server, router, dns, boot } = this.options;
+    const bytes = new Uint8Array(boot && type !== NAK ? BOOT_BYTES : MIN_BYTES);
     const view = viewOf(bytes);
     bytes[0] = BOOT_REPLY;
     bytes[1] = 1;
@@ -260,6 +290,7 @@ export class DhcpServer {
         for (const [index, address] of servers.entries()) view.setUint32(at + 2 + index * 4, address);
         at += 2 + servers.length * 4;
       }
+      if (boot) at = this.tellBoot(bytes, at, boot.file);
     }
     bytes[at] = 255;
     // RFC 2131 section 4.1: to the address that the guest has; else to everybody, or straight to the card with the address that it gets.

@@ -288,3 +288,23 @@ test('where this computer has the first address only addresses are given: the re
   const { options } = reply(plain)!;
   expect([options.has(3), options.has(6)]).toEqual([false, false]);
 });
+
+test('cards are told what they start a system from, in the header and as options; a long URL as an option alone', () => {
+  const offer = (file: string) => {
+    const guest = new TestGuest({ boot: { file } });
+    guest.udp(dhcp(1), 0xffff_ffff, 67, 68, 0, BROADCAST);
+    const [datagram] = guest.datagrams();
+    const { payload } = datagram!;
+    guest.udp(dhcp(1), 0xffff_ffff, 67, 68, 0, BROADCAST);
+    const options = reply(guest)!.options;
+    const words = (bytes: ArrayLike<number> | undefined) => String.fromCharCode(...Array.from(bytes ?? []));
+    return {
+      next: ipv4Text(viewOf(payload).getUint32(20)),
+      file: words(payload.subarray(108, 236)).replace(/\0+$/, ''),
+      options: [words(options.get(66)), words(options.get(67))],
+    };
+  };
+  expect(offer('boot.ipxe')).toEqual({ next: '10.7.0.1', file: 'boot.ipxe', options: ['10.7.0.1', 'boot.ipxe'] });
+  const url = `http://10.7.0.1/${'a'.repeat(238)}`;
+  expect(offer(url)).toEqual({ next: '10.7.0.1', file: '', options: ['10.7.0.1', url] });
+});

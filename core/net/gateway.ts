@@ -13,6 +13,7 @@ import { Reassembly } from './reassembly.ts';
 import type { SwitchPort, VirtualSwitch } from './switch.ts';
 import type { Endpoints } from './tcp/segment.ts';
 import { directRoute, TcpNat } from './tcp/tcpnat.ts';
+import { type OpenBootFile, TftpServer } from './tftp.ts';
 import { parseUdp, sendUdp, type UdpDatagram } from './udp.ts';
 import { UdpNat } from './udpnat.ts';
 
@@ -31,6 +32,8 @@ export interface GatewayOptions {
   router: boolean;
   /** Every port of the switch takes TCP segments of any length. */
   longSegments?: boolean;
+  /** What cards start a system from: a file by TFTP from here, or a URL. At most MAX_BOOT_FILE bytes. */
+  boot?: { file: string };
   /** Absent unless this computer itself has the first address, at another port: then only addresses are given here, with a way out and name servers where these are. */
   host?: { router: boolean; dns: readonly number[] };
 }
@@ -39,6 +42,8 @@ export interface GatewayParts {
   host: HostNetwork;
   ethernet: VirtualSwitch;
   leases: readonly Lease[];
+  /** Files that are given out by TFTP. */
+  bootFiles?: OpenBootFile | undefined;
   /** Whether a station's address is of interest; all are unless given. */
   machine?(mac: number): boolean;
   /** Leases, or addresses that were seen, are others than before. */
@@ -58,6 +63,7 @@ export class Gateway implements SwitchPort {
   private readonly udp: UdpNat;
   private readonly dns: DnsProxy;
   private readonly dhcp: DhcpServer | undefined;
+  private readonly tftp: TftpServer | undefined;
   private readonly errors: TokenBucket;
   /** Address that was last seen of each card. */
   private readonly neighbours: Neighbours;
@@ -80,16 +86,23 @@ export class Gateway implements SwitchPort {
     });
     this.udp = new UdpNat(host, this.writer);
     this.dns = new DnsProxy(host);
+    const { bootFiles } = parts;
+    if (bootFiles)
+      this.tftp = new TftpServer(host, bootFiles, ({ mac, address, port }, from, bytes) =>
+        sendUdp(this.writer, { mac, source: this.address, sourcePort: from, destination: address, destinationPort: port }, bytes),
+      );
     this.errors = new TokenBucket(ERRORS_PER_SECOND, 1, host.now());
     this.neighbours = new Neighbours(() => host.now(), parts.changed);
-    const { dhcp, subnet, router, host: hosts } = options;
+    const { dhcp, subnet, router, host: hosts, boot } = options;
     this.silent = hosts !== undefined || (!router && dhcp === null);
     const server = this.address;
     const given = hosts
       ? { router: hosts.router ? server : null, dns: hosts.dns }
       : { router: router ? server : null, dns: router ? [server] : [] };
     this.dhcp =
-      dhcp === null ? undefined : new DhcpServer({ subnet, ...dhcp, server, ...given }, parts.leases, () => host.now(), parts.changed);
+      dhcp === null
+        ? undefined
+        : new DhcpServer({ subnet, ...dhcp, server, ...given, boot }, parts.leases, () => host.now(), parts.changed);
     ethernet.plug(this);
   }
 
@@ -119,6 +132,7 @@ export class Gateway implements SwitchPort {
     this.tcp.close();
     this.udp.close();
     this.dns.close();
+    this.tftp?.close();
     this.parts.ethernet.unplug(this);
   }
 
@@ -188,7 +202,8 @@ export class Gateway implements SwitchPort {
     if (destinationPort === DNS_PORT && this.options.router) {
       const ends = { mac, source: this.address, sourcePort: DNS_PORT, destination: source, destinationPort: sourcePort };
       this.dns.ask(payload, (answer) => sendUdp(this.writer, ends, answer));
-    } else if (!this.onForwarded?.(destinationPort, source, sourcePort, payload)) this.tell(packet, mac, 'portUnreachable');
+    } else if (this.tftp?.receive(destinationPort, { mac, address: source, port: sourcePort }, payload)) return;
+    else if (!this.onForwarded?.(destinationPort, source, sourcePort, payload)) this.tell(packet, mac, 'portUnreachable');
   }
 
   /** For the world. */

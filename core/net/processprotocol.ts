@@ -19,6 +19,8 @@ export interface NetworkStart {
   leases: Lease[];
   /** Who may come. */
   members: NetworkMemberId[];
+  /** What cards start a system from, where it is one of `nat`: a file or a URL, and the folder that is given out by TFTP. */
+  boot?: { file: string; folder: string | null };
   /** The TAP device by which the computer is on the network, or the network on the computer's: of `host-only`, `routed` and `bridged`. */
   device?: string | null;
   /** Where it listens: Unix socket, or named pipe on Windows. */

@@ -10,6 +10,7 @@ import { parseMac } from '../net/ethernet.ts';
 import type { FromNetworkProcess, NetworkMemberId, NetworkStart } from '../net/processprotocol.ts';
 import { Onlooker } from '../net/onlooker.ts';
 import { type SwitchPort, VirtualSwitch } from '../net/switch.ts';
+import { bootFolder } from '../platform/bootfolder.ts';
 import { removeAbandonedSocket } from '../platform/abandonedsocket.ts';
 import { Cable } from './cable.ts';
 import { TapPort } from './tapport.ts';
@@ -59,7 +60,7 @@ export class NetworkHost {
     this.ethernet = new VirtualSwitch(() => host.now());
     const changed = () => this.reportSoon();
     const machine = (mac: number) => this.macs.has(mac);
-    const { dhcp, kind, subnet, device = null } = start;
+    const { dhcp, kind, subnet, device = null, boot } = start;
     let gateway: Gateway | undefined;
     if (subnet === null) {
       this.onlooker = new Onlooker(() => host.now(), machine, changed);
@@ -71,9 +72,17 @@ export class NetworkHost {
           dhcp: dhcp && { from: parseIpv4(dhcp.from), to: parseIpv4(dhcp.to) },
           router: kind === 'nat',
           longSegments: true,
+          ...(boot ? { boot: { file: boot.file } } : {}),
           ...(device === null ? {} : { host: kind === 'routed' ? { router: true, dns: namesFor(host) } : { router: false, dns: [] } }),
         },
-        { host, ethernet: this.ethernet, leases: start.leases, machine, changed },
+        {
+          host,
+          ethernet: this.ethernet,
+          leases: start.leases,
+          bootFiles: boot?.folder ? bootFolder(boot.folder) : undefined,
+          machine,
+          changed,
+        },
       );
       this.gateway = gateway;
     }

@@ -1,5 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
+import type { NicModel } from '../contract/networks.ts';
 import { plain, say, type Saying } from '../util/say.ts';
 
 /** SeaBIOS and the VGA BIOS for the standard VGA, under the names that Debian, Fedora, Arch and QEMU give them. */
@@ -61,6 +62,20 @@ export function findUefi(own: string): Firmware & { file: string } {
 }
 
 export const UEFI_FIX = say('fixOvmf');
+
+/** iPXE as expansion ROMs for a BIOS, by QEMU's names. */
+const NETWORK_ROM_FOLDERS = [
+  '/usr/lib/ipxe/qemu',
+  '/usr/share/ipxe/qemu',
+  '/usr/share/qemu',
+  '/usr/local/share/qemu',
+  '/opt/homebrew/share/qemu',
+];
+
+/** The ROM that starts a system over such a card, or undefined where there is none; looked for in `own` first. */
+export function findNetworkRom(own: string, model: NicModel): string | undefined {
+  return [own, ...NETWORK_ROM_FOLDERS].map((folder) => path.join(folder, `pxe-${model}.rom`)).find(usable);
+}
 
 function usable(file: string): boolean {
   try {

@@ -1,16 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { defaultPolicy, syncsWrites } from '../contract/drives.ts';
+import type { NicModel } from '../contract/networks.ts';
 import type { VmProcessStart } from '../engine/builtin/protocol.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import { INSTRUCTION_CLOCK_START_MS } from '../machine/instructionclock.ts';
-import { findUefi, UEFI_FIX } from '../platform/firmware.ts';
+import { findNetworkRom, findUefi, UEFI_FIX } from '../platform/firmware.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 
 /** What a machine is made of: its configuration with the files that it names read. Rejects with 'not-found', naming the file. */
 export async function readDefinition(
-  { config, folder, firmwareFolder, uefiImage }: VmProcessStart,
+  { config, folder, firmwareFolder, uefiImage, bootCards }: VmProcessStart,
   how: { unpaced: boolean; debugExit: boolean },
 ): Promise<MachineDefinition> {
   const [bios, vgaBios] = await Promise.all([
@@ -33,7 +34,14 @@ export async function readDefinition(
     bios,
     vgaBios,
     drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: !syncsWrites(cache ?? defaultPolicy.cache) })),
-    cards: config.network.map(({ id, model, mac }) => ({ id, model, mac })),
+    cards: await Promise.all(
+      config.network.map(async ({ id, model, mac }) => ({
+        id,
+        model,
+        mac,
+        ...(bootCards?.includes(id) ? { bootRom: await readNetworkRom(firmwareFolder, model) } : {}),
+      })),
+    ),
     bootOrder: config.boot.order,
     bootMenu: config.boot.menu,
     bootMenuSeconds: config.boot.menuSeconds,
@@ -83,6 +91,12 @@ async function readUefi(file: string): Promise<Uint8Array> {
   } catch (cause) {
     throw new HypervueError('not-found', say('uefiGone'), { ...(file ? { path: file } : {}), operation: 'start' }, UEFI_FIX, cause);
   }
+}
+
+async function readNetworkRom(firmwareFolder: string, model: NicModel): Promise<Uint8Array> {
+  const file = findNetworkRom(firmwareFolder, model);
+  if (file === undefined) throw new HypervueError('not-found', say('networkRomGone', { model }), { operation: 'start' }, say('fixIpxe'));
+  return await bytesOf(file);
 }
 
 async function readImage(file: string): Promise<Uint8Array> {

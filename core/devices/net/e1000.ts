@@ -7,7 +7,9 @@
 import { MIN_FRAME_BYTES, type PacketBackend } from '../../backend/packet.ts';
 import type { ResetKind } from '../../bus/device.ts';
 import type { MmioBus, MmioRange } from '../../bus/mmiobus.ts';
+import { ROM_BAR } from '../../bus/pci/config.ts';
 import { PciDevice } from '../../bus/pci/pcidevice.ts';
+import { romBar } from '../../bus/pci/rombar.ts';
 import type { PortBus, PortRange } from '../../bus/portbus.ts';
 import type { GuestMemory } from '../../memory/guestmemory.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
@@ -49,6 +51,8 @@ export interface E1000Options {
   cable: PacketBackend;
   /** Six bytes. */
   mac: Uint8Array;
+  /** Expansion ROM. */
+  rom?: Uint8Array | undefined;
   log: Logger;
 }
 
@@ -103,6 +107,7 @@ export class E1000 extends PciDevice {
     });
     this.addMemory(options);
     this.addPorts(options);
+    if (options.rom) this.addBar(ROM_BAR, romBar(options.id, options.mmio, options.rom));
     this.seal();
     this.resetChip();
     this.cable.listen({

@@ -6,11 +6,14 @@
  * frame carries up to 64 KiB over the cable and through a queue.
  */
 import { MAX_FRAME_BYTES, MIN_FRAME_BYTES, type PacketBackend } from '../../backend/packet.ts';
+import { ROM_BAR } from '../../bus/pci/config.ts';
+import { romBar } from '../../bus/pci/rombar.ts';
 import type { ScatterList } from '../../bus/scatterlist.ts';
-import { VirtioPciDevice, type VirtioPciOptions } from '../../bus/virtio/virtiopci.ts';
+import { VIRTIO_DEVICE_BASE, VIRTIO_VENDOR, VirtioPciDevice, type VirtioPciOptions } from '../../bus/virtio/virtiopci.ts';
 import type { Chain, VirtQueue } from '../../bus/virtio/virtqueue.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
+import { romOf } from '../display/optionrom.ts';
 import {
   ETHERNET_BYTES,
   startChecksum,
@@ -91,6 +94,8 @@ export interface VirtioNetOptions extends VirtioPciOptions {
   cable: PacketBackend;
   /** Six bytes. */
   mac: Uint8Array;
+  /** Expansion ROM; the card's own ids are put into it. */
+  rom?: Uint8Array | undefined;
 }
 
 export class VirtioNet extends VirtioPciDevice {
@@ -110,6 +115,8 @@ export class VirtioNet extends VirtioPciDevice {
     this.mac = options.mac.slice(0, MAC_BYTES);
     this.deviceConfig.set(this.mac);
     this.filter = new ReceiveFilter(this.deviceConfig.subarray(0, MAC_BYTES));
+    if (options.rom)
+      this.addBar(ROM_BAR, romBar(options.id, options.mmio, romOf(options.rom, VIRTIO_VENDOR, VIRTIO_DEVICE_BASE + TYPE_NETWORK)));
     this.showCarrier();
     this.cable.listen({
       arrived: () => this.arrived(),

@@ -4,13 +4,13 @@
  */
 import { bootSequence } from '../../contract/boot.ts';
 import { busOf } from '../../contract/drives.ts';
-import type { DriveBay, MachineDefinition } from '../definition.ts';
-import { AHCI_SLOT, IDE_SLOT, virtioSlot } from '../slots.ts';
+import type { CardBay, DriveBay, MachineDefinition } from '../definition.ts';
+import { AHCI_SLOT, IDE_SLOT, NET_SLOTS, virtioSlot } from '../slots.ts';
 
-/** The drives in the machine's order. One that is not in it is started from when it is chosen in the boot menu, and never otherwise. */
-export function bootOrder({ bootOrder, drives }: Pick<MachineDefinition, 'bootOrder' | 'drives'>): Uint8Array {
+/** Cards that start from the network, then the drives in the machine's order. One that is not in it is started from when it is chosen in the boot menu, and never otherwise. */
+export function bootOrder({ bootOrder, drives, cards }: Pick<MachineDefinition, 'bootOrder' | 'drives' | 'cards'>): Uint8Array {
   const { tried, rest } = bootSequence(bootOrder, drives);
-  const lines = [...tried.map(devicePath), ...(rest.length ? ['HALT'] : [])];
+  const lines = [...cards.filter(({ bootRom }) => bootRom).map(cardPath), ...tried.map(devicePath), ...(rest.length ? ['HALT'] : [])];
   return new TextEncoder().encode(`${lines.join('\n')}\0`);
 }
 
@@ -19,6 +19,8 @@ export function bootMenuWait(seconds: number): Uint8Array {
   const milliseconds = Math.min(seconds * 1000, 0xffff);
   return Uint8Array.of(milliseconds & 0xff, milliseconds >> 8);
 }
+
+const cardPath = ({ id }: CardBay): string => `/pci@i0cf8/ethernet@${NET_SLOTS[id].toString(16)}/ethernet-phy@0`;
 
 function devicePath({ id }: DriveBay): string {
   const number = Number(/\d+$/.exec(id)![0]);

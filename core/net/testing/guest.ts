@@ -2,6 +2,7 @@ import { parseMac, writeMac } from '../ethernet.ts';
 import { Gateway, type GatewayOptions } from '../gateway.ts';
 import { parseIpv4, parseSubnet } from '../../contract/ipv4.ts';
 import { type Ipv4Packet, Ipv4Writer, parsePacket, PROTOCOL_TCP, PROTOCOL_UDP } from '../ipv4.ts';
+import type { OpenBootFile } from '../tftp.ts';
 import { VirtualSwitch } from '../switch.ts';
 import { parseSegment, type Segment, type SegmentHead, sendSegment } from '../tcp/segment.ts';
 import { parseUdp, sendUdp, type UdpDatagram } from '../udp.ts';
@@ -23,11 +24,11 @@ export class TestGuest {
   readonly port = { send: (frame: Uint8Array) => void this.frames.push(frame.slice()) };
   readonly writer: Ipv4Writer;
 
-  constructor(options: Partial<GatewayOptions> = {}) {
+  constructor(options: Partial<GatewayOptions> = {}, bootFiles?: OpenBootFile) {
     this.ethernet.plug(this.port);
     this.gateway = new Gateway(
       { subnet: parseSubnet('10.7.0.0/24'), dhcp: { from: GUEST, to: GUEST + 10 }, router: true, ...options },
-      { host: this.host, ethernet: this.ethernet, leases: [], changed: () => this.changes++ },
+      { host: this.host, ethernet: this.ethernet, leases: [], bootFiles, changed: () => this.changes++ },
     );
     this.writer = new Ipv4Writer(GUEST_MAC, (frame) => this.send(frame));
   }
