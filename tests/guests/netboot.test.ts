@@ -28,7 +28,7 @@ function hypervue(...args: string[]): Promise<{ code: number | null; out: string
   });
 }
 
-test.skipIf(!ipxe)(
+test.skipIf(!ipxe).concurrent(
   'a virtio card starts Linux by a script, a kernel and an initramfs from TFTP',
   async () => {
     copyFileSync(linuxKernel('amd64'), path.join(given, 'linux/vmlinuz'));
@@ -43,15 +43,15 @@ test.skipIf(!ipxe)(
       '--expect',
       'GUEST READY',
       '--timeout',
-      '200',
+      '300',
       '--screen',
     );
     expect(code, `${out}\n${err}`).toBe(0);
   },
-  240_000,
+  340_000,
 );
 
-test.skipIf(!ipxe)(
+test.skipIf(!ipxe).concurrent(
   'an e1000 card starts a script',
   async () => {
     writeFileSync(path.join(given, 'hello.ipxe'), '#!ipxe\necho SCRIPT OF THE GATEWAY\nsleep 1000\n');
@@ -65,13 +65,13 @@ test.skipIf(!ipxe)(
       '--expect',
       'SCRIPT OF THE GATEWAY',
       '--timeout',
-      '200',
+      '300',
       '--screen',
     ];
     const { code, out, err } = await hypervue(...args);
     expect(code, `${out}\n${err}`).toBe(0);
   },
-  240_000,
+  340_000,
 );
 
 test('what can not be started from is refused', async () => {
