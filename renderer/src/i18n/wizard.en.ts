@@ -7,7 +7,7 @@ export const wizardEn = {
   step: { source: 'Source', system: 'System', resources: 'CPU and memory', disk: 'Disk', summary: 'Network and summary' },
   engine: 'Engine',
   networkBoot: 'Network boot',
-  networkBootText: 'The built-in engine’s firmware can’t boot from a network yet',
+  networkBootText: 'Not for machines of the library yet; hypervue run --netboot does it from the command line',
   customize: 'Customize before first boot',
   creating: 'Creating the machine…',
   cancelCreation: 'Cancel the creation',

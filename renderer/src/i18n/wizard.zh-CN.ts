@@ -8,7 +8,7 @@ export const wizardZhCN: typeof wizardEn = {
   step: { source: '来源', system: '系统', resources: '处理器与内存', disk: '磁盘', summary: '网络与摘要' },
   engine: '引擎',
   networkBoot: '网络启动',
-  networkBootText: '内置引擎的固件目前还不能从网络启动',
+  networkBootText: '虚拟机库中的虚拟机目前还不能；可在命令行使用 hypervue run --netboot',
   customize: '首次启动前自定义',
   creating: '正在创建虚拟机…',
   cancelCreation: '取消创建',
