@@ -1,32 +1,19 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { cardScriptInitramfs } from './support/cardinitramfs.ts';
 import { FAST_BOOT, linuxKernel } from './support/images.ts';
+import { hypervueRun } from './support/runcommand.ts';
 
 /** `hypervue run --network`: Linux gets an address, reaches the gateway, and is reached through a forwarded port. */
-const bin = fileURLToPath(new URL('../../core/cli/main.ts', import.meta.url));
 const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-runnet-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const lines = `ping -c 1 -W 20 192.168.100.1 >/dev/null && echo GATEWAY ANSWERS
 echo FROM THE GUEST | nc -l -p 7000
 echo WAS REACHED`;
-
-function hypervue(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [bin, 'run', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (data) => (out += data));
-    child.stderr.on('data', (data) => (err += data));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, out, err }));
-  });
-}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -51,7 +38,7 @@ test('a guest gets an address, reaches the gateway, and is reached', async () =>
   const port = await freePort();
   const cmdline = `console=ttyS0,115200 quiet mitigations=off rdinit=/card/go ${FAST_BOOT}`;
   const done = { over: false };
-  const running = hypervue(
+  const running = hypervueRun(
     ...[
       '--kernel',
       linuxKernel('amd64'),
@@ -79,11 +66,11 @@ test('a port that somebody has, and a run that is to be the same every time, are
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as AddressInfo;
-  const taken = await hypervue('--memory', '16', '--quiet', '--forward', `${port}:80`);
+  const taken = await hypervueRun('--memory', '16', '--quiet', '--forward', `${port}:80`);
   server.close();
   expect(taken.code).toBe(125);
   expect(taken.err).toContain(`port ${port} of this computer can't be listened on (EADDRINUSE)`);
-  const counted = await hypervue('--memory', '16', '--network', '--clock', 'instructions');
+  const counted = await hypervueRun('--memory', '16', '--network', '--clock', 'instructions');
   expect(counted).toMatchObject({ code: 1, err: expect.stringContaining('never the same twice') });
-  expect(await hypervue('--forward', '80')).toMatchObject({ code: 2, err: expect.stringContaining('2222:22') });
+  expect(await hypervueRun('--forward', '80')).toMatchObject({ code: 2, err: expect.stringContaining('2222:22') });
 }, 60_000);
