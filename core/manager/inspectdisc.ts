@@ -20,6 +20,9 @@ export const cutOff = (expected: number, sizeBytes: number): Problem =>
 
 export const notBootable = (why: 'mediaNoSignature' | 'mediaNoBootRecord'): Problem => problem('warning', say(why), say('fixBootable'));
 
+/** A finding that is none for a machine with UEFI. */
+export const isUefiOnly = ({ said }: Problem): boolean => said?.key === 'mediaUefiOnly' || said?.key === 'mediaDiskUefiOnly';
+
 /** Fills in what a disc with ISO 9660 or UDF says of itself; false, and nothing has changed, when it is no such disc. */
 export async function inspectDisc(file: RandomAccessFile, info: MediaInfo, systems: SystemTable | undefined): Promise<boolean> {
   const volume = await IsoVolume.open(file, info.sizeBytes);

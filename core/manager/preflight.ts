@@ -9,6 +9,7 @@ import { NodeFile } from '../platform/nodefile.ts';
 import { asHypervueError, type ErrorContext, HypervueError } from '../util/errors.ts';
 import { plain, say, type Saying, worded } from '../util/say.ts';
 import type { MachineNetworks } from './networks/attachments.ts';
+import { isUefiOnly } from './inspectdisc.ts';
 import { hasBootSector, inspectMedia, MAX_FLOPPY_BYTES } from './inspectmedia.ts';
 
 /** A check with what its failure is as an error. */
@@ -160,13 +161,14 @@ const fits: Record<Use, (info: MediaInfo) => boolean | Promise<boolean>> = {
   kernel: ({ kind }) => kind === 'bzimage' || kind === 'multiboot',
 };
 
-/** Checks one file as a medium: readable, not empty, whole, of the right kind, bootable (a warning), free to use. */
+/** Checks one file as a medium: readable, not empty, whole, of the right kind, bootable by the machine's firmware (a warning), free to use. */
 export async function checkMedium(
   parts: Pick<PreflightParts, 'locks'>,
   id: string,
   file: string,
   use: Use,
   readOnly: boolean,
+  firmware: FirmwareKind = 'bios',
 ): Promise<PreflightCheck[]> {
   let info: MediaInfo;
   let right: boolean;
@@ -197,6 +199,7 @@ export async function checkMedium(
     );
   } else
     for (const problem of info.problems) {
+      if (firmware === 'uefi' && isUefiOnly(problem)) continue;
       // The disk of a machine that boots from elsewhere need not be bootable, and an error of a kind that fits is a damaged file.
       const { severity } = problem;
       checks.push(bad(id, severity, severity === 'error' ? 'corrupt' : 'unsupported', mediumProblem(file, problem), fixOf(problem), file));

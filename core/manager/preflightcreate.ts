@@ -37,13 +37,14 @@ async function checkDisk(
   parts: PreflightParts,
   id: string,
   disk: { path: string; copy: boolean; readOnly: boolean },
+  firmware: VmCreate['firmware'],
 ): Promise<{ checks: PreflightCheck[]; copyBytes: number }> {
-  const checks = await checkMedium(parts, id, disk.path, 'disk', disk.copy || disk.readOnly);
+  const checks = await checkMedium(parts, id, disk.path, 'disk', disk.copy || disk.readOnly, firmware);
   const readable = checks.every(({ ok, severity }) => ok || severity !== 'error');
   if (readable) return { checks, copyBytes: disk.copy ? await allocatedBytes(disk.path).catch(() => 0) : 0 };
   // One that can be read but not written to can be copied.
   const copyable = !disk.copy && checks.some(({ kind }) => kind === 'permission-denied');
-  const asCopy = copyable ? await checkMedium(parts, id, disk.path, 'disk', true) : [];
+  const asCopy = copyable ? await checkMedium(parts, id, disk.path, 'disk', true, firmware) : [];
   const helps = copyable && asCopy.every(({ ok, severity }) => ok || severity !== 'error');
   return {
     checks: helps ? checks.map((check) => (check.kind === 'permission-denied' ? remedied(check, { do: 'copy' }) : check)) : checks,
@@ -57,7 +58,7 @@ async function checkSource(parts: PreflightParts, create: VmCreate): Promise<{ c
   switch (source.type) {
     case 'iso':
     case 'floppy':
-      return { checks: await checkMedium(parts, 'source', source.path, source.type, true), bytes: 0 };
+      return { checks: await checkMedium(parts, 'source', source.path, source.type, true, create.firmware), bytes: 0 };
     case 'kernel': {
       const checks = await checkMedium(parts, 'source', source.path, 'kernel', true);
       if (source.initrd) checks.push(await checkFile('initrd', source.initrd));
@@ -120,7 +121,7 @@ export async function preflightCreate(parts: CreateCheckParts, create: VmCreate,
       need(folder, 0, disk.sizeBytes);
       continue;
     }
-    const found = await checkDisk(parts, id, disk);
+    const found = await checkDisk(parts, id, disk, create.firmware);
     // A button mends what the source is; of the others the wizard shows the step.
     checks.push(...(id === 'source' ? found.checks : found.checks.map(({ remedy: _, ...check }) => check)));
     need(folder, found.copyBytes);

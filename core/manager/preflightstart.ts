@@ -102,7 +102,7 @@ async function checkDrive(
   if (around) checks.push(around);
   const image = drive.kind === 'disk' ? await checkImage(parts, drive, file, readOnly) : { checks: [], mayGrow: 0 };
   const broken = image.checks.some(({ id }) => id === `${drive.id}.image`);
-  const media = await checkMedium(parts, drive.id, file, driveUse[drive.kind], readOnly);
+  const media = await checkMedium(parts, drive.id, file, driveUse[drive.kind], readOnly, config.firmware);
   const floppy = drive.kind === 'floppy' && config.firmware === 'uefi';
   const unbootable = floppy ? [floppyWithUefi(drive, file)] : [];
   // Media that merely look odd don't block: they worked, or their owner knows.

@@ -6,7 +6,7 @@ import type { Check } from '../contract/vm.ts';
 import { createDisk } from '../platform/creatediskfile.ts';
 import { mountSmall } from '../platform/testing/smalldisk.ts';
 import { failureOf, Harness } from './testing/harness.ts';
-import { isoImage, rawImage } from './testing/media.ts';
+import { isoImage, rawImage, uefiDisk } from './testing/media.ts';
 
 const MIB = 1024 * 1024;
 let h: Harness;
@@ -129,4 +129,14 @@ test('little room is a doubt, not a stop', async ({ skip }) => {
     await full.close();
     small.unmount();
   }
+});
+
+test('a disk that starts under UEFI only is a doubt of a machine with a BIOS, and none of one with UEFI', async () => {
+  const disk = h.medium('uefi.img', uefiDisk());
+  const bios = await h.create('Bios', { source: { type: 'disk', path: disk, copy: true, readOnly: false } });
+  expect((await problemsOf(bios.id)).map(({ said }) => said?.params)).toMatchObject([{ problem: { key: 'mediaDiskUefiOnly' } }]);
+  const source = { type: 'disk', path: disk, copy: true, readOnly: false } as const;
+  expect((await h.preflight('Uefi', source, { firmware: 'uefi' })).filter(({ id, ok }) => id === 'source' && !ok)).toEqual([]);
+  const uefi = await h.create('Uefi', { source, firmware: 'uefi', memoryMiB: 256 });
+  expect((await problemsOf(uefi.id)).filter(({ id }) => id !== 'firmware')).toEqual([]);
 });

@@ -90,3 +90,39 @@ export function multibootKernel(): Buffer {
   image.writeUInt32LE(-0x1badb002 >>> 0, 4104);
   return image;
 }
+
+/** A disk that starts under UEFI only: a GPT with one partition of FAT12, which has EFI/BOOT/BOOTX64.EFI, and no code for a BIOS. */
+export function uefiDisk(): Buffer {
+  const sector = 512;
+  const fat = Buffer.alloc(64 * sector);
+  fat.set([0xeb, 0x3c, 0x90]);
+  fat.writeUInt16LE(sector, 11);
+  // Sectors a cluster, reserved sectors, FATs, entries of the root, sectors, medium, sectors of a FAT.
+  fat.set([1, 1, 0, 1, 16, 0, 64, 0, 0xf8, 1, 0], 13);
+  fat.writeUInt16LE(0xaa55, 510);
+  // Three chains of a cluster each.
+  fat.set([0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f], sector);
+  const entry = (at: number, name: string, directory: boolean, cluster: number) => {
+    fat.write(name.padEnd(11), at, 'latin1');
+    fat[at + 11] = directory ? 0x10 : 0x20;
+    fat.writeUInt16LE(cluster, at + 26);
+    if (!directory) fat.writeUInt32LE(sector, at + 28);
+  };
+  entry(2 * sector, 'EFI', true, 2);
+  entry(3 * sector, 'BOOT', true, 3);
+  entry(4 * sector, 'BOOTX64 EFI', false, 4);
+  const head = Buffer.alloc(1 << 20);
+  head[446 + 4] = 0xee;
+  head.writeUInt32LE(1, 446 + 8);
+  head.writeUInt32LE(0xffff_ffff, 446 + 12);
+  head.writeUInt16LE(0xaa55, 510);
+  head.write('EFI PART', sector, 'latin1');
+  head.writeBigUInt64LE(BigInt((2 << 20) / sector - 1), sector + 32);
+  head.writeBigUInt64LE(2n, sector + 72);
+  head.writeUInt32LE(128, sector + 80);
+  head.writeUInt32LE(128, sector + 84);
+  head.fill(0x5a, 1024, 1024 + 32);
+  head.writeBigUInt64LE(BigInt(head.length / sector), 1024 + 32);
+  head.writeBigUInt64LE(BigInt((head.length + fat.length) / sector - 1), 1024 + 40);
+  return Buffer.concat([head, fat, Buffer.alloc((1 << 20) - fat.length)]);
+}
