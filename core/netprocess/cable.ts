@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { SwitchPort } from '../net/switch.ts';
 import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from '../backend/packet.ts';
-import { ETHERNET_BYTES, MTU, segmentTcp, VLAN_BYTES } from '../devices/net/offload.ts';
+import { LONGEST_FRAME, longTcp, segmentTcp } from '../devices/net/offload.ts';
 import { messageRecord, putRecord, RECORD_FRAME, RECORD_HEADER_BYTES, type WireMessage, WireError, WireReader } from '../net/wire.ts';
 
 /** Frames for a machine that does not read wait up to here; those that come then are lost, as on a real cable. */
@@ -12,9 +12,6 @@ const BATCH_BYTES = 128 * 1024;
 const MOST_SPARE = 16;
 const spare: Uint8Array[] = [];
 const HELLO_MS = 10_000;
-const LONGEST_OF_ETHERNET = ETHERNET_BYTES + VLAN_BYTES + MTU;
-/** Headers without options. */
-const TCP_IPV4_BYTES = 40;
 
 type Hello = Extract<WireMessage, { type: 'hello' }>;
 
@@ -61,9 +58,12 @@ export class Cable implements SwitchPort {
   }
 
   send(frame: Uint8Array): void {
-    if (frame.length <= LONGEST_OF_ETHERNET || this.hello?.long) this.put(frame);
-    // Nothing but TCP may be so long.
-    else segmentTcp(frame, MTU - TCP_IPV4_BYTES, (segment) => this.put(segment));
+    if (frame.length <= LONGEST_FRAME || this.hello?.long) {
+      this.put(frame);
+      return;
+    }
+    const long = longTcp(frame);
+    if (long) segmentTcp(frame, long.mss, (segment) => this.put(segment));
   }
 
   close(): void {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { transportParts, writeChecksums } from '../devices/net/offload.ts';
 import type { ProcessHandle } from '../engine/builtin/protocol.ts';
 import { BROADCAST, parseMac, writeMac } from '../net/ethernet.ts';
 import type { FromNetworkProcess, NetworkStart, ToNetworkProcess } from '../net/processprotocol.ts';
@@ -102,8 +103,11 @@ test('a long TCP segment goes whole to whom takes those, and in frames of Ethern
   view.setUint32(18, 0);
   view.setUint32(22, 0x4006_0000);
   view.setUint16(46, 0x5010);
+  writeChecksums(frame, transportParts(frame)!);
   const other = frame.slice();
   other[23] = 17;
+  const wrong = frame.slice();
+  wrong[100]! ^= 1;
   for (const [long, lengths] of [
     [true, [frame.length]],
     [false, [1514, 1514, 1514, 1514, 1514, 1514, 1294]],
@@ -112,10 +116,21 @@ test('a long TCP segment goes whole to whom takes those, and in frames of Ethern
     await expect.poll(() => [sender, receiver].map(({ heard }) => heard[0]?.type), PATIENCE).toEqual(['ready', 'ready']);
     await expect.poll(() => status()?.connected.length, PATIENCE).toBe(2);
     sender.socket.write(frameRecord(long ? frame : other));
+    if (!long) sender.socket.write(frameRecord(wrong));
     sender.socket.write(frameRecord(frame));
     await expect.poll(() => receiver.frames.map(({ length }) => length), PATIENCE).toEqual(long ? [...lengths, ...lengths] : lengths);
     const payload = Buffer.concat(receiver.frames.slice(0, lengths.length).map((each) => each.subarray(54)));
     expect(payload.equals(Buffer.from(frame.subarray(54)))).toBe(true);
+    if (!long) {
+      // With options in the header there is room for less.
+      view.setUint16(46, 0x8010);
+      writeChecksums(frame, transportParts(frame)!);
+      sender.socket.write(frameRecord(frame));
+      await expect
+        .poll(() => receiver.frames.slice(lengths.length).reduce((sum, each) => sum + each.length - 66, 0), PATIENCE)
+        .toBe(10_000 - 12);
+      expect(Math.max(...receiver.frames.map(({ length }) => length))).toBe(1514);
+    }
     receiver.socket.destroy();
     await expect.poll(() => status()?.connected.length, PATIENCE).toBe(1);
   }

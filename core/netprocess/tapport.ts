@@ -1,14 +1,11 @@
 import {
-  ETHERNET_BYTES,
   finishChecksum,
-  MTU,
   startChecksum,
   TCP_CHECKSUM,
-  tcpHeaderBytes,
-  transportChecksumRight,
   transportParts,
-  VLAN_BYTES,
   writeChecksums,
+  LONGEST_FRAME,
+  longTcp,
 } from '../devices/net/offload.ts';
 import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from '../backend/packet.ts';
 import type { SwitchPort } from '../net/switch.ts';
@@ -27,9 +24,6 @@ const GSO_NONE = 0;
 const GSO_TCPV4 = 1;
 /** Beside the type: says only something of congestion bits. */
 const GSO_ECN = 0x80;
-
-/** The longest frame that nobody has to cut. */
-const LONGEST = ETHERNET_BYTES + VLAN_BYTES + MTU;
 
 /**
  * This computer's interface as one port of a switch. Between ports frames have their checksums, and TCP may be as long as a packet can be; the host is told what is
@@ -80,16 +74,16 @@ export function finishFromHost(header: DataView, frame: Uint8Array): boolean {
 /** Says in the header how the host is to cut a long frame. False for one that nobody could: too long, and no TCP with a right checksum, which cutting would make right. */
 export function prepareForHost(header: DataView, frame: Uint8Array): boolean {
   for (let at = 0; at < TAP_HEADER_BYTES; at++) header.setUint8(at, 0);
-  if (frame.length <= LONGEST) return frame.length >= MIN_FRAME_BYTES;
-  const parts = transportParts(frame);
-  const headerBytes = parts && tcpHeaderBytes(frame, parts);
+  if (frame.length <= LONGEST_FRAME) return frame.length >= MIN_FRAME_BYTES;
+  const long = longTcp(frame);
   // Behind the packet nothing may follow: all of it would be cut up.
-  if (!parts || headerBytes === undefined || parts.end !== frame.length || !transportChecksumRight(frame, parts)) return false;
+  if (long?.parts.end !== frame.length) return false;
+  const { parts, headerBytes, mss } = long;
   startChecksum(frame, parts);
   header.setUint8(FLAGS, NEEDS_CHECKSUM);
   header.setUint8(GSO_TYPE, GSO_TCPV4);
   header.setUint16(HEADER_LENGTH, headerBytes, true);
-  header.setUint16(GSO_SIZE, MTU - (headerBytes - parts.ip), true);
+  header.setUint16(GSO_SIZE, mss, true);
   header.setUint16(CHECKSUM_START, parts.transport, true);
   header.setUint16(CHECKSUM_OFFSET, TCP_CHECKSUM, true);
   return true;

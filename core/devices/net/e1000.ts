@@ -20,7 +20,7 @@ import { E1000Eeprom } from './e1000eeprom.ts';
 import { E1000Phy } from './e1000phy.ts';
 import * as R from './e1000registers.ts';
 import { DESCRIPTOR_BYTES, E1000Sender } from './e1000sender.ts';
-import { ETHERNET_BYTES, MTU, segmentTcp, tcpHeaderBytes, transportChecksumRight, transportParts, VLAN_BYTES } from './offload.ts';
+import { LONGEST_FRAME, longTcp, segmentTcp, transportChecksumRight, transportParts, VLAN_BYTES } from './offload.ts';
 
 const MEMORY_BYTES = 0x2_0000;
 const PORT_BYTES = 64;
@@ -351,13 +351,10 @@ export class E1000 extends PciDevice {
   }
 
   private receive(frame: Uint8Array, control: number): 'placed' | 'full' | 'dropped' {
-    const long = frame.length > ETHERNET_BYTES + VLAN_BYTES + MTU;
-    if (!long || (control & R.RCTL_LPE && frame.length <= LONGEST_JUMBO)) return this.place(frame) ? 'placed' : 'full';
-    const parts = transportParts(frame);
-    const headerBytes = parts && tcpHeaderBytes(frame, parts);
-    // Nothing else may be so long, and a wrong checksum would be made right by the cutting.
-    if (!parts || headerBytes === undefined || !transportChecksumRight(frame, parts)) return 'dropped';
-    segmentTcp(frame, MTU - (headerBytes - parts.ip), (segment) => this.segments.push(segment.slice()));
+    if (frame.length <= LONGEST_FRAME || (control & R.RCTL_LPE && frame.length <= LONGEST_JUMBO))
+      return this.place(frame) ? 'placed' : 'full';
+    const long = longTcp(frame);
+    if (long) segmentTcp(frame, long.mss, (segment) => this.segments.push(segment.slice()));
     return 'dropped';
   }
 

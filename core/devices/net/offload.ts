@@ -7,6 +7,8 @@ export const MTU = 1500;
 const TYPE_IPV4 = 0x0800;
 const TYPE_VLAN = 0x8100;
 export const VLAN_BYTES = 4;
+/** The longest frame that nobody has to cut. */
+export const LONGEST_FRAME = ETHERNET_BYTES + VLAN_BYTES + MTU;
 const PROTOCOL_TCP = 6;
 const PROTOCOL_UDP = 17;
 /** More fragments, or not the first one. */
@@ -104,6 +106,23 @@ export function tcpHeaderBytes(frame: Uint8Array, { transport, end, tcp }: Trans
   if (!tcp) return undefined;
   const header = transport + (frame[transport + 12]! >> 4) * 4;
   return header >= transport + 20 && header <= end ? header : undefined;
+}
+
+/** How a long TCP packet is cut. */
+export interface LongTcp {
+  parts: TransportParts;
+  /** Bytes of Ethernet, IPv4 and TCP headers. */
+  headerBytes: number;
+  /** Bytes of each segment but the last. */
+  mss: number;
+}
+
+/** Of a frame that is too long for an Ethernet: undefined for what nobody may cut, which is all but TCP with a right checksum. A wrong one would be made right by the cutting. */
+export function longTcp(frame: Uint8Array): LongTcp | undefined {
+  const parts = transportParts(frame);
+  const headerBytes = parts && tcpHeaderBytes(frame, parts);
+  if (!parts || headerBytes === undefined || !transportChecksumRight(frame, parts)) return undefined;
+  return { parts, headerBytes, mss: MTU - (headerBytes - parts.ip) };
 }
 
 /**

@@ -15,18 +15,17 @@ import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
 import { romOf } from '../display/optionrom.ts';
 import {
-  ETHERNET_BYTES,
   startChecksum,
   TCP_CHECKSUM,
-  type TransportParts,
-  VLAN_BYTES,
   finishChecksum,
-  MTU,
   segmentTcp,
   tcpHeaderBytes,
   transportChecksumRight,
   transportParts,
   writeChecksums,
+  LONGEST_FRAME,
+  longTcp,
+  type LongTcp,
 } from './offload.ts';
 import { ReceiveFilter } from './receivefilter.ts';
 
@@ -184,21 +183,18 @@ export class VirtioNet extends VirtioPciDevice {
 
   /** False when the driver has no room for it now. */
   private receive(queue: VirtQueue, frame: Uint8Array): boolean {
-    if (frame.length <= ETHERNET_BYTES + VLAN_BYTES + MTU) return this.place(queue, frame);
-    const parts = transportParts(frame);
-    const headerBytes = parts && tcpHeaderBytes(frame, parts);
-    // Nothing else may be so long, and a wrong checksum would be made right by the cutting.
-    if (!parts || headerBytes === undefined || !transportChecksumRight(frame, parts)) return true;
-    const mss = MTU - (headerBytes - parts.ip);
-    if (this.hasFeature(F_GUEST_TSO4) && this.place(queue, frame, { parts, headerBytes, mss })) return true;
+    if (frame.length <= LONGEST_FRAME) return this.place(queue, frame);
+    const long = longTcp(frame);
+    if (!long) return true;
+    if (this.hasFeature(F_GUEST_TSO4) && this.place(queue, frame, long)) return true;
     // A queue that never holds so much gets it in pieces.
     if (this.hasFeature(F_GUEST_TSO4) && queue.size >= LONG_QUEUE) return false;
-    segmentTcp(frame, mss, (segment) => this.segments.push(segment.slice()));
+    segmentTcp(frame, long.mss, (segment) => this.segments.push(segment.slice()));
     return true;
   }
 
   /** Gives a frame to the driver; a `long` one as many TCP segments in one. False when there is no room now. */
-  private place(queue: VirtQueue, frame: Uint8Array, long?: { parts: TransportParts; headerBytes: number; mss: number }): boolean {
+  private place(queue: VirtQueue, frame: Uint8Array, long?: LongTcp): boolean {
     const need = HEADER_BYTES + frame.length;
     const chains: Chain[] = [];
     for (let room = 0; room < need; ) {
