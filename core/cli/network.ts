@@ -258,28 +258,17 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
       .option('--bridge <interface>', 'of this computer, for a bridged one; see `hypervue network bridges`', interfaceName),
   ).action((name: string, { kind, subnet: wanted, bridge, dhcp, description = '' }: Given & { kind: NetworkKind }) =>
     run(true, async (session) => {
-      if (kind === 'bridged' && wanted === undefined && !dhcp) {
-        const made = await session.client.call('network.create', {
-          name,
-          kind,
-          description,
-          subnet: null,
-          bridge: bridge ?? null,
-          dhcp: null,
-          forwards: [],
-        });
-        session.print(made, line);
-        return;
-      }
-      const net = wanted ?? unusedSubnet(await session.client.call('network.list', {}));
-      const given = dhcp === undefined ? usualRange(parseSubnet(net)) : dhcp || null;
+      // Who is on a bridge gets addresses where this computer does; what is asked for all the same is refused by the manager.
+      const foreign = kind === 'bridged' && wanted === undefined && !dhcp;
+      const net = foreign ? null : (wanted ?? unusedSubnet(await session.client.call('network.list', {})));
+      const usual = net === null ? null : usualRange(parseSubnet(net));
       const made = await session.client.call('network.create', {
         name,
         kind,
         description,
         subnet: net,
         bridge: bridge ?? null,
-        dhcp: given,
+        dhcp: dhcp === undefined ? usual : dhcp || null,
         forwards: [],
       });
       session.print(made, line);

@@ -202,8 +202,11 @@ export class Gateway implements SwitchPort {
     if (destinationPort === DNS_PORT && this.options.router) {
       const ends = { mac, source: this.address, sourcePort: DNS_PORT, destination: source, destinationPort: sourcePort };
       this.dns.ask(payload, (answer) => sendUdp(this.writer, ends, answer));
-    } else if (this.tftp?.receive(destinationPort, { mac, address: source, port: sourcePort }, payload)) return;
-    else if (!this.onForwarded?.(destinationPort, source, sourcePort, payload)) this.tell(packet, mac, 'portUnreachable');
+    } else if (
+      !this.tftp?.receive(destinationPort, { mac, address: source, port: sourcePort }, payload) &&
+      !this.onForwarded?.(destinationPort, source, sourcePort, payload)
+    )
+      this.tell(packet, mac, 'portUnreachable');
   }
 
   /** For the world. */

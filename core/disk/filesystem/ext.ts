@@ -1,6 +1,5 @@
 // ext2, ext3 and ext4, only reading: Linux kernel documentation, "ext4 Data Structures and Algorithms" (admin-guide and filesystems/ext4). The journal is not replayed, so
 // what was written last before a crash may be missing.
-import { printable } from '../iso/sector.ts';
 import type { DiskBytes } from './diskbytes.ts';
 import type { FileVolume } from './filevolume.ts';
 
@@ -32,8 +31,6 @@ interface Inode {
 }
 
 export class ExtVolume implements FileVolume {
-  readonly kind = 'ext';
-  readonly label: string;
   readonly #disk: DiskBytes;
   readonly #blockBytes: number;
   readonly #inodeBytes: number;
@@ -52,7 +49,6 @@ export class ExtVolume implements FileVolume {
     this.#inodes = superblock.getUint32(0, true);
     this.#firstDataBlock = superblock.getUint32(0x14, true);
     this.#descriptorBytes = wide ? Math.max(64, superblock.getUint16(0xfe, true)) : 32;
-    this.label = printable(new Uint8Array(superblock.buffer, 0x78, 16));
   }
 
   /** The file system that begins where `disk` does; undefined when there is none that can be read. */

@@ -1,5 +1,5 @@
 // FAT12, FAT16 and FAT32, only reading: Microsoft, "FAT: General Overview of On-Disk Format", version 1.03.
-import { latin1, printable } from '../iso/sector.ts';
+import { latin1 } from '../iso/sector.ts';
 import type { DiskBytes } from './diskbytes.ts';
 import type { FileVolume } from './filevolume.ts';
 
@@ -22,8 +22,6 @@ interface Entry {
 }
 
 export class FatVolume implements FileVolume {
-  readonly kind = 'fat';
-  readonly label: string;
   readonly #disk: DiskBytes;
   readonly #bits: 12 | 16 | 32;
   readonly #fatAt: number;
@@ -49,7 +47,6 @@ export class FatVolume implements FileVolume {
     this.#dataAt = dataSector * sector;
     this.#root = { at: rootAt * sector, bytes: rootBytes };
     this.#rootCluster = this.#bits === 32 ? boot.getUint32(44, true) : 0;
-    this.label = printable(new Uint8Array(boot.buffer, this.#bits === 32 ? 71 : 43, 11));
   }
 
   /** The volume that begins where `disk` does; undefined when there is none. */
