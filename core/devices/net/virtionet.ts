@@ -13,7 +13,7 @@ import { VIRTIO_DEVICE_BASE, VIRTIO_VENDOR, VirtioPciDevice, type VirtioPciOptio
 import type { Chain, VirtQueue } from '../../bus/virtio/virtqueue.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
-import { romOf } from '../display/optionrom.ts';
+import { romOf } from '../../bus/pci/optionrom.ts';
 import {
   startChecksum,
   TCP_CHECKSUM,

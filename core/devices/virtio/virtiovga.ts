@@ -24,7 +24,7 @@ import { buildEdid, EDID_BYTES } from '../display/edid.ts';
 import { PIXEL_BYTES, readPixels, withAlpha } from '../display/gpuformats.ts';
 import { CURSOR_SIDE, GPU_DARK, GPU_OFF, GPU_SHOWN, type GpuFields, PublishedGpu } from '../display/gpuregs.ts';
 import { GPU_MAX_PIXELS, GPU_MAX_SIDE } from '../display/gpuscreen.ts';
-import { romOf } from '../display/optionrom.ts';
+import { romOf } from '../../bus/pci/optionrom.ts';
 import { VgaChip, type VgaChipOptions } from '../display/vgachip.ts';
 import * as G from './gpuprotocol.ts';
 import { type GpuResource, GpuResources, inside, MAX_PIECES } from './gpuresources.ts';
