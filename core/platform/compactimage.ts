@@ -1,4 +1,4 @@
-import { chmod, chown, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type ImageFormat, isDiskFormat } from '../contract/vm.ts';
 import { compareDisks } from '../disk/operations/compare.ts';
@@ -13,6 +13,7 @@ import { syncFolder } from './atomicfile.ts';
 import { shapeOf } from './cloneimage.ts';
 import { createDisk } from './creatediskfile.ts';
 import { allocatedBytes } from './diskfile.ts';
+import type { ImageLocks } from './imagelocks.ts';
 import { NodeFile } from './nodefile.ts';
 import { imageFormat, openImage } from './openimage.ts';
 
@@ -50,6 +51,24 @@ export async function compactImage(image: string, options: CompactOptions = {}):
   if (format === 'raw') await compactRaw(file, options);
   else await compactQcow2(file, options);
   return { before, after: await allocatedBytes(file) };
+}
+
+/** Removes from a folder what compacting left behind when its process was killed; what somebody still works on, or can't be removed, stays. Returns the paths. */
+export async function removeCutOffCompacts(folder: string, locks: ImageLocks): Promise<string[]> {
+  const removed: string[] = [];
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!name.endsWith(COMPACT_ENDING)) continue;
+    const file = path.join(folder, name);
+    try {
+      // Where the image is missing nobody can tell whose this is.
+      const lock = locks.acquire(file.slice(0, -COMPACT_ENDING.length), false, 'Hypervue');
+      await rm(file).finally(() => lock.dispose());
+      removed.push(file);
+    } catch {
+      // Tried again at the next start.
+    }
+  }
+  return removed;
 }
 
 async function compactRaw(file: string, options: TaskOptions): Promise<void> {

@@ -2,10 +2,12 @@
 import path from 'node:path';
 import { MACHINES_POOL, type Volume } from '../../contract/storage.ts';
 import { type DiskFormat, diskFormats, type Drive } from '../../contract/vm.ts';
+import { removeCutOffCompacts } from '../../platform/compactimage.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { imagesOnTop } from '../../platform/imagesontop.ts';
 import { errorFrom, HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
+import { removeUnfinished } from '../createvm.ts';
 import { readImageFacts } from './headers.ts';
 import type { Pools } from './pools.ts';
 import { keyOf, type ScanPlace, Scanner, type UsedDrive } from './scan.ts';
@@ -41,6 +43,17 @@ export class KnownVolumes {
     this.scanner = new Scanner(places.locks);
   }
 
+  /** Folders that may hold volumes. */
+  private folders(machines: readonly StorageMachine[]): ScanPlace[] {
+    return [
+      ...this.places.pools
+        .settings()
+        .filter(({ id }) => id !== MACHINES_POOL)
+        .map(({ id, folder }) => ({ pool: id, folder, machine: null })),
+      ...machines.map(({ id, name, folder }) => ({ pool: MACHINES_POOL, folder, machine: { id, name } })),
+    ];
+  }
+
   list(): Promise<Volume[]> {
     const machines = this.places.machines();
     const drives = machines.flatMap(({ id, name, folder, drives: all }): UsedDrive[] =>
@@ -48,14 +61,17 @@ export class KnownVolumes {
         drive.path === null ? [] : [{ machine: { id, name }, file: path.resolve(folder, drive.path), format: drive.format }],
       ),
     );
-    const places: ScanPlace[] = [
-      ...this.places.pools
-        .settings()
-        .filter(({ id }) => id !== MACHINES_POOL)
-        .map(({ id, folder }) => ({ pool: id, folder, machine: null })),
-      ...machines.map(({ id, name, folder }) => ({ pool: MACHINES_POOL, folder, machine: { id, name } })),
-    ];
-    return this.scanner.scan(places, drives);
+    return this.scanner.scan(this.folders(machines), drives);
+  }
+
+  /** Removes what creating files in pools and compacting anywhere left behind when their process was killed. Returns the paths. */
+  async tidy(): Promise<string[]> {
+    const removed: string[] = [];
+    for (const { folder, machine } of this.folders(this.places.machines())) {
+      if (!machine) removed.push(...(await removeUnfinished(folder)));
+      removed.push(...(await removeCutOffCompacts(folder, this.places.locks)));
+    }
+    return removed;
   }
 
   /** The volume at `file`. Nothing but what a pool or a machine's folder holds is ever worked on. */

@@ -1,13 +1,12 @@
 /** The storage part of the contract: pools, volumes and the trash. */
 import path from 'node:path';
 import type { RiskKind } from '../../contract/snapshots.ts';
-import { MACHINES_POOL, type storageMethods, type TrashItem, type Volume } from '../../contract/storage.ts';
+import type { storageMethods, TrashItem, Volume } from '../../contract/storage.ts';
 import type { Handlers } from '../../contract/server.ts';
 import { busOf, driveBuses, freePlace } from '../../contract/drives.ts';
 import type { Drive } from '../../contract/vm.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
-import { removeUnfinished } from '../createvm.ts';
 import type { Machine } from '../machine.ts';
 import { isVolume, listTrash, measured, removeFromTrash, restoreVolume, trashHolds } from '../trash.ts';
 import { refuseRemoval, refuseRestore, type Trashed } from '../trashneeds.ts';
@@ -78,11 +77,9 @@ export class StorageService {
     };
   }
 
-  /** Removes what creates left behind that were cut off. */
-  async tidy(): Promise<string[]> {
-    const removed: string[] = [];
-    for (const { id, folder } of this.parts.pools.settings()) if (id !== MACHINES_POOL) removed.push(...(await removeUnfinished(folder)));
-    return removed;
+  /** Removes what tasks left behind that were cut off; gives the paths. */
+  tidy(): Promise<string[]> {
+    return this.parts.volumes.tidy();
   }
 
   /** Every volume that there is. */

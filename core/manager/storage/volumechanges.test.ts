@@ -167,6 +167,21 @@ describe('an existing volume', () => {
     expect(readdirSync(pool)).toEqual(['a.qcow2']);
   });
 
+  test('loses what compacting left beside it when it was killed, unless somebody still works on it', async () => {
+    const vm = await h.create('Compacted', { newDisk: { sizeBytes: 8 * MIB, format: 'qcow2' } });
+    const images = [(await create('a.qcow2')).path, (await create('b.qcow2')).path, path.join(vm.folder, 'disk.qcow2')];
+    const alone = path.join(pool, 'gone.qcow2.hypervue-compact');
+    for (const left of [...images.map((image) => `${image}.hypervue-compact`), alone]) writeFileSync(left, 'half');
+    const lock = new ImageLocks(path.join(h.root, 'locks')).acquire(images[1]!, false, 'Debian');
+    await h.reopen();
+    const there = () => [...images.map((image) => `${image}.hypervue-compact`), alone].map((left) => existsSync(left));
+    expect(there()).toEqual([false, true, false, true]);
+    lock.dispose();
+    await h.reopen();
+    expect(there()).toEqual([false, false, false, true]);
+    expect((await h.call('storage.volumes', {})).map(({ name }) => name).sort()).toEqual(['a.qcow2', 'b.qcow2', 'disk.qcow2']);
+  });
+
   test('of a machine with a saved state stays as that state knows it', async () => {
     const vm = await h.create('Saved', { newDisk: { sizeBytes: 8 * MIB, format: 'qcow2' } });
     writeFileSync(path.join(vm.folder, 'saved.state'), 'a state');

@@ -86,6 +86,8 @@ export async function observe(contract: ContractClient, scratch: string, leaksFo
     const cutOff = folders.includes('journal.json') ? readFileSync(path.join(kept, 'journal.json'), 'utf8') : '';
     const unknown = folders.filter((name) => !name.endsWith('.json') && !cutOff.includes(name) && !snapshots.some(({ id }) => id === name));
     if (unknown.length) throw new Error(`${vm.name} has remains of snapshots: ${unknown.join(' ')}`);
+    const cutOffCompacts = readdirSync(vm.folder).filter((name) => name.endsWith('.hypervue-compact'));
+    if (cutOffCompacts.length) throw new Error(`${vm.name} has remains of compacting: ${cutOffCompacts.join(' ')}`);
     library.machines[vm.name] = {
       cells: readCells(image, scratch),
       snapshots: Object.fromEntries(
