@@ -53,7 +53,9 @@ test('drives, cards and ports come and go', async () => {
   expect(config().drives.map(({ id }) => id)).not.toContain('virtio1');
   expect(await run('trash', 'restore', /restore (\S+)/.exec(gone.out)![1]!)).toMatchObject({ code: 0 });
   expect(existsSync(own)).toBe(true);
+  expect(await run('config', 'set', 'One', 'boot.order', '["net0","disk","net1"]')).toMatchObject({ code: 0 });
   expect(await run('device', 'remove', 'One', 'net0')).toMatchObject({ code: 0 });
+  expect(config().boot.order).toEqual(['disk', 'net1']);
   expect(config().network.map(({ id }) => id)).toEqual(['net1']);
 });
 

@@ -1,6 +1,16 @@
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { cardAt, driveAt, freeCardPlace, freeDrivePlace, MAX_PORTS, usualDiskBus, withDrive, withoutDrive } from '../contract/devices.ts';
+import {
+  cardAt,
+  driveAt,
+  freeCardPlace,
+  freeDrivePlace,
+  MAX_PORTS,
+  usualDiskBus,
+  withDrive,
+  withoutCard,
+  withoutDrive,
+} from '../contract/devices.ts';
 import { defaultNic } from '../contract/defaultnic.ts';
 import { busOf, type DriveBus, driveBuses } from '../contract/drives.ts';
 import { DEFAULT_NETWORK, macSchema, type NicModel, nicModels } from '../contract/networks.ts';
@@ -177,7 +187,7 @@ async function remove(session: Session, machine: string, id: string, deleteImage
     throw refuse('invalid-argument', `${id} is no disk of ${vm.name}, so it has no image to delete`, vm.name, 'Leave out --delete-image.');
   let patch: VmPatch;
   if (drive) patch = withoutDrive(config, id);
-  else if (cardAt(config, id)) patch = { network: config.network.filter((card) => card.id !== id) };
+  else if (cardAt(config, id)) patch = withoutCard(config, id);
   else if (id === lastPort) patch = { serial: config.serial.slice(0, -1) };
   else if (port && Number(port[1]) < config.serial.length)
     throw refuse(

@@ -153,7 +153,10 @@ async function runConfig(options: RunOptions): Promise<VmConfig> {
     firmware: options.uefi ? 'uefi' : 'bios',
     memoryMiB: options.memory,
     boot: {
-      order: options.floppy ? ['floppy', 'cdrom', 'disk'] : options.cdrom ? ['cdrom', 'disk', 'floppy'] : ['disk', 'cdrom', 'floppy'],
+      order: [
+        ...(options.netboot === undefined ? [] : [RUN_CARD.id]),
+        ...(options.floppy ? ['floppy', 'cdrom', 'disk'] : options.cdrom ? ['cdrom', 'disk', 'floppy'] : ['disk', 'cdrom', 'floppy']),
+      ],
       kernel: options.kernel
         ? { path: path.resolve(options.kernel), initrd: options.initrd ? path.resolve(options.initrd) : null, cmdline: options.append }
         : null,
@@ -211,7 +214,6 @@ export async function runMachine(options: RunOptions): Promise<number> {
     start: {
       config,
       ...(network ? { cables: { [RUN_CARD.id]: network.socket } } : {}),
-      ...(boot ? { bootCards: [RUN_CARD.id] } : {}),
       folder,
       firmwareFolder: options.firmware ?? paths.firmwareFolder,
       ...(typeof options.uefi === 'string' ? { uefiImage: path.resolve(options.uefi) } : {}),

@@ -23,19 +23,17 @@ export interface RunForward {
 interface BootOptions {
   netboot?: string;
   tftp?: string;
-  uefi?: string | boolean;
   kernel?: string;
 }
 
 /** What the card is started from: a file of the folder, or a URL. Throws 'invalid-argument' for what can't be. */
-export async function runBoot({ netboot: file, tftp, uefi, kernel }: BootOptions): Promise<NetworkStart['boot']> {
+export async function runBoot({ netboot: file, tftp, kernel }: BootOptions): Promise<NetworkStart['boot']> {
   const refused = (message: string, fix: string) => new HypervueError('invalid-argument', message, { operation: 'run' }, fix);
   if (file === undefined) {
     if (tftp !== undefined) throw refused('--tftp is a folder of what is started', 'Name the file in it with --netboot.');
     return undefined;
   }
   if (kernel !== undefined) throw refused('a kernel is started without the network', 'Leave out --kernel or --netboot.');
-  if (uefi) throw refused('only a BIOS starts from the network', 'Leave out --uefi or --netboot.');
   if (file === '' || Buffer.byteLength(file) > MAX_BOOT_FILE)
     throw refused(`the name after --netboot must have 1 to ${MAX_BOOT_FILE} bytes`, 'Give it a shorter one.');
   if (tftp === undefined) {

@@ -44,6 +44,11 @@ export function withoutDrive({ boot, drives }: Drives, id: string): Drives {
   return { drives: drives.filter((drive) => drive.id !== id), boot: { ...boot, order: boot.order.filter((entry) => entry !== id) } };
 }
 
+/** Without a card, also in the boot order. */
+export function withoutCard({ boot, network }: Pick<VmConfig, 'boot' | 'network'>, id: string): Pick<VmConfig, 'boot' | 'network'> {
+  return { network: network.filter((card) => card.id !== id), boot: { ...boot, order: boot.order.filter((entry) => entry !== id) } };
+}
+
 /** A place that no card has. */
 export const freeCardPlace = ({ network }: Pick<VmConfig, 'network'>): NetPlace | undefined =>
   netPlaces.find((place) => !network.some(({ id }) => id === place));

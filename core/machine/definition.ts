@@ -17,7 +17,7 @@ export interface CardBay {
   model: NicModel;
   /** `52:54:00:12:34:56`. */
   mac: string;
-  /** Expansion ROM that starts a system from the network, which is then tried before every drive. */
+  /** Expansion ROM that starts a system from the network: of cards in the boot order. */
   bootRom?: Uint8Array;
 }
 

@@ -35,7 +35,7 @@ const cpuDetails: { [M in CpuModel]: string } = {
 
 /** What the machine is made of, for people. */
 export function hardwareList(config: VmConfig): HardwareItem[] {
-  const { tried } = bootSequence(config.boot.order, config.drives);
+  const { tried } = bootSequence(config.boot.order, [...config.drives, ...config.network]);
   const items: HardwareItem[] = [
     { id: 'machine', kind: 'machine', label: 'PC (i440FX, PIIX3)', detail: 'ACPI, PCI, ISA' },
     { id: 'cpu', kind: 'cpu', label: `1 processor, ${config.cpu.model}`, detail: cpuDetails[config.cpu.model] },

@@ -1,6 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
 import type { NicModel } from '../contract/networks.ts';
+import type { FirmwareKind } from '../contract/vm.ts';
 import { plain, say, type Saying } from '../util/say.ts';
 
 /** SeaBIOS and the VGA BIOS for the standard VGA, under the names that Debian, Fedora, Arch and QEMU give them. */
@@ -63,7 +64,7 @@ export function findUefi(own: string): Firmware & { file: string } {
 
 export const UEFI_FIX = say('fixOvmf');
 
-/** iPXE as expansion ROMs for a BIOS, by QEMU's names. */
+/** iPXE as expansion ROMs, by QEMU's names: those for UEFI hold an image for a BIOS, too. */
 const NETWORK_ROM_FOLDERS = [
   '/usr/lib/ipxe/qemu',
   '/usr/share/ipxe/qemu',
@@ -72,9 +73,12 @@ const NETWORK_ROM_FOLDERS = [
   '/opt/homebrew/share/qemu',
 ];
 
+const romNames = { bios: ['pxe', 'efi'], uefi: ['efi'] } as const satisfies Record<FirmwareKind, readonly string[]>;
+
 /** The ROM that starts a system over such a card, or undefined where there is none; looked for in `own` first. */
-export function findNetworkRom(own: string, model: NicModel): string | undefined {
-  return [own, ...NETWORK_ROM_FOLDERS].map((folder) => path.join(folder, `pxe-${model}.rom`)).find(usable);
+export function findNetworkRom(own: string, model: NicModel, firmware: FirmwareKind): string | undefined {
+  const folders = [own, ...NETWORK_ROM_FOLDERS];
+  return romNames[firmware].flatMap((name) => folders.map((folder) => path.join(folder, `${name}-${model}.rom`))).find(usable);
 }
 
 function usable(file: string): boolean {

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { bootCards } from '../contract/boot.ts';
 import { defaultPolicy, syncsWrites } from '../contract/drives.ts';
 import type { NicModel } from '../contract/networks.ts';
+import type { FirmwareKind } from '../contract/vm.ts';
 import type { VmProcessStart } from '../engine/builtin/protocol.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import { INSTRUCTION_CLOCK_START_MS } from '../machine/instructionclock.ts';
@@ -11,7 +13,7 @@ import { say } from '../util/say.ts';
 
 /** What a machine is made of: its configuration with the files that it names read. Rejects with 'not-found', naming the file. */
 export async function readDefinition(
-  { config, folder, firmwareFolder, uefiImage, bootCards }: VmProcessStart,
+  { config, folder, firmwareFolder, uefiImage }: VmProcessStart,
   how: { unpaced: boolean; debugExit: boolean },
 ): Promise<MachineDefinition> {
   const [bios, vgaBios] = await Promise.all([
@@ -23,6 +25,7 @@ export async function readDefinition(
     kernel: path.resolve(folder, direct?.path ?? ''),
     initrd: direct?.initrd ? path.resolve(folder, direct.initrd) : undefined,
   };
+  const started = bootCards(config).map(({ id }) => id);
   const counted = config.timekeeping === 'instructions';
   return {
     name: config.name,
@@ -39,7 +42,7 @@ export async function readDefinition(
         id,
         model,
         mac,
-        ...(bootCards?.includes(id) ? { bootRom: await readNetworkRom(firmwareFolder, model) } : {}),
+        ...(started.includes(id) ? { bootRom: await readNetworkRom(firmwareFolder, model, config.firmware) } : {}),
       })),
     ),
     bootOrder: config.boot.order,
@@ -93,8 +96,8 @@ async function readUefi(file: string): Promise<Uint8Array> {
   }
 }
 
-async function readNetworkRom(firmwareFolder: string, model: NicModel): Promise<Uint8Array> {
-  const file = findNetworkRom(firmwareFolder, model);
+async function readNetworkRom(firmwareFolder: string, model: NicModel, firmware: FirmwareKind): Promise<Uint8Array> {
+  const file = findNetworkRom(firmwareFolder, model, firmware);
   if (file === undefined) throw new HypervueError('not-found', say('networkRomGone', { model }), { operation: 'start' }, say('fixIpxe'));
   return await bytesOf(file);
 }

@@ -12,7 +12,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const given = path.join(folder, 'tftp');
 mkdirSync(path.join(given, 'linux'), { recursive: true });
 
-const ipxe = findNetworkRom('', 'virtio') !== undefined && findNetworkRom('', 'e1000') !== undefined;
+const ipxe = (['virtio', 'e1000'] as const).every((model) => findNetworkRom('', model, 'uefi'));
 if (!ipxe) console.log('skipped: a start from the network needs iPXE (Debian: apt-get install ipxe-qemu)');
 
 test.skipIf(!ipxe).concurrent(
@@ -68,5 +68,4 @@ test('what can not be started from is refused', async () => {
     code: 1,
     err: expect.stringContaining('is not there'),
   });
-  expect(await hypervueRun('--netboot', 'a', '--tftp', given, '--uefi')).toMatchObject({ code: 1, err: expect.stringContaining('BIOS') });
 }, 60_000);

@@ -2,7 +2,6 @@ import type { GdbListen } from '../../contract/debug.ts';
 import type { DrivePolicy } from '../../contract/drives.ts';
 import type { ScreenText, Viewers, ViewingAction } from '../../contract/console.ts';
 import type { ErrorDto } from '../../contract/errors.ts';
-import type { NetPlace } from '../../contract/networks.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
 import type { ProfileRequest } from '../../debug/readprofile.ts';
 import type { GuestProfile } from '../../cpu/statistics.ts';
@@ -31,8 +30,6 @@ export interface VmProcessStart {
   channelSocket: string;
   /** Sockets of networks' processes that cables of network cards lead to, by card. */
   cables?: { [card: string]: string };
-  /** Cards that a system is started from, before every drive. */
-  bootCards?: readonly NetPlace[];
   /** Goes on from this state. */
   restore?: RestoreFrom;
 }

@@ -7,10 +7,11 @@ import { busOf } from '../../contract/drives.ts';
 import type { CardBay, DriveBay, MachineDefinition } from '../definition.ts';
 import { AHCI_SLOT, IDE_SLOT, NET_SLOTS, virtioSlot } from '../slots.ts';
 
-/** Cards that start from the network, then the drives in the machine's order. One that is not in it is started from when it is chosen in the boot menu, and never otherwise. */
+/** Drives and network cards in the machine's order. A drive that is not in it is started from when it is chosen in the boot menu, and never otherwise. */
 export function bootOrder({ bootOrder, drives, cards }: Pick<MachineDefinition, 'bootOrder' | 'drives' | 'cards'>): Uint8Array {
-  const { tried, rest } = bootSequence(bootOrder, drives);
-  const lines = [...cards.filter(({ bootRom }) => bootRom).map(cardPath), ...tried.map(devicePath), ...(rest.length ? ['HALT'] : [])];
+  const { tried } = bootSequence(bootOrder, [...drives, ...cards]);
+  const unnamed = bootSequence(bootOrder, drives).rest.length > 0;
+  const lines = [...tried.map((device) => ('kind' in device ? drivePath(device) : cardPath(device))), ...(unnamed ? ['HALT'] : [])];
   return new TextEncoder().encode(`${lines.join('\n')}\0`);
 }
 
@@ -22,7 +23,7 @@ export function bootMenuWait(seconds: number): Uint8Array {
 
 const cardPath = ({ id }: CardBay): string => `/pci@i0cf8/ethernet@${NET_SLOTS[id].toString(16)}/ethernet-phy@0`;
 
-function devicePath({ id }: DriveBay): string {
+function drivePath({ id }: DriveBay): string {
   const number = Number(/\d+$/.exec(id)![0]);
   switch (busOf(id)) {
     case 'floppy':

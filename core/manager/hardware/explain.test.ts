@@ -191,3 +191,13 @@ test('drives are tried in the machine’s order, and the others never', () => {
   ]);
   expect(all[all.indexOf('-boot') + 1]).toBe('menu=off,strict=on');
 });
+
+test('a card in the boot order has QEMU’s ROM and its place, another none', () => {
+  const card = (id: string, model: string) => ({ id, model, mac: `52:54:00:00:00:0${id.at(-1)}`, network: 'default' });
+  const all = words(
+    machine({ drives, network: [card('net0', 'virtio'), card('net1', 'e1000')], boot: { order: ['ide0', 'net1', 'cdrom'] } }),
+  );
+  expect(all.find((word) => word.startsWith('e1000'))).toMatch(/^e1000,bootindex=2,netdev=cable-net1,/);
+  expect(all.find((word) => word.startsWith('virtio-net'))).toMatch(/^virtio-net-pci,disable-legacy=on,romfile=,netdev=cable-net0,/);
+  expect(all.find((word) => word.startsWith('ide-cd,bus=ide'))).toMatch(/bootindex=3$/);
+});

@@ -57,12 +57,12 @@ export function explain(config: VmConfig, parts: ExplainParts): Explanation {
   boot(config, parts, add);
   display(config, add, remarks);
   listen(config, add, remarks);
-  const order = config.boot.kernel ? [] : bootSequence(config.boot.order, config.drives).tried.map(({ id }) => id);
+  const order = config.boot.kernel ? [] : bootSequence(config.boot.order, [...config.drives, ...config.network]).tried.map(({ id }) => id);
   options.push(...explainDrives(config.drives, { ...parts, encrypted: parts.encrypted ?? [], order, remarks }));
   serial(config, parts, add, remarks);
   clock(config, add, remarks);
   debug(config, add);
-  options.push(...explainNetwork(config.network, { vm: config.id, network: parts.network ?? (() => undefined), remarks }));
+  options.push(...explainNetwork(config.network, { vm: config.id, order, network: parts.network ?? (() => undefined), remarks }));
   differences(config, remarks);
   return {
     program: PROGRAM,

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { busOf, type DriveId, fullPolicy } from '../../contract/drives.ts';
 import type { ExplainedOption } from '../../contract/hardware.ts';
 import { say, type Saying } from '../../util/say.ts';
+import type { NetPlace } from '../../contract/networks.ts';
 import type { Drive } from '../../contract/vm.ts';
 import { AHCI_SLOT, virtioSlot } from '../../machine/slots.ts';
 import { optionValue } from './quoting.ts';
@@ -9,7 +10,7 @@ import { optionValue } from './quoting.ts';
 export interface DriveParts {
   folder: string;
   /** Places that are booted from, first to last. */
-  order: readonly DriveId[];
+  order: readonly (DriveId | NetPlace)[];
   /** Places of the disks whose images are encrypted. */
   encrypted: readonly DriveId[];
   remarks: Saying[];

@@ -1,38 +1,42 @@
 /** Network cards in the terms of QEMU's command line. */
 import type { ExplainedOption } from '../../contract/hardware.ts';
-import type { Network, NetworkCard, NicModel } from '../../contract/networks.ts';
+import type { DriveId } from '../../contract/drives.ts';
+import type { NetPlace, Network, NetworkCard, NicModel } from '../../contract/networks.ts';
 import { NET_SLOTS } from '../../machine/slots.ts';
 import { say, type Saying } from '../../util/say.ts';
 import { option } from './explaindrives.ts';
 
-const devices: { [M in NicModel]: string } = {
-  virtio: 'virtio-net-pci,disable-legacy=on,romfile=',
-  e1000: 'e1000,romfile=',
-};
+const devices: { [M in NicModel]: string } = { virtio: 'virtio-net-pci,disable-legacy=on', e1000: 'e1000' };
 
 /** With its interface of this computer, where it has one. */
 export type ExplainedNetwork = Network & { device?: string | null };
 
 export interface ExplainNetworkParts {
   vm: string;
+  /** Places that are booted from, first to last. */
+  order: readonly (DriveId | NetPlace)[];
   /** What is known of a network. */
   network(id: string): ExplainedNetwork | undefined;
   remarks: Saying[];
 }
 
-export function explainNetwork(cards: readonly NetworkCard[], { vm, network, remarks }: ExplainNetworkParts): ExplainedOption[] {
+export function explainNetwork(cards: readonly NetworkCard[], { vm, order, network, remarks }: ExplainNetworkParts): ExplainedOption[] {
   if (cards.length === 0) return [option(say('explainNoNetwork'), ['-nic', 'none'])];
   const options: ExplainedOption[] = [];
-  for (const { id, model, mac, network: place, connected } of cards) {
-    const found = place === null || !connected ? undefined : network(place);
+  for (const { id, model, mac, network: leads, connected } of cards) {
+    const found = leads === null || !connected ? undefined : network(leads);
     const netdev = found?.device
       ? `tap,id=cable-${id},ifname=${found.device},script=no,downscript=no`
       : `user,id=cable-${id}${found ? addresses(found, vm, id) : ',restrict=on,ipv6=off'}`;
     const note =
-      !connected || place === null ? say('explainNoCable', { card: id }) : say('explainCable', { card: id, network: found?.name ?? place });
+      !connected || leads === null ? say('explainNoCable', { card: id }) : say('explainCable', { card: id, network: found?.name ?? leads });
     options.push(option(note, ['-netdev', netdev]));
     const slot = NET_SLOTS[id].toString(16).padStart(2, '0');
-    options.push(option(say('explainCard', { card: id }), ['-device', `${devices[model]},netdev=cable-${id},mac=${mac},addr=${slot}.0`]));
+    const place = order.indexOf(id);
+    // The ROM that QEMU puts into a card unless told otherwise is iPXE, too.
+    const start = place < 0 ? ',romfile=' : `,bootindex=${place + 1}`;
+    const words = `${devices[model]}${start},netdev=cable-${id},mac=${mac},addr=${slot}.0`;
+    options.push(option(say(place < 0 ? 'explainCard' : 'explainCardStarts', { card: id }), ['-device', words]));
   }
   remarks.push(say('remarkNetwork'));
   return options;

@@ -1,6 +1,7 @@
 import { bootSequence } from '../../../core/contract/boot.ts';
 import { busOf, type DriveId } from '../../../core/contract/drives.ts';
 import { cardAt, driveAt } from '../../../core/contract/devices.ts';
+import type { NetPlace } from '../../../core/contract/networks.ts';
 import type { Drive, VmConfig, VmPatch } from '../../../core/contract/vm.ts';
 
 /** The fields of a configuration that the hardware page edits. */
@@ -108,18 +109,18 @@ export const cardNumber = (id: string): number => Number(id.slice('net'.length))
 export const portOf = (id: string): number => Number(id.slice('serial'.length));
 
 export interface BootLine {
-  id: DriveId;
+  id: DriveId | NetPlace;
   on: boolean;
 }
 
-/** The drives as the firmware tries them, then those that it does not. */
-export function bootLines({ boot, drives }: Pick<VmConfig, 'boot' | 'drives'>): BootLine[] {
-  const { tried, rest } = bootSequence(boot.order, drives);
+/** Drives and network cards as the firmware tries them, then those that it does not. */
+export function bootLines({ boot, drives, network }: Pick<VmConfig, 'boot' | 'drives' | 'network'>): BootLine[] {
+  const { tried, rest } = bootSequence(boot.order, [...drives, ...network]);
   return [...tried.map(({ id }) => ({ id, on: true })), ...rest.map(({ id }) => ({ id, on: false }))];
 }
 
 /** The order that the lines mean. */
-export const bootOrderOf = (lines: readonly BootLine[]): DriveId[] => lines.filter(({ on }) => on).map(({ id }) => id);
+export const bootOrderOf = (lines: readonly BootLine[]): BootLine['id'][] => lines.filter(({ on }) => on).map(({ id }) => id);
 
 /** The list with one entry elsewhere; entries keep their order. */
 export function moved<T>(list: readonly T[], from: number, to: number): T[] {

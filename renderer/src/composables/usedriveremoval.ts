@@ -1,4 +1,4 @@
-import { driveAt, withoutDrive } from '../../../core/contract/devices.ts';
+import { driveAt, withoutCard, withoutDrive } from '../../../core/contract/devices.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
@@ -50,8 +50,7 @@ export function useDriveRemoval(vm: () => VmSummary) {
     const { config, name, runsWith } = vm();
     if (!config || !(await notices.ask({ key: 'removeCard', params: { n: cardNumber(id), name }, danger: true, lines: [] }))) return false;
     try {
-      const network = config.network.filter((card) => card.id !== id);
-      const next = await connection.call('vm.update', { id: vm().id, patch: { network } });
+      const next = await connection.call('vm.update', { id: vm().id, patch: withoutCard(config, id) });
       machines.byId.set(next.id, next);
       notices.toast({ key: next.runsWith || runsWith ? 'toast.savedNextStart' : 'toast.saved', tone: 'success' });
       return true;

@@ -1,5 +1,7 @@
 import { useI18n } from 'vue-i18n';
-import type { NetworkCard } from '../../../core/contract/networks.ts';
+import { isCardPlace } from '../../../core/contract/boot.ts';
+import type { DriveId } from '../../../core/contract/drives.ts';
+import type { NetPlace, NetworkCard } from '../../../core/contract/networks.ts';
 import type { VmConfig } from '../../../core/contract/vm.ts';
 import { cardAt, driveAt } from '../../../core/contract/devices.ts';
 import { cardNumber, type Device, type EditedField, pendingFields, portOf } from './hardware.ts';
@@ -19,6 +21,11 @@ export function useHardwareText() {
     return t('hardware.driveAt', { drive: t(`drive.${kind}`), place: t(key, parameters) });
   };
 
+  const cardName = (id: string): string => t('networks.card.name', { n: cardNumber(id) });
+  /** Of a line of the boot order. */
+  const bootName = (id: DriveId | NetPlace, config: Pick<VmConfig, 'drives'>): string =>
+    isCardPlace(id) ? cardName(id) : driveName(id, driveAt(config, id)!.kind);
+
   function title(device: Device): string {
     switch (device.kind) {
       case 'disk':
@@ -28,7 +35,7 @@ export function useHardwareText() {
       case 'serial':
         return t('hardware.serialPort', { n: portOf(device.id) + 1 });
       case 'network':
-        return t('networks.card.name', { n: cardNumber(device.id) });
+        return cardName(device.id);
       case 'controller':
         return t(`hardware.controller.${device.id.slice('controller-'.length)}.name`);
       default:
@@ -96,7 +103,7 @@ export function useHardwareText() {
         if (config.boot.kernel) return fileName(config.boot.kernel.path);
         const places = bootLines(config)
           .filter(({ on }) => on)
-          .map(({ id }) => t(...placeMessage(id)));
+          .map(({ id }) => (isCardPlace(id) ? cardName(id) : t(...placeMessage(id))));
         return `${places.join(' → ') || t('common.none')} · ${t('hardware.menu')}: ${onOff(config.boot.menu)}`;
       }
       case 'drives':
@@ -107,11 +114,7 @@ export function useHardwareText() {
       case 'display':
         return `${t(`hardware.displayModel.${config.display.model}`)}, ${format.memory(config.display.vramMiB)} · VNC: ${onOff(config.display.listen !== null)}`;
       case 'network':
-        return (
-          config.network
-            .map((card) => `${t('networks.card.name', { n: cardNumber(card.id) })}: ${cardWords(card)}, ${card.mac}`)
-            .join('; ') || t('common.none')
-        );
+        return config.network.map((card) => `${cardName(card.id)}: ${cardWords(card)}, ${card.mac}`).join('; ') || t('common.none');
       case 'serial':
         return config.serial.map(({ type }, i) => `COM${i + 1}: ${t(`hardware.serialType.${type}`)}`).join('; ') || t('common.none');
       case 'clock':
@@ -140,5 +143,5 @@ export function useHardwareText() {
       next: value(field, config),
     }));
 
-  return { title, shortTitle, detail, value, changes, driveName };
+  return { title, shortTitle, detail, value, changes, driveName, bootName, cardWords };
 }

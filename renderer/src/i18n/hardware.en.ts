@@ -112,7 +112,7 @@ export const hardwareEn = {
   lastPortFirst: 'Only the last port can be removed: the others would change their names in the guest',
   bootOrder: 'Boot order',
   bootOrderText:
-    'Drag, or use Alt and the arrow keys. The firmware tries them from top to bottom; what is not ticked starts only when it is chosen in the boot menu, where SeaBIOS shows no unticked VirtIO disks.',
+    'Drag, or use Alt and the arrow keys. The firmware tries them from top to bottom; a drive that is not ticked starts only when it is chosen in the boot menu, where SeaBIOS shows no unticked VirtIO disks. Over a ticked network card the machine starts what its network hands out.',
   movedTo: '{what} is now number {n} of {of}',
   up: 'Move {what} up',
   down: 'Move {what} down',

@@ -113,7 +113,7 @@ export const hardwareZhCN: typeof hardwareEn = {
   lastPortFirst: '只能移除最后一个串口，否则其他串口在客户机中的名称会改变',
   bootOrder: '启动顺序',
   bootOrderText:
-    '可拖动，或使用 Alt 加方向键。固件从上到下依次尝试；未勾选的只有在启动菜单中选择时才会启动（SeaBIOS 的菜单不显示未勾选的 VirtIO 磁盘）。',
+    '可拖动，或使用 Alt 加方向键。固件从上到下依次尝试；未勾选的驱动器只有在启动菜单中选择时才会启动（SeaBIOS 的菜单不显示未勾选的 VirtIO 磁盘）。勾选网卡后，虚拟机可启动其网络所提供的系统。',
   movedTo: '{what}现在排第 {n}，共 {of} 个',
   up: '上移{what}',
   down: '下移{what}',
