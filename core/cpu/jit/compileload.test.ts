@@ -11,15 +11,15 @@ test('a few regions change nothing; while many are compiled, places have to be h
     }
     return load.factor();
   };
-  expect(ask(50, 0)).toBe(1);
-  const boot = ask(1000, 4);
-  expect(boot).toBe(MOST);
+  expect(ask(150, 0)).toBe(1);
+  const gcc = ask(2000, 2);
+  expect(gcc).toBe(MOST);
   now += 15_000;
   // Nobody has to ask for that.
   expect(load.factor()).toBe(1);
   expect(ask(1, 0)).toBe(1);
-  // Fifty a second for long are in between.
-  const steady = ask(2000, 20);
+  // 150 a second for long are in between.
+  const steady = ask(2000, 1000 / 150);
   expect(steady).toBeGreaterThan(2);
   expect(steady).toBeLessThan(3);
 });

@@ -6,7 +6,7 @@
 /** A request counts for less and less, after this many ms for 1/e. */
 const LATELY_MS = 3000;
 /** Requests lately that change nothing, and how many times hotter it is at most. */
-const FREE = 60;
+const FREE = 200;
 export const MOST = 4;
 
 export class CompileLoad {

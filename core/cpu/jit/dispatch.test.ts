@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { TestCpu } from '../interp/testing/testcpu.ts';
+import { TestCpu } from '../interp/testing/testcpu.ts';
 import { dispatchTable } from './dispatchtable.ts';
 import { dword, expectSame, HLT, PAGE_TABLE, paged, runFrom, to, TURNS } from './testing/flowcases.ts';
 
@@ -52,6 +52,21 @@ describe('indirect calls and returns inside a region', () => {
       }
       return seen;
     });
+  });
+
+  it('take in functions of other pages that are called often, not those that are called now and then', () => {
+    const steps = (passing: number) => {
+      let now = 0;
+      const t = new TestCpu({ recompiler: { piece: 20, threshold: 1, missPeriod: 4, now: () => (now += passing) } });
+      functions(t, 4, 0x15100);
+      callLoop(t, 3);
+      paged(t, CODE, []);
+      for (let i = 0; i < 4; i++) runFrom(t, CODE);
+      const { recompiler } = t.cpu as unknown as { recompiler: { regions: ReadonlyMap<number, { again: number }> } };
+      return Math.max(...[...recompiler.regions.values()].map(({ again }) => again));
+    };
+    expect(steps(1)).toBeGreaterThan(0);
+    expect(steps(1000)).toBe(0);
   });
 
   it('reach functions 48 MiB away, and notice that these are now elsewhere or gone', () => {
