@@ -23,6 +23,7 @@ interface CreateOptions {
   initrd?: string;
   cmdline: string;
   sample?: boolean;
+  netboot?: boolean;
   blank?: boolean;
   newDisk?: string;
   diskFormat?: DiskFormat;
@@ -40,11 +41,11 @@ interface CreateOptions {
 const wrong = (message: string, fix: string) => new HypervueError('invalid-argument', message, { operation: 'create' }, fix);
 
 function source(options: CreateOptions): VmCreate['source'] {
-  const given = (['iso', 'floppy', 'disk', 'kernel', 'sample', 'blank'] as const).filter((name) => options[name] !== undefined);
+  const given = (['iso', 'floppy', 'disk', 'kernel', 'netboot', 'sample', 'blank'] as const).filter((name) => options[name] !== undefined);
   if (given.length !== 1)
     throw wrong(
       given.length ? `--${given.join(' and --')} exclude each other` : 'nothing to boot from was named',
-      'Give one of --iso, --floppy, --disk, --kernel, --sample and --blank.',
+      'Give one of --iso, --floppy, --disk, --kernel, --netboot, --sample and --blank.',
     );
   const at = (file: string) => path.resolve(file);
   switch (given[0]!) {
@@ -56,6 +57,8 @@ function source(options: CreateOptions): VmCreate['source'] {
       return { type: 'disk', path: at(options.disk!), copy: options.copy ?? false, readOnly: options.readonly ?? false };
     case 'kernel':
       return { type: 'kernel', path: at(options.kernel!), initrd: options.initrd ? at(options.initrd) : null, cmdline: options.cmdline };
+    case 'netboot':
+      return { type: 'network' };
     case 'sample':
       return { type: 'sample' };
     case 'blank':
@@ -115,6 +118,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
     .option('--kernel <file>', 'boot a bzImage or multiboot image directly')
     .option('--initrd <file>', 'with --kernel')
     .option('--cmdline <text>', 'with --kernel: its command line', '')
+    .option('--netboot', 'boot what its network hands out; see `hypervue network set --boot`')
     .option('--sample', 'the check image of Hypervue')
     .option('--blank', 'nothing to boot from')
     .option('--new-disk <size>', 'a new disk, which takes room as it fills, for example 20G')

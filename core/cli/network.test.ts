@@ -1,8 +1,16 @@
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { findNetworkRom } from '../platform/firmware.ts';
 import { testCommand } from './testing/command.ts';
 
 /** `hypervue network` as a process of its own; its machines are the fake VM process. */
 const { run, json } = testCommand();
+const folder = mkdtempSync(path.join(tmpdir(), 'hv-given-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const ipxe = findNetworkRom('', 'e1000', 'bios') !== undefined;
+if (!ipxe) console.log('skipped: a machine that starts from the network needs iPXE (Debian: apt-get install ipxe-qemu)');
 
 test('networks are made with addresses that are free, changed, shown and deleted', { timeout: 60_000 }, async () => {
   expect(await json('network', 'create', 'Lab', '--kind', 'isolated')).toMatchObject({
@@ -27,6 +35,33 @@ test('networks are made with addresses that are free, changed, shown and deleted
   const bad = await run('network', 'create', 'Bad', '--subnet', '10.7.0.1');
   expect(bad.code).toBe(2);
   expect(bad.err).toContain('10.7.0.0/24');
+});
+
+test('what machines start from is set, shown, changed and taken back', { timeout: 60_000 }, async () => {
+  expect(await json('network', 'set', 'default', '--boot', 'boot.ipxe', '--tftp', folder)).toMatchObject({
+    boot: { file: 'boot.ipxe', folder },
+  });
+  expect((await run('network', 'info', 'default')).out).toContain(`boot     boot.ipxe, TFTP from ${folder}\n`);
+  // The folder stays where only the file is another.
+  expect(await json('network', 'set', 'default', '--boot', 'other.ipxe')).toMatchObject({ boot: { file: 'other.ipxe', folder } });
+  const url = 'http://boot.example.org/menu.ipxe';
+  expect(await json('network', 'set', 'default', '--boot', url)).toMatchObject({ boot: { file: url, folder: null } });
+  expect(await json('network', 'set', 'default', '--description', 'ours')).toMatchObject({ boot: { file: url } });
+  expect((await run('network', 'set', 'default', '--no-boot', '--tftp', folder)).err).toContain('exclude each other');
+  expect(await json('network', 'set', 'default', '--no-boot')).toMatchObject({ boot: null });
+  expect((await run('network', 'set', 'default', '--tftp', folder)).err).toContain('--boot');
+  expect((await run('network', 'set', 'default', '--boot', 'a.ipxe')).err).toContain('neither a URL nor in a folder');
+  expect((await run('network', 'create', 'In', '--kind', 'isolated', '--boot', url)).err).toContain('NAT');
+  expect(await json('network', 'create', 'In', '--boot', url)).toMatchObject({ kind: 'nat', boot: { file: url, folder: null } });
+  expect((await run('create', '--netboot', '--blank')).err).toContain('exclude each other');
+});
+
+test.skipIf(!ipxe)('a machine is made that starts from the network', { timeout: 60_000 }, async () => {
+  await json('network', 'create', 'Install', '--boot', 'http://boot.example.org/menu.ipxe');
+  const made = await json('create', '--netboot', '--name', 'Net', '--memory', '64M', '--network', 'install', '--new-disk', '1G');
+  expect(made).toMatchObject({ config: { boot: { order: ['disk', 'net0', 'cdrom', 'floppy'] } } });
+  const warned = await run('create', '--netboot', '--name', 'Other', '--memory', '64M');
+  expect([warned.code, warned.err]).toEqual([0, expect.stringContaining('warning: the network Default hands out nothing to start from')]);
 });
 
 test('a port of this computer is forwarded to a machine, and not any more', { timeout: 60_000 }, async () => {

@@ -1,7 +1,12 @@
+import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
+  type BootSource,
+  bootSourceSchema,
   hostKinds,
   ipv4Schema,
+  isBootUrl,
+  MAX_BOOT_FILE,
   type NetworkDevice,
   type NetPlace,
   type NetworkStatus,
@@ -72,6 +77,8 @@ const line = ({ id, name, kind, subnet: net, bridge, dhcp }: NetworkStatus) =>
 const forwardText = ({ id, protocol, hostAddress, hostPort, card, guestPort }: PortForward, machine: string) =>
   `${id}: ${protocol} ${hostAddress}:${hostPort} to ${machine} ${card}, port ${guestPort}`;
 
+const bootText = ({ file, folder }: BootSource) => (folder === null ? file : `${file}, TFTP from ${folder}`);
+
 /** Names of machines, as far as they are there. */
 async function machineNames(session: Session): Promise<Map<string, string>> {
   return new Map((await session.client.call('vm.list', {})).map(({ id, name }) => [id, name]));
@@ -104,6 +111,7 @@ function networkText(network: NetworkStatus, names: Map<string, string>, device:
           `subnet   ${network.subnet}`,
           network.kind === 'nat' || !network.gateway ? `gateway  ${network.gateway ?? 'none'}` : `here     ${network.gateway}`,
           `DHCP     ${rangeText(network.dhcp)}`,
+          ...(network.boot ? [`boot     ${bootText(network.boot)}`] : []),
         ]),
   ];
   if (device) lines.push(...deviceText(device).map((each) => `device   ${each}`));
@@ -119,6 +127,9 @@ const dhcpOptions = (command: Command): Command =>
   command
     .option('--dhcp <from-to>', 'addresses given to machines, as 10.7.0.128-10.7.0.254', range)
     .option('--no-dhcp', 'give none')
+    .option('--boot <file>', 'what machines start from: a file of the --tftp folder, or a URL; of NAT networks')
+    .option('--tftp <folder>', 'machines can read the files of it by TFTP')
+    .option('--no-boot', 'hand out nothing to start from')
     .option('--description <text>', 'what it is for');
 
 interface Given {
@@ -126,7 +137,27 @@ interface Given {
   bridge?: string;
   /** False: none are given. */
   dhcp?: Range | false;
+  /** False: nothing is handed out. */
+  boot?: string | false;
+  tftp?: string;
   description?: string;
+}
+
+/** What machines start from: undefined where nothing was said of it. What is only said in part stays as it was. */
+function bootSource({ boot, tftp }: Given, before: BootSource | null): BootSource | null | undefined {
+  if (boot === undefined && tftp === undefined) return undefined;
+  if (boot === false) {
+    if (tftp === undefined) return null;
+    throw new HypervueError('invalid-argument', '--tftp and --no-boot exclude each other', {}, 'Leave one of them out.');
+  }
+  const file = boot ?? before?.file;
+  if (file === undefined)
+    throw new HypervueError('invalid-argument', '--tftp is a folder of what is started', {}, 'Name the file in it with --boot.');
+  // A URL is read without a folder.
+  const kept = isBootUrl(file) ? null : (before?.folder ?? null);
+  const source = { file, folder: tftp === undefined ? kept : path.resolve(tftp) };
+  if (bootSourceSchema.safeParse(source).success) return source;
+  throw new HypervueError('invalid-argument', `--boot takes a name of 1 to ${MAX_BOOT_FILE} bytes`, {}, 'Give a shorter one.');
 }
 
 function addForwards(network: Command, run: RunSession): void {
@@ -256,7 +287,7 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
       )
       .option('--subnet <network>', 'its addresses, as 10.7.0.0/24; free ones unless given', subnet)
       .option('--bridge <interface>', 'of this computer, for a bridged one; see `hypervue network bridges`', interfaceName),
-  ).action((name: string, { kind, subnet: wanted, bridge, dhcp, description = '' }: Given & { kind: NetworkKind }) =>
+  ).action((name: string, { kind, subnet: wanted, bridge, dhcp, description = '', ...start }: Given & { kind: NetworkKind }) =>
     run(true, async (session) => {
       // Who is on a bridge gets addresses where this computer does; what is asked for all the same is refused by the manager.
       const foreign = kind === 'bridged' && wanted === undefined && !dhcp;
@@ -270,6 +301,7 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
         bridge: bridge ?? null,
         dhcp: dhcp === undefined ? usual : dhcp || null,
         forwards: [],
+        boot: bootSource(start, null) ?? null,
       });
       session.print(made, line);
     }),
@@ -278,14 +310,16 @@ export function addNetworkCommand(program: Command, run: RunSession): void {
     network
       .command('set')
       .argument('<network>')
-      .description('change one; addresses only while no machine that is on has it')
+      .description('change one; addresses only while no machine that is on has it, the rest applies at once')
       .option('--name <name>', 'another name')
       .option('--subnet <network>', 'other addresses', subnet)
       .option('--bridge <interface>', 'another bridge of this computer', interfaceName),
-  ).action((wanted: string, { name, subnet: net, bridge, dhcp, description }: Given & { name?: string }) =>
+  ).action((wanted: string, { name, subnet: net, bridge, dhcp, description, ...start }: Given & { name?: string }) =>
     run(true, async (session) => {
       const found = await networkOf(session, wanted);
+      const boot = bootSource(start, found.boot);
       const patch: NetworkPatch = {
+        ...(boot === undefined ? {} : { boot }),
         ...(name === undefined ? {} : { name }),
         ...(description === undefined ? {} : { description }),
         ...(net === undefined ? {} : { subnet: net }),

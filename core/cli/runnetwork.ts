@@ -1,10 +1,8 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
-import type { NetPlace } from '../contract/networks.ts';
-import { MAX_BOOT_FILE } from '../net/dhcp.ts';
+import { type BootSource, isBootUrl, MAX_BOOT_FILE, type NetPlace } from '../contract/networks.ts';
 import type { ForwardRule } from '../net/forwards.ts';
-import type { NetworkStart } from '../net/processprotocol.ts';
 import { NetworkHost } from '../netprocess/networkhost.ts';
 import { NodeNetwork } from '../platform/nethost.ts';
 import { HypervueError } from '../util/errors.ts';
@@ -27,17 +25,17 @@ interface BootOptions {
 }
 
 /** What the card is started from: a file of the folder, or a URL. Throws 'invalid-argument' for what can't be. */
-export async function runBoot({ netboot: file, tftp, kernel }: BootOptions): Promise<NetworkStart['boot']> {
+export async function runBoot({ netboot: file, tftp, kernel }: BootOptions): Promise<BootSource | null> {
   const refused = (message: string, fix: string) => new HypervueError('invalid-argument', message, { operation: 'run' }, fix);
   if (file === undefined) {
     if (tftp !== undefined) throw refused('--tftp is a folder of what is started', 'Name the file in it with --netboot.');
-    return undefined;
+    return null;
   }
   if (kernel !== undefined) throw refused('a kernel is started without the network', 'Leave out --kernel or --netboot.');
   if (file === '' || Buffer.byteLength(file) > MAX_BOOT_FILE)
     throw refused(`the name after --netboot must have 1 to ${MAX_BOOT_FILE} bytes`, 'Give it a shorter one.');
   if (tftp === undefined) {
-    if (!/^(https?|tftp):\/\//.test(file)) throw refused(`the file ${file} is in no folder`, 'Name its folder with --tftp, or give a URL.');
+    if (!isBootUrl(file)) throw refused(`the file ${file} is in no folder`, 'Name its folder with --tftp, or give a URL.');
     return { file, folder: null };
   }
   const folder = path.resolve(tftp);
@@ -72,7 +70,7 @@ const ruleOf = (vm: string, { protocol, hostPort, guestPort }: RunForward, index
 export async function openRunNetwork(
   vm: string,
   folder: string,
-  { forwards, boot }: { forwards: readonly RunForward[]; boot: NetworkStart['boot'] },
+  { forwards, boot }: { forwards: readonly RunForward[]; boot: BootSource | null },
   failed: (error: HypervueError) => void,
 ): Promise<{ socket: string; close(): void }> {
   const socket = process.platform === 'win32' ? `\\\\.\\pipe\\hypervue-run-${process.pid}` : path.join(folder, 'network');
@@ -83,7 +81,7 @@ export async function openRunNetwork(
       dhcp: RANGE,
       forwards: forwards.map((each, index) => ruleOf(vm, each, index)),
       leases: [],
-      ...(boot ? { boot } : {}),
+      boot,
       members: [{ vm, card: RUN_CARD.id, mac: RUN_CARD.mac }],
       socket,
     },

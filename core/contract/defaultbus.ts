@@ -18,7 +18,7 @@ export const knowsVirtio = (os: string): boolean => VIRTIO.test(os) && !LEGACY_V
  * says, if it has this one.
  */
 export function defaultBus(os: string, source: VmCreate['source']['type'], known?: DriveBus): DriveBus {
-  if (source !== 'iso' && source !== 'blank') return 'ide';
+  if (source !== 'iso' && source !== 'blank' && source !== 'network') return 'ide';
   if (known) return known;
   if (knowsVirtio(os)) return 'virtio';
   return /windows/i.test(os) && !OLD_WINDOWS.test(os) ? 'sata' : 'ide';

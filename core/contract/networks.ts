@@ -84,6 +84,31 @@ export const samePort = (a: ListeningPlace, b: ListeningPlace): boolean =>
   (a.hostAddress === b.hostAddress || a.hostAddress === EVERY_ADDRESS || b.hostAddress === EVERY_ADDRESS);
 type ListeningPlace = Pick<PortForward, 'protocol' | 'hostAddress' | 'hostPort'>;
 
+/** Longest name of what a system is started from, bytes in UTF-8: what an option of DHCP holds, RFC 2132 section 2. */
+export const MAX_BOOT_FILE = 255;
+
+/** Whether a card gets what it starts from at a URL, and not from its network's folder. Not every iPXE has TLS. */
+export const isBootUrl = (file: string): boolean => /^(https?|tftp):\/\/[^/]/i.test(file);
+
+/** What machines on a network start from when nothing else does. */
+export const bootSourceSchema = z.object({
+  /** A file in `folder`, with `/` between folders, or a URL: told to cards that ask for an address (DHCP option 67). */
+  file: z
+    .string()
+    .min(1)
+    .max(MAX_BOOT_FILE)
+    .regex(/^[^\p{Cc}]*$/u)
+    .refine((file) => new TextEncoder().encode(file).length <= MAX_BOOT_FILE),
+  /** Absolute path of the folder on this computer whose files machines of the network can read by TFTP; null for none. */
+  folder: z
+    .string()
+    .min(1)
+    .max(4096)
+    .regex(/^[^\0]*$/)
+    .nullable(),
+});
+export type BootSource = z.infer<typeof bootSourceSchema>;
+
 /** A network as it is kept. */
 export const networkSchema = z.object({
   id: networkIdSchema,
@@ -104,6 +129,8 @@ export const networkSchema = z.object({
   dhcp: z.object({ from: ipv4Schema, to: ipv4Schema }).nullable(),
   /** Only of `nat`. */
   forwards: z.array(portForwardSchema).max(256).default([]),
+  /** Only of `nat`, and where it gives addresses; null: machines get nothing to start from. */
+  boot: bootSourceSchema.nullable().default(null),
 });
 export type Network = z.infer<typeof networkSchema>;
 
@@ -152,6 +179,7 @@ const networkPatchSchema = z.object({
   bridge: deviceNameSchema.optional(),
   dhcp: networkSchema.shape.dhcp.optional(),
   forwards: z.array(portForwardSchema).max(256).optional(),
+  boot: bootSourceSchema.nullable().optional(),
 });
 export type NetworkPatch = z.infer<typeof networkPatchSchema>;
 

@@ -141,7 +141,7 @@ export const vmConfigSchema = z.object({
 export type VmConfig = z.infer<typeof vmConfigSchema>;
 
 /** What a machine that is made starts from. */
-export const sourceTypes = ['iso', 'floppy', 'disk', 'kernel', 'blank', 'sample'] as const;
+export const sourceTypes = ['iso', 'floppy', 'disk', 'kernel', 'network', 'blank', 'sample'] as const;
 
 /** A disk that is made: in the machine's folder, or in a pool under the machine's name. It takes room as it fills. In the format of the settings when none is given. */
 const newDiskSchema = z.object({
@@ -181,6 +181,8 @@ export const vmCreateSchema = z.object({
     /** `copy` puts a copy into the VM folder, else the image is used where it is. */
     z.object({ type: z.literal('disk'), path: pathSchema, copy: z.boolean(), readOnly: z.boolean().default(false) }),
     z.object({ type: z.literal('kernel'), path: pathSchema, initrd: pathSchema.nullable(), cmdline: z.string().max(4095) }),
+    /** What the network of its first card hands out: before a disk that is there already, after one that is empty. */
+    z.object({ type: z.literal('network') }),
     z.object({ type: z.literal('blank') }),
     z.object({ type: z.literal('sample') }),
   ]),

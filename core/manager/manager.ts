@@ -237,6 +237,7 @@ export class Manager {
         close: (network, member) => this.services.networks.attachments.close(network, member),
         look: (network) => this.services.networks.attachments.look(network),
         obstacle: (network) => this.services.networks.attachments.obstacle(network),
+        bootProblem: (network) => this.services.networks.attachments.bootProblem(network),
       },
       sampleImage,
       nameTaken: (name) => this.context.machines.nameTaken(name),

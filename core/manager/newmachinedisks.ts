@@ -95,6 +95,17 @@ class Naming {
   }
 }
 
+/**
+ * Of a machine that starts from the network. Its installer leaves a system on the disk, which is to be started from then on: a disk that is empty until then is
+ * tried first, and passed by. One that was there before may have a system already, which the person did not ask for.
+ */
+function networkOrder(create: VmCreate): VmConfig['boot']['order'] {
+  const cards = create.network?.map(({ id }) => id) ?? [];
+  return askedDisks(create).some(({ type }) => type === 'existing')
+    ? [...cards, 'disk', 'cdrom', 'floppy']
+    : ['disk', ...cards, 'cdrom', 'floppy'];
+}
+
 /** Drives, boot order and images of a new machine. Rejects when an image can't be read, or there is no room on the bus. */
 export async function planMachine(create: VmCreate, parts: PlanParts): Promise<MachinePlan> {
   const drives: Drive[] = [];
@@ -136,6 +147,7 @@ export async function planMachine(create: VmCreate, parts: PlanParts): Promise<M
     if (disk.copy) work.push({ kind: 'copy', from: disk.path, file, format });
     add(file, format, disk.readOnly);
   }
+  if (source.type === 'network') order = networkOrder(create);
   drives.push({ id: 'ide2', kind: 'cdrom', path: source.type === 'iso' ? source.path : null, format: 'raw', readOnly: true });
   const kernel = source.type === 'kernel' ? { path: source.path, initrd: source.initrd, cmdline: source.cmdline } : null;
   return { drives, work, order, kernel };

@@ -19,7 +19,7 @@ import {
   remedied,
   SLACK_BYTES,
 } from './preflight.ts';
-import { checkCable } from './preflightnetwork.ts';
+import { checkCable, checkNetworkSource } from './preflightnetwork.ts';
 
 export type CreateCheckParts = PreflightParts & DiskPlaces;
 
@@ -69,6 +69,8 @@ async function checkSource(parts: PreflightParts, create: VmCreate): Promise<{ c
       const missing = () => bad('source', 'error', 'not-found', say('sampleMissing'), say('fixSample'), parts.sampleImage);
       return { checks: [check.ok ? check : missing()], bytes: SAMPLE_BYTES };
     }
+    case 'network':
+      return { checks: await checkNetworkSource(parts, create), bytes: 0 };
     case 'blank':
       return {
         checks:

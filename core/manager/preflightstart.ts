@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { defaultPolicy, goesAroundCache } from '../contract/drives.ts';
+import type { DriveId } from '../contract/drives.ts';
 import type { Drive, Remedy, VmConfig } from '../contract/vm.ts';
 import { AlignedFile } from '../platform/alignedfile.ts';
 import { allocatedBytes } from '../platform/diskfile.ts';
@@ -23,7 +24,7 @@ import {
   remedied,
   SLACK_BYTES,
 } from './preflight.ts';
-import { checkCable } from './preflightnetwork.ts';
+import { checkBootCards, checkCable } from './preflightnetwork.ts';
 
 /** Disks are told to have too little room to grow when there is less than this, and they may come to more. */
 const ROOM_TO_GROW = 1024 * MIB;
@@ -189,16 +190,18 @@ export async function preflightStart(
   /** What is said of media that merely can't boot: worth saying when nothing else can either. */
   const unbootable: PreflightCheck[] = [];
   const growing: { file: string; mayGrow: number }[] = [];
-  let boots = resumes || config.boot.kernel !== null;
+  /** Drives with something to start from. */
+  const starting: DriveId[] = [];
   for (const drive of config.drives) {
     if (drive.path === null) continue;
     const found = await checkDrive(parts, config, folder, drive);
     checks.push(...found.checks);
     unbootable.push(...found.unbootable);
-    boots ||= found.boots;
+    if (found.boots) starting.push(drive.id);
     growing.push({ file: path.resolve(folder, drive.path), mayGrow: found.mayGrow });
   }
-  if (!boots) checks.push(...unbootable);
+  const cards = await checkBootCards(parts, config, resumes ? null : starting);
+  if (!resumes && !config.boot.kernel && !starting.length && !cards.boots) checks.push(...unbootable);
   if (config.boot.kernel) {
     checks.push(await checkFile('kernel', path.resolve(folder, config.boot.kernel.path)));
     if (config.boot.kernel.initrd) checks.push(await checkFile('initrd', path.resolve(folder, config.boot.kernel.initrd)));
@@ -208,6 +211,7 @@ export async function preflightStart(
   const { gdb } = config.debug;
   if (gdb) checks.push(await checkListening('gdb', gdbPlace(gdb.type === 'unix' ? { ...gdb, path: path.resolve(folder, gdb.path) } : gdb)));
   for (const card of config.network) checks.push(...(await checkCable(parts.networks, card)));
+  checks.push(...cards.checks);
   checks.push(...(await checkRoom(folder, config, growing)));
   return checks.map(({ remedy, ...check }) =>
     check.ok ? check : remedied(check, remedyOf({ ...check, ...(remedy ? { remedy } : {}) }, config, folder)),

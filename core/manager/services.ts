@@ -119,6 +119,7 @@ export function makeServices(
     runtimeFolder: options.runtimeFolder,
     log,
     leases,
+    ownFolders: () => [configFolder, library, options.runtimeFolder],
     machines: () => machines.all(),
     changed: () => emit('network.changed', {}),
   });

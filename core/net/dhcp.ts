@@ -38,9 +38,6 @@ const OPTION_BOOT_FILE = 67;
 const NEXT_SERVER_AT = 20;
 const FILE_AT = 108;
 const FILE_BYTES = 128;
-/** The longest name of a boot file, bytes: what an option holds. */
-export const MAX_BOOT_FILE = 255;
-
 /** More name servers than systems ask. */
 const MAX_DNS = 3;
 
@@ -107,8 +104,6 @@ export interface DhcpOptions {
   /** What guests are told that their way out is, and their name servers. */
   router: number | null;
   dns: readonly number[];
-  /** What cards start a system from: a file by TFTP from the server, or a URL. */
-  boot?: { file: string } | undefined;
 }
 
 export interface DhcpReply {
@@ -128,6 +123,8 @@ export class DhcpServer {
   private readonly byMac = new Map<number, number>();
   private readonly taken = new Map<number, number>();
   private readonly declined = new Map<number, number>();
+  /** What cards start a system from: a file by TFTP from the server, or a URL. At most MAX_BOOT_FILE bytes. */
+  boot: string | undefined;
 
   constructor(options: DhcpOptions, leases: readonly Lease[], now: () => number, changed: () => void) {
     this.options = options;
@@ -254,7 +251,8 @@ export class DhcpServer {
   }
 
   private reply(message: Message, type: number, address: number): DhcpReply {
-    const { subnet, server, router, dns, boot } = this.options;
+    const { boot } = this;
+    const { subnet, server, router, dns } = this.options;
     const bytes = new Uint8Array(boot && type !== NAK ? BOOT_BYTES : MIN_BYTES);
     const view = viewOf(bytes);
     bytes[0] = BOOT_REPLY;
@@ -290,7 +288,7 @@ export class DhcpServer {
         for (const [index, address] of servers.entries()) view.setUint32(at + 2 + index * 4, address);
         at += 2 + servers.length * 4;
       }
-      if (boot) at = this.tellBoot(bytes, at, boot.file);
+      if (boot) at = this.tellBoot(bytes, at, boot);
     }
     bytes[at] = 255;
     // RFC 2131 section 4.1: to the address that the guest has; else to everybody, or straight to the card with the address that it gets.

@@ -291,7 +291,8 @@ test('where this computer has the first address only addresses are given: the re
 
 test('cards are told what they start a system from, in the header and as options; a long URL as an option alone', () => {
   const offer = (file: string) => {
-    const guest = new TestGuest({ boot: { file } });
+    const guest = new TestGuest();
+    guest.gateway.setBoot(file, undefined);
     guest.udp(dhcp(1), 0xffff_ffff, 67, 68, 0, BROADCAST);
     const [datagram] = guest.datagrams();
     const { payload } = datagram!;
@@ -307,4 +308,26 @@ test('cards are told what they start a system from, in the header and as options
   expect(offer('boot.ipxe')).toEqual({ next: '10.7.0.1', file: 'boot.ipxe', options: ['10.7.0.1', 'boot.ipxe'] });
   const url = `http://10.7.0.1/${'a'.repeat(238)}`;
   expect(offer(url)).toEqual({ next: '10.7.0.1', file: '', options: ['10.7.0.1', url] });
+});
+
+test('what cards start from is changed at once, and taken back', async () => {
+  const guest = new TestGuest();
+  const file = () => {
+    guest.udp(dhcp(1), 0xffff_ffff, 67, 68, 0, BROADCAST);
+    const found = reply(guest)!.options.get(67);
+    return found && String.fromCharCode(...found);
+  };
+  /** Whether TFTP answers, be it that there is no such file. */
+  const tftp = async () => {
+    guest.udp(Uint8Array.of(0, 1, 0x61, 0, ...new TextEncoder().encode('octet'), 0), GATEWAY, 69, 2000);
+    await new Promise((resolve) => setImmediate(resolve));
+    return guest.datagrams().length > 0;
+  };
+  expect([file(), await tftp()]).toEqual([undefined, false]);
+  guest.gateway.setBoot('a.ipxe', async () => undefined);
+  expect([file(), await tftp()]).toEqual(['a.ipxe', true]);
+  guest.gateway.setBoot('b.ipxe', undefined);
+  expect([file(), await tftp()]).toEqual(['b.ipxe', false]);
+  guest.gateway.setBoot(undefined, async () => undefined);
+  expect([file(), await tftp()]).toEqual([undefined, true]);
 });

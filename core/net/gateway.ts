@@ -32,8 +32,6 @@ export interface GatewayOptions {
   router: boolean;
   /** Every port of the switch takes TCP segments of any length. */
   longSegments?: boolean;
-  /** What cards start a system from: a file by TFTP from here, or a URL. At most MAX_BOOT_FILE bytes. */
-  boot?: { file: string };
   /** Absent unless this computer itself has the first address, at another port: then only addresses are given here, with a way out and name servers where these are. */
   host?: { router: boolean; dns: readonly number[] };
 }
@@ -42,8 +40,6 @@ export interface GatewayParts {
   host: HostNetwork;
   ethernet: VirtualSwitch;
   leases: readonly Lease[];
-  /** Files that are given out by TFTP. */
-  bootFiles?: OpenBootFile | undefined;
   /** Whether a station's address is of interest; all are unless given. */
   machine?(mac: number): boolean;
   /** Leases, or addresses that were seen, are others than before. */
@@ -63,7 +59,7 @@ export class Gateway implements SwitchPort {
   private readonly udp: UdpNat;
   private readonly dns: DnsProxy;
   private readonly dhcp: DhcpServer | undefined;
-  private readonly tftp: TftpServer | undefined;
+  private tftp: TftpServer | undefined;
   private readonly errors: TokenBucket;
   /** Address that was last seen of each card. */
   private readonly neighbours: Neighbours;
@@ -86,24 +82,28 @@ export class Gateway implements SwitchPort {
     });
     this.udp = new UdpNat(host, this.writer);
     this.dns = new DnsProxy(host);
-    const { bootFiles } = parts;
-    if (bootFiles)
-      this.tftp = new TftpServer(host, bootFiles, ({ mac, address, port }, from, bytes) =>
-        sendUdp(this.writer, { mac, source: this.address, sourcePort: from, destination: address, destinationPort: port }, bytes),
-      );
     this.errors = new TokenBucket(ERRORS_PER_SECOND, 1, host.now());
     this.neighbours = new Neighbours(() => host.now(), parts.changed);
-    const { dhcp, subnet, router, host: hosts, boot } = options;
+    const { dhcp, subnet, router, host: hosts } = options;
     this.silent = hosts !== undefined || (!router && dhcp === null);
     const server = this.address;
     const given = hosts
       ? { router: hosts.router ? server : null, dns: hosts.dns }
       : { router: router ? server : null, dns: router ? [server] : [] };
     this.dhcp =
-      dhcp === null
-        ? undefined
-        : new DhcpServer({ subnet, ...dhcp, server, ...given, boot }, parts.leases, () => host.now(), parts.changed);
+      dhcp === null ? undefined : new DhcpServer({ subnet, ...dhcp, server, ...given }, parts.leases, () => host.now(), parts.changed);
     ethernet.plug(this);
+  }
+
+  /** What cards start a system from: a file by TFTP from here, or a URL, of at most MAX_BOOT_FILE bytes; `files` are given out by TFTP. One that is being read is broken off. */
+  setBoot(file: string | undefined, files: OpenBootFile | undefined): void {
+    if (this.dhcp) this.dhcp.boot = file;
+    this.tftp?.close();
+    this.tftp =
+      files &&
+      new TftpServer(this.parts.host, files, ({ mac, address, port }, from, bytes) =>
+        sendUdp(this.writer, { mac, source: this.address, sourcePort: from, destination: address, destinationPort: port }, bytes),
+      );
   }
 
   leases(): Lease[] {

@@ -1,5 +1,5 @@
 /** What a manager and the process of a network say to each other. Structured-clone values only. */
-import type { NetworkKind } from '../contract/networks.ts';
+import type { BootSource, NetworkKind } from '../contract/networks.ts';
 import type { ForwardProblem, ForwardRule } from './forwards.ts';
 import type { Lease } from './dhcp.ts';
 
@@ -19,8 +19,8 @@ export interface NetworkStart {
   leases: Lease[];
   /** Who may come. */
   members: NetworkMemberId[];
-  /** What cards start a system from, where it is one of `nat`: a file or a URL, and the folder that is given out by TFTP. */
-  boot?: { file: string; folder: string | null };
+  /** What cards start a system from, where it is one of `nat`. */
+  boot?: BootSource | null;
   /** The TAP device by which the computer is on the network, or the network on the computer's: of `host-only`, `routed` and `bridged`. */
   device?: string | null;
   /** Where it listens: Unix socket, or named pipe on Windows. */
@@ -30,7 +30,8 @@ export interface NetworkStart {
 export type ToNetworkProcess =
   | ({ type: 'start' } & NetworkStart)
   | { type: 'members'; members: NetworkMemberId[] }
-  | { type: 'forwards'; forwards: ForwardRule[] };
+  | { type: 'forwards'; forwards: ForwardRule[] }
+  | { type: 'boot'; boot: BootSource | null };
 
 export type FromNetworkProcess =
   /** The process is there, and waits for `start`. */

@@ -42,6 +42,9 @@ parent.onMessage((message) => {
       break;
     case 'forwards':
       host?.setForwards(message.forwards);
+      break;
+    case 'boot':
+      host?.setBoot(message.boot);
   }
 });
 parent.onClose(() => process.exit(0));

@@ -4,7 +4,7 @@ import { Forwards, type ForwardRule } from '../net/forwards.ts';
 import { Gateway } from '../net/gateway.ts';
 import type { HostNetwork } from '../net/host.ts';
 import { DNS_PORT } from '../net/dnsproxy.ts';
-import { ipv4Schema } from '../contract/networks.ts';
+import { type BootSource, ipv4Schema } from '../contract/networks.ts';
 import { parseIpv4, parseSubnet } from '../contract/ipv4.ts';
 import { parseMac } from '../net/ethernet.ts';
 import type { FromNetworkProcess, NetworkMemberId, NetworkStart } from '../net/processprotocol.ts';
@@ -60,7 +60,7 @@ export class NetworkHost {
     this.ethernet = new VirtualSwitch(() => host.now());
     const changed = () => this.reportSoon();
     const machine = (mac: number) => this.macs.has(mac);
-    const { dhcp, kind, subnet, device = null, boot } = start;
+    const { dhcp, kind, subnet, device = null, boot = null } = start;
     let gateway: Gateway | undefined;
     if (subnet === null) {
       this.onlooker = new Onlooker(() => host.now(), machine, changed);
@@ -72,19 +72,18 @@ export class NetworkHost {
           dhcp: dhcp && { from: parseIpv4(dhcp.from), to: parseIpv4(dhcp.to) },
           router: kind === 'nat',
           longSegments: true,
-          ...(boot ? { boot: { file: boot.file } } : {}),
           ...(device === null ? {} : { host: kind === 'routed' ? { router: true, dns: namesFor(host) } : { router: false, dns: [] } }),
         },
         {
           host,
           ethernet: this.ethernet,
           leases: start.leases,
-          bootFiles: boot?.folder ? bootFolder(boot.folder) : undefined,
           machine,
           changed,
         },
       );
       this.gateway = gateway;
+      this.setBoot(boot);
     }
     if (device !== null) this.tap = this.plugHost(device);
     if (kind === 'nat' && gateway) {
@@ -144,6 +143,10 @@ export class NetworkHost {
 
   setForwards(rules: readonly ForwardRule[]): void {
     this.forwards?.set(rules);
+  }
+
+  setBoot(boot: BootSource | null): void {
+    this.gateway?.setBoot(boot?.file, boot?.folder ? bootFolder(boot.folder) : undefined);
   }
 
   close(): void {

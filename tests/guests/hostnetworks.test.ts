@@ -40,6 +40,7 @@ const lab = {
   bridge: null,
   dhcp: { from: '10.9.0.50', to: '10.9.0.60' },
   forwards: [],
+  boot: null,
 };
 
 async function until<T>(look: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> {
@@ -60,6 +61,7 @@ async function openService(): Promise<NetworkService> {
     log: nullLogger,
     leases: await Leases.open(config, nullLogger),
     devices: new HostDevices(runner, config),
+    ownFolders: () => [],
     machines: () => machines as unknown as NetworkedMachine[],
     changed: () => {},
     limits: { linger: 100, again: 20, listen: 100 },

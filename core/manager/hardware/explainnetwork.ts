@@ -5,6 +5,7 @@ import type { NetPlace, Network, NetworkCard, NicModel } from '../../contract/ne
 import { NET_SLOTS } from '../../machine/slots.ts';
 import { say, type Saying } from '../../util/say.ts';
 import { option } from './explaindrives.ts';
+import { optionValue } from './quoting.ts';
 
 const devices: { [M in NicModel]: string } = { virtio: 'virtio-net-pci,disable-legacy=on', e1000: 'e1000' };
 
@@ -42,11 +43,13 @@ export function explainNetwork(cards: readonly NetworkCard[], { vm, order, netwo
   return options;
 }
 
-function addresses({ kind, subnet, dhcp, forwards }: Network, vm: string, card: string): string {
+function addresses({ kind, subnet, dhcp, boot, forwards }: Network, vm: string, card: string): string {
   const words = subnet === null ? [] : [`,net=${subnet}`];
   if (dhcp) words.push(`,dhcpstart=${dhcp.from}`);
   if (kind !== 'nat') words.push(',restrict=on');
   words.push(',ipv6=off');
+  if (boot?.folder) words.push(`,tftp=${optionValue(boot.folder)}`);
+  if (boot) words.push(`,bootfile=${optionValue(boot.file)}`);
   for (const forward of forwards)
     if (forward.vm === vm && forward.card === card)
       words.push(`,hostfwd=${forward.protocol}:${forward.hostAddress}:${forward.hostPort}-:${forward.guestPort}`);

@@ -110,6 +110,7 @@ export class ActiveNetwork {
     const now = this.parts.network(this.id);
     if (sameAddresses(before, now)) {
       this.process?.setForwards(now.forwards);
+      if (JSON.stringify(now.boot) !== JSON.stringify(before.boot)) this.process?.setBoot(now.boot);
       return undefined;
     }
     // Its process has the old addresses. Nobody is on it, or `locked` would have refused.
@@ -150,7 +151,7 @@ export class ActiveNetwork {
 
   private async start(): Promise<void> {
     const network = this.parts.network(this.id);
-    const { name, kind, subnet, dhcp, forwards } = network;
+    const { name, kind, subnet, dhcp, forwards, boot } = network;
     const { log, launcher, leases, devices } = this.parts;
     let device: string | null = null;
     try {
@@ -176,6 +177,7 @@ export class ActiveNetwork {
         device,
         dhcp,
         forwards,
+        boot,
         leases: [...leases.of(this.id)].map(([mac, address]) => ({ mac, address })),
         members: [...this.members.values()],
         socket: this.socket,

@@ -3,6 +3,7 @@ import type { NetPlace, Network } from '../../contract/networks.ts';
 import type { NetworkMemberId } from '../../net/processprotocol.ts';
 import { asHypervueError, type HypervueError } from '../../util/errors.ts';
 import type { HostDevices } from './host/hostdevices.ts';
+import { bootProblem } from './bootsource.ts';
 import { ActiveNetwork, type ActiveParts, idle, type NetworkNow } from './activenetwork.ts';
 
 /** A card of a machine that is on. */
@@ -24,6 +25,8 @@ export interface MachineNetworks extends NetworkAttachments {
   look(network: string): { name: string; problem: HypervueError | null };
   /** What keeps it from being started now, as far as this can be known before; null for nothing. Rejects with 'not-found'. */
   obstacle(network: string): Promise<HypervueError | null>;
+  /** What keeps a machine from being started from the network, as far as this can be known before; null for nothing. Rejects with 'not-found'. */
+  bootProblem(network: string): Promise<HypervueError | null>;
 }
 
 export interface AttachmentParts extends ActiveParts {
@@ -54,6 +57,10 @@ export class Attachments implements MachineNetworks {
 
   obstacle(id: string): Promise<HypervueError | null> {
     return this.parts.devices.problem(this.parts.network(id));
+  }
+
+  async bootProblem(id: string): Promise<HypervueError | null> {
+    return bootProblem(this.parts.network(id));
   }
 
   close(id: string, member: Pick<NetworkMemberRef, 'vm' | 'card'>): void {

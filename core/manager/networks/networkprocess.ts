@@ -1,3 +1,4 @@
+import type { BootSource } from '../../contract/networks.ts';
 import type { ProcessHandle, ProcessLauncher } from '../../engine/builtin/protocol.ts';
 import { lastWords, OUTPUT_KEPT } from '../../engine/builtin/processend.ts';
 import type { ForwardRule } from '../../net/forwards.ts';
@@ -80,6 +81,10 @@ export class NetworkProcess {
 
   setForwards(forwards: ForwardRule[]): void {
     this.handle.send({ type: 'forwards', forwards });
+  }
+
+  setBoot(boot: BootSource | null): void {
+    this.handle.send({ type: 'boot', boot });
   }
 
   /** Ends it; resolves when it is gone. */

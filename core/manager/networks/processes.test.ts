@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { NetworkCard, NetworkStatus, PortForward } from '../../contract/networks.ts';
+import { BROADCAST, parseMac } from '../../net/ethernet.ts';
+import { Ipv4Writer } from '../../net/ipv4.ts';
+import { sendUdp } from '../../net/udp.ts';
 import { frameRecord, messageRecord, type WireMessage, WireReader } from '../../net/wire.ts';
 import { ChildProcessLauncher, networkProcessEntry } from '../../platform/childlauncher.ts';
 import type { FromNetworkProcess, ToNetworkProcess } from '../../net/processprotocol.ts';
@@ -40,6 +43,7 @@ beforeEach(async () => {
     log: nullLogger,
     leases: await Leases.open(path.join(root, 'config'), nullLogger),
     devices: new HostDevices(new TestRunner(), root),
+    ownFolders: () => [root],
     machines: () => machines as unknown as NetworkedMachine[],
     changed: () => {},
     limits: { linger: 100, again: 20, listen: 100 },
@@ -110,6 +114,7 @@ test('machines of a network see each other, it starts with the first and ends af
     bridge: null,
     dhcp: null,
     forwards: [],
+    boot: null,
   });
   const [one, two] = [machine('one', 1, 'lab'), machine('two', 2, 'lab')];
   expect(lab.state).toBe('idle');
@@ -163,6 +168,31 @@ test('one that can’t be started rejects, and is tried again for the next', { t
   launched.push = good;
   const { socket } = await service.attachments.open('default', one);
   await plugged(socket, one);
+});
+
+test('what machines start from is told from the first on, and is another as soon as it is set', { timeout: 2 * PATIENCE_MS }, async () => {
+  const one = machine('one', 1, 'default');
+  const url = (name: string) => ({ file: `http://boot.example.org/${name}`, folder: null });
+  await call('network.update', { id: 'default', patch: { boot: url('first') } });
+  const { socket } = await service.attachments.open('default', one);
+  const cable = await plugged(socket, one);
+  const mac = parseMac(one.mac);
+  const writer = new Ipv4Writer(mac, (frame) => cable.send(frame.slice()));
+  const discover = new Uint8Array(300);
+  discover.set([1, 1, 6]);
+  discover.set(bytesOf(one.mac), 28);
+  discover.set([99, 130, 83, 99, 53, 1, 1, 255], 236);
+  const offered = (text: string) =>
+    eventually(
+      () => {
+        sendUdp(writer, { mac: BROADCAST, source: 0, sourcePort: 68, destination: 0xffff_ffff, destinationPort: 67 }, discover);
+        return cable.frames.splice(0).map((frame) => frame.toString('latin1'));
+      },
+      (frames) => frames.some((frame) => frame.includes(text)),
+    );
+  await offered('http://boot.example.org/first');
+  await call('network.update', { id: 'default', patch: { boot: url('second') } });
+  await offered('http://boot.example.org/second');
 });
 
 test('addresses are told, kept and locked; ports that can’t be forwarded say why', { timeout: 2 * PATIENCE_MS }, async () => {

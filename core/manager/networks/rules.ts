@@ -1,5 +1,5 @@
 /** What a network has to be, beyond its schema. */
-import { MAX_NETWORKS, type Network, samePort } from '../../contract/networks.ts';
+import { isBootUrl, MAX_NETWORKS, type Network, samePort } from '../../contract/networks.ts';
 import { gatewayOf, inSubnet, ipv4Text, overlaps, parseIpv4, parseSubnet, type Subnet, subnetText } from '../../contract/ipv4.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
@@ -21,6 +21,17 @@ export function checkNetwork(network: Network, others: readonly Network[]): void
     checkDhcp(network, checkSubnet(network, others));
   }
   checkForwards(network, others);
+  checkBoot(network);
+}
+
+/** What the folder has to be is seen when it is set. */
+function checkBoot({ name, kind, dhcp, boot }: Network): void {
+  if (boot === null) return;
+  const about = { object: name, field: 'boot' };
+  if (kind !== 'nat') throw new HypervueError('invalid-argument', say('bootOnlyNat', { name }), about, say('fixBootOnlyNat'));
+  if (dhcp === null) throw new HypervueError('invalid-argument', say('bootWantsDhcp', { name }), about, say('fixBootWantsDhcp'));
+  if (boot.folder === null && !isBootUrl(boot.file))
+    throw new HypervueError('invalid-argument', say('bootNoFolder', { file: boot.file, name }), about, say('fixBootNoFolder'));
 }
 
 /** Its addresses are given by others: on the network that the bridge is on. */

@@ -20,6 +20,7 @@ import type { HostDevices } from './host/hostdevices.ts';
 import { reads } from './host/runner.ts';
 import { type ActiveParts, sameAddresses } from './activenetwork.ts';
 import { Attachments } from './attachments.ts';
+import { checkBootFolder } from './bootsource.ts';
 import { forwardProblems } from './forwardproblems.ts';
 import { membersOf, type NetworkedMachine } from './members.ts';
 import { checkNetwork } from './rules.ts';
@@ -30,6 +31,8 @@ const TELL_MS = 500;
 
 export interface NetworkServiceParts extends Omit<ActiveParts, 'network'> {
   devices: HostDevices;
+  /** Folders whose files no machine gets. */
+  ownFolders(): readonly string[];
   machines(): readonly NetworkedMachine[];
 }
 
@@ -132,6 +135,7 @@ export class NetworkService {
         { object: wanted.name, field: 'kind', reason: missing.reason.said.key },
         missing.fix,
       );
+    if (wanted.boot) await checkBootFolder(wanted.name, wanted.boot, this.parts.ownFolders());
     let made: Network | undefined;
     await this.store.change(({ networks }) => {
       made = { ...wanted, id: freeId(wanted.name, networks) };
@@ -160,6 +164,9 @@ export class NetworkService {
   }
 
   private async update(id: string, patch: NetworkPatch): Promise<NetworkStatus> {
+    // One that stays is not asked about again: other settings can be changed without it.
+    if (patch.boot && patch.boot.folder !== this.get(id).boot?.folder)
+      await checkBootFolder(this.get(id).name, patch.boot, this.parts.ownFolders());
     let before: Network | undefined;
     await this.store.change(({ networks }) => {
       const now = this.get(id);

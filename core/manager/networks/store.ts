@@ -16,6 +16,7 @@ export const defaultNetwork: Network = {
   bridge: null,
   dhcp: { from: '192.168.100.128', to: '192.168.100.254' },
   forwards: [],
+  boot: null,
 };
 
 const fileSchema = z.object({ networks: z.array(networkSchema).default([]) }).transform(({ networks }) => ({

@@ -28,8 +28,9 @@ export class TestGuest {
     this.ethernet.plug(this.port);
     this.gateway = new Gateway(
       { subnet: parseSubnet('10.7.0.0/24'), dhcp: { from: GUEST, to: GUEST + 10 }, router: true, ...options },
-      { host: this.host, ethernet: this.ethernet, leases: [], bootFiles, changed: () => this.changes++ },
+      { host: this.host, ethernet: this.ethernet, leases: [], changed: () => this.changes++ },
     );
+    this.gateway.setBoot(undefined, bootFiles);
     this.writer = new Ipv4Writer(GUEST_MAC, (frame) => this.send(frame));
   }
 

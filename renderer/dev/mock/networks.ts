@@ -23,7 +23,7 @@ export function mockNetworks(
   fail: (dto: ErrorDto) => Error,
 ): NetworkHandlers {
   type Kept = Omit<NetworkStatus, 'members' | 'state' | 'locked'>;
-  const base = { description: '', bridge: null, error: null, gateway: null, forwards: [], forwardProblems: [] };
+  const base = { description: '', bridge: null, error: null, gateway: null, forwards: [], boot: null, forwardProblems: [] };
   let kept: Kept[] = [
     {
       ...base,

@@ -1,7 +1,10 @@
 import type { MediaInfo } from '../../../core/contract/host.ts';
 
-export const sourceTypes = ['iso', 'disk', 'floppy', 'kernel', 'blank', 'sample'] as const;
+export const sourceTypes = ['iso', 'disk', 'floppy', 'kernel', 'network', 'blank', 'sample'] as const;
 export type SourceType = (typeof sourceTypes)[number];
+/** Sources that are a file. */
+export type FileSource = Exclude<SourceType, 'network' | 'blank' | 'sample'>;
+export const isFileSource = (source: SourceType): source is FileSource => source !== 'network' && source !== 'blank' && source !== 'sample';
 
 const extensions: Partial<Record<SourceType | 'initrd', string[]>> = {
   iso: ['iso'],

@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { nextTick } from 'vue';
 import type { HostInfo } from '../../../core/contract/host.ts';
 import { type VmSummary, vmCreateSchema } from '../../../core/contract/vm.ts';
-import { sourceTypes } from '../composables/media.ts';
+import { isFileSource, sourceTypes } from '../composables/media.ts';
 import { useHost } from './host.ts';
 import { useMachines } from './machines.ts';
 import { useSystems } from './systems.ts';
@@ -16,7 +16,7 @@ test('every source makes a request that the contract accepts', () => {
   wizard.draft.name = ' Test ';
   for (const source of sourceTypes) {
     wizard.choose(source);
-    if (source !== 'blank' && source !== 'sample') wizard.draft.paths[source] = `/images/${source}`;
+    if (isFileSource(source)) wizard.draft.paths[source] = `/images/${source}`;
     const parsed = vmCreateSchema.safeParse(wizard.request);
     expect(parsed.error?.issues ?? [], source).toEqual([]);
     expect(parsed.data?.name).toBe('Test');
@@ -162,4 +162,21 @@ test('a disc that starts under UEFI only brings UEFI where there is one, and the
   withUefi(false);
   wizard.inspected(medium({ content: { ...disc, bios: false } }));
   expect(wizard.draft.firmware).toBe('bios');
+});
+
+test('a start from the network needs one, which is the network of its card, and brings an empty disk', () => {
+  const wizard = useWizard();
+  wizard.draft.name = 'Net';
+  wizard.choose('network');
+  expect(wizard.missing('source')).toBeNull();
+  expect(wizard.request).toMatchObject({ source: { type: 'network' }, network: [{ id: 'net0', network: 'default' }], newDisk: {} });
+  expect(wizard.path).toBe('');
+  wizard.draft.network = null;
+  expect(wizard.missing('source')).toBe('network');
+  // Another source can do without.
+  wizard.choose('blank');
+  expect(wizard.missing('source')).toBeNull();
+  wizard.draft.network = 'lab';
+  wizard.choose('network');
+  expect(wizard.request.network).toMatchObject([{ network: 'lab' }]);
 });

@@ -8,7 +8,7 @@ import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { MediaInfo } from '../../../core/contract/host.ts';
 import { DEFAULT_NETWORK, type NicModel } from '../../../core/contract/networks.ts';
 import type { FirmwareKind, Remedy, VmCreate } from '../../../core/contract/vm.ts';
-import type { SourceType } from '../composables/media.ts';
+import { type FileSource, isFileSource, type SourceType } from '../composables/media.ts';
 import { useNameCheck } from '../composables/usenamecheck.ts';
 import { type NewPassphrase, noPassphrase, passphraseProblem } from '../composables/passphrase.ts';
 import { useHost } from './host.ts';
@@ -22,7 +22,7 @@ export type WizardStep = (typeof wizardSteps)[number];
 export interface WizardDraft {
   source: SourceType;
   /** One path a source, so that switching back and forth loses nothing. */
-  paths: Record<'iso' | 'floppy' | 'disk' | 'kernel', string>;
+  paths: Record<FileSource, string>;
   initrd: string;
   cmdline: string;
   copy: boolean;
@@ -109,14 +109,14 @@ export const useWizard = defineStore('wizard', () => {
   /** The source's image path; '' where the source has none. */
   const path = computed(() => {
     const { source, paths } = draft.value;
-    return source === 'blank' || source === 'sample' ? '' : paths[source];
+    return isFileSource(source) ? paths[source] : '';
   });
 
   /** Chooses a source and what usually goes with it, unless the person decided already. */
   function choose(source: SourceType): void {
     const d = draft.value;
     d.source = source;
-    if (!d.diskTouched) d.disks[0]!.kind = source === 'iso' || source === 'blank' ? 'new' : 'none';
+    if (!d.diskTouched) d.disks[0]!.kind = source === 'iso' || source === 'blank' || source === 'network' ? 'new' : 'none';
     suggest();
   }
 
@@ -266,7 +266,7 @@ export const useWizard = defineStore('wizard', () => {
       case 'source': {
         const file = path.value;
         choose(remedy.source);
-        if (remedy.source !== 'blank' && remedy.source !== 'sample') d.paths[remedy.source] = file;
+        if (isFileSource(remedy.source)) d.paths[remedy.source] = file;
         break;
       }
       case 'name':
@@ -277,7 +277,8 @@ export const useWizard = defineStore('wizard', () => {
   /** Key under `wizard.missing.*` of what the step still needs; null when it is complete. */
   function missing(of: WizardStep): string | null {
     const d = draft.value;
-    if (of === 'source' && d.source !== 'blank' && d.source !== 'sample' && path.value.trim() === '') return 'path';
+    if (of === 'source' && isFileSource(d.source) && path.value.trim() === '') return 'path';
+    if (of === 'source' && d.source === 'network' && d.network === null) return 'network';
     // A name that nobody touched is suggested when the first step is left.
     if (of === 'system' && d.name.trim() === '' && (d.nameTouched || step.value === 'system')) return 'name';
     if (of === 'system' && d.nameTouched && nameProblem(d.name) === 'taken') return 'nameTaken';

@@ -85,23 +85,37 @@ test('every page opens, and says of each field when it applies', async () => {
   expect(get('explain-command').textContent).toContain('qemu-system-x86_64');
 });
 
+test('a network card is put into the boot order, where its network and what is tried before it can be seen', async () => {
+  await at('boot');
+  const card = get('boot-net0') as HTMLInputElement;
+  expect(card.checked).toBe(false);
+  expect(document.querySelector('[data-place="net0"]')!.textContent).toMatch(/Network card 1\s*Default/);
+  card.checked = true;
+  card.dispatchEvent(new Event('change'));
+  await settle();
+  await press(get('boot-net0-up'));
+  await apply();
+  expect(patch()).toMatchObject({ boot: { order: ['ide2', 'net0', 'ide0'] } });
+});
+
 test('the boot order is changed with buttons and keys, a drive is left out, and the menu waits as long as it is told', async () => {
   await at('boot');
   const lines = () => [...get('boot-order').querySelectorAll<HTMLElement>('[data-place]')].map((line) => line.dataset.place);
-  expect(lines()).toEqual(['ide2', 'ide0']);
+  // The card is not in the order, and last.
+  expect(lines()).toEqual(['ide2', 'ide0', 'net0']);
   await press(get('boot-ide0-up'));
-  expect(lines()).toEqual(['ide0', 'ide2']);
+  expect(lines()).toEqual(['ide0', 'ide2', 'net0']);
   const first = document.querySelector<HTMLElement>('[data-place="ide0"]')!;
   first.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown', altKey: true, bubbles: true, cancelable: true }));
   await settle();
-  expect(lines()).toEqual(['ide2', 'ide0']);
+  expect(lines()).toEqual(['ide2', 'ide0', 'net0']);
   expect(document.activeElement?.getAttribute('data-place')).toBe('ide0');
   const cd = get('boot-ide2') as HTMLInputElement;
   cd.checked = false;
   cd.dispatchEvent(new Event('change'));
   await settle();
   // It keeps its place in the list.
-  expect(lines()).toEqual(['ide2', 'ide0']);
+  expect(lines()).toEqual(['ide2', 'ide0', 'net0']);
   await press(get('boot-menu'));
   const seconds = get('boot-menu-seconds') as HTMLInputElement;
   seconds.value = '7';

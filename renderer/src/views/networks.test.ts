@@ -101,6 +101,7 @@ test('a network is made with addresses of its own, which are checked while they 
     dhcp: { from: '10.7.128.0', to: '10.7.200.0' },
     bridge: null,
     forwards: [],
+    boot: null,
   });
   // It is shown at once.
   expect(get('network-details').textContent).toContain('Office');
@@ -145,6 +146,38 @@ test('while a machine is on it a network keeps its addresses and can have anothe
   await press(get('dialog-submit'));
   expect(last('network.update')).toEqual({ id: 'default', patch: { name: 'House', description: '' } });
   expect(row('House')).toBeTruthy();
+});
+
+test('what machines start from is set in the dialog, checked while it is typed, shown, and taken back, also while one is on it', async () => {
+  await openNetworks('?show=default');
+  expect(there('network-fact-boot')).toBe(false);
+  await press(get('network-edit'));
+  await fill('network-boot-file', 'boot.ipxe');
+  expect(reasonOf('dialog-submit')).toContain('A file is in a folder');
+  expect(get('boot-problem').textContent).toContain('A file is in a folder');
+  await fill('network-boot-folder-path', '/srv/tftp');
+  await press(get('dialog-submit'));
+  expect(last('network.update')).toEqual({
+    id: 'default',
+    patch: { name: 'Default', description: '', boot: { file: 'boot.ipxe', folder: '/srv/tftp' } },
+  });
+  expect(get('network-fact-boot').textContent).toBe('boot.ipxe in /srv/tftp');
+  await press(get('network-edit'));
+  await fill('network-boot-file', '');
+  expect(reasonOf('dialog-submit')).toContain('leave the folder out');
+  await fill('network-boot-file', 'http://boot.example.org/menu.ipxe');
+  await fill('network-boot-folder-path', '');
+  await press(get('dialog-submit'));
+  expect(get('network-fact-boot').textContent).toBe('http://boot.example.org/menu.ipxe');
+  await press(get('network-edit'));
+  await fill('network-boot-file', '');
+  await press(get('dialog-submit'));
+  expect(last('network.update')).toEqual({ id: 'default', patch: { name: 'Default', description: '', boot: null } });
+  expect(there('network-fact-boot')).toBe(false);
+  // Other kinds have nothing to set.
+  await show('Lab');
+  await press(get('network-edit'));
+  expect(there('network-boot')).toBe(false);
 });
 
 test('a network is deleted after a question; a refusal is told', async () => {

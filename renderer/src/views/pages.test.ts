@@ -104,6 +104,45 @@ test('the wizard keeps every answer when Back is used and when creating fails', 
   });
 });
 
+test('a machine that starts from the network: what the network hands out is told and set on the way, and nothing is lost', async () => {
+  const { router } = await open('/new');
+  await fill('source-path', '/srv/images/debian.iso');
+  const network = get('source-network') as HTMLInputElement;
+  network.checked = true;
+  network.dispatchEvent(new Event('change'));
+  await settle();
+  await vi.waitFor(() => expect(get('hands-out').textContent).toContain('hands out nothing'), { timeout: 20_000 });
+  const choose = async (id: string) => {
+    const field = get('source-network-choice') as HTMLSelectElement;
+    field.value = id;
+    field.dispatchEvent(new Event('change'));
+    await settle();
+  };
+  await choose('');
+  expect(get('wizard-next').getAttribute('aria-description')).toContain('Choose a network first');
+  await choose('lab');
+  expect(get('hands-out').textContent).toContain('Another server');
+  await choose('default');
+  await press(get('hands-out-set'));
+  await fill('network-boot-file', 'boot.ipxe');
+  await fill('network-boot-folder-path', '/srv/tftp');
+  await press(get('dialog-submit'));
+  expect(get('hands-out').textContent).toBe('Hands out boot.ipxe in /srv/tftp');
+  await press(get('wizard-next'));
+  await fill('vm-name', 'From the network');
+  for (let i = 0; i < 3; i++) await press(get('wizard-next'));
+  expect(get('summary-handsOut').textContent).toContain('boot.ipxe in /srv/tftp');
+  expect(get('summary-order').textContent).toContain('The disk, then the network');
+  expect(get('summary-network').textContent).toContain('Default');
+  await press(get('wizard-create'));
+  await arrive(router, 'machine');
+  expect(calls.filter((each) => each.method === 'vm.create').at(-1)?.params).toMatchObject({
+    source: { type: 'network' },
+    network: [{ id: 'net0', network: 'default' }],
+    newDisk: { format: 'qcow2' },
+  });
+});
+
 test('the suggestions of all later steps can be taken at once, with a name of its own', async () => {
   const { router } = await open('/new');
   expect(get('wizard-skip').getAttribute('aria-disabled')).toBe('true');
