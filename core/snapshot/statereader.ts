@@ -98,6 +98,19 @@ export class StateReader {
     return value.map((_, index) => new StateReader({ item: value[index]! }, `${this.owner}.${key}`).object('item'));
   }
 
+  /** A list of at most `maxLength` objects. */
+  list(key: string, maxLength: number): StateReader[] {
+    const value = this.fields[key];
+    if (!Array.isArray(value) || value.length > maxLength) this.corrupt(key);
+    return this.objects(key, value.length);
+  }
+
+  /** The whole state of a device inside another one's. */
+  state(key: string): DeviceState {
+    this.object(key).number('version');
+    return this.fields[key] as DeviceState;
+  }
+
   private corrupt(key: string): never {
     throw new HypervueError('corrupt', say('stateField', { owner: this.owner, field: key }), { object: this.owner });
   }

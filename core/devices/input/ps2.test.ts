@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Bench, countRises } from '../testing/bench.ts';
 import { GuestInput } from './guestinput.ts';
+import { ScatterList } from '../../bus/scatterlist.ts';
+import { UsbTablet } from '../usb/tablet.ts';
 import { I8042 } from './i8042.ts';
 import { Ps2Keyboard } from './ps2keyboard.ts';
 import { Ps2Mouse } from './ps2mouse.ts';
@@ -371,5 +373,57 @@ describe('VMware absolute pointer', () => {
     input.pointerAbsolute(100, 100, 0);
     input.pointerAbsolute(110, 95, 0);
     expect(drain().map((b) => b & 0xff)).toEqual([0x08, 10, 5]);
+  });
+});
+
+describe('a USB tablet beside the others', () => {
+  it('has the pointer alone while a driver asks it for reports, and a button goes up where it went down', () => {
+    const tablet = new UsbTablet();
+    input = new GuestInput({ keyboard, mouse, vmmouse, tablet, display: { width: 641, height: 401 } });
+    const modes: boolean[] = [];
+    input.onPointerModeChange((absolute) => modes.push(absolute));
+    controller(0xa8);
+    toMouse(0xf4);
+    const reports: number[][] = [];
+    const listen = () =>
+      tablet.submit({ endpoint: 0x81, data: new ScatterList(bench.memory, [{ gpa: 0, length: 8 }]) }, (_, moved) => {
+        const bytes = new Uint8Array(moved);
+        bench.memory.read(0, bytes);
+        reports.push([...bytes]);
+        listen();
+      });
+    input.pointerAbsolute(10, 10, 1);
+    expect(drain().length).toBe(3);
+    tablet.submit({ endpoint: 0, setup: Uint8Array.of(0, 9, 1, 0, 0, 0, 0, 0), data: new ScatterList(bench.memory, []) }, () => {});
+    listen();
+    expect([input.absolute, modes]).toEqual([true, [true]]);
+    input.pointerAbsolute(640, 0, 1);
+    // The PS/2 mouse hears that its button is up, and nothing else.
+    expect(drain()).toEqual([0x108, 0x100, 0x100]);
+    input.pointerAbsolute(0, 400, 0);
+    input.pointerRelative(320, 0, 0);
+    expect(drain()).toEqual([]);
+    expect(reports).toEqual([
+      [1, 0xff, 0x7f, 0, 0, 0],
+      [0, 0, 0, 0xff, 0x7f, 0],
+      [0, 0x00, 0x40, 0xff, 0x7f, 0],
+    ]);
+    // It gets the pointer also from VMware's mouse, which has it again afterwards.
+    registers[0] = VMWARE_MAGIC;
+    registers[1] = 41;
+    for (const parameter of [0x45414552, 0x53424152]) {
+      registers[3] = parameter;
+      registers[0] = VMWARE_MAGIC;
+      bench.ports.read(0x5658, 4);
+    }
+    input.pointerAbsolute(5, 5, 0);
+    expect(reports.length).toBe(4);
+    tablet.cancel(0x81);
+    expect([input.absolute, modes]).toEqual([true, [true]]);
+    input.pointerAbsolute(6, 6, 0);
+    expect(reports.length).toBe(4);
+    registers[1] = 40;
+    registers[0] = VMWARE_MAGIC;
+    expect(bench.ports.read(0x5658, 4) & 0xffff).toBeGreaterThanOrEqual(4);
   });
 });

@@ -44,6 +44,8 @@ import { E1000Driver } from './e1000driver.ts';
 import { FakeBlockDevice } from './fakeblock.ts';
 import { createVirtioVga, GpuDriver } from './gpudriver.ts';
 import { VirtioDriver } from './virtiodriver.ts';
+import { createXhci, DISK_PORT, TABLET_PORT, wrapper } from './xhcibench.ts';
+import { DATA, XhciDriver } from './xhcidriver.ts';
 
 export const deviceRegistry: DeviceEntry[] = [
   entry({
@@ -567,6 +569,35 @@ export const deviceRegistry: DeviceEntry[] = [
       cd.issue(5, { command: 0xa0, packet: new Array<number>(12).fill(0) });
       disk.write(0x34, 0x40);
       disk.write(0x2c, 0x300);
+    },
+  }),
+  entry({
+    name: 'Xhci',
+    create: createXhci,
+    mutate(xhci, bench) {
+      const driver = new XhciDriver(xhci, bench);
+      driver.start();
+      const tablet = driver.connect(TABLET_PORT);
+      driver.configure(tablet, [[3, 7]]);
+      const disk = driver.connect(DISK_PORT);
+      driver.configure(disk, [
+        [3, 6],
+        [4, 2],
+      ]);
+      // A report that is asked for, others that wait, a command with its data under way, and a port that is off.
+      driver.normal(tablet, 3, DATA, 8);
+      driver.doorbell(tablet, 3);
+      xhci.testParts.tablet.moveTo(100, 200, 0, 1);
+      xhci.testParts.tablet.moveTo(100, 200, 0, 0);
+      bench.memory.write(DATA + 64, wrapper(7, 1024, true, [0x28, 0, 0, 0, 0, 4, 0, 0, 2, 0]));
+      driver.normal(disk, 4, DATA + 64, 31);
+      driver.doorbell(disk, 4);
+      driver.normal(disk, 3, DATA + 128, 1024);
+      driver.doorbell(disk, 3);
+      driver.writePort(12, 0);
+      driver.write(0x54, 0x22);
+      driver.write(0x1024, 160);
+      driver.write(0x40, 0x105);
     },
   }),
   entry({
