@@ -53,6 +53,15 @@ test('drives, cards and ports come and go', async () => {
   expect(config().drives.map(({ id }) => id)).not.toContain('virtio1');
   expect(await run('trash', 'restore', /restore (\S+)/.exec(gone.out)![1]!)).toMatchObject({ code: 0 });
   expect(existsSync(own)).toBe(true);
+  // A disk on USB brings the controller along, which goes when nothing is on it.
+  expect(await run('device', 'add-disk', 'One', '--size', '8M', '--bus', 'usb')).toMatchObject({ code: 0, out: 'One: new disk usb0\n' });
+  expect(config().usb).toEqual({ tablet: false });
+  expect(await run('device', 'remove', 'One', 'usb')).toMatchObject({ code: 1, err: expect.stringContaining('Remove usb0 first.') });
+  expect(await run('device', 'remove', 'One', 'usb0')).toMatchObject({ code: 0 });
+  expect(await run('device', 'add-usb', 'One', '--tablet')).toMatchObject({ code: 0, out: 'One: USB controller with a tablet\n' });
+  expect((await run('device', 'list', 'One')).out).toMatch(/usb +USB controller +xhci +with a tablet\n/);
+  expect(await run('device', 'remove', 'One', 'usb')).toMatchObject({ code: 0 });
+  expect(config().usb).toBeNull();
   expect(await run('config', 'set', 'One', 'boot.order', '["net0","disk","net1"]')).toMatchObject({ code: 0 });
   expect(await run('device', 'remove', 'One', 'net0')).toMatchObject({ code: 0 });
   expect(config().boot.order).toEqual(['disk', 'net1']);
@@ -67,6 +76,7 @@ test('what can not be is refused, and nothing changes', async () => {
   await refused(/new disks/, 'add-disk', 'One', path.join(home, 'x.qcow2'), '--format', 'raw');
   await refused(/passphrase/, 'add-disk', 'One', '--size', '8M', '--encrypt');
   await refused(/nothing\.img/, 'add-disk', 'One', path.join(home, 'nothing.img'));
+  await refused(/CD drive can not be attached to usb/, 'add-cdrom', 'One', '--bus', 'usb');
   await refused(/CD drive can not be attached to virtio/, 'add-cdrom', 'One', '--bus', 'virtio');
   await refused(/no network nowhere/, 'add-card', 'One', '--network', 'nowhere');
   await refused(/no device net3/, 'set-card', 'One', 'net3', '--cable', 'in');

@@ -47,8 +47,8 @@ const drivePart = (what: string, vm: VmSummary, id: string) =>
 
 /** A place for the drive. Throws 'invalid-state' where its bus is full. */
 function placeFor(vm: VmSummary, config: VmConfig, bus: DriveBus | 'floppy', kind: Drive['kind']): Drive['id'] {
-  if (kind === 'cdrom' && bus === 'virtio')
-    throw refuse('invalid-argument', 'a CD drive can not be attached to virtio', vm.name, 'Use --bus ide or --bus sata.');
+  if (kind === 'cdrom' && (bus === 'virtio' || bus === 'usb'))
+    throw refuse('invalid-argument', `a CD drive can not be attached to ${bus}`, vm.name, 'Use --bus ide or --bus sata.');
   const free = freeDrivePlace(config, bus, kind);
   if (free) return free;
   const other =
@@ -187,7 +187,11 @@ async function remove(session: Session, machine: string, id: string, deleteImage
     throw refuse('invalid-argument', `${id} is no disk of ${vm.name}, so it has no image to delete`, vm.name, 'Leave out --delete-image.');
   let patch: VmPatch;
   if (drive) patch = withoutDrive(config, id);
-  else if (cardAt(config, id)) patch = withoutCard(config, id);
+  else if (id === 'usb' && config.usb) {
+    const [first] = config.drives.filter((each) => busOf(each.id) === 'usb');
+    if (first) throw refuse('invalid-state', `${first.id} is attached to the USB controller`, vm.name, `Remove ${first.id} first.`);
+    patch = { usb: null };
+  } else if (cardAt(config, id)) patch = withoutCard(config, id);
   else if (id === lastPort) patch = { serial: config.serial.slice(0, -1) };
   else if (port && Number(port[1]) < config.serial.length)
     throw refuse(
@@ -230,15 +234,31 @@ function describe(config: VmConfig): string[][] {
       model,
       `${address}, ${network ?? 'no network'}${connected ? '' : ', cable out'}`,
     ]),
+    ...(config.usb ? [['usb', 'USB controller', 'xhci', config.usb.tablet ? 'with a tablet' : '']] : []),
     ...config.serial.map(({ type, path: file }, number) => [`serial${number}`, 'serial port', `COM${number + 1}`, file ?? type]),
   ];
 }
 
-/** Adds `hypervue device`: drives, network cards and serial ports of a machine. */
+/** `tablet`: undefined when nobody said. */
+async function addUsb(session: Session, machine: string, tablet: boolean | undefined): Promise<undefined> {
+  const { vm, config } = await editable(session, machine);
+  if (config.usb && tablet === undefined)
+    throw refuse(
+      'invalid-state',
+      `${vm.name} has its USB controller already`,
+      vm.name,
+      'Say --tablet or --no-tablet to change what is on it.',
+    );
+  const after = await change(session, vm, { usb: { tablet: tablet ?? false } });
+  session.print(after, () => drivePart('USB controller', after, tablet ? 'with a tablet' : 'without a tablet'));
+  return undefined;
+}
+
+/** Adds `hypervue device`: drives, network cards, the USB controller and serial ports of a machine. */
 export function addDeviceCommand(program: Command, run: RunSession): void {
   const device = program
     .command('device')
-    .description('drives, network cards and serial ports of a machine; one that is on has them from its next start');
+    .description('drives, network cards, USB and serial ports of a machine; one that is on has them from its next start');
   device
     .command('list <machine>')
     .description('them all, with the names that the other commands take')
@@ -302,6 +322,12 @@ export function addDeviceCommand(program: Command, run: RunSession): void {
         return undefined;
       }),
     );
+  device
+    .command('add-usb <machine>')
+    .description('a USB 3 controller; --tablet also for one that is there')
+    .option('--tablet', 'with a tablet on it: an exact pointer for systems that know no other')
+    .option('--no-tablet', 'without one')
+    .action((machine: string, { tablet }: { tablet?: boolean }) => run(true, (session) => addUsb(session, machine, tablet)));
   device
     .command('remove <machine> <device>')
     .description('take it out of the machine; images stay')

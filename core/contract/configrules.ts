@@ -1,4 +1,4 @@
-import { fits } from './drives.ts';
+import { busOf, fits } from './drives.ts';
 import { rule, type Said } from './texts.ts';
 import type { VmConfig } from './vm.ts';
 
@@ -11,7 +11,7 @@ export interface ConfigProblem {
   object: string;
 }
 
-export type CheckedConfig = Pick<VmConfig, 'drives' | 'network' | 'serial' | 'firmware' | 'cpu' | 'boot'>;
+export type CheckedConfig = Pick<VmConfig, 'drives' | 'network' | 'usb' | 'serial' | 'firmware' | 'cpu' | 'boot'>;
 
 /** Rules between the fields of a configuration. Empty when all are kept. */
 export function configProblems(config: CheckedConfig): ConfigProblem[] {
@@ -26,6 +26,7 @@ export function configProblems(config: CheckedConfig): ConfigProblem[] {
     if (seen.has(drive.id)) add(drive.id, rule('ruleTwoDrives', { drive: drive.id }), 'drives', i, 'id');
     seen.add(drive.id);
     if (!fits(drive.kind, drive.id)) add(drive.id, rule('ruleWrongPlace', { kind: drive.kind, drive: drive.id }), 'drives', i, 'id');
+    if (busOf(drive.id) === 'usb' && !config.usb) add(drive.id, rule('ruleUsbController', { drive: drive.id }), 'drives', i, 'id');
     if (drive.kind === 'disk' && drive.path === null) add(drive.id, rule('ruleNoImage', { drive: drive.id }), 'drives', i, 'path');
   });
   const cards = new Set<string>();

@@ -54,6 +54,10 @@ test('what is missing is named, what nobody knows is not dropped in silence', ()
 test('rules between fields have a place too', () => {
   const twice = [config.drives[0], config.drives[0]];
   expect(marked(text({ drives: twice }))).toEqual([['"ide0"', expect.any(Number), 'there are two drives at ide0']]);
+  expect(marked(text({ drives: [{ ...config.drives[0], id: 'usb2' }] }))).toEqual([
+    ['"usb2"', expect.any(Number), 'usb2 wants a USB controller, which the machine does not have ("usb": {})'],
+  ]);
+  expect(marked(text({ usb: {}, drives: [{ ...config.drives[0], id: 'usb2' }] }))).toEqual([]);
   expect(marked(text({ firmware: 'uefi', cpu: { model: 'i686' } }))).toEqual([
     ['"uefi"', expect.any(Number), 'UEFI needs a 64-bit processor'],
   ]);

@@ -33,10 +33,14 @@ export function freeDrivePlace(
   return free && fits(kind, free) ? free : undefined;
 }
 
-/** With a drive more, which is tried last at boot. */
-export function withDrive({ boot, drives }: Drives, drive: Drive): Drives {
+/** With a drive more, which is tried last at boot. One on USB brings the controller along. */
+export function withDrive({ boot, drives, usb }: Drives & Pick<VmConfig, 'usb'>, drive: Drive): Drives & Partial<Pick<VmConfig, 'usb'>> {
   const next = [...drives, drive];
-  return { drives: next, boot: { ...boot, order: withBootEntry(boot.order, next, drive.id) } };
+  return {
+    ...(busOf(drive.id) === 'usb' && !usb ? { usb: { tablet: false } } : {}),
+    drives: next,
+    boot: { ...boot, order: withBootEntry(boot.order, next, drive.id) },
+  };
 }
 
 /** Without a drive, also in the boot order. */

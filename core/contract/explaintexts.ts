@@ -32,6 +32,8 @@ export const explainTexts = {
   explainLocaltime: 'The real-time clock shows local time',
   explainGdb: 'gdb can attach here',
   explainGdbWait: 'It waits for gdb before the first instruction',
+  explainXhci: 'The USB 3 controller',
+  explainTablet: 'A tablet on it: an exact pointer',
   explainAhci: 'The SATA controller, there as long as a drive is on it',
   explainSecret: 'A file that holds the passphrase, with no line break at its end',
   explainDrive: 'The drive at {drive}',
@@ -61,6 +63,7 @@ export const explainTexts = {
     'PCID, INVPCID, PREFETCHW, RDSEED and RDPID are in this machine’s processor, but not in that of every QEMU’s TCG: they are left out.',
   remarkNetwork:
     'A user network of QEMU has this machine alone in it. Its gateway is its second address, not the first, and leads to the loopback of this computer too; it always gives addresses.',
+  remarkXhci: 'The USB controller has ten connectors on both sides; QEMU’s tablet is a device of high speed, here it is one of full speed.',
   remarkAhci: 'The AHCI controller is that of an ICH9, in slot 4 here as there.',
   remarkTables:
     'ACPI tables, SMBIOS strings and the serial numbers of drives are not the same, so that an installed Windows may ask to be activated again.',

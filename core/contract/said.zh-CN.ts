@@ -126,6 +126,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   ruleKernelBios: '直接引导内核使用 BIOS，不能用 UEFI',
   ruleUefi64: 'UEFI 需要 64 位处理器',
   ruleTwoDrives: '{drive} 上有两个驱动器',
+  ruleUsbController: '{drive} 需要 USB 控制器，而虚拟机没有（"usb": {}）',
   ruleTwoCards: '{card} 上有两块网卡',
   ruleSameMac: '两块网卡的地址都是 {mac}',
   ruleWrongPlace: '{kind} 驱动器不能位于 {drive}',

@@ -131,6 +131,7 @@ export const ruleTexts = {
   ruleTwoDrives: 'there are two drives at {drive}',
   ruleWrongPlace: "a {kind} drive can't be at {drive}",
   ruleNoImage: 'the disk at {drive} has no image',
+  ruleUsbController: '{drive} wants a USB controller, which the machine does not have ("usb": {})',
   ruleTwoCards: 'there are two network cards at {card}',
   ruleSameMac: 'two network cards have the address {mac}',
   ruleSerialFile: "the file of {port} must lie in the machine's folder",

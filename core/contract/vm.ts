@@ -81,6 +81,9 @@ export const vncListenSchema = z.discriminatedUnion('type', [
 ]);
 export type VncListen = z.infer<typeof vncListenSchema>;
 
+export const usbSchema = z.object({ tablet: z.boolean().default(false) });
+export type UsbConfig = z.infer<typeof usbSchema>;
+
 /** The content of `vm.json`, schema version 1. */
 export const vmConfigSchema = z.object({
   schema: z.literal(1),
@@ -121,6 +124,8 @@ export const vmConfigSchema = z.object({
     listen: vncListenSchema.nullable().default(null),
   }),
   network: z.array(networkCardSchema).max(MAX_CARDS).default([]),
+  /** A USB 3 controller (xHCI), and whether a tablet is plugged into it: an exact pointer for systems that know no other. None when null. */
+  usb: usbSchema.nullable().default(null),
   /** COM1 and COM2: `console` shows in the serial tab, `file` appends to `path` in the VM folder, `none` swallows. */
   serial: z.array(z.object({ type: z.enum(['console', 'file', 'none']), path: pathSchema.optional() })).max(2),
   clock: z.enum(['utc', 'localtime']).default('utc'),
@@ -232,6 +237,7 @@ export const vmPatchSchema = z
     drives: z.array(driveSchema).max(drivePlaces.length),
     display: vmConfigSchema.shape.display,
     network: z.array(wantedCardSchema).max(MAX_CARDS),
+    usb: usbSchema.nullable(),
     serial: vmConfigSchema.shape.serial,
     clock: z.enum(['utc', 'localtime']),
     timekeeping: z.enum(['host', 'instructions']),

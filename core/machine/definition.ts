@@ -57,6 +57,8 @@ export interface MachineDefinition {
   vgaBios: Uint8Array;
   drives: DriveBay[];
   cards: CardBay[];
+  /** A USB controller, and whether a tablet is plugged into it; none when absent. */
+  usb?: { tablet: boolean };
   bootOrder: BootEntry[];
   bootMenu: boolean;
   /** How long the firmware waits for the key of its menu; as long as it likes when absent. */

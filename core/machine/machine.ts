@@ -71,6 +71,7 @@ import { addNetwork } from './network.ts';
 import { BRIDGE_SLOT, ISA_SLOT, VGA_SLOT } from './slots.ts';
 import { installSmbios } from './smbios.ts';
 import { addStorage } from './storage.ts';
+import { addUsb } from './usb.ts';
 
 /** IA32_TSC_DEADLINE. */
 const MSR_TSC_DEADLINE = 0x6e0;
@@ -336,11 +337,6 @@ export class Machine {
         log: log.child('vmmouse'),
       }),
     );
-    const input = new GuestInput({ keyboard, mouse, vmmouse, display: this.display });
-    input.onPointerModeChange((absolute) => options.onPointerMode(absolute));
-    input.onLedsChange((leds) => options.onLeds(leds));
-    this.input = input;
-
     const dma = this.add(new Dma8237({ id: 'dma', ports, memory: this.guestMemory, log: log.child('dma') }));
     this.add(
       new Fdc({
@@ -377,6 +373,21 @@ export class Machine {
       add: (device) => this.add(device),
       log,
     });
+    const usb = addUsb({
+      pci,
+      mmio,
+      memory: this.guestMemory,
+      message: (address, data) => this.message(address, data),
+      clock,
+      definition,
+      drive: options.drive,
+      add: (device) => this.add(device),
+      log,
+    });
+    const input = new GuestInput({ keyboard, mouse, vmmouse, tablet: usb?.tablet, display: this.display });
+    input.onPointerModeChange((absolute) => options.onPointerMode(absolute));
+    input.onLedsChange((leds) => options.onLeds(leds));
+    this.input = input;
     for (let index = 0; index < definition.serialPorts; index++)
       this.add(
         new Uart16550({

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { CpuModel } from '../contract/cpumodels.ts';
+import { busOf } from '../contract/drives.ts';
 import { defaultNic } from '../contract/defaultnic.ts';
 import { checkConfig } from './configrules.ts';
 import { type VmConfig, type VmCreate, vmConfigSchema } from '../contract/vm.ts';
@@ -89,6 +90,7 @@ export async function createVm<T>(
       model: card.model ?? defaultNic(create.os ?? parts.os),
       mac: card.mac ?? parts.newMac(),
     })),
+    usb: drives.some(({ id }) => busOf(id) === 'usb') ? {} : null,
     serial: [{ type: 'console' }, { type: 'none' }],
   });
   checkConfig(config);

@@ -22,6 +22,10 @@ const places: { [id in DriveId]: string } = {
   virtio5: 'VirtIO 5',
   virtio6: 'VirtIO 6',
   virtio7: 'VirtIO 7',
+  usb0: 'USB 0',
+  usb1: 'USB 1',
+  usb2: 'USB 2',
+  usb3: 'USB 3',
   fd0: 'Floppy drive A',
   fd1: 'Floppy drive B',
 };
@@ -68,6 +72,13 @@ export function hardwareList(config: VmConfig): HardwareItem[] {
       kind: 'network',
       label: `Network card ${id}: ${model === 'virtio' ? 'VirtIO' : 'Intel 82540EM (e1000)'}`,
       detail: `${mac}, ${network === null ? 'no network' : `network ${network}`}${connected ? '' : ', cable pulled out'}`,
+    });
+  if (config.usb)
+    items.push({
+      id: 'usb',
+      kind: 'usb',
+      label: 'USB 3 controller (xHCI)',
+      detail: config.usb.tablet ? 'with a tablet: an exact pointer' : '',
     });
   config.serial.forEach((port, index) => {
     items.push({

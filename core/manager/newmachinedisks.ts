@@ -53,6 +53,7 @@ export const roomOn: Readonly<Record<DriveBus, number>> = {
   ide: drivePlaces.filter((id) => id.startsWith('ide')).length - 1,
   sata: drivePlaces.filter((id) => id.startsWith('sata')).length,
   virtio: drivePlaces.filter((id) => id.startsWith('virtio')).length,
+  usb: drivePlaces.filter((id) => id.startsWith('usb')).length,
 };
 
 export const busOfNew = (create: VmCreate, os: string, known?: DriveBus): DriveBus =>

@@ -150,7 +150,7 @@ function checkRoom(create: VmCreate, count: number, bus: DriveBus): PreflightChe
   const all = count + (create.source.type === 'sample' && bus === 'ide' ? 1 : 0);
   if (all <= roomOn[bus]) return [];
   const better = (['sata', 'virtio'] as const).find((other) => count <= roomOn[other]);
-  const names: Record<DriveBus, string> = { ide: 'IDE', sata: 'SATA', virtio: 'VirtIO' };
+  const names: Record<DriveBus, string> = { ide: 'IDE', sata: 'SATA', virtio: 'VirtIO', usb: 'USB' };
   const check = bad(
     'bus',
     'error',

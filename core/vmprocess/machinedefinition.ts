@@ -45,6 +45,7 @@ export async function readDefinition(
         ...(started.includes(id) ? { bootRom: await readNetworkRom(firmwareFolder, model, config.firmware) } : {}),
       })),
     ),
+    ...(config.usb ? { usb: config.usb } : {}),
     bootOrder: config.boot.order,
     bootMenu: config.boot.menu,
     bootMenuSeconds: config.boot.menuSeconds,

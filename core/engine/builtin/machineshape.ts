@@ -10,6 +10,7 @@ export function machineShape(config: VmConfig): MachineShape {
     // Named only where it is not the usual one: states of before know no other.
     ...(config.display.model === 'vga' ? {} : { display: config.display.model }),
     ...(config.network.length ? { 'network cards': config.network.map(({ id, model }) => `${id} ${model}`).join(', ') } : {}),
+    ...(config.usb ? { 'USB controller': config.usb.tablet ? 'with a tablet' : 'there' } : {}),
     firmware: config.firmware,
     drives: config.drives.map(({ id, kind }) => `${id} ${kind}`).join(', ') || 'none',
     disks:

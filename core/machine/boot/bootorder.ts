@@ -5,7 +5,7 @@
 import { bootSequence } from '../../contract/boot.ts';
 import { busOf } from '../../contract/drives.ts';
 import type { CardBay, DriveBay, MachineDefinition } from '../definition.ts';
-import { AHCI_SLOT, IDE_SLOT, NET_SLOTS, virtioSlot } from '../slots.ts';
+import { AHCI_SLOT, IDE_SLOT, NET_SLOTS, USB_SLOT, usbConnector, virtioSlot } from '../slots.ts';
 
 /** Drives and network cards in the machine's order. A drive that is not in it is started from when it is chosen in the boot menu, and never otherwise. */
 export function bootOrder({ bootOrder, drives, cards }: Pick<MachineDefinition, 'bootOrder' | 'drives' | 'cards'>): Uint8Array {
@@ -32,6 +32,8 @@ function drivePath({ id }: DriveBay): string {
       return `/pci@i0cf8/scsi@${virtioSlot(number).toString(16)}/disk@0,0`;
     case 'sata':
       return `/pci@i0cf8/pci8086,2922@${AHCI_SLOT}/drive@${number}/disk@0`;
+    case 'usb':
+      return `/pci@i0cf8/usb@${USB_SLOT.toString(16)}/storage@${usbConnector(number)}/channel@0/disk@0,0`;
     case 'ide':
       return `/pci@i0cf8/ide@${IDE_SLOT},1/drive@${number >> 1}/disk@${number & 1}`;
   }

@@ -123,6 +123,11 @@ describe.skipIf(!qemu)('QEMU takes what the machine is explained as', () => {
         ...['01', '02', '03'].map((end) => new RegExp(`mac = "52:54:00:00:00:${end}"`)),
       ],
     ],
+    [
+      'USB',
+      { usb: { tablet: true }, drives: [{ ...drives[0], id: 'usb3', readOnly: true }] },
+      [/dev: qemu-xhci[\s\S]*addr = 10\.0/, /dev: usb-tablet[^:]*port = "1"/, /dev: usb-storage[^:]*port = "5"/],
+    ],
     ['i686', { cpu: { model: 'i686' } }, []],
     ['x86-64', { cpu: { model: 'x86-64' } }, []],
     ['x86-64-v2', { cpu: { model: 'x86-64-v2' } }, []],

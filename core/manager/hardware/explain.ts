@@ -9,6 +9,8 @@ import { INSTRUCTION_CLOCK_START_MS } from '../../machine/instructionclock.ts';
 import { plain, say, type Saying } from '../../util/say.ts';
 import { explainDrives, option } from './explaindrives.ts';
 import { type ExplainedNetwork, explainNetwork } from './explainnetwork.ts';
+import { TABLET_CONNECTOR, USB_SLOT } from '../../machine/slots.ts';
+import { USB_CONNECTORS } from '../../devices/usb/xhci.ts';
 import { optionValue, shellWord } from './quoting.ts';
 
 export interface ExplainParts {
@@ -58,6 +60,7 @@ export function explain(config: VmConfig, parts: ExplainParts): Explanation {
   display(config, add, remarks);
   listen(config, add, remarks);
   const order = config.boot.kernel ? [] : bootSequence(config.boot.order, [...config.drives, ...config.network]).tried.map(({ id }) => id);
+  usb(config, add);
   options.push(...explainDrives(config.drives, { ...parts, encrypted: parts.encrypted ?? [], order, remarks }));
   serial(config, parts, add, remarks);
   clock(config, add, remarks);
@@ -124,6 +127,13 @@ function listen(config: VmConfig, add: Add, remarks: Saying[]): void {
   if (password) remarks.push(say('remarkVncPassword'));
 }
 
+function usb({ usb: controller }: VmConfig, add: Add): void {
+  if (!controller) return;
+  const ports = `p2=${USB_CONNECTORS},p3=${USB_CONNECTORS}`;
+  add(say('explainXhci'), '-device', `qemu-xhci,id=usb,${ports},addr=${USB_SLOT.toString(16)}.0`);
+  if (controller.tablet) add(say('explainTablet'), '-device', `usb-tablet,bus=usb.0,port=${TABLET_CONNECTOR}`);
+}
+
 function serial(config: VmConfig, { folder }: ExplainParts, add: Add, remarks: Saying[]): void {
   config.serial.forEach((port, index) => {
     const name = `COM${index + 1}`;
@@ -171,6 +181,7 @@ function differences(config: VmConfig, remarks: Saying[]): void {
   if (config.paravirt) remarks.push(say('remarkParavirt'));
   if (config.cpu.model === 'x86-64-v2' || config.cpu.model === 'x86-64-v3') remarks.push(say('remarkCpu'));
   if (config.drives.some(({ id }) => busOf(id) === 'sata')) remarks.push(say('remarkAhci'));
+  if (config.usb?.tablet) remarks.push(say('remarkXhci'));
   remarks.push(say('remarkTables'));
 }
 

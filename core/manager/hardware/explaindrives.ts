@@ -4,7 +4,7 @@ import type { ExplainedOption } from '../../contract/hardware.ts';
 import { say, type Saying } from '../../util/say.ts';
 import type { NetPlace } from '../../contract/networks.ts';
 import type { Drive } from '../../contract/vm.ts';
-import { AHCI_SLOT, virtioSlot } from '../../machine/slots.ts';
+import { AHCI_SLOT, usbConnector, virtioSlot } from '../../machine/slots.ts';
 import { optionValue } from './quoting.ts';
 
 export interface DriveParts {
@@ -61,6 +61,8 @@ function frontend({ id, kind }: Drive): string[] {
       return [ata, `bus=ahci.${number}`];
     case 'virtio':
       return ['virtio-blk-pci', `addr=${hex(virtioSlot(number))}.0`, 'disable-legacy=on'];
+    case 'usb':
+      return ['usb-storage', 'bus=usb.0', `port=${usbConnector(number)}`];
     case 'floppy':
       return ['floppy', `unit=${number}`, 'drive-type=auto'];
   }
@@ -91,7 +93,7 @@ function medium(drive: Drive, backend: string, { folder, encrypted, remarks }: D
 /** QEMU's IDE and SATA disks can't be read-only: what a guest writes to them goes into a file that is thrown away. */
 function access({ id, kind, readOnly }: Drive, remarks: Saying[]): string[] {
   if (!readOnly && kind !== 'cdrom') return ['readonly=off'];
-  if (kind !== 'disk' || busOf(id) === 'virtio') return ['readonly=on'];
+  if (kind !== 'disk' || busOf(id) === 'virtio' || busOf(id) === 'usb') return ['readonly=on'];
   remarks.push(say('remarkReadOnly', { drive: id }));
   return ['snapshot=on'];
 }

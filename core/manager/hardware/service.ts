@@ -2,7 +2,7 @@ import { stateWord } from '../operationwords.ts';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { checkConfigText } from '../../contract/configtext.ts';
-import { withBootEntry } from '../../contract/boot.ts';
+import { withDrive } from '../../contract/devices.ts';
 import { type DriveId, freePlace } from '../../contract/drives.ts';
 import { type Explanation, type hardwareMethods, MAX_CONFIG_TEXT } from '../../contract/hardware.ts';
 import type { ExplainedNetwork } from './explainnetwork.ts';
@@ -88,8 +88,7 @@ export class HardwareService {
     try {
       await machine.settings.replace((now) => {
         drive = place(now.drives);
-        const drives = [...now.drives, { id: drive, kind: 'disk' as const, path: name, format, readOnly: false }];
-        return { ...now, drives, boot: { ...now.boot, order: withBootEntry(now.boot.order, drives, drive) } };
+        return { ...now, ...withDrive(now, { id: drive, kind: 'disk', path: name, format, readOnly: false }) };
       });
     } catch (error) {
       await rm(file, { force: true }).catch(() => {});

@@ -128,6 +128,7 @@ export class MockManager {
           clock: 'utc',
           debug: { gdb: null, wait: false },
           timekeeping: 'host',
+          usb: null,
           hpet: false,
           paravirt: true,
           template: false,

@@ -16,6 +16,7 @@ export const editedFields = [
   'drives',
   'display',
   'network',
+  'usb',
   'serial',
   'clock',
   'timekeeping',
@@ -37,6 +38,7 @@ export type DeviceKind =
   | 'floppy'
   | 'controller'
   | 'network'
+  | 'usb'
   | 'serial'
   | 'input'
   | 'clock'
@@ -72,6 +74,7 @@ export function devicesOf(config: VmConfig): Device[] {
     ...config.drives.map(({ id, kind }): Device => ({ id, kind, fields: ['drives'] })),
     ...controllersOf(config.drives).map((bus): Device => ({ id: `controller-${bus}`, kind: 'controller', fields: [] })),
     ...config.network.map(({ id }): Device => ({ id, kind: 'network', fields: ['network'] })),
+    ...(config.usb ? [fixed('usb', 'usb')] : []),
     ...config.serial.map((_, i): Device => ({ id: `serial${i}`, kind: 'serial', fields: ['serial'] })),
     fixed('input'),
     fixed('clock', 'clock', 'timekeeping', 'hpet'),

@@ -83,5 +83,18 @@ export function useDriveRemoval(vm: () => VmSummary) {
     }
   }
 
-  return { remove, removeCard, removePort };
+  async function removeUsb(): Promise<boolean> {
+    const { id, name } = vm();
+    if (!(await notices.ask({ key: 'removeUsb', params: { name }, danger: true, lines: [] }))) return false;
+    try {
+      const next = await connection.call('vm.update', { id, patch: { usb: null } });
+      machines.byId.set(next.id, next);
+      return true;
+    } catch (error) {
+      notices.showError('update', name, error);
+      return false;
+    }
+  }
+
+  return { remove, removeCard, removePort, removeUsb };
 }

@@ -36,6 +36,8 @@ export function useHardwareText() {
         return t('hardware.serialPort', { n: portOf(device.id) + 1 });
       case 'network':
         return cardName(device.id);
+      case 'usb':
+        return t('hardware.controller.usb.name');
       case 'controller':
         return t(`hardware.controller.${device.id.slice('controller-'.length)}.name`);
       default:
@@ -79,6 +81,8 @@ export function useHardwareText() {
       }
       case 'serial':
         return t(`hardware.serialType.${config.serial[portOf(device.id)]?.type ?? 'none'}`);
+      case 'usb':
+        return config.usb?.tablet ? t('hardware.withTablet') : '';
       case 'clock':
         return t(`hardware.${config.clock}`);
       case 'debug':
@@ -119,6 +123,8 @@ export function useHardwareText() {
         return config.serial.map(({ type }, i) => `COM${i + 1}: ${t(`hardware.serialType.${type}`)}`).join('; ') || t('common.none');
       case 'clock':
         return t(`hardware.${config.clock}`);
+      case 'usb':
+        return config.usb ? (config.usb.tablet ? t('hardware.withTablet') : onOff(true)) : t('common.none');
       case 'timekeeping':
         return t(config.timekeeping === 'host' ? 'hardware.timeHost' : 'hardware.timeInstructions');
       case 'hpet':

@@ -314,7 +314,7 @@ export const en = {
     ide1: 'IDE, primary slave',
     ide2: 'IDE, secondary master',
     ide3: 'IDE, secondary slave',
-    place: { sata: 'SATA, port {n}', virtio: 'VirtIO {n}' },
+    place: { sata: 'SATA, port {n}', virtio: 'VirtIO {n}', usb: 'USB {n}' },
     fd0: 'A',
     fd1: 'B',
     empty: 'Empty',
@@ -379,10 +379,12 @@ export const en = {
     ide: 'IDE',
     sata: 'SATA (AHCI)',
     virtio: 'VirtIO',
+    usb: 'USB',
     text: {
       ide: 'Every operating system knows it',
       sata: 'For systems from about 2007 on, Windows Vista and newer among them: several requests at a time, trim',
       virtio: 'The quickest with many small requests. Linux and the BSDs know it; Windows needs a driver before it sees the disk',
+      usb: 'A disk that is plugged in, as a memory stick is: USB 3, for systems with a driver for xHCI (Windows 8, Linux). It brings the USB controller along',
     },
   },
   log: {

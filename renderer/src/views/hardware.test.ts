@@ -206,6 +206,38 @@ test('a new disk and a port are added; what can’t be added says why', async ()
   expect(router.currentRoute.value.query.device).toBe('ide1');
 });
 
+test('a USB controller is added with its tablet, changed, and removed when no disk is on it', async () => {
+  const { router, manager } = await at('cpu', off);
+  await press(get('device-add'));
+  await press(get('add-usb'));
+  expect((get('add-tablet') as HTMLInputElement).checked).toBe(true);
+  await press(get('add-device-ok'));
+  expect(patch()).toEqual({ usb: { tablet: true } });
+  await vi.waitFor(() => expect(router.currentRoute.value.query.device).toBe('usb'), { timeout: 20_000 });
+  await vi.waitFor(() => expect(there('usb-tablet')).toBe(true), { timeout: 20_000 });
+  calls.length = 0;
+  await press(get('usb-tablet'));
+  await apply();
+  expect(patch()).toEqual({ usb: { tablet: false } });
+  await press(get('device-add'));
+  expect((get('add-usb') as HTMLInputElement).disabled).toBe(true);
+  expect(document.body.textContent).toContain('has its USB controller already');
+  await press(document.querySelector<HTMLElement>('[data-testid="add-device"] button')!);
+  const vm = await manager.handlers['vm.get']({ id: off });
+  const disk = { id: 'usb0' as const, kind: 'disk' as const, path: 'stick.img', format: 'raw' as const, readOnly: false };
+  const put = (config: typeof vm.config) => (manager as unknown as { put(next: typeof vm): void }).put({ ...vm, config });
+  put({ ...vm.config!, drives: [...vm.config!.drives, disk] });
+  await settle();
+  expect((get('usb-remove') as HTMLButtonElement).disabled).toBe(true);
+  put(vm.config);
+  await settle();
+  calls.length = 0;
+  await press(get('usb-remove'));
+  await press(get('confirm-ok'));
+  expect(patch()).toEqual({ usb: null });
+  await vi.waitFor(() => expect(there('device-usb')).toBe(false), { timeout: 20_000 });
+});
+
 test('what waits for the next start is shown as it is and as it will be, and can be taken back', async () => {
   const { manager } = await at('memory');
   const vm = await manager.handlers['vm.get']({ id: running });

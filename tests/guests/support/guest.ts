@@ -32,6 +32,8 @@ export interface GuestOptions {
   startPaused?: boolean;
   /** A VirtIO display instead of the VGA. */
   virtioDisplay?: boolean;
+  /** A USB controller. */
+  usb?: { tablet: boolean };
   /** `socket`: where its cable leads. */
   network?: { id: NetPlace; model: NicModel; mac: string; socket: string }[];
   /** Goes on from this state file. */
@@ -82,6 +84,7 @@ export class Guest {
           drives: options.drives ?? [],
           display: { model: options.virtioDisplay ? 'virtio' : 'vga' },
           network: (options.network ?? []).map(({ id, model, mac }) => ({ id, model, mac, network: 'default' })),
+          usb: options.usb ?? null,
           serial: [{ type: 'console' }, { type: 'none' }],
           hpet: options.hpet ?? false,
           paravirt: options.paravirt ?? true,

@@ -1,0 +1,44 @@
+import type { BlockDevice } from '../backend/asyncblock.ts';
+import type { Device } from '../bus/device.ts';
+import type { MmioBus } from '../bus/mmiobus.ts';
+import type { MessageSink } from '../bus/pci/msi.ts';
+import type { PciBus } from '../bus/pci/pcibus.ts';
+import { usbPlaces } from '../contract/drives.ts';
+import { UsbDisk } from '../devices/usb/bulkonly.ts';
+import { UsbTablet } from '../devices/usb/tablet.ts';
+import { Xhci } from '../devices/usb/xhci.ts';
+import type { GuestMemory } from '../memory/guestmemory.ts';
+import type { Clock } from '../util/clock.ts';
+import type { Logger } from '../util/logger.ts';
+import type { MachineDefinition } from './definition.ts';
+import { TABLET_CONNECTOR, USB_SLOT, usbConnector } from './slots.ts';
+
+export interface UsbParts {
+  pci: PciBus;
+  mmio: MmioBus;
+  memory: GuestMemory;
+  message: MessageSink;
+  clock: Clock;
+  definition: Pick<MachineDefinition, 'usb' | 'drives'>;
+  drive(id: string): BlockDevice;
+  add<T extends Device>(device: T): T;
+  log: Logger;
+}
+
+/** Creates the USB controller, if the machine has one, with what is plugged into it for good. */
+export function addUsb(parts: UsbParts): { controller: Xhci; tablet: UsbTablet | undefined } | undefined {
+  const { pci, mmio, memory, message, clock, definition, drive, add } = parts;
+  if (!definition.usb) return undefined;
+  const log = parts.log.child('usb');
+  const controller = add(new Xhci({ id: 'usb', mmio, memory, message, clock, log }));
+  pci.attach(USB_SLOT, 0, controller);
+  const tablet = definition.usb.tablet ? new UsbTablet() : undefined;
+  if (tablet) controller.plug(TABLET_CONNECTOR, tablet);
+  usbPlaces.forEach((id, index) => {
+    const bay = definition.drives.find((other) => other.id === id);
+    if (!bay) return;
+    const serial = `HVU${String(index).padStart(5, '0')}`;
+    controller.plug(usbConnector(index), new UsbDisk({ block: drive(id), serial, writeCache: bay.writeCache, log: log.child(id) }));
+  });
+  return { controller, tablet };
+}

@@ -1,0 +1,133 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import { drive, Guest, type GuestOptions } from './support/guest.ts';
+import { FAST_BOOT, type GuestArch, linuxKernel } from './support/images.ts';
+import { run } from './support/packages.ts';
+import { usbInitramfs } from './support/usbinitramfs.ts';
+
+/** The USB controller with drivers that we did not write: SeaBIOS, and Debian's Linux 6.1 with its own modules. */
+const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-usb-'));
+const ends: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function start(options: GuestOptions): Promise<Guest> {
+  const guest = new Guest(options);
+  ends.push(() => guest.end());
+  return guest.start();
+}
+
+const bootSector = () => {
+  const file = path.join(folder, 'boot.bin');
+  run('nasm', ['-f', 'bin', '-o', file, fileURLToPath(new URL('support/asm/disk.asm', import.meta.url))]);
+  return readFileSync(file);
+};
+
+function bootDisk(name: string, says: string): string {
+  const image = Buffer.alloc(1 << 20);
+  bootSector().copy(image);
+  image.write(says, 1024, 'latin1');
+  const file = path.join(folder, name);
+  writeFileSync(file, image);
+  return file;
+}
+
+test('the BIOS boots from a USB disk, the first of the list, reads and writes it', async () => {
+  const first = bootDisk('first.img', 'FROM THE FIRST');
+  const guest = await start({
+    memoryMiB: 16,
+    usb: { tablet: true },
+    drives: [
+      drive('usb1', 'disk', first),
+      drive('usb0', 'disk', bootDisk('second.img', 'FROM THE SECOND')),
+      drive('ide0', 'disk', bootDisk('third.img', 'FROM THE THIRD')),
+    ],
+    order: ['disk'],
+  });
+  await guest.onSerial(/WRITTEN|BAD/, 60_000);
+  expect(guest.serial).toBe('FROM THE FIRST WRITTEN\n');
+  expect(
+    readFileSync(first)
+      .subarray(1536, 1536 + 14)
+      .toString(),
+  ).toBe('FROM THE FIRST');
+});
+
+const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const systems: GuestArch[] = ['amd64', 'i386'];
+
+test.each(systems)(
+  'Linux %s reads and writes USB disks, has the exact pointer of the tablet, and goes on after a restore',
+  async (arch) => {
+    const content = randomBytes(3 << 20);
+    const source = path.join(folder, `${arch}-source.img`);
+    const target = path.join(folder, `${arch}-target.img`);
+    writeFileSync(source, content);
+    writeFileSync(target, Buffer.alloc(4 << 20));
+    const options: GuestOptions = {
+      memoryMiB: 128,
+      cpu: arch === 'amd64' ? 'x86-64' : 'i686',
+      usb: { tablet: true },
+      drives: [drive('usb0', 'disk', source, true), drive('usb3', 'disk', target)],
+      kernel: {
+        path: linuxKernel(arch),
+        initrd: usbInitramfs(arch),
+        cmdline: `console=ttyS0,115200 quiet mitigations=off ${FAST_BOOT}`,
+      },
+    };
+    const guest = await start(options);
+    await guest.onSerial(/GUEST READY/, 120_000);
+    await guest.ask('sh /usb/load', /USB LOADED/, 60_000);
+    // The disks are found in any order: by their size they are told apart.
+    await guest.ask(
+      'while [ ! -e /dev/sdb ] || ! grep -q Tablet /proc/bus/input/devices; do sleep 0.1; done; for d in sda sdb; do ln -s $d /dev/at$(cat /sys/block/$d/size); done; echo "FOUND"',
+      /^FOUND/m,
+      60_000,
+    );
+    const speeds = await guest.ask('cat /sys/bus/usb/devices/*-*/speed | sort -n | tr "\\n" " "; echo "SPEEDS"', /^([\d ]+)SPEEDS/m);
+    expect(speeds[1]!.trim()).toBe('12 5000 5000');
+    await guest.ask('sha256sum /dev/at6144', new RegExp(`^${sha(content)}  `, 'm'), 60_000);
+    // What is under way when the machine is saved is done all the same.
+    guest.vm.serial[0]!.receive(Buffer.from('dd if=/dev/at6144 of=/dev/at8192 bs=64k conv=fsync && echo "COP""IED"\n'));
+    const file = path.join(folder, `${arch}.state`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await guest.vm.saveState(file);
+    const saved = guest.serial;
+    const again = await start({ ...options, restore: file });
+    again.serial = saved;
+    await again.onSerial(/^COPIED/m, 60_000);
+    expect(sha(readFileSync(target).subarray(0, content.length))).toBe(sha(content));
+    // The guest opens the tablet: from then on positions are exact, and they go there.
+    expect(again.vm.input.absolute).toBe(false);
+    const eventBytes = arch === 'amd64' ? 24 : 16;
+    await again.ask(
+      `grep -A4 "USB Tablet" /proc/bus/input/devices | grep -o "event[0-9]*" > /tmp/e; (dd if=/dev/input/$(cat /tmp/e) of=/tmp/raw bs=${eventBytes} 2>/dev/null &); echo "OPENED"`,
+      /^OPENED/m,
+    );
+    await again.until('the exact pointer', () => again.vm.input.absolute, 30_000);
+    const { width, height } = again.vm.screenshot();
+    again.vm.input.pointerAbsolute(width - 1, 0, 0);
+    again.vm.input.pointerAbsolute(width - 1, 0, 1);
+    again.vm.input.pointerAbsolute(0, height - 1, 0);
+    // Last eight bytes of an event: type, code, value (input.h).
+    const event = (type: number, code: number, value: number) => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeUInt16LE(type, 0);
+      bytes.writeUInt16LE(code, 2);
+      bytes.writeInt32LE(value, 4);
+      return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    };
+    const seen = [event(3, 0, 0x7fff), event(1, 0x110, 1), event(3, 0, 0), event(3, 1, 0x7fff), event(1, 0x110, 0)];
+    await again.ask(
+      `for e in ${seen.map((bytes) => `"${bytes}"`).join(' ')}; do while ! od -An -v -t x1 -w${eventBytes} /tmp/raw | grep -q "$e"; do sleep 0.1; done; done; echo "SEEN"`,
+      /^SEEN/m,
+    );
+    await again.ask('dmesg | grep -ciE "i/o error|call trace|bug:|timed out|xhci.*(warn|error)|reset .*speed"', /^0\r?$/m);
+  },
+);
