@@ -105,6 +105,37 @@ test('a disk and a serial port are added and removed again, and the boot order i
   await eventually('a drive less', () => stored().drives.every(({ id: place }) => place !== added.id));
 });
 
+test('a disk on USB brings the controller along, which has a tablet when it is told so and goes when nothing is on it', async () => {
+  const { app, page } = window;
+  const machine = app.machine();
+  await page.getByTestId('device-add').click();
+  const dialog = page.getByTestId('add-device');
+  await dialog.getByTestId('add-newDisk').check({ force: true });
+  await dialog.getByTestId('add-size').fill('0.01');
+  await dialog.getByTestId('add-bus').selectOption('usb');
+  await dialog.getByTestId('add-device-ok').click();
+  await dialog.waitFor({ state: 'detached' });
+  expect(stored()).toMatchObject({ usb: { tablet: false }, drives: expect.arrayContaining([expect.objectContaining({ id: 'usb0' })]) });
+  await machine.device('usb');
+  expect(await page.getByTestId('usb-remove').isDisabled()).toBe(true);
+  await page.getByTestId('usb-tablet').click();
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await machine.applyHardware();
+  expect(stored().usb).toEqual({ tablet: true });
+  await machine.device('explain');
+  await eventually('the controller in QEMU’s words', async () =>
+    /qemu-xhci[\s\S]*usb-tablet[\s\S]*usb-storage/.test((await page.getByTestId('explain-command').textContent()) ?? ''),
+  );
+  await machine.device('usb0');
+  await page.getByTestId('drive-remove').click();
+  await app.confirm();
+  await eventually('a drive less', () => stored().drives.every(({ id: place }) => place !== 'usb0'));
+  await machine.device('usb');
+  await page.getByTestId('usb-remove').click();
+  await app.confirm();
+  await eventually('no controller', () => stored().usb === null);
+});
+
 test('a disk that is there is attached as what it is, never before that is known; what is no disk for a machine can’t be added', async () => {
   const { app, page } = window;
   const machine = app.machine();
