@@ -32,7 +32,7 @@ export function addUsb(parts: UsbParts): { controller: Xhci; tablet: UsbTablet |
   const log = parts.log.child('usb');
   const controller = add(new Xhci({ id: 'usb', mmio, memory, message, clock, log }));
   pci.attach(USB_SLOT, 0, controller);
-  const tablet = definition.usb.tablet ? new UsbTablet() : undefined;
+  const tablet = definition.usb.tablet ? new UsbTablet(clock) : undefined;
   if (tablet) controller.plug(TABLET_CONNECTOR, tablet);
   usbPlaces.forEach((id, index) => {
     const bay = definition.drives.find((other) => other.id === id);

@@ -378,7 +378,7 @@ describe('VMware absolute pointer', () => {
 
 describe('a USB tablet beside the others', () => {
   it('has the pointer alone while a driver asks it for reports, and a button goes up where it went down', () => {
-    const tablet = new UsbTablet();
+    const tablet = new UsbTablet(bench.clock);
     input = new GuestInput({ keyboard, mouse, vmmouse, tablet, display: { width: 641, height: 401 } });
     const modes: boolean[] = [];
     input.onPointerModeChange((absolute) => modes.push(absolute));
@@ -398,10 +398,13 @@ describe('a USB tablet beside the others', () => {
     listen();
     expect([input.absolute, modes]).toEqual([true, [true]]);
     input.pointerAbsolute(640, 0, 1);
+    bench.clock.advance(0);
     // The PS/2 mouse hears that its button is up, and nothing else.
     expect(drain()).toEqual([0x108, 0x100, 0x100]);
     input.pointerAbsolute(0, 400, 0);
+    bench.clock.advance(0);
     input.pointerRelative(320, 0, 0);
+    bench.clock.advance(0);
     expect(drain()).toEqual([]);
     expect(reports).toEqual([
       [1, 0xff, 0x7f, 0, 0, 0],
@@ -417,6 +420,7 @@ describe('a USB tablet beside the others', () => {
       bench.ports.read(0x5658, 4);
     }
     input.pointerAbsolute(5, 5, 0);
+    bench.clock.advance(0);
     expect(reports.length).toBe(4);
     tablet.cancel(0x81);
     expect([input.absolute, modes]).toEqual([true, [true]]);

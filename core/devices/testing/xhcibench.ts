@@ -18,7 +18,7 @@ export function createXhci(bench: Bench) {
     clock: bench.clock,
     log: bench.log,
   });
-  const tablet = new UsbTablet();
+  const tablet = new UsbTablet(bench.clock);
   const block = new FakeBlockDevice(Uint8Array.from({ length: 1 << 16 }, (_, index) => (index * 7 + (index >> 8)) & 0xff));
   const disk = new UsbDisk({ block, serial: 'HVU00000', writeCache: true, log: bench.log });
   xhci.plug(1, tablet);

@@ -8,7 +8,7 @@ let tablet: UsbTablet;
 const heard: boolean[] = [];
 beforeEach(() => {
   bench = new Bench();
-  tablet = new UsbTablet();
+  tablet = new UsbTablet(bench.clock);
   heard.length = 0;
   tablet.listeningChanged.on((listening) => heard.push(listening));
 });
@@ -59,6 +59,9 @@ it('listens from when it is asked for a report until that is taken back', () => 
   const first = ask();
   expect([first.report, heard]).toEqual([undefined, [true]]);
   tablet.moveTo(0x7fff, 0, -1, 5);
+  // Guest memory stays as it is until the machine runs on.
+  expect(first.report).toBeUndefined();
+  bench.clock.advance(0);
   expect(first.report).toEqual([5, 0xff, 0x7f, 0, 0, 1]);
   expect(tablet.listening).toBe(true);
   ask();

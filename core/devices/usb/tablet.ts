@@ -6,6 +6,7 @@
 import type { UsbDone, UsbTransfer } from '../../bus/usb/usbdevice.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
+import type { Clock, Timer } from '../../util/clock.ts';
 import { Emitter } from '../../util/emitter.ts';
 import { INTERRUPT } from './descriptors.ts';
 import { type ControlAnswer, type SetupPacket, UsbFunction } from './usbfunction.ts';
@@ -56,8 +57,11 @@ export class UsbTablet extends UsbFunction {
   private protocol = 1;
   private waiting: { transfer: UsbTransfer; done: UsbDone } | undefined;
   private isListening = false;
+  /** Reports go to guest memory, which does not change while the machine stands. */
+  private readonly turn: Timer;
+  private readonly clock: Clock;
 
-  constructor() {
+  constructor(clock: Clock) {
     super('full', {
       usb: 0x0110,
       packet0: 64,
@@ -74,6 +78,8 @@ export class UsbTablet extends UsbFunction {
         endpoints: [{ address: REPORTS, kind: INTERRUPT, packet: 8, interval: 4 }],
       },
     });
+    this.clock = clock;
+    this.turn = clock.createTimer(() => this.answer());
   }
 
   /** A driver in the guest asks for reports. */
@@ -90,7 +96,7 @@ export class UsbTablet extends UsbFunction {
     if (newest && newest.buttons === report.buttons && newest.wheel === 0 && report.wheel === 0) this.queue[this.queue.length - 1] = report;
     else if (this.queue.length < QUEUE) this.queue.push(report);
     else this.queue[QUEUE - 1] = report;
-    this.answer();
+    if (this.waiting) this.turn.arm(this.clock.now());
   }
 
   cancel(endpoint: number): void {

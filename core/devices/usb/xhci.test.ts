@@ -153,6 +153,7 @@ describe('slots and endpoints', () => {
     expect(xhci.testParts.tablet.listening).toBe(false);
     driver.doorbell(slot, IN);
     xhci.testParts.tablet.moveTo(1, 2, 0, 0);
+    bench.clock.advance(0);
     expect(driver.events()).toMatchObject([{ type: 32, code: 13, left: 2, at }]);
   });
 
@@ -292,6 +293,7 @@ describe('a saved state', () => {
     bench.clock.advance(1);
     xhci.testParts.block.run();
     xhci.testParts.tablet.moveTo(0x1234, 0x4321, 0, 1);
+    bench.clock.advance(0);
     expect(driver.events().map(({ slot, code }) => [slot, code])).toEqual([
       [disk, 1],
       [disk, 1],
