@@ -19,7 +19,7 @@ const parts = {
   more: {
     projects: ['guests'],
     env: { HYPERVUE_LONG: '1' },
-    paths: ['tests/guests/determinism.test.ts', 'tests/guests/vectors.test.ts', 'tests/guests/uefi.test.ts'],
+    paths: ['determinism', 'vectors', 'uefi', 'netboot'].map((name) => `tests/guests/${name}.test.ts`),
   },
 };
 

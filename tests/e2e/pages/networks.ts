@@ -30,7 +30,7 @@ export class NetworksPage {
     return this.page.locator(`[data-testid="network-member"][data-name=${JSON.stringify(machine)}]`);
   }
 
-  async fill(field: 'name' | 'subnet' | 'from' | 'to', text: string): Promise<void> {
+  async fill(field: 'name' | 'subnet' | 'from' | 'to' | 'boot-file' | 'boot-folder-path', text: string): Promise<void> {
     await this.page.getByTestId(`network-${field}`).locator('input').fill(text);
   }
 

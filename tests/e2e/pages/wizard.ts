@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 
-export type Source = 'iso' | 'disk' | 'floppy' | 'kernel' | 'blank' | 'sample';
+export type Source = 'iso' | 'disk' | 'floppy' | 'kernel' | 'network' | 'blank' | 'sample';
 
 /** The create wizard: source, system, CPU and memory, disk, network and summary. */
 export class WizardPage {
@@ -17,6 +17,21 @@ export class WizardPage {
       await this.page.getByTestId('source-path').locator('input').fill(path);
       await this.page.locator('[data-testid="inspection"] p').first().waitFor();
     }
+  }
+
+  /** Of a start from the network: which one, and what it says that it hands out. */
+  async network(id: string): Promise<void> {
+    await this.page.getByTestId('source-network-choice').selectOption(id);
+  }
+
+  async handsOut(): Promise<string> {
+    return this.page.getByTestId('hands-out').innerText();
+  }
+
+  /** Opens the dialog of the network, on the way. */
+  async setHandsOut(): Promise<void> {
+    await this.page.getByTestId('hands-out-set').click();
+    await this.page.getByTestId('network-dialog').waitFor();
   }
 
   async kernelOptions(initrd: string | null, cmdline?: string): Promise<void> {
