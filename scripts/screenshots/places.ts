@@ -30,6 +30,17 @@ const wizard = steps.map(
   }),
 );
 
+/** The first step once more, of a start from the network. */
+const wizardNetwork: Place = {
+  name: 'wizard-network',
+  path: () => '/new',
+  async reach(app) {
+    await app.wizard.source('network');
+    await app.wizard.network('default');
+    await app.byId('hands-out').waitFor();
+  },
+};
+
 /** Every place, with something in it. */
 export const places: Place[] = [
   { name: 'machines', path: () => '/machines', reach: (app) => app.page.waitForTimeout(1500) },
@@ -44,6 +55,7 @@ export const places: Place[] = [
   tab('performance', '/performance'),
   tab('log', '/log'),
   ...wizard,
+  wizardNetwork,
   {
     name: 'storage',
     path: () => '/storage',

@@ -197,6 +197,13 @@ test('drives are tried in the machine’s order, and the others never', () => {
   expect(all[all.indexOf('-boot') + 1]).toBe('menu=off,strict=on');
 });
 
+test('what a network hands out is QEMU’s to hand out, too', () => {
+  const handing = { ...network(), boot: { file: 'boot.ipxe', folder: '/srv/a, b' } };
+  const card = { id: 'net0', model: 'e1000', mac: '52:54:00:00:00:01', network: 'default' };
+  const options = explain(machine({ network: [card] }), { ...parts(), network: () => handing }).options.flatMap(({ words: each }) => each);
+  expect(options.find((word) => word.startsWith('user,'))).toContain(',tftp=/srv/a,, b,bootfile=boot.ipxe');
+});
+
 test('a card in the boot order has QEMU’s ROM and its place, another none', () => {
   const card = (id: string, model: string) => ({ id, model, mac: `52:54:00:00:00:0${id.at(-1)}`, network: 'default' });
   const all = words(

@@ -132,7 +132,7 @@ export const networksEn = {
     from: 'First address',
     to: 'Last address',
     boot: 'Start from the network',
-    bootText: 'What machines on it start from that are to start from the network, and have iPXE for that. Applies now.',
+    bootText: 'Machines that have a card on this network in their boot order start this, with iPXE. Applies now.',
     bootFile: 'File or URL',
     bootFileText: 'A file of the folder, as boot.ipxe, or a URL (http://, tftp://). An iPXE script starts with BIOS and UEFI alike.',
     bootFolder: 'Folder',

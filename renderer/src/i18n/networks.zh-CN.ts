@@ -129,7 +129,7 @@ export const networksZhCN: typeof networksEn = {
     from: '起始地址',
     to: '结束地址',
     boot: '网络启动',
-    bootText: '此网络上要从网络启动的虚拟机所启动的内容，虚拟机为此带有 iPXE。立即生效。',
+    bootText: '启动顺序中有网卡接在此网络上的虚拟机会通过 iPXE 启动它。立即生效。',
     bootFile: '文件或网址',
     bootFileText: '文件夹中的文件，例如 boot.ipxe，或网址（http://、tftp://）。iPXE 脚本在 BIOS 和 UEFI 下都能启动。',
     bootFolder: '文件夹',

@@ -82,7 +82,7 @@ export const wizardEn = {
   diskSummaryCopy: 'Copy of {path}',
   diskEncrypted: ', encrypted',
   order: {
-    diskNetwork: 'The disk, then the network: it is empty until something was installed on it',
+    diskNetwork: 'The disk, then the network (the disk is empty until something is installed)',
     networkDisk: 'The network, then the disk',
     network: 'The network',
   },

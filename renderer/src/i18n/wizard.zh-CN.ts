@@ -83,7 +83,7 @@ export const wizardZhCN: typeof wizardEn = {
   diskSummaryCopy: '{path} 的副本',
   diskEncrypted: '，已加密',
   order: {
-    diskNetwork: '先磁盘，后网络：安装系统之前磁盘是空的',
+    diskNetwork: '先磁盘，后网络（安装系统之前磁盘是空的）',
     networkDisk: '先网络，后磁盘',
     network: '网络',
   },
