@@ -2,12 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
+import { findNetworkRom } from '../../core/platform/firmware.ts';
 import { lettered, orders } from './support/bootorders.ts';
 import { Guest, type GuestOptions } from './support/guest.ts';
 
 /** SeaBIOS with `bootorder`, HALT and `etc/boot-menu-wait`: disks on every bus whose boot sector says which one it is. */
 const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-order-'));
 let guest: Guest | undefined;
+
+const ipxe = findNetworkRom('', 'e1000', 'bios') !== undefined;
+if (!ipxe) console.log('skipped: a network card in the boot menu needs iPXE (Debian: apt-get install ipxe-qemu)');
 
 afterEach(async () => {
   await guest?.end();
@@ -46,10 +50,13 @@ test('a drive that is not in the order is not tried', async () => {
 });
 
 test('the menu waits for its key and starts what is chosen, also what is not in the order', async () => {
-  guest = await machine({ order: ['ide0'], menuSeconds: 40 });
+  // A card in the order is in the menu, too, where there is iPXE for it.
+  const card = { id: 'net0', model: 'e1000', mac: '52:54:00:00:00:01', socket: path.join(folder, 'nobody') } as const;
+  guest = await machine({ order: ipxe ? ['ide0', 'net0'] : ['ide0'], menuSeconds: 40, ...(ipxe ? { network: [card] } : {}) });
   await guest.onScreen(/Press ESC for boot menu/, 60_000);
   await guest.vm.sendKeys(['escape']);
   await guest.onScreen(/Select boot device/, 30_000);
+  if (ipxe) await guest.onScreen(/^\d\. iPXE/m, 10_000);
   // SeaBIOS leaves VirtIO disks that are not in the order alone.
   const line = await guest.until('the SATA disk in the menu', () => /^(\d)\. AHCI.*$/m.exec(guest!.screen()), 10_000);
   await guest.vm.sendKeys([line![1]!]);
