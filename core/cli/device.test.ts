@@ -78,6 +78,8 @@ test('what can not be is refused, and nothing changes', async () => {
   await refused(/nothing\.img/, 'add-disk', 'One', path.join(home, 'nothing.img'));
   await refused(/CD drive can not be attached to usb/, 'add-cdrom', 'One', '--bus', 'usb');
   await refused(/CD drive can not be attached to virtio/, 'add-cdrom', 'One', '--bus', 'virtio');
+  await refused(/off is no USB device[\s\S]*046d:c52b/, 'attach-usb', 'One', 'off');
+  await refused(/can't attach|can't give|give a USB device/, 'attach-usb', 'One', '046d:c52b');
   await refused(/no network nowhere/, 'add-card', 'One', '--network', 'nowhere');
   await refused(/no device net3/, 'set-card', 'One', 'net3', '--cable', 'in');
   await refused(/no device ide7/, 'remove', 'One', 'ide7');

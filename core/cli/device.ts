@@ -15,6 +15,7 @@ import { defaultNic } from '../contract/defaultnic.ts';
 import { busOf, type DriveBus, driveBuses } from '../contract/drives.ts';
 import { DEFAULT_NETWORK, macSchema, type NicModel, nicModels } from '../contract/networks.ts';
 import { type DiskFormat, diskFormats, type Drive, type VmConfig, type VmPatch, type VmSummary } from '../contract/vm.ts';
+import { usbSelectorSchema } from '../contract/usb.ts';
 import { HypervueError } from '../util/errors.ts';
 import { networkOf } from './network.ts';
 import { table } from './output.ts';
@@ -239,6 +240,29 @@ function describe(config: VmConfig): string[][] {
   ];
 }
 
+interface UsbOptions {
+  bus?: number;
+  port?: string;
+  serial?: string;
+}
+
+async function giveUsb(
+  session: Session,
+  machine: string,
+  method: 'vm.usb.attach' | 'vm.usb.detach',
+  wanted: string,
+  options: UsbOptions,
+): Promise<undefined> {
+  const vm = await session.machine(machine);
+  const [vendorId = '', productId = ''] = wanted.toLowerCase().split(':');
+  const known = usbSelectorSchema.safeParse({ vendorId, productId, ...options });
+  if (!known.success)
+    throw refuse('invalid-argument', `${wanted} is no USB device`, vm.name, 'Name it as lsusb does, vendor and product: 046d:c52b.');
+  const after = await session.client.call(method, { id: vm.id, device: known.data });
+  session.print(after, () => `${after.name}: ${wanted} is ${method === 'vm.usb.attach' ? 'plugged in' : 'this computer’s again'}`);
+  return undefined;
+}
+
 /** `tablet`: undefined when nobody said. */
 async function addUsb(session: Session, machine: string, tablet: boolean | undefined): Promise<undefined> {
   const { vm, config } = await editable(session, machine);
@@ -328,6 +352,22 @@ export function addDeviceCommand(program: Command, run: RunSession): void {
     .option('--tablet', 'with a tablet on it: an exact pointer for systems that know no other')
     .option('--no-tablet', 'without one')
     .action((machine: string, { tablet }: { tablet?: boolean }) => run(true, (session) => addUsb(session, machine, tablet)));
+  const usbDevice = (command: Command) =>
+    command
+      .option('--bus <bus>', 'number of the bus it is on, where several are alike', Number)
+      .option('--port <port>', 'the ports on the way to it, for example 4.2')
+      .option('--serial <number>', 'its serial number');
+  usbDevice(
+    device
+      .command('attach-usb <machine> <vendor:product>')
+      .description('give a USB device of this computer to a machine that is on (Linux)'),
+  ).action((machine: string, wanted: string, options: UsbOptions) =>
+    run(true, (session) => giveUsb(session, machine, 'vm.usb.attach', wanted, options)),
+  );
+  usbDevice(device.command('detach-usb <machine> <vendor:product>').description('take it back')).action(
+    (machine: string, wanted: string, options: UsbOptions) =>
+      run(true, (session) => giveUsb(session, machine, 'vm.usb.detach', wanted, options)),
+  );
   device
     .command('remove <machine> <device>')
     .description('take it out of the machine; images stay')

@@ -1,5 +1,20 @@
 /** What a machine's process, its boot and its drives say when something can't be done (see texts.ts). */
 export const machineTexts = {
+  usbNoController: '{name} has no USB controller',
+  fixUsbController: 'Add one on the Hardware page (or with "hypervue device add-usb") and start the machine again.',
+  usbGone: 'this computer has no USB device {device}',
+  fixUsbGone: 'Plug it in, and see what lsusb says.',
+  usbSeveral: 'several USB devices of this computer are {device}: {places}',
+  fixUsbSeveral: 'Say which: by its bus and port, or its serial number.',
+  usbThere: '{name} has {device} already',
+  usbNotThere: '{name} has no USB device {device} of this computer',
+  usbFull: '{name} has {most} USB devices of this computer, and room for no more',
+  fixUsbFull: 'Take one back first.',
+  usbRefused: '{device} may not be opened by this user ({path})',
+  fixUsbRefused:
+    'Let a rule of udev give it to you: SUBSYSTEM=="usb" with idVendor {vendor} and idProduct {product} gets TAG+="uaccess"; then plug it in again.',
+  usbFailed: '{device} could not be taken from this computer ({code})',
+  fixUsbFailed: 'See whether a program or another machine uses it.',
   noDiskIn: 'there is no disk in {drive}',
   guestWaits: 'what the guest wrote to {drive} waits for room on the host',
   guestWaitsFor: "can't {operation} {name}: what its guest wrote waits for room on the host",

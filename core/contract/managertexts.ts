@@ -168,6 +168,8 @@ export const managerTexts = {
   doListViewers: 'list viewers',
   doSetViewing: 'change who may use it',
   doBreak: 'send a break',
+  doAttachUsb: 'give a USB device to',
+  doDetachUsb: 'take a USB device from',
   doOpenDebugger: 'open a debugger',
   doCloseDebugger: 'close a debugger',
   doProfile: 'profile',

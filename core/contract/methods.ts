@@ -7,6 +7,7 @@ import { consoleEvents, consoleMethods, screenTextSchema } from './console.ts';
 import { guestSystemsSchema } from './systems.ts';
 import { gdbArchitectures, gdbListenSchema, guestProfileSchema } from './debug.ts';
 import { drivePolicySchema } from './drives.ts';
+import { usbMethods } from './usb.ts';
 import {
   folderListingSchema,
   hostInfoSchema,
@@ -186,6 +187,7 @@ export const methods = {
   },
 
   ...hardwareMethods,
+  ...usbMethods,
   ...consoleMethods,
   ...transferMethods,
   ...snapshotMethods,

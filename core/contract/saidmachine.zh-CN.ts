@@ -1,6 +1,20 @@
 import type { machineTexts } from './machinetexts.ts';
 
 export const saidMachineZhCN: Record<keyof typeof machineTexts, string> = {
+  usbNoController: '{name} 没有 USB 控制器',
+  fixUsbController: '请在“硬件”页添加（或使用“hypervue device add-usb”），然后重新启动虚拟机。',
+  usbGone: '本机没有 USB 设备 {device}',
+  fixUsbGone: '请插入设备，并用 lsusb 查看。',
+  usbSeveral: '本机有多个 USB 设备是 {device}：{places}',
+  fixUsbSeveral: '请用总线和端口或序列号指明是哪一个。',
+  usbThere: '{name} 已有 {device}',
+  usbNotThere: '{name} 没有本机的 USB 设备 {device}',
+  usbFull: '{name} 已有 {most} 个本机 USB 设备，不能再多',
+  fixUsbFull: '请先收回一个。',
+  usbRefused: '当前用户无权打开 {device}（{path}）',
+  fixUsbRefused: '请用 udev 规则授权：SUBSYSTEM=="usb"，厂商 {vendor}，产品 {product}，TAG+="uaccess"；然后重新插入设备。',
+  usbFailed: '无法从本机取得 {device}（{code}）',
+  fixUsbFailed: '请查看是否有程序或其他虚拟机正在使用它。',
   noDiskIn: '{drive} 中没有磁盘',
   guestWaits: '客户机写入 {drive} 的数据正在等待本机腾出空间',
   guestWaitsFor: '无法对“{name}”执行 {operation}：客户机写入的数据正在等待本机腾出空间',

@@ -166,6 +166,8 @@ export const saidManagerZhCN: Record<keyof typeof managerTexts, string> = {
   doListViewers: '列出查看者',
   doSetViewing: '更改使用权',
   doBreak: '发送中断信号',
+  doAttachUsb: '添加 USB 设备',
+  doDetachUsb: '收回 USB 设备',
   doOpenDebugger: '打开调试器',
   doCloseDebugger: '关闭调试器',
   doProfile: '分析性能',

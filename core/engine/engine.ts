@@ -3,6 +3,7 @@ import type { GdbListen } from '../contract/debug.ts';
 import type { DrivePolicy } from '../contract/drives.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
+import type { UsbSelector } from '../contract/usb.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
 import type { ProfileRequest } from '../debug/readprofile.ts';
 import type { GuestProfile } from '../cpu/statistics.ts';
@@ -124,6 +125,10 @@ export interface RunningVm {
   changeMedium(drive: string, path: string | null, readOnly: boolean): Promise<void>;
   /** Plugs the cable of a network card into the socket of a network's process; null pulls it out. */
   plugCable(card: string, socket: string | null): Promise<void>;
+  /** Gives the machine a USB device of this computer, takes it back, and which it has. */
+  attachUsb(device: UsbSelector): Promise<void>;
+  detachUsb(device: UsbSelector): Promise<void>;
+  listUsb(): Promise<UsbSelector[]>;
   setDrivePolicy(drive: string, policy: DrivePolicy): Promise<void>;
   /** Makes the disk in a drive larger; the guest is told. */
   growDisk(drive: string, sizeBytes: number): Promise<void>;

@@ -6,6 +6,7 @@ import { type IrqLine, SharedLine } from '../bus/irq.ts';
 import { bootKinds } from '../contract/boot.ts';
 import { MmioBus } from '../bus/mmiobus.ts';
 import { PciBus } from '../bus/pci/pcibus.ts';
+import type { UsbConnectors } from '../bus/usb/usbdevice.ts';
 import { PortBus } from '../bus/portbus.ts';
 import type { Accelerator, CpuBus } from '../cpu/accelerator.ts';
 import { AccessCounter } from '../cpu/accesscounter.ts';
@@ -110,6 +111,8 @@ export class Machine {
   readonly accelerator: Accelerator;
   readonly input: GuestInput;
   readonly guestMemory: GuestMemory;
+  /** Where devices of this computer are plugged in; undefined without a USB controller. */
+  readonly usb: UsbConnectors | undefined;
   private readonly devices: Device[] = [];
   private readonly options: MachineOptions;
   private readonly display = { width: 640, height: 480 };
@@ -384,6 +387,7 @@ export class Machine {
       add: (device) => this.add(device),
       log,
     });
+    this.usb = usb?.controller;
     const input = new GuestInput({ keyboard, mouse, vmmouse, tablet: usb?.tablet, display: this.display });
     input.onPointerModeChange((absolute) => options.onPointerMode(absolute));
     input.onLedsChange((leds) => options.onLeds(leds));

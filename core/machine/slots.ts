@@ -12,6 +12,7 @@ export const USB_SLOT = 16;
 /** Connectors of the USB controller, from 1: the tablet's; those of the disks follow; the others are for devices of this computer. */
 export const TABLET_CONNECTOR = 1;
 const FIRST_USB_DISK = 2;
+export const HOST_USB_CONNECTORS = [6, 7, 8, 9, 10] as const;
 
 /** Connector of the disk `usb<number>`. */
 export function usbConnector(number: number): number {

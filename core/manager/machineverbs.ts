@@ -48,6 +48,9 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
       if (!machine.active) await storage.refuseBases(machine, 'resize');
       return machine.drives.grow(drive, sizeBytes);
     }),
+    'vm.usb.attach': verb((machine, { device }) => machine.alive('attach a USB device').attachUsb(device)),
+    'vm.usb.detach': verb((machine, { device }) => machine.alive('detach a USB device').detachUsb(device)),
+    'vm.usb.list': async ({ id }) => (await machines.get(id).running()?.listUsb()) ?? [],
 
     'vm.hardware': async ({ id }) => {
       const { config } = machines.get(id);

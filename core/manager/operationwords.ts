@@ -29,6 +29,8 @@ const operations = {
   'list viewers': 'doListViewers',
   'change who may use it': 'doSetViewing',
   'send a break': 'doBreak',
+  'attach a USB device': 'doAttachUsb',
+  'detach a USB device': 'doDetachUsb',
   'open a debugger': 'doOpenDebugger',
   'close a debugger': 'doCloseDebugger',
   profile: 'doProfile',

@@ -9,6 +9,8 @@ import type { LogLevel } from '../util/logger.ts';
 import type { MachineDefinition } from '../machine/definition.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
 import type { StateValue } from '../snapshot/snapshottable.ts';
+import type { HostUsbRequest } from '../platform/usbfs/hostusbdevice.ts';
+import type { UsbNews } from './remoteusb.ts';
 import type { StateHash } from './statehash.ts';
 
 /** Given to the machine thread when it starts (worker data); `port` carries everything afterwards. */
@@ -78,7 +80,9 @@ export type InputMessage =
   | { t: 'button'; button: 'reset' | 'power' }
   /** From the cable of a network card: a FrameBatch. */
   | { t: 'frames'; card: string; frames: Uint8Array<ArrayBuffer> }
-  | { t: 'carrier'; card: string; up: boolean };
+  | { t: 'carrier'; card: string; up: boolean }
+  /** Of a USB device of this computer. */
+  | { t: 'usb'; news: UsbNews };
 
 /** What a guest asks of a drive; addresses and lengths are bytes. `fua`: on stable storage before it is answered. */
 export type BlockOperation =
@@ -139,6 +143,12 @@ export type FromMachine =
   | BlockRequest
   /** A network card sends: a FrameBatch. */
   | { t: 'frames'; card: string; frames: Uint8Array<ArrayBuffer> }
+  /** What the guest asks of a USB device of this computer; a `submit` is answered with news that it has ended. */
+  | ({ t: 'usb'; connector: number } & (
+      | { op: 'submit'; id: number; request: HostUsbRequest }
+      | { op: 'cancel'; id: number }
+      | { op: 'reset' }
+    ))
   /** There is room again for what comes on its cable. */
   | { t: 'framesTaken'; card: string }
   | { t: 'serialOutput'; index: number; bytes: Uint8Array }

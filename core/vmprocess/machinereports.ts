@@ -7,6 +7,7 @@ import type { RemoteInput } from './remoteinput.ts';
 import type { SerialHub } from './seriallog.ts';
 import type { StateHash } from './statehash.ts';
 import type { VmCables } from './vmcables.ts';
+import type { VmUsb } from './vmusb.ts';
 import type { VmEvents } from './vmevents.ts';
 
 /** Who hears of what the machine thread reports. */
@@ -14,6 +15,7 @@ export interface ReportReceivers {
   readonly events: VmEvents;
   readonly drives: DriveService;
   readonly cables: VmCables;
+  readonly usb: VmUsb;
   readonly serial: readonly SerialHub[];
   readonly input: RemoteInput;
   readonly debug: DebugAccess;
@@ -32,6 +34,9 @@ export function receiveReport(message: FromMachine, to: ReportReceivers): void {
       break;
     case 'frames':
       to.cables.get(message.card)?.frames(message.frames);
+      break;
+    case 'usb':
+      to.usb.handle(message);
       break;
     case 'framesTaken':
       to.cables.get(message.card)?.taken();

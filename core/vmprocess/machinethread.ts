@@ -23,6 +23,7 @@ import { DriveShortcut } from './driveshortcut.ts';
 import type { FromMachine, InputMessage, MachineCommand, MachineThreadData, MachineTree, ToMachine } from './machinemessages.ts';
 import { CableTraffic, RemoteCable } from './remotecable.ts';
 import { RemoteDrive } from './remotedrive.ts';
+import { RemoteUsb } from './remoteusb.ts';
 import { SavePoint } from './savepoint.ts';
 import { type StateHash, stateHash } from './statehash.ts';
 
@@ -101,6 +102,7 @@ function main(): void {
     onLeds: (leds) => post({ t: 'leds', leds }),
     onFlash: (block) => flashBlocks.add(block),
   });
+  const usb = machine.usb && new RemoteUsb(machine.usb, post);
   const powerOff = clock.deferred(() => {
     loop.pause();
     flush();
@@ -174,11 +176,12 @@ function main(): void {
   function drain(): void {
     for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) handle(received.message as ToMachine);
     // Guest memory must not change while the machine stands.
-    if (!loop.paused) deliverFrames();
+    if (!loop.paused) deliverNews();
   }
 
-  function deliverFrames(): void {
+  function deliverNews(): void {
     for (const cable of cables.values()) cable.deliver();
+    usb?.deliver();
   }
 
   function waitForHost(): boolean {
@@ -321,11 +324,15 @@ function main(): void {
         break;
       case 'frames':
         cables.get(message.card)?.frames(message.frames);
-        if (counted) deliverFrames();
+        if (counted) deliverNews();
         break;
       case 'carrier':
         cables.get(message.card)?.setCarrier(message.up);
-        if (counted) deliverFrames();
+        if (counted) deliverNews();
+        break;
+      case 'usb':
+        usb?.tell(message.news);
+        if (counted) deliverNews();
         break;
       case 'button':
         if (message.button === 'reset') machine.reset('hard');

@@ -190,6 +190,15 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
     running().plugCable(card, socket);
     return null;
   },
+  attachUsb: async ({ device }) => {
+    running().usb.attach(device);
+    return null;
+  },
+  detachUsb: async ({ device }) => {
+    running().usb.detach(device);
+    return null;
+  },
+  listUsb: async () => running().usb.list,
   overlayDisk: ({ drive, file }) => done(running().media.overlay(drive, file)),
   growDisk: ({ drive, sizeBytes }) => done(running().media.grow(drive, sizeBytes)),
   changeMedium: ({ drive, path, readOnly }) => done(running().media.changeMedium(drive, path, readOnly)),

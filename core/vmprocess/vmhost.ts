@@ -33,6 +33,7 @@ import { machineFingerprint, type StateHash } from './statehash.ts';
 import { StatsMeter } from './statsmeter.ts';
 import { MachineThreads } from './machinethreads.ts';
 import { Typist } from './typing.ts';
+import { VmUsb } from './vmusb.ts';
 import { VmCables } from './vmcables.ts';
 import { VmDrives } from './vmdrives.ts';
 import { VmEvents } from './vmevents.ts';
@@ -63,6 +64,7 @@ export class VmHost extends VmEvents {
   private readonly typist: Typist;
   private readonly drives: DriveService;
   private readonly cables: VmCables;
+  private readonly hostUsb: VmUsb;
   /** What is done with its drives while it runs. */
   readonly media: VmDrives;
   private readonly threads: MachineThreads;
@@ -126,6 +128,7 @@ export class VmHost extends VmEvents {
       endedBy: () => this.endedBy,
     });
     this.cables = new VmCables(this.config, (message, transfer) => this.threads.post(message, transfer), this.log.child('network'));
+    this.hostUsb = new VmUsb({ config: this.config, post: (message) => this.threads.post(message), log: this.log.child('usb') });
     this.meter = new StatsMeter({
       instructions: () => this.instructions(),
       readBytes: () => this.drives.readBytes,
@@ -159,6 +162,7 @@ export class VmHost extends VmEvents {
       events: this,
       drives: this.drives,
       cables: this.cables,
+      usb: this.hostUsb,
       serial: this.serial,
       input: this.input,
       debug: this.debug,
@@ -363,6 +367,12 @@ export class VmHost extends VmEvents {
     this.cables.get(card)?.plug(socket);
   }
 
+  /** USB devices of this computer that the machine has; given to it and taken back. */
+  get usb(): VmUsb {
+    this.needOn('reach the USB devices of');
+    return this.hostUsb;
+  }
+
   typeText(text: string, delayMs: number, progress?: (done: number, total: number) => void): Promise<void> {
     this.needRunning('type text');
     return this.typist.type(text, delayMs, progress);
@@ -502,6 +512,7 @@ export class VmHost extends VmEvents {
     this.meter.stop();
     this.typist.cancel();
     this.cables.close();
+    this.hostUsb.close();
     await this.threads.stop();
     await this.drives.close();
     await this.firmwareVariables?.close();

@@ -184,6 +184,11 @@ export class Xhci extends PciDevice implements UsbConnectors {
     for (const slot of reader.list('slots', SLOTS)) this.slots[slot.number('id', 1, SLOTS) - 1]!.restore(slot);
     for (const device of reader.list('devices', PORTS))
       this.ports[device.number('port', 1, PORTS) - 1]!.device?.restore?.(device.state('state'));
+    for (const { stale, device, number } of this.ports)
+      if (stale && !device)
+        this.options.log.warn(
+          `what was plugged in at connector ${((number - 1) % USB_CONNECTORS) + 1} when the state was saved is not here any more`,
+        );
     // Nothing is told before every chip is put back.
     this.turn.arm(this.options.clock.now());
   }

@@ -4,6 +4,7 @@ import type { GdbListen } from '../../contract/debug.ts';
 import type { DrivePolicy } from '../../contract/drives.ts';
 import type { ChannelKind } from '../../contract/methods.ts';
 import type { ByteChannel } from '../../contract/transport.ts';
+import type { UsbSelector } from '../../contract/usb.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
 import type { GdbArchitecture } from '../../debug/registers.ts';
 import { socketPath } from '../../platform/folders.ts';
@@ -294,6 +295,18 @@ class BuiltinVm implements RunningVm {
 
   async plugCable(card: string, socket: string | null): Promise<void> {
     await this.call('plugCable', { card, socket });
+  }
+
+  async attachUsb(device: UsbSelector): Promise<void> {
+    await this.call('attachUsb', { device });
+  }
+
+  async detachUsb(device: UsbSelector): Promise<void> {
+    await this.call('detachUsb', { device });
+  }
+
+  listUsb(): Promise<UsbSelector[]> {
+    return this.call('listUsb', {});
   }
 
   async overlayDisk(drive: string, file: string): Promise<void> {

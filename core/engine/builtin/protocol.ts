@@ -2,6 +2,7 @@ import type { GdbListen } from '../../contract/debug.ts';
 import type { DrivePolicy } from '../../contract/drives.ts';
 import type { ScreenText, Viewers, ViewingAction } from '../../contract/console.ts';
 import type { ErrorDto } from '../../contract/errors.ts';
+import type { UsbSelector } from '../../contract/usb.ts';
 import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
 import type { ProfileRequest } from '../../debug/readprofile.ts';
 import type { GuestProfile } from '../../cpu/statistics.ts';
@@ -64,6 +65,10 @@ export interface VmCalls {
   growDisk: { params: { drive: string; sizeBytes: number }; result: null };
   /** Null: the cable is pulled out. */
   plugCable: { params: { card: string; socket: string | null }; result: null };
+  /** Of this computer. */
+  attachUsb: { params: { device: UsbSelector }; result: null };
+  detachUsb: { params: { device: UsbSelector }; result: null };
+  listUsb: { params: Record<string, never>; result: UsbSelector[] };
   changeMedium: { params: { drive: string; path: string | null; readOnly: boolean }; result: null };
 }
 export type VmCallName = keyof VmCalls;

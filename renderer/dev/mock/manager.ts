@@ -371,6 +371,9 @@ export class MockManager {
       return this.put({ ...vm, config: vm.config && { ...vm.config, drives: drives ?? [] } });
     },
     'vm.growDisk': async ({ id }) => this.get(id),
+    'vm.usb.attach': async ({ id }) => this.get(id),
+    'vm.usb.detach': async ({ id }) => this.get(id),
+    'vm.usb.list': async () => [],
     'vm.clone': async ({ id, name }) => {
       this.task('vm.clone', name);
       const vm = this.get(id);

@@ -308,6 +308,17 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     log(`${card}: ${socket ?? 'no cable'}`);
     return null;
   },
+  async attachUsb({ device }) {
+    log(`${device.vendorId}:${device.productId} attached`);
+    return null;
+  },
+  async detachUsb({ device }) {
+    log(`${device.vendorId}:${device.productId} detached`);
+    return null;
+  },
+  async listUsb() {
+    return [];
+  },
   async changeMedium({ drive, path }) {
     log(`${drive}: ${path ?? 'ejected'}`);
     return null;
