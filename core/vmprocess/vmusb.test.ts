@@ -133,6 +133,7 @@ test('pulled out here, the guest sees it go, and another may come', async () => 
   remote.deliver();
   expect(driver.portStatus(PORT) & 1).toBe(0);
   await turn();
+  system.run();
   expect(system.closed).toBe(1);
 });
 

@@ -44,6 +44,9 @@ test('is taken from its drivers, interface by interface, and given back to them'
     ['release', 1],
     ['connect', 1],
   ]);
+  // The file is held until who waits for it is back.
+  expect(system.closed).toBe(0);
+  system.run();
   expect(system.closed).toBe(1);
 });
 
@@ -157,6 +160,16 @@ test('what the kernel has to know is told by its own calls, and transfers wait f
   ]);
   system.run();
   expect(heard).toHaveLength(3);
+});
+
+test('one that is pulled out while nothing is under way says so too, or when it is asked for something', () => {
+  system.pullOut();
+  expect([gone, system.closed]).toEqual([1, 1]);
+  const other = new FakeUsbfs(DESCRIPTORS, 3, () => undefined);
+  const late = new HostUsbDevice(other, '', { done: () => heard.push([0, '', 0, []]), gone: () => gone++ });
+  other.gone = true;
+  late.submit(1, { endpoint: 0x81, data: 8 });
+  expect([gone, heard]).toEqual([2, []]);
 });
 
 test('one that is pulled out says so once; what was under way and what comes after is heard no more', () => {

@@ -77,6 +77,7 @@ export class HostUsbDevice {
       system.close(this.fd);
       throw error;
     }
+    this.wait();
   }
 
   submit(id: number, request: HostUsbRequest): void {
@@ -162,16 +163,14 @@ export class HostUsbDevice {
     urb.writeBigUInt64LE(BigInt(this.system.address(buffer)), U.URB_BUFFER);
     urb.writeInt32LE(head + bytes, U.URB_LENGTH);
     const result = this.system.ioctl(this.fd, U.SUBMITURB, at);
-    if (result < 0) {
-      this.listener.done(id, statusOf(result), before, new Uint8Array());
-      return;
-    }
-    this.under.set(id, { id, request, urb, at, buffer, before, cancelled: false });
-    this.wait();
+    if (result === -U.ENODEV || result === -U.ESHUTDOWN) this.lost();
+    else if (result < 0) this.listener.done(id, statusOf(result), before, this.joined(id, new Uint8Array()));
+    else this.under.set(id, { id, request, urb, at, buffer, before, cancelled: false });
   }
 
+  /** Hears of transfers that have ended, and of the device being pulled out, also while nothing is under way. */
   private wait(): void {
-    if (this.waiting || this.closed || this.under.size === 0) return;
+    if (this.waiting || this.closed) return;
     this.waiting = true;
     this.system.wait(this.fd, (gone) => {
       this.waiting = false;
@@ -232,6 +231,7 @@ export class HostUsbDevice {
   }
 
   private lost(): void {
+    if (this.closed) return;
     this.close();
     this.listener.gone();
   }
