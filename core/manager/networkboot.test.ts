@@ -52,7 +52,7 @@ test('the wizard is told what the network hands out, or that it does not', async
   expect(await beforeCreate()).toEqual([['source', 'warning', 'bootNothing']]);
   await handOut('boot.ipxe');
   expect(await beforeCreate()).toEqual([]);
-  const source = (await h.call('vm.preflight', wanted())).find(({ id }) => id === 'source');
+  const source = (await h.call('vm.preflight', wanted())).find(({ id }) => id === 'network-source');
   expect(source).toMatchObject({ ok: true, message: 'what the network Default hands out' });
   expect(await beforeCreate({ network: [] })).toEqual([['source', 'error', 'bootWantsCard']]);
   expect((await failureOf(h.call('vm.create', wanted({ network: [] })))).message).toMatch(/needs a network card/);

@@ -86,7 +86,7 @@ export async function checkNetworkSource(parts: PreflightParts, create: VmCreate
   const empty = await checkHandedOut(parts, 'source', card);
   const found = [rom, empty].filter((check) => check !== undefined);
   if (found.length || card.network === null) return found;
-  return [good('source', say('bootFromNetwork', { name: nameOf(parts.networks, card.network) }))];
+  return [good('network-source', say('bootFromNetwork', { name: nameOf(parts.networks, card.network) }))];
 }
 
 /** That it is not there is said of the cable. */

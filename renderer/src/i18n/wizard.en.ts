@@ -96,6 +96,7 @@ export const wizardEn = {
     memory: 'Memory',
     name: 'Name',
     source: 'Medium',
+    'network-source': 'Network boot',
     initrd: 'Initial RAM disk',
     space: 'Disk space',
     attach: 'Existing disk',

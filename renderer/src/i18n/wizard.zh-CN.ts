@@ -99,6 +99,7 @@ export const wizardZhCN: typeof wizardEn = {
     memory: '内存',
     name: '名称',
     source: '介质',
+    'network-source': '网络启动',
     initrd: '初始内存盘',
     space: '磁盘空间',
   },
