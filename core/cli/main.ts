@@ -15,6 +15,7 @@ import { EXIT_ERROR, EXIT_OK, EXIT_USAGE, reportError } from './output.ts';
 import { addRunCommand } from './run.ts';
 import { addServeCommand } from './serve.ts';
 import { addHistoryCommand } from './history.ts';
+import { addHostCommand } from './host.ts';
 import { addNetworkCommand } from './network.ts';
 import { addSettingsCommand } from './settings.ts';
 import { addSnapshotCommand } from './snapshot.ts';
@@ -60,6 +61,7 @@ addSnapshotCommand(program, run);
 addSettingsCommand(program, run);
 addNetworkCommand(program, run);
 addHistoryCommand(program, run);
+addHostCommand(program, run);
 addLibraryCommand(program, run);
 addTokenCommand(program, run);
 addAttachCommand(program);
@@ -85,6 +87,7 @@ for (const command of program.commands) {
       'snapshot',
       'settings',
       'network',
+      'host',
       'token',
       'config',
       'device',

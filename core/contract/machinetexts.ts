@@ -2,6 +2,7 @@
 export const machineTexts = {
   usbNoController: '{name} has no USB controller',
   fixUsbController: 'Add one on the Hardware page (or with "hypervue device add-usb") and start the machine again.',
+  hostDevicesUnread: 'devices of this computer can be listed on Linux only, and this is {platform}',
   usbGone: 'this computer has no USB device {device}',
   fixUsbGone: 'Plug it in, and see what lsusb says.',
   usbSeveral: 'several USB devices of this computer are {device}: {places}',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { errorSchema } from './errors.ts';
 import { accessEvents, accessMethods } from './access.ts';
 import { hardwareMethods } from './hardware.ts';
+import { hostDevicesSchema } from './hostdevices.ts';
 import { historyRangeSchema, hostHistorySchema, machineHistorySchema } from './history.ts';
 import { consoleEvents, consoleMethods, screenTextSchema } from './console.ts';
 import { guestSystemsSchema } from './systems.ts';
@@ -50,6 +51,8 @@ export const methods = {
   'host.browse': { params: z.object({ path: z.string().max(4096).nullable() }), result: folderListingSchema },
   /** Operating systems that machines can be made for. */
   'host.systems': { params: none, result: guestSystemsSchema },
+  /** PCI functions, USB devices and block devices of this computer, as they are now. Rejects with 'unsupported' where they can't be read. */
+  'host.devices': { params: none, result: hostDevicesSchema },
   'host.inspectMedia': { params: z.object({ path: z.string().min(1).max(4096) }), result: mediaInfoSchema },
   /** What `host.setLibrary` would do, without doing it; rejects as that would. */
   'host.planLibrary': { params: z.object({ path: z.string().min(1).max(4096) }), result: libraryPlanSchema },

@@ -9,6 +9,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'host.info': 'view',
   'host.browse': 'manage',
   'host.systems': 'view',
+  'host.devices': 'manage',
   'host.inspectMedia': 'manage',
   'host.history': 'view',
   'host.planLibrary': 'manage',

@@ -3,6 +3,7 @@ import type { machineTexts } from './machinetexts.ts';
 export const saidMachineZhCN: Record<keyof typeof machineTexts, string> = {
   usbNoController: '{name} 没有 USB 控制器',
   fixUsbController: '请在“硬件”页添加（或使用“hypervue device add-usb”），然后重新启动虚拟机。',
+  hostDevicesUnread: '只有在 Linux 上才能列出本机的设备，而本机是 {platform}',
   usbGone: '本机没有 USB 设备 {device}',
   fixUsbGone: '请插入设备，并用 lsusb 查看。',
   usbSeveral: '本机有多个 USB 设备是 {device}：{places}',

@@ -3,6 +3,7 @@ import type { HostInfo } from '../contract/host.ts';
 import type { Handlers } from '../contract/server.ts';
 import type { Firmware } from '../platform/firmware.ts';
 import { plain, say } from '../util/say.ts';
+import { readHostDevices } from '../platform/hostdevices/read.ts';
 import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
 import { browse } from './browse.ts';
 import type { ManagerContext } from './context.ts';
@@ -20,6 +21,7 @@ export function hostHandlers(context: ManagerContext, services: Services) {
     'host.info': () => hostInfo(options),
     'host.browse': ({ path: folder }) => browse(folder),
     'host.systems': async () => describeSystems(options.systems),
+    'host.devices': () => readHostDevices(),
     'host.inspectMedia': ({ path: file }) => inspectMedia(file, options.systems?.table),
     'host.history': async ({ range }) => history.ofHost(range),
     'settings.get': async () => settings.get(),

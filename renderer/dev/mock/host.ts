@@ -57,6 +57,26 @@ export function mockHost(machines: () => number) {
       mended = true;
       return { id, state: 'ok', message: '/home/user/Hypervue', fixable: false };
     },
+    'host.devices': async () => ({
+      pci: [
+        {
+          address: '0000:00:02.0',
+          vendorId: '8086',
+          deviceId: '3e92',
+          classId: '030000',
+          vendor: 'Intel Corporation',
+          device: 'UHD Graphics 630',
+          className: 'VGA compatible controller',
+          driver: 'i915',
+          iommuGroup: 1,
+          bootVga: true,
+          virtualFunctions: null,
+          physicalFunction: null,
+        },
+      ],
+      usb: [],
+      block: [],
+    }),
     'host.history': async () => ({ stepSeconds: 1, endsAt: new Date().toISOString(), series: mockSeries(hostMetrics) }),
     'host.planLibrary': async ({ path }) => {
       if (path.includes('machine'))

@@ -242,7 +242,8 @@ export const networksEn = {
 
 export const hostDevicesEn = {
   title: 'Host devices',
-  reason: 'The built-in engine can’t give devices of this computer to a machine',
+  reason:
+    'Not in the window yet: “hypervue host devices” lists them, and “hypervue device attach-usb” gives USB devices to a machine that is on',
 };
 
 export const networksConfirmEn = {

@@ -238,7 +238,7 @@ export const networksZhCN: typeof networksEn = {
 
 export const hostDevicesZhCN: typeof hostDevicesEn = {
   title: '主机设备',
-  reason: '内置引擎无法把这台计算机的设备交给虚拟机',
+  reason: '窗口中尚不提供：“hypervue host devices”会列出这些设备，“hypervue device attach-usb”可把 USB 设备交给运行中的虚拟机',
 };
 
 export const networksConfirmZhCN: typeof networksConfirmEn = {

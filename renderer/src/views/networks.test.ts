@@ -408,7 +408,7 @@ test('a machine can be made without a card', async () => {
 test('devices of the host are in the sidebar, which says why they can’t be had', async () => {
   await open('/machines');
   expect(get('nav-host-devices').getAttribute('aria-disabled')).toBe('true');
-  expect(reasonOf('nav-host-devices')).toContain('can’t give devices');
+  expect(reasonOf('nav-host-devices')).toContain('hypervue host devices');
   expect(card('Debian 12 live')).toBeTruthy();
 });
 
