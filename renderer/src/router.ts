@@ -27,6 +27,7 @@ export function makeRouter(history: RouterHistory = createWebHashHistory()) {
       { path: '/console/:id', name: 'console-window', meta: { bare: true }, component: () => import('./views/ConsoleWindowView.vue') },
       { path: '/storage', name: 'storage', component: () => import('./views/StorageView.vue') },
       { path: '/networks', name: 'networks', component: () => import('./views/NetworksView.vue') },
+      { path: '/host-devices', name: 'host-devices', component: () => import('./views/HostDevicesView.vue') },
       { path: '/trash', name: 'trash', component: () => import('./views/TrashView.vue') },
       { path: '/host', name: 'host', component: () => import('./views/HostView.vue') },
       { path: '/settings', name: 'settings', component: () => import('./views/SettingsView.vue') },

@@ -26,6 +26,7 @@ import { useRouter } from 'vue-router';
 import { consoleScalings } from '../../../core/contract/consolesettings.ts';
 import type { Settings } from '../../../core/contract/host.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
+import { useAccess } from '../stores/access.ts';
 import { useHost } from '../stores/host.ts';
 import { useLibrary } from '../stores/library.ts';
 import { useMachines } from '../stores/machines.ts';
@@ -62,6 +63,7 @@ export function useCommands(show: { shortcuts: () => void }) {
   const settings = useSettings();
   const tasks = useTasks();
   const transfer = useTransfer();
+  const access = useAccess();
   const host = useHost();
   const verbs = useVerbs();
 
@@ -90,7 +92,10 @@ export function useCommands(show: { shortcuts: () => void }) {
       place('storage', t('nav.storage'), HardDrive),
       place('networks', t('nav.networks'), Network),
       { ...place('new-network', t('networks.new'), Network), run: () => go('networks', {}, { new: '1' }) },
-      { ...place('host-devices', t('hostDevices.title'), Usb), reason: t('hostDevices.reason') },
+      {
+        ...place('host-devices', t('hostDevices.title'), Usb),
+        reason: access.may('host.devices') ? null : t('hostDevices.reason'),
+      },
       place('trash', t('nav.trash'), Trash2),
       place('host', t('nav.host'), Gauge),
       place('settings', t('nav.settings'), Settings2, ','),

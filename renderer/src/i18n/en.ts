@@ -7,7 +7,8 @@ import { startChecksEn } from './startchecks.en.ts';
 import { accessEn } from './access.en.ts';
 import { consoleEn, consoleFailedEn, consoleToastEn, serialEn, typeEn } from './console.en.ts';
 import { type SaidKey, saidTexts } from '../../../core/contract/saidtexts.ts';
-import { hostDevicesEn, networksConfirmEn, networksEn } from './networks.en.ts';
+import { hostDevicesEn } from './hostdevices.en.ts';
+import { networksConfirmEn, networksEn } from './networks.en.ts';
 import { storageEn, transferEn, trashEn } from './storage.en.ts';
 
 /** English messages: the shape every other language must have. */
@@ -847,6 +848,8 @@ export const en = {
   failed: {
     moveLibrary: 'Could not move the machines to “{object}”',
     diagnose: 'Could not check this computer',
+    giveUsb: 'Could not give “{object}” to the machine',
+    takeUsbBack: 'Could not take “{object}” back',
     fix: 'Could not mend “{object}”',
     folder: 'Could not change the folder “{object}”',
     tag: 'Could not change the tag “{object}”',

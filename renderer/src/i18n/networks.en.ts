@@ -240,12 +240,6 @@ export const networksEn = {
   },
 };
 
-export const hostDevicesEn = {
-  title: 'Host devices',
-  reason:
-    'Not in the window yet: “hypervue host devices” lists them, and “hypervue device attach-usb” gives USB devices to a machine that is on',
-};
-
 export const networksConfirmEn = {
   networkDelete: {
     title: 'Delete the network “{name}”?',

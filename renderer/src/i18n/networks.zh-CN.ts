@@ -1,4 +1,4 @@
-import type { hostDevicesEn, networksConfirmEn, networksEn } from './networks.en.ts';
+import type { networksConfirmEn, networksEn } from './networks.en.ts';
 
 export const networksZhCN: typeof networksEn = {
   title: '网络',
@@ -234,11 +234,6 @@ export const networksZhCN: typeof networksEn = {
     noneText: '虚拟机没有网卡。以后可以添加。',
     summary: '{network} · {model}',
   },
-};
-
-export const hostDevicesZhCN: typeof hostDevicesEn = {
-  title: '主机设备',
-  reason: '窗口中尚不提供：“hypervue host devices”会列出这些设备，“hypervue device attach-usb”可把 USB 设备交给运行中的虚拟机',
 };
 
 export const networksConfirmZhCN: typeof networksConfirmEn = {

@@ -8,7 +8,8 @@ import type { Messages } from './en.ts';
 import { saidZhCN } from '../../../core/contract/said.zh-CN.ts';
 import { editorZhCN, hardwareZhCN, hardwareConfirmZhCN, hardwareToastZhCN } from './hardware.zh-CN.ts';
 import { sourceZhCN, summaryZhCN, wizardZhCN } from './wizard.zh-CN.ts';
-import { hostDevicesZhCN, networksConfirmZhCN, networksZhCN } from './networks.zh-CN.ts';
+import { hostDevicesZhCN } from './hostdevices.zh-CN.ts';
+import { networksConfirmZhCN, networksZhCN } from './networks.zh-CN.ts';
 import { storageZhCN, transferZhCN, trashZhCN } from './storage.zh-CN.ts';
 
 /** Simplified Chinese. */
@@ -792,6 +793,8 @@ export const zhCN: Messages = {
   failed: {
     moveLibrary: '无法把虚拟机移动到“{object}”',
     diagnose: '无法检查这台计算机',
+    giveUsb: '无法把“{object}”交给虚拟机',
+    takeUsbBack: '无法收回“{object}”',
     fix: '无法修复“{object}”',
     folder: '无法更改文件夹“{object}”',
     tag: '无法更改标签“{object}”',

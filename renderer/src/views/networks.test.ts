@@ -405,13 +405,6 @@ test('a machine can be made without a card', async () => {
   expect(last('vm.create')).toMatchObject({ network: [] });
 });
 
-test('devices of the host are in the sidebar, which says why they can’t be had', async () => {
-  await open('/machines');
-  expect(get('nav-host-devices').getAttribute('aria-disabled')).toBe('true');
-  expect(reasonOf('nav-host-devices')).toContain('hypervue host devices');
-  expect(card('Debian 12 live')).toBeTruthy();
-});
-
 test('a bridge is made of an interface: what is run is shown, it is tried, taken back when nobody keeps it, and kept', async () => {
   await openNetworks();
   await press(get('new-bridge'));

@@ -1,0 +1,69 @@
+import { expect, test, vi } from 'vitest';
+import { ownerCaller } from '../../../core/contract/access.ts';
+import type { UsbSelector } from '../../../core/contract/usb.ts';
+import { useAccess } from '../stores/access.ts';
+import { useMachines } from '../stores/machines.ts';
+import { calls, fill, get, open, press, settle } from './testing/openpage.ts';
+
+vi.mock('../../dev/mock/screen.ts', () => ({ drawScreen: () => ({ width: 720, height: 400 }), pngOf: () => 'iVBORw0KGgo=' }));
+
+const stick = { vendorId: '0951', productId: '1666', bus: 1, port: '4.2', serial: '60A44C41' };
+const all = (id: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${id}"]`)];
+const row = (id: string) => all('host-usb-device').find((each) => each.dataset.id === id)!;
+
+/** The place, which loads in real time, with its list. */
+async function openDevices() {
+  const opened = await open('/host-devices');
+  await vi.waitFor(() => get('host-usb'), { timeout: 20_000 });
+  await settle();
+  return opened;
+}
+
+test('USB devices, disks and PCI functions by group are listed with what they are used for; a search keeps what matches', async () => {
+  await openDevices();
+  expect(row('0951:1666').textContent).toContain('Kingston DataTraveler 3.0');
+  expect(row('0951:1666').textContent).toContain('Bus 1, port 4.2');
+  expect(get('host-block-device').textContent).toContain('This computer runs from it');
+  expect(get('host-pci-group').textContent).toContain('IOMMU group 1');
+  expect(get('host-pci-function').textContent).toContain('Shows this computer’s start');
+  await fill('host-devices-search', 'kingston data');
+  expect([all('host-usb-device').length, all('host-block-device').length, all('host-pci-function').length]).toEqual([1, 0, 0]);
+  await fill('host-devices-search', 'no such thing');
+  expect(get('host-devices-nothing').textContent).toContain('No device matches');
+});
+
+test('a USB device is given to a machine that is on and has a controller, and taken back; without one it says what is missing', async () => {
+  const { manager } = await openDevices();
+  const give = () => get('host-usb-give', row('0951:1666'));
+  expect(give().getAttribute('aria-description')).toContain('No machine that is on has a USB controller');
+  expect(get('host-usb-give', row('1d6b:0002')).getAttribute('aria-description')).toContain('hub');
+  let has: UsbSelector[] = [];
+  const handlers = manager.handlers as Record<string, (params: never) => unknown>;
+  const attach = handlers['vm.usb.attach']!;
+  handlers['vm.usb.list'] = async () => has;
+  handlers['vm.usb.attach'] = (params) => {
+    has = [(params as { device: UsbSelector }).device];
+    return attach(params);
+  };
+  const machines = useMachines();
+  const taker = machines.sorted.find(({ state }) => state === 'running')!;
+  taker.config!.usb = { tablet: false };
+  machines.byId.set(taker.id, { ...taker });
+  await settle();
+  await press(give());
+  await press(all('n-dropdown-option')[0] ?? document.querySelector<HTMLElement>('.n-dropdown-option-body')!);
+  expect(calls.filter(({ method }) => method === 'vm.usb.attach').map(({ params }) => params)).toEqual([{ id: taker.id, device: stick }]);
+  expect(get('host-usb-holder').textContent).toContain(`Given to ${taker.name}`);
+  has = [];
+  await press(get('host-usb-back'));
+  expect(calls.filter(({ method }) => method === 'vm.usb.detach').map(({ params }) => params)).toEqual([{ id: taker.id, device: stick }]);
+  expect(all('host-usb-holder')).toEqual([]);
+});
+
+test('who does not manage the server sees the place in the sidebar with the reason', async () => {
+  await open('/machines');
+  useAccess().me = { ...ownerCaller('page'), role: 'view' };
+  await settle();
+  expect(get('nav-host-devices').getAttribute('aria-disabled')).toBe('true');
+  expect(get('nav-host-devices').getAttribute('aria-description')).toContain('manages this server');
+});
