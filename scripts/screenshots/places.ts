@@ -94,6 +94,7 @@ export const places: Place[] = [
       await app.networks.fill('name', 'Office');
     },
   },
+  { name: 'host-devices', path: () => '/host-devices', reach: (app) => app.byId('host-pci').waitFor() },
   { name: 'trash', path: () => '/trash', reach: (app) => app.trash.row('old.qcow2').waitFor() },
   { name: 'host', path: () => '/host' },
   { name: 'settings', path: () => '/settings', reach: (app) => app.byId('settings').waitFor() },

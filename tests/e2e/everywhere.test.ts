@@ -55,6 +55,24 @@ test('a machine is started, looked at and forced off with the keyboard alone', a
   await page.keyboard.press('Escape');
 });
 
+test('the devices of this computer are listed as the manager finds them, and searched', async () => {
+  const { app, page } = window;
+  const { pci, usb, block } = await contract.call('host.devices', {});
+  await app.byId('nav-host-devices').click();
+  await app.byId('host-pci').waitFor();
+  expect(await app.byId('host-pci-function').count()).toBe(pci.length);
+  expect(await app.byId('host-usb-device').count()).toBe(usb.length);
+  expect(await app.byId('host-block-device').count()).toBe(block.length);
+  expect(await accessibilityProblems(page)).toEqual([]);
+  const field = app.byId('host-devices-search').locator('input');
+  await field.fill(block[0]?.path ?? '/dev/none');
+  await eventually('what matches', async () => (await app.byId('host-pci-function').count()) === 0);
+  expect(await app.byId('host-block-device').count()).toBe(block.filter(({ path: file }) => file.includes(block[0]!.path)).length);
+  await field.fill('no such device');
+  await app.byId('host-devices-nothing').waitFor();
+  await app.goToMachines();
+});
+
 test('a long task shows its progress and is cancelled without leaving anything; the history says so, after a new start too', async () => {
   const home = mkdtempSync(path.join(tmpdir(), 'hypervue-e2e-tasks-'));
   let own = await startServer(home);

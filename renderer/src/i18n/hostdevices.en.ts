@@ -26,7 +26,7 @@ export const hostDevicesEn = {
   },
   block: {
     title: 'Disks and drives',
-    text: 'What this computer’s disks are used for. Giving them to machines is not in the window.',
+    text: 'What this computer’s disks are used for. They can’t be given to machines from here.',
     none: 'This computer shows no block devices.',
     kind: {
       disk: 'Disk',

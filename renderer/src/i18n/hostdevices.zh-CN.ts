@@ -27,7 +27,7 @@ export const hostDevicesZhCN: typeof hostDevicesEn = {
   },
   block: {
     title: '磁盘和驱动器',
-    text: '这台计算机的磁盘的用途。窗口中不提供把它们交给虚拟机的功能。',
+    text: '这台计算机的磁盘的用途。不能从这里把它们交给虚拟机。',
     none: '这台计算机没有显示块设备。',
     kind: {
       disk: '磁盘',
