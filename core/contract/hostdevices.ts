@@ -62,6 +62,8 @@ export const hostBlockDeviceSchema = z.object({
   serial: z.string(),
   readOnly: z.boolean(),
   removable: z.boolean(),
+  /** Place of the USB device that it is on, `1-4.2`; null when it is on none. */
+  usb: z.string().nullable(),
   /** Of a loop device. */
   backingFile: z.string(),
   mounts: z.array(z.string()),

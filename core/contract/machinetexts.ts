@@ -5,6 +5,8 @@ export const machineTexts = {
   hostDevicesUnread: 'devices of this computer can be listed on Linux only, and this is {platform}',
   usbGone: 'this computer has no USB device {device}',
   fixUsbGone: 'Plug it in, and see what lsusb says.',
+  usbDiskUsed: 'this computer uses a disk on the USB device {device}: {uses}',
+  fixUsbDiskUsed: 'Unmount it here first (and close what lies on it: LVM, RAID, encryption); what was not written yet would be lost.',
   usbSeveral: 'several USB devices of this computer are {device}: {places}',
   fixUsbSeveral: 'Say which: by its bus and port, or its serial number.',
   usbThere: '{name} has {device} already',

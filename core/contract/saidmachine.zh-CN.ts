@@ -6,6 +6,8 @@ export const saidMachineZhCN: Record<keyof typeof machineTexts, string> = {
   hostDevicesUnread: '只有在 Linux 上才能列出本机的设备，而本机是 {platform}',
   usbGone: '本机没有 USB 设备 {device}',
   fixUsbGone: '请插入设备，并用 lsusb 查看。',
+  usbDiskUsed: '本机正在使用 USB 设备 {device} 上的磁盘：{uses}',
+  fixUsbDiskUsed: '请先在本机卸载它（并关闭其上的 LVM、RAID 或加密）；否则尚未写入的内容会丢失。',
   usbSeveral: '本机有多个 USB 设备是 {device}：{places}',
   fixUsbSeveral: '请用总线和端口或序列号指明是哪一个。',
   usbThere: '{name} 已有 {device}',

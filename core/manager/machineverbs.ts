@@ -1,11 +1,13 @@
 /** What is done with a machine as it runs: its verbs, its drives, what it tells. */
 import type { Handlers } from '../contract/server.ts';
 import type { VmSummary } from '../contract/vm.ts';
+import { readHostDevices } from '../platform/hostdevices/read.ts';
 import type { ManagerContext } from './context.ts';
 import { hardwareList } from './hardwarelist.ts';
 import type { Machine } from './machine.ts';
 import type { Services } from './services.ts';
 import { stateWatch } from './tasks.ts';
+import { refuseUsedUsbDisks } from './usedusbdisks.ts';
 
 export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, { storage, snapshots, history }: Services) {
   /** A verb that answers with the machine as it is afterwards. */
@@ -48,7 +50,11 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
       if (!machine.active) await storage.refuseBases(machine, 'resize');
       return machine.drives.grow(drive, sizeBytes);
     }),
-    'vm.usb.attach': verb((machine, { device }) => machine.alive('attach a USB device').attachUsb(device)),
+    'vm.usb.attach': verb(async (machine, { device }) => {
+      const running = machine.alive('attach a USB device');
+      refuseUsedUsbDisks(device, await readHostDevices());
+      await running.attachUsb(device);
+    }),
     'vm.usb.detach': verb((machine, { device }) => machine.alive('detach a USB device').detachUsb(device)),
     'vm.usb.list': async ({ id }) => (await machines.get(id).running()?.listUsb()) ?? [],
 

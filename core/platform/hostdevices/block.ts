@@ -1,4 +1,5 @@
 /** Block devices as Linux lists them: Documentation/ABI/stable/sysfs-block. */
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { HostBlockDevice } from '../../contract/hostdevices.ts';
 import { readUsedDevices, type UsedDevices } from './mounts.ts';
@@ -64,12 +65,19 @@ async function readOne(
     serial: await first('serial', 'device/serial', 'device/wwid', 'wwid'),
     readOnly: (await attribute(of, 'ro')) === '1',
     removable,
+    usb: await usbPlace(of),
     backingFile: await attribute(of, 'loop/backing_file'),
     mounts: [...new Set(mounts)],
     swap: nodes.some((node) => used.swaps.has(node)),
     holders: await names(path.join(of, 'holders')),
     system: false,
   };
+}
+
+/** The way to the device leads through the interface of a USB device, `…/1-4.2/1-4.2:1.0/…`; through the last of them where it leads through hubs. */
+async function usbPlace(of: string): Promise<string | null> {
+  const way = await realpath(of).catch(() => '');
+  return [...way.matchAll(/\/(\d+-\d+(?:\.\d+)*):\d+\.\d+(?=\/)/g)].at(-1)?.[1] ?? null;
 }
 
 /** A partition lies in the folder of its disk, to which the link in /sys/class/block leads. */

@@ -110,6 +110,18 @@ test('USB devices have their place, texts, drivers, and hubs are marked', async 
   expect(found[2]!.speedMbps).toBe(1.5);
 });
 
+test('a disk and its partitions tell which USB device they are on, behind hubs too', async () => {
+  const way = 'sys/devices/pci0000:00/0000:00:14.0/usb1/1-4/1-4:1.0/1-4.2/1-4.2:1.0/host0/target0:0:0/0:0:0:0/block/sda';
+  put(way, { dev: '8:0', size: '2048' });
+  put(`${way}/sda1`, { dev: '8:1', size: '1024', partition: '1' });
+  put('sys/class/block', { sda: `->../../../${way}`, sda1: `->../../../${way}/sda1` });
+  const { block: found } = await read();
+  expect(found.map(({ name, usb }) => [name, usb])).toEqual([
+    ['sda', '1-4.2'],
+    ['sda1', '1-4.2'],
+  ]);
+});
+
 test('block devices: what is mounted, swapped to or held, and what the system is on, through LVM', async () => {
   block('sda', { dev: '8:0', size: '2048', removable: '0', ro: '0', 'device/model': 'DISK 1  ', 'device/wwid': 'naa.5' });
   block('sda/sda1', { dev: '8:1', size: '1024', partition: '1', ro: '0', 'holders/dm-0': '' });
@@ -140,6 +152,7 @@ test('block devices: what is mounted, swapped to or held, and what the system is
     serial: 'naa.5',
     readOnly: false,
     removable: false,
+    usb: null,
     backingFile: '',
     mounts: [],
     swap: false,

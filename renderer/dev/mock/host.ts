@@ -114,6 +114,7 @@ export function mockHost(machines: () => number) {
           serial: 'S6Z1',
           readOnly: false,
           removable: false,
+          usb: null,
           backingFile: '',
           mounts: [],
           swap: false,
