@@ -19,6 +19,10 @@ export const usbSelectorSchema = z.object({
 });
 export type UsbSelector = z.infer<typeof usbSelectorSchema>;
 
+/** Whether a selector means this device: all that it names is so. */
+export const selectsUsb = (selector: UsbSelector, device: Readonly<Partial<Record<keyof UsbSelector, string | number | null>>>): boolean =>
+  (Object.keys(selector) as (keyof UsbSelector)[]).every((key) => selector[key] === undefined || selector[key] === device[key]);
+
 const usbDevice = z.object({ id: z.string().max(64), device: usbSelectorSchema });
 
 export const usbMethods = {

@@ -1,5 +1,5 @@
 import type { HostBlockDevice, HostDeviceList } from '../contract/hostdevices.ts';
-import type { UsbSelector } from '../contract/usb.ts';
+import { selectsUsb, type UsbSelector } from '../contract/usb.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 
@@ -9,10 +9,7 @@ const useOf = ({ path, mounts, swap, holders }: HostBlockDevice): string =>
 
 /** Throws 'in-use' for a USB device with a disk that this computer has mounted, swaps to or made something from: a guest that gets it takes it away under a file system that is being written. */
 export function refuseUsedUsbDisks(wanted: UsbSelector, { usb, block }: Pick<HostDeviceList, 'usb' | 'block'>): void {
-  const fits = usb.filter((device) =>
-    (Object.keys(wanted) as (keyof UsbSelector)[]).every((key) => wanted[key] === undefined || wanted[key] === device[key]),
-  );
-  const places = new Set(fits.map(({ bus, port }) => `${bus}-${port}`));
+  const places = new Set(usb.filter((device) => selectsUsb(wanted, device)).map(({ bus, port }) => `${bus}-${port}`));
   const used = block.filter((device) => device.usb !== null && places.has(device.usb) && inUse(device));
   // Of a disk its partitions tell more.
   const told = used.filter(({ name }) => !used.some(({ parent }) => parent === name));

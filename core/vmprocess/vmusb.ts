@@ -1,4 +1,4 @@
-import type { UsbSelector } from '../contract/usb.ts';
+import { selectsUsb, type UsbSelector } from '../contract/usb.ts';
 import type { VmConfig } from '../contract/vm.ts';
 import { HOST_USB_CONNECTORS } from '../machine/slots.ts';
 import { findUsb, type FoundUsb, usbName } from '../platform/usbfs/findusb.ts';
@@ -75,9 +75,7 @@ export class VmUsb {
 
   /** Takes it back. Throws 'not-found' when the machine does not have it. */
   detach(wanted: UsbSelector): void {
-    const there = [...this.attached].filter(([, { found }]) =>
-      (Object.keys(wanted) as (keyof UsbSelector)[]).every((key) => wanted[key] === undefined || wanted[key] === found[key]),
-    );
+    const there = [...this.attached].filter(([, { found }]) => selectsUsb(wanted, found));
     const name = usbName(wanted);
     if (there.length !== 1)
       throw new HypervueError('not-found', say('usbNotThere', { device: name, name: this.parts.config.name }), {

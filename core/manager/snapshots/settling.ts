@@ -17,6 +17,7 @@ import {
   NVRAM,
   readJournal,
   readManifest,
+  removeRemains,
   snapshotFolder,
   type StoredSnapshot,
   tagOf,
@@ -40,6 +41,8 @@ export class Settler {
 
   /** What was cut off before comes to its end first. */
   async settle(machine: Machine): Promise<void> {
+    // The manager that found them when it began may have had to leave them: a machine's process outlives a killed one by as long as its flushes take.
+    await removeRemains(machine.folder);
     const journal = await readJournal(machine.folder);
     if (!journal) return;
     const { snapshots } = await readManifest(machine.folder);

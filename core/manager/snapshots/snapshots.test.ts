@@ -404,6 +404,11 @@ describe('after a crash of the manager', () => {
     await h.reopen();
     expect((await list(vm)).snapshots.map(({ id }) => id)).toEqual([one.id]);
     expect(readdirSync(folder).sort()).toEqual([...before, 'mine.tmp', 'snapshots.json.old.tmp'].sort());
+    // As when somebody still worked on the machine then.
+    writeFileSync(path.join(folder, 'journal.json.ef57fc069cd4.tmp'), '{"sch');
+    await take(vm, 'two');
+    expect(readdirSync(folder)).not.toContain('journal.json.ef57fc069cd4.tmp');
+    expect(readdirSync(folder)).toContain('mine.tmp');
   });
 
   test('a delete that was cut off leaves what a linked clone lies on, though the clone is found only later', async () => {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { UsbSelector } from '../../contract/usb.ts';
+import { selectsUsb, type UsbSelector } from '../../contract/usb.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 
@@ -52,9 +52,7 @@ export function usbDevices(folder = USB_DEVICES): FoundUsb[] {
 
 /** The one device that a selector means. Throws 'not-found', or 'invalid-argument' where several fit. */
 export function findUsb(wanted: UsbSelector, devices = usbDevices()): FoundUsb {
-  const fits = devices.filter((device) =>
-    (Object.keys(wanted) as (keyof UsbSelector)[]).every((key) => wanted[key] === undefined || wanted[key] === device[key]),
-  );
+  const fits = devices.filter((device) => selectsUsb(wanted, device));
   const name = usbName(wanted);
   if (fits.length === 1) return fits[0]!;
   if (fits.length === 0)

@@ -1,7 +1,7 @@
 import { computed, onBeforeUnmount, ref, shallowRef, watch } from 'vue';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { HostDeviceList, HostUsbDevice, PciFunction } from '../../../core/contract/hostdevices.ts';
-import type { UsbSelector } from '../../../core/contract/usb.ts';
+import { selectsUsb, type UsbSelector } from '../../../core/contract/usb.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useConnection } from '../stores/connection.ts';
 import { useMachines } from '../stores/machines.ts';
@@ -21,9 +21,6 @@ export const selectorOf = ({ vendorId, productId, bus, port, serial }: HostUsbDe
   ...(port === null ? {} : { bus, port }),
   ...(serial ? { serial } : {}),
 });
-
-const means = (selector: UsbSelector, device: HostUsbDevice): boolean =>
-  (Object.keys(selector) as (keyof UsbSelector)[]).every((key) => selector[key] === undefined || selector[key] === device[key]);
 
 /** The devices of the computer that the manager runs on, and which machine has which. */
 export function useHostDevices() {
@@ -68,7 +65,7 @@ export function useHostDevices() {
     () => void look(),
   );
 
-  const holderOf = (device: HostUsbDevice): Given | undefined => given.value.find((each) => means(each.device, device));
+  const holderOf = (device: HostUsbDevice): Given | undefined => given.value.find((each) => selectsUsb(each.device, device));
 
   async function change(method: 'vm.usb.attach' | 'vm.usb.detach', machine: VmSummary, device: UsbSelector, name: string): Promise<void> {
     const attaches = method === 'vm.usb.attach';
