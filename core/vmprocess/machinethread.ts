@@ -79,7 +79,10 @@ function main(): void {
         paravirt: data.definition.paravirt,
         random: numbers ? () => numbers.next() : hostRandom,
         ...(data.compilePort
-          ? { compiler: new CompileQueue(data.compilePort as MessagePort), tuning: { now: () => performance.now(), adaptive: true } }
+          ? {
+              compiler: new CompileQueue(data.compilePort as MessagePort),
+              tuning: { now: () => performance.now(), adaptive: true, reachedOnly: true },
+            }
           : {}),
       }),
     drive: (id) => {

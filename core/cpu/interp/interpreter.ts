@@ -69,6 +69,7 @@ interface InterpreterModule {
   jitWatchPage: Helpers['jitWatchPage'];
   jitDecode: Helpers['jitDecode'];
   jitPageBeside: Helpers['jitPageBeside'];
+  jitReached: Helpers['jitReached'];
   jitRead: Helpers['read'];
   jitReadW: Helpers['read'];
   jitWrite: Helpers['read'];
@@ -195,6 +196,7 @@ export class Interpreter implements Accelerator {
         jitWatchPage: module.jitWatchPage,
         jitDecode: module.jitDecode,
         jitPageBeside: module.jitPageBeside,
+        jitReached: module.jitReached,
         read: module.jitRead,
         readW: module.jitReadW,
         write: module.jitWrite,

@@ -15,6 +15,11 @@ export interface CodePage {
   host: number;
   /** A copy. */
   bytes: Uint8Array;
+  /**
+   * 512 bytes, a bit for each instruction that control came to by a jump, call or return, and as many for the conditional branches that were once not taken; absent when that is
+   * not known.
+   */
+  reached?: Uint8Array;
 }
 
 export class CodePages {
@@ -34,6 +39,22 @@ export class CodePages {
 
   has(offset: number): boolean {
     return this.numberOf(offset) >= 0;
+  }
+
+  /** Control may have come to `offset` by a jump, call or return. */
+  reached(offset: number): boolean {
+    return this.noted(offset, 0);
+  }
+
+  /** The conditional branch at `offset` may have been not taken. */
+  fell(offset: number): boolean {
+    return this.noted(offset, PAGE / 8);
+  }
+
+  private noted(offset: number, from: number): boolean {
+    const reached = this.list[this.numberOf(offset)]?.reached;
+    const at = offset & (PAGE - 1);
+    return !reached || (reached[from + (at >> 3)]! & (1 << (at & 7))) !== 0;
   }
 
   /** The instruction at `offset`; undefined when it is none that the decoder knows, or not all of its bytes are there. */

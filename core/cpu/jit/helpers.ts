@@ -8,6 +8,8 @@ export interface InstallHelpers {
   jitWatchPage(host: number, on: number): void;
   /** Byte of the shared memory where the page `delta` pages from the hot (or reporting) one begins, which is that of byte `host`; 0: unknown. */
   jitPageBeside(host: number, delta: number): number;
+  /** Address of 1024 bytes, valid until the next call, that say where control went in the page (CodePage.reached); 0: nothing known. */
+  jitReached(host: number, mode: number): number;
   jitDecode(record: number, host: number, mode: number): void;
 }
 

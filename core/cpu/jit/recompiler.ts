@@ -47,10 +47,19 @@ export interface Tuning {
   adaptive: boolean;
   /** Targets that a region does not have between two reports of them, a power of two. */
   missPeriod: number;
+  /** Jumps to where control never came, as far as the interpreter knows, leave a region. */
+  reachedOnly: boolean;
   /** Milliseconds, for statistics. */
   now: () => number;
 }
-export const DEFAULT_TUNING: Tuning = { piece: 8000, threshold: 5120, adaptive: false, missPeriod: 16384, now: () => 0 };
+export const DEFAULT_TUNING: Tuning = {
+  piece: 8000,
+  threshold: 5120,
+  adaptive: false,
+  missPeriod: 16384,
+  reachedOnly: false,
+  now: () => 0,
+};
 
 interface Region {
   key: number;
@@ -138,6 +147,7 @@ export class Recompiler {
   /** Regions that have memory in the pool, by its address. */
   private readonly byPool = new Map<number, Region>();
   private readonly missPeriod: number;
+  private readonly reachedOnly: boolean;
   private readonly threshold: number;
   private readonly load: CompileLoad | undefined;
   readonly counts: RecompilerCounts = {
@@ -167,6 +177,7 @@ export class Recompiler {
     this.now = tuning.now;
     this.ticked = this.now();
     this.missPeriod = tuning.missPeriod;
+    this.reachedOnly = tuning.reachedOnly;
     this.threshold = tuning.threshold;
     this.load = tuning.adaptive ? new CompileLoad(tuning.now) : undefined;
     this.words[(CPU_STATE_BASE + SJ_PIECE) >> 2] = tuning.piece;
@@ -215,10 +226,10 @@ export class Recompiler {
   private compile(place: Pick<Region, 'key' | 'host' | 'mode' | 'user'>, deltas: Iterable<number>, hints: number[], again: number): void {
     const { host } = place;
     const number = Math.floor(host / PAGE);
-    const pages: CodePage[] = [this.copyOf(0, number)];
+    const pages: CodePage[] = [this.copyOf(0, number, place.mode)];
     for (const delta of deltas) {
       const beside = this.helpers.jitPageBeside(host, delta) >>> 0;
-      if (beside && pages.length < MAX_PAGES) pages.push(this.copyOf(delta, beside / PAGE));
+      if (beside && pages.length < MAX_PAGES) pages.push(this.copyOf(delta, beside / PAGE, place.mode));
     }
     this.request(place, pages, hints, again);
   }
@@ -336,11 +347,11 @@ export class Recompiler {
   }
 
   /** Copies of the pages that a region was made from, the entry's first. */
-  private pagesOf({ parts }: Region): CodePage[] {
-    return [...parts].sort((a, b) => Math.abs(a.delta) - Math.abs(b.delta)).map(({ delta, page }) => this.copyOf(delta, page));
+  private pagesOf({ parts, mode }: Region): CodePage[] {
+    return [...parts].sort((a, b) => Math.abs(a.delta) - Math.abs(b.delta)).map(({ delta, page }) => this.copyOf(delta, page, mode));
   }
 
-  /** What the regions were made of that hold the byte `host`, each with the distance of that byte's page from the entry's. */
+  /** What the regions were made of that hold the byte `host` (of where control went: what is known now), each with the distance of that byte's page from the entry's. */
   sourcesAt(host: number): { source: RegionSource; delta: number }[] {
     const number = Math.floor(host / PAGE);
     const at = host % PAGE;
@@ -364,9 +375,15 @@ export class Recompiler {
     this.service.dispose();
   }
 
-  private copyOf(delta: number, number: number): CodePage {
+  private copyOf(delta: number, number: number, mode: number): CodePage {
     const host = number * PAGE;
-    return { delta, host, bytes: this.bytes.slice(host, host + PAGE) };
+    const reached = this.reachedOnly ? this.helpers.jitReached(host, mode) >>> 0 : 0;
+    return {
+      delta,
+      host,
+      bytes: this.bytes.slice(host, host + PAGE),
+      ...(reached ? { reached: this.bytes.slice(reached, reached + PAGE / 4) } : {}),
+    };
   }
 
   /** A module and the jobs that it was made for. */

@@ -204,13 +204,14 @@ export function findRegion(
       count++;
       const ending = endingOf(insn);
       const target = insn.next + insn.imm;
-      if ((ending === 'branch' || ending === 'jump') && inside(target) && at(target)) begin(frame, target);
+      if ((ending === 'branch' || ending === 'jump') && inside(target) && pages.reached(target) && at(target)) begin(frame, target);
       else if (
         ending === 'call' &&
         frame.depth < MAX_INLINE_DEPTH &&
         count < MAX_BEFORE_INLINE &&
         !recursive(frame, target) &&
         inside(target) &&
+        pages.reached(target) &&
         at(target) &&
         inside(insn.next)
       ) {
@@ -218,13 +219,15 @@ export function findRegion(
         frames.push(copy);
         frame.calls.set(offset, copy);
         begin(copy, target);
-        if (at(insn.next)) begin(frame, insn.next);
-      } else if (hints.length && ending === 'call' && inside(target) && at(target)) {
+        if (pages.reached(insn.next) && at(insn.next)) begin(frame, insn.next);
+      } else if (hints.length && ending === 'call' && inside(target) && pages.reached(target) && at(target)) {
         begin(root, target, MAX_INLINE_DEPTH + 1);
         reach(insn.next, 0);
       } else if (ending === 'leave' && hints.length && insn.op === 0xff && (insn.reg & 7) === 2) reach(insn.next, 0);
-      if (ending === 'branch') frame.leaders.add(insn.next);
-      else if (ending) break;
+      if (ending === 'branch') {
+        if (!pages.fell(offset) && !pages.reached(insn.next)) break;
+        frame.leaders.add(insn.next);
+      } else if (ending) break;
       offset = insn.next;
     }
     // A walk that runs into known code splits it there, but not at the entry.

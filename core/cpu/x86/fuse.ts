@@ -74,7 +74,7 @@ export function fusedBody(body: string, condition: number, long = false): string
     test = AFTER_DEC[name];
   } else return undefined;
   if (test === undefined) return undefined;
-  return `${first} rec += REC_SIZE; if (${test}) { Run.rec = rec; rec = jump${long ? '64' : ''}(rec); if (!rec) return; continue; } break;`;
+  return `${first} rec += REC_SIZE; if (${test}) { Run.rec = rec; rec = jump${long ? '64' : ''}(rec); if (!rec) return; continue; } fell(rec); break;`;
 }
 
 /** Instructions that occur in PAIRS, by the body of their handler. */

@@ -8,7 +8,7 @@ const MODULES: Record<string, string> = {
   '../bit': 'BIT_COMPLEMENT BIT_RESET BIT_SET BIT_TEST bitMem16 bitMem32 bitReg cmpxchg8b popcount scanFlags scanZero',
   '../bit64': 'bitLong16 bitLong32 bitLong64 bitReg64 cmpxchg16b cmpxchg8bLong popcount64',
   '../branch':
-    'attention begin checkJump checkTarget countLoop finish follow jump jumpTo loopCount nextEip resume ret16 ret32 retFlat setRip stay thisEip',
+    'attention begin checkJump checkTarget countLoop fell finish follow jump jumpTo loopCount nextEip resume ret16 ret32 retFlat setRip stay thisEip',
   '../branch64':
     'begin64 checkJump64 checkTarget64 countLoop64 follow64 jump64 jumpTo64 loopCount64 nextRip resume64 ret64 setRip64 stay64 thisRip',
   '../ea': 'baseLin baseOff indexLin indexOff recLin recOff32 recOff64 recSeg',

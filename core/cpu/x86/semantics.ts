@@ -165,7 +165,7 @@ const LONG = { suffix: '64', next: 'nextRip(rec)', rip: 'nextRip(rec)' };
 const dialect = (f: Form): typeof SHORT => (f.long ? LONG : SHORT);
 
 const branchIf = (condition: string, f: Form): string =>
-  `if (${condition}) { rec = jump${dialect(f).suffix}(rec); if (!rec) return; continue; } break;`;
+  `if (${condition}) { rec = jump${dialect(f).suffix}(rec); if (!rec) return; continue; } fell(rec); break;`;
 /** Control flow that wrote S_RIP itself. */
 const leaves = (text: string, f: Form): string => `begin${dialect(f).suffix}(rec); ${text} finish(); return;`;
 /** Far transfers take the operand size as 1, 2 or 3 for 16, 32 and 64 bits. */

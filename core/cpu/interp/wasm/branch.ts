@@ -16,7 +16,7 @@ import { isMapped, mappedRegion } from './jitmap';
 import { linRead32, tlbTable } from './mem';
 import { codeHost, codeTranslate } from './memcode';
 import { memRead16, memRead32 } from './memsegment';
-import { REC_DISP, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
+import { REC_DISP, REC_ENTERED, REC_FELL, REC_HANDLER, REC_IMM, REC_LENGTH, REC_NEXT, REC_SIZES } from './record';
 import { stay64 } from './branch64';
 import { MODE_64, Run } from './runstate';
 import { gpr32, setGpr32 } from './state';
@@ -143,6 +143,13 @@ export function checkJump(rec: usize): void {
   checkTarget(branchTarget(rec));
 }
 
+/** The conditional branch `rec` is not taken. */
+// @ts-ignore: decorator
+@inline
+export function fell(rec: usize): void {
+  store<u8>(rec, 1, REC_FELL);
+}
+
 /** Takes the direct branch `rec`. */
 // @ts-ignore: decorator
 @inline
@@ -234,7 +241,9 @@ function recordFor(host: u32): usize {
   if (rec) return rec;
   const slot = slotFor(host, Run.mode);
   rec = recordAt(slot, host & 0xfff);
-  return rec ? rec : decodeRun(slotToDecode(slot, host, Run.mode), host);
+  if (!rec) rec = decodeRun(slotToDecode(slot, host, Run.mode), host);
+  store<u8>(rec, load<u8>(rec, REC_SIZES) | REC_ENTERED, REC_SIZES);
+  return rec;
 }
 
 /** Near return; `drop` bytes of arguments go with it. */

@@ -14,10 +14,10 @@
  * links inside the page (they never leave it) die with it.
  */
 import { CODE_MAP_BASE, CPU_STATE_BASE, DECODE_CACHE_BASE } from '../../../memory/layout';
-import { HANDLER_STALE } from './generated/tables';
+import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
 import { jitWritten } from './imports';
 import { CODE_JIT } from './jit';
-import { REC_HANDLER, REC_LENGTH, REC_SIZE } from './record';
+import { REC_ENTERED, REC_FELL, REC_HANDLER, REC_LENGTH, REC_SIZE, REC_SIZES } from './record';
 import { Run } from './runstate';
 import { SY_TLB_CUR } from './sysstate';
 import { TLB_USER, tlbProtectCode } from './tlb';
@@ -287,6 +287,35 @@ export function recordAt(slot: u32, offset: u32): usize {
   const group = <u32>load<u16>(tableAt(slot, offset));
   return group ? load<u32>(placeIn(group, offset)) : 0;
 }
+/** A bit for each byte of a page, the lowest of a byte first, twice: REACHED_FELL bytes in those of conditional branches. */
+const REACHED: usize = memory.data(1024);
+const REACHED_FELL: usize = 512;
+
+/**
+ * Where control went in the page that holds byte `host`, until the next call; 0 when nothing of it is decoded. 512 bytes with a bit for each instruction that it came to by a
+ * jump, call or return, and as many for the conditional branches that were once not taken. Of an instruction that begins a region both are set.
+ */
+export function reachedIn(host: u32, mode: u32): usize {
+  const slot = slotIfAny(host, mode);
+  if (slot < 0) return 0;
+  for (let offset: u32 = 0; offset < 4096; offset += 1 << GROUP_SHIFT) {
+    const group = <u32>load<u16>(tableAt(slot, offset));
+    let entered: u32 = 0;
+    let fell: u32 = 0;
+    if (group)
+      for (let i: u32 = 0; i < 1 << GROUP_SHIFT; i++) {
+        const rec: usize = load<u32>(groupAt(group) + (<usize>i << 2));
+        if (!rec) continue;
+        const region = load<u16>(rec, REC_HANDLER) == HANDLER_JIT;
+        if (region || load<u8>(rec, REC_SIZES) & REC_ENTERED) entered |= 1 << i;
+        if (region || load<u8>(rec, REC_FELL)) fell |= 1 << i;
+      }
+    store<u32>(REACHED + (<usize>offset >> 3), entered);
+    store<u32>(REACHED + REACHED_FELL + (<usize>offset >> 3), fell);
+  }
+  return REACHED;
+}
+
 // @ts-ignore: decorator
 @inline
 function placeIn(group: u32, offset: u32): usize {

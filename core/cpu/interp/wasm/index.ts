@@ -34,7 +34,7 @@ export { cpuReset, refreshState } from './reset';
 export { hostDebugChanged, hostForget, hostStep } from './hostdebug';
 export { codePagesDropped, getEflags, setEflags };
 export {
-  jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
+  jitCondition, jitDecode, jitReached, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
 } from './jit';
 export { jitPopFlags, jitPushFlags, jitSegment, jitUserAccess } from './jitregisters';
 export { jitLeave, jitSystem } from './jitsystem';

@@ -13,7 +13,8 @@
  *  8 u8  index     index register * 8, REC_NONE when absent; VSIB: vector register * 8
  *  9 u8  scale     shift count 0..3
  * 10 u8  seg       segment register of the memory operand, overrides applied
- * 11 u8  sizes     operand size in bits 0..1 (0 = 8, 1 = 16, 2 = 32, 3 = 64), address size in bits 4..5 (same code), bit 7 = RIP-relative
+ * 11 u8  sizes     operand size in bits 0..1 (0 = 8, 1 = 16, 2 = 32, 3 = 64), address size in bits 4..5 (same code), bit 6 = control came here
+ *                  by a jump, call or return, bit 7 = RIP-relative
  * 12 u16 opcode    opcode byte, plus OP_0F, OP_0F38 or OP_0F3A for the map
  * 14 u16 next      offset in its page of the byte after the instruction (private to the decoder and run loop)
  * 16 i64 disp      sign-extended displacement (or moffs)
@@ -37,6 +38,8 @@ export const REC_RM = 6;
 export const REC_BASE = 7;
 export const REC_INDEX = 8;
 export const REC_SCALE = 9;
+/** Of a conditional branch, which has no operand in memory: 1 when it was once not taken. */
+export const REC_FELL = REC_SCALE;
 export const REC_SEG = 10;
 export const REC_SIZES = 11;
 export const REC_OPCODE = 12;
@@ -63,6 +66,8 @@ export const REC_PFX_VEX = 32;
 export const REC_PFX_L = 64;
 /** REX.W or VEX.W. */
 export const REC_PFX_W = 128;
+/** Bit of REC_SIZES: control came here by more than running on. */
+export const REC_ENTERED = 0x40;
 /** Offset of the u8 VEX.vvvv. */
 export const REC_VVVV = 28;
 

@@ -1,4 +1,4 @@
-/** Programs of tests that run in the interpreter alone and with everything compiled, and must end alike. */
+/** Programs of tests that run in the interpreter alone, with everything compiled, and with what ran compiled, and must end alike. */
 import { expect } from 'vitest';
 import type { CpuState } from '../../cpustate.ts';
 import { TestCpu } from '../../interp/testing/testcpu.ts';
@@ -18,15 +18,17 @@ export interface Ended {
 
 /** `start` puts the program and the state in place. Of the instructions at least `share` ran in regions. Gives what the recompiler left. */
 export function inBothTiers(start: (t: TestCpu) => void, share = 0.3): Ended {
-  const [interpreted, compiled] = [undefined, EAGER].map((recompiler): Ended => {
+  const [interpreted, compiled, reached] = [undefined, EAGER, { ...EAGER, reachedOnly: true }].map((recompiler): Ended => {
     const t = new TestCpu(recompiler ? { recompiler } : {});
     start(t);
     const state = t.untilHalt();
     return { state, vector: TestCpu.vectorOf(state), t };
-  }) as [Ended, Ended];
-  expect(compiled.state).toEqual(interpreted.state);
-  expect(compiled.t.portWrites).toEqual(interpreted.t.portWrites);
-  expect(Buffer.compare(compiled.t.ram, interpreted.t.ram)).toBe(0);
+  }) as [Ended, Ended, Ended];
+  for (const { state, t } of [compiled, reached]) {
+    expect(state).toEqual(interpreted.state);
+    expect(t.portWrites).toEqual(interpreted.t.portWrites);
+    expect(Buffer.compare(t.ram, interpreted.t.ram)).toBe(0);
+  }
   const { instructions, interpretedInstructions } = compiled.t.cpu.statistics();
   expect(1 - interpretedInstructions / instructions).toBeGreaterThan(share);
   return compiled;
