@@ -1,4 +1,5 @@
 /** Finds what somebody means by a few letters: every word of the search has to be in the text, letter by letter and in order. */
+import { wordsOf } from './searchwords.ts';
 
 const boundary = /[\s\-_./:()“”"«»]/;
 
@@ -29,7 +30,7 @@ function wordScore(word: string, text: string): number | null {
 
 /** Null when `text` is not meant. Higher is better; a shorter text of the same score wins. */
 export function fuzzyScore(query: string, text: string): number | null {
-  const words = query.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(query);
   const where = text.toLocaleLowerCase();
   let total = 0;
   for (const word of words) {

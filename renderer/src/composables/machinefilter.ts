@@ -1,5 +1,6 @@
 import type { MachineSort, StateFilter } from '../../../core/contract/library.ts';
 import type { VmStateName, VmSummary } from '../../../core/contract/vm.ts';
+import { hasWords, wordsOf } from './searchwords.ts';
 
 /** What of the library is shown, and in which order. */
 export interface MachineFilter {
@@ -31,13 +32,9 @@ export const hasTag = (vm: VmSummary, tag: string): boolean => (vm.config?.tags 
 export function matches(vm: VmSummary, words: readonly string[]): boolean {
   if (words.length === 0) return true;
   const { config } = vm;
-  const text = [vm.name, ...(config?.tags ?? []), config?.group ?? '', config?.os ?? '', config?.description ?? '']
-    .join('\n')
-    .toLocaleLowerCase();
-  return words.every((word) => text.includes(word));
+  const text = [vm.name, ...(config?.tags ?? []), config?.group ?? '', config?.os ?? '', config?.description ?? ''];
+  return hasWords(text.join('\n'), words);
 }
-
-export const wordsOf = (query: string): string[] => query.toLocaleLowerCase().split(/\s+/).filter(Boolean);
 
 /** Without the state, for the numbers beside the state filters. */
 export function filtered(machines: readonly VmSummary[], { query, tags, group }: Omit<MachineFilter, 'state'>): VmSummary[] {

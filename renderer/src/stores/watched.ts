@@ -30,16 +30,17 @@ export function useWatched<T>(events: readonly EventName[], look: () => Promise<
     }
   }
 
+  /** Looks after what comes in bursts, if somebody shows it. */
   function soon(): void {
     if (watchers === 0) return;
     clearTimeout(timer);
     timer = setTimeout(() => void load(), settleMs);
   }
 
-  /** Keeps it current until the returned function is called. */
+  /** Keeps it current until the returned function is called. A page that was opened by its address is there before the connection, which looks when it is. */
   function watch(): () => void {
     watchers++;
-    void load();
+    if (connection.state === 'ready') void load();
     return () => {
       watchers--;
     };
@@ -47,5 +48,5 @@ export function useWatched<T>(events: readonly EventName[], look: () => Promise<
 
   for (const event of events) connection.on(event, soon);
   connection.onReady(soon);
-  return { loaded, failure, load, watch };
+  return { loaded, failure, load, soon, watch };
 }

@@ -11,6 +11,12 @@ const stick = { vendorId: '0951', productId: '1666', bus: 1, port: '4.2', serial
 const all = (id: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${id}"]`)];
 const row = (id: string) => all('host-usb-device').find((each) => each.dataset.id === id)!;
 
+/** A look that events ask for comes a little after them. */
+const looked = async () => {
+  await vi.advanceTimersByTimeAsync(200);
+  await settle();
+};
+
 /** The place, which loads in real time, with its list. */
 async function openDevices() {
   const opened = await open('/host-devices');
@@ -27,38 +33,71 @@ test('USB devices, disks and PCI functions by group are listed with what they ar
   expect(get('host-device-uses', get('host-block-device')).textContent).toBe('This computer runs from it');
   expect(get('host-pci-group').textContent).toContain('IOMMU group 1');
   expect(get('host-pci-function').textContent).toContain('Shows this computer’s start');
-  await fill('host-devices-search', 'kingston data');
+  await fill('host-devices-search', ' DATA  kingston ');
   expect([all('host-usb-device').length, all('host-block-device').length, all('host-pci-function').length]).toEqual([1, 0, 0]);
   await fill('host-devices-search', 'no such thing');
   expect(get('host-devices-nothing').textContent).toContain('No device matches');
 });
+
+/** A machine that is on, now with a USB controller, and what it has of this computer. */
+async function addTaker(manager: Awaited<ReturnType<typeof openDevices>>['manager']) {
+  const usb = { has: [] as UsbSelector[] };
+  manager.handlers['vm.usb.list'] = async () => usb.has;
+  const { id } = useMachines().sorted.find(({ state }) => state === 'running')!;
+  const taker = await manager.handlers['vm.update']({ id, patch: { usb: { tablet: false } } });
+  await looked();
+  return { taker, usb };
+}
 
 test('a USB device is given to a machine that is on and has a controller, and taken back; without one it says what is missing', async () => {
   const { manager } = await openDevices();
   const give = () => get('host-usb-give', row('0951:1666'));
   expect(give().getAttribute('aria-description')).toContain('No machine that is on has a USB controller');
   expect(get('host-usb-give', row('1d6b:0002')).getAttribute('aria-description')).toContain('hub');
-  let has: UsbSelector[] = [];
-  const handlers = manager.handlers as Record<string, (params: never) => unknown>;
-  const attach = handlers['vm.usb.attach']!;
-  handlers['vm.usb.list'] = async () => has;
-  handlers['vm.usb.attach'] = (params) => {
-    has = [(params as { device: UsbSelector }).device];
+  const { taker, usb } = await addTaker(manager);
+  const attach = manager.handlers['vm.usb.attach'];
+  manager.handlers['vm.usb.attach'] = (params) => {
+    usb.has = [params.device];
     return attach(params);
   };
-  const machines = useMachines();
-  const taker = machines.sorted.find(({ state }) => state === 'running')!;
-  taker.config!.usb = { tablet: false };
-  machines.byId.set(taker.id, { ...taker });
-  await settle();
   await press(give());
   await press(all('n-dropdown-option')[0] ?? document.querySelector<HTMLElement>('.n-dropdown-option-body')!);
   expect(calls.filter(({ method }) => method === 'vm.usb.attach').map(({ params }) => params)).toEqual([{ id: taker.id, device: stick }]);
   expect(get('host-device-uses', row('0951:1666')).textContent).toContain(`Given to ${taker.name}`);
-  has = [];
+  usb.has = [];
   await press(get('host-usb-back'));
   expect(calls.filter(({ method }) => method === 'vm.usb.detach').map(({ params }) => params)).toEqual([{ id: taker.id, device: stick }]);
   expect(row('0951:1666').textContent).not.toContain('Given to');
+});
+
+test('what is looked at while a device is taken back does not hide that it was; what another window does shows after its event', async () => {
+  const { manager } = await openDevices();
+  const { taker, usb } = await addTaker(manager);
+  usb.has = [stick];
+  await press(get('host-devices-again'));
+  const held = () => row('0951:1666').textContent!.includes('Given to');
+  expect(held()).toBe(true);
+  // A look that is under way answers what was so before.
+  const devices = manager.handlers['host.devices'];
+  let answer = () => {};
+  manager.handlers['host.devices'] = async (params) => {
+    manager.handlers['host.devices'] = devices;
+    const slow = new Promise<void>((resolve) => (answer = resolve));
+    await slow;
+    return devices(params);
+  };
+  await press(get('host-devices-again'));
+  usb.has = [];
+  await press(get('host-usb-back'));
+  expect(held()).toBe(false);
+  manager.handlers['vm.usb.list'] = async () => [stick];
+  answer();
+  await settle();
+  expect(held()).toBe(false);
+  // The machine stays one that can have it.
+  await manager.handlers['vm.pause']({ id: taker.id });
+  await looked();
+  expect(held()).toBe(true);
 });
 
 test('who does not manage the server sees the place in the sidebar with the reason', async () => {
