@@ -15,7 +15,13 @@ export const usbSelectorSchema = z.object({
     .string()
     .regex(/^\d{1,3}(\.\d{1,3}){0,6}$/)
     .optional(),
-  serial: z.string().min(1).max(255).optional(),
+  /** White space in it is folded, as `host.devices` shows it. */
+  serial: z
+    .string()
+    .overwrite((text) => text.replace(/\s+/g, ' ').trim())
+    .min(1)
+    .max(255)
+    .optional(),
 });
 export type UsbSelector = z.infer<typeof usbSelectorSchema>;
 

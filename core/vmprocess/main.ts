@@ -191,7 +191,7 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
     return null;
   },
   attachUsb: async ({ device }) => {
-    running().usb.attach(device);
+    await running().usb.attach(device);
     return null;
   },
   detachUsb: async ({ device }) => {

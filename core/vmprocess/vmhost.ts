@@ -128,7 +128,12 @@ export class VmHost extends VmEvents {
       endedBy: () => this.endedBy,
     });
     this.cables = new VmCables(this.config, (message, transfer) => this.threads.post(message, transfer), this.log.child('network'));
-    this.hostUsb = new VmUsb({ config: this.config, post: (message) => this.threads.post(message), log: this.log.child('usb') });
+    this.hostUsb = new VmUsb({
+      config: this.config,
+      post: (message) => this.threads.post(message),
+      log: this.log.child('usb'),
+      needOn: () => this.needOn('attach a USB device to'),
+    });
     this.meter = new StatsMeter({
       instructions: () => this.instructions(),
       readBytes: () => this.drives.readBytes,

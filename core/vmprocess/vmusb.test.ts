@@ -5,6 +5,7 @@ import { createXhci, type TestXhci } from '../devices/testing/xhcibench.ts';
 import { DATA, XhciDriver } from '../devices/testing/xhcidriver.ts';
 import { type Answer, FakeUsbfs } from '../platform/testing/fakeusbfs.ts';
 import { findUsb } from '../platform/usbfs/findusb.ts';
+import { HypervueError } from '../util/errors.ts';
 import { nullLogger } from '../util/logger.ts';
 import type { FromMachine } from './machinemessages.ts';
 import { RemoteUsb } from './remoteusb.ts';
@@ -45,6 +46,7 @@ beforeEach(() => {
       if (message.t === 'usb') remote.tell(structuredClone(message.news));
     },
     log: { ...nullLogger, warn: (message) => warnings.push(message) },
+    needOn: () => {},
     system: () => system,
     find: (selector) => findUsb(selector, here),
   });
@@ -54,7 +56,7 @@ beforeEach(() => {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 async function configured(): Promise<number> {
-  usb.attach({ ...wanted, bus: 1 });
+  await usb.attach({ ...wanted, bus: 1 });
   remote.deliver();
   // The reset of its bus, and the configuration, are the kernel's.
   const slot = driver.connect(PORT);
@@ -126,7 +128,7 @@ test('pulled out here, the guest sees it go, and another may come', async () => 
   ]);
   expect([usb.list, warnings]).toEqual([[], ['1234:5678 was pulled out']]);
   system = new FakeUsbfs(DESCRIPTORS, 3, () => undefined);
-  usb.attach({ ...wanted, bus: 2 });
+  await usb.attach({ ...wanted, bus: 2 });
   remote.deliver();
   expect(driver.portStatus(PORT) & 1).toBe(1);
   usb.detach(wanted);
@@ -150,25 +152,37 @@ test('a machine that is restored has it no more, and the guest hears so', async 
 });
 
 test('what can not be is refused with a reason', async () => {
-  const refused = (selector: UsbSelector) => {
+  const refused = async (selector: UsbSelector) => {
     try {
-      usb.attach(selector);
+      await usb.attach(selector);
     } catch (error) {
       return (error as { kind: string }).kind;
     }
     return 'attached';
   };
-  expect(refused(wanted)).toBe('invalid-argument');
-  expect(refused({ ...wanted, productId: 'ffff' })).toBe('not-found');
+  expect(await refused(wanted)).toBe('invalid-argument');
+  expect(await refused({ ...wanted, productId: 'ffff' })).toBe('not-found');
   system.openError = Object.assign(new Error('no'), { code: 'EACCES' });
-  expect(refused({ ...wanted, bus: 1 })).toBe('permission-denied');
+  expect(await refused({ ...wanted, bus: 1 })).toBe('permission-denied');
   system.openError = undefined;
   system.claimResult = -16;
-  expect(refused({ ...wanted, bus: 1 })).toBe('in-use');
+  expect(await refused({ ...wanted, bus: 1 })).toBe('in-use');
   system.claimResult = 0;
-  expect(refused({ ...wanted, bus: 1 })).toBe('attached');
-  expect(refused({ ...wanted, serial: 'A1' })).toBe('already-exists');
+  expect(await refused({ ...wanted, bus: 1 })).toBe('attached');
+  expect(await refused({ ...wanted, serial: 'A1' })).toBe('already-exists');
   expect(() => usb.detach({ ...wanted, bus: 2 })).toThrow(expect.objectContaining({ kind: 'not-found' }));
-  const without = new VmUsb({ config: { name: 'Two', usb: null }, post: () => {}, log: nullLogger, find: () => other });
-  expect(() => without.attach(wanted)).toThrow(expect.objectContaining({ kind: 'invalid-state' }));
+  const parts = { post: () => {}, log: nullLogger, system: () => system, find: () => other };
+  const without = new VmUsb({ ...parts, config: { name: 'Two', usb: null }, needOn: () => {} });
+  await expect(without.attach(wanted)).rejects.toMatchObject({ kind: 'invalid-state' });
+  // It goes off while the device is looked for.
+  const off = new HypervueError('invalid-state', 'off');
+  const ended = new VmUsb({
+    ...parts,
+    config: { name: 'Three', usb: { tablet: false } },
+    needOn: () => {
+      throw off;
+    },
+  });
+  await expect(ended.attach(wanted)).rejects.toBe(off);
+  expect(ended.list).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { selectsUsb, type UsbSelector } from '../contract/usb.ts';
 import type { VmConfig } from '../contract/vm.ts';
 import { HOST_USB_CONNECTORS } from '../machine/slots.ts';
-import { findUsb, type FoundUsb, usbName } from '../platform/usbfs/findusb.ts';
+import { findUsb, type FoundUsb, usbDevices, usbName } from '../platform/usbfs/findusb.ts';
 import { HostUsbDevice } from '../platform/usbfs/hostusbdevice.ts';
 import { type UsbfsSystem, usbfsSystem } from '../platform/usbfs/usbfs.ts';
 import { HypervueError } from '../util/errors.ts';
@@ -18,10 +18,14 @@ export interface VmUsbParts {
   config: Pick<VmConfig, 'name' | 'usb'>;
   post: (message: ToMachine) => void;
   log: Logger;
+  /** Throws 'invalid-state' while the machine is not on. */
+  needOn: () => void;
   /** This computer's; a test stands in for them. */
   system?: () => UsbfsSystem;
-  find?: (wanted: UsbSelector) => FoundUsb;
+  find?: (wanted: UsbSelector) => FoundUsb | Promise<FoundUsb>;
 }
+
+const findHere = async (wanted: UsbSelector): Promise<FoundUsb> => findUsb(wanted, await usbDevices());
 
 /** USB devices of this computer that the machine has. */
 export class VmUsb {
@@ -37,7 +41,7 @@ export class VmUsb {
   }
 
   /** Takes the device from this computer and plugs it into the machine. */
-  attach(wanted: UsbSelector): void {
+  async attach(wanted: UsbSelector): Promise<void> {
     const { config, post, log } = this.parts;
     if (!config.usb)
       throw new HypervueError(
@@ -46,8 +50,10 @@ export class VmUsb {
         { object: config.name, operation: 'attach' },
         say('fixUsbController'),
       );
-    const found = (this.parts.find ?? findUsb)(wanted);
+    const found = await (this.parts.find ?? findHere)(wanted);
     const name = usbName(found);
+    // From one that went off meanwhile nobody would take it back.
+    this.parts.needOn();
     if ([...this.attached.values()].some((each) => each.found.node === found.node))
       throw new HypervueError('already-exists', say('usbThere', { device: name, name: config.name }), {
         object: name,
