@@ -1,5 +1,6 @@
 import { Argument, type Command } from 'commander';
 import type { HostBlockDevice, HostDeviceList, HostUsbDevice, PciFunction } from '../contract/hostdevices.ts';
+import { usbName } from '../contract/usb.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { table } from './output.ts';
 import type { RunSession } from './session.ts';
@@ -26,7 +27,7 @@ const pciRow = (each: PciFunction): string[] => [
 
 const usbRow = (each: HostUsbDevice): string[] => [
   each.port === null ? `usb${each.bus}` : `${each.bus}-${each.port}`,
-  `${each.vendorId}:${each.productId}`,
+  usbName(each),
   cell([each.vendor, each.product].filter(Boolean).join(' ')),
   cell(each.serial),
   each.speedMbps === null ? '-' : `${each.speedMbps} Mbit/s`,

@@ -25,6 +25,9 @@ export const usbSelectorSchema = z.object({
 });
 export type UsbSelector = z.infer<typeof usbSelectorSchema>;
 
+/** Vendor and product as lsusb(8) shows them: `046d:c52b`. */
+export const usbName = ({ vendorId, productId }: Pick<UsbSelector, 'vendorId' | 'productId'>): string => `${vendorId}:${productId}`;
+
 /** Whether a selector means this device: all that it names is so. */
 export const selectsUsb = (selector: UsbSelector, device: Readonly<Partial<Record<keyof UsbSelector, string | number | null>>>): boolean =>
   (Object.keys(selector) as (keyof UsbSelector)[]).every((key) => selector[key] === undefined || selector[key] === device[key]);

@@ -1,5 +1,5 @@
 import type { HostBlockDevice, HostDeviceList } from '../contract/hostdevices.ts';
-import { selectsUsb, type UsbSelector } from '../contract/usb.ts';
+import { selectsUsb, usbName, type UsbSelector } from '../contract/usb.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 
@@ -14,7 +14,7 @@ export function refuseUsedUsbDisks(wanted: UsbSelector, { usb, block }: Pick<Hos
   // Of a disk its partitions tell more.
   const told = used.filter(({ name }) => !used.some(({ parent }) => parent === name));
   if (!told.length) return;
-  const device = `${wanted.vendorId}:${wanted.productId}`;
+  const device = usbName(wanted);
   throw new HypervueError(
     'in-use',
     say('usbDiskUsed', { device, uses: told.map(useOf).join(', ') }),

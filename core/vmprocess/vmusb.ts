@@ -1,7 +1,7 @@
-import { selectsUsb, type UsbSelector } from '../contract/usb.ts';
+import { selectsUsb, usbName, type UsbSelector } from '../contract/usb.ts';
 import type { VmConfig } from '../contract/vm.ts';
 import { HOST_USB_CONNECTORS } from '../machine/slots.ts';
-import { findUsb, type FoundUsb, usbDevices, usbName } from '../platform/usbfs/findusb.ts';
+import { findUsb, type FoundUsb, usbDevices } from '../platform/usbfs/findusb.ts';
 import { HostUsbDevice } from '../platform/usbfs/hostusbdevice.ts';
 import { type UsbfsSystem, usbfsSystem } from '../platform/usbfs/usbfs.ts';
 import { HypervueError } from '../util/errors.ts';

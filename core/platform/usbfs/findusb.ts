@@ -1,4 +1,4 @@
-import { selectsUsb, type UsbSelector } from '../../contract/usb.ts';
+import { selectsUsb, usbName, type UsbSelector } from '../../contract/usb.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 import { readUsb } from '../hostdevices/usb.ts';
@@ -7,9 +7,6 @@ export interface FoundUsb extends UsbSelector {
   /** /dev/bus/usb/BBB/DDD. */
   node: string;
 }
-
-/** As `046d:c52b`. */
-export const usbName = ({ vendorId, productId }: Pick<UsbSelector, 'vendorId' | 'productId'>): string => `${vendorId}:${productId}`;
 
 /** USB devices of this computer, without hubs. `root` is where /sys is. */
 export async function usbDevices(root = '/'): Promise<FoundUsb[]> {

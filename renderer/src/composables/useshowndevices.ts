@@ -1,5 +1,6 @@
 import { computed, onBeforeUnmount, onMounted, ref } from 'vue';
 import type { PciFunction } from '../../../core/contract/hostdevices.ts';
+import { usbName } from '../../../core/contract/usb.ts';
 import { useHostDevices } from '../stores/hostdevices.ts';
 import { hasWords, wordsOf } from './searchwords.ts';
 
@@ -21,9 +22,7 @@ export function useShownDevices() {
 
   const words = computed(() => wordsOf(query.value));
   const matching = (texts: readonly (string | null)[]): boolean => hasWords(texts.join(' '), words.value);
-  const usb = computed(() =>
-    (devices.list?.usb ?? []).filter((each) => matching([each.vendor, each.product, each.serial, `${each.vendorId}:${each.productId}`])),
-  );
+  const usb = computed(() => (devices.list?.usb ?? []).filter((each) => matching([each.vendor, each.product, each.serial, usbName(each)])));
   const block = computed(() =>
     (devices.list?.block ?? []).filter((each) => matching([each.path, each.model, each.serial, ...each.mounts, each.backingFile])),
   );

@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { usbName } from '../../../contract/usb.ts';
 import type { VmStateName } from '../../../contract/vm.ts';
 import { stampMedia } from '../../../platform/mediastamps.ts';
 import { StateFileReader } from '../../../platform/statefilereader.ts';
@@ -309,11 +310,11 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     return null;
   },
   async attachUsb({ device }) {
-    log(`${device.vendorId}:${device.productId} attached`);
+    log(`${usbName(device)} attached`);
     return null;
   },
   async detachUsb({ device }) {
-    log(`${device.vendorId}:${device.productId} detached`);
+    log(`${usbName(device)} detached`);
     return null;
   },
   async listUsb() {
