@@ -24,7 +24,6 @@ import {
   publicSnapshot,
   readJournal,
   readManifest,
-  removeRemains,
   snapshotFolder,
   type StoredSnapshot,
   tagOf,
@@ -133,9 +132,7 @@ export class SnapshotService {
     if (machine.active || !machine.config || livingOwner(path.join(machine.folder, LOCK_FILE))) return;
     this.packer.start(machine);
     try {
-      await this.inTurn(machine, () => removeRemains(machine.folder));
-      const journal = await readJournal(machine.folder);
-      if (journal) await this.inTurn(machine, () => this.settler.settle(machine));
+      await this.inTurn(machine, () => this.settler.settle(machine));
       if ((await readManifest(machine.folder)).orphans.length) this.orphaned.add(machine);
     } catch (error) {
       machine.record('error', 'snapshots', `a snapshot operation that was cut off could not be settled: ${asHypervueError(error).message}`);
