@@ -7,7 +7,7 @@ import { HardwareService } from './hardware/service.ts';
 import type { Machine } from './machine.ts';
 import { restoreMachine } from './machineedits.ts';
 import { Organizer, type OrderStore } from './organizing/organizer.ts';
-import { HostDevices } from './networks/host/hostdevices.ts';
+import { HostNetworkDevices } from './networks/host/hostnetworkdevices.ts';
 import { SystemRunner } from './networks/host/runner.ts';
 import type { Leases } from './networks/leases.ts';
 import { NetworkService } from './networks/service.ts';
@@ -47,7 +47,7 @@ export function makeServices(
   const { options, settings, tasks, machines, parts, emit } = context;
   const { library, configFolder, log } = options;
   const { locks } = parts;
-  const devices = new HostDevices(options.hostRunner ?? new SystemRunner(), configFolder);
+  const devices = new HostNetworkDevices(options.hostRunner ?? new SystemRunner(), configFolder);
   const changed = () => emit('storage.changed', {});
   const trashChanged = () => emit('trash.changed', {});
   const machine = (id: string) => machines.get(id);

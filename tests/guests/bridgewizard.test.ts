@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BridgeWizard } from '../../core/manager/networks/host/bridgewizard.ts';
-import { HostDevices } from '../../core/manager/networks/host/hostdevices.ts';
+import { HostNetworkDevices } from '../../core/manager/networks/host/hostnetworkdevices.ts';
 import { Namespace, noNamespaces } from './support/namespaces/namespace.ts';
 import { NamespaceRunner } from './support/namespaces/runner.ts';
 import { transfer } from './support/namespaces/transfers.ts';
@@ -72,7 +72,7 @@ describe.skipIf(missing)('the bridge wizard', { timeout: 240_000 }, () => {
     await host.ip('-6', 'route', 'add', 'default', 'via', '2001:db8::1', 'dev', 'uplink', 'metric', '1024');
     before = await settled();
     wizard = new BridgeWizard({
-      devices: new HostDevices(new NamespaceRunner(host), root),
+      devices: new HostNetworkDevices(new NamespaceRunner(host), root),
       runtimeFolder: root,
       read: () => undefined,
       changed: () => {},
@@ -157,7 +157,7 @@ describe.skipIf(missing)('the bridge wizard', { timeout: 240_000 }, () => {
     expect(await wizard.trial()).toBeNull();
     // Somebody else's bridge came between plan and apply.
     const runner = new NamespaceRunner(host);
-    const { devices } = { devices: new HostDevices(runner, root) };
+    const { devices } = { devices: new HostNetworkDevices(runner, root) };
     const late = new BridgeWizard({ devices, runtimeFolder: root, read: () => undefined, changed: () => {} });
     const begin = runner.begin.bind(runner);
     runner.begin = async (...words) => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { NetworkCard, NetworkStatus } from '../../core/contract/networks.ts';
-import { HostDevices } from '../../core/manager/networks/host/hostdevices.ts';
+import { HostNetworkDevices } from '../../core/manager/networks/host/hostnetworkdevices.ts';
 import { Leases } from '../../core/manager/networks/leases.ts';
 import type { NetworkedMachine } from '../../core/manager/networks/members.ts';
 import { NetworkService } from '../../core/manager/networks/service.ts';
@@ -60,7 +60,7 @@ async function openService(): Promise<NetworkService> {
     runtimeFolder: path.join(root, 'run'),
     log: nullLogger,
     leases: await Leases.open(config, nullLogger),
-    devices: new HostDevices(runner, config),
+    devices: new HostNetworkDevices(runner, config),
     ownFolders: () => [],
     machines: () => machines as unknown as NetworkedMachine[],
     changed: () => {},

@@ -5,7 +5,7 @@ import { socketPath } from '../../platform/folders.ts';
 import type { HypervueError } from '../../util/errors.ts';
 import { asHypervueError } from '../../util/errors.ts';
 import type { Logger } from '../../util/logger.ts';
-import type { HostDevices } from './host/hostdevices.ts';
+import type { HostNetworkDevices } from './host/hostnetworkdevices.ts';
 import type { Leases } from './leases.ts';
 import { type NetworkLauncher, NetworkProcess, type NetworkReport } from './networkprocess.ts';
 
@@ -29,7 +29,7 @@ export interface ActiveParts {
   log: Logger;
   leases: Leases;
   /** This computer's interfaces of networks. */
-  devices: Pick<HostDevices, 'prepare'>;
+  devices: Pick<HostNetworkDevices, 'prepare'>;
   /** The network with this id. Throws 'not-found'. */
   network(id: string): Network;
   /** Something about a network is not what it was. */

@@ -2,7 +2,7 @@
 import type { NetPlace, Network } from '../../contract/networks.ts';
 import type { NetworkMemberId } from '../../net/processprotocol.ts';
 import { asHypervueError, type HypervueError } from '../../util/errors.ts';
-import type { HostDevices } from './host/hostdevices.ts';
+import type { HostNetworkDevices } from './host/hostnetworkdevices.ts';
 import { bootProblem } from './bootsource.ts';
 import { ActiveNetwork, type ActiveParts, idle, type NetworkNow } from './activenetwork.ts';
 
@@ -30,7 +30,7 @@ export interface MachineNetworks extends NetworkAttachments {
 }
 
 export interface AttachmentParts extends ActiveParts {
-  devices: Pick<HostDevices, 'prepare' | 'problem'>;
+  devices: Pick<HostNetworkDevices, 'prepare' | 'problem'>;
 }
 
 export class Attachments implements MachineNetworks {

@@ -12,7 +12,7 @@ import { ChildProcessLauncher, networkProcessEntry } from '../../platform/childl
 import type { FromNetworkProcess, ToNetworkProcess } from '../../net/processprotocol.ts';
 import { nullLogger } from '../../util/logger.ts';
 import { eventually, PATIENCE_MS } from '../testing/harness.ts';
-import { HostDevices } from './host/hostdevices.ts';
+import { HostNetworkDevices } from './host/hostnetworkdevices.ts';
 import { TestRunner } from './host/testing/testrunner.ts';
 import { Leases } from './leases.ts';
 import type { NetworkedMachine } from './members.ts';
@@ -42,7 +42,7 @@ beforeEach(async () => {
     runtimeFolder: path.join(root, 'run'),
     log: nullLogger,
     leases: await Leases.open(path.join(root, 'config'), nullLogger),
-    devices: new HostDevices(new TestRunner(), root),
+    devices: new HostNetworkDevices(new TestRunner(), root),
     ownFolders: () => [root],
     machines: () => machines as unknown as NetworkedMachine[],
     changed: () => {},

@@ -16,7 +16,7 @@ import { gatewayOf, ipv4Text, parseSubnet } from '../../contract/ipv4.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { say, type Saying } from '../../util/say.ts';
 import { BridgeWizard } from './host/bridgewizard.ts';
-import type { HostDevices } from './host/hostdevices.ts';
+import type { HostNetworkDevices } from './host/hostnetworkdevices.ts';
 import { reads } from './host/runner.ts';
 import { type ActiveParts, sameAddresses } from './activenetwork.ts';
 import { Attachments } from './attachments.ts';
@@ -30,7 +30,7 @@ import type { NetworkStore } from './store.ts';
 const TELL_MS = 500;
 
 export interface NetworkServiceParts extends Omit<ActiveParts, 'network'> {
-  devices: HostDevices;
+  devices: HostNetworkDevices;
   /** Folders whose files no machine gets. */
   ownFolders(): readonly string[];
   machines(): readonly NetworkedMachine[];

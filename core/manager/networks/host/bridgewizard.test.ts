@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { BridgeWizard } from './bridgewizard.ts';
-import { HostDevices } from './hostdevices.ts';
+import { HostNetworkDevices } from './hostnetworkdevices.ts';
 import type { TrialFiles } from './runner.ts';
 import { TestRunner } from './testing/testrunner.ts';
 
@@ -16,7 +16,7 @@ const wizards: BridgeWizard[] = [];
 /** One of several programs of this user. */
 function open(): BridgeWizard {
   const wizard = new BridgeWizard({
-    devices: new HostDevices(runner, '/config'),
+    devices: new HostNetworkDevices(runner, '/config'),
     runtimeFolder: folder,
     read: (file) => system[file],
     changed: () => changes++,

@@ -6,7 +6,7 @@ import { type BridgePlan, type BridgeTrial, deviceNameSchema, type Uplink } from
 import { HypervueError } from '../../../util/errors.ts';
 import { plain, say } from '../../../util/say.ts';
 import { bridgeNotes, planBridge } from './bridgeplan.ts';
-import type { HostDevices } from './hostdevices.ts';
+import type { HostNetworkDevices } from './hostnetworkdevices.ts';
 import { type HostInterface, type HostRoute, readRoutes } from './interfaces.ts';
 import type { TrialFiles } from './runner.ts';
 import { type Change, commandTexts } from './steps.ts';
@@ -34,7 +34,7 @@ const keptSchema = z.object({
 type Kept = z.infer<typeof keptSchema>;
 
 export interface BridgeWizardParts {
-  devices: Pick<HostDevices, 'runner' | 'interfaces'>;
+  devices: Pick<HostNetworkDevices, 'runner' | 'interfaces'>;
   /** Private folder of this user: what is said to the process that watches over a trial is said there, so that another program of theirs can say it, too. */
   runtimeFolder: string;
   read: FileReader;

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { HostDevices } from './hostdevices.ts';
+import { HostNetworkDevices } from './hostnetworkdevices.ts';
 import { readInterfaces, readRoutes } from './interfaces.ts';
 import { mayChange } from './runner.ts';
 import { batch, commandTexts } from './steps.ts';
@@ -10,10 +10,10 @@ const lab = { id: 'lab', name: 'Lab', kind: 'host-only', subnet: '10.9.0.0/24', 
 const uid = process.getuid?.() ?? 0;
 const { device, alias } = tapIdentity('lab', '/config', uid);
 let runner: TestRunner;
-let devices: HostDevices;
+let devices: HostNetworkDevices;
 beforeEach(() => {
   runner = new TestRunner();
-  devices = new HostDevices(runner, '/config');
+  devices = new HostNetworkDevices(runner, '/config');
 });
 const interfaces = (...all: object[]) => runner.says.set('-json -details address show', all);
 const tap = (changes: object = {}) => ({

@@ -12,7 +12,7 @@ const SHOW = ['-json', '-details', 'address', 'show'];
 
 type Wanted = Pick<Network, 'id' | 'name' | 'kind' | 'subnet' | 'bridge'>;
 
-export class HostDevices {
+export class HostNetworkDevices {
   readonly runner: HostRunner;
   private readonly place: string;
   /** Changes, one after the other. */
