@@ -1,26 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { NicModel } from '../../core/contract/networks.ts';
 import { cardInitramfs } from './support/cardinitramfs.ts';
-import { Guest, type GuestOptions } from './support/guest.ts';
+import type { Guest, GuestOptions } from './support/guest.ts';
 import { FAST_BOOT, type GuestArch, linuxKernel } from './support/images.ts';
+import { startedGuests } from './support/startedguests.ts';
 import { TestPeer } from './support/testpeer.ts';
 
 /** Network cards under Debian's Linux 6.1 and its own drivers, with a peer of this test at the other end of the cable. */
-const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-cards-'));
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-async function start(options: GuestOptions): Promise<Guest> {
-  const guest = new Guest(options);
-  ends.push(() => guest.end());
-  return guest.start();
-}
+const { folder, atEnd, start } = startedGuests('cards');
 
 const drivers = [
   ['virtio', 'amd64'],
@@ -31,7 +19,7 @@ test.each(drivers)(
   '%s under %s: driver, carrier, ARP and echoes of all sizes; a cable that is pulled out; a restore',
   async (model, arch) => {
     const peer = await new TestPeer().open();
-    ends.push(() => peer.close());
+    atEnd(() => peer.close());
     const options: GuestOptions = {
       memoryMiB: 128,
       cpu: arch === 'amd64' ? 'x86-64' : 'i686',

@@ -1,27 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, expect, test } from 'vitest';
-import { drive, Guest, type GuestOptions } from './support/guest.ts';
+import { expect, test } from 'vitest';
+import { drive, type GuestOptions } from './support/guest.ts';
 import { FAST_BOOT, type GuestArch, linuxKernel } from './support/images.ts';
 import { run } from './support/packages.ts';
+import { startedGuests } from './support/startedguests.ts';
 import { usbInitramfs } from './support/usbinitramfs.ts';
 
 /** The USB controller with drivers that we did not write: SeaBIOS, and Debian's Linux 6.1 with its own modules. */
-const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-usb-'));
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-async function start(options: GuestOptions): Promise<Guest> {
-  const guest = new Guest(options);
-  ends.push(() => guest.end());
-  return guest.start();
-}
+const { folder, atEnd, start } = startedGuests('usb');
 
 const bootSector = () => {
   const file = path.join(folder, 'boot.bin');
@@ -127,7 +116,7 @@ test.each(systems)(
       again.vm.input.pointerAbsolute(width - 1, 0, 1);
       again.vm.input.pointerAbsolute(0, height - 1, 0);
     }, 200);
-    ends.push(async () => clearInterval(moving));
+    atEnd(() => clearInterval(moving));
     await again.ask(
       `for e in ${seen.map((bytes) => `"${bytes}"`).join(' ')}; do while ! od -An -v -t x1 -w${eventBytes} /tmp/raw | grep -q "$e"; do sleep 0.1; done; done; echo "SEEN"`,
       /^SEEN/m,
