@@ -54,9 +54,17 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
       const running = machine.alive('attach a USB device');
       refuseUsedUsbDisks(device, await readHostDevices());
       await running.attachUsb(device);
+      machine.changed();
     }),
-    'vm.usb.detach': verb((machine, { device }) => machine.alive('detach a USB device').detachUsb(device)),
-    'vm.usb.list': async ({ id }) => (await machines.get(id).running()?.listUsb()) ?? [],
+    'vm.usb.detach': verb(async (machine, { device }) => {
+      await machine.alive('detach a USB device').detachUsb(device);
+      machine.changed();
+    }),
+    'vm.usb.list': async ({ id }) => {
+      const machine = machines.get(id);
+      const on = machine.state === 'running' || machine.state === 'paused';
+      return (on && (await machine.running()?.listUsb())) || [];
+    },
 
     'vm.hardware': async ({ id }) => {
       const { config } = machines.get(id);

@@ -198,7 +198,7 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
     running().usb.detach(device);
     return null;
   },
-  listUsb: async () => running().usb.list,
+  listUsb: async () => running().usbList,
   overlayDisk: ({ drive, file }) => done(running().media.overlay(drive, file)),
   growDisk: ({ drive, sizeBytes }) => done(running().media.grow(drive, sizeBytes)),
   changeMedium: ({ drive, path, readOnly }) => done(running().media.changeMedium(drive, path, readOnly)),

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
+import type { UsbSelector } from '../contract/usb.ts';
 import type { VmConfig } from '../contract/vm.ts';
 import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
@@ -376,6 +377,11 @@ export class VmHost extends VmEvents {
   get usb(): VmUsb {
     this.needOn('reach the USB devices of');
     return this.hostUsb;
+  }
+
+  /** What it has of them; none while it is not on. */
+  get usbList(): UsbSelector[] {
+    return this.hostUsb.list;
   }
 
   typeText(text: string, delayMs: number, progress?: (done: number, total: number) => void): Promise<void> {

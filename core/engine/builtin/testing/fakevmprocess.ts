@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { usbName } from '../../../contract/usb.ts';
+import { selectsUsb, usbName, type UsbSelector } from '../../../contract/usb.ts';
 import type { VmStateName } from '../../../contract/vm.ts';
 import { stampMedia } from '../../../platform/mediastamps.ts';
 import { StateFileReader } from '../../../platform/statefilereader.ts';
@@ -39,6 +39,7 @@ let cmdline = '';
 let machine: Pick<VmProcessStart, 'config' | 'folder'> | undefined;
 let typed = '';
 let cancelled = false;
+let hostUsb: UsbSelector[] = [];
 const started = performance.now();
 
 function send(message: FromVmProcess): void {
@@ -311,14 +312,16 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
   },
   async attachUsb({ device }) {
     log(`${usbName(device)} attached`);
+    hostUsb = [...hostUsb, device];
     return null;
   },
   async detachUsb({ device }) {
     log(`${usbName(device)} detached`);
+    hostUsb = hostUsb.filter((each) => !selectsUsb(device, each));
     return null;
   },
   async listUsb() {
-    return [];
+    return hostUsb;
   },
   async changeMedium({ drive, path }) {
     log(`${drive}: ${path ?? 'ejected'}`);
