@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { testCommand } from './testing/command.ts';
 
 /** The `hypervue` command as a process of its own; its machines are the fake VM process. */
-const { main, home, run, json, env } = testCommand();
+const { main, home, run, json, env, serve } = testCommand();
 const library = path.join(home, 'machines');
 
 /** The `error` of a command that has to fail. */
@@ -119,22 +119,10 @@ describe('without a server', () => {
 
 describe('with a server', () => {
   let server: ChildProcess;
-  let link = '';
 
   beforeAll(async () => {
-    server = spawn(process.execPath, [main, 'serve', '--port', '0'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    await new Promise<void>((resolve, reject) => {
-      server.stdout!.on('data', (data) => {
-        link += data;
-        if (/#token=[\w-]+/.test(link)) resolve();
-      });
-      server.on('exit', (code) => reject(new Error(`the server ended with ${code}`)));
-    });
+    server = await serve();
   }, 30_000);
-
-  afterAll(() => {
-    server.kill('SIGKILL');
-  });
 
   test('a start that fails tells all that stands in its way, for several machines by machine', async () => {
     const iso = path.join(home, 'leaving.iso');

@@ -5,7 +5,7 @@ import type { VmConfig } from '../contract/vm.ts';
 import { testCommand } from './testing/command.ts';
 
 /** Drives, network cards and ports of a machine from the command line; each command opens the library itself. */
-const { home, run } = testCommand();
+const { home, run, json, serve } = testCommand();
 // Each command is a process of its own.
 vi.setConfig({ testTimeout: 180_000 });
 const config = (): VmConfig => JSON.parse(readFileSync(path.join(home, 'machines', 'One', 'vm.json'), 'utf8'));
@@ -93,4 +93,30 @@ test('what can not be is refused, and nothing changes', async () => {
   expect(config()).toEqual(before);
   expect(await run('device', 'remove', 'One', 'serial1')).toMatchObject({ code: 0 });
   expect(await run('device', 'add-port', 'One', '--json')).toMatchObject({ code: 0, out: expect.stringContaining('"serial"') });
+});
+
+test('the list has the USB devices of this computer that a machine has while it is on; they go with detach-usb', async () => {
+  await serve();
+  expect(await run('device', 'add-usb', 'One')).toMatchObject({ code: 0 });
+  expect(await json('device', 'list', 'One')).toMatchObject({ usb: { tablet: false }, hostUsb: [] });
+  expect(await run('start', 'One')).toMatchObject({ code: 0 });
+  expect(await run('device', 'attach-usb', 'One', '046D:c52b', '--bus', '1', '--port', '4.2', '--serial', 'A  1')).toMatchObject({
+    code: 0,
+  });
+  expect(await json('device', 'list', 'One')).toMatchObject({
+    hostUsb: [{ vendorId: '046d', productId: 'c52b', bus: 1, port: '4.2', serial: 'A 1' }],
+  });
+  expect((await run('device', 'list', 'One')).out).toMatch(
+    /^046d:c52b +USB device +xhci +of this computer, bus 1, port 4\.2, serial A 1$/m,
+  );
+  expect(await run('device', 'remove', 'One', '046d:c52b')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('detach-usb One 046d:c52b'),
+  });
+  expect(await run('device', 'detach-usb', 'One', '046d:c52b')).toMatchObject({ code: 0 });
+  expect(await json('device', 'list', 'One')).toMatchObject({ hostUsb: [] });
+  expect(await run('device', 'attach-usb', 'One', '0951:1666')).toMatchObject({ code: 0 });
+  expect((await run('device', 'list', 'One')).out).toMatch(/^0951:1666 +USB device +xhci +of this computer$/m);
+  expect(await run('force-off', 'One')).toMatchObject({ code: 0 });
+  expect(await json('device', 'list', 'One')).toMatchObject({ hostUsb: [] });
 });

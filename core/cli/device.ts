@@ -15,7 +15,7 @@ import { defaultNic } from '../contract/defaultnic.ts';
 import { busOf, type DriveBus, driveBuses } from '../contract/drives.ts';
 import { DEFAULT_NETWORK, macSchema, type NicModel, nicModels } from '../contract/networks.ts';
 import { type DiskFormat, diskFormats, type Drive, type VmConfig, type VmPatch, type VmSummary } from '../contract/vm.ts';
-import { usbSelectorSchema } from '../contract/usb.ts';
+import { usbName, type UsbSelector, usbSelectorSchema } from '../contract/usb.ts';
 import { HypervueError } from '../util/errors.ts';
 import { networkOf } from './network.ts';
 import { table } from './output.ts';
@@ -177,7 +177,14 @@ async function changeCard(session: Session, machine: string, id: string, options
 }
 
 const unknown = (vm: VmSummary, id: string) =>
-  refuse('not-found', `${vm.name} has no device ${id}`, vm.name, `See \`hypervue device list ${vm.name}\`.`);
+  refuse(
+    'not-found',
+    `${vm.name} has no device ${id}`,
+    vm.name,
+    /^[\da-f]{4}:[\da-f]{4}$/i.test(id)
+      ? `A USB device of this computer is taken back with \`hypervue device detach-usb ${vm.name} ${id}\`.`
+      : `See \`hypervue device list ${vm.name}\`.`,
+  );
 
 async function remove(session: Session, machine: string, id: string, deleteImage: boolean): Promise<undefined> {
   const { vm, config } = await editable(session, machine);
@@ -240,6 +247,18 @@ function describe(config: VmConfig): string[][] {
   ];
 }
 
+const describeHostUsb = (device: UsbSelector): string[] => [
+  usbName(device),
+  'USB device',
+  'xhci',
+  [
+    'of this computer',
+    ...(device.bus === undefined ? [] : [`bus ${device.bus}`]),
+    ...(device.port === undefined ? [] : [`port ${device.port}`]),
+    ...(device.serial === undefined ? [] : [`serial ${device.serial}`]),
+  ].join(', '),
+];
+
 interface UsbOptions {
   bus?: number;
   port?: string;
@@ -285,12 +304,15 @@ export function addDeviceCommand(program: Command, run: RunSession): void {
     .description('drives, network cards, USB and serial ports of a machine; one that is on has them from its next start');
   device
     .command('list <machine>')
-    .description('them all, with the names that the other commands take')
+    .description('them all, with the names that the other commands take, and what the machine has of this computer’s USB devices now')
     .action((machine: string) =>
       run(true, async (session) => {
-        const { config } = await editable(session, machine);
-        const { drives, network, serial } = config;
-        session.print({ drives, network, serial }, () => table(['DEVICE', 'KIND', 'ON', 'WHAT'], describe(config)));
+        const { vm, config } = await editable(session, machine);
+        const { drives, network, usb, serial } = config;
+        const hostUsb = await session.client.call('vm.usb.list', { id: vm.id });
+        session.print({ drives, network, usb, serial, hostUsb }, () =>
+          table(['DEVICE', 'KIND', 'ON', 'WHAT'], [...describe(config), ...hostUsb.map(describeHostUsb)]),
+        );
         return undefined;
       }),
     );

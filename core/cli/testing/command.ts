@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -17,7 +17,11 @@ export interface CommandResult {
 export function testCommand() {
   const home = mkdtempSync(path.join(tmpdir(), 'hv-cli-'));
   const env = { ...process.env, HYPERVUE_HOME: home, XDG_RUNTIME_DIR: path.join(home, 'xdg'), HYPERVUE_FAKE_VM: '1' };
-  afterAll(() => rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
+  const servers: ChildProcess[] = [];
+  afterAll(() => {
+    for (const server of servers) server.kill('SIGKILL');
+    rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  });
 
   const run = (...args: string[]): Promise<CommandResult> =>
     new Promise((resolve, reject) => {
@@ -29,6 +33,21 @@ export function testCommand() {
       child.on('close', (code) => resolve({ code, out, err }));
     });
 
+  /** `hypervue serve` for the commands that follow: resolves with its process when it listens. Killed after the tests. */
+  async function serve(): Promise<ChildProcess> {
+    const server = spawn(process.execPath, [main, 'serve', '--port', '0'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    servers.push(server);
+    let out = '';
+    await new Promise<void>((resolve, reject) => {
+      server.stdout.on('data', (data) => {
+        out += data;
+        if (/#token=[\w-]+/.test(out)) resolve();
+      });
+      server.on('exit', (code) => reject(new Error(`the server ended with ${code}`)));
+    });
+    return server;
+  }
+
   /** What it printed as JSON. Rejects when it fails. */
   async function json<T = { id: string; name: string; state: string }>(...args: string[]): Promise<T> {
     const { code, out, err } = await run(...args, '--json');
@@ -36,5 +55,5 @@ export function testCommand() {
     return JSON.parse(out) as T;
   }
 
-  return { main, home, env, run, json };
+  return { main, home, env, run, json, serve };
 }
