@@ -1,0 +1,130 @@
+/** Drives of a machine, their images and passphrases. */
+export const unlockEn = {
+  title: 'Unlock “{name}”',
+  text: {
+    machine: 'A disk of this machine is encrypted. Its passphrase is used for this start only and kept nowhere.',
+    volume: 'This disk is encrypted. Its passphrase is used for this task only and kept nowhere.',
+  },
+  passphrase: 'Passphrase',
+  submit: { machine: 'Unlock and start', volume: 'Unlock and go on' },
+};
+
+export const encryptEn = {
+  label: 'Encrypt the disk',
+  text: 'Without the passphrase nobody can read it (LUKS, AES-256). The machine asks for it at every start.',
+  raw: 'Only qcow2 disks can be encrypted here',
+  first: 'Passphrase',
+  second: 'Once more',
+  warning: 'It is kept nowhere. Whoever forgets it has lost what is on the disk.',
+  sameAsBelow: '“{name}” below is encrypted: give its passphrase, which opens both.',
+  problem: {
+    empty: 'Give a passphrase',
+    characters: 'A passphrase can’t have control characters in it',
+    mismatch: 'The two are not the same',
+  },
+  strength: {
+    weak: 'Weak: can be found by trying. Take several words, or more characters.',
+    fair: 'Fair: hard to find by trying',
+    strong: 'Strong',
+  },
+};
+
+export const driveEn = {
+  disk: 'Hard disk',
+  cdrom: 'CD/DVD drive',
+  floppy: 'Floppy drive',
+  diskImage: 'Disk image',
+  cdromImage: 'ISO image',
+  floppyImage: 'Floppy image',
+  ide0: 'IDE, primary master',
+  ide1: 'IDE, primary slave',
+  ide2: 'IDE, secondary master',
+  ide3: 'IDE, secondary slave',
+  place: { sata: 'SATA, port {n}', virtio: 'VirtIO {n}', usb: 'USB {n}' },
+  fd0: 'A',
+  fd1: 'B',
+  empty: 'Empty',
+  none: 'No drives.',
+  change: 'Change…',
+  insert: 'Insert…',
+  eject: 'Eject',
+  readOnly: 'Read only',
+  changeTitle: 'Change the medium: {drive}',
+  settings: {
+    open: 'Settings…',
+    openOf: 'Settings of the disk at {drive}',
+    title: 'Hard disk: {drive}',
+    busOff: 'Where a disk is attached can be changed while the machine is off',
+    noPlace: 'There is no place left',
+    cache: 'Writes',
+    cacheMode: {
+      writeback: 'Cached, safe with flushes',
+      writethrough: 'Durable at once',
+      none: 'Not cached by this computer',
+      directsync: 'Not cached, durable at once',
+      unsafe: 'Cached, flushes ignored',
+    },
+    cacheText: {
+      writeback: 'What the guest flushes is durable, as on a real disk with a cache',
+      writethrough: 'Every write reaches the disk of this computer before it counts as done: slow, and nothing is lost',
+      none: 'Reads and writes go to the disk of this computer directly, from the next start on. Leaves its memory to others; some file systems refuse it',
+      directsync: 'As not cached, and every write is durable before it counts as done, from the next start on: the slowest',
+      unsafe: 'The fastest. When this computer crashes the disk can be lost: only for what can be made again',
+    },
+    discard: 'Space that the guest trims',
+    discardMode: { unmap: 'Give it back', ignore: 'Keep it' },
+    discardText: 'Given back, the image becomes smaller when the guest deletes files and trims',
+    zeroes: 'Writes of nothing but zeros take no room either',
+    writeErrors: 'When this computer cannot write',
+    onWrite: {
+      stop: 'Pause the machine',
+      'stop-if-full': 'Pause it when the disk is full',
+      report: 'Tell the guest',
+      ignore: 'Ignore it',
+    },
+    onWriteText: {
+      stop: 'The write is done again when you resume: nothing is lost',
+      'stop-if-full': 'The write is done again when you resume; other errors go to the guest',
+      report: 'The guest gets an I/O error and may turn its file system read-only',
+      ignore: 'The guest believes that it was written: data is lost without a word',
+    },
+    readErrors: 'When this computer cannot read',
+    onRead: { report: 'Tell the guest', stop: 'Pause the machine' },
+    onReadText: 'A paused machine tries again when you resume it',
+    limits: 'Limits',
+    iops: 'requests per second',
+    bandwidth: 'MiB per second',
+    limitsText: 'Reads and writes together. Empty: no limit',
+    grow: 'Make it larger, to',
+    growText: 'Empty leaves the size as it is. The guest then has to grow its partition and file system',
+  },
+};
+
+export const busEn = {
+  label: 'Attached to',
+  chosenFor: 'chosen for {os}',
+  ide: 'IDE',
+  sata: 'SATA (AHCI)',
+  virtio: 'VirtIO',
+  usb: 'USB',
+  text: {
+    ide: 'Every operating system knows it',
+    sata: 'For systems from about 2007 on, Windows Vista and newer among them: several requests at a time, trim',
+    virtio: 'The quickest with many small requests. Linux and the BSDs know it; Windows needs a driver before it sees the disk',
+    usb: 'A disk that is plugged in, as a memory stick is: USB 3, for systems with a driver for xHCI (Windows 8, Linux). It brings the USB controller along',
+  },
+};
+
+export const mediaEn = {
+  looking: 'Looking into the file…',
+  kind: {
+    iso: 'CD/DVD image',
+    floppy: 'floppy image',
+    disk: 'disk image',
+    bzimage: 'Linux kernel',
+    multiboot: 'multiboot kernel',
+    unknown: 'unknown content',
+  },
+  bootable: 'bootable',
+  notBootable: 'not bootable',
+};

@@ -1,0 +1,88 @@
+import type { historyEn, hostEn, performanceEn, statsEn } from './performance.en.ts';
+
+export const statsZhCN: typeof statsEn = {
+  cpu: '主机 CPU',
+  cpuGraph: '最近两分钟的主机 CPU 使用率',
+  speed: '客户机指令',
+  speedGraph: '最近两分钟每秒执行的客户机指令数',
+  perSecond: '{n}/秒',
+  diskRead: '磁盘读取',
+  diskWrite: '磁盘写入',
+  netReceive: '网络接收',
+  netSend: '网络发送',
+  resident: '进程内存',
+  viewers: '查看者',
+};
+
+export const performanceZhCN: typeof performanceEn = {
+  profile: '客户机的时间花在哪里',
+  length: '测量时长',
+  seconds: '{n} 秒',
+  measure: '测量',
+  measuring: '正在测量…',
+  text: '显示客户机的时间花在哪里。测量期间，已编译的代码会自行计数，因此会稍慢一些。',
+  off: '虚拟机必须处于运行状态才能测量。',
+  summary: '概要',
+  hottest: '最热的代码',
+  idle: '测量期间客户机几乎没有活动。',
+  fact: {
+    accelerator: '执行方式',
+    busy: '忙碌',
+    speed: '忙碌时的指令数',
+    interpreted: '其中解释执行',
+    regions: '已编译区域',
+    compiling: '编译所用时间',
+    code: '已编译代码',
+    tlb: '地址查找未命中',
+    faults: '异常',
+    interrupts: '中断',
+  },
+  regionsValue: '现有 {alive} 个，新增 {compiled} 个',
+  compilingValue: '{machine}，其他线程 {other}',
+  column: { share: '占比', address: '地址', mode: '代码', entries: '进入次数', left: '离开', code: '指令' },
+  mode: '{bits} 位，{tier}',
+  tier: { compiled: '已编译', interpreter: '解释执行' },
+  exit: {
+    linked: '转到下一区域',
+    unlinked: '转到调度器',
+    slice: '时间片结束',
+    step: '转为解释',
+    faults: '发生异常',
+    interpreter: '由解释执行的指令',
+  },
+};
+
+export const historyZhCN: typeof historyEn = {
+  range: '显示的时间',
+  ranges: { minutes: '5 分钟', hour: '1 小时', day: '1 天' },
+  export: '导出 CSV',
+  nothing: '这段时间没有测量数据。',
+  summary: '{title}：平均 {mean}，最高 {most}',
+  empty: '{title}：没有数据',
+  edge: '上限 {value}',
+  machine: {
+    cpu: 'CPU',
+    instructions: '客户机指令',
+    deviceCalls: '设备退出',
+    memory: '内存',
+    diskRead: '磁盘读取',
+    diskWrite: '磁盘写入',
+    netReceive: '网络接收',
+    netSend: '网络发送',
+    frames: '画面',
+  },
+  host: { cpu: '本机 CPU', memory: '已用内存', machinesCpu: '虚拟机占用的 CPU', machinesMemory: '虚拟机占用的内存' },
+};
+
+export const hostZhCN: typeof hostEn = {
+  title: '本机',
+  running: '正在运行的虚拟机',
+  none: '没有正在运行的虚拟机。',
+  machine: '虚拟机',
+  cpu: 'CPU',
+  memory: '内存',
+  uptime: '运行时间',
+  cpus: '{model}，{n} 个 CPU',
+  memoryOf: '内存 {all}，可用 {free}',
+  disk: '虚拟机可用空间 {free}',
+};

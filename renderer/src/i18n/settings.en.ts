@@ -1,0 +1,42 @@
+/** The places "Settings" and "About". */
+export const settingsEn = {
+  title: 'Settings',
+  appearance: 'Appearance and behaviour',
+  theme: { name: 'Theme', text: 'Applies now', system: 'Same as system', light: 'Light', dark: 'Dark' },
+  language: { name: 'Language', text: 'Applies now', system: 'Same as system', en: 'English', 'zh-CN': '简体中文' },
+  machinesView: { name: 'Machines page', text: 'How the list of machines looks', grid: 'Grid', table: 'Table' },
+  snapshots: 'Snapshots',
+  automaticSnapshots: {
+    name: 'Take a snapshot before risky changes',
+    text: 'Before a disk is taken out, made smaller, or UEFI settings are reset, for machines whose disks can keep snapshots. The newest {kept} of each machine stay.',
+  },
+  console: 'Consoles',
+  consoleText: 'What every console begins with. Each machine can have its own, in the settings of its console.',
+  defaults: 'New machines',
+  defaultsText: 'What the create wizard starts with. Machines that exist keep what they have.',
+  disk: 'Disk size',
+  diskText: 'Size of a new disk',
+  diskFormat: 'Disk format',
+  diskFormatText: 'Of new machines’ disks, also for `hypervue create`',
+};
+
+export const aboutEn = {
+  version: 'Version {version}',
+  text: 'A virtualization manager that contains its own hypervisor.',
+  engines: 'Engines and firmware',
+  firmware: 'Firmware',
+  sample: 'Sample image',
+  available: 'available',
+  unavailable: 'not available',
+  host: 'This host',
+  hostname: 'Name',
+  platform: 'System',
+  cpu: 'Processor',
+  cpuValue: '{model}, {count} thread | {model}, {count} threads',
+  memory: 'Memory',
+  freeOf: '{free} free of {total}',
+  library: 'Machines are kept in',
+  space: 'Free space there',
+  mode: 'Reached by',
+  modes: { desktop: 'Desktop window', headless: 'Browser, over the network' },
+};
