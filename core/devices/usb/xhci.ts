@@ -14,30 +14,23 @@ import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
 import type { Clock, Timer } from '../../util/clock.ts';
 import type { Logger } from '../../util/logger.ts';
-import { command } from './commands.ts';
-import { EventRing, SEGMENTS_EXPONENT } from './eventring.ts';
+import { CommandRing } from './commandring.ts';
+import { EventRing } from './eventring.ts';
 import { RootPort } from './rootport.ts';
 import { DeviceSlot, type SlotHost } from './slot.ts';
 import * as T from './trb.ts';
-import { TrbRing } from './trbring.ts';
+import { PORTS, readCapability, readProtocol, SLOTS, USB_CONNECTORS } from './xhcicapabilities.ts';
 import * as R from './xhciregisters.ts';
 
-export const USB_CONNECTORS = 10;
-const PORTS = 2 * USB_CONNECTORS;
-const SLOTS = PORTS;
 /** Serial bus release number 3.0 and frame length adjustment, section 5.2.3. */
 const SBRN = 0x60;
 const SBRN_USB3 = 0x30;
 const FLADJ_DEFAULT = 0x20;
 const BAR = 0;
-/** Commands that are done in one go; a ring that never ends is a broken driver. */
-const MAX_COMMANDS = 1024;
 const MICROFRAME_NS = 125_000;
 const FRAMES = 0x3fff;
 /** How soon an endpoint with much to do has its next turn. */
 const LATER_NS = 20_000;
-/** Percent that software may plan with (section 6.2.6). */
-const FREE_BANDWIDTH = 80;
 
 export interface XhciOptions {
   id: string;
@@ -54,17 +47,13 @@ export class Xhci extends PciDevice implements UsbConnectors {
   private readonly events: EventRing;
   private readonly ports: readonly RootPort[];
   private readonly slots: readonly DeviceSlot[];
-  private readonly commands: TrbRing;
+  private readonly commands: CommandRing;
   private readonly turn: Timer;
   private range: MmioRange | undefined;
   private usbCommand = 0;
   private status = R.STS_HALTED;
   private notifications = 0;
   private configured = 0;
-  private commandRingLow = 0;
-  private commandRingHigh = 0;
-  private commandRingRunning = false;
-  private commandsWaiting = false;
   private contextsLow = 0;
   private contextsHigh = 0;
   /** The driver has saved its state, and nothing was lost since. */
@@ -93,7 +82,6 @@ export class Xhci extends PciDevice implements UsbConnectors {
     const { memory } = options;
     this.turn = options.clock.createTimer(() => this.runAll());
     this.events = new EventRing({ memory, raise: () => this.raise(), onRoom: () => this.runAll() });
-    this.commands = new TrbRing(memory);
     this.ports = Array.from({ length: PORTS }, (_, index) => {
       const port: RootPort = new RootPort({
         number: index + 1,
@@ -113,6 +101,18 @@ export class Xhci extends PciDevice implements UsbConnectors {
       taken: (port, slot) => this.slots.some((other) => other !== slot && other.port === port),
     };
     this.slots = Array.from({ length: SLOTS }, (_, index) => new DeviceSlot(host, index + 1));
+    this.commands = new CommandRing({
+      memory,
+      slots: this.slots,
+      ports: PORTS,
+      ready: () => this.ready,
+      post: (event) => this.events.post(event),
+      later: () => this.later(),
+      failed: () => {
+        this.status |= R.STS_ERROR;
+      },
+      log: options.log,
+    });
     this.addBar(BAR, {
       kind: 'memory',
       size: R.XHCI_BYTES,
@@ -150,11 +150,11 @@ export class Xhci extends PciDevice implements UsbConnectors {
   }
 
   override save(): DeviceState {
-    const { usbCommand, status, notifications, configured, commandRingLow, commandRingHigh, contextsLow, contextsHigh } = this;
+    const { usbCommand, status, notifications, configured, contextsLow, contextsHigh, kept } = this;
     return {
       ...super.save(),
-      ...{ usbCommand, status, notifications, configured, commandRingLow, commandRingHigh, contextsLow, contextsHigh, kept: this.kept },
-      commands: { ring: this.commands.save(), running: this.commandRingRunning, waiting: this.commandsWaiting },
+      ...{ usbCommand, status, notifications, configured, contextsLow, contextsHigh, kept },
+      ...{ commandRingLow: this.commands.low, commandRingHigh: this.commands.high, commands: this.commands.save() },
       events: this.events.save(),
       ports: this.ports.map((port) => port.save()),
       slots: this.slots.filter(({ enabled }) => enabled).map((slot) => slot.save()),
@@ -168,13 +168,12 @@ export class Xhci extends PciDevice implements UsbConnectors {
     const reader = StateReader.open(state, this.id, 1);
     this.usbCommand = reader.number('usbCommand', 0, 0xffff);
     this.status = reader.number('status', 0, 0xffff);
-    for (const name of ['notifications', 'configured', 'commandRingLow', 'commandRingHigh', 'contextsLow', 'contextsHigh'] as const)
+    for (const name of ['notifications', 'configured', 'contextsLow', 'contextsHigh'] as const)
       this[name] = reader.number(name, 0, 0xffffffff);
     this.kept = reader.boolean('kept');
-    const commands = reader.object('commands');
-    this.commands.restore(commands.object('ring'));
-    this.commandRingRunning = commands.boolean('running');
-    this.commandsWaiting = commands.boolean('waiting');
+    this.commands.low = reader.number('commandRingLow', 0, 0xffffffff);
+    this.commands.high = reader.number('commandRingHigh', 0, 0xffffffff);
+    this.commands.restore(reader.object('commands'));
     this.events.restore(reader.object('events'));
     for (const slot of this.slots) slot.disable();
     for (const port of this.ports) port.device?.reset();
@@ -237,11 +236,10 @@ export class Xhci extends PciDevice implements UsbConnectors {
   }
 
   private resetController(): void {
-    this.usbCommand = this.notifications = this.configured = this.commandRingLow = this.commandRingHigh = 0;
-    this.contextsLow = this.contextsHigh = 0;
+    this.usbCommand = this.notifications = this.configured = this.contextsLow = this.contextsHigh = 0;
     this.status = R.STS_HALTED;
-    this.commandRingRunning = this.commandsWaiting = this.kept = false;
-    this.commands.set(0, 1);
+    this.kept = false;
+    this.commands.reset();
     this.turn.disarm();
     for (const slot of this.slots) slot.disable();
     this.events.reset();
@@ -254,7 +252,7 @@ export class Xhci extends PciDevice implements UsbConnectors {
     if (offset >= R.DOORBELLS_AT) return 0;
     if (offset === R.RUNTIME_AT + R.R_FRAME) return this.running ? Math.floor(this.options.clock.now() / MICROFRAME_NS) & FRAMES : 0;
     if (offset >= R.RUNTIME_AT) return this.events.read(offset - R.RUNTIME_AT) >>> 0;
-    if (offset >= R.EXTENDED_AT) return PROTOCOLS[(offset - R.EXTENDED_AT) / 4] ?? 0;
+    if (offset >= R.EXTENDED_AT) return readProtocol(offset - R.EXTENDED_AT);
     if (offset >= R.PORTS_AT) return this.portAt(offset)?.read(offset % R.PORT_BYTES) ?? 0;
     return offset >= R.OPERATIONAL_AT ? this.readOperational(offset - R.OPERATIONAL_AT) : readCapability(offset);
   }
@@ -270,7 +268,7 @@ export class Xhci extends PciDevice implements UsbConnectors {
       case R.O_NOTIFICATIONS:
         return this.notifications;
       case R.O_COMMAND_RING:
-        return this.commandRingRunning ? R.RING_RUNNING : 0;
+        return this.commands.read();
       case R.O_CONTEXTS:
         return this.contextsLow;
       case R.O_CONTEXTS + 4:
@@ -302,7 +300,7 @@ export class Xhci extends PciDevice implements UsbConnectors {
         break;
       case R.O_COMMAND_RING:
       case R.O_COMMAND_RING + 4:
-        this.writeCommandRing(offset === R.O_COMMAND_RING, value);
+        this.commands.write(offset === R.O_COMMAND_RING, value);
         break;
       case R.O_CONTEXTS:
         this.contextsLow = (value & ~0x3f) >>> 0;
@@ -339,61 +337,19 @@ export class Xhci extends PciDevice implements UsbConnectors {
   private halt(): void {
     for (const slot of this.slots) for (const endpoint of slot.all) endpoint.recall();
     this.status |= R.STS_HALTED;
-    this.commandRingRunning = this.commandsWaiting = false;
+    this.commands.halt();
     this.turn.disarm();
-  }
-
-  private writeCommandRing(low: boolean, value: number): void {
-    if (this.commandRingRunning) {
-      if (!low || !(value & (R.RING_STOP | R.RING_ABORT))) return;
-      this.commandRingRunning = this.commandsWaiting = false;
-      this.postCommand(this.commands.place.at, T.CC_RING_STOPPED, 0);
-      return;
-    }
-    if (low) this.commandRingLow = value;
-    else this.commandRingHigh = value;
-    const { commandRingLow, commandRingHigh } = this;
-    this.commands.set(commandRingHigh * 2 ** 32 + commandRingLow - (commandRingLow & 0x3f), commandRingLow & R.RING_CYCLE);
   }
 
   private ringDoorbell(slot: number, target: number): void {
     if (!this.running) return;
     if (slot === 0) {
-      this.commandRingRunning = this.commandsWaiting = true;
-      this.runCommands();
+      this.commands.ringDoorbell();
       return;
     }
     const endpoint = this.slots[slot - 1]?.endpoint(target);
     if (endpoint) endpoint.ringDoorbell();
     else this.options.log.guest(`doorbell of slot ${slot} rung for endpoint ${target}, which is not there`);
-  }
-
-  private runCommands(): void {
-    for (let count = 0; this.commandsWaiting && this.ready; count++) {
-      if (count === MAX_COMMANDS) {
-        this.later();
-        return;
-      }
-      const trb = this.commands.next(this.commands.place);
-      if (trb === undefined) this.commandsWaiting = false;
-      else if (trb === 'endless') {
-        this.options.log.guest('the command ring is nothing but links');
-        this.commandsWaiting = false;
-        this.status |= R.STS_ERROR;
-      } else {
-        const { code, slot } = command(trb, { slots: this.slots, portBandwidth: (at) => this.portBandwidth(at) });
-        this.postCommand(trb.at, code, slot);
-      }
-    }
-  }
-
-  private postCommand(at: number, code: number, slot: number): void {
-    const control = ((slot << 24) | (T.T_COMMAND_EVENT << 10)) >>> 0;
-    this.events.post({ low: at % 2 ** 32, high: Math.floor(at / 2 ** 32), status: (code << 24) >>> 0, control });
-  }
-
-  private portBandwidth(at: number): void {
-    this.options.memory.write(at, Uint8Array.from([0, ...this.ports.map(() => FREE_BANDWIDTH)]));
   }
 
   private portChanged(port: RootPort): void {
@@ -409,7 +365,7 @@ export class Xhci extends PciDevice implements UsbConnectors {
         port.exchange();
         this.lost(port);
       }
-    this.runCommands();
+    this.commands.run();
     for (const slot of this.slots) for (const endpoint of slot.all) endpoint.run();
   }
 
@@ -454,29 +410,3 @@ export class Xhci extends PciDevice implements UsbConnectors {
 }
 
 const both = R.MANAGEMENT_PENDING | R.MANAGEMENT_ENABLE;
-
-function readCapability(offset: number): number {
-  switch (offset) {
-    case R.C_LENGTH_VERSION:
-      return ((R.VERSION << 16) | R.OPERATIONAL_AT) >>> 0;
-    case R.C_STRUCTURE1:
-      return ((PORTS << 24) | (1 << 8) | SLOTS) >>> 0;
-    case R.C_STRUCTURE2:
-      return SEGMENTS_EXPONENT << 4;
-    case R.C_CAPABILITY1:
-      return ((R.EXTENDED_AT << 14) | R.CAP_64BIT) >>> 0;
-    case R.C_DOORBELLS:
-      return R.DOORBELLS_AT;
-    case R.C_RUNTIME:
-      return R.RUNTIME_AT;
-    default:
-      return 0;
-  }
-}
-
-/** Supported protocol capabilities, section 7.2: {id 2, next, revision}, "USB ", first port and count, slot type. */
-const USB_NAME = 0x2042_5355;
-const PROTOCOLS = [
-  ...[0x0300_0402, USB_NAME, (USB_CONNECTORS << 8) | 1, 0],
-  ...[0x0200_0002, USB_NAME, (USB_CONNECTORS << 8) | (USB_CONNECTORS + 1), 0],
-];

@@ -10,7 +10,7 @@ import { plain, say, type Saying } from '../../util/say.ts';
 import { explainDrives, option } from './explaindrives.ts';
 import { type ExplainedNetwork, explainNetwork } from './explainnetwork.ts';
 import { TABLET_CONNECTOR, USB_SLOT } from '../../machine/slots.ts';
-import { USB_CONNECTORS } from '../../devices/usb/xhci.ts';
+import { USB_CONNECTORS } from '../../devices/usb/xhcicapabilities.ts';
 import { optionValue, shellWord } from './quoting.ts';
 
 export interface ExplainParts {
