@@ -16,3 +16,17 @@ test('host devices lists what this computer has, on Linux', async () => {
   for (const { address } of list.pci) expect(out).toContain(address);
   expect(await run('host', 'devices', 'floppy')).toMatchObject({ code: 2 });
 });
+
+test('host passthrough says what is in the way, and of an unknown function that it is none', async () => {
+  if (process.platform !== 'linux') return;
+  expect(await run('host', 'passthrough', 'ffff:ff:1f.7')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('no PCI function ffff:ff:1f.7'),
+  });
+  expect(await run('host', 'passthrough', 'graphics')).toMatchObject({ code: 1 });
+  const [first] = hostDevicesSchema.parse(await json('host', 'devices')).pci;
+  if (!first) return;
+  const { code, out } = await run('host', 'passthrough', first.address);
+  expect([code, out]).toEqual([0, expect.stringContaining(first.address)]);
+  expect(out).toContain('stop  ');
+});

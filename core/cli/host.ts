@@ -1,5 +1,6 @@
 import { Argument, type Command } from 'commander';
 import type { HostBlockDevice, HostDeviceList, HostUsbDevice, PciFunction } from '../contract/hostdevices.ts';
+import type { Passthrough } from '../contract/passthrough.ts';
 import { usbName } from '../contract/usb.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { table } from './output.ts';
@@ -66,6 +67,21 @@ function tables(list: HostDeviceList, wanted: readonly Sort[]): string {
   return wanted.map((sort) => (list[sort].length > 0 ? shown[sort]() : `This computer has no ${words[sort]}.`)).join('\n\n');
 }
 
+/** `lspci` leaves the domain out where it is 0000. */
+const fullAddress = (address: string): string => (/^[0-9a-f]{2}:/i.test(address) ? `0000:${address}` : address).toLowerCase();
+
+const states = { error: 'stop', warning: 'note', info: 'note' } as const;
+
+function passthroughText({ device, along, checks }: Passthrough): string {
+  const name = (each: PciFunction) => [each.address, each.vendor, each.device].filter(Boolean).join(' ');
+  const lines = checks.flatMap(({ ok, severity, message, fix, commands }) => [
+    `${ok ? 'good' : states[severity]}  ${message}`,
+    ...(fix ? [`      ${fix}`] : []),
+    ...commands.map((command) => `        ${command}`),
+  ]);
+  return [name(device), ...along.map((each) => `  with ${name(each)}`), '', ...lines].join('\n');
+}
+
 /** `hypervue host …`: the computer that the machines are on. */
 export function addHostCommand(program: Command, run: RunSession): void {
   const group = program.command('host').description('the computer that the machines are on');
@@ -79,6 +95,17 @@ export function addHostCommand(program: Command, run: RunSession): void {
         const list = await session.client.call('host.devices', {});
         if (sort === undefined) session.print(list, () => tables(list, sorts));
         else session.print(list[sort], () => tables(list, [sort]));
+      }),
+    );
+  group
+    .command('passthrough')
+    .argument('<address>', 'of a PCI function, as in "hypervue host devices pci"')
+    .description('what it takes to hand a PCI function to a guest; changes nothing')
+    .option('--json', 'as JSON')
+    .action((address: string) =>
+      run(true, async (session) => {
+        const found = await session.client.call('host.passthrough', { address: fullAddress(address) });
+        session.print(found, () => passthroughText(found));
       }),
     );
 }

@@ -3,6 +3,7 @@ import { errorSchema } from './errors.ts';
 import { accessEvents, accessMethods } from './access.ts';
 import { hardwareMethods } from './hardware.ts';
 import { hostDevicesSchema } from './hostdevices.ts';
+import { passthroughSchema, pciAddressSchema } from './passthrough.ts';
 import { historyRangeSchema, hostHistorySchema, machineHistorySchema } from './history.ts';
 import { consoleEvents, consoleMethods, screenTextSchema } from './console.ts';
 import { guestSystemsSchema } from './systems.ts';
@@ -53,6 +54,8 @@ export const methods = {
   'host.systems': { params: none, result: guestSystemsSchema },
   /** PCI functions, USB devices and block devices of this computer, as they are now. Rejects with 'unsupported' where they can't be read. */
   'host.devices': { params: none, result: hostDevicesSchema },
+  /** What it takes to hand the PCI function at `address` to a guest. Rejects with 'not-found', or 'unsupported' where that can't be read. */
+  'host.passthrough': { params: z.object({ address: pciAddressSchema }), result: passthroughSchema },
   'host.inspectMedia': { params: z.object({ path: z.string().min(1).max(4096) }), result: mediaInfoSchema },
   /** What `host.setLibrary` would do, without doing it; rejects as that would. */
   'host.planLibrary': { params: z.object({ path: z.string().min(1).max(4096) }), result: libraryPlanSchema },

@@ -10,6 +10,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'host.browse': 'manage',
   'host.systems': 'view',
   'host.devices': 'manage',
+  'host.passthrough': 'manage',
   'host.inspectMedia': 'manage',
   'host.history': 'view',
   'host.planLibrary': 'manage',

@@ -3,6 +3,7 @@ import { saidCheckZhCN } from './saidcheck.zh-CN.ts';
 import { saidDamageZhCN } from './saiddamage.zh-CN.ts';
 import { saidDiskZhCN } from './saiddisk.zh-CN.ts';
 import { saidMachineZhCN } from './saidmachine.zh-CN.ts';
+import { saidPassthroughZhCN } from './saidpassthrough.zh-CN.ts';
 import { saidManagerZhCN } from './saidmanager.zh-CN.ts';
 import { saidLibraryMoveZhCN } from './saidlibrarymove.zh-CN.ts';
 import { saidNetworkZhCN } from './saidnetwork.zh-CN.ts';
@@ -14,6 +15,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   ...saidDiagnosisZhCN,
   ...saidExplainZhCN,
   ...saidMachineZhCN,
+  ...saidPassthroughZhCN,
   ...saidDiskZhCN,
   ...saidDamageZhCN,
   ...saidCheckZhCN,

@@ -6,6 +6,7 @@ import { diskTexts } from './disktexts.ts';
 import { explainTexts } from './explaintexts.ts';
 import { libraryMoveTexts } from './librarymovetexts.ts';
 import { machineTexts } from './machinetexts.ts';
+import { passthroughTexts } from './passthroughtexts.ts';
 import { managerTexts } from './managertexts.ts';
 import { networkTexts } from './networktexts.ts';
 import { startTexts } from './starttexts.ts';
@@ -19,6 +20,7 @@ export const saidTexts = {
   ...diagnosisTexts,
   ...explainTexts,
   ...machineTexts,
+  ...passthroughTexts,
   ...diskTexts,
   ...damageTexts,
   ...checkFindingTexts,

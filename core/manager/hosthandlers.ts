@@ -10,6 +10,7 @@ import type { ManagerContext } from './context.ts';
 import { inspectMedia } from './inspectmedia.ts';
 import type { Services } from './services.ts';
 import { libraryChange, libraryHandlers } from './librarychange.ts';
+import { passthrough } from './passthroughchecks.ts';
 import { engineName } from './preflight.ts';
 import { describeSystems } from './systems/opensystems.ts';
 
@@ -22,6 +23,7 @@ export function hostHandlers(context: ManagerContext, services: Services) {
     'host.browse': ({ path: folder }) => browse(folder),
     'host.systems': async () => describeSystems(options.systems),
     'host.devices': () => readHostDevices(),
+    'host.passthrough': ({ address }) => passthrough(address, options.engine),
     'host.inspectMedia': ({ path: file }) => inspectMedia(file, options.systems?.table),
     'host.history': async ({ range }) => history.ofHost(range),
     'settings.get': async () => settings.get(),

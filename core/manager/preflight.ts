@@ -91,7 +91,7 @@ export function throwFirst(checks: readonly PreflightCheck[], object: string, op
 }
 
 /** What the engine calls itself, in words that can be said in other languages where it is ours. */
-export const engineName = ({ id, name }: Engine): Saying => (id === 'builtin' ? say('engineName') : plain(name));
+export const engineName = ({ id, name }: Pick<Engine, 'id' | 'name'>): Saying => (id === 'builtin' ? say('engineName') : plain(name));
 
 /** `othersMiB`: what machines that start before it will have taken by then. */
 export async function checkHost(

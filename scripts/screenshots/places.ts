@@ -95,6 +95,15 @@ export const places: Place[] = [
     },
   },
   { name: 'host-devices', path: () => '/host-devices', reach: (app) => app.byId('host-pci').waitFor() },
+  {
+    name: 'host-passthrough',
+    path: () => '/host-devices',
+    async reach(app) {
+      await app.byId('host-pci').waitFor();
+      await app.byId('host-pci-passthrough').last().click();
+      await app.byId('check-engine').waitFor();
+    },
+  },
   { name: 'trash', path: () => '/trash', reach: (app) => app.trash.row('old.qcow2').waitFor() },
   { name: 'host', path: () => '/host' },
   { name: 'settings', path: () => '/settings', reach: (app) => app.byId('settings').waitFor() },

@@ -64,6 +64,17 @@ test('the devices of this computer are listed as the manager finds them, and sea
   expect(await app.byId('host-usb-device').count()).toBe(usb.length);
   expect(await app.byId('host-block-device').count()).toBe(block.length);
   expect(await accessibilityProblems(page)).toEqual([]);
+  if (pci.length) {
+    await app.byId('host-pci-passthrough').first().click();
+    const { checks } = await contract.call('host.passthrough', {
+      address: pci.toSorted((a, b) => a.address.localeCompare(b.address))[0]!.address,
+    });
+    await app.byId('check-engine').waitFor();
+    expect(await page.locator('[data-testid="passthrough"] .check').count()).toBe(checks.length);
+    expect(await accessibilityProblems(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    await app.byId('passthrough').waitFor({ state: 'detached' });
+  }
   const field = app.byId('host-devices-search').locator('input');
   await field.fill(block[0]?.path ?? '/dev/none');
   await eventually('what matches', async () => (await app.byId('host-pci-function').count()) === 0);

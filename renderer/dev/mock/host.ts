@@ -1,6 +1,22 @@
 import { hostMetrics } from '../../../core/contract/history.ts';
+import type { PciFunction } from '../../../core/contract/hostdevices.ts';
 import type { Handlers } from '../../../core/contract/server.ts';
 import { MockError } from './error.ts';
+
+const graphics: PciFunction = {
+  address: '0000:00:02.0',
+  vendorId: '8086',
+  deviceId: '3e92',
+  classId: '030000',
+  vendor: 'Intel Corporation',
+  device: 'UHD Graphics 630',
+  className: 'VGA compatible controller',
+  driver: 'i915',
+  iommuGroup: 1,
+  bootVga: true,
+  virtualFunctions: null,
+  physicalFunction: null,
+};
 
 /** Five minutes of waves. */
 export function mockSeries<M extends string>(metrics: readonly M[]): Record<M, (number | null)[]> {
@@ -57,23 +73,32 @@ export function mockHost(machines: () => number) {
       mended = true;
       return { id, state: 'ok', message: '/home/user/Hypervue', fixable: false };
     },
-    'host.devices': async () => ({
-      pci: [
+    'host.passthrough': async ({ address }) => ({
+      device: { ...graphics, address },
+      along: [{ ...graphics, address: '0000:00:02.1', device: 'UHD Graphics audio', driver: 'snd_hda_intel', bootVga: false }],
+      checks: [
+        { id: 'iommu', ok: true, severity: 'info', message: 'The IOMMU is on; the function is in group 1', commands: [] },
         {
-          address: '0000:00:02.0',
-          vendorId: '8086',
-          deviceId: '3e92',
-          classId: '030000',
-          vendor: 'Intel Corporation',
-          device: 'UHD Graphics 630',
-          className: 'VGA compatible controller',
-          driver: 'i915',
-          iommuGroup: 1,
-          bootVga: true,
-          virtualFunctions: null,
-          physicalFunction: null,
+          id: 'display',
+          ok: false,
+          severity: 'warning',
+          message: 'This computer shows its start on it',
+          fix: 'Its screen stays dark.',
+          commands: [],
         },
+        {
+          id: 'driver',
+          ok: false,
+          severity: 'error',
+          message: 'Not with the driver vfio-pci yet: 0000:00:02.0 (i915)',
+          fix: 'As root, until the next restart:',
+          commands: ['modprobe vfio-pci', 'echo 0000:00:02.0 > /sys/bus/pci/drivers_probe'],
+        },
+        { id: 'engine', ok: false, severity: 'error', message: 'The built-in engine has no way to it', commands: [] },
       ],
+    }),
+    'host.devices': async () => ({
+      pci: [graphics],
       usb: [
         {
           vendorId: '1d6b',

@@ -57,5 +57,12 @@ export const hostDevicesEn = {
     bootVga: 'Shows this computer’s start',
     virtual: 'Virtual function of {address}',
     virtualFunctions: '{count} of {total} virtual functions',
+    passthrough: 'Passthrough…',
+  },
+  passthrough: {
+    title: '{name}: passthrough',
+    intro: 'What it takes to hand this function to a guest, as it is now. Nothing is changed from here: the commands are for you to run.',
+    looking: 'Looking at this computer…',
+    commands: 'Commands',
   },
 };

@@ -58,5 +58,12 @@ export const hostDevicesZhCN: typeof hostDevicesEn = {
     bootVga: '显示这台计算机的启动画面',
     virtual: '{address} 的虚拟功能',
     virtualFunctions: '{total} 个虚拟功能中的 {count} 个',
+    passthrough: '直通…',
+  },
+  passthrough: {
+    title: '{name}：直通',
+    intro: '把此功能交给客户机所需的条件及其当前状态。这里不会更改任何设置：命令由你自己执行。',
+    looking: '正在检查本机…',
+    commands: '命令',
   },
 };

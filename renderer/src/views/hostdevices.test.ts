@@ -107,3 +107,16 @@ test('who does not manage the server sees the place in the sidebar with the reas
   expect(get('nav-host-devices').getAttribute('aria-disabled')).toBe('true');
   expect(get('nav-host-devices').getAttribute('aria-description')).toContain('manages this server');
 });
+
+test('a PCI function tells what it takes to hand it to a guest, with the commands', async () => {
+  await openDevices();
+  await press(get('host-pci-passthrough'));
+  await vi.waitFor(() => get('check-driver'));
+  const dialog = get('passthrough');
+  expect(dialog.textContent).toContain('Intel Corporation UHD Graphics 630');
+  expect(calls.filter(({ method }) => method === 'host.passthrough').map(({ params }) => params)).toEqual([{ address: '0000:00:02.0' }]);
+  expect(get('passthrough-driver').textContent).toContain('modprobe vfio-pci');
+  expect(all('passthrough-display')).toEqual([]);
+  await press(get('passthrough-close'));
+  expect(all('passthrough')).toEqual([]);
+});
