@@ -76,8 +76,10 @@ test('a refusal says which role is needed and what to do', () => {
       error: {
         kind: 'permission-denied',
         message: 'this needs the role "manage", and you have "view"',
+        said: { key: 'roleNeeded', params: { needed: { key: 'roleManage', params: {} }, role: { key: 'roleView', params: {} } } },
         context: { operation: 'vm.delete', reason: 'role', needed: 'manage', role: 'view' },
         fix: expect.stringContaining('token'),
+        saidFix: { key: 'fixRoleNeeded', params: {} },
       },
     },
   ]);

@@ -1,8 +1,10 @@
-import { type Caller, roleCovers } from './access.ts';
+import { type Caller, type Role, roleCovers } from './access.ts';
 import type { ErrorDto } from './errors.ts';
 import { Floodgate } from './floodgate.ts';
 import { type EventName, type EventPayload, type MethodName, methods, type ParsedParams, type Result } from './methods.ts';
 import { eventRoles, methodRoles } from './roles.ts';
+import { type SaidKey, saidTexts } from './saidtexts.ts';
+import { fill } from './texts.ts';
 import type { Transport, WireMessage } from './transport.ts';
 
 /** The manager's side: one function a method. `caller` is absent when the program itself calls. */
@@ -10,6 +12,8 @@ export type Handlers = { [M in MethodName]: (params: ParsedParams<M>, caller?: C
 
 /** Why a client that floods the contract is cut off. */
 export const FLOODED = 'too many messages: this client was cut off';
+
+const roleKeys = { view: 'roleView', operate: 'roleOperate', manage: 'roleManage' } as const satisfies Record<Role, SaidKey>;
 
 export interface ContractServerOptions {
   handlers: Handlers;
@@ -77,9 +81,11 @@ export class ContractServer {
     if (!roleCovers(role, needed)) {
       this.fail(id, {
         kind: 'permission-denied',
-        message: `this needs the role "${needed}", and you have "${role}"`,
+        message: fill(saidTexts.roleNeeded, { needed: saidTexts[roleKeys[needed]], role: saidTexts[roleKeys[role]] }),
+        said: { key: 'roleNeeded', params: { needed: { key: roleKeys[needed], params: {} }, role: { key: roleKeys[role], params: {} } } },
         context: { operation: method, reason: 'role', needed, role },
-        fix: 'Ask whoever runs this server for a token with that role.',
+        fix: saidTexts.fixRoleNeeded,
+        saidFix: { key: 'fixRoleNeeded', params: {} },
       });
       return;
     }
