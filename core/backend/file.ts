@@ -2,6 +2,8 @@
 export interface RandomAccessFile {
   readonly path: string;
   readonly readOnly: boolean;
+  /** A block device of the host: as large as it is, and never deleted. */
+  readonly device?: boolean | undefined;
   /** Number of the open file in this process, when others may read and write it by that. */
   readonly descriptor?: number | undefined;
   /** Bytes now. */

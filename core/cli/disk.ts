@@ -147,7 +147,7 @@ export function addDiskCommand(program: Command): void {
     );
   disk
     .command('convert <from> <to>')
-    .description('a copy in another format, with all that lies below; never overwrites')
+    .description('a copy in another format, with all that lies below; overwrites nothing but a device, when told so')
     .addOption(new Option('--format <format>', 'of the new image').choices(convertFormats).default('qcow2'))
     .addOption(
       new Option('--subformat <kind>', 'of VMDK: compressed for exchange, or one that VMware runs from')
@@ -155,6 +155,7 @@ export function addDiskCommand(program: Command): void {
         .default('streamOptimized'),
     )
     .addOption(new Option('--from-format <format>', 'instead of looking').choices(imageFormats))
+    .option('--overwrite-device', 'TO is a device of this computer, as /dev/sdb: what is on it is lost (--format raw)')
     .option('--compress', 'compress it (qcow2)')
     .option('--zstd', 'with --compress: zstd instead of zlib')
     .option('--cluster <size>', 'bytes of a cluster', clusterSize)
@@ -169,6 +170,7 @@ export function addDiskCommand(program: Command): void {
             format: ConvertFormat;
             subformat: VmdkSubformat;
             fromFormat?: ImageFormat;
+            overwriteDevice?: boolean;
             encrypt?: boolean;
             compress?: boolean;
             zstd?: boolean;
@@ -182,6 +184,7 @@ export function addDiskCommand(program: Command): void {
               path: to,
               format: options.format,
               subformat: options.subformat,
+              device: options.overwriteDevice,
               ...(options.encrypt ? { passphrase: wanted(passphrase, to) } : {}),
               ...(options.cluster ? { clusterSize: options.cluster } : {}),
               ...(options.zstd ? { compression: 'zstd' as const } : {}),

@@ -1,6 +1,7 @@
 import type { SaidKey } from './saidtexts.ts';
 import { saidCheckZhCN } from './saidcheck.zh-CN.ts';
 import { saidDamageZhCN } from './saiddamage.zh-CN.ts';
+import { saidDeviceZhCN } from './saiddevice.zh-CN.ts';
 import { saidDiskZhCN } from './saiddisk.zh-CN.ts';
 import { saidMachineZhCN } from './saidmachine.zh-CN.ts';
 import { saidPassthroughZhCN } from './saidpassthrough.zh-CN.ts';
@@ -16,6 +17,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   ...saidExplainZhCN,
   ...saidMachineZhCN,
   ...saidPassthroughZhCN,
+  ...saidDeviceZhCN,
   ...saidDiskZhCN,
   ...saidDamageZhCN,
   ...saidCheckZhCN,

@@ -1,6 +1,7 @@
 /** Every text of the manager by its key. */
 import { checkFindingTexts } from './checktexts.ts';
 import { damageTexts } from './damagetexts.ts';
+import { deviceTexts } from './devicetexts.ts';
 import { diagnosisTexts } from './diagnosistexts.ts';
 import { diskTexts } from './disktexts.ts';
 import { explainTexts } from './explaintexts.ts';
@@ -21,6 +22,7 @@ export const saidTexts = {
   ...explainTexts,
   ...machineTexts,
   ...passthroughTexts,
+  ...deviceTexts,
   ...diskTexts,
   ...damageTexts,
   ...checkFindingTexts,

@@ -10,6 +10,7 @@ import { type CheckReport, checkImage } from '../disk/qcow2/check.ts';
 import { RawDisk } from '../disk/raw.ts';
 import { Qcow2Image } from '../disk/qcow2/image.ts';
 import { createSnapshot, deleteSnapshot, readSnapshots, renameSnapshot, revertToSnapshot } from '../disk/qcow2/snapshots.ts';
+import { blockDeviceAt, refuseDevice } from '../platform/blockdevice.ts';
 import { type CloneOptions, cloneImage } from '../platform/cloneimage.ts';
 import { commitImage, imageBelow } from '../platform/commitimage.ts';
 import { type CompactResult, compactImage } from '../platform/compactimage.ts';
@@ -114,9 +115,14 @@ export class Disks {
 
   async convert(options: ConvertOptions): Promise<void> {
     const from = path.resolve(options.from.path);
-    await this.locked(from, true, options.from.format, undefined, () =>
-      convertImage({ ...options, from: { passphrase: this.passphrase, ...options.from, path: from } }),
-    );
+    await this.locked(from, true, options.from.format, undefined, async () => {
+      const device = options.to.device && (await blockDeviceAt(options.to.path)) && this.locks.acquire(options.to.path, false, HOLDER);
+      try {
+        await convertImage({ ...options, from: { passphrase: this.passphrase, ...options.from, path: from } });
+      } finally {
+        if (device) device.dispose();
+      }
+    });
   }
 
   /** Grows the disk; with `shrink` makes it smaller too, which is refused unless everything behind the new end reads as zeros. */
@@ -125,6 +131,7 @@ export class Disks {
     sizeBytes: number,
     options: TaskOptions & { format?: ImageFormat | undefined; shrink?: boolean } = {},
   ): Promise<void> {
+    await refuseDevice(file, 'resize');
     await this.withImage(file, { readOnly: false, format: options.format }, async (image) => {
       await refuseWhenBelow(file, await this.neighbours(file), 'resize');
       const now = image.info.sizeBytes;
@@ -162,6 +169,7 @@ export class Disks {
   /** Deletes an image; refused while it is in use, or while another one lies on top of it. */
   async delete(file: string): Promise<void> {
     const resolved = path.resolve(file);
+    await refuseDevice(resolved, 'delete');
     await this.locked(resolved, false, 'raw', undefined, async () => {
       await refuseWhenBelow(resolved, await this.neighbours(resolved), 'delete');
       await unlink(resolved).catch((error) => {

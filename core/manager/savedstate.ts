@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { VmConfig } from '../contract/vm.ts';
 import { machineShape } from '../engine/builtin/machineshape.ts';
 import { syncFolder, writeFileAtomic } from '../platform/atomicfile.ts';
-import { stampMedia } from '../platform/mediastamps.ts';
+import { imageStamp, stampMedia } from '../platform/mediastamps.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { StateFileReader } from '../platform/statefilereader.ts';
 import { type MediumStamp, metaFromTree, shapeDifferences, type StateMeta } from '../snapshot/machinestate.ts';
@@ -72,10 +72,10 @@ async function changedDisk(folder: string, config: VmConfig, meta: StateMeta): P
   const wanted = await wantedStamps(folder, meta);
   for (const { id, kind, path: image } of config.drives) {
     if (kind !== 'disk' || image === null) continue;
-    const now = await stat(path.resolve(folder, image)).catch(() => undefined);
+    const now = await imageStamp(path.resolve(folder, image));
     const then = wanted.find(({ drive }) => drive === id);
     if (!now || !then) continue;
-    if (now.size !== then.sizeBytes || Math.abs(now.mtimeMs - then.modifiedMs) > TIME_TOLERANCE_MS) return image;
+    if (now.sizeBytes !== then.sizeBytes || Math.abs(now.modifiedMs - then.modifiedMs) > TIME_TOLERANCE_MS) return image;
   }
   return undefined;
 }

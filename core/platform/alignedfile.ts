@@ -39,6 +39,7 @@ let pieces: Pieces | undefined;
 export class AlignedFile implements RandomAccessFile {
   readonly path: string;
   readonly readOnly: boolean;
+  readonly device: boolean;
   private readonly file: NodeFile;
   private readonly block: number;
   private readonly pieces: Pieces;
@@ -49,6 +50,7 @@ export class AlignedFile implements RandomAccessFile {
     this.file = file;
     this.path = file.path;
     this.readOnly = file.readOnly;
+    this.device = file.device;
     this.block = block;
     this.pieces = memory;
   }

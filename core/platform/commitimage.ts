@@ -5,6 +5,7 @@ import type { Qcow2Image } from '../disk/qcow2/image.ts';
 import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
+import { refuseDevice } from './blockdevice.ts';
 import { backingPath, formatOf, imageFormat, openImage, readImageHeader } from './openimage.ts';
 
 /** The image that lies directly below the overlay, as its header names it. Throws 'invalid-argument' when there is none. */
@@ -27,6 +28,7 @@ export async function imageBelow(image: string): Promise<{ path: string; format:
  */
 export async function commitImage(image: string, options: TaskOptions & { passphrase?: string | undefined } = {}): Promise<string> {
   const below = await imageBelow(image);
+  await refuseDevice(below.path, 'commit');
   const base = await openImage(below.path, { readOnly: false, format: below.format, passphrase: options.passphrase });
   let top: Qcow2Image;
   try {

@@ -10,6 +10,7 @@ import type { TaskOptions } from '../disk/task.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say, type Saying } from '../util/say.ts';
 import { syncFolder } from './atomicfile.ts';
+import { refuseDevice } from './blockdevice.ts';
 import { shapeOf } from './cloneimage.ts';
 import { createDisk } from './creatediskfile.ts';
 import { allocatedBytes } from './diskfile.ts';
@@ -39,6 +40,7 @@ export interface CompactResult {
  */
 export async function compactImage(image: string, options: CompactOptions = {}): Promise<CompactResult> {
   const file = await realpath(image);
+  await refuseDevice(file, 'compact');
   const before = await allocatedBytes(file);
   const format = options.format ?? (await imageFormat(file));
   if (!isDiskFormat(format))

@@ -9,6 +9,7 @@ const PUNCH_HOLE = 2;
 const ENOSPC = 28;
 const ENXIO = 6;
 const EAGAIN = 11;
+const SEEK_END = 2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 /** preadv2: fails with EAGAIN rather than wait for the disk. */
@@ -68,6 +69,23 @@ function load(): Library | null {
 export function punchHole(fd: number, offset: number, length: number): boolean {
   library ??= load();
   return library !== null && library.call(fd, PUNCH_HOLE | KEEP_SIZE, offset, length) === 0;
+}
+
+/** The same for what may take the device long: off this thread. */
+export function punchHoleAside(fd: number, offset: number, length: number): Promise<boolean> {
+  library ??= load();
+  const { call } = library ?? {};
+  if (!call) return Promise.resolve(false);
+  return new Promise((resolve) =>
+    call.async(fd, PUNCH_HOLE | KEEP_SIZE, offset, length, (error, result) => resolve(error === null && result === 0)),
+  );
+}
+
+/** Bytes of an open file or device; undefined where that can't be said. */
+export function endOf(fd: number): number | undefined {
+  library ??= load();
+  const end = library === null ? -1 : Number(library.seek(fd, 0, SEEK_END));
+  return end < 0 ? undefined : end;
 }
 
 /** Whether the file has a hole at `offset`, and how far that goes, at most up to `end`. Undefined where that can't be said. */

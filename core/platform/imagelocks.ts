@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { deviceNumber, overlapping } from './blockdevice.ts';
+import { identityOf } from './fileidentity.ts';
 import { acquireLock, inUseError, type Lock, livingOwner } from './locks.ts';
 import { fileError } from './nodefile.ts';
 import { openInQemu } from './qemulocks.ts';
@@ -10,12 +12,14 @@ import { say } from '../util/say.ts';
 /** Who has an image that QEMU, or a program on top of it, holds. */
 const QEMU = 'another program (QEMU or one of its tools)';
 
+const keyOf = (identity: string): string => createHash('sha256').update(identity).digest('hex').slice(0, 32);
+
 /** Counts over all instances: two managers in one process are two readers. */
 let nextReader = 0;
 
 /**
  * Locks of disk images: one writer, or any number of readers. They lie in a folder that every manager of this user shares, named by device and
- * inode, so that every path and link to an image is the same lock and nothing is left beside the user's files.
+ * inode, so that every path and link to an image is the same lock and nothing is left beside the user's files. A disk of this computer and its partitions keep each other's writers out.
  */
 export class ImageLocks {
   private readonly folder: string;
@@ -27,6 +31,12 @@ export class ImageLocks {
   /** Throws 'in-use' naming the machine or program that has the image, or 'not-found'. */
   acquire(image: string, readOnly: boolean, holder: string): Lock {
     const lock = this.acquireOurs(image, readOnly, holder);
+    // Also after the own one: of two at once, at least one sees the other.
+    const overlap = this.overlapHolder(image, readOnly);
+    if (overlap) {
+      lock.dispose();
+      throw inUseError(image, image, overlap);
+    }
     if (!openInQemu(statSync(image, { bigint: true }), readOnly)) return lock;
     lock.dispose();
     throw new HypervueError('in-use', say('imageInQemu', { image }), { object: image, path: image, holder: QEMU }, say('fixImageInQemu'));
@@ -62,11 +72,27 @@ export class ImageLocks {
     const key = this.key(image);
     const writer = livingOwner(path.join(this.folder, `${key}.writer`));
     if (writer) return writer.holder;
+    const overlap = this.overlapHolder(image, readOnly);
+    if (overlap) return overlap.holder;
     if (openInQemu(statSync(image, { bigint: true }), readOnly)) return QEMU;
     if (readOnly) return undefined;
     for (const file of this.readers(key)) {
       const owner = livingOwner(file);
       if (owner) return owner.holder;
+    }
+    return undefined;
+  }
+
+  /** Who has a device that has bytes in common with this one, in a way that does not go together. */
+  private overlapHolder(image: string, readOnly: boolean): ReturnType<typeof livingOwner> {
+    const info = statSync(image, { bigint: true });
+    if (!info.isBlockDevice()) return undefined;
+    for (const number of overlapping(deviceNumber(info.rdev))) {
+      const key = keyOf(`device ${number}`);
+      for (const file of [path.join(this.folder, `${key}.writer`), ...(readOnly ? [] : this.readers(key))]) {
+        const owner = livingOwner(file);
+        if (owner) return owner;
+      }
     }
     return undefined;
   }
@@ -88,8 +114,7 @@ export class ImageLocks {
 
   private key(image: string): string {
     try {
-      const { dev, ino } = statSync(image, { bigint: true });
-      return createHash('sha256').update(`${dev}:${ino}`).digest('hex').slice(0, 32);
+      return keyOf(identityOf(statSync(image, { bigint: true })));
     } catch (error) {
       throw fileError(error, image, 'lock');
     }

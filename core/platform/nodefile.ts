@@ -4,7 +4,8 @@ import type { RandomAccessFile } from '../backend/file.ts';
 import { type ErrorKind, HypervueError } from '../util/errors.ts';
 import type { SaidKey } from '../contract/saidtexts.ts';
 import { say } from '../util/say.ts';
-import { allocateRoom, beginWriteOut, CACHED_READ_BYTES, holeAt, punchHole, readCached } from './fallocate.ts';
+import { deviceError, refusedDevice, refuseReadOnlyDevice } from './blockdevice.ts';
+import { allocateRoom, beginWriteOut, CACHED_READ_BYTES, endOf, holeAt, punchHole, punchHoleAside, readCached } from './fallocate.ts';
 import { AROUND_BLOCK, AroundCache } from './aroundcache.ts';
 import { QuickIo } from './quickio.ts';
 
@@ -31,6 +32,7 @@ export interface NodeFileOptions {
 export class NodeFile implements RandomAccessFile {
   readonly path: string;
   readonly readOnly: boolean;
+  readonly device: boolean;
   private readonly handle: FileHandle;
   private canReadNow = true;
   private turns = 1;
@@ -42,8 +44,14 @@ export class NodeFile implements RandomAccessFile {
   private sending: Promise<void> | undefined;
   private readonly past: AroundCache | undefined;
 
-  private constructor(handle: FileHandle, path: string, readOnly: boolean, options: NodeFileOptions, past: AroundCache | undefined) {
+  private constructor(
+    handle: FileHandle,
+    { path, readOnly, device }: { path: string; readOnly: boolean; device: boolean },
+    options: NodeFileOptions,
+    past: AroundCache | undefined,
+  ) {
     this.handle = handle;
+    this.device = device;
     this.past = past;
     this.around = options.around ?? false;
     this.canReadNow = !this.around;
@@ -57,25 +65,36 @@ export class NodeFile implements RandomAccessFile {
     return this.around ? undefined : this.handle.fd;
   }
 
-  /** Rejects with 'not-found', 'permission-denied', 'invalid-argument' (a folder, a pipe, ...) or 'io-error', each naming the path. */
+  /**
+   * Rejects with 'not-found', 'permission-denied', 'invalid-argument' (a folder, a pipe, ...), 'in-use' or 'io-error', each naming the path. A block device is opened for writing by one
+   * only, and by none while the kernel uses it (open(2), O_EXCL): file systems on it, swap, what is made from it.
+   */
   static async open(path: string, readOnly: boolean, options: NodeFileOptions = {}): Promise<NodeFile> {
     let handle: FileHandle;
     if (options.around && !constants.O_DIRECT) throw fileError(Object.assign(new Error('no O_DIRECT'), { code: 'EINVAL' }), path, 'open');
     try {
       // Before it is opened: opening alone makes a watchdog count, and a pipe wait for its other end.
-      refuseOddFile(await stat(path), path);
+      const before = await stat(path);
+      refuseOddFile(before, path);
+      const exclusive = !readOnly && before.isBlockDevice();
+      if (exclusive) await refuseReadOnlyDevice(path, before.rdev);
       // Without O_NONBLOCK, a pipe that takes the file's place in this instant would hold a thread for ever; files don't care.
       handle = await open(
         path,
-        (readOnly ? constants.O_RDONLY : constants.O_RDWR) | (constants.O_NONBLOCK ?? 0) | (options.around ? constants.O_DIRECT : 0),
+        (readOnly ? constants.O_RDONLY : constants.O_RDWR) |
+          (constants.O_NONBLOCK ?? 0) |
+          (options.around ? constants.O_DIRECT : 0) |
+          (exclusive ? constants.O_EXCL : 0),
       );
     } catch (error) {
-      throw fileError(error, path, 'open');
+      throw await openError(error, path);
     }
     try {
-      refuseOddFile(await handle.stat(), path);
+      const info = await handle.stat();
+      refuseOddFile(info, path);
+      const device = info.isBlockDevice();
       const past = options.writeBehind && !readOnly ? await AroundCache.open(path, 'write') : undefined;
-      return new NodeFile(handle, path, readOnly, options, past);
+      return new NodeFile(handle, { path, readOnly, device }, options, past);
     } catch (error) {
       await handle.close();
       throw fileError(error, path, 'open');
@@ -83,9 +102,8 @@ export class NodeFile implements RandomAccessFile {
   }
 
   async size(): Promise<number> {
-    const stat = await this.handle.stat();
-    if (!stat.isBlockDevice()) return stat.size;
-    return blockDeviceSize(this.handle);
+    if (!this.device) return (await this.handle.stat()).size;
+    return endOf(this.handle.fd) ?? blockDeviceSize(this.handle);
   }
 
   async read(offset: number, target: Uint8Array): Promise<number> {
@@ -108,7 +126,7 @@ export class NodeFile implements RandomAccessFile {
       }
       return done;
     } catch (error) {
-      throw fileError(error, this.path, 'read');
+      throw this.failure(error, 'read');
     }
   }
 
@@ -121,7 +139,7 @@ export class NodeFile implements RandomAccessFile {
       }
       while (done < source.length) done += (await this.handle.write(source, done, source.length - done, offset + done)).bytesWritten;
     } catch (error) {
-      throw fileError(error, this.path, 'write');
+      throw this.failure(error, 'write');
     }
     if (this.writeBehind) this.send(source.length);
   }
@@ -139,11 +157,12 @@ export class NodeFile implements RandomAccessFile {
     try {
       await this.handle.sync();
     } catch (error) {
-      throw fileError(error, this.path, 'flush');
+      throw this.failure(error, 'flush');
     }
   }
 
   async truncate(bytes: number): Promise<void> {
+    if (this.device) throw refusedDevice(this.path, 'resize');
     try {
       await this.handle.truncate(bytes);
     } catch (error) {
@@ -152,7 +171,7 @@ export class NodeFile implements RandomAccessFile {
   }
 
   async discard(offset: number, length: number): Promise<void> {
-    punchHole(this.handle.fd, offset, length);
+    await this.punch(offset, length);
   }
 
   holeAt(offset: number, end: number): { hole: boolean; length: number } | undefined {
@@ -160,12 +179,17 @@ export class NodeFile implements RandomAccessFile {
   }
 
   async punch(offset: number, length: number): Promise<boolean> {
-    return punchHole(this.handle.fd, offset, length);
+    // Of a device only where it has a command for zeros (BLKZEROOUT without a fallback); that may take it a while.
+    return this.device ? punchHoleAside(this.handle.fd, offset, length) : punchHole(this.handle.fd, offset, length);
   }
 
   async allocate(offset: number, length: number): Promise<void> {
     if (allocateRoom(this.handle.fd, offset, length) === 'no-room')
       throw fileError(Object.assign(new Error('no room'), { code: 'ENOSPC' }), this.path, 'allocate');
+  }
+
+  private failure(error: unknown, operation: string): HypervueError {
+    return (this.device ? deviceError(error, this.path, operation) : undefined) ?? fileError(error, this.path, operation);
   }
 
   async close(): Promise<void> {
@@ -182,7 +206,13 @@ function refuseOddFile(info: Stats, path: string): void {
   throw new HypervueError('invalid-argument', what, { path, operation: 'open' }, say('fixChooseFile'));
 }
 
-/** stat gives 0 for block devices: find the end by bisection over readable offsets. */
+/** Why it could not be opened; of a device with what may be done about it. */
+async function openError(error: unknown, path: string): Promise<HypervueError> {
+  const info = await stat(path).catch(() => undefined);
+  return (info?.isBlockDevice() ? deviceError(error, path, 'open', info.gid) : undefined) ?? fileError(error, path, 'open');
+}
+
+/** stat gives 0 for block devices, and not every system can seek to their end: found by bisection over readable offsets. */
 async function blockDeviceSize(handle: FileHandle): Promise<number> {
   const probe = new Uint8Array(1);
   const readable = async (offset: number) => (await handle.read(probe, 0, 1, offset).catch(() => ({ bytesRead: 0 }))).bytesRead === 1;

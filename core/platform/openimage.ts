@@ -17,6 +17,8 @@ import { say } from '../util/say.ts';
 import { nodeCodec } from './diskcodec.ts';
 import { legacyAesCipher, unlockLuks } from './luks.ts';
 import { AlignedFile } from './alignedfile.ts';
+import { refusedDevice } from './blockdevice.ts';
+import { identityOf } from './fileidentity.ts';
 import { NodeFile } from './nodefile.ts';
 import { refuseUnreadable, UNREADABLE_BYTES } from './unreadableformats.ts';
 import { foreignNeeds, openForeign, openLoneVmdk, probeForeign } from './openforeign.ts';
@@ -46,8 +48,12 @@ export interface OpenImageOptions {
   backing?: BlockBackend;
 }
 
-/** The format by the first bytes. Anything unknown is raw; what is known and can't be read is 'unsupported'. */
+/**
+ * The format by the first bytes. Anything unknown is raw; what is known and can't be read is 'unsupported'. A device is raw whatever it begins with: a guest may have written that, to be
+ * shown files of this computer as what lies below its disk.
+ */
 export async function probeFormat(file: RandomAccessFile): Promise<ImageFormat> {
+  if (file.device) return 'raw';
   const start = new Uint8Array(UNREADABLE_BYTES);
   const got = await file.read(0, start);
   if (isQcow2(start.subarray(0, got))) return 'qcow2';
@@ -196,6 +202,7 @@ async function openAt(image: string, options: OpenImageOptions, above: string[])
 
 /** Opens a qcow2 image with the images below it; on failure `file` is still open. */
 async function openQcow2(file: RandomAccessFile, options: OpenImageOptions, above: string[]): Promise<Qcow2Image> {
+  if (file.device && !options.readOnly) throw refusedDevice(file.path, 'qcow2');
   const header = await readHeader(file);
   const folder = path.dirname(file.path);
   let dataFile: RandomAccessFile | undefined;
@@ -204,6 +211,8 @@ async function openQcow2(file: RandomAccessFile, options: OpenImageOptions, abov
     if (header.incompatible & INCOMPAT_DATA_FILE) {
       if (!header.dataFile) throw new HypervueError('corrupt', say('dataFileUnnamed', { path: file.path }), { path: file.path });
       dataFile = await openFile(path.resolve(folder, header.dataFile), options);
+      // Whoever made the image must not get at a disk of this computer.
+      if (dataFile.device) throw refusedDevice(dataFile.path, 'dataFile');
     }
     if (options.backing) backing = options.backing;
     else if (header.backingFile !== undefined && !options.metadataOnly)
@@ -307,8 +316,7 @@ async function refuseCircle(below: string, chain: string[], top = below): Promis
 /** Where a backing file is; relative to the image on top. */
 export const backingPath = (top: string, name: string): string => path.resolve(path.dirname(top), name.replace(/^file:/, ''));
 
-/** The same for every path and link to a file. Rejects as stat does. */
+/** The same for every path that leads to it. Rejects as stat does. */
 export async function identity(file: string): Promise<string> {
-  const { dev, ino } = await stat(file, { bigint: true });
-  return `${dev}:${ino}`;
+  return identityOf(await stat(file, { bigint: true }));
 }

@@ -10,20 +10,24 @@ import { dataRuns, isZero } from '../zeros.ts';
 /** Bytes read and written at once, and how many such pieces at a time. */
 export const CHUNK = 4 << 20;
 export const DEPTH = 4;
+import { zeroRange } from './zerorange.ts';
+
+/** Zeros written at once. */
+const ZEROS = 64 << 20;
 /** Bytes of a piece of a copy: small enough that what was read is still in the processor's cache when it is written. */
 const PIECE = 1 << 20;
 
 /**
  * Brings the contents of `source` into `target`, which reads as zeros and is as large. `packed`: the target's way to write whole clusters
- * compressed. Rejects with what failed, or 'cancelled'; the target is worth nothing then.
+ * compressed. `overwrite`: the target holds something else and may be larger; zeros are written too. Rejects with what failed, or 'cancelled'; the target is worth nothing then.
  */
 export async function copyContents(
   source: BlockBackend,
   target: BlockBackend,
-  options: TaskOptions & { packed?: CompressedTarget | undefined } = {},
+  options: TaskOptions & { packed?: CompressedTarget | undefined; overwrite?: boolean } = {},
 ): Promise<void> {
   const total = source.info.sizeBytes;
-  const { packed } = options;
+  const { packed, overwrite } = options;
   const unit = packed ? packed.compressedUnit : PIECE;
   const jobs = new Parallel(DEPTH);
   // Used again and again: fresh memory costs the system as much as the copy. It begins at a page, for files that are written around the system's cache.
@@ -40,8 +44,10 @@ export async function copyContents(
     for (let at = 0; at < total; ) {
       stopIfAborted(options, source.info.label);
       const zeros = at < dataUntil ? 0 : await zerosFrom(source, at, total);
-      const skipped = packed && at + zeros < total ? zeros - (zeros % unit) : zeros;
+      const known = packed && at + zeros < total ? zeros - (zeros % unit) : zeros;
+      const skipped = overwrite ? Math.min(known, ZEROS) : known;
       if (skipped > 0) {
+        if (overwrite) await zeroRange(target, at, skipped);
         at += skipped;
         finished(skipped);
         continue;
@@ -56,7 +62,8 @@ export async function copyContents(
         const buffer = buffers.pop()!;
         const bytes = buffer.subarray(0, length);
         await source.read(from, bytes);
-        if (!packed) for (const [start, end] of dataRuns(bytes)) await target.write(from + start, bytes.subarray(start, end));
+        if (overwrite) await target.write(from, bytes);
+        else if (!packed) for (const [start, end] of dataRuns(bytes)) await target.write(from + start, bytes.subarray(start, end));
         else if (!isZero(bytes)) await packed.writeCompressed(from, bytes);
         buffers.push(buffer);
         finished(length);

@@ -7,6 +7,7 @@ import path from 'node:path';
 import type { Volume, VolumeUser } from '../../contract/storage.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { COMPACT_ENDING } from '../../platform/compactimage.ts';
+import { identityOf } from '../../platform/fileidentity.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { asHypervueError } from '../../util/errors.ts';
 import { type ImageFacts, readImageFacts } from './headers.ts';
@@ -129,7 +130,8 @@ export class Scanner {
     };
     try {
       const info = await stat(file, { bigint: true });
-      if (info.isDirectory()) return undefined;
+      // A device is never work for storage, whatever leads to it.
+      if (info.isDirectory() || info.isBlockDevice()) return undefined;
       volume.fileBytes = Number(info.size);
       volume.allocatedBytes = info.isFile() ? Math.min(Number(info.size), Number(info.blocks) * 512) : Number(info.size);
       volume.modifiedAt = isoTime(new Date(Number(info.mtimeMs)));
@@ -138,7 +140,7 @@ export class Scanner {
       const { format, sizeBytes, dataFile, encrypted, snapshots, needsRepair, problem } = facts;
       Object.assign(volume, { format, sizeBytes, dataFile, encrypted, snapshots, needsRepair, problem });
       volume.lockedBy = this.locks.conflict(file, false) ?? null;
-      return { volume, facts, key: keyFrom(info) };
+      return { volume, facts, key: identityOf(info) };
     } catch (error) {
       if (!expected) return undefined;
       volume.problem = asHypervueError(fileError(error, file, 'open')).toJSON();
@@ -195,11 +197,9 @@ async function inTurns<T>(items: readonly T[], work: (item: T) => Promise<void>)
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
 }
 
-const keyFrom = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
-
 /** What tells that two paths are one file; undefined when there is none. */
 export async function keyOf(file: string): Promise<string | undefined> {
-  return stat(file, { bigint: true }).then(keyFrom, () => undefined);
+  return stat(file, { bigint: true }).then(identityOf, () => undefined);
 }
 
 function isoTime(time: Date): string {
