@@ -76,6 +76,9 @@ interface DiskOptions {
   passphraseFile?: string;
 }
 
+/** Where devices are; /dev/shm holds files. */
+const isDevicePath = (file: string): boolean => file.startsWith('/dev/') && !file.startsWith('/dev/shm/');
+
 async function addDisk(session: Session, machine: string, image: string | undefined, options: DiskOptions): Promise<undefined> {
   if ((image === undefined) === (options.size === undefined))
     throw refuse(
@@ -104,6 +107,11 @@ async function addDisk(session: Session, machine: string, image: string | undefi
       'Leave them out; what an image is, is in the image.',
     );
   const file = path.resolve(image);
+  if (isDevicePath(file)) {
+    const given = await session.client.call('vm.giveDevice', { id: vm.id, device: file, bus, readOnly: options.readonly ?? false });
+    session.print(given, () => drivePart(`the device ${file} as disk`, given.machine, given.drive));
+    return undefined;
+  }
   const id = placeFor(vm, config, bus, 'disk');
   const format = await formatOf(session, file);
   const after = await change(session, vm, withDrive(config, { id, kind: 'disk', path: file, format, readOnly: options.readonly ?? false }));
@@ -193,6 +201,13 @@ async function remove(session: Session, machine: string, id: string, deleteImage
   const lastPort = `serial${config.serial.length - 1}`;
   if (deleteImage && drive?.kind !== 'disk')
     throw refuse('invalid-argument', `${id} is no disk of ${vm.name}, so it has no image to delete`, vm.name, 'Leave out --delete-image.');
+  if (deleteImage && drive?.path && isDevicePath(drive.path))
+    throw refuse(
+      'invalid-argument',
+      `${id} of ${vm.name} is the device ${drive.path}, which has no image to delete`,
+      vm.name,
+      'Leave out --delete-image.',
+    );
   let patch: VmPatch;
   if (drive) patch = withoutDrive(config, id);
   else if (id === 'usb' && config.usb) {
@@ -319,7 +334,9 @@ export function addDeviceCommand(program: Command, run: RunSession): void {
   const bus = (text: string) => new Option('--bus <bus>', text).choices(driveBuses);
   device
     .command('add-disk <machine> [image]')
-    .description('a disk: an image that is there, used where it is, or a new one in the machine’s folder')
+    .description(
+      'a disk: an image that is there, used where it is, a device of this computer (/dev/…), or a new one in the machine’s folder',
+    )
     .option('--size <size>', 'make a new one, for example 20G', size)
     .addOption(new Option('--format <format>', 'with --size; otherwise that of the settings').choices(diskFormats))
     .addOption(bus('what it is attached to; otherwise as the first disk is'))

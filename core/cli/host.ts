@@ -1,6 +1,6 @@
 import { Argument, type Command } from 'commander';
-import type { HostBlockDevice, HostDeviceList, HostUsbDevice, PciFunction } from '../contract/hostdevices.ts';
 import type { Passthrough } from '../contract/passthrough.ts';
+import type { GivenDisk, HostBlockDevice, HostDeviceList, HostUsbDevice, PciFunction } from '../contract/hostdevices.ts';
 import { usbName } from '../contract/usb.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { table } from './output.ts';
@@ -36,7 +36,7 @@ const usbRow = (each: HostUsbDevice): string[] => [
   each.hub ? 'hub' : '-',
 ];
 
-const blockRow = (each: HostBlockDevice): string[] => [
+const blockRow = (each: HostBlockDevice, given: readonly GivenDisk[]): string[] => [
   each.path,
   each.kind,
   readableBytes(each.sizeBytes),
@@ -50,6 +50,7 @@ const blockRow = (each: HostBlockDevice): string[] => [
     each.readOnly && 'read-only',
     each.removable && 'removable',
     each.backingFile,
+    ...given.filter(({ device }) => device === each.name).map(({ drive, machineName }) => `${drive} of ${machineName}`),
   ),
 ];
 
@@ -61,7 +62,11 @@ function tables(list: HostDeviceList, wanted: readonly Sort[]): string {
       table(['group', 'address', 'id', 'class', 'device', 'driver', 'notes'], groups.map(pciRow)) +
       (list.pci.some(({ iommuGroup }) => iommuGroup !== null) ? '' : '\nNo IOMMU groups: the IOMMU is off, or there is none.'),
     usb: () => table(['place', 'id', 'device', 'serial', 'speed', 'driver', 'notes'], list.usb.map(usbRow)),
-    block: () => table(['device', 'kind', 'size', 'model', 'serial', 'notes'], list.block.map(blockRow)),
+    block: () =>
+      table(
+        ['device', 'kind', 'size', 'model', 'serial', 'notes'],
+        list.block.map((each) => blockRow(each, list.given)),
+      ),
   };
   const words = { pci: 'PCI functions', usb: 'USB devices', block: 'block devices' };
   return wanted.map((sort) => (list[sort].length > 0 ? shown[sort]() : `This computer has no ${words[sort]}.`)).join('\n\n');

@@ -64,6 +64,19 @@ export const hardwareMethods = {
     }),
     result: z.object({ machine: vmSummarySchema, drive: z.string() }),
   },
+  /**
+   * Makes a block device of this computer a disk of the machine, raw, from its next start on; refused while this computer or another machine uses it, or a part of it. `device`: any path that
+   * leads to it. It is taken back as other disks are, by `vm.update`.
+   */
+  'vm.giveDevice': {
+    params: vm.extend({
+      device: z.string().min(1).max(4096).startsWith('/'),
+      /** As its other disks when absent. */
+      bus: driveBusSchema.optional(),
+      readOnly: z.boolean().default(false),
+    }),
+    result: z.object({ machine: vmSummarySchema, drive: z.string() }),
+  },
   /** Takes back what vm.json says about the next start of a machine that is on. */
   'vm.revertPending': { params: vm, result: vmSummarySchema },
 } as const;

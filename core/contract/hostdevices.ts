@@ -52,6 +52,8 @@ export const hostBlockDeviceSchema = z.object({
   /** The kernel's name, which another device may have after a restart: `sda1`. */
   name: z.string(),
   path: z.string(),
+  /** `major:minor`; empty when unknown. */
+  number: z.string(),
   /** Links below /dev/disk/by-id, which go with the device. */
   stablePaths: z.array(z.string()),
   kind: z.enum(blockKinds),
@@ -75,9 +77,25 @@ export const hostBlockDeviceSchema = z.object({
 });
 export type HostBlockDevice = z.infer<typeof hostBlockDeviceSchema>;
 
+/** A block device that is a disk of a machine, or has bytes in common with one. */
+export const givenDiskSchema = z.object({
+  /** Name of the device. */
+  device: z.string(),
+  machine: z.string(),
+  machineName: z.string(),
+  /** Of vm.json. */
+  drive: z.string(),
+  readOnly: z.boolean(),
+  /** The machine has it only from its next start on, or no longer from then on. */
+  waits: z.boolean(),
+});
+export type GivenDisk = z.infer<typeof givenDiskSchema>;
+
 export const hostDevicesSchema = z.object({
   pci: z.array(pciFunctionSchema),
   usb: z.array(hostUsbDeviceSchema),
   block: z.array(hostBlockDeviceSchema),
+  /** Which machines have which of them as disks. */
+  given: z.array(givenDiskSchema),
 });
 export type HostDeviceList = z.infer<typeof hostDevicesSchema>;

@@ -35,6 +35,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'vm.configText': 'manage',
   'vm.setConfigText': 'manage',
   'vm.addDisk': 'manage',
+  'vm.giveDevice': 'manage',
   'vm.revertPending': 'manage',
   'vm.hardware': 'view',
   'vm.log': 'view',

@@ -8,7 +8,8 @@ import { freeBytes, hostFacts } from '../platform/hostinfo.ts';
 import { browse } from './browse.ts';
 import type { ManagerContext } from './context.ts';
 import { inspectMedia } from './inspectmedia.ts';
-import type { Services } from './services.ts';
+import { givenDisks } from './devicedisks.ts';
+import { deviceOwner, type Services } from './services.ts';
 import { libraryChange, libraryHandlers } from './librarychange.ts';
 import { passthrough } from './passthroughchecks.ts';
 import { engineName } from './preflight.ts';
@@ -16,14 +17,17 @@ import { describeSystems } from './systems/opensystems.ts';
 
 export function hostHandlers(context: ManagerContext, services: Services) {
   const { history } = services;
-  const { options, settings, emit } = context;
+  const { options, settings, emit, machines } = context;
   return {
     ...libraryHandlers(context, services),
     'host.info': () => hostInfo(options),
     'host.browse': ({ path: folder }) => browse(folder),
     'host.systems': async () => describeSystems(options.systems),
-    'host.devices': () => readHostDevices(),
     'host.passthrough': ({ address }) => passthrough(address, options.engine),
+    'host.devices': async () => {
+      const devices = await readHostDevices();
+      return { ...devices, given: await givenDisks(machines.all().map(deviceOwner), devices.block) };
+    },
     'host.inspectMedia': ({ path: file }) => inspectMedia(file, options.systems?.table),
     'host.history': async ({ range }) => history.ofHost(range),
     'settings.get': async () => settings.get(),

@@ -5,6 +5,7 @@ import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import type { ManagerContext } from './context.ts';
 import { createVm } from './createvm.ts';
+import { refuseNewDevices } from './devicedisks.ts';
 import { deleteMachine, planDelete } from './deletemachine.ts';
 import { inspectMedia } from './inspectmedia.ts';
 import type { Machine } from './machine.ts';
@@ -103,6 +104,7 @@ async function updateMachine(
       { object: machine.name },
       say('fixAtMost', { mib: maxMemoryMiB }),
     );
+  if (patch.drives) await refuseNewDevices(machine.settings.usable('update').drives, patch.drives, machine.folder);
   if (patch.drives && !machine.active && losesDisk(machine.config?.drives ?? [], patch.drives)) await snapshots.before(machine, 'drives');
   if (patch.tags) patch = { ...patch, tags: withTags([], organizer.spelled(patch.tags), []) };
   // A machine may change the case of its own name.

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { DriveBus } from '../contract/drives.ts';
 import type { Remedy, VmCreate } from '../contract/vm.ts';
+import { blockDeviceAt } from '../platform/blockdevice.ts';
 import { allocatedBytes } from '../platform/diskfile.ts';
 import { freeBytes } from '../platform/hostinfo.ts';
 import { asHypervueError } from '../util/errors.ts';
@@ -39,6 +40,15 @@ async function checkDisk(
   disk: { path: string; copy: boolean; readOnly: boolean },
   firmware: VmCreate['firmware'],
 ): Promise<{ checks: PreflightCheck[]; copyBytes: number }> {
+  if (!disk.copy && (await blockDeviceAt(disk.path)))
+    return {
+      checks: [
+        remedied(bad(id, 'error', 'unsupported', say('blockDeviceCreate', { path: disk.path }), say('fixBlockDeviceCreate'), disk.path), {
+          do: 'copy',
+        }),
+      ],
+      copyBytes: 0,
+    };
   const checks = await checkMedium(parts, id, disk.path, 'disk', disk.copy || disk.readOnly, firmware);
   const readable = checks.every(({ ok, severity }) => ok || severity !== 'error');
   if (readable) return { checks, copyBytes: disk.copy ? await allocatedBytes(disk.path).catch(() => 0) : 0 };

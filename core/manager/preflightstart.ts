@@ -9,6 +9,7 @@ import { gdbPlace, type Listening, listenProblem, vncPlace } from '../platform/l
 import { formatUnderRaw, imagesBelow, tryImage } from '../platform/openimage.ts';
 import { asHypervueError } from '../util/errors.ts';
 import { plain, say } from '../util/say.ts';
+import { deviceNumberAt, hostBlockDevices, refuseHindered } from './devicedisks.ts';
 import { isBelow } from './paths.ts';
 import {
   bad,
@@ -24,6 +25,8 @@ import {
   remedied,
   SLACK_BYTES,
 } from './preflight.ts';
+import { exists } from './snapshots/plan.ts';
+import { keyOf } from './storage/scan.ts';
 import { checkBootCards, checkCable } from './preflightnetwork.ts';
 
 /** Disks are told to have too little room to grow when there is less than this, and they may come to more. */
@@ -75,6 +78,33 @@ async function checkImage(
   }
 }
 
+/** Another drive with the same image, by whatever path. */
+async function twinOf(drive: Drive, config: VmConfig, folder: string): Promise<Drive | undefined> {
+  const key = await keyOf(path.resolve(folder, drive.path!));
+  for (const other of config.drives)
+    if (other !== drive && other.path !== null && key !== undefined && (await keyOf(path.resolve(folder, other.path))) === key)
+      return other;
+  return undefined;
+}
+
+/** Why a device of this computer can't be the drive now: it is not there, or used by this computer. */
+async function checkDevice({ id, kind }: Drive, file: string): Promise<PreflightCheck | undefined> {
+  const number = await deviceNumberAt(file);
+  if (number === undefined) {
+    // /dev/shm holds files.
+    if (kind !== 'disk' || !isBelow('/dev', file) || isBelow('/dev/shm', file) || (await exists(file))) return undefined;
+    return bad(id, 'error', 'not-found', say('blockDeviceMissing', { path: file }), say('fixBlockDeviceMissing'), file);
+  }
+  const block = await hostBlockDevices();
+  const device = block.find((one) => one.number === number);
+  try {
+    if (device) refuseHindered(device, block, file);
+    return undefined;
+  } catch (error) {
+    return failed(id, asHypervueError(error, { path: file }), file);
+  }
+}
+
 /** What is wrong with a drive's medium, whether it could start the machine, and how much it may still grow. */
 async function checkDrive(
   parts: PreflightParts,
@@ -84,10 +114,12 @@ async function checkDrive(
 ): Promise<{ checks: PreflightCheck[]; unbootable: PreflightCheck[]; boots: boolean; mayGrow: number }> {
   const file = path.resolve(folder, drive.path!);
   const readOnly = drive.readOnly || drive.kind === 'cdrom';
+  const device = drive.kind === 'cdrom' ? undefined : await checkDevice(drive, file);
+  if (device) return { checks: [device], unbootable: [], boots: false, mayGrow: 0 };
   const basic = await checkFile(drive.id, file, readOnly);
   if (!basic.ok) return { checks: [basic], unbootable: [], boots: false, mayGrow: 0 };
   const checks: PreflightCheck[] = [];
-  const twin = config.drives.find((other) => other !== drive && other.path !== null && path.resolve(folder, other.path) === file);
+  const twin = await twinOf(drive, config, folder);
   if (twin && !readOnly)
     checks.push(
       bad(

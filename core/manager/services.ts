@@ -106,6 +106,7 @@ export function makeServices(
         .find((one) => one.folder === folder)!
         .summary();
     },
+    owners: () => machines.all().map(deviceOwner),
     storageChanged: changed,
     network: (wanted) => {
       const found = store.get().networks.find(({ id }) => id === wanted);
@@ -134,4 +135,10 @@ const storageMachine = (machine: Machine) => ({
   drives: machine.settings.usedDrives(),
   template: machine.config?.template ?? false,
   saved: machine.state === 'saved',
+});
+
+/** As storageMachine, with what it has while it is on. */
+export const deviceOwner = (machine: Machine) => ({
+  ...storageMachine(machine),
+  now: machine.active ? machine.settings.startedWith?.drives : undefined,
 });

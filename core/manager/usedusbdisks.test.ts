@@ -18,6 +18,7 @@ const stick = (bus: number, port: string): HostUsbDevice => ({
 const disk = (name: string, parent: string | null, usb: string | null, more: Partial<HostBlockDevice> = {}): HostBlockDevice => ({
   name,
   path: `/dev/${name}`,
+  number: '',
   stablePaths: [],
   kind: parent === null ? 'disk' : 'partition',
   parent,

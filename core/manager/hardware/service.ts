@@ -15,6 +15,7 @@ import { findUefi } from '../../platform/firmware.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
+import { giveDevice, refuseNewDevices } from '../devicedisks.ts';
 import type { Machine } from '../machine.ts';
 import type { PreflightParts } from '../preflight.ts';
 import { losesDisk } from '../machinedrives.ts';
@@ -37,6 +38,8 @@ export interface HardwareParts {
   before(machine: Machine, risk: 'drives'): Promise<void>;
   /** Looks at the library anew, after the file of a machine that could not be used was mended; gives the machine in that folder. */
   rescan(folder: string): Promise<VmSummary>;
+  /** All of the library. */
+  owners(): Parameters<typeof giveDevice>[2] extends () => infer O ? O : never;
   storageChanged(): void;
   /** What is known of a network. */
   network(id: string): ExplainedNetwork | undefined;
@@ -46,6 +49,7 @@ export interface HardwareParts {
 export class HardwareService {
   readonly handlers: Pick<Handlers, keyof typeof hardwareMethods>;
   private readonly parts: HardwareParts;
+  private giving: Promise<unknown> = Promise.resolve();
 
   constructor(parts: HardwareParts) {
     this.parts = parts;
@@ -54,6 +58,15 @@ export class HardwareService {
       'vm.configText': ({ id, backup }) => this.text(parts.machine(id), backup),
       'vm.setConfigText': ({ id, text, before }) => this.setText(parts.machine(id), text, before),
       'vm.addDisk': (how) => this.addDisk(parts.machine(how.id), how),
+      'vm.giveDevice': async ({ id, ...how }) => {
+        const machine = parts.machine(id);
+        // One after the other, so that no two machines get the same.
+        const given = this.giving.then(() => giveDevice(machine, how, parts.owners));
+        this.giving = given.catch(() => {});
+        const drive = await given;
+        parts.storageChanged();
+        return { machine: machine.summary(), drive };
+      },
       'vm.revertPending': async ({ id }) => {
         const machine = parts.machine(id);
         await machine.settings.revertPending();
@@ -145,6 +158,7 @@ export class HardwareService {
       await writeFileAtomic(file, text);
       return { machine: await this.parts.rescan(machine.folder), keptAs };
     }
+    await refuseNewDevices(config.drives, next.drives, machine.folder);
     if (!machine.active && losesDisk(config.drives, next.drives)) await this.parts.before(machine, 'drives');
     const write = () => machine.settings.replace(() => next, keep);
     if (next.name.toLowerCase() === name.toLowerCase()) await write();

@@ -10,6 +10,7 @@ import type { VmSummary } from '../../contract/vm.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 import { livingOwner } from '../../platform/locks.ts';
+import { refuseDeviceDisks, refuseNewDevices } from '../devicedisks.ts';
 import type { Machine } from '../machine.ts';
 import { LOCK_FILE } from '../machinelocks.ts';
 import { sameSavedDisks } from '../savedstate.ts';
@@ -160,11 +161,18 @@ export class SnapshotService {
 
   /**
    * Takes a snapshot before something risky is done to a machine, when the settings say so, and lets go of the oldest of such. When it fails the change must not be
-   * made either. A raw disk gets an image on top of it.
+   * made either. A raw disk gets an image on top of it; of a machine with a device of this computer as a disk none is taken, which its log says.
    */
   async before(machine: Machine, risk: RiskKind): Promise<void> {
     if (!this.parts.automatic()) return;
     if (!machine.config || machine.state === 'saved' || machine.state === 'starting' || machine.state === 'stopping') return;
+    try {
+      await refuseDeviceDisks(machine.config, machine.folder, 'snapshot');
+    } catch (error) {
+      // None could be taken, whatever was done first.
+      machine.record('warn', 'snapshots', say('blockDeviceLeft', { problem: asHypervueError(error).saying() }).text);
+      return;
+    }
     await this.parts.tasks.run('snapshot.take', machine.name, (control) =>
       this.inTurn(machine, async () => {
         await this.packer.stop(machine);
@@ -213,6 +221,7 @@ export class SnapshotService {
     const { found } = await this.find(machine, id);
     // Everything that could stop it is looked at while nothing is lost yet.
     for (const disk of found.disks) await checkOffDisk(folder, disk, tagOf(id));
+    await refuseNewDevices(machine.settings.usable('revert').drives, found.config.drives, folder);
     if (found.kind === 'memory' && !(await exists(path.join(snapshotFolder(folder, id), MEMORY_FILE))))
       throw new HypervueError('not-found', say('snapshotMemoryGone', { name: found.name }), {
         object: found.name,

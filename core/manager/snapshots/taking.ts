@@ -8,6 +8,7 @@ import { syncFile, syncFolder } from '../../platform/atomicfile.ts';
 import { NVRAM_FILE } from '../../platform/nvram.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
+import { refuseDeviceDisks } from '../devicedisks.ts';
 import type { Machine } from '../machine.ts';
 import { readStateMeta, SAVED_STATE, sameSavedDisks, stampSavedDisks } from '../savedstate.ts';
 import { stateWatch, type TaskControl } from '../tasks.ts';
@@ -53,6 +54,7 @@ export class Taker {
   /** What taking one would do beside taking it. */
   async plan(machine: Machine, memory: boolean): Promise<PlanStep[]> {
     const config = machine.settings.present('plan');
+    await refuseDeviceDisks(config, machine.folder, 'snapshot');
     const steps: PlanStep[] = [];
     for (const { id, path: file, format } of writableDisks(config))
       if (format !== 'qcow2') steps.push(step('overlaysDisk', { drive: id, path: file }));
@@ -64,7 +66,7 @@ export class Taker {
   }
 
   async take(machine: Machine, how: TakeOptions, control: TaskControl): Promise<Snapshot> {
-    machine.settings.present('take a snapshot');
+    await refuseDeviceDisks(machine.settings.present('take a snapshot'), machine.folder, 'snapshot');
     await this.settler.settle(machine);
     const { folder, state } = machine;
     if (state === 'starting' || state === 'stopping')

@@ -14,6 +14,7 @@ import { fileError } from '../../platform/nodefile.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { type Saying, say, worded } from '../../util/say.ts';
 import { moveIntoLibrary } from '../createvm.ts';
+import { refuseDeviceDisks, withoutDevices } from '../devicedisks.ts';
 import type { Machine } from '../machine.ts';
 import { LOCK_FILE, lockFolder } from '../machinelocks.ts';
 import { renewedCards } from '../macs.ts';
@@ -79,6 +80,7 @@ export class Transfers {
       this.parts.tasks.run('vm.clone', machine.name, (control) =>
         this.holding(machine, 'clone', async (config) => {
           const source = { folder: machine.folder, config };
+          await refuseDeviceDisks(config, machine.folder, 'clone');
           if (linked) await refuseLinked(source);
           return this.building(name, control, async (building) => {
             const options = { name, newMac: this.parts.newMac, locks: this.parts.locks, control };
@@ -137,6 +139,7 @@ export class Transfers {
         say('fixTurnOff'),
       );
     this.refuseSaved(machine, 'make a template');
+    if (template) await refuseDeviceDisks(machine.settings.usable('make a template'), machine.folder, 'template');
     if (!template) {
       const clones = await this.parts.volumes.dependants(machine.folder);
       if (clones.length)
@@ -162,7 +165,8 @@ export class Transfers {
   }
 
   private async inspect(wanted: string) {
-    const { folder, config } = await this.foreign(wanted);
+    const { folder, config: written } = await this.foreign(wanted);
+    const { config, notes: devices } = await withoutDevices(written, folder);
     const whole = await listFolder(folder);
     const checks: Check[] = [];
     const found = (id: string, ok: boolean, severity: Check['severity'], message: Saying) =>
@@ -177,6 +181,7 @@ export class Transfers {
     if (this.parts.ids().has(config.id)) found('id', false, 'warning', say('importIdTaken'));
     const free = await freeBytes(this.parts.library);
     checks.push(room(whole.bytes, free));
+    for (const { drive, note } of devices) found(drive, false, 'warning', note);
     const outsideDisks: string[] = [];
     let withDisks = whole.bytes;
     for (const drive of config.drives) {
@@ -207,12 +212,13 @@ export class Transfers {
   }
 
   private async import(wanted: string, how: 'copy' | 'copyDisks' | 'move') {
-    const { folder, config: found } = await this.foreign(wanted);
+    const { folder, config } = await this.foreign(wanted);
+    const { config: found, notes: devices } = await withoutDevices(config, folder);
     const name = freeName(found.name, this.parts.names());
     const id = this.parts.ids().has(found.id) ? randomUUID() : found.id;
     return this.parts.withName(name, () =>
       this.parts.tasks.run('vm.import', name, async (control) => {
-        const notes: Saying[] = [];
+        const notes: Saying[] = devices.map(({ note }) => note);
         if (name !== found.name) notes.push(say('noteName', { taken: found.name, name }));
         if (id !== found.id) notes.push(say('noteId'));
         // The same machine keeps its addresses, as far as nobody has them here.
@@ -277,6 +283,7 @@ export class Transfers {
       throw new HypervueError('invalid-argument', say('liesInLibrary', { path: wanted }), { path: wanted }, say('fixLiesInLibrary'));
     return this.parts.tasks.run('vm.export', machine.name, (control) =>
       this.holding(machine, 'export', async (config) => {
+        await refuseDeviceDisks(config, machine.folder, 'export');
         const building = path.join(place, `${UNFINISHED}${randomUUID()}`);
         const lock = acquireLock(`${building}${CREATOR_LOCK}`, machine.name, machine.name);
         try {
@@ -321,6 +328,7 @@ export class Transfers {
     const file = absolutePath(wanted);
     return this.parts.tasks.run('vm.exportOva', machine.name, (control) =>
       this.holding(machine, 'export', async (config) => {
+        await refuseDeviceDisks(config, machine.folder, 'export');
         const { notes } = await exportPackage(machine.folder, config, file, this.parts.locks, control);
         await this.parts.exported(file);
         return { file, ...noted(notes) };

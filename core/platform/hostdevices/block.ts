@@ -57,6 +57,7 @@ async function readOne(
   return {
     name,
     path: device,
+    number,
     stablePaths,
     kind,
     parent: partition ? await parentOf(root, of, name) : null,

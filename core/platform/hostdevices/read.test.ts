@@ -29,7 +29,8 @@ function block(place: string, attributes: Record<string, string>): void {
   put(`sys/block/${place}`, attributes);
   put('sys/class/block', { [path.basename(place)]: `->../../block/${place}` });
 }
-const read = async () => hostDevicesSchema.parse(await readHostDevices(root, 'linux'));
+const schema = hostDevicesSchema.omit({ given: true });
+const read = async () => schema.parse(await readHostDevices(root, 'linux'));
 
 test('PCI functions have names, drivers, groups and virtual functions', async () => {
   put('usr/share/misc', {
@@ -144,6 +145,7 @@ test('block devices: what is mounted, swapped to or held, and what the system is
   expect(by.sda).toEqual({
     name: 'sda',
     path: '/dev/sda',
+    number: '8:0',
     stablePaths: ['/dev/disk/by-id/ata-DISK_1', '/dev/disk/by-id/wwn-0x5'],
     kind: 'disk',
     parent: null,

@@ -32,6 +32,12 @@ export function mockHardware(
       const added = { id: drive, kind: 'disk' as const, path: `disk2.${format}`, format, readOnly: false };
       return { machine: put({ ...vm, config: vm.config && { ...vm.config, drives: [...vm.config.drives, added] } }), drive };
     },
+    'vm.giveDevice': async ({ id, device, bus, readOnly }) => {
+      const vm = get(id);
+      const drive = `${bus ?? 'sata'}1` as 'sata1';
+      const added = { id: drive, kind: 'disk' as const, path: device, format: 'raw' as const, readOnly };
+      return { machine: put({ ...vm, config: vm.config && { ...vm.config, drives: [...vm.config.drives, added] } }), drive };
+    },
     'vm.revertPending': async ({ id }) => {
       const vm = get(id);
       return put({ ...vm, config: vm.runsWith ?? vm.config, runsWith: null });
