@@ -11,6 +11,7 @@ import {
   withoutCard,
   withoutDrive,
 } from '../contract/devices.ts';
+import { isDevicePath } from '../contract/deviceuse.ts';
 import { defaultNic } from '../contract/defaultnic.ts';
 import { busOf, type DriveBus, driveBuses } from '../contract/drives.ts';
 import { DEFAULT_NETWORK, macSchema, type NicModel, nicModels } from '../contract/networks.ts';
@@ -75,9 +76,6 @@ interface DiskOptions {
   encrypt?: true;
   passphraseFile?: string;
 }
-
-/** Where devices are; /dev/shm holds files. */
-const isDevicePath = (file: string): boolean => file.startsWith('/dev/') && !file.startsWith('/dev/shm/');
 
 async function addDisk(session: Session, machine: string, image: string | undefined, options: DiskOptions): Promise<undefined> {
   if ((image === undefined) === (options.size === undefined))

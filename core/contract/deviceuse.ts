@@ -38,3 +38,6 @@ export function lastingPath({ path, stablePaths }: HostBlockDevice): string {
   const bare = (file: string) => /\/(?:wwn-|nvme-(?:eui|nvme)\.|dm-uuid-|lvm-pv-uuid-|md-uuid-)[^/]*$/.test(file);
   return stablePaths.find((file) => !bare(file)) ?? stablePaths[0] ?? path;
 }
+
+/** Whether a path of vm.json leads to where devices are; /dev/shm holds files. */
+export const isDevicePath = (file: string): boolean => file.startsWith('/dev/') && !file.startsWith('/dev/shm/');

@@ -83,11 +83,14 @@ export const givenDiskSchema = z.object({
   device: z.string(),
   machine: z.string(),
   machineName: z.string(),
-  /** Of vm.json. */
+  /** Place and path in vm.json. */
   drive: z.string(),
+  path: z.string(),
+  /** The device itself is the disk, not one that it shares bytes with. */
+  own: z.boolean(),
   readOnly: z.boolean(),
-  /** The machine has it only from its next start on, or no longer from then on. */
-  waits: z.boolean(),
+  /** Of a machine that is on: it has it now, from its next start on only, or until it is off only. */
+  when: z.enum(['now', 'nextStart', 'untilOff']),
 });
 export type GivenDisk = z.infer<typeof givenDiskSchema>;
 

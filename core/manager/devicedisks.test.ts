@@ -120,10 +120,10 @@ describe.skipIf(noLoopDevices)('a block device as a disk of a machine', () => {
     expect(after.config!.drives).toEqual([{ id: 'virtio0', kind: 'disk', path: loop.path, format: 'raw', readOnly: false }]);
     const name = path.basename(loop.path);
     const { given } = await h.call('host.devices', {});
-    const entry = { machine: vm.id, machineName: vm.name, drive: 'virtio0', readOnly: false, waits: false };
+    const entry = { machine: vm.id, machineName: vm.name, drive: 'virtio0', path: loop.path, readOnly: false, when: 'now' };
     expect(given.filter((one) => one.machine === vm.id)).toEqual([
-      { ...entry, device: name },
-      { ...entry, device: `${name}p1` },
+      { ...entry, device: name, own: true },
+      { ...entry, device: `${name}p1`, own: false },
     ]);
     const link = path.join(outside, 'another-name');
     symlinkSync(loop.path, link);

@@ -22,21 +22,33 @@ export const deviceNumberAt = async (file: string): Promise<string | undefined> 
   return info && deviceNumber(info.rdev);
 };
 
-/** Which devices have bytes in common with the drives of the machines, and whose they are. Discs in CD drives are not counted: they are only read. */
+/**
+ * Which devices have bytes in common with the drives of the machines, and whose they are. `file`: the drives of a machine's vm.json; `now`: those that it has while it is on. Discs in CD drives are not
+ * counted: they are only read.
+ */
 export async function givenDisks(
-  owners: readonly (DiskOwner & { id: string; now?: readonly Drive[] | undefined })[],
+  owners: readonly (DiskOwner & { id: string; file?: readonly Drive[] | undefined; now?: readonly Drive[] | undefined })[],
   block: readonly HostBlockDevice[],
 ): Promise<GivenDisk[]> {
   const given: GivenDisk[] = [];
-  for (const { id, name, folder, drives, now } of owners)
+  for (const { id, name, folder, drives, file, now } of owners)
     for (const drive of drives) {
       const number = drive.path === null || drive.kind === 'cdrom' ? undefined : await deviceNumberAt(path.resolve(folder, drive.path));
       const device = block.find((one) => number !== undefined && one.number === number);
       if (!device) continue;
       const has = (list: readonly Drive[]) => list.some((one) => one.id === drive.id && one.path === drive.path);
-      const waits = now !== undefined && has(now) !== true;
+      const when = file && !has(file) ? 'untilOff' : now && !has(now) ? 'nextStart' : 'now';
       for (const one of sharing(device, block))
-        given.push({ device: one.name, machine: id, machineName: name, drive: drive.id, readOnly: drive.readOnly, waits });
+        given.push({
+          device: one.name,
+          machine: id,
+          machineName: name,
+          drive: drive.id,
+          path: drive.path!,
+          own: one === device,
+          readOnly: drive.readOnly,
+          when,
+        });
     }
   return given;
 }

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { isDevicePath } from '../contract/deviceuse.ts';
 import { defaultPolicy, goesAroundCache } from '../contract/drives.ts';
 import type { DriveId } from '../contract/drives.ts';
 import type { Drive, Remedy, VmConfig } from '../contract/vm.ts';
@@ -91,8 +92,7 @@ async function twinOf(drive: Drive, config: VmConfig, folder: string): Promise<D
 async function checkDevice({ id, kind }: Drive, file: string): Promise<PreflightCheck | undefined> {
   const number = await deviceNumberAt(file);
   if (number === undefined) {
-    // /dev/shm holds files.
-    if (kind !== 'disk' || !isBelow('/dev', file) || isBelow('/dev/shm', file) || (await exists(file))) return undefined;
+    if (kind !== 'disk' || !isDevicePath(file) || (await exists(file))) return undefined;
     return bad(id, 'error', 'not-found', say('blockDeviceMissing', { path: file }), say('fixBlockDeviceMissing'), file);
   }
   const block = await hostBlockDevices();

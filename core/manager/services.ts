@@ -137,8 +137,9 @@ const storageMachine = (machine: Machine) => ({
   saved: machine.state === 'saved',
 });
 
-/** As storageMachine, with what it has while it is on. */
+/** As storageMachine, with what its file says and what it has while it is on. */
 export const deviceOwner = (machine: Machine) => ({
   ...storageMachine(machine),
+  file: machine.config?.drives,
   now: machine.active ? machine.settings.startedWith?.drives : undefined,
 });

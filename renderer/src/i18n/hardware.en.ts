@@ -139,9 +139,11 @@ export const hardwareEn = {
   timeInstructions: 'By instructions executed',
   utc: 'UTC',
   localtime: 'Local time',
-  medium: { disk: 'Image', cdrom: 'Disc', floppy: 'Diskette' },
+  medium: { disk: 'Image', device: 'Device of this computer', cdrom: 'Disc', floppy: 'Diskette' },
   mediumText: {
     disk: 'To put another image here, remove this disk and add the other.',
+    device:
+      'The guest reads and writes the device itself. It is taken back by removing this disk, or under Host devices; the machine has no snapshots meanwhile, unless it may only read.',
     cdrom: 'The guest sees a change at once, as on a real drive.',
     floppy: 'The guest sees a change at once, as on a real drive.',
   },
@@ -151,6 +153,7 @@ export const hardwareEn = {
   readOnlyText: 'The guest can’t write to it, and several machines can use the image at the same time',
   grow: 'Make larger',
   growText: 'The guest then has to grow its partition and file system.',
+  growDevice: 'A device is as large as it is. A logical volume is resized with lvextend while no machine uses it.',
   removeDrive: 'Remove this drive…',
   controller: {
     ide: {

@@ -140,9 +140,10 @@ export const hardwareZhCN: typeof hardwareEn = {
   timeInstructions: '按已执行的指令计',
   utc: 'UTC',
   localtime: '本地时间',
-  medium: { disk: '映像', cdrom: '光盘', floppy: '软盘' },
+  medium: { disk: '映像', device: '本机的设备', cdrom: '光盘', floppy: '软盘' },
   mediumText: {
     disk: '要换用其他映像，请移除此磁盘，再添加另一个。',
+    device: '客户机直接读写该设备。移除此磁盘或在“主机设备”中即可收回；在此期间虚拟机没有快照，只读时除外。',
     cdrom: '更换后客户机立即看到，与真实光驱相同。',
     floppy: '更换后客户机立即看到，与真实软驱相同。',
   },
@@ -152,6 +153,7 @@ export const hardwareZhCN: typeof hardwareEn = {
   readOnlyText: '客户机不能写入，多台虚拟机可同时使用该映像',
   grow: '扩大',
   growText: '之后需在客户机中扩大分区和文件系统。',
+  growDevice: '设备的大小是固定的。逻辑卷可在没有虚拟机使用时用 lvextend 调整。',
   removeDrive: '移除此驱动器…',
   controller: {
     ide: { name: 'IDE 控制器', text: '两个通道，各接两个驱动器，属于 PIIX3 芯片。1990 年代以来的系统都带有驱动。' },

@@ -225,6 +225,7 @@ export const failedEn = {
   moveLibrary: 'Could not move the machines to “{object}”',
   diagnose: 'Could not check this computer',
   giveUsb: 'Could not give “{object}” to the machine',
+  takeDeviceBack: 'Could not take “{object}” back',
   takeUsbBack: 'Could not take “{object}” back',
   fix: 'Could not mend “{object}”',
   folder: 'Could not change the folder “{object}”',

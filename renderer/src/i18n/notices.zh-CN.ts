@@ -185,6 +185,7 @@ export const failedZhCN: typeof failedEn = {
   moveLibrary: '无法把虚拟机移动到“{object}”',
   diagnose: '无法检查这台计算机',
   giveUsb: '无法把“{object}”交给虚拟机',
+  takeDeviceBack: '无法收回“{object}”',
   takeUsbBack: '无法收回“{object}”',
   fix: '无法修复“{object}”',
   folder: '无法更改文件夹“{object}”',

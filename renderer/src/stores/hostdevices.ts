@@ -1,6 +1,7 @@
 import { defineStore } from 'pinia';
 import { computed, shallowRef, watch as onChange } from 'vue';
-import type { HostDeviceList, HostUsbDevice } from '../../../core/contract/hostdevices.ts';
+import { withoutDrive } from '../../../core/contract/devices.ts';
+import type { GivenDisk, HostBlockDevice, HostDeviceList, HostUsbDevice } from '../../../core/contract/hostdevices.ts';
 import { selectsUsb, type UsbSelector } from '../../../core/contract/usb.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { isLive } from '../composables/verbs.ts';
@@ -70,5 +71,27 @@ export const useHostDevices = defineStore('hostDevices', () => {
     change('vm.usb.attach', machine, selectorOf(device), name);
   const takeBack = ({ machine, device }: Given, name: string): Promise<void> => change('vm.usb.detach', machine, device, name);
 
-  return { list, failure, takers, load, watch, holderOf, give, takeBack };
+  /** Its partitions. */
+  const partsOf = ({ name }: HostBlockDevice): HostBlockDevice[] => (list.value?.block ?? []).filter(({ parent }) => parent === name);
+  /** Whose disk it is, or shares bytes with. */
+  const disksOn = ({ name }: HostBlockDevice): GivenDisk[] => (list.value?.given ?? []).filter(({ device }) => device === name);
+
+  /** `name`: what people call the device. */
+  async function takeDeviceBack({ machine, machineName, drive, path }: GivenDisk, name: string): Promise<void> {
+    try {
+      // As it is now: another window may have changed it.
+      const { config } = await connection.call('vm.get', { id: machine });
+      if (config?.drives.some((each) => each.id === drive && each.path === path)) {
+        const after = await connection.call('vm.update', { id: machine, patch: withoutDrive(config, drive) });
+        machines.byId.set(machine, after);
+        const key = isLive(after.state) ? 'hostDevices.block.backLater' : 'hostDevices.block.back';
+        notices.toast({ key, tone: 'success', params: { device: name, name: machineName } });
+      }
+    } catch (error) {
+      notices.showError('takeDeviceBack', name, error);
+    }
+    await load();
+  }
+
+  return { list, failure, takers, load, watch, holderOf, give, takeBack, partsOf, disksOn, takeDeviceBack };
 });

@@ -100,6 +100,51 @@ test('what is looked at while a device is taken back does not hide that it was; 
   expect(held()).toBe(true);
 });
 
+const blockRow = (name: string) => all('host-block-device').find((each) => each.dataset.name === name)!;
+
+test('a disk is given to a machine after it was said what that means, shown as given, and taken back; one in use says why not', async () => {
+  const { manager } = await openDevices();
+  expect(get('host-block-give', blockRow('nvme0n1')).getAttribute('aria-description')).toBe('This computer runs from it');
+  await press(get('host-block-give', blockRow('nvme0n1')));
+  expect(all('give-device')).toEqual([]);
+  await press(get('host-block-give', blockRow('sdb')));
+  expect(get('give-device-facts').textContent).toMatch(/\/dev\/sdb · .+ · DataTraveler 3.0 · 60A44C41/);
+  expect(get('give-device-warning').textContent).toContain('may be lost');
+  expect(get('give-device-when').textContent).toContain('/dev/disk/by-id/usb-Kingston_DataTraveler_60A44C41-0:0');
+  const chosen = (get('give-device-machine') as HTMLSelectElement).value;
+  const bus = get('give-device-bus') as HTMLSelectElement;
+  bus.value = 'sata';
+  bus.dispatchEvent(new Event('change'));
+  await press(get('give-device-read-only'));
+  expect(get('give-device-warning').textContent).toContain('only look');
+  const handlers = manager.handlers as Record<string, (params: never) => unknown>;
+  const devices = handlers['host.devices']!;
+  const drive = 'sata1';
+  handlers['host.devices'] = async () => {
+    const { config, id, name } = useMachines().byId.get(chosen)!;
+    const has = config!.drives.find(({ path }) => path === '/dev/sdb');
+    const list = (await devices({} as never)) as object;
+    const entry = { device: 'sdb', machine: id, machineName: name, drive, path: '/dev/sdb', own: true, readOnly: true, when: 'now' };
+    return { ...list, given: has ? [entry] : [] };
+  };
+  await press(get('dialog-submit'));
+  await settle();
+  expect(calls.filter(({ method }) => method === 'vm.giveDevice').map(({ params }) => params)).toEqual([
+    { id: chosen, device: '/dev/sdb', bus: 'sata', readOnly: true },
+  ]);
+  expect(all('give-device')).toEqual([]);
+  const { name } = useMachines().byId.get(chosen)!;
+  expect(get('host-device-uses', blockRow('sdb')).textContent).toBe(`Disk of ${name} (${drive})`);
+  await press(get('host-block-back', blockRow('sdb')));
+  await settle();
+  expect(
+    useMachines()
+      .byId.get(chosen)!
+      .config!.drives.filter(({ path }) => path === '/dev/sdb'),
+  ).toEqual([]);
+  expect(get('host-block-give', blockRow('sdb')).getAttribute('aria-disabled')).toBeNull();
+});
+
 test('who does not manage the server sees the place in the sidebar with the reason', async () => {
   await open('/machines');
   useAccess().me = { ...ownerCaller('page'), role: 'view' };
