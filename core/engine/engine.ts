@@ -155,6 +155,8 @@ export interface RunningVm {
   viewers(key?: string): Promise<Viewers & { you: string | null }>;
   setViewing(key: string, action: ViewingAction, viewer?: string): Promise<void>;
   onViewers(listener: (viewers: Viewers) => void): Disposable;
+  /** A USB device of this computer that the machine had was pulled out. */
+  onUsbGone(listener: () => void): Disposable;
   /** Holds a serial line in the break state for a moment. */
   serialBreak(port: number): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { failureOf, Harness } from './testing/harness.ts';
 
 /** USB devices of this computer with a machine; what its process does with them is tested in core/vmprocess/vmusb.test.ts. */
@@ -33,6 +33,12 @@ test.runIf(process.platform === 'linux')(
     await h.call('vm.pause', { id });
     expect(await list()).toEqual([device]);
     await heard(h.call('vm.usb.detach', { id, device }));
+    expect(await list()).toEqual([]);
+    const fleeting = { ...device, serial: 'fleeting' };
+    await h.call('vm.usb.attach', { id, device: fleeting });
+    const told = changes;
+    expect(await list()).toEqual([fleeting]);
+    await vi.waitFor(() => expect(changes).toBeGreaterThan(told));
     expect(await list()).toEqual([]);
     await h.call('vm.usb.attach', { id, device });
     await h.call('vm.forceOff', { id });

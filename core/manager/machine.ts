@@ -239,6 +239,7 @@ export class Machine implements MachineSelf {
     );
     subscriptions.add(vm.onViewers((viewers) => this.parts.viewed(this, viewers)));
     subscriptions.add(vm.onDisplayMode(() => this.changed()));
+    subscriptions.add(vm.onUsbGone(() => this.changed()));
     subscriptions.add(vm.onState((state, error) => this.followState(vm, state, error)));
     if (this.unwanted) void vm.forceOff();
   }

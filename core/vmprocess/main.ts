@@ -73,6 +73,7 @@ async function start(params: VmProcessStart): Promise<null> {
   rfb = server;
   server.desk.onChange.on(() => parent.send({ type: 'viewers', viewers: server.desk.list() }));
   vm.viewers = () => server.viewerCount;
+  vm.usb.onGone.on(() => parent.send({ type: 'usbGone' }));
   channels = new ChannelServer((kind, channel, viewer) => {
     if (kind === 'rfb') server.accept(channel, { viewer: { name: '', origin: 'window', ...viewer } });
     else {

@@ -120,8 +120,11 @@ test('pulled out here, the guest sees it go, and another may come', async () => 
   driver.normal(slot, 3, DATA, 16);
   driver.doorbell(slot, 3);
   driver.writePort(PORT, 0x00fe_0200);
+  let told = 0;
+  usb.onGone.on(() => told++);
   system.pullOut();
   remote.deliver();
+  expect(told).toBe(1);
   expect(driver.events().map(({ type, code }) => [type, code])).toEqual([
     [34, 1],
     [32, 4],

@@ -5,6 +5,7 @@ import { findUsb, type FoundUsb, usbDevices } from '../platform/usbfs/findusb.ts
 import { HostUsbDevice } from '../platform/usbfs/hostusbdevice.ts';
 import { type UsbfsSystem, usbfsSystem } from '../platform/usbfs/usbfs.ts';
 import { HypervueError } from '../util/errors.ts';
+import { Emitter } from '../util/emitter.ts';
 import type { Logger } from '../util/logger.ts';
 import { say } from '../util/say.ts';
 import type { FromMachine, ToMachine } from './machinemessages.ts';
@@ -29,6 +30,8 @@ const findHere = async (wanted: UsbSelector): Promise<FoundUsb> => findUsb(wante
 
 /** USB devices of this computer that the machine has. */
 export class VmUsb {
+  /** One was pulled out of this computer. */
+  readonly onGone = new Emitter<void>();
   private readonly parts: VmUsbParts;
   private readonly attached = new Map<number, Attached>();
 
@@ -72,6 +75,7 @@ export class VmUsb {
       gone: () => {
         log.warn(`${name} was pulled out`);
         this.drop(connector);
+        this.onGone.emit(undefined);
       },
     });
     this.attached.set(connector, { found, device });

@@ -130,6 +130,7 @@ class BuiltinVm implements RunningVm {
   private readonly states = new Emitter<{ state: VmStateName; error?: HypervueError }>();
   private readonly modes = new Emitter<DisplayMode>();
   private readonly viewing = new Emitter<Viewers>();
+  private readonly usbGone = new Emitter<void>();
   private readonly logs = new Emitter<LogEntry>();
   private readonly statistics = new Emitter<VmStats>();
   private readonly ready: Promise<void>;
@@ -367,6 +368,10 @@ class BuiltinVm implements RunningVm {
     return this.viewing.on(listener);
   }
 
+  onUsbGone(listener: () => void): Disposable {
+    return this.usbGone.on(listener);
+  }
+
   async serialBreak(port: number): Promise<void> {
     await this.call('serialBreak', { port });
   }
@@ -451,6 +456,9 @@ class BuiltinVm implements RunningVm {
         break;
       case 'viewers':
         this.viewing.emit(message.viewers);
+        break;
+      case 'usbGone':
+        this.usbGone.emit(undefined);
         break;
       case 'picture':
         this.lastPicture = message.png;

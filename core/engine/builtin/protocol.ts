@@ -87,6 +87,8 @@ export type FromVmProcess =
   | { type: 'state'; state: VmStateName; error?: ErrorDto }
   | { type: 'display'; mode: DisplayMode }
   | { type: 'viewers'; viewers: Viewers }
+  /** A USB device of this computer that the machine had was pulled out. */
+  | { type: 'usbGone' }
   /** The screen as the machine leaves it, at most LAST_PICTURE_WIDTH wide: a PNG file. Before the state that ends it. */
   | { type: 'picture'; png: Uint8Array }
   | { type: 'log'; entry: LogEntry }

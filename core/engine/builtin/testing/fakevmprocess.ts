@@ -40,6 +40,8 @@ let machine: Pick<VmProcessStart, 'config' | 'folder'> | undefined;
 let typed = '';
 let cancelled = false;
 let hostUsb: UsbSelector[] = [];
+/** Serial number of a device that is pulled out once it was seen. */
+const FLEETING_USB = 'fleeting';
 const started = performance.now();
 
 function send(message: FromVmProcess): void {
@@ -321,7 +323,10 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     return null;
   },
   async listUsb() {
-    return hostUsb;
+    const seen = hostUsb;
+    hostUsb = seen.filter(({ serial }) => serial !== FLEETING_USB);
+    if (hostUsb.length < seen.length) setImmediate(() => send({ type: 'usbGone' }));
+    return seen;
   },
   async changeMedium({ drive, path }) {
     log(`${drive}: ${path ?? 'ejected'}`);
