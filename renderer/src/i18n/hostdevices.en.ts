@@ -67,6 +67,7 @@ export const hostDevicesEn = {
       text: 'The guest reads and writes the device itself, not a copy. What is on it may be lost, also for this computer; while the machine is on, this computer can’t mount it. A machine with such a disk has no snapshots and is not cloned or exported.',
       readOnlyText: 'The guest may only look. What is on it stays as it is, and the machine can have snapshots, without this disk.',
       on: 'On it',
+      unknown: 'No system and no partitions were recognized. There may be files on it all the same.',
       parts: 'Partitions: {names}',
       machine: 'Machine',
       live: '{name} is on and has the disk from its next start on.',

@@ -68,6 +68,7 @@ export const hostDevicesZhCN: typeof hostDevicesEn = {
       text: '客户机直接读写该设备，而不是副本。其上的内容可能丢失，对本机也是如此；虚拟机开机期间本机无法挂载它。拥有这种磁盘的虚拟机没有快照，也不能克隆或导出。',
       readOnlyText: '客户机只能读取。其上的内容保持不变，虚拟机可以拍摄不含此磁盘的快照。',
       on: '其上的内容',
+      unknown: '没有识别到系统或分区。其上仍可能有文件。',
       parts: '分区：{names}',
       machine: '虚拟机',
       live: '{name} 已开机，下次启动时才有该磁盘。',
