@@ -5,9 +5,10 @@ import { readHostDevices } from '../platform/hostdevices/read.ts';
 import type { ManagerContext } from './context.ts';
 import { hardwareList } from './hardwarelist.ts';
 import type { Machine } from './machine.ts';
-import type { Services } from './services.ts';
+import { givenDisks } from './devicedisks.ts';
+import { deviceOwner, type Services } from './services.ts';
 import { stateWatch } from './tasks.ts';
-import { refuseUsedUsbDisks } from './usedusbdisks.ts';
+import { refuseGivenUsbDisks, refuseUsedUsbDisks } from './usedusbdisks.ts';
 
 export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, { storage, snapshots, history }: Services) {
   /** A verb that answers with the machine as it is afterwards. */
@@ -52,7 +53,15 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
     }),
     'vm.usb.attach': verb(async (machine, { device }) => {
       const running = machine.alive('attach a USB device');
-      refuseUsedUsbDisks(device, await readHostDevices());
+      const devices = await readHostDevices();
+      refuseUsedUsbDisks(device, devices);
+      const on = machines.all().filter(({ active }) => active);
+      const given = await givenDisks(on.map(deviceOwner), devices.block);
+      refuseGivenUsbDisks(
+        device,
+        devices,
+        given.filter(({ when }) => when !== 'nextStart'),
+      );
       await running.attachUsb(device);
       machine.changed();
     }),

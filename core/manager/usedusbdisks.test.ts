@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { HostBlockDevice, HostUsbDevice } from '../contract/hostdevices.ts';
-import { refuseUsedUsbDisks } from './usedusbdisks.ts';
+import { refuseGivenUsbDisks, refuseUsedUsbDisks } from './usedusbdisks.ts';
 
 const stick = (bus: number, port: string): HostUsbDevice => ({
   vendorId: '0951',
@@ -52,4 +52,13 @@ test('a USB disk that this computer uses is not taken away from it; another one,
   expect(() => refuseUsedUsbDisks({ ...wanted, bus: 1, port: '3' }, { usb, block })).not.toThrow();
   for (const more of [{ swap: true }, { holders: ['dm-0'] }, { system: true }])
     expect(() => refuseUsedUsbDisks(wanted, { usb, block: [disk('sdb', null, '1-3', more)] })).toThrow('/dev/sdb');
+});
+
+test('a USB disk that is a disk of a machine is not given to another as a USB device', () => {
+  const block = [disk('sda', null, '1-4.2'), disk('sda1', 'sda', '1-4.2'), disk('sdb', null, '1-3')];
+  const given = [{ device: 'sda1', machineName: 'One', drive: 'virtio0' }];
+  expect(() => refuseGivenUsbDisks({ ...wanted, bus: 1, port: '4.2' }, { usb, block }, given)).toThrow(
+    expect.objectContaining({ kind: 'in-use', message: expect.stringContaining('virtio0 of One') }),
+  );
+  expect(() => refuseGivenUsbDisks({ ...wanted, bus: 1, port: '3' }, { usb, block }, given)).not.toThrow();
 });
