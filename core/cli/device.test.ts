@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { VmConfig } from '../contract/vm.ts';
+import { loopDevice, noLoopDevices } from '../platform/testing/loopdevice.ts';
 import { testCommand } from './testing/command.ts';
 
 /** Drives, network cards and ports of a machine from the command line; each command opens the library itself. */
@@ -120,3 +121,46 @@ test('the list has the USB devices of this computer that a machine has while it 
   expect(await run('force-off', 'One')).toMatchObject({ code: 0 });
   expect(await json('device', 'list', 'One')).toMatchObject({ hostUsb: [] });
 });
+
+test.skipIf(noLoopDevices)(
+  'a device of this computer is given and taken back; what is on it is never deleted, and written over only when told so',
+  async () => {
+    const loop = loopDevice(8 << 20);
+    try {
+      writeFileSync(loop.path, Buffer.alloc(8 << 20, 3), { flag: 'r+' });
+      const before = loop.content();
+      expect(await run('create', '--blank', '--name', 'Two', '--memory', '32M', '--new-disk', '8M', '--bus', 'virtio')).toMatchObject({
+        code: 0,
+      });
+      const mine = () => JSON.parse(readFileSync(path.join(home, 'machines', 'Two', 'vm.json'), 'utf8')) as VmConfig;
+      expect(await run('device', 'add-disk', 'Two', loop.path, '--readonly')).toMatchObject({
+        code: 0,
+        out: `Two: the device ${loop.path} as disk virtio1\n`,
+      });
+      expect(mine().drives).toContainEqual({ id: 'virtio1', kind: 'disk', path: loop.path, format: 'raw', readOnly: true });
+      expect((await run('host', 'devices', 'block')).out).toContain('virtio1 of Two');
+      expect(await run('device', 'add-disk', 'Two', loop.path)).toMatchObject({ code: 1, err: expect.stringContaining('virtio1 of Two') });
+      expect(await run('device', 'remove', 'Two', 'virtio1', '--delete-image')).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('no image to delete'),
+      });
+      expect(mine().drives.map(({ id }) => id)).toContain('virtio1');
+      expect(await run('device', 'remove', 'Two', 'virtio1')).toMatchObject({
+        code: 0,
+        out: expect.stringContaining(`${loop.path} stays.`),
+      });
+      expect(loop.content().equals(before)).toBe(true);
+      const image = path.join(home, 'small.img');
+      writeFileSync(image, Buffer.alloc(1 << 20, 9));
+      expect(await run('disk', 'convert', image, loop.path, '--format', 'raw')).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('--overwrite-device'),
+      });
+      expect(loop.content().equals(before)).toBe(true);
+      expect(await run('disk', 'convert', image, loop.path, '--format', 'raw', '--overwrite-device')).toMatchObject({ code: 0 });
+      expect(loop.content().equals(Buffer.concat([readFileSync(image), before.subarray(1 << 20)]))).toBe(true);
+    } finally {
+      loop.dispose();
+    }
+  },
+);

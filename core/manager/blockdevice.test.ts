@@ -11,6 +11,7 @@ import { ImageLocks } from '../platform/imagelocks.ts';
 import { imageStamp } from '../platform/mediastamps.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { openImage } from '../platform/openimage.ts';
+import { mountSmall } from '../platform/testing/smalldisk.ts';
 import { type LoopDevice, loopDevice, noLoopDevices } from '../platform/testing/loopdevice.ts';
 
 const MIB = 1 << 20;
@@ -203,6 +204,27 @@ describe.skipIf(noLoopDevices)('a block device', () => {
     const file = await NodeFile.open(loop.path, true);
     expect(await file.size()).toBe(4 * MIB);
     await file.close();
+  });
+
+  test('that fails while it is written to says so at the latest in the flush, by its name', async (context) => {
+    const small = mountSmall(2 * MIB);
+    if (!small) return context.skip();
+    const loop = device(16 * MIB, { within: small.folder });
+    try {
+      for (const direct of [false, true]) {
+        const disk = await openImage(loop.path, { readOnly: false, format: 'raw', direct });
+        const fill = async () => {
+          for (let at = 0; at < 16 * MIB; at += MIB) await disk.write(at, new Uint8Array(MIB).fill(1 + at / MIB));
+          await disk.flush();
+        };
+        expect(await failure(fill())).toMatchObject({ kind: 'io-error', message: expect.stringContaining(loop.path) });
+        await disk.close().catch(() => {});
+      }
+    } finally {
+      loops.splice(loops.indexOf(loop), 1);
+      loop.dispose();
+      small.unmount();
+    }
   });
 
   test('is not resized, compacted or deleted, and no qcow2 image is written on it', async () => {

@@ -33,9 +33,9 @@ export const noLoopDevices: string | undefined = (() => {
 })();
 if (noLoopDevices) process.stderr.write(`Tests with block devices are left out: ${noLoopDevices}\n`);
 
-/** A block device of `bytes` over a file of its own, the first that is free. `partition`: with one from 1 MiB on, `/dev/loop3p1`. */
-export function loopDevice(bytes: number, { readOnly = false, sectorBytes = 512, partition = false } = {}): LoopDevice {
-  const folder = mkdtempSync(path.join(tmpdir(), 'hypervue-loop-'));
+/** A block device of `bytes` over a file of its own, the first that is free. `partition`: with one from 1 MiB on, `/dev/loop3p1`; `within`: folder of the file. */
+export function loopDevice(bytes: number, { readOnly = false, sectorBytes = 512, partition = false, within = tmpdir() } = {}): LoopDevice {
+  const folder = mkdtempSync(path.join(within, 'hypervue-loop-'));
   const image = path.join(folder, 'device.img');
   writeFileSync(image, '');
   truncateSync(image, bytes);
