@@ -1,5 +1,6 @@
 /** What is in the way of handing a PCI function of this computer to a guest, each with what root would do about it. */
-import type { HostBlockDevice, PciFunction } from '../contract/hostdevices.ts';
+import { inUse, usesOf } from '../contract/deviceuse.ts';
+import type { PciFunction } from '../contract/hostdevices.ts';
 import type { Passthrough } from '../contract/passthrough.ts';
 import type { Engine } from '../engine/engine.ts';
 import { type PassthroughFacts, readPassthrough } from '../platform/hostdevices/passthrough.ts';
@@ -63,13 +64,10 @@ function group({ device, along }: PassthroughFacts): Line {
   return wrong('group', 'warning', say('passthroughAlong', { others, group: device.iommuGroup! }), say('fixPassthroughAlong'));
 }
 
-const usesOf = ({ path, mounts, swap, holders, system }: HostBlockDevice): string[] =>
-  mounts.length || swap || holders.length || system ? [[path, ...mounts, ...(swap ? ['swap'] : []), ...holders].join(' ')] : [];
-
 function uses({ device, along, disks, routes }: PassthroughFacts): Line[] {
   const found: Line[] = [];
-  const used = disks.flatMap(usesOf);
-  if (used.length) found.push(wrong('disks', 'error', say('passthroughDisks', { uses: used.join(', ') }), say('fixPassthroughDisks')));
+  const used = disks.filter(inUse);
+  if (used.length) found.push(wrong('disks', 'error', say('passthroughDisks', { uses: usesOf(used) }), say('fixPassthroughDisks')));
   if (routes.length) found.push(wrong('route', 'error', say('passthroughRoute', { names: routes.join(', ') }), say('fixPassthroughRoute')));
   if ([device, ...along].some(({ bootVga }) => bootVga))
     found.push(wrong('display', 'warning', say('passthroughDisplay'), say('fixPassthroughDisplay')));
