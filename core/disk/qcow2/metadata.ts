@@ -10,6 +10,7 @@ import { setU64, viewOf } from '../bigendian.ts';
 import { Mutex } from '../mutex.ts';
 import { corrupt } from './errors.ts';
 import { encodeHeader, extendedL2, type Header, INCOMPAT_CORRUPT, INCOMPAT_DATA_FILE, MAX_OFFSET } from './header.ts';
+import { switchHeader } from './headerswitch.ts';
 import { IoCounter } from './iocounter.ts';
 import { entryBytes, type L2Shape } from './l2entry.ts';
 import { Refcounts } from './refcounts.ts';
@@ -51,6 +52,8 @@ export class Metadata {
   onTable: () => void = () => {};
   /** The first change of the image has been prepared. */
   changeable = false;
+  /** An operation on snapshots did not come to marking what is ours alone since (snapshots.ts). */
+  marksOpen = false;
   private changed: Promise<void> | undefined;
   private readonly dirtyL1 = new Set<number>();
   private readonly committing = new Mutex();
@@ -339,8 +342,7 @@ export class Metadata {
     const pointer = new Uint8Array(12);
     setU64(viewOf(pointer), 0, first * this.clusterSize);
     viewOf(pointer).setUint32(8, count);
-    await this.file.write(48, pointer);
-    await this.file.sync();
+    await switchHeader(this.file, 48, pointer);
     this.header.refcountTableOffset = first * this.clusterSize;
     this.header.refcountTableClusters = count;
     this.onTable();
@@ -374,8 +376,7 @@ export class Metadata {
     const fields = new Uint8Array(12);
     viewOf(fields).setUint32(0, l1.length / 8);
     setU64(viewOf(fields), 4, first * this.clusterSize);
-    await this.file.write(36, fields);
-    await this.file.sync();
+    await switchHeader(this.file, 36, fields);
     this.header.l1Offset = first * this.clusterSize;
     this.header.l1Entries = l1.length / 8;
     this.l1 = viewOf(l1);

@@ -7,6 +7,7 @@ import { say } from '../../util/say.ts';
 import { setU64, viewOf } from '../bigendian.ts';
 import { unsupported } from './errors.ts';
 import { INCOMPAT_DATA_FILE } from './header.ts';
+import { switchHeader } from './headerswitch.ts';
 import type { Qcow2Image } from './image.ts';
 import { entryBytes, hasHost, hostOffset, isCompressed, isCopied, setCopied } from './l2entry.ts';
 import { refcountLimit } from './refcountblock.ts';
@@ -128,8 +129,9 @@ export function createSnapshot(image: Qcow2Image, name: string, date: { seconds:
       await updateCopied(image);
       await meta.commit();
     } catch (error) {
+      // Counted down by the next commits, and marked after them.
+      meta.marksOpen = true;
       await count(image, meta.l1, -1);
-      await updateCopied(image);
       throw error;
     }
     await writeTable(image, [...entries, entry], used);
@@ -155,18 +157,16 @@ export function revertToSnapshot(image: Qcow2Image, idOrName: string): Promise<v
     view.setUint32(8, { none: 0, aes: 1, luks: 2 }[header.encryption]);
     view.setUint32(12, l1.length / 8);
     setU64(view, 16, first * clusterSize);
-    await file.write(24, fields);
-    await file.sync();
+    await switchHeader(file, 24, fields);
     header.sizeBytes = entry.diskBytes;
     header.l1Entries = l1.length / 8;
     header.l1Offset = first * clusterSize;
     meta.l1 = viewOf(l1);
     image.sizeChanged();
-    await count(image, old.l1, -1);
-    await meta.lock.run(async () => meta.free(old.offset / clusterSize, old.clusters));
-    await meta.commit();
-    await meta.commit();
-    await updateCopied(image);
+    await released(image, async () => {
+      await count(image, old.l1, -1);
+      await meta.lock.run(async () => meta.free(old.offset / clusterSize, old.clusters));
+    });
   });
 }
 
@@ -198,14 +198,23 @@ async function forget(image: Qcow2Image, entry: SnapshotEntry, entries: readonly
     entries.filter((other) => other !== entry),
     used,
   );
-  await count(image, viewOf(l1), -1);
-  await meta.lock.run(async () =>
-    meta.free(entry.l1Offset / meta.clusterSize, Math.max(1, Math.ceil((entry.l1Entries * 8) / meta.clusterSize))),
-  );
+  await released(image, async () => {
+    await count(image, viewOf(l1), -1);
+    await meta.lock.run(async () =>
+      meta.free(entry.l1Offset / meta.clusterSize, Math.max(1, Math.ceil((entry.l1Entries * 8) / meta.clusterSize))),
+    );
+  });
+}
+
+/** Counts down what nobody refers to any longer, and marks what is ours alone then; where that fails, later (Qcow2Image.exclusive). */
+async function released({ meta }: Qcow2Image, countDown: () => Promise<void>): Promise<void> {
+  meta.marksOpen = true;
+  await countDown();
   // The counts must be down in the file before anything says that it is the only one.
   await meta.commit();
   await meta.commit();
-  await updateCopied(image);
+  await updateCopied({ meta });
+  meta.marksOpen = false;
 }
 
 /** Another name for the snapshot. */
@@ -275,8 +284,7 @@ async function refuseOverflow(image: Qcow2Image, l1: DataView): Promise<void> {
 }
 
 /** Brings the marks "ours alone" of the active tables in line with the refcounts. */
-export async function updateCopied(image: Qcow2Image): Promise<number> {
-  const { meta } = image;
+export async function updateCopied({ meta }: Pick<Qcow2Image, 'meta'>): Promise<number> {
   let changed = 0;
   await meta.lock.run(async () => {
     const step = entryBytes(meta.shape);
@@ -317,8 +325,7 @@ async function writeTable(image: Qcow2Image, entries: readonly SnapshotEntry[], 
   const pointer = new Uint8Array(12);
   viewOf(pointer).setUint32(0, entries.length);
   setU64(viewOf(pointer), 4, offset);
-  await file.write(60, pointer);
-  await file.sync();
+  await switchHeader(file, 60, pointer);
   const old = { offset: header.snapshotsOffset, clusters: Math.ceil(oldBytes / clusterSize) };
   header.snapshotCount = entries.length;
   header.snapshotsOffset = offset;
