@@ -266,8 +266,8 @@ test('an image that lies on one that was not copied along: the message names bot
   await createDisk(at('top.qcow2'), { format: 'qcow2', sizeBytes: MIB, backingFile: 'base.qcow2', backingFormat: 'qcow2' });
   expect(await imagesBelow(at('top.qcow2'), 'qcow2')).toEqual([at('base.qcow2')]);
   rmSync(at('base.qcow2'));
-  for (const opened of [imagesBelow(at('top.qcow2'), 'qcow2'), openImage(at('top.qcow2'), { readOnly: true })])
-    expect(await failure(opened)).toMatchObject({
+  for (const open of [() => imagesBelow(at('top.qcow2'), 'qcow2'), () => openImage(at('top.qcow2'), { readOnly: true })])
+    expect(await failure(open())).toMatchObject({
       kind: 'not-found',
       message: `${at('top.qcow2')} lies on top of ${at('base.qcow2')}, which can't be opened`,
       fix: expect.stringContaining('rebase'),
