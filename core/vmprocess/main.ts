@@ -54,6 +54,7 @@ async function start(params: VmProcessStart): Promise<null> {
   vm.onLog.on((entry) => parent.send({ type: 'log', entry }));
   vm.onStats.on((stats) => parent.send({ type: 'stats', stats }));
   vm.onDisplayMode.on((mode) => parent.send({ type: 'display', mode }));
+  vm.onUsbGone.on(() => parent.send({ type: 'usbGone' }));
   vm.onState.on(({ state, error }) => {
     const over = state === 'off' || state === 'crashed';
     const png = over && vm.lastPicture();
@@ -73,7 +74,6 @@ async function start(params: VmProcessStart): Promise<null> {
   rfb = server;
   server.desk.onChange.on(() => parent.send({ type: 'viewers', viewers: server.desk.list() }));
   vm.viewers = () => server.viewerCount;
-  vm.usb.onGone.on(() => parent.send({ type: 'usbGone' }));
   channels = new ChannelServer((kind, channel, viewer) => {
     if (kind === 'rfb') server.accept(channel, { viewer: { name: '', origin: 'window', ...viewer } });
     else {

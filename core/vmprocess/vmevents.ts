@@ -11,6 +11,8 @@ import type { StateHash } from './statehash.ts';
 export class VmEvents {
   readonly onState = new Emitter<{ state: LifecycleState; error?: HypervueError }>();
   readonly onDisplayMode = new Emitter<DisplayMode>();
+  /** A USB device of this computer that the machine had was pulled out. */
+  readonly onUsbGone = new Emitter<null>();
   readonly onLog = new Emitter<LogEntry>();
   readonly onStats = new Emitter<VmStats>();
   readonly onDebugOutput = new Emitter<Uint8Array>();

@@ -134,6 +134,7 @@ export class VmHost extends VmEvents {
       post: (message) => this.threads.post(message),
       log: this.log.child('usb'),
       needOn: () => this.needOn('attach a USB device to'),
+      gone: () => this.onUsbGone.emit(null),
     });
     this.meter = new StatsMeter({
       instructions: () => this.instructions(),

@@ -31,6 +31,7 @@ let usb: VmUsb;
 let remote: RemoteUsb;
 let answer: Answer;
 let warnings: string[];
+let told: number;
 
 beforeEach(() => {
   bench = new Bench();
@@ -38,6 +39,7 @@ beforeEach(() => {
   driver = new XhciDriver(xhci, bench);
   answer = () => undefined;
   warnings = [];
+  told = 0;
   system = new FakeUsbfs(DESCRIPTORS, 3, (transfer) => answer(transfer));
   remote = new RemoteUsb(xhci, (message) => usb.handle(structuredClone(message) as Extract<FromMachine, { t: 'usb' }>));
   usb = new VmUsb({
@@ -47,6 +49,7 @@ beforeEach(() => {
     },
     log: { ...nullLogger, warn: (message) => warnings.push(message) },
     needOn: () => {},
+    gone: () => told++,
     system: () => system,
     find: (selector) => findUsb(selector, here),
   });
@@ -120,8 +123,6 @@ test('pulled out here, the guest sees it go, and another may come', async () => 
   driver.normal(slot, 3, DATA, 16);
   driver.doorbell(slot, 3);
   driver.writePort(PORT, 0x00fe_0200);
-  let told = 0;
-  usb.onGone.on(() => told++);
   system.pullOut();
   remote.deliver();
   expect(told).toBe(1);
@@ -174,7 +175,7 @@ test('what can not be is refused with a reason', async () => {
   expect(await refused({ ...wanted, bus: 1 })).toBe('attached');
   expect(await refused({ ...wanted, serial: 'A1' })).toBe('already-exists');
   expect(() => usb.detach({ ...wanted, bus: 2 })).toThrow(expect.objectContaining({ kind: 'not-found' }));
-  const parts = { post: () => {}, log: nullLogger, system: () => system, find: () => other };
+  const parts = { post: () => {}, gone: () => {}, log: nullLogger, system: () => system, find: () => other };
   const without = new VmUsb({ ...parts, config: { name: 'Two', usb: null }, needOn: () => {} });
   await expect(without.attach(wanted)).rejects.toMatchObject({ kind: 'invalid-state' });
   // It goes off while the device is looked for.

@@ -5,7 +5,6 @@ import { findUsb, type FoundUsb, usbDevices } from '../platform/usbfs/findusb.ts
 import { HostUsbDevice } from '../platform/usbfs/hostusbdevice.ts';
 import { type UsbfsSystem, usbfsSystem } from '../platform/usbfs/usbfs.ts';
 import { HypervueError } from '../util/errors.ts';
-import { Emitter } from '../util/emitter.ts';
 import type { Logger } from '../util/logger.ts';
 import { say } from '../util/say.ts';
 import type { FromMachine, ToMachine } from './machinemessages.ts';
@@ -21,6 +20,8 @@ export interface VmUsbParts {
   log: Logger;
   /** Throws 'invalid-state' while the machine is not on. */
   needOn: () => void;
+  /** One was pulled out of this computer. */
+  gone: () => void;
   /** This computer's; a test stands in for them. */
   system?: () => UsbfsSystem;
   find?: (wanted: UsbSelector) => FoundUsb | Promise<FoundUsb>;
@@ -30,8 +31,6 @@ const findHere = async (wanted: UsbSelector): Promise<FoundUsb> => findUsb(wante
 
 /** USB devices of this computer that the machine has. */
 export class VmUsb {
-  /** One was pulled out of this computer. */
-  readonly onGone = new Emitter<void>();
   private readonly parts: VmUsbParts;
   private readonly attached = new Map<number, Attached>();
 
@@ -75,7 +74,7 @@ export class VmUsb {
       gone: () => {
         log.warn(`${name} was pulled out`);
         this.drop(connector);
-        this.onGone.emit(undefined);
+        this.parts.gone();
       },
     });
     this.attached.set(connector, { found, device });
