@@ -1,4 +1,4 @@
-// `npm run test:long`: what takes too long for every change. More random cases of the processor tests, and the guests of tests/long.
+// `npm run test:long`: what takes too long for every change. More random cases of the tests of the processor and of disks, and the guests of tests/long.
 // `npm run test:long -- cpu`, `-- guests` or `-- more` runs one part. test386 takes part when HYPERVUE_TEST386 names its ROM (tests/conformance).
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
@@ -11,6 +11,7 @@ const factors = {
   HYPERVUE_CPU_ROUNDS: String(number || 25),
   HYPERVUE_FP_CASES: String((number || 10) * 2000),
   HYPERVUE_FUZZ_CASES: String((number || 25) * 40_000),
+  HYPERVUE_DISK_SEEDS: '5',
 };
 const parts = {
   cpu: { projects: ['conformance'], env: factors },

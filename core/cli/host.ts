@@ -1,6 +1,13 @@
 import { Argument, type Command } from 'commander';
 import type { Passthrough } from '../contract/passthrough.ts';
-import type { GivenDisk, HostBlockDevice, HostDeviceList, HostUsbDevice, PciFunction } from '../contract/hostdevices.ts';
+import {
+  type GivenDisk,
+  type HostBlockDevice,
+  type HostDeviceList,
+  type HostUsbDevice,
+  type PciFunction,
+  pciTitle,
+} from '../contract/hostdevices.ts';
 import { usbName } from '../contract/usb.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { table } from './output.ts';
@@ -78,13 +85,12 @@ const fullAddress = (address: string): string => (/^[0-9a-f]{2}:/i.test(address)
 const states = { error: 'stop', warning: 'note', info: 'note' } as const;
 
 function passthroughText({ device, along, checks }: Passthrough): string {
-  const name = (each: PciFunction) => [each.address, each.vendor, each.device].filter(Boolean).join(' ');
   const lines = checks.flatMap(({ ok, severity, message, fix, commands }) => [
     `${ok ? 'good' : states[severity]}  ${message}`,
     ...(fix ? [`      ${fix}`] : []),
     ...commands.map((command) => `        ${command}`),
   ]);
-  return [name(device), ...along.map((each) => `  with ${name(each)}`), '', ...lines].join('\n');
+  return [pciTitle(device), ...along.map((each) => `  with ${pciTitle(each)}`), '', ...lines].join('\n');
 }
 
 /** `hypervue host …`: the computer that the machines are on. */

@@ -3,9 +3,11 @@ import { z } from 'zod';
 /** Four lower-case hexadecimal digits, as lspci(8) and lsusb(8) show them. */
 const number = z.string().regex(/^[0-9a-f]{4}$/);
 
+/** Domain, bus, device and function as Linux writes them: `0000:00:1f.2`. */
+export const pciAddressSchema = z.string().regex(/^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/);
+
 export const pciFunctionSchema = z.object({
-  /** Domain, bus, device and function: `0000:00:1f.2`. */
-  address: z.string(),
+  address: pciAddressSchema,
   vendorId: number,
   deviceId: number,
   /** Class, subclass and interface, six digits: `030000`. */
@@ -25,6 +27,9 @@ export const pciFunctionSchema = z.object({
   physicalFunction: z.string().nullable(),
 });
 export type PciFunction = z.infer<typeof pciFunctionSchema>;
+
+/** Address and names of a function, as lspci(8) lists it. */
+export const pciTitle = ({ address, vendor, device }: PciFunction): string => [address, vendor, device].filter(Boolean).join(' ');
 
 export const hostUsbDeviceSchema = z.object({
   vendorId: number,

@@ -2,9 +2,6 @@ import { z } from 'zod';
 import { pciFunctionSchema } from './hostdevices.ts';
 import { checkSchema } from './vm.ts';
 
-/** Domain, bus, device and function as Linux writes them: `0000:01:00.0`. */
-export const pciAddressSchema = z.string().regex(/^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/);
-
 /** What it takes to hand a PCI function to a guest, as it stands now. */
 export const passthroughSchema = z.object({
   device: pciFunctionSchema,

@@ -22,14 +22,15 @@ export const deviceNumberAt = async (file: string): Promise<string | undefined> 
   return info && deviceNumber(info.rdev);
 };
 
-/**
- * Which devices have bytes in common with the drives of the machines, and whose they are. `file`: the drives of a machine's vm.json; `now`: those that it has while it is on. Discs in CD drives are not
- * counted: they are only read.
- */
-export async function givenDisks(
-  owners: readonly (DiskOwner & { id: string; file?: readonly Drive[] | undefined; now?: readonly Drive[] | undefined })[],
-  block: readonly HostBlockDevice[],
-): Promise<GivenDisk[]> {
+/** A machine that may have devices. `file`: the drives of its vm.json; `now`: those that it has while it is on. */
+export interface DeviceOwner extends DiskOwner {
+  id: string;
+  file?: readonly Drive[] | undefined;
+  now?: readonly Drive[] | undefined;
+}
+
+/** Which devices have bytes in common with the drives of the machines, and whose they are. Discs in CD drives are not counted: they are only read. */
+export async function givenDisks(owners: readonly DeviceOwner[], block: readonly HostBlockDevice[]): Promise<GivenDisk[]> {
   const given: GivenDisk[] = [];
   for (const { id, name, folder, drives, file, now } of owners)
     for (const drive of drives) {
@@ -85,7 +86,7 @@ export function refuseHindered(device: HostBlockDevice, all: readonly HostBlockD
 export async function giveDevice(
   machine: Machine,
   { device: wanted, bus, readOnly }: { device: string; bus?: DriveBus | undefined; readOnly: boolean },
-  owners: () => Parameters<typeof givenDisks>[0],
+  owners: () => readonly DeviceOwner[],
 ): Promise<DriveId> {
   const number = await deviceNumberAt(wanted);
   const block = await hostBlockDevices();

@@ -1,6 +1,6 @@
 /** What is in the way of handing a PCI function of this computer to a guest, each with what root would do about it. */
 import { inUse, usesOf } from '../contract/deviceuse.ts';
-import type { PciFunction } from '../contract/hostdevices.ts';
+import { type PciFunction, pciTitle } from '../contract/hostdevices.ts';
 import type { Passthrough } from '../contract/passthrough.ts';
 import type { Engine } from '../engine/engine.ts';
 import { type PassthroughFacts, readPassthrough } from '../platform/hostdevices/passthrough.ts';
@@ -56,11 +56,9 @@ function iommu({ device, grouped, vendor, turnedOff }: PassthroughFacts): Line {
   return wrong('iommu', 'error', say('passthroughNoIommu'), fix[vendor]);
 }
 
-const nameOf = ({ address, vendor, device }: PciFunction): string => [address, vendor, device].filter(Boolean).join(' ');
-
 function group({ device, along }: PassthroughFacts): Line {
   if (!along.length) return fine('group', say('passthroughAlone', { device: device.address }));
-  const others = along.map(nameOf).join('; ');
+  const others = along.map(pciTitle).join('; ');
   return wrong('group', 'warning', say('passthroughAlong', { others, group: device.iommuGroup! }), say('fixPassthroughAlong'));
 }
 

@@ -1,16 +1,16 @@
 /** Copies what one disk holds to another, new one; what reads as zeros is left out. */
 import type { BlockBackend } from '../../backend/block.ts';
+import { pageAligned } from '../../util/pagealigned.ts';
 import type { CompressedTarget } from '../compressed.ts';
 import { isMapped, zerosFrom } from '../extent.ts';
-import { pageAligned } from '../../util/pagealigned.ts';
 import { Parallel } from '../parallel.ts';
 import { stopIfAborted, type TaskOptions } from '../task.ts';
 import { dataRuns, isZero } from '../zeros.ts';
+import { zeroRange } from './zerorange.ts';
 
 /** Bytes read and written at once, and how many such pieces at a time. */
 export const CHUNK = 4 << 20;
 export const DEPTH = 4;
-import { zeroRange } from './zerorange.ts';
 
 /** Zeros written at once. */
 const ZEROS = 64 << 20;

@@ -1,5 +1,6 @@
 /** New refcount structures from what was found to be in use, for images whose own can't be trusted. */
 import { roundUp, setU64, viewOf } from '../bigendian.ts';
+import { switchHeader } from './headerswitch.ts';
 import type { Qcow2Image } from './image.ts';
 import { refcountLimit, writeRefcount } from './refcountblock.ts';
 
@@ -43,8 +44,7 @@ export async function rebuildRefcounts(image: Qcow2Image, found: Uint32Array): P
   const pointer = new Uint8Array(12);
   setU64(viewOf(pointer), 0, (start + blocks) * clusterSize);
   viewOf(pointer).setUint32(8, table);
-  await file.write(48, pointer);
-  await file.sync();
+  await switchHeader(file, 48, pointer);
   header.refcountTableOffset = (start + blocks) * clusterSize;
   header.refcountTableClusters = table;
   await meta.reloadRefcounts();

@@ -15,7 +15,7 @@ import { findUefi } from '../../platform/firmware.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
-import { giveDevice, refuseNewDevices } from '../devicedisks.ts';
+import { type DeviceOwner, giveDevice, refuseNewDevices } from '../devicedisks.ts';
 import type { Machine } from '../machine.ts';
 import type { PreflightParts } from '../preflight.ts';
 import { losesDisk } from '../machinedrives.ts';
@@ -39,7 +39,7 @@ export interface HardwareParts {
   /** Looks at the library anew, after the file of a machine that could not be used was mended; gives the machine in that folder. */
   rescan(folder: string): Promise<VmSummary>;
   /** All of the library. */
-  owners(): Parameters<typeof giveDevice>[2] extends () => infer O ? O : never;
+  owners(): readonly DeviceOwner[];
   storageChanged(): void;
   /** What is known of a network. */
   network(id: string): ExplainedNetwork | undefined;

@@ -52,11 +52,12 @@ export async function readPassthrough(root: string, address: string): Promise<Pa
     const kept = await Promise.all(list.map(wanted));
     return list.filter((_, i) => kept[i]);
   };
-  const [blocks, cpu, line, ways, drivers] = await Promise.all([
+  const [blocks, cpu, line, route, route6, drivers] = await Promise.all([
     readBlock(root),
     text('proc/cpuinfo'),
     text('proc/cmdline'),
-    defaultInterfaces(await text('proc/net/route'), await text('proc/net/ipv6_route')),
+    text('proc/net/route'),
+    text('proc/net/ipv6_route'),
     names(path.join(root, 'sys/bus/pci/drivers')),
   ]);
   return {
@@ -66,7 +67,7 @@ export async function readPassthrough(root: string, address: string): Promise<Pa
     vendor: /GenuineIntel/.test(cpu) ? 'intel' : /AuthenticAMD/.test(cpu) ? 'amd' : 'other',
     turnedOff: /(?:^|\s)(?:iommu|intel_iommu|amd_iommu)=(?:\S*,)?off(?:[\s,]|$)/.test(line),
     disks: await only(blocks, ({ name }) => on('sys/class/block', name)),
-    routes: await only(ways, (name) => on('sys/class/net', name)),
+    routes: await only(defaultInterfaces(route, route6), (name) => on('sys/class/net', name)),
     driverThere: drivers.includes('vfio-pci'),
     groupFile: iommuGroup === null ? 'missing' : await accessTo(path.join(root, 'dev/vfio', String(iommuGroup))),
   };

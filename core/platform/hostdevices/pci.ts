@@ -1,6 +1,6 @@
 /** PCI functions as Linux lists them: Documentation/ABI/testing/sysfs-bus-pci, sysfs-kernel-iommu_groups. */
 import path from 'node:path';
-import type { PciFunction } from '../../contract/hostdevices.ts';
+import { pciAddressSchema, type PciFunction } from '../../contract/hostdevices.ts';
 import { readPciNames } from './pciids.ts';
 import { attribute, decimal, hex, linkName, names } from './sysfs.ts';
 
@@ -9,7 +9,7 @@ export async function readPci(root: string): Promise<PciFunction[]> {
   const folder = path.join(root, 'sys/bus/pci/devices');
   const known = await readPciNames(root);
   const functions = (await names(folder)).map(async (address): Promise<PciFunction[]> => {
-    if (!/^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/.test(address)) return [];
+    if (!pciAddressSchema.safeParse(address).success) return [];
     const of = path.join(folder, address);
     const [vendorId, deviceId, classId] = await Promise.all([hex(4, of, 'vendor'), hex(4, of, 'device'), hex(6, of, 'class')]);
     if (vendorId === null || deviceId === null || classId === null) return [];

@@ -292,10 +292,10 @@ const REACHED: usize = memory.data(1024);
 const REACHED_FELL: usize = 512;
 
 /**
- * Where control went in the page that holds byte `host`, until the next call; 0 when nothing of it is decoded. 512 bytes with a bit for each instruction that it came to by a
+ * For the compiler: where control went in the page that holds byte `host`, until the next call; 0 when nothing of it is decoded. 512 bytes with a bit for each instruction that it came to by a
  * jump, call or return, and as many for the conditional branches that were once not taken. Of an instruction that begins a region both are set.
  */
-export function reachedIn(host: u32, mode: u32): usize {
+export function jitReached(host: u32, mode: u32): usize {
   const slot = slotIfAny(host, mode);
   if (slot < 0) return 0;
   for (let offset: u32 = 0; offset < 4096; offset += 1 << GROUP_SHIFT) {

@@ -32,9 +32,10 @@ import { tlbFlushAll, tlbInit } from './tlb';
 export { jitX87Arith, jitX87Integer, jitX87Narrow, jitX87Widen } from './fpu/x87jit';
 export { cpuReset, refreshState } from './reset';
 export { hostDebugChanged, hostForget, hostStep } from './hostdebug';
+export { jitReached } from './codecache';
 export { codePagesDropped, getEflags, setEflags };
 export {
-  jitCondition, jitDecode, jitReached, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
+  jitCondition, jitDecode, jitExec, jitFlags, jitInstall, jitMissed, jitPageBeside, jitRead, jitReadW, jitSettle, jitUninstall, jitWatchPage, jitWrite, jitWriteV,
 } from './jit';
 export { jitPopFlags, jitPushFlags, jitSegment, jitUserAccess } from './jitregisters';
 export { jitLeave, jitSystem } from './jitsystem';

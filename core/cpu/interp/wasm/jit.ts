@@ -7,7 +7,7 @@ import * as A from './alu';
 import * as L from './alu64';
 import { attention, countBefore, enter, setRip, thisEip } from './branch';
 import { enter64, pageRip, setRip64, thisRip } from './branch64';
-import { reachedIn, forgetTarget, recordAt, slotIfAny, setRecordAt } from './codecache';
+import { forgetTarget, recordAt, slotIfAny, setRecordAt } from './codecache';
 import { HANDLER_JIT, HANDLER_STALE } from './generated/tables';
 import { F_RF, getCF, getLess, getOF, getPF, getSF, getZF, rawEflags, setArith, setCF, setRawEflags } from './flags';
 import { jitMiss } from './imports';
@@ -383,11 +383,6 @@ export function jitPageBeside(host: u32, delta: i32): u32 {
   if ((codeAt(place) ^ host) & 0xffff_f000) return 0;
   const beside = (place & PAGE_MASK) + (<u64>(<i64>delta) << 12);
   return codeAt(Run.mode == MODE_64 ? beside : beside & 0xffff_ffff);
-}
-
-/** Where control went in the page that holds byte `host`, for the compiler (reachedIn). */
-export function jitReached(host: u32, mode: u32): usize {
-  return reachedIn(host, mode);
 }
 
 /** From a region at instruction pointer `page` with its memory at `pool`: it misses targets. */
