@@ -1,7 +1,7 @@
 /**
- * Persistent dirty bitmaps (QEMU's docs/interop/qcow2.txt, "Bitmaps extension"): backup programs keep in them what changed. Those that track
- * ("auto") are brought into memory, follow every write, and go back to the file at close; in between they are marked as in use, so that a crash
- * shows as "inconsistent" instead of as "nothing changed".
+ * Persistent dirty bitmaps (QEMU's docs/interop/qcow2.txt, "Bitmaps extension"): backup programs keep in them what changed. Those that
+ * are consistent are brought into memory; the ones that track ("auto") follow every write; they go back to the file at close. In between those that change are marked
+ * as in use, so that a crash shows as "inconsistent" instead of as "nothing changed".
  */
 import { getU64, roundUp, setU64, viewOf } from '../bigendian.ts';
 import { corrupt } from './errors.ts';
@@ -16,6 +16,10 @@ const MAX_BITMAPS = 65535;
 const MAX_DIRECTORY = MAX_BITMAPS * 1024;
 /** As QEMU. */
 const MAX_BITMAP_BYTES = 64 << 20;
+const MIN_GRANULARITY_BITS = 9;
+const MAX_GRANULARITY_BITS = 31;
+/** Of all bitmaps in memory: a bit for each 64 KiB of 16 TiB, eight times. */
+const MAX_MEMORY = 256 << 20;
 
 interface Bitmap {
   /** Byte of its entry in the directory. */
@@ -24,15 +28,16 @@ interface Bitmap {
   tableEntries: number;
   flags: number;
   granularityBits: number;
-  /** Content of those that track. */
+  /** Content of the consistent ones, as far as there is memory for them: where there is none, a tracking one becomes inconsistent with the first change. */
   bits: Uint8Array | undefined;
+  /** Marked as in use in the file, by us. */
+  held: boolean;
 }
 
 export class Bitmaps {
   private readonly meta: Metadata;
   private readonly directory: Uint8Array;
   private readonly bitmaps: Bitmap[];
-  private inUse = false;
 
   private constructor(meta: Metadata, directory: Uint8Array, bitmaps: Bitmap[]) {
     this.meta = meta;
@@ -51,6 +56,7 @@ export class Bitmaps {
     await file.read(extension.directoryOffset, directory);
     const view = viewOf(directory);
     const bitmaps: Bitmap[] = [];
+    const fileBytes = await file.size();
     let at = 0;
     for (let i = 0; i < extension.count; i++) {
       if (at + ENTRY_BYTES > directory.length) throw corrupt(file.path, say('damageBitmapDirectoryCut'));
@@ -61,15 +67,31 @@ export class Bitmaps {
         flags: view.getUint32(at + 12),
         granularityBits: view.getUint8(at + 17),
         bits: undefined,
+        held: false,
       };
       const type = view.getUint8(at + 16);
-      if (type !== 1 || bitmap.granularityBits > 31 || bitmap.tableEntries * meta.clusterSize > 2 * MAX_BITMAP_BYTES)
+      if (
+        type !== 1 ||
+        bitmap.granularityBits < MIN_GRANULARITY_BITS ||
+        bitmap.granularityBits > MAX_GRANULARITY_BITS ||
+        bitmap.tableEntries * meta.clusterSize > 2 * MAX_BITMAP_BYTES ||
+        bitmap.tableOffset % meta.clusterSize ||
+        bitmap.tableOffset + bitmap.tableEntries * 8 > fileBytes
+      )
         throw corrupt(file.path, say('damageBitmapNumber', { number: i }));
       bitmaps.push(bitmap);
       at += roundUp(ENTRY_BYTES + view.getUint16(at + 18) + view.getUint32(at + 20), 8);
     }
     const result = new Bitmaps(meta, directory, bitmaps);
-    for (const bitmap of bitmaps) if (bitmap.flags & FLAG_AUTO && !(bitmap.flags & FLAG_IN_USE)) await result.load(bitmap);
+    let memory = 0;
+    for (const bitmap of bitmaps) {
+      if (bitmap.flags & FLAG_IN_USE) continue;
+      const bytes = result.bytesFor(bitmap, meta.header.sizeBytes);
+      if (bytes > bitmap.tableEntries * meta.clusterSize)
+        throw corrupt(file.path, say('damageBitmapNumber', { number: bitmaps.indexOf(bitmap) }));
+      memory += bytes;
+      if (memory <= MAX_MEMORY) await result.load(bitmap, bytes);
+    }
     return result;
   }
 
@@ -79,12 +101,11 @@ export class Bitmaps {
     return viewOf(table);
   }
 
-  private async load(bitmap: Bitmap): Promise<void> {
+  private async load(bitmap: Bitmap, bytes: number): Promise<void> {
     const { meta } = this;
-    const bytes = this.bytesFor(bitmap, meta.header.sizeBytes);
     const table = await this.readTable(bitmap);
-    bitmap.bits = new Uint8Array(Math.max(bytes, bitmap.tableEntries * meta.clusterSize));
-    for (let i = 0; i < bitmap.tableEntries; i++) {
+    bitmap.bits = new Uint8Array(bytes);
+    for (let i = 0; i * meta.clusterSize < bytes; i++) {
       const entry = getU64(table, i * 8);
       const target = bitmap.bits.subarray(i * meta.clusterSize, (i + 1) * meta.clusterSize);
       const offset = entry - (entry % 512);
@@ -100,43 +121,57 @@ export class Bitmaps {
 
   /** The range changes. */
   touch(offset: number, length: number): void {
-    for (const { bits, granularityBits } of this.bitmaps) {
-      if (!bits || !length) continue;
+    for (const { bits, flags, granularityBits } of this.bitmaps) {
+      if (!bits || !(flags & FLAG_AUTO) || !length) continue;
       const last = Math.floor((offset + length - 1) / 2 ** granularityBits);
       for (let bit = Math.floor(offset / 2 ** granularityBits); bit <= last; bit++) bits[bit >> 3]! |= 1 << (bit & 7);
     }
   }
 
+  /** The disk is to have this size: call it before the header says so, as QEMU opens no image with a consistent bitmap that is too short. */
   async resize(sizeBytes: number): Promise<void> {
+    await this.hold(() => true);
     for (const bitmap of this.bitmaps) {
       if (!bitmap.bits) continue;
-      const bits = new Uint8Array(Math.max(this.bytesFor(bitmap, sizeBytes), 1));
-      bits.set(bitmap.bits.subarray(0, bits.length));
+      const wanted = this.bytesFor(bitmap, sizeBytes);
+      const bits = new Uint8Array(wanted);
+      bits.set(bitmap.bits.subarray(0, wanted));
+      // Bits behind the end must not come back with the next growth.
+      const tail = Math.ceil(sizeBytes / 2 ** bitmap.granularityBits) % 8;
+      if (tail) bits[wanted - 1]! &= (1 << tail) - 1;
       bitmap.bits = bits;
     }
   }
 
   /** Tracking bitmaps in the file are out of date from now on. */
-  async markInUse(): Promise<void> {
-    if (this.inUse || !this.bitmaps.some((bitmap) => bitmap.bits)) return;
-    for (const bitmap of this.bitmaps) if (bitmap.bits) this.setFlags(bitmap, bitmap.flags | FLAG_IN_USE);
-    await this.writeDirectory();
-    this.inUse = true;
+  markInUse(): Promise<void> {
+    return this.hold(({ flags }) => (flags & FLAG_AUTO) !== 0);
+  }
+
+  private async hold(wanted: (bitmap: Bitmap) => boolean): Promise<void> {
+    const more = this.bitmaps.filter((bitmap) => !bitmap.held && !(bitmap.flags & FLAG_IN_USE) && wanted(bitmap));
+    if (!more.length) return;
+    for (const bitmap of more) this.setFlags(bitmap, bitmap.flags | FLAG_IN_USE);
+    try {
+      await this.writeDirectory();
+    } catch (error) {
+      for (const bitmap of more) this.setFlags(bitmap, bitmap.flags & ~FLAG_IN_USE);
+      throw error;
+    }
+    for (const bitmap of more) bitmap.held = true;
   }
 
   /** Writes what is in memory back and takes the mark away. True when something was written; commit again after it. */
   async store(): Promise<boolean> {
-    if (!this.inUse) return false;
     const { meta } = this;
-    for (const bitmap of this.bitmaps) {
-      if (!bitmap.bits) continue;
-      await meta.lock.run(() => this.storeOne(bitmap));
-    }
+    const held = this.bitmaps.filter((bitmap) => bitmap.held && bitmap.bits);
+    if (!held.length) return false;
+    for (const bitmap of held) await meta.lock.run(() => this.storeOne(bitmap));
     await meta.lock.run(() => meta.writeRefcounts(true));
     await meta.file.sync();
-    for (const bitmap of this.bitmaps) if (bitmap.bits) this.setFlags(bitmap, bitmap.flags & ~FLAG_IN_USE);
+    for (const bitmap of held) this.setFlags(bitmap, bitmap.flags & ~FLAG_IN_USE);
     await this.writeDirectory();
-    this.inUse = false;
+    for (const bitmap of held) bitmap.held = false;
     return true;
   }
 

@@ -321,11 +321,26 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
         l1.set(new Uint8Array(now.buffer, now.byteOffset, now.byteLength));
         await this.meta.lock.run(() => this.meta.replaceL1(l1));
       }
-      this.header.sizeBytes = sizeBytes;
+      const before = this.header.sizeBytes;
       await this.bitmaps?.resize(sizeBytes);
-      await this.meta.writeHeader();
+      this.header.sizeBytes = sizeBytes;
+      try {
+        await this.meta.writeHeader();
+      } catch (error) {
+        this.header.sizeBytes = before;
+        await this.bitmaps?.resize(before);
+        // What went wrong first is the message.
+        await this.meta.writeHeader().catch(() => {});
+        throw error;
+      }
       this.current = { ...this.current, sizeBytes };
     });
+  }
+
+  /** Before the whole disk becomes another one of that size. */
+  async replacing(sizeBytes: number): Promise<void> {
+    await this.bitmaps?.resize(sizeBytes);
+    this.bitmaps?.touch(0, sizeBytes);
   }
 
   /** The header has another size than before. */

@@ -16,7 +16,6 @@ const CACHE_BYTES = 16 << 20;
 export class Refcounts {
   readonly cache: TableCache;
   private readonly path: string;
-  private readonly clusterBits: number;
   private readonly clusterSize: number;
   private readonly order: number;
   /** Counts in one block. */
@@ -38,7 +37,6 @@ export class Refcounts {
 
   private constructor(file: RandomAccessFile, header: Header, table: number[], fileBytes: number) {
     this.path = file.path;
-    this.clusterBits = header.clusterBits;
     this.clusterSize = 2 ** header.clusterBits;
     this.order = header.refcountOrder;
     this.perBlock = (this.clusterSize * 8) / 2 ** header.refcountOrder;
@@ -85,10 +83,12 @@ export class Refcounts {
     return block ? readRefcount(block.view, this.order, cluster % this.perBlock) : 0;
   }
 
-  /** Adds `by` to the counts of `count` clusters from `first`. Throws 'corrupt' when one would go below zero, 'resource-limit' when above its width. */
+  /** Adds `by` to the counts of `count` clusters from `first`. Throws 'corrupt' when one would go below zero or nothing counts it, 'resource-limit' when above its width. */
   async add(first: number, count: number, by: number): Promise<void> {
     for (let cluster = first; cluster < first + count; cluster++) {
-      const block = (await this.blockOf(cluster)) ?? (await this.makeBlock(cluster));
+      const block = await this.blockOf(cluster);
+      // Whoever takes clusters has made their block. The others have their numbers from the file.
+      if (!block) throw corrupt(this.path, by < 0 ? say('damageFreedTwice', { cluster }) : say('damageNotCounted', { cluster }));
       const index = cluster % this.perBlock;
       const value = readRefcount(block.view, this.order, index) + by;
       if (value < 0) throw corrupt(this.path, say('damageFreedTwice', { cluster }));
@@ -112,6 +112,8 @@ export class Refcounts {
    * Returns the first one's number, how many, and whether they have never been used for anything, so that the file has zeros there.
    */
   async allocate(wanted: number, exact: boolean): Promise<{ first: number; count: number; fresh: boolean }> {
+    // Each new block lies in the first cluster that it counts, which would cut such a row in pieces for ever.
+    if (exact && wanted >= this.perBlock) return this.allocateBehind(wanted);
     let first = -1;
     let count = 0;
     let cluster = this.firstFree;
@@ -144,6 +146,19 @@ export class Refcounts {
     const fresh = first >= this.untouched;
     this.untouched = Math.max(this.untouched, first + count);
     return { first, count, fresh };
+  }
+
+  /** A row longer than what a block counts: behind everything else, and before it all the blocks that it needs, which count themselves too. */
+  private async allocateBehind(wanted: number): Promise<{ first: number; count: number; fresh: boolean }> {
+    const number = Math.max(this.table.length, Math.ceil(this.untouched / this.perBlock));
+    const blocks = Math.ceil(wanted / (this.perBlock - 1));
+    const start = number * this.perBlock;
+    const first = start + blocks;
+    if ((first + wanted) * this.clusterSize > MAX_OFFSET) throw corrupt(this.path, say('damageNoCluster'));
+    for (let i = 0; i < blocks; i++) this.placeBlock(number + i, start + i);
+    this.untouched = first + wanted;
+    await this.add(start, blocks + wanted, 1);
+    return { first, count: wanted, fresh: true };
   }
 
   /** Clusters from this one on have never been used since the image was opened, and the file did not have them. */
@@ -193,12 +208,18 @@ export class Refcounts {
     const number = Math.floor(cluster / this.perBlock);
     const first = number * this.perBlock;
     if (first < this.untouched) throw corrupt(this.path, say('damageNotCounted', { cluster }));
-    const block = this.cache.create(first * 2 ** this.clusterBits);
+    const block = this.placeBlock(number, first);
     writeRefcount(block.view, this.order, 0, 1);
+    this.untouched = Math.max(this.untouched, first + 1);
+    return block;
+  }
+
+  /** An empty block with that number, in `cluster`, which is not counted yet. */
+  private placeBlock(number: number, cluster: number): Table {
+    const block = this.cache.create(cluster * this.clusterSize);
     while (this.table.length <= number) this.table.push(0);
     this.table[number] = block.offset;
     this.dirtyEntries.add(number);
-    this.untouched = Math.max(this.untouched, first + 1);
     return block;
   }
 }

@@ -157,7 +157,13 @@ export function revertToSnapshot(image: Qcow2Image, idOrName: string): Promise<v
     view.setUint32(8, { none: 0, aes: 1, luks: 2 }[header.encryption]);
     view.setUint32(12, l1.length / 8);
     setU64(view, 16, first * clusterSize);
-    await switchHeader(file, 24, fields);
+    await image.replacing(entry.diskBytes);
+    try {
+      await switchHeader(file, 24, fields);
+    } catch (error) {
+      await image.replacing(header.sizeBytes);
+      throw error;
+    }
     header.sizeBytes = entry.diskBytes;
     header.l1Entries = l1.length / 8;
     header.l1Offset = first * clusterSize;

@@ -8,7 +8,7 @@ import { createSnapshot, readSnapshots, revertToSnapshot } from '../../../core/d
 import { nodeCodec } from '../../../core/platform/diskcodec.ts';
 import { HypervueError } from '../../../core/util/errors.ts';
 import { createImage, openQcow2 } from './support/images.ts';
-import { scratch } from './support/qemu.ts';
+import { qemuImg, scratch } from './support/qemu.ts';
 import { PowerCutFile } from './support/powercutfile.ts';
 import { DiskModel, randomNumbers } from './support/randomdisk.ts';
 
@@ -35,6 +35,16 @@ const zeros: BlockBackend = {
   flush: async () => {},
   close: async () => {},
 };
+
+/** Where an image's header says that its bitmaps are listed; 0 where it has none. */
+function bitmapDirectory(view: DataView): number {
+  for (let at = 104 + 8, n = 0; n < 20 && at + 32 <= view.byteLength; n++) {
+    const type = view.getUint32(at);
+    if (type === 0x2385_2875) return Number(view.getBigUint64(at + 24));
+    at += 8 + Math.ceil(view.getUint32(at + 4) / 8) * 8;
+  }
+  return 0;
+}
 
 /** Everything one can do with an image; any HypervueError is a good answer. */
 async function use(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
@@ -92,6 +102,10 @@ it('damaged images of every kind give an answer: no crash, hang, wild write or u
     await createSnapshot(image, 'one', { seconds: 1, nanoseconds: 0 });
     for (let n = 0; n < 10; n++) await model.step(image);
     await image.close();
+    if (options.version !== 2) {
+      qemuImg('bitmap', '--add', '-g', '65536', file, 'tracking');
+      qemuImg('bitmap', '--add', '-g', '65536', '--disable', file, 'another');
+    }
     samples.push(new Uint8Array(readFileSync(file)));
   }
   const random = randomNumbers(4242);
@@ -104,6 +118,9 @@ it('damaged images of every kind give an answer: no crash, hang, wild write or u
     const tables = [0, Number(view.getBigUint64(40)), Number(view.getBigUint64(48)), Number(view.getBigUint64(64))];
     const l1 = Number(view.getBigUint64(tables[1]!) & 0x00ff_ffff_ffff_fe00n);
     if (l1) tables.push(l1);
+    const bitmaps = bitmapDirectory(view);
+    // The directory, and the table that its first entry has.
+    if (bitmaps) tables.push(bitmaps, Number(view.getBigUint64(bitmaps)));
     for (let n = 0; n < 1 + random(4); n++) {
       const table = tables[random(tables.length)]!;
       const at = Math.min(table + random(table === 0 ? 200 : Math.min(cluster, 512)), bytes.length - 8);
