@@ -30,6 +30,17 @@ test('an image from its creation to its snapshots', () => {
   expect(disk('convert', 'r.img', 'c.qcow2', '--compress', '--zstd')).toMatchObject({ code: 0, out: '' });
   expect(statSync(path.join(folder, 'c.qcow2')).size).toBeLessThan(1 << 20);
   expect(disk('compare', 'r.img', 'c.qcow2')).toMatchObject({ code: 0, out: 'the same\n' });
+  // The name says the format, where nothing else does.
+  for (const [name, format] of [
+    ['n.raw', 'raw'],
+    ['n.IMG', 'raw'],
+    ['n.vmdk', 'vmdk'],
+    ['n.disk', 'qcow2'],
+  ]) {
+    expect(disk('convert', 'c.qcow2', name!)).toMatchObject({ code: 0 });
+    expect(JSON.parse(disk('info', name!, '--json').out)).toMatchObject({ format });
+  }
+  expect(disk('create', 'm.raw', '1M')).toMatchObject({ code: 0, out: 'm.raw: 1 MiB, raw\n' });
   expect(disk('compare', 'r.img', 'a.qcow2')).toMatchObject({ code: 1, out: 'different at byte 0\n' });
   expect(disk('snapshot', 'c.qcow2', 'before')).toMatchObject({ code: 0, out: '1\n' });
   expect(disk('resize', 'c.qcow2', '16M')).toMatchObject({ code: 0 });

@@ -14,6 +14,7 @@ import { readableBytes } from '../util/bytes.ts';
 import type { VmdkSubformat } from '../disk/vmdk/write.ts';
 import { HypervueError } from '../util/errors.ts';
 import { addChainCommands } from './diskchain.ts';
+import { byName, formatOfName } from './formatname.ts';
 import { readPassphrase } from './passphrase.ts';
 import { noteRaw } from './rawhint.ts';
 import { EXIT_ERROR, EXIT_OK, reportError, table } from './output.ts';
@@ -28,7 +29,7 @@ const sizeOrZero = (text: string): number => (text === '0' ? 0 : size(text));
 const formatOption = (description: string) => new Option('--format <format>', description).choices(imageFormats);
 
 interface CreateOptions {
-  format: DiskFormat;
+  format?: DiskFormat;
   cluster?: number;
   compat: '2' | '3';
   refcountBits?: number;
@@ -106,7 +107,7 @@ export function addDiskCommand(program: Command): void {
     .argument('<image>')
     .argument('<size>', 'like 20G or 512M; 0 with --backing', sizeOrZero)
     .description('a new image; takes room as it fills')
-    .addOption(new Option('--format <format>', 'raw or qcow2').choices(diskFormats).default('qcow2'))
+    .addOption(new Option('--format <format>', byName).choices(diskFormats))
     .option('--cluster <size>', 'bytes of a cluster: 512 to 2M', clusterSize)
     .addOption(new Option('--compat <version>', 'version of qcow2').choices(['2', '3']).default('3'))
     .option('--refcount-bits <bits>', '1 to 64', refcountBits)
@@ -118,6 +119,7 @@ export function addDiskCommand(program: Command): void {
     .option('--encrypt', 'encrypt it (LUKS) with the passphrase of --passphrase-file')
     .action(
       run(async (disks, image: string, bytes: number, options: CreateOptions) => {
+        const format = options.format ?? formatOfName(image, diskFormats);
         let sizeBytes = bytes;
         let backingFormat = options.backingFormat && formatName(options.backingFormat);
         if (options.backing) {
@@ -129,7 +131,7 @@ export function addDiskCommand(program: Command): void {
           sizeBytes ||= below.sizeBytes;
         }
         await disks.create(image, {
-          format: options.format,
+          format,
           sizeBytes,
           ...(options.cluster ? { clusterSize: options.cluster } : {}),
           version: options.compat === '2' ? 2 : 3,
@@ -142,20 +144,20 @@ export function addDiskCommand(program: Command): void {
           ...(options.extendedL2 ? { extendedL2: true } : {}),
           ...task,
         });
-        return told(`${image}: ${readableBytes(sizeBytes)}, ${options.format}`);
+        return told(`${image}: ${readableBytes(sizeBytes)}, ${format}`);
       }),
     );
   disk
     .command('convert <from> <to>')
     .description('a copy in another format, with all that lies below; overwrites nothing but a device, when told so')
-    .addOption(new Option('--format <format>', 'of the new image').choices(convertFormats).default('qcow2'))
+    .addOption(new Option('--format <format>', `of the new image: ${byName}`).choices(convertFormats))
     .addOption(
       new Option('--subformat <kind>', 'of VMDK: compressed for exchange, or one that VMware runs from')
         .choices(['streamOptimized', 'monolithicSparse'])
         .default('streamOptimized'),
     )
     .addOption(new Option('--from-format <format>', 'instead of looking').choices(imageFormats))
-    .option('--overwrite-device', 'TO is a device of this computer, as /dev/sdb: what is on it is lost (--format raw)')
+    .option('--overwrite-device', 'TO is a device of this computer, as /dev/sdb: what is on it is lost (raw)')
     .option('--compress', 'compress it (qcow2)')
     .option('--zstd', 'with --compress: zstd instead of zlib')
     .option('--cluster <size>', 'bytes of a cluster', clusterSize)
@@ -167,7 +169,7 @@ export function addDiskCommand(program: Command): void {
           from: string,
           to: string,
           options: {
-            format: ConvertFormat;
+            format?: ConvertFormat;
             subformat: VmdkSubformat;
             fromFormat?: ImageFormat;
             overwriteDevice?: boolean;
@@ -182,7 +184,7 @@ export function addDiskCommand(program: Command): void {
             from: { path: from, format: options.fromFormat },
             to: {
               path: to,
-              format: options.format,
+              format: options.format ?? (options.overwriteDevice ? 'raw' : formatOfName(to, convertFormats)),
               subformat: options.subformat,
               device: options.overwriteDevice,
               ...(options.encrypt ? { passphrase: wanted(passphrase, to) } : {}),

@@ -4,6 +4,7 @@ import { clusterSizes, preallocations, type TrashItem, type Volume, writtenForma
 import { diskFormats } from '../contract/vm.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
+import { byName, formatOfName } from './formatname.ts';
 import { EXIT_ERROR, EXIT_OK, table } from './output.ts';
 import { readPassphrase } from './passphrase.ts';
 import type { RunSession } from './session.ts';
@@ -80,7 +81,7 @@ const secretOption = () => new Option('--passphrase-file <file>', 'its first lin
 
 interface CreateOptions {
   pool: string;
-  format: (typeof diskFormats)[number];
+  format?: (typeof diskFormats)[number];
   preallocation: (typeof preallocations)[number];
   cluster?: number;
   backing?: string;
@@ -90,7 +91,7 @@ interface CreateOptions {
 
 interface ImportOptions {
   pool: string;
-  format: (typeof writtenFormats)[number];
+  format?: (typeof writtenFormats)[number];
   compress?: boolean;
   encrypt?: boolean;
   passphraseFile?: string;
@@ -150,7 +151,7 @@ function addVolumes(program: Command, run: RunSession): void {
     .argument('[size]', 'like 20G or 512M; that of the image below when absent', size)
     .description('a new image in a pool')
     .addOption(poolOption())
-    .addOption(new Option('--format <format>').choices(diskFormats).default('qcow2'))
+    .addOption(new Option('--format <format>', byName).choices(diskFormats))
     .addOption(new Option('--preallocation <how>', 'room put aside at once').choices(preallocations).default('off'))
     .option('--cluster <size>', `bytes of a cluster: ${clusterSizes[0]} to ${clusterSizes.at(-1)}`, clusterSize)
     .option('--backing <volume>', 'image that it lies on top of')
@@ -163,7 +164,7 @@ function addVolumes(program: Command, run: RunSession): void {
         const made = await session.client.call('storage.create', {
           pool,
           name,
-          format: options.format,
+          format: options.format ?? formatOfName(name, diskFormats),
           preallocation: options.preallocation,
           ...(sizeBytes === undefined ? {} : { sizeBytes }),
           ...(options.cluster === undefined ? {} : { clusterBytes: options.cluster }),
@@ -177,14 +178,14 @@ function addVolumes(program: Command, run: RunSession): void {
     .command('import <file> <name>')
     .description('copy an image, with all that lies below it, into a pool')
     .addOption(poolOption())
-    .addOption(new Option('--format <format>', 'of the copy').choices(writtenFormats).default('qcow2'))
+    .addOption(new Option('--format <format>', `of the copy: ${byName}`).choices(writtenFormats))
     .option('--compress', 'compress it (qcow2)')
     .addOption(secretOption())
     .option('--encrypt', 'encrypt the copy with the same passphrase (qcow2)')
     .action((file: string, name: string, options: ImportOptions) =>
       run(true, async (session) => {
         const { id: pool } = await poolOf(session, options.pool);
-        const { format, compress } = options;
+        const { format = formatOfName(name, writtenFormats), compress } = options;
         session.print(
           await session.client.call('storage.convert', {
             from: path.resolve(file),
