@@ -309,7 +309,7 @@ function infoText(info: DiskInfo): string {
     );
   if (info.encryption && info.encryption !== 'none') lines.push(`encrypted  ${info.encryption}`);
   if (info.dirty || info.damaged) lines.push(`state      ${info.damaged ? 'marked as damaged' : 'was not closed properly'}`);
-  for (const below of info.below) lines.push(`on top of  ${below}`);
+  for (const below of info.below) lines.push(`${below === info.dataFile ? 'data in  ' : 'on top of'}  ${below}`);
   if (info.snapshots?.length)
     lines.push(
       '',

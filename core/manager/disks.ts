@@ -33,8 +33,9 @@ export interface DiskInfo {
   sizeBytes: number;
   /** What the file takes on the host's disk. */
   allocatedBytes: number;
-  /** Images below, the nearest first. */
+  /** Images below, the nearest first, and the file that external data are in. */
   below: string[];
+  dataFile?: string;
   clusterBytes?: number;
   version?: number;
   compression?: string;
@@ -96,6 +97,7 @@ export class Disks {
         refcountBits: 2 ** header.refcountOrder,
         extendedL2: image.meta.shape.extended,
         encryption: header.encryption,
+        ...(header.dataFile === undefined ? {} : { dataFile: path.resolve(path.dirname(file), header.dataFile) }),
         dirty: (header.incompatible & 1) !== 0,
         damaged: (header.incompatible & 2) !== 0,
         snapshots: (await readSnapshots(image)).entries.map((entry) => ({

@@ -323,6 +323,7 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
       }
       const before = this.header.sizeBytes;
       await this.bitmaps?.resize(sizeBytes);
+      if (sizeBytes > before) await this.growRawData(before, sizeBytes);
       this.header.sizeBytes = sizeBytes;
       try {
         await this.meta.writeHeader();
@@ -334,7 +335,22 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
         throw error;
       }
       this.current = { ...this.current, sizeBytes };
+      if (sizeBytes < before && this.dataIsRaw) await this.layers.data.truncate(sizeBytes);
     });
+  }
+
+  /** The external data file is the disk by itself. */
+  private get dataIsRaw(): boolean {
+    const { autoclear, incompatible } = this.header;
+    return (autoclear & AUTOCLEAR_DATA_FILE_RAW) !== 0 && (incompatible & INCOMPAT_DATA_FILE) !== 0;
+  }
+
+  /** An external data file that is the disk by itself grows with it; one that goes on behind the disk's end keeps what is there, and is no longer said to be the disk. */
+  private async growRawData(before: number, sizeBytes: number): Promise<void> {
+    if (!this.dataIsRaw) return;
+    const { data } = this.layers;
+    if ((await data.size()) > before) this.header.autoclear &= ~AUTOCLEAR_DATA_FILE_RAW;
+    else await data.truncate(sizeBytes);
   }
 
   /** Before the whole disk becomes another one of that size. */
@@ -363,9 +379,8 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
 
   private async firstChange(): Promise<void> {
     const { header } = this;
-    const raw = (header.autoclear & AUTOCLEAR_DATA_FILE_RAW) !== 0 && (header.incompatible & INCOMPAT_DATA_FILE) !== 0;
     let rewrite = header.foreignAutoclear;
-    if (!raw && header.autoclear & AUTOCLEAR_DATA_FILE_RAW) {
+    if (!this.dataIsRaw && header.autoclear & AUTOCLEAR_DATA_FILE_RAW) {
       header.autoclear &= ~AUTOCLEAR_DATA_FILE_RAW;
       rewrite = true;
     }

@@ -104,7 +104,8 @@ export function createSnapshot(image: Qcow2Image, name: string, date: { seconds:
   return image.exclusive(async () => {
     const { meta } = image;
     const { header, clusterSize } = meta;
-    if (header.incompatible & INCOMPAT_DATA_FILE) throw unsupported(image.info.label, 'external data, of which no snapshot can be taken');
+    if (header.incompatible & INCOMPAT_DATA_FILE)
+      throw unsupported(image.info.label, 'external data, of which no snapshot can be taken', say('fixConvertToQcow2'));
     const { entries, used } = await readSnapshots(image);
     if (entries.length >= 65535) throw new HypervueError('resource-limit', say('snapshotsFull', { path: image.info.label }));
     checkName(name, entries, image);
@@ -212,14 +213,14 @@ async function forget(image: Qcow2Image, entry: SnapshotEntry, entries: readonly
   });
 }
 
-/** Counts down what nobody refers to any longer, and marks what is ours alone then; where that fails, later (Qcow2Image.exclusive). */
+/** Counts down what nobody refers to any longer, after what is ours alone then was marked in the file; where that fails, marks come later (Qcow2Image.exclusive). */
 async function released({ meta }: Qcow2Image, countDown: () => Promise<void>): Promise<void> {
   meta.marksOpen = true;
   await countDown();
-  // The counts must be down in the file before anything says that it is the only one.
-  await meta.commit();
+  // Counts are down in memory after it; they come to the file when this section ends.
   await meta.commit();
   await updateCopied({ meta });
+  await meta.commitMarks();
   meta.marksOpen = false;
 }
 

@@ -38,9 +38,11 @@ export interface CheckResult {
   text: string;
 }
 
-/** What `qemu-img check` finds. */
-export function qemuCheck(image: string, format = 'qcow2'): CheckResult {
-  const result = spawnSync('qemu-img', ['check', '-f', format, '--output=json', image], { encoding: 'utf8' });
+/** What `qemu-img check` finds, or what is left after it repaired leaks. */
+export function qemuCheck(image: string, format = 'qcow2', repair?: 'leaks'): CheckResult {
+  const result = spawnSync('qemu-img', ['check', '-f', format, ...(repair ? ['-r', repair] : []), '--output=json', image], {
+    encoding: 'utf8',
+  });
   const text = result.stdout + result.stderr;
   const json = JSON.parse(result.stdout.slice(result.stdout.indexOf('{'))) as {
     'check-errors': number;
