@@ -2,13 +2,14 @@ import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { NicModel } from '../../../core/contract/networks.ts';
 import type { GuestArch } from './images.ts';
-import { appendFolder, loadModules, moduleInitramfs, virtioNetModules } from './moduleinitramfs.ts';
+import { loadModules } from './kernelmodules.ts';
+import { appendFolder, moduleInitramfs, virtioNetModules } from './moduleinitramfs.ts';
 
-/** Of each model, in the order in which they can be loaded. */
+/** Of each model. */
 const modules = { virtio: virtioNetModules, e1000: ['e1000'] } satisfies { [M in NicModel]: string[] };
 
-const load = (model: NicModel) => `#!/bin/sh
-${loadModules('card', modules[model])}/bin/busybox --install -s /bin
+const load = `#!/bin/sh
+${loadModules('card', 'exit 1')}/bin/busybox --install -s /bin
 mkdir -p /etc/udhcpc
 ip link set lo up
 ip link set eth0 up
@@ -24,7 +25,7 @@ echo "LEASE $ip/$mask router=$router"
 
 /** The initramfs with `/card/load`, which loads the kernel's driver of such a network card, and `/card/leased` for udhcpc. */
 export const cardInitramfs = (arch: GuestArch, model: NicModel): string =>
-  moduleInitramfs({ arch, folder: 'card', name: `card-${model}`, modules: modules[model], scripts: { load: load(model), leased } });
+  moduleInitramfs({ arch, folder: 'card', name: `card-${model}`, modules: modules[model], scripts: { load, leased } });
 
 /**
  * The initramfs for amd64 with the driver of such a card, in `folder`, whose `/card/go` takes the place of init (`rdinit=/card/go`): with the driver loaded and an address from DHCP, it runs

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { FAST_BOOT, type GuestArch, kernelPackage, linuxKernel, packInitramfs, recipe } from './images.ts';
+import { loadModules, putModules } from './kernelmodules.ts';
 import { built, debianMirror, debianPackage, findFile, run } from './packages.ts';
 
 /** An installed Debian: systemd, a login that asks for a password, a C compiler; on one ext4 partition that SeaBIOS and GRUB boot. */
@@ -25,31 +26,14 @@ const PARTITION_START = 2048;
 /** Beyond Debian's smallest system; without udev, systemd would wait in vain for the serial line to appear. */
 const packages = 'systemd-sysv,udev,procps,gcc,libc6-dev';
 
-/** What the root file system's driver needs; Debian builds ATA and ext4 as modules. In the order they are loaded. */
-const bootModules = [
-  'scsi_common',
-  'scsi_mod',
-  'libata',
-  'ata_piix',
-  'crc64',
-  'crct10dif_common',
-  'crc-t10dif',
-  'crc64-rocksoft',
-  't10-pi',
-  'sd_mod',
-  'crc16',
-  'crc32c_generic',
-  'mbcache',
-  'jbd2',
-  'ext4',
-];
+/** What the root file system's driver needs; Debian builds ATA and ext4 as modules. */
+const bootModules = ['ata_piix', 'sd_mod', 'crc32c_generic', 'ext4'];
 
 const init = `#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-for m in ${bootModules.join(' ')}; do [ -f /modules/$m.ko ] && insmod /modules/$m.ko; done
-# The disk appears when its port has been probed, which happens beside this script.
+${loadModules('modules', 'true')}# The disk appears when its port has been probed, which happens beside this script.
 until mount -t ext4 -o ro /dev/sda1 /mnt 2>/dev/null; do sleep 0.1; done
 mount -o move /dev /mnt/dev
 umount /sys /proc
@@ -132,7 +116,7 @@ export function bootstrap(system: string, arch: GuestArch, packages: string, con
 
 /** Sparse raw image of 1 GiB. Cached, so a test copies it before its guest writes. Needs root, as debootstrap does. */
 export function debianDisk(arch: GuestArch): string {
-  return built(`debian-${arch}-${recipe(init, configure, grubConfig, packages)}.img`, (target) => {
+  return built(`debian-${arch}-${recipe(init, configure, grubConfig, packages, ...bootModules)}.img`, (target) => {
     const work = mkdtempSync(path.join(tmpdir(), 'hypervue-debian-'));
     const system = path.join(work, 'system');
     try {
@@ -142,8 +126,7 @@ export function debianDisk(arch: GuestArch): string {
       copyFileSync(findFile(debianPackage(`busybox-static:${arch}`), /bin\/busybox$/), path.join(initrd, 'bin/busybox'));
       for (const applet of ['sh', 'mount', 'umount', 'insmod', 'sleep', 'switch_root', '['])
         symlinkSync('busybox', path.join(initrd, 'bin', applet));
-      for (const name of bootModules)
-        copyFileSync(findFile(kernelPackage(arch), new RegExp(`/${name}\\.ko$`)), path.join(initrd, 'modules', `${name}.ko`));
+      putModules(kernelPackage(arch), bootModules, path.join(initrd, 'modules'));
       writeFileSync(path.join(initrd, 'init'), init, { mode: 0o755 });
       packInitramfs(initrd, path.join(system, 'boot/initrd.gz'));
       copyFileSync(linuxKernel(arch), path.join(system, 'boot/vmlinuz'));

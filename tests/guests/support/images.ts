@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { loadModules, putModules } from './kernelmodules.ts';
 import { built, debianPackage, findFile, newestPackage, run } from './packages.ts';
 
 /** Real guest systems, made from Debian packages (see docs/testing.md). Each function returns the path of a cached file. */
@@ -26,33 +27,14 @@ export const linux686 = () => linuxKernel('i386');
 export const linux686Pae = () =>
   findFile(debianPackage(newestPackage(/^linux-image-6\.1\.0-\d+-686-pae$/, 'linux-image-6.1.0', 'i386')), /boot\/vmlinuz-/);
 
-/** Kernel modules that the initramfs carries: disks and CD-ROM as the machine has them. */
-const modules = [
-  'ata_piix',
-  'libata',
-  'scsi_mod',
-  'scsi_common',
-  'sd_mod',
-  't10-pi',
-  'crc64-rocksoft',
-  'crc64_rocksoft_generic',
-  'crc-t10dif',
-  'crct10dif_common',
-  'crct10dif_generic',
-  'crc64',
-  'sr_mod',
-  'cdrom',
-];
+/** Kernel modules that the initramfs loads: disks and CD-ROM as the machine has them, the power button. */
+const modules = ['ata_piix', 'sd_mod', 'sr_mod', 'button', 'evdev'];
 
 const rc = `#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev 2>/dev/null
-for m in scsi_common scsi_mod libata ata_piix crc64 crct10dif_common crc-t10dif crc64-rocksoft t10-pi cdrom sr_mod sd_mod; do
-  [ -f /modules/$m.ko ] && insmod /modules/$m.ko 2>/dev/null
-done
-for m in button evdev; do [ -f /modules/$m.ko ] && insmod /modules/$m.ko; done
-# No acpid: the first event of the power button's input device turns the machine off. An event has 16 bytes on i386 and 24 on amd64.
+${loadModules('modules', 'true')}# No acpid: the first event of the power button's input device turns the machine off. An event has 16 bytes on i386 and 24 on amd64.
 event=$(grep -l 'Power Button' /sys/class/input/event*/device/name | head -1)
 if [ -n "$event" ]; then
   event=\${event%/device/name}
@@ -90,7 +72,7 @@ export function packInitramfs(root: string, target: string): void {
 
 /** A static busybox with shells on ttyS0 and tty1, and the storage modules of the given kernel; about 1 MB. */
 export function initramfs(arch: GuestArch): string {
-  return built(`initramfs-${arch}-${recipe(rc, inittab)}.gz`, (target) => {
+  return built(`initramfs-${arch}-${recipe(rc, inittab, kernelPackage(arch), ...modules)}.gz`, (target) => {
     const root = mkdtempSync(path.join(tmpdir(), 'hypervue-initramfs-'));
     try {
       for (const folder of ['bin', 'sbin', 'dev', 'proc', 'sys', 'etc', 'tmp', 'mnt', 'modules', 'root'])
@@ -136,14 +118,7 @@ export function initramfs(arch: GuestArch): string {
       ];
       for (const applet of applets) symlinkSync('busybox', path.join(root, 'bin', applet));
       symlinkSync('bin/busybox', path.join(root, 'init'));
-      const kernel = kernelPackage(arch);
-      for (const name of [...modules, 'evdev', 'button', 'mousedev', 'psmouse']) {
-        try {
-          copyFileSync(findFile(kernel, new RegExp(`/${name}\\.ko$`)), path.join(root, 'modules', `${name}.ko`));
-        } catch {
-          // Built in, or not part of this kernel version.
-        }
-      }
+      putModules(kernelPackage(arch), modules, path.join(root, 'modules'));
       writeFileSync(path.join(root, 'etc/rc'), rc, { mode: 0o755 });
       writeFileSync(path.join(root, 'etc/inittab'), inittab);
       packInitramfs(root, target);

@@ -1,17 +1,12 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type GuestArch, initramfs, kernelPackage, recipe } from './images.ts';
-import { built, findFile, run } from './packages.ts';
+import { putModules } from './kernelmodules.ts';
+import { built, run } from './packages.ts';
 
-/** Of VirtIO over PCI, in the order in which they can be loaded. */
-export const virtioPciModules = ['virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci'];
 /** Of VirtIO network cards. */
-export const virtioNetModules = [...virtioPciModules, 'failover', 'net_failover', 'virtio_net'];
-
-/** Lines of a shell that load the modules from `/folder`; the shell ends where one can't be loaded. */
-export const loadModules = (folder: string, modules: readonly string[]): string =>
-  `for m in ${modules.join(' ')}; do insmod /${folder}/$m.ko || exit 1; done\n`;
+export const virtioNetModules = ['virtio_pci', 'virtio_net'];
 
 /** An initramfs, and after it what is in `root/folder` as `/folder`: the kernel unpacks archives one after the other. */
 export function appendFolder(archive: string, root: string, folder: string, target: string): void {
@@ -30,7 +25,7 @@ export interface ModuleInitramfs {
   folder: string;
   /** Begins the image's name; the folder's name when absent. */
   name?: string;
-  /** Of the kernel's package, without `.ko`. */
+  /** Of the kernel's package, without `.ko`; those that they depend on come along (kernelmodules.ts). */
   modules: readonly string[];
   /** What else there is in the folder, to be run, by name. */
   scripts: Readonly<Record<string, string>>;
@@ -41,13 +36,12 @@ export interface ModuleInitramfs {
 /** The guests' initramfs with a folder of kernel modules and scripts. Gives the image's path; it is made once. */
 export function moduleInitramfs({ arch, folder, name = folder, modules, scripts, more }: ModuleInitramfs): string {
   const base = initramfs(arch);
-  const made = recipe(folder, ...modules, ...Object.entries(scripts).flat(), ...(more?.recipe ?? []), base);
+  const made = recipe(folder, kernelPackage(arch), ...modules, ...Object.entries(scripts).flat(), ...(more?.recipe ?? []), base);
   return built(`${name}-${arch}-${made}.gz`, (target) => {
     const root = mkdtempSync(path.join(tmpdir(), `hypervue-${folder}-`));
     try {
       const into = path.join(root, folder);
-      mkdirSync(into);
-      for (const module of modules) cpSync(findFile(kernelPackage(arch), new RegExp(`/${module}\\.ko$`)), path.join(into, `${module}.ko`));
+      putModules(kernelPackage(arch), modules, into, true);
       for (const [script, text] of Object.entries(scripts)) writeFileSync(path.join(into, script), text, { mode: 0o755 });
       more?.make(into);
       appendFolder(base, root, folder, target);

@@ -1,4 +1,5 @@
-import { loadModules, moduleInitramfs, virtioNetModules } from './moduleinitramfs.ts';
+import { loadModules } from './kernelmodules.ts';
+import { moduleInitramfs, virtioNetModules } from './moduleinitramfs.ts';
 
 const leased = `#!/bin/sh
 case "$1" in
@@ -14,7 +15,7 @@ esac
 
 const load = `#!/bin/sh
 /bin/busybox --install -s /bin
-${loadModules('network', virtioNetModules)}mkdir -p /etc/udhcpc
+${loadModules('network', 'exit 1')}mkdir -p /etc/udhcpc
 ip link set lo up
 ip link set eth0 up
 echo NETWORK LOADED

@@ -2,24 +2,11 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type GuestArch, initramfs, kernelPackage } from './images.ts';
-import { findFile, run } from './packages.ts';
+import { loadModules, putModules } from './kernelmodules.ts';
+import { run } from './packages.ts';
 
-/** Drivers of virtio disks and AHCI, and ext4, in the order in which they are loaded. */
-const storageModules = [
-  'virtio',
-  'virtio_ring',
-  'virtio_pci_modern_dev',
-  'virtio_pci_legacy_dev',
-  'virtio_pci',
-  'virtio_blk',
-  'libahci',
-  'ahci',
-  'crc16',
-  'crc32c_generic',
-  'mbcache',
-  'jbd2',
-  'ext4',
-];
+/** Drivers of virtio disks and AHCI, and ext4. */
+const storageModules = ['virtio_pci', 'virtio_blk', 'ahci', 'crc32c_generic', 'ext4'];
 
 /**
  * The initramfs of the other guests with storage drivers and `/load`, which loads them: the kernel unpacks one archive after the other. `after` are lines
@@ -28,18 +15,8 @@ const storageModules = [
 export function storageInitrd(arch: GuestArch, target: string, after?: string, programs: readonly string[] = []): void {
   const root = mkdtempSync(path.join(tmpdir(), 'hypervue-storage-'));
   try {
-    mkdirSync(path.join(root, 'modules'));
-    const kernel = kernelPackage(arch);
-    const found = storageModules.filter((name) => {
-      try {
-        copyFileSync(findFile(kernel, new RegExp(`/${name}\\.ko$`)), path.join(root, 'modules', `${name}.ko`));
-        return true;
-      } catch {
-        // Built in.
-        return false;
-      }
-    });
-    const load = `#!/bin/sh\nfor m in ${found.join(' ')}; do insmod /modules/$m.ko || echo "NO $m"; done\necho LOADED\n`;
+    putModules(kernelPackage(arch), storageModules, path.join(root, 'modules/storage'));
+    const load = `#!/bin/sh\n${loadModules('modules/storage', 'echo "NO $m"')}echo LOADED\n`;
     writeFileSync(path.join(root, 'load'), load, { mode: 0o755 });
     if (after) {
       mkdirSync(path.join(root, 'etc'));
