@@ -1,6 +1,6 @@
 import { initramfs, linuxKernel } from '../guests/support/images.ts';
 import { benchGuest } from './support/guestimage.ts';
-import { type MemoryUse, memoryUse } from './support/memorymap.ts';
+import { describeParts, type MemoryUse, memoryUse } from './support/memorymap.ts';
 import { residentBytes } from './support/procstat.ts';
 import { openProduct, type Product, type RunningMachine, seconds } from './support/product.ts';
 import { Qemu } from './support/qemu.ts';
@@ -25,11 +25,8 @@ const BUSY_LINE =
 
 const mebibytes = (bytes: number) => `${fixed(bytes / 1024 / 1024, 0)} MiB`;
 
-const describe = ({ rss, pss, guestRam, parts }: MemoryUse) =>
-  `proportional ${mebibytes(pss - guestRam)}; of all ${mebibytes(rss)}, guest RAM ${mebibytes(guestRam)}, ${[...parts]
-    .filter(([, bytes]) => bytes >= 1 << 20)
-    .map(([name, bytes]) => `${name} ${mebibytes(bytes)}`)
-    .join(', ')}`;
+const describe = (use: MemoryUse) =>
+  `proportional ${mebibytes(use.pss - use.guestRam)}; of all ${mebibytes(use.rss)}, guest RAM ${mebibytes(use.guestRam)}; MiB: ${describeParts(use)}`;
 
 async function bare(product: Product): Promise<Row[]> {
   const qemu = new Qemu(['-kernel', benchGuest(), '-append', 'idle', '-m', String(RAM_MIB)]);

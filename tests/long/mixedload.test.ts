@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { type MemoryUse, memoryUse } from '../bench/support/memorymap.ts';
+import { describeParts, type MemoryUse, memoryUse } from '../bench/support/memorymap.ts';
 import { openProduct, seconds } from '../bench/support/product.ts';
 import type { Width } from '../bench/support/programs.ts';
 import { MAX_REGIONS, MAX_WASM_BYTES } from '../../core/cpu/jit/codecache.ts';
@@ -41,8 +41,7 @@ const median = (values: number[]) => values.sort((a, b) => a - b)[values.length 
 
 function line({ minute, rounds, memory, statistics: { regions, compile, generatedBytesAlive, instructions } }: Sample): string {
   const { compiled, alive, evicted, invalidated } = regions;
-  const parts = [...memory.parts].map(([name, bytes]) => `${name} ${mib(bytes)}`).join(', ');
-  return `${minute.toFixed(1)} min, ${rounds} rounds, ${(instructions / 1e9).toFixed(1)} G instructions; regions ${alive} alive of ${compiled}, ${evicted} evicted, ${invalidated} invalidated; code ${mib(generatedBytesAlive)} MiB; compiling ${(compile.totalMs / 1000).toFixed(1)} + ${(compile.offThreadMs / 1000).toFixed(1)} s; beyond RAM ${mib(memory.beyond)} MiB (${parts})\n`;
+  return `${minute.toFixed(1)} min, ${rounds} rounds, ${(instructions / 1e9).toFixed(1)} G instructions; regions ${alive} alive of ${compiled}, ${evicted} evicted, ${invalidated} invalidated; code ${mib(generatedBytesAlive)} MiB; compiling ${(compile.totalMs / 1000).toFixed(1)} + ${(compile.offThreadMs / 1000).toFixed(1)} s; beyond RAM ${mib(memory.beyond)} MiB, proportional ${mib(memory.pss - memory.guestRam)} (${describeParts(memory)})\n`;
 }
 
 test(
