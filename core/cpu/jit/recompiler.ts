@@ -13,6 +13,7 @@ import { CodeWatch, PAGE, type PagePart } from './codewatch.ts';
 import { POOL_UNIT } from './dispatchemitter.ts';
 import { MISS_COUNT, MISS_TARGET_COUNT, MISS_TARGETS } from './dispatchtable.ts';
 import { type Helpers, HELPERS, type WasmFunction, X87_HELPERS } from './helpers.ts';
+import { PageCopies } from './pagecopies.ts';
 import type { HotRegion } from '../statistics.ts';
 import { addCounts, RegionCounters, type RegionExits } from './regioncounters.ts';
 import { CompileLoad } from './compileload.ts';
@@ -88,9 +89,9 @@ interface Job {
   host: number;
   mode: number;
   user: number;
-  /** Numbers of the pages given to the compiler, the entry's first, and how far each is from that in linear space. */
+  /** What the compiler was given, the entry's page first, and the numbers of these pages. */
+  copies: CodePage[];
   pages: number[];
-  deltas: number[];
   hints: number[];
   again: number;
   counters: number;
@@ -125,7 +126,7 @@ function together(a: HotRegion | undefined, b: HotRegion): HotRegion {
 
 export class Recompiler {
   private readonly memory: WebAssembly.Memory;
-  private readonly bytes: Uint8Array;
+  private readonly copies: PageCopies;
   private readonly words: Int32Array;
   private readonly helpers: Helpers;
   private readonly imports: Record<string, WasmFunction>;
@@ -165,7 +166,7 @@ export class Recompiler {
 
   constructor(memory: WebAssembly.Memory, helpers: Helpers, table: WebAssembly.Table, service: CompileService, tuning: Tuning) {
     this.memory = memory;
-    this.bytes = new Uint8Array(memory.buffer);
+    this.copies = new PageCopies(new Uint8Array(memory.buffer));
     this.words = new Int32Array(memory.buffer);
     this.helpers = helpers;
     this.imports = Object.fromEntries([...HELPERS, ...X87_HELPERS].map((name) => [name, helpers[name]]));
@@ -226,10 +227,10 @@ export class Recompiler {
   private compile(place: Pick<Region, 'key' | 'host' | 'mode' | 'user'>, deltas: Iterable<number>, hints: number[], again: number): void {
     const { host } = place;
     const number = Math.floor(host / PAGE);
-    const pages: CodePage[] = [this.copyOf(0, number, place.mode)];
+    const pages: CodePage[] = [this.copies.take(0, number * PAGE, this.reachedOf(number * PAGE, place.mode))];
     for (const delta of deltas) {
       const beside = this.helpers.jitPageBeside(host, delta) >>> 0;
-      if (beside && pages.length < MAX_PAGES) pages.push(this.copyOf(delta, beside / PAGE, place.mode));
+      if (beside && pages.length < MAX_PAGES) pages.push(this.copies.take(delta, beside, this.reachedOf(beside, place.mode)));
     }
     this.request(place, pages, hints, again);
   }
@@ -241,7 +242,7 @@ export class Recompiler {
     for (const each of numbers) this.watch.expect(each);
     this.pending.set(key, 0);
     const counters = this.counting ? this.counters.take() : 0;
-    this.jobs.set(id, { key, host, mode, user, pages: numbers, deltas: pages.map(({ delta }) => delta), hints, again, counters });
+    this.jobs.set(id, { key, host, mode, user, copies: pages, pages: numbers, hints, again, counters });
     this.service.request({
       id,
       pages,
@@ -348,7 +349,9 @@ export class Recompiler {
 
   /** Copies of the pages that a region was made from, the entry's first. */
   private pagesOf({ parts, mode }: Region): CodePage[] {
-    return [...parts].sort((a, b) => Math.abs(a.delta) - Math.abs(b.delta)).map(({ delta, page }) => this.copyOf(delta, page, mode));
+    return [...parts]
+      .sort((a, b) => Math.abs(a.delta) - Math.abs(b.delta))
+      .map(({ delta, page }) => this.copies.apart(delta, page * PAGE, this.reachedOf(page * PAGE, mode)));
   }
 
   /** What the regions were made of that hold the byte `host` (of where control went: what is known now), each with the distance of that byte's page from the entry's. */
@@ -375,15 +378,9 @@ export class Recompiler {
     this.service.dispose();
   }
 
-  private copyOf(delta: number, number: number, mode: number): CodePage {
-    const host = number * PAGE;
-    const reached = this.reachedOnly ? this.helpers.jitReached(host, mode) >>> 0 : 0;
-    return {
-      delta,
-      host,
-      bytes: this.bytes.slice(host, host + PAGE),
-      ...(reached ? { reached: this.bytes.slice(reached, reached + PAGE / 4) } : {}),
-    };
+  /** Where the memory has what is known of where control went in the page at `host`, until this is asked again; 0: nothing is known. */
+  private reachedOf(host: number, mode: number): number {
+    return this.reachedOnly ? this.helpers.jitReached(host, mode) >>> 0 : 0;
   }
 
   /** A module and the jobs that it was made for. */
@@ -416,6 +413,7 @@ export class Recompiler {
     for (const { id, job, made } of jobs) {
       this.jobs.delete(id);
       this.pending.delete(job.key);
+      this.copies.give(job.copies);
       if (!made) this.watch.refuse(job.pages[0]!, job.key);
       this.counters.release(job.counters);
       for (const number of job.pages) this.watch.expected(number);
@@ -426,7 +424,7 @@ export class Recompiler {
   }
 
   private partsOf(job: Job, made: CompiledJob['region']): Region['parts'] {
-    return made?.parts.map(({ page, low, high }) => ({ page: job.pages[page]!, delta: job.deltas[page]!, low, high })) ?? [];
+    return made?.parts.map(({ page, low, high }) => ({ page: job.pages[page]!, delta: job.copies[page]!.delta, low, high })) ?? [];
   }
 
   private install(job: Job, made: NonNullable<CompiledJob['region']>, parts: Region['parts'], module: RegionModule<Region>): void {
