@@ -22,6 +22,20 @@ class GatheringService extends SyncCompileService {
   }
 }
 
+/** Notes where the copies of pages lie that it is asked with. */
+class NotingService extends SyncCompileService {
+  readonly copies: string[] = [];
+  readonly buffers = new Set<ArrayBufferLike>();
+
+  override request(job: Parameters<SyncCompileService['request']>[0]): void {
+    for (const { bytes } of job.pages) {
+      this.copies.push(`${bytes.byteOffset}`);
+      this.buffers.add(bytes.buffer);
+    }
+    super.request(job);
+  }
+}
+
 const le32 = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0xff, (v >>> 24) & 0xff];
 /** mov ecx,200; the body; dec ecx; jnz */
 const loop = (...body: number[]): number[] => [0xb9, ...le32(200), ...body, 0x49, 0x75, 256 - body.length - 3, 0xc3];
@@ -62,6 +76,14 @@ describe('regions that share a module', () => {
     expect(regions.compiled).toBeGreaterThan(5);
     expect(interpretedInstructions / instructions).toBeLessThan(0.8);
     expect(result(t)).toEqual(result(run()));
+  });
+
+  it('are made from copies that take the place of earlier ones', () => {
+    const service = new NotingService();
+    expect(result(run(service))).toEqual(result(run()));
+    expect(service.copies.length).toBeGreaterThan(8);
+    expect(service.buffers.size).toBe(1);
+    expect(new Set(service.copies).size).toBeLessThan(service.copies.length / 2);
   });
 
   it('are compiled with those that have no translation left out, and can be read one by one', () => {
