@@ -50,7 +50,7 @@ test('the process has a name, and only the environment it needs', () => {
   expect(Object.keys(fork.options.env!)).not.toContain('NODE_OPTIONS');
   // What the optimising compiler frees goes back to the system.
   expect(fork.options.env).toMatchObject({ MALLOC_ARENA_MAX: '2' });
-  expect(fork.options.execArgv).toEqual(['--js-flags=--single-threaded-gc']);
+  expect(fork.options.execArgv).toEqual(['--js-flags=--single-threaded-gc --optimize-for-size --max-semi-space-size=2']);
 });
 
 test('messages, output and the end pass through', async () => {
