@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { bootCards, bootKinds, bootSequence } from './boot.ts';
+import { bootCards } from './boot.ts';
+import { bootSequence } from './bootsequence.ts';
+import { bootKinds } from './bootsequence.ts';
 import { withoutCard } from './devices.ts';
 import type { NetworkCard } from './networks.ts';
 import { vmConfigSchema } from './vm.ts';

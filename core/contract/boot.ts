@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type DriveId, type DriveKind, driveKinds, drivePlaces } from './drives.ts';
+import { type BootableDrive, bootSequence } from './bootsequence.ts';
+import { type DriveId, driveKinds, drivePlaces } from './driveplaces.ts';
 import { type NetPlace, netPlaces } from './networks.ts';
 
 /** What a machine starts from: all drives of a kind, in the order in which the machine lists them, the drive in one place, or over a network card what its network hands out. */
@@ -10,26 +11,7 @@ export const MAX_BOOT_ENTRIES = driveKinds.length + drivePlaces.length + netPlac
 /** How long the firmware waits for the key that opens its boot menu, seconds. The firmware counts milliseconds in 16 bits. */
 export const bootMenuSecondsSchema = z.number().int().min(1).max(60);
 
-interface BootableDrive {
-  id: DriveId;
-  kind: DriveKind;
-}
-/** A drive, or a network card. */
-type Bootable = BootableDrive | { id: NetPlace };
-
 export const isCardPlace = (id: string): id is NetPlace => (netPlaces as readonly string[]).includes(id);
-const isKind = (entry: BootEntry): entry is DriveKind => (driveKinds as readonly string[]).includes(entry);
-
-/**
- * What the firmware tries, first to last, each once. `rest`: drives that it starts only when they are chosen in its menu, and cards that nothing is started
- * over.
- */
-export function bootSequence<D extends Bootable>(order: readonly BootEntry[], devices: readonly D[]): { tried: D[]; rest: D[] } {
-  const tried = new Set<D>();
-  for (const entry of order)
-    for (const device of devices) if (isKind(entry) ? 'kind' in device && device.kind === entry : device.id === entry) tried.add(device);
-  return { tried: [...tried], rest: devices.filter((device) => !tried.has(device)) };
-}
 
 /** The cards that a system is started over, first to last: none where a kernel is started directly. */
 export const bootCards = <C extends { id: NetPlace }>({
@@ -43,10 +25,4 @@ export const bootCards = <C extends { id: NetPlace }>({
 /** The order with a drive that was added: tried last, unless the order says already when. */
 export function withBootEntry(order: readonly BootEntry[], drives: readonly BootableDrive[], added: DriveId): BootEntry[] {
   return bootSequence(order, drives).rest.some(({ id }) => id === added) ? [...order, added] : [...order];
-}
-
-/** The kinds in the order in which the first drive of each is tried: for firmware that knows no more. */
-export function bootKinds(order: readonly BootEntry[], drives: readonly BootableDrive[]): DriveKind[] {
-  const kinds = order.flatMap((entry) => (isKind(entry) ? [entry] : (drives.find(({ id }) => id === entry)?.kind ?? [])));
-  return [...new Set(kinds)];
 }

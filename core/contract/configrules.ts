@@ -1,5 +1,6 @@
 import { busOf, fits } from './drives.ts';
-import { rule, type Said } from './texts.ts';
+import type { Said } from './said.ts';
+import { rule } from './texts.ts';
 import type { VmConfig } from './vm.ts';
 
 /** What is wrong with a configuration that the schema can't say, and where: keys and indices from the top of vm.json. */

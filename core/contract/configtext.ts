@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import { configProblems } from './configrules.ts';
 import { type JsonPlace, mapJson, pathKey } from './jsonpositions.ts';
-import { rule, type Said } from './texts.ts';
+import type { Said } from './said.ts';
+import { rule } from './texts.ts';
 import { type VmConfig, vmConfigSchema } from './vm.ts';
 
 /** What is wrong with the text of a vm.json, and where: offsets in UTF-16 units, line and column from 1. */

@@ -1,6 +1,6 @@
 /** Whether this computer has what Hypervue needs, and what to do where it has not. */
 import { z } from 'zod';
-import { saidSchema } from './texts.ts';
+import { saidSchema } from './said.ts';
 
 export const diagnosticIds = [
   'runtime',

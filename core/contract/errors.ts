@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { saidSchema } from './texts.ts';
+import { saidSchema } from './said.ts';
 
 /** Stable failure kinds: clients switch on these. */
 export const errorKinds = [

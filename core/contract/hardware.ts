@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { saidSchema } from './texts.ts';
+import { saidSchema } from './said.ts';
 import { driveBusSchema } from './drives.ts';
 import { diskFormats, newPassphraseSchema, vmSummarySchema } from './vm.ts';
 

@@ -4,7 +4,7 @@ import { consoleSettingDefaults, consoleSettingFields } from './consolesettings.
 import { desktopSettingsFields } from './desktopsettings.ts';
 import { cpuModels, defaultCpuModel } from './cpumodels.ts';
 import { pcArchitectures } from './systems.ts';
-import { saidSchema } from './texts.ts';
+import { saidSchema } from './said.ts';
 import { diskFormats, imageFormats } from './vm.ts';
 
 export const engineInfoSchema = z.object({

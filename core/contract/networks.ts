@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
-import { saidSchema } from './texts.ts';
+import { saidSchema } from './said.ts';
 
 /** Places of a machine's network cards. */
 export const netPlaces = ['net0', 'net1', 'net2', 'net3'] as const;

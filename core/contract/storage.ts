@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
 import { DEFAULT_POOL, MACHINES_POOL, poolIdSchema } from './poolids.ts';
-import { saidSchema } from './texts.ts';
+import { saidSchema } from './said.ts';
 import { diskFormats, imageFormats, newPassphraseSchema, vmIdSchema } from './vm.ts';
 
 /** Storage pools, the volumes in them, and what can be done with a volume. Sizes are bytes. */

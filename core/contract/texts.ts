@@ -2,16 +2,7 @@
  * What the manager says, as templates: clients that speak other languages say it by key and parameters, everybody else takes the English text that goes along.
  * Parameters whose names end in `Bytes` are sizes; one that has a key of its own is said in the same language.
  */
-import { z } from 'zod';
-
-const plainParam = z.union([z.string(), z.number()]);
-const key = z.string().max(64);
-const innermost = z.object({ key, params: z.record(z.string(), plainParam) });
-const inner = z.object({ key, params: z.record(z.string(), z.union([plainParam, innermost])) });
-
-/** Two sayings may stand in one another: a failure that tells of a failure that tells of a state. */
-export const saidSchema = z.object({ key, params: z.record(z.string(), z.union([plainParam, inner])) });
-export type Said = z.infer<typeof saidSchema>;
+import type { Said } from './said.ts';
 
 /** Of files, by the code that the system gives: what is wrong and what to do. */
 export const fileTexts = {

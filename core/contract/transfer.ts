@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { storagePathSchema } from './storage.ts';
-import { saidSchema } from './texts.ts';
+import { saidSchema } from './said.ts';
 import { checkSchema, vmNameSchema, vmSummarySchema } from './vm.ts';
 
 /** Machines that become others, come from elsewhere, or go there. */

@@ -7,7 +7,7 @@ import { errorSchema } from './errors.ts';
 import { autostartSchema, groupSchema, MAX_TAGS, tagNameSchema } from './library.ts';
 import { MAX_CARDS, networkCardSchema, nicModels, wantedCardSchema } from './networks.ts';
 import { poolIdSchema } from './poolids.ts';
-import { saidSchema } from './texts.ts';
+import { saidSchema } from './said.ts';
 
 /**
  * `off` -> `starting` -> `running` <-> `paused`; `stopping` while the process ends (an ACPI power-button request changes no state: the guest decides);

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { saidZhCN } from '../contract/said.zh-CN.ts';
 import { saidTexts } from '../contract/saidtexts.ts';
-import { fill, type Said } from '../contract/texts.ts';
+import type { Said } from '../contract/said.ts';
+import { fill } from '../contract/texts.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import { parseHeader } from './qcow2/header.ts';

@@ -3,7 +3,7 @@ import type { CharBackend } from '../backend/char.ts';
 import type { PacketBackend } from '../backend/packet.ts';
 import type { Device, ResetKind } from '../bus/device.ts';
 import { type IrqLine, SharedLine } from '../bus/irq.ts';
-import { bootKinds } from '../contract/boot.ts';
+import { bootKinds } from '../contract/bootsequence.ts';
 import { MmioBus } from '../bus/mmiobus.ts';
 import { PciBus } from '../bus/pci/pcibus.ts';
 import type { UsbConnectors } from '../bus/usb/usbdevice.ts';

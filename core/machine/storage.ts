@@ -5,7 +5,7 @@ import type { MmioBus } from '../bus/mmiobus.ts';
 import type { MessageSink } from '../bus/pci/msi.ts';
 import type { PciBus } from '../bus/pci/pcibus.ts';
 import type { PortBus } from '../bus/portbus.ts';
-import { idePlaces, sataPlaces, virtioPlaces } from '../contract/drives.ts';
+import { idePlaces, sataPlaces, virtioPlaces } from '../contract/driveplaces.ts';
 import { Ahci } from '../devices/storage/ahci.ts';
 import { Ide } from '../devices/storage/ide.ts';
 import { VirtioBlk } from '../devices/virtio/virtioblk.ts';

@@ -3,7 +3,7 @@ import type { Device } from '../bus/device.ts';
 import type { MmioBus } from '../bus/mmiobus.ts';
 import type { MessageSink } from '../bus/pci/msi.ts';
 import type { PciBus } from '../bus/pci/pcibus.ts';
-import { usbPlaces } from '../contract/drives.ts';
+import { usbPlaces } from '../contract/driveplaces.ts';
 import { UsbDisk } from '../devices/usb/bulkonly.ts';
 import { UsbTablet } from '../devices/usb/tablet.ts';
 import { Xhci } from '../devices/usb/xhci.ts';

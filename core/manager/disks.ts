@@ -2,7 +2,7 @@
 import { stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
-import type { Said } from '../contract/texts.ts';
+import type { Said } from '../contract/said.ts';
 import type { ImageFormat } from '../contract/vm.ts';
 import { extents } from '../disk/extent.ts';
 import { compareDisks, firstData } from '../disk/operations/compare.ts';

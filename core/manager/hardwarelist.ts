@@ -1,4 +1,4 @@
-import { bootSequence } from '../contract/boot.ts';
+import { bootSequence } from '../contract/bootsequence.ts';
 import type { CpuModel } from '../contract/cpumodels.ts';
 import type { DriveId } from '../contract/drives.ts';
 import type { HardwareItem, VmConfig } from '../contract/vm.ts';

@@ -5,7 +5,7 @@ import type { ChannelViewer } from '../contract/console.ts';
 import { settingsSchema } from '../contract/host.ts';
 import type { ChannelKind, EventName, EventPayload } from '../contract/methods.ts';
 import type { Handlers } from '../contract/server.ts';
-import type { Said } from '../contract/texts.ts';
+import type { Said } from '../contract/said.ts';
 import type { ByteChannel, Transport } from '../contract/transport.ts';
 import type { VmSummary } from '../contract/vm.ts';
 import { ImageLocks } from '../platform/imagelocks.ts';

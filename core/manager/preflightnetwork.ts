@@ -1,4 +1,5 @@
-import { bootCards, bootSequence } from '../contract/boot.ts';
+import { bootCards } from '../contract/boot.ts';
+import { bootSequence } from '../contract/bootsequence.ts';
 import { defaultNic } from '../contract/defaultnic.ts';
 import type { DriveId } from '../contract/drives.ts';
 import type { NetPlace, NetworkCard, NicModel } from '../contract/networks.ts';

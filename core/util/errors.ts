@@ -1,5 +1,5 @@
 import type { ErrorDto, ErrorKind } from '../contract/errors.ts';
-import type { Said } from '../contract/texts.ts';
+import type { Said } from '../contract/said.ts';
 import type { Saying } from './say.ts';
 
 export type { ErrorKind };

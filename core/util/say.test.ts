@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { saidSchema } from '../contract/texts.ts';
+import { saidSchema } from '../contract/said.ts';
 import { say } from './say.ts';
 
 test('what is no number, or no end of one, is said and still fits the contract', () => {

@@ -1,4 +1,5 @@
-import { fill, type Said } from '../contract/texts.ts';
+import type { Said } from '../contract/said.ts';
+import { fill } from '../contract/texts.ts';
 import { type SaidKey, saidTexts } from '../contract/saidtexts.ts';
 import { readableBytes } from './bytes.ts';
 

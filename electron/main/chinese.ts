@@ -1,4 +1,5 @@
-import { fill, type Said } from '../../core/contract/texts.ts';
+import type { Said } from '../../core/contract/said.ts';
+import { fill } from '../../core/contract/texts.ts';
 import { readableBytes } from '../../core/util/bytes.ts';
 import { saidZhCN } from '../../core/contract/said.zh-CN.ts';
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { QuitAction } from '../../core/contract/desktopsettings.ts';
-import type { Said } from '../../core/contract/texts.ts';
+import type { Said } from '../../core/contract/said.ts';
 import { nullLogger } from '../../core/util/logger.ts';
 import { quitProperly } from './quitting.ts';
 import { textsFor } from './texts.ts';

@@ -1,5 +1,5 @@
 import type { Settings } from '../../core/contract/host.ts';
-import type { Said } from '../../core/contract/texts.ts';
+import type { Said } from '../../core/contract/said.ts';
 import { inChinese } from './chinese.ts';
 
 /** Words of the menu and of the system's own dialogs; those of pages are the renderer's. */

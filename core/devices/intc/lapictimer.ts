@@ -122,7 +122,7 @@ export class LapicTimer {
     this.armDeadline();
   }
 
-  /** Divider 2, 4, 8 … 128, and 1 for 111 binary. */
+  /** Divider 2, 4, 8 up to 128, and 1 for 111 binary. */
   private get tickNs(): number {
     const code = (this.divide & 3) | ((this.divide >> 1) & 4);
     return NS_PER_INPUT_TICK * (code === 7 ? 1 : 2 << code);

@@ -2,7 +2,7 @@
  * The check of an image: what is in use according to the mapping, beside what the refcounts say; and the repair. Never changes guest data.
  * Leaks (counted and not used) waste room only; errors can lose data when the image is written to.
  */
-import type { Said } from '../../contract/texts.ts';
+import type { Said } from '../../contract/said.ts';
 import { say, type Saying } from '../../util/say.ts';
 import { getU64, viewOf } from '../bigendian.ts';
 import { AUTOCLEAR_BITMAPS, INCOMPAT_CORRUPT, INCOMPAT_DATA_FILE, INCOMPAT_DIRTY, MAX_OFFSET } from './header.ts';

@@ -2,8 +2,8 @@
  * What the firmware is to boot, as Open Firmware device paths, one a line: fw_cfg file "bootorder" (SeaBIOS, docs/Runtime_config.md; OVMF reads the same).
  * SeaBIOS tries what is not named after what is, unless the last line is HALT (QEMU's `-boot strict=on`).
  */
-import { bootSequence } from '../../contract/boot.ts';
-import { busOf } from '../../contract/drives.ts';
+import { bootSequence } from '../../contract/bootsequence.ts';
+import { busOf } from '../../contract/driveplaces.ts';
 import type { CardBay, DriveBay, MachineDefinition } from '../definition.ts';
 import { AHCI_SLOT, IDE_SLOT, NET_SLOTS, USB_SLOT, usbConnector, virtioSlot } from '../slots.ts';
 

@@ -1,6 +1,6 @@
 /** A machine in the terms of QEMU's command line (qemu-system-x86_64(1), QEMU 7.2 and later): what each option stands for, and where QEMU's machine is another one. */
 import path from 'node:path';
-import { bootSequence } from '../../contract/boot.ts';
+import { bootSequence } from '../../contract/bootsequence.ts';
 import type { CpuModel } from '../../contract/cpumodels.ts';
 import { busOf, type DriveId } from '../../contract/drives.ts';
 import type { ExplainedOption, Explanation } from '../../contract/hardware.ts';

@@ -1,4 +1,4 @@
-import { bootSequence } from '../../../core/contract/boot.ts';
+import { bootSequence } from '../../../core/contract/bootsequence.ts';
 import { busOf, type DriveId } from '../../../core/contract/drives.ts';
 import { cardAt, driveAt } from '../../../core/contract/devices.ts';
 import type { NetPlace } from '../../../core/contract/networks.ts';

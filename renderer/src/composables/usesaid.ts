@@ -2,7 +2,7 @@ import { useI18n } from 'vue-i18n';
 import type { ErrorDto } from '../../../core/contract/errors.ts';
 import type { HostInfo } from '../../../core/contract/host.ts';
 import { type SaidKey, saidTexts } from '../../../core/contract/saidtexts.ts';
-import type { Said } from '../../../core/contract/texts.ts';
+import type { Said } from '../../../core/contract/said.ts';
 import { useFormat } from './useformat.ts';
 
 /** Says what the manager says in the reader's language; in the manager's English where there is nothing to say it from, as with an older server. */

@@ -1,7 +1,7 @@
 import type { ViewerHello } from '../../../core/contract/console.ts';
 import type { ChannelKind } from '../../../core/contract/methods.ts';
 import type { ByteChannel, Transport } from '../../../core/contract/transport.ts';
-import type { Said } from '../../../core/contract/texts.ts';
+import type { Said } from '../../../core/contract/said.ts';
 import type { DesktopFileFilter } from '../../../core/contract/desktopbridge.ts';
 
 /** One way to reach a manager: desktop bridge, WebSocket, or the mock of the development page. */

@@ -3,7 +3,7 @@ import { ref, shallowRef } from 'vue';
 import type { ViewerHello } from '../../../core/contract/console.ts';
 import { ContractClient } from '../../../core/contract/client.ts';
 import type { ChannelKind, EventName, EventPayload, MethodName, Params, Result } from '../../../core/contract/methods.ts';
-import type { Said } from '../../../core/contract/texts.ts';
+import type { Said } from '../../../core/contract/said.ts';
 import type { ByteChannel } from '../../../core/contract/transport.ts';
 import { type Link, LinkError } from '../connection/link.ts';
 import { saidError } from '../connection/saiderror.ts';
