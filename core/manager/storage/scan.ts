@@ -22,7 +22,7 @@ const AT_ONCE = 16;
 const MAX_REMEMBERED = 10_000;
 
 /** A file without a known beginning counts as a raw image when its name says so. */
-const RAW_ENDINGS = /\.(img|raw|dd|ima|vfd|flp|dsk|hdd|bin|iso|qcow2?|qc2|vmdk|vdi|vhdx?|vpc|qed)$/i;
+export const RAW_ENDINGS = /\.(img|raw|dd|ima|vfd|flp|dsk|hdd|bin|iso|qcow2?|qc2|vmdk|vdi|vhdx?|vpc|qed)$/i;
 
 export interface ScanPlace {
   pool: string;

@@ -78,6 +78,19 @@ describe('the list of volumes', () => {
     expect((await failureOf(h.call('storage.resize', { path: at('link.qcow2'), sizeBytes: 32 * MIB }))).message).toContain('is a link to');
   });
 
+  test('a raw image whose name does not say so gets an ending, without which nobody would find it', async () => {
+    const made = await h.call('storage.create', { pool: 'default', name: 'Data 1.0', format: 'raw', sizeBytes: MIB });
+    expect(made).toMatchObject({ name: 'Data 1.0.raw', format: 'raw', sizeBytes: MIB });
+    const copy = await h.call('storage.convert', { from: made.path, pool: 'default', name: 'copy', format: 'raw' });
+    expect(copy.name).toBe('copy.raw');
+    expect(await h.call('storage.create', { pool: 'default', name: 'plain', format: 'qcow2', sizeBytes: MIB })).toMatchObject({
+      name: 'plain',
+    });
+    expect((await failureOf(h.call('storage.create', { pool: 'default', name: 'copy', format: 'raw', sizeBytes: MIB }))).kind).toBe(
+      'already-exists',
+    );
+  });
+
   test('believes a machine, not its guest, about what an image is', async () => {
     const vm = await h.create('Hostile', { newDisk: { sizeBytes: 4 * MIB, format: 'raw' } });
     const disk = path.join(vm.folder, 'disk.img');

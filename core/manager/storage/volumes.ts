@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import type { Volume, VolumeCheckReport, VolumeDetails } from '../../contract/storage.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
 import type { DiskFormat } from '../../contract/vm.ts';
-import { imageFormats } from '../../contract/vm.ts';
+import { type ImageFormat, imageFormats } from '../../contract/vm.ts';
 import { makeFile, refuseTaken } from '../../platform/newfile.ts';
 import { receiveFile } from '../../platform/receivefile.ts';
 import { asHypervueError, errorFrom, HypervueError } from '../../util/errors.ts';
@@ -15,6 +15,7 @@ import { isDiskFormat, KnownVolumes, type KnownVolumesParts, listed } from './kn
 import { moveToTrash } from '../trash.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
 import { needRoom, readAs } from './requirements.ts';
+import { RAW_ENDINGS } from './scan.ts';
 import { absolutePath, isBelow } from '../paths.ts';
 
 export interface VolumesParts extends KnownVolumesParts {
@@ -64,7 +65,7 @@ export class Volumes extends KnownVolumes {
   }
 
   async create(wanted: ParsedParams<'storage.create'>): Promise<Volume> {
-    const file = await this.place(wanted.pool, wanted.name);
+    const file = await this.place(wanted.pool, wanted.name, wanted.format);
     const qcow2Only = (['clusterBytes', 'extendedL2', 'compression', 'backing', 'passphrase'] as const).find(
       (name) => wanted[name] !== undefined,
     );
@@ -102,7 +103,7 @@ export class Volumes extends KnownVolumes {
   }
 
   async convert(wanted: ParsedParams<'storage.convert'>): Promise<Volume> {
-    const file = await this.place(wanted.pool, wanted.name);
+    const file = await this.place(wanted.pool, wanted.name, wanted.format);
     const from = path.resolve(absolutePath(wanted.from));
     // What a machine says of an image counts more than what its guest has written into it.
     const known = (await this.list()).find((volume) => volume.path === from);
@@ -121,7 +122,7 @@ export class Volumes extends KnownVolumes {
 
   /** Rejects when `upload` would from the start. */
   async expectUpload(pool: string, name: string, sizeBytes: number): Promise<string> {
-    const file = await this.place(pool, name);
+    const file = await this.place(pool, name, 'unknown');
     await needRoom(file, sizeBytes);
     await refuseTaken(file);
     return file;
@@ -274,9 +275,10 @@ export class Volumes extends KnownVolumes {
     return { bytes: volume.allocatedBytes, refusal };
   }
 
-  /** Free path for a new file in a pool. */
-  private async place(pool: string, name: string): Promise<string> {
-    return path.join(await this.parts.pools.folderFor(pool), name);
+  /** Path for a new file in a pool. A raw image, or what may be one, gets an ending by which it is known again. */
+  private async place(pool: string, name: string, format: ImageFormat | 'unknown' = 'qcow2'): Promise<string> {
+    const known = (format !== 'raw' && format !== 'unknown') || RAW_ENDINGS.test(name);
+    return path.join(await this.parts.pools.folderFor(pool), known ? name : `${name}.${format === 'raw' ? 'raw' : 'img'}`);
   }
 
   /** How an image names the one below it: relative while both lie in one pool or in the library, so that the folder can be moved. */
