@@ -14,9 +14,9 @@ export function vmEnvironment(): Record<string, string> {
 
 /**
  * Options of V8 for a VM process. Each thread collects its own garbage: V8's workers, which would help, are busy optimising code for seconds on end, so that a collection
- * waited for them up to 60 ms and the compile thread spent a third of its time asking whether they had swept yet. Memory before speed (of JavaScript; it does not touch how WebAssembly is
- * compiled): a collection also empties pages that are a fifth free, not only those that hardly anything is in. Modules come and go by the thousand, and what they leave between what stays was
- * half of the machine thread's heap. It would also make the room for young objects 1 MiB; the compile thread makes too many for that.
+ * waited for them up to 60 ms and the compile thread spent a third of its time asking whether they had swept yet. Memory before speed: a collection also
+ * empties pages that are a fifth free, not only those that hardly anything is in. Modules come and go by the thousand, and what they leave between what stays was a third of the machine
+ * thread's heap. It would also make the room for young objects 1 MiB; that stays as it was for the threads (2 MiB).
  */
 export const V8_OPTIONS = ['--single-threaded-gc', '--optimize-for-size', '--max-semi-space-size=2'];
 
