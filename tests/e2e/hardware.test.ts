@@ -144,7 +144,7 @@ test('a disk that is there is attached as what it is, never before that is known
   foreign.writeUInt32LE(1, 4);
   writeFileSync(path.join(server.home, 'foreign.img'), foreign);
   writeFileSync(path.join(server.home, 'notes.txt'), 'hello world');
-  await server.cli('disk', 'create', path.join(server.home, 'there.img'), '8M');
+  await server.cli('disk', 'create', path.join(server.home, 'there.img'), '8M', '--format', 'qcow2');
   await machine.device('memory');
   await page.getByTestId('device-add').click();
   const dialog = page.getByTestId('add-device');
