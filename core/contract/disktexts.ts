@@ -174,6 +174,9 @@ export const diskTexts = {
   dataFileUnnamed: '{path} keeps its data in another file and does not say in which',
   backingNoFile: '{path} lies on top of "{name}", which is no file',
   backingFormat: '{path} lies on top of an image of format "{format}"',
+  backingFormatWrong: '{path} says that {below} below it is {format}; it can not be read as that, and looks like {found}',
+  fixBackingFormatWrong:
+    'If it is, say so: hypervue disk rebase IMAGE --unsafe --backing BELOW --backing-format {found}. Otherwise restore it from a copy.',
   backingDeep: 'more than {most} images lie on top of each other below {image}',
   backingUnopened: "{top} lies on top of {below}, which can't be opened",
   fixBackingUnopened: 'Put the file back, or point the image to where it is now (hypervue disk rebase).',

@@ -173,6 +173,9 @@ export const saidDiskZhCN: Record<keyof typeof diskTexts, string> = {
   dataFileUnnamed: '{path} 把数据存放在另一个文件中，却没有说明是哪个',
   backingNoFile: '{path} 建立在“{name}”之上，而那不是文件',
   backingFormat: '{path} 建立在“{format}”格式的映像之上',
+  backingFormatWrong: '{path} 说其下的 {below} 是 {format}；它无法按此格式读取，看起来是 {found}',
+  fixBackingFormatWrong:
+    '如果确实如此，请注明：hypervue disk rebase IMAGE --unsafe --backing BELOW --backing-format {found}。否则请从副本恢复。',
   backingDeep: '{image} 之下叠加的映像超过 {most} 个',
   backingUnopened: '{top} 建立在 {below} 之上，而后者无法打开',
   fixBackingUnopened: '请把文件放回去，或让映像指向它现在的位置（hypervue disk rebase）。',

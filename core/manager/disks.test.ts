@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -29,6 +29,25 @@ test('a chain that leads back to itself is refused by name, and mended by a reba
   });
   await disks.rebase(at('a.qcow2'), { backingFile: undefined, unsafe: true });
   expect((await disks.info(at('b.qcow2'))).below).toEqual([at('a.qcow2')]);
+});
+
+test('an image that is told a wrong format of the one below it says so, and how to say the right one', async () => {
+  writeFileSync(at('plain.raw'), Buffer.alloc(MIB, 7));
+  await disks.create(at('over.qcow2'), { format: 'qcow2', sizeBytes: MIB, backingFile: 'plain.raw', backingFormat: 'qcow2' });
+  const copied = () => disks.convert({ from: { path: at('over.qcow2') }, to: { path: at('over.raw'), format: 'raw' } });
+  await expect(copied()).rejects.toMatchObject({
+    kind: 'corrupt',
+    message: `${at('over.qcow2')} says that ${at('plain.raw')} below it is qcow2; it can not be read as that, and looks like raw`,
+    fix: expect.stringContaining('--backing-format raw'),
+  });
+  await disks.rebase(at('over.qcow2'), { backingFile: 'plain.raw', backingFormat: 'raw', unsafe: true });
+  await copied();
+  expect(await disks.compare(at('over.raw'), at('plain.raw'))).toBeUndefined();
+  // Damage of what it says rightly is that image's.
+  await disks.create(at('base.qcow2'), { format: 'qcow2', sizeBytes: MIB });
+  await disks.create(at('top.qcow2'), { format: 'qcow2', sizeBytes: MIB, backingFile: 'base.qcow2', backingFormat: 'qcow2' });
+  truncateSync(at('base.qcow2'), 60);
+  await expect(disks.info(at('top.qcow2'))).rejects.toMatchObject({ message: expect.stringContaining('base.qcow2 is damaged') });
 });
 
 describe('what is known and not read', () => {

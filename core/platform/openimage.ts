@@ -275,7 +275,18 @@ async function openBacking(
   const below = backingPath(file.path, name);
   const chain = await extended(above, file.path);
   await refuseCircle(below, chain, file.path);
-  return openAt(below, { readOnly: true, format: formatOf(format), passphrase, direct }, chain);
+  const told = formatOf(format);
+  return openAt(below, { readOnly: true, format: told, passphrase, direct }, chain).catch(async (error: unknown) => {
+    const found =
+      told && error instanceof HypervueError && error.kind === 'corrupt' ? await imageFormat(below).catch(() => undefined) : undefined;
+    if (!told || !found || found === told) throw error;
+    throw new HypervueError(
+      'corrupt',
+      say('backingFormatWrong', { path: file.path, below, format: formatName(told), found: formatName(found) }),
+      { path: file.path, operation: 'open' },
+      say('fixBackingFormatWrong', { found: formatName(found) }),
+    );
+  });
 }
 
 /** The name of a format as qcow2 headers have it: QEMU calls VHD "vpc". */
