@@ -27,7 +27,7 @@ import { Mapping } from './mapping.ts';
 import { Metadata } from './metadata.ts';
 import { placeOf } from './placing.ts';
 import { Reader } from './reader.ts';
-import { updateCopied } from './snapshots.ts';
+import { closeMarks } from './snapshots.ts';
 import { Writer } from './writer.ts';
 
 const SECTOR = 512;
@@ -226,8 +226,8 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
     try {
       if (!this.current.readOnly)
         await this.gate.exclusive(async () => {
+          await closeMarks(this);
           await this.settle();
-          await this.closeMarks();
           if (await this.bitmaps?.store()) await this.settle();
         });
     } finally {
@@ -265,22 +265,15 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
     return this.gate.exclusive(async () => {
       if (!this.current.readOnly) {
         await this.meta.beforeChange();
+        // What an operation on snapshots that failed left to be marked.
+        await closeMarks(this);
         await this.settle();
-        await this.closeMarks();
       }
       const result = await section();
       if (!this.current.readOnly) await this.settle();
       this.reader.forgetUnpacked();
       return result;
     });
-  }
-
-  /** What an operation on snapshots that failed left to be marked, now that everything is in the file. */
-  private async closeMarks(): Promise<void> {
-    if (!this.meta.marksOpen) return;
-    await updateCopied(this);
-    await this.settle();
-    this.meta.marksOpen = false;
   }
 
   /** Commits until nothing is left: what one commit frees, the next one writes. */

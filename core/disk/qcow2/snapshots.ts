@@ -9,6 +9,7 @@ import { unsupported } from './errors.ts';
 import { INCOMPAT_DATA_FILE } from './header.ts';
 import { switchHeader } from './headerswitch.ts';
 import type { Qcow2Image } from './image.ts';
+import type { Metadata } from './metadata.ts';
 import { entryBytes, hasHost, hostOffset, isCompressed, isCopied, setCopied } from './l2entry.ts';
 import { refcountLimit } from './refcountblock.ts';
 import { encodeSnapshots, parseSnapshots, type SnapshotEntry, snapshotTableLimit } from './snapshottable.ts';
@@ -127,10 +128,10 @@ export function createSnapshot(image: Qcow2Image, name: string, date: { seconds:
       const l1 = clean(meta.l1);
       const first = await meta.lock.run(() => meta.writeClusters(l1));
       entry.l1Offset = first * clusterSize;
-      await updateCopied(image);
+      await updateCopied(meta);
       await meta.commit();
     } catch (error) {
-      // Counted down by the next commits, and marked after them.
+      // Counted down by the next commit, and marked after it (closeMarks).
       meta.marksOpen = true;
       await count(image, meta.l1, -1);
       throw error;
@@ -214,12 +215,18 @@ async function forget(image: Qcow2Image, entry: SnapshotEntry, entries: readonly
 }
 
 /** Counts down what nobody refers to any longer, after what is ours alone then was marked in the file; where that fails, marks come later (Qcow2Image.exclusive). */
-async function released({ meta }: Qcow2Image, countDown: () => Promise<void>): Promise<void> {
-  meta.marksOpen = true;
+async function released(image: Qcow2Image, countDown: () => Promise<void>): Promise<void> {
+  image.meta.marksOpen = true;
   await countDown();
-  // Counts are down in memory after it; they come to the file when this section ends.
+  await closeMarks(image);
+}
+
+/** Makes the marks that are open, in the file before the counts that they go with; those come to it with the next commits. Nothing else may be under way. */
+export async function closeMarks({ meta }: Pick<Qcow2Image, 'meta'>): Promise<void> {
+  if (!meta.marksOpen) return;
+  // Counts are down in memory after it.
   await meta.commit();
-  await updateCopied({ meta });
+  await updateCopied(meta);
   await meta.commitMarks();
   meta.marksOpen = false;
 }
@@ -291,7 +298,7 @@ async function refuseOverflow(image: Qcow2Image, l1: DataView): Promise<void> {
 }
 
 /** Brings the marks "ours alone" of the active tables in line with the refcounts. */
-export async function updateCopied({ meta }: Pick<Qcow2Image, 'meta'>): Promise<number> {
+async function updateCopied(meta: Metadata): Promise<number> {
   let changed = 0;
   await meta.lock.run(async () => {
     const step = entryBytes(meta.shape);
