@@ -128,12 +128,17 @@ export class Bitmaps {
     }
   }
 
-  /** The disk is to have this size: call it before the header says so, as QEMU opens no image with a consistent bitmap that is too short. */
+  /** The disk is to have this size: call it before the header says so, as QEMU opens no image with a consistent bitmap that is too short. One that would be too large becomes inconsistent. */
   async resize(sizeBytes: number): Promise<void> {
     await this.hold(() => true);
     for (const bitmap of this.bitmaps) {
       if (!bitmap.bits) continue;
       const wanted = this.bytesFor(bitmap, sizeBytes);
+      if (wanted > MAX_BITMAP_BYTES) {
+        // It stays marked as in use.
+        bitmap.bits = undefined;
+        continue;
+      }
       const bits = new Uint8Array(wanted);
       bits.set(bitmap.bits.subarray(0, wanted));
       // Bits behind the end must not come back with the next growth.

@@ -323,6 +323,8 @@ export class Qcow2Image implements MappedDisk, CompressedTarget {
       } catch (error) {
         this.header.sizeBytes = before;
         await this.bitmaps?.resize(before);
+        // Their bits behind the smaller end are gone.
+        this.bitmaps?.touch(sizeBytes, Math.max(0, before - sizeBytes));
         // What went wrong first is the message.
         await this.meta.writeHeader().catch(() => {});
         throw error;

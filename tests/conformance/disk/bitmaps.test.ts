@@ -126,6 +126,20 @@ describe('dirty bitmaps in qcow2 images', () => {
     expect(await dirtyRanges(file, 'tracking')).toContainEqual([199 * MIB, 200 * MIB]);
   });
 
+  it('one that would be too large for the grown disk is inconsistent', async () => {
+    const file = path.join(scratch(), 'a.qcow2');
+    await createImage(file, { sizeBytes: 8 * MIB });
+    qemuImg('bitmap', '--add', '-g', '512', file, 'fine');
+    qemuImg('bitmap', '--add', '-g', '65536', file, 'coarse');
+    const image = await openQcow2(file);
+    await image.resize(2 ** 40);
+    await image.write(2 ** 40 - MIB, new Uint8Array(MIB).fill(1));
+    await image.close();
+    expect(flags(file)).toEqual({ fine: ['in-use', 'auto'], coarse: ['auto'] });
+    expect(await dirtyRanges(file, 'coarse')).toEqual([[2 ** 40 - MIB, 2 ** 40]]);
+    clean(file);
+  });
+
   it('a revert to a snapshot of another size', async () => {
     const file = await withBitmaps({ clusterSize: 512 }, 300 * MIB);
     const image = await openQcow2(file);
