@@ -3,28 +3,16 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkImage } from '../../../core/disk/qcow2/check.ts';
 import { createQcow2, type Qcow2Options } from '../../../core/disk/qcow2/create.ts';
-import { Qcow2Image, readHeader } from '../../../core/disk/qcow2/image.ts';
+import type { Qcow2Image } from '../../../core/disk/qcow2/image.ts';
 import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from '../../../core/disk/qcow2/snapshots.ts';
-import { nodeCodec } from '../../../core/platform/diskcodec.ts';
 import { qemuCheck, scratch } from './support/qemu.ts';
 import { PowerCutFile } from './support/powercutfile.ts';
 import { randomNumbers } from './support/randomdisk.ts';
+import { openStamped, SECTOR, stamp } from './support/stampeddisk.ts';
 
 const SEEDS = Number(process.env.HYPERVUE_DISK_SEEDS ?? 1) * 12;
-const SECTOR = 512;
 const SIZE = 1 << 20;
 const SECTORS = SIZE / SECTOR;
-
-const open = async (file: PowerCutFile, forRepair = false) =>
-  Qcow2Image.open(file, await readHeader(file), { codec: nodeCodec, readOnly: false, forRepair });
-
-/** Every sector holds the number of the write that wrote it last, over and over. */
-function stamp(number: number, sectors: number): Uint8Array {
-  const bytes = new Uint8Array(sectors * SECTOR);
-  const view = new DataView(bytes.buffer);
-  for (let at = 0; at < bytes.length; at += 4) view.setUint32(at, number);
-  return bytes;
-}
 
 class Cut extends Error {}
 
@@ -113,7 +101,7 @@ describe('qcow2 when the power goes', () => {
           const random = randomNumbers(seed * 7919 + name.length + (snapshots ? 1 : 0));
           const file = new PowerCutFile('cut.qcow2');
           await createQcow2(file, { sizeBytes: SIZE, ...options });
-          const image = await open(file);
+          const image = await openStamped(file);
           let left = 20 + random(400);
           file.before = () => {
             if (left-- <= 0) throw new Cut('power cut');
@@ -121,7 +109,7 @@ describe('qcow2 when the power goes', () => {
           const { allowed, taken, busyWith } = await work(image, random, 60, snapshots);
           const after = file.afterPowerCut(random);
           const where = `${name}, seed ${seed}`;
-          const reopened = await open(new PowerCutFile('cut.qcow2', after), true);
+          const reopened = await openStamped(new PowerCutFile('cut.qcow2', after), true);
           const report = await checkImage(reopened, { repair: 'none' });
           expect(report.errors, `${where}: ${report.messages.join('\n')}`).toBe(0);
           const bytes = new Uint8Array(SIZE);

@@ -2,31 +2,19 @@
 import { describe, expect, it } from 'vitest';
 import { checkImage } from '../../../core/disk/qcow2/check.ts';
 import { createQcow2, type Qcow2Options } from '../../../core/disk/qcow2/create.ts';
-import { Qcow2Image, readHeader } from '../../../core/disk/qcow2/image.ts';
+import type { Qcow2Image } from '../../../core/disk/qcow2/image.ts';
 import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from '../../../core/disk/qcow2/snapshots.ts';
-import { nodeCodec } from '../../../core/platform/diskcodec.ts';
 import { HypervueError } from '../../../core/util/errors.ts';
 import { PowerCutFile } from './support/powercutfile.ts';
 import { randomNumbers } from './support/randomdisk.ts';
+import { openStamped, SECTOR, stamp } from './support/stampeddisk.ts';
 
-const SECTOR = 512;
 const SIZE = 1 << 19;
 const SECTORS = SIZE / SECTOR;
 const STEPS = 40;
 /** At most so many points of each sequence, spread over it; all of them, and of more sequences, where HYPERVUE_DISK_SEEDS says how many. */
 const POINTS = process.env.HYPERVUE_DISK_SEEDS ? Number.POSITIVE_INFINITY : 60;
 const SEEDS = Number(process.env.HYPERVUE_DISK_SEEDS ?? 1);
-
-const open = async (file: PowerCutFile, forRepair = false) =>
-  Qcow2Image.open(file, await readHeader(file), { codec: nodeCodec, readOnly: false, forRepair });
-
-/** Every sector holds the number of the write that wrote it last, over and over. */
-function stamp(number: number, sectors: number): Uint8Array {
-  const bytes = new Uint8Array(sectors * SECTOR);
-  const view = new DataView(bytes.buffer);
-  for (let at = 0; at < bytes.length; at += 4) view.setUint32(at, number);
-  return bytes;
-}
 
 /** What is known of the disk: the numbers that a sector may hold, and of the snapshots that were taken the numbers of theirs. */
 interface Model {
@@ -108,7 +96,7 @@ describe('qcow2 when one request of the host fails', () => {
       const run = async (seed: number, failing: number) => {
         const file = new PowerCutFile('fault.qcow2');
         await createQcow2(file, { sizeBytes: SIZE, ...options });
-        const image = await open(file);
+        const image = await openStamped(file);
         let requests = 0;
         file.before = () => {
           if (++requests === failing) throw new HypervueError('io-error', 'a request fails', { path: file.path });
@@ -127,7 +115,7 @@ describe('qcow2 when one request of the host fails', () => {
           expectHolds(bytes, model.sectors, `${where}, as the guest sees it`);
           await image.flush();
           await image.close();
-          const reopened = await open(file, true);
+          const reopened = await openStamped(file, true);
           const report = await checkImage(reopened, { repair: 'none' });
           expect(report.errors, `${where}: ${report.messages.join('\n')}`).toBe(0);
           await reopened.read(0, bytes);
