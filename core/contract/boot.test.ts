@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { bootCards } from './boot.ts';
-import { bootSequence } from './bootsequence.ts';
-import { bootKinds } from './bootsequence.ts';
+import { bootKinds, bootSequence } from './bootsequence.ts';
 import { withoutCard } from './devices.ts';
 import type { NetworkCard } from './networks.ts';
 import { vmConfigSchema } from './vm.ts';

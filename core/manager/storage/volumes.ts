@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import type { Volume, VolumeCheckReport, VolumeDetails } from '../../contract/storage.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
 import type { DiskFormat } from '../../contract/vm.ts';
-import { type ImageFormat, imageFormats } from '../../contract/vm.ts';
+import { imageFormats } from '../../contract/vm.ts';
 import { makeFile, refuseTaken } from '../../platform/newfile.ts';
 import { receiveFile } from '../../platform/receivefile.ts';
 import { asHypervueError, errorFrom, HypervueError } from '../../util/errors.ts';
@@ -65,7 +65,7 @@ export class Volumes extends KnownVolumes {
   }
 
   async create(wanted: ParsedParams<'storage.create'>): Promise<Volume> {
-    const file = await this.place(wanted.pool, wanted.name, wanted.format);
+    const file = await this.place(wanted.pool, wanted.name, wanted.format === 'raw' ? 'raw' : undefined);
     const qcow2Only = (['clusterBytes', 'extendedL2', 'compression', 'backing', 'passphrase'] as const).find(
       (name) => wanted[name] !== undefined,
     );
@@ -103,7 +103,7 @@ export class Volumes extends KnownVolumes {
   }
 
   async convert(wanted: ParsedParams<'storage.convert'>): Promise<Volume> {
-    const file = await this.place(wanted.pool, wanted.name, wanted.format);
+    const file = await this.place(wanted.pool, wanted.name, wanted.format === 'raw' ? 'raw' : undefined);
     const from = path.resolve(absolutePath(wanted.from));
     // What a machine says of an image counts more than what its guest has written into it.
     const known = (await this.list()).find((volume) => volume.path === from);
@@ -122,7 +122,7 @@ export class Volumes extends KnownVolumes {
 
   /** Rejects when `upload` would from the start. */
   async expectUpload(pool: string, name: string, sizeBytes: number): Promise<string> {
-    const file = await this.place(pool, name, 'unknown');
+    const file = await this.place(pool, name, 'img');
     await needRoom(file, sizeBytes);
     await refuseTaken(file);
     return file;
@@ -275,10 +275,10 @@ export class Volumes extends KnownVolumes {
     return { bytes: volume.allocatedBytes, refusal };
   }
 
-  /** Path for a new file in a pool. A raw image, or what may be one, gets an ending by which it is known again. */
-  private async place(pool: string, name: string, format: ImageFormat | 'unknown' = 'qcow2'): Promise<string> {
-    const known = (format !== 'raw' && format !== 'unknown') || RAW_ENDINGS.test(name);
-    return path.join(await this.parts.pools.folderFor(pool), known ? name : `${name}.${format === 'raw' ? 'raw' : 'img'}`);
+  /** Path for a new file in a pool; with `ending`, which what is or may be a raw image needs to be known again, where its name has none. */
+  private async place(pool: string, name: string, ending?: string): Promise<string> {
+    const file = ending === undefined || RAW_ENDINGS.test(name) ? name : `${name}.${ending}`;
+    return path.join(await this.parts.pools.folderFor(pool), file);
   }
 
   /** How an image names the one below it: relative while both lie in one pool or in the library, so that the folder can be moved. */

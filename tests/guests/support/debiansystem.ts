@@ -126,7 +126,7 @@ export function debianDisk(arch: GuestArch): string {
       copyFileSync(findFile(debianPackage(`busybox-static:${arch}`), /bin\/busybox$/), path.join(initrd, 'bin/busybox'));
       for (const applet of ['sh', 'mount', 'umount', 'insmod', 'sleep', 'switch_root', '['])
         symlinkSync('busybox', path.join(initrd, 'bin', applet));
-      putModules(kernelPackage(arch), bootModules, path.join(initrd, 'modules'));
+      putModules(kernelPackage(arch), bootModules, path.join(initrd, 'modules'), true);
       writeFileSync(path.join(initrd, 'init'), init, { mode: 0o755 });
       packInitramfs(initrd, path.join(system, 'boot/initrd.gz'));
       copyFileSync(linuxKernel(arch), path.join(system, 'boot/vmlinuz'));

@@ -36,7 +36,7 @@ export interface ModuleInitramfs {
 /** The guests' initramfs with a folder of kernel modules and scripts. Gives the image's path; it is made once. */
 export function moduleInitramfs({ arch, folder, name = folder, modules, scripts, more }: ModuleInitramfs): string {
   const base = initramfs(arch);
-  const made = recipe(folder, kernelPackage(arch), ...modules, ...Object.entries(scripts).flat(), ...(more?.recipe ?? []), base);
+  const made = recipe(folder, ...modules, ...Object.entries(scripts).flat(), ...(more?.recipe ?? []), base);
   return built(`${name}-${arch}-${made}.gz`, (target) => {
     const root = mkdtempSync(path.join(tmpdir(), `hypervue-${folder}-`));
     try {
