@@ -9,7 +9,19 @@ import { dispatchTable } from './dispatchtable.ts';
 import { Emitter } from './emitter.ts';
 import type { FlagState } from './flagemitter.ts';
 import { flagsDeadAfter } from './flaguse.ts';
-import { VIA_FALL, VIA_TARGET, type Block, findRegion, type Region, type RegionPart } from './region.ts';
+import {
+  LOOK_FALL,
+  LOOK_TARGET,
+  NO_LOOK_FALL,
+  NO_LOOK_TARGET,
+  VIA_FALL,
+  VIA_TARGET,
+  type Block,
+  findRegion,
+  type Region,
+  type RegionPart,
+} from './region.ts';
+import { placeLoopHeaders } from './loopheaders.ts';
 import { type RegionBody, regionModule } from './regionmodule.ts';
 import { analyse, type FlowGraph } from './structure.ts';
 import { tlbTables } from './tlbtables.ts';
@@ -79,6 +91,7 @@ class RegionCompiler {
     this.region = region;
     this.user = user;
     this.has = has;
+    placeLoopHeaders(region);
     const flow = x87Flow(region);
     this.graph = analyse(region, flow === undefined);
     this.e = new Emitter(region.mode, user);
@@ -131,7 +144,7 @@ class RegionCompiler {
         .i32(tlbTables(this.user))
         .op(OP.i32Ne);
       // Where slices end at an exact instruction, only short ways between two looks at what is left.
-      if (Math.max(...graph.longest) > EXACT_MAX)
+      if (this.longest() > EXACT_MAX)
         e.c
           .i32(0)
           .memory(OP.i32Load, CPU_STATE_BASE + SJ_EXACT)
@@ -147,6 +160,12 @@ class RegionCompiler {
       if (graph.hasDispatcher) e.startDispatcher(1);
       this.tree(graph.root);
     });
+  }
+
+  /** Most instructions between two looks at the slice, as a bound. */
+  private longest(): number {
+    const once = Math.max(...this.graph.longest);
+    return this.region.blocks.some(({ look }) => look & (NO_LOOK_FALL | NO_LOOK_TARGET)) ? 2 * once : once;
   }
 
   /** Onto the i32 on the stack: the stack is not 16 bits wide, or code of the region lies outside the first 64 KiB of the code segment. */
@@ -241,26 +260,29 @@ class RegionCompiler {
   }
 
   private goFall(x: number): void {
-    const { fallBlock, fall, via } = this.region.blocks[x]!;
+    const { fallBlock, fall, via, look } = this.region.blocks[x]!;
     if (fallBlock < 0) this.e.exitTo(fall);
-    else this.go(x, fallBlock, fall, (via & VIA_FALL) !== 0);
+    else this.go(x, fallBlock, fall, (via & VIA_FALL) !== 0, (look & LOOK_FALL) !== 0, (look & NO_LOOK_FALL) === 0);
   }
   private goTarget(x: number): void {
-    const { targetBlock, target, via } = this.region.blocks[x]!;
+    const { targetBlock, target, via, look } = this.region.blocks[x]!;
     if (targetBlock < 0) this.e.exitToTarget(target);
-    else this.go(x, targetBlock, target, (via & VIA_TARGET) !== 0);
+    else this.go(x, targetBlock, target, (via & VIA_TARGET) !== 0, (look & LOOK_TARGET) !== 0, (look & NO_LOOK_TARGET) === 0);
   }
 
-  /** Goes to a block of the region, perhaps through the dispatcher. The slice has been charged. */
-  private go(from: number, to: number, offset: number, dispatched: boolean): void {
+  /** Goes to a block of the region, perhaps through the dispatcher. The slice has been charged; it is looked at with `look`, and where this goes back with `lookBack`. */
+  private go(from: number, to: number, offset: number, dispatched: boolean, look: boolean, lookBack: boolean): void {
     const { e, graph, region } = this;
     const pages = region.blocks[to]!.pages & ~this.known[from]!;
     if (pages) e.unlessPages(pages, () => e.exitTo(offset));
-    if (dispatched || graph.position[to]! <= graph.position[from]!) {
+    const back = dispatched || graph.position[to]! <= graph.position[from]!;
+    if (look || (back && lookBack)) {
       e.leftBelow(1);
       e.openRare();
       e.exitTo(offset);
       e.close();
+    }
+    if (back) {
       if (dispatched) e.startDispatcher(region.entries.indexOf(to) + 1);
       e.branchTo('loop', dispatched ? graph.root : to);
     } else if (graph.isMerge[to]) e.branchTo('block', to);

@@ -38,6 +38,12 @@ export type Ending =
 export const VIA_FALL = 1;
 export const VIA_TARGET = 2;
 
+/** Bits of Block.look. */
+export const LOOK_FALL = 1;
+export const LOOK_TARGET = 2;
+export const NO_LOOK_FALL = 4;
+export const NO_LOOK_TARGET = 8;
+
 export interface Block {
   /** Offset of its first byte. */
   start: number;
@@ -56,6 +62,10 @@ export interface Block {
   copied: boolean;
   /** Which of the two edges goes through the dispatcher (VIA_*). */
   via: number;
+  /** Number of the copy of a function that it lies in, 0 for the region's own code. */
+  frame: number;
+  /** On which of the two edges the slice is looked at (LOOK_*), and on which not although it goes back (NO_LOOK_*; see loopheaders.ts). */
+  look: number;
 }
 
 export interface Region {
@@ -239,7 +249,7 @@ export function findRegion(
   const blocks: Block[] = [];
   const numbers = new Map<Frame, Map<number, number>>();
   const links: { block: Block; frame: Frame; call: Frame | undefined }[] = [];
-  for (const frame of frames) {
+  for (const [number, frame] of frames.entries()) {
     const own = new Map<number, number>();
     numbers.set(frame, own);
     const front = frame === root ? [entry] : [];
@@ -259,6 +269,8 @@ export function findRegion(
         targetBlock: -1,
         copied: frame !== root,
         via: 0,
+        frame: number,
+        look: 0,
       };
       let offset = start;
       block.pages = pages.beside(insns.get(start)!);

@@ -51,6 +51,8 @@ function dispatcher(region: Region): Block {
     targetBlock: -1,
     copied: false,
     via: 0,
+    frame: 0,
+    look: 0,
   };
 }
 
