@@ -174,6 +174,8 @@ export class Bitmaps {
     for (const bitmap of held) await meta.lock.run(() => this.storeOne(bitmap));
     await meta.lock.run(() => meta.writeRefcounts(true));
     await meta.file.sync();
+    // An entry may lie across two sectors, of which a power cut leaves one as it was: its place first, then its mark.
+    await this.writeDirectory();
     for (const bitmap of held) this.setFlags(bitmap, bitmap.flags & ~FLAG_IN_USE);
     await this.writeDirectory();
     for (const bitmap of held) bitmap.held = false;
