@@ -1,14 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkImage } from '../../../core/disk/qcow2/check.ts';
 import { createQcow2, type Qcow2Options } from '../../../core/disk/qcow2/create.ts';
 import type { Qcow2Image } from '../../../core/disk/qcow2/image.ts';
 import { createSnapshot, deleteSnapshot, readSnapshots, revertToSnapshot } from '../../../core/disk/qcow2/snapshots.ts';
 import { qemuCheck, scratch } from './support/qemu.ts';
 import { PowerCutFile } from './support/powercutfile.ts';
 import { randomNumbers } from './support/randomdisk.ts';
-import { openStamped, SECTOR, stamp } from './support/stampeddisk.ts';
+import { openStamped, readAfterCut, SECTOR, stamp } from './support/stampeddisk.ts';
 
 const SEEDS = Number(process.env.HYPERVUE_DISK_SEEDS ?? 1) * 12;
 const SIZE = 1 << 20;
@@ -109,12 +108,7 @@ describe('qcow2 when the power goes', () => {
           const { allowed, taken, busyWith } = await work(image, random, 60, snapshots);
           const after = file.afterPowerCut(random);
           const where = `${name}, seed ${seed}`;
-          const reopened = await openStamped(new PowerCutFile('cut.qcow2', after), true);
-          const report = await checkImage(reopened, { repair: 'none' });
-          expect(report.errors, `${where}: ${report.messages.join('\n')}`).toBe(0);
-          const bytes = new Uint8Array(SIZE);
-          await reopened.read(0, bytes);
-          const view = new DataView(bytes.buffer);
+          const { image: reopened, bytes, view } = await readAfterCut(after, where);
           for (let s = 0; s < SECTORS; s++) {
             const got = view.getUint32(s * SECTOR);
             if (!allowed[s]!.has(got) || view.getUint32(s * SECTOR + 508) !== got)
