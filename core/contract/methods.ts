@@ -225,6 +225,8 @@ export const events = {
   'vm.sampled': z.object({ id: z.string(), stats: vmStatsSchema }),
   'vm.logged': z.object({ id: z.string(), entry: logEntrySchema }),
   'settings.changed': settingsSchema,
+  /** Devices of this computer came or went, or are used otherwise. Told while somebody looks: for two minutes after the last `host.devices`. */
+  'host.devicesChanged': z.object({}),
   ...consoleEvents,
   ...snapshotEvents,
   ...storageEvents,

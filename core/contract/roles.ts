@@ -155,7 +155,7 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
 };
 
 /** Events that not everybody gets. */
-export const eventRoles: Readonly<Partial<Record<EventName, Role>>> = { 'access.changed': 'manage' };
+export const eventRoles: Readonly<Partial<Record<EventName, Role>>> = { 'access.changed': 'manage', 'host.devicesChanged': 'manage' };
 
 /** The least role to type into a machine over a channel; everybody may look. */
 export const channelInputRoles: Readonly<Record<ChannelKind, Role>> = { rfb: 'operate', serial0: 'operate', serial1: 'operate' };

@@ -26,6 +26,7 @@ export function hostHandlers(context: ManagerContext, services: Services) {
     'host.passthrough': ({ address }) => passthrough(address, options.engine),
     'host.devices': async () => {
       const devices = await readHostDevices();
+      services.deviceWatch.looked();
       return { ...devices, given: await givenDisks(machines.all().map(deviceOwner), devices.block) };
     },
     'host.inspectMedia': ({ path: file }) => inspectMedia(file, options.systems?.table),

@@ -201,6 +201,7 @@ export class Manager {
     this.closed = true;
     const { machines, tasks } = this.context;
     clearInterval(this.thumbnails);
+    this.services.deviceWatch.close();
     await tasks.cancelAll();
     await this.services.snapshots.close();
     const left: string[] = [];

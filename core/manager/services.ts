@@ -1,6 +1,8 @@
 /** The parts of the manager that keep something of their own, and how they know one another. */
 import path from 'node:path';
 import type { AccessTokens } from './access/tokens.ts';
+import { presentDevices } from '../platform/hostdevices/present.ts';
+import { DeviceWatch } from './devicewatch.ts';
 import { HistoryKeeper } from './history/historykeeper.ts';
 import type { ManagerContext } from './context.ts';
 import { HardwareService } from './hardware/service.ts';
@@ -30,6 +32,7 @@ export interface Services {
   readonly hardware: HardwareService;
   readonly networks: NetworkService;
   readonly history: HistoryKeeper;
+  readonly deviceWatch: DeviceWatch;
   /** Tags, folders and views of the library. */
   readonly organizer: Organizer;
 }
@@ -124,8 +127,9 @@ export function makeServices(
     machines: () => machines.all(),
     changed: () => emit('network.changed', {}),
   });
+  const deviceWatch = new DeviceWatch(presentDevices, () => emit('host.devicesChanged', {}));
   const organizer = new Organizer(order, { machines: () => machines.all(), emit });
-  return { pools, volumes, files, storage, transfers, snapshots, hardware, networks, history, organizer };
+  return { pools, volumes, files, storage, transfers, snapshots, hardware, networks, history, deviceWatch, organizer };
 }
 
 const storageMachine = (machine: Machine) => ({

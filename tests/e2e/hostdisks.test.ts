@@ -24,12 +24,17 @@ test.skipIf(noLoopDevices)(
     const row = page.locator(`[data-testid="host-block-device"][data-name="${name}"]`);
     const give = row.getByTestId('host-block-give');
     await row.waitFor();
+    const late = loopDevice(8 << 20);
+    const lateRow = page.locator(`[data-testid="host-block-device"][data-name="${late.path.replace('/dev/', '')}"]`);
+    await lateRow.waitFor({ timeout: 15_000 });
+    late.dispose();
+    await lateRow.waitFor({ state: 'detached', timeout: 15_000 });
     expect(await give.getAttribute('aria-description')).toContain(folder);
     await give.click({ force: true });
     expect(await page.getByTestId('give-device').count()).toBe(0);
     loop.unmount();
     const before = loop.content();
-    await app.byId('host-devices-again').click();
+    // Nobody has to ask: the list follows.
     await eventually('the device is free', async () => (await give.getAttribute('aria-disabled')) === null);
     await give.click();
     const dialog = page.getByTestId('give-device');

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { hostDevicesSchema } from '../../contract/hostdevices.ts';
 import { PciNames } from './pciids.ts';
+import { presentDevices } from './present.ts';
 import { readHostDevices } from './read.ts';
 
 let root: string;
@@ -203,4 +204,28 @@ test('hostile, circular and half-gone entries do not break the list', async () =
 test('a computer without any has empty lists, and another system says that it is not read', async () => {
   expect(await read()).toEqual({ pci: [], usb: [], block: [] });
   await expect(readHostDevices(root, 'darwin')).rejects.toMatchObject({ kind: 'unsupported', message: expect.stringContaining('darwin') });
+});
+
+test('what is present differs when a device comes, goes, grows, gets another driver or is mounted, and not otherwise', async () => {
+  const seen = [await presentDevices(root)];
+  const now = async () => {
+    const text = await presentDevices(root);
+    expect(await presentDevices(root)).toBe(text);
+    expect(seen).not.toContain(text);
+    seen.push(text);
+  };
+  pci('0000:01:00.0', { vendor: '0x8086' });
+  await now();
+  put('sys/bus/pci/devices/0000:01:00.0', { driver: '->../../../../bus/pci/drivers/vfio-pci' });
+  await now();
+  usb('1-1', { idVendor: '1d6b' });
+  await now();
+  block('sdb', { size: '0' });
+  await now();
+  put('sys/block/sdb', { size: '2048' });
+  await now();
+  put('proc/self', { mountinfo: '36 35 8:16 / /mnt rw - ext4 /dev/sdb rw' });
+  await now();
+  rmSync(path.join(root, 'sys/bus/usb/devices/1-1'), { recursive: true });
+  await now();
 });

@@ -16,6 +16,9 @@ interface Given {
   device: UsbSelector;
 }
 
+/** The manager tells of changes for two minutes after each look. */
+const LOOK_AGAIN_MS = 60_000;
+
 /** What names this device among those that are plugged in. */
 const selectorOf = ({ vendorId, productId, bus, port, serial }: HostUsbDevice): UsbSelector => ({
   vendorId,
@@ -39,12 +42,13 @@ export const useHostDevices = defineStore('hostDevices', () => {
     // One that went off meanwhile has none.
     (await connection.call('vm.usb.list', { id: machine.id }).catch(() => [])).map((device) => ({ machine, device }));
   const { failure, load, soon, watch } = useWatched(
-    ['vm.changed', 'vm.removed'],
+    ['host.devicesChanged', 'vm.changed', 'vm.removed'],
     async () => [await connection.call('host.devices', {}), (await Promise.all(takers.value.map(givenTo))).flat()] as const,
     ([nextList, nextGiven]) => {
       list.value = nextList;
       given.value = nextGiven;
     },
+    LOOK_AGAIN_MS,
   );
   // After a new connection the machines may come later than the devices.
   onChange(() => takers.value.map(({ id }) => id).join(), soon);

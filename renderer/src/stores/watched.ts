@@ -7,8 +7,8 @@ import { toDto } from './notices.ts';
 /** Events come in bursts; one look after the last is enough. */
 const settleMs = 150;
 
-/** What `look` finds, given to `take` anew after each of `events`, while somebody shows it. */
-export function useWatched<T>(events: readonly EventName[], look: () => Promise<T>, take: (found: T) => void) {
+/** What `look` finds, given to `take` anew after each of `events`, while somebody shows it; and every so many milliseconds where events alone do not do. */
+export function useWatched<T>(events: readonly EventName[], look: () => Promise<T>, take: (found: T) => void, everyMs?: number) {
   const connection = useConnection();
   const loaded = ref(false);
   const failure = ref<ErrorDto | null>(null);
@@ -41,8 +41,10 @@ export function useWatched<T>(events: readonly EventName[], look: () => Promise<
   function watch(): () => void {
     watchers++;
     if (connection.state === 'ready') void load();
+    const again = everyMs && setInterval(() => connection.state === 'ready' && void load(), everyMs);
     return () => {
       watchers--;
+      if (again) clearInterval(again);
     };
   }
 
