@@ -35,7 +35,7 @@ export interface CompactResult {
 
 /**
  * Gives back what the image does not need. A plain qcow2 image is written anew beside itself, compared with the original, and takes its place in one
- * step; one with snapshots, bitmaps, external data or encryption, and a raw one, get holes. Cancelled or failed, the image is as it was. Whoever
+ * step; one with snapshots, bitmaps, external data, encryption or a second name (hard link), and a raw one, get holes. Cancelled or failed, the image is as it was. Whoever
  * calls this holds the image's lock for writing.
  */
 export async function compactImage(image: string, options: CompactOptions = {}): Promise<CompactResult> {
@@ -88,13 +88,15 @@ async function compactQcow2(file: string, options: CompactOptions): Promise<void
   const { header } = source;
   const plain =
     !header.snapshotCount && !header.bitmaps && header.dataFile === undefined && header.encryption === 'none' && !header.unknown.length;
+  // Under its other names (hard links) the image would stay the old one, as a second disk from then on.
+  const anew = plain && (await stat(file)).nlink === 1;
   try {
     await refuseUnsound(source);
-    if (plain) await rewrite(file, source, options);
+    if (anew) await rewrite(file, source, options);
   } finally {
     await source.close();
   }
-  if (plain) return;
+  if (anew) return;
   const image = (await openImage(file, { readOnly: false, format: 'qcow2', passphrase: options.passphrase })) as Qcow2Image;
   try {
     await reclaimInPlace(image, options);

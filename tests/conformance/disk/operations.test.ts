@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import type { Qcow2Options } from '../../../core/disk/qcow2/create.ts';
@@ -215,4 +215,19 @@ it('compacts: zeros take no room any more, snapshots stay, and a cancelled run l
   const result = await all.compact(raw);
   expect(result.before - result.after).toBeGreaterThan(6 * MIB);
   expect(statSync(raw).size).toBe(8 * MIB);
+});
+
+it('compacts an image with a second name (hard link) where it is: under both it stays one image', async () => {
+  const folder = scratch();
+  const [file, other] = [path.join(folder, 'a.qcow2'), path.join(folder, 'b.qcow2')];
+  await createImage(file, { sizeBytes: 32 * MIB });
+  const image = await openQcow2(file);
+  await image.write(0, new Uint8Array(8 * MIB).fill(3));
+  await image.write(16 * MIB, new Uint8Array(8 * MIB));
+  await image.close();
+  linkSync(file, other);
+  const result = await disks(folder).compact(file);
+  expect(result.before - result.after).toBeGreaterThan(7 * MIB);
+  expect(statSync(other).ino).toBe(statSync(file).ino);
+  sound(other);
 });
