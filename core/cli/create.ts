@@ -112,7 +112,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
     .option('--uefi', 'UEFI for x86-64 (OVMF) instead of BIOS')
     .option('--iso <file>', 'boot from a CD image')
     .option('--floppy <file>', 'boot from a floppy image')
-    .option('--disk <file>', 'boot from an existing raw disk, used where it is')
+    .option('--disk <file>', 'boot from an existing raw or qcow2 disk, used where it is')
     .option('--copy', 'with --disk: put a copy into the machine instead')
     .option('--readonly', 'with --disk: never write to it')
     .option('--kernel <file>', 'boot a bzImage or multiboot image directly')
@@ -169,7 +169,7 @@ export function addCreateCommand(program: Command, run: RunSession): void {
         };
         for (const check of await session.client.call('vm.preflight', create))
           if (!check.ok && check.severity === 'warning')
-            process.stderr.write(`warning: ${check.message}${check.fix ? `. ${check.fix}` : ''}\n`);
+            process.stderr.write(`warning: ${check.message}${check.fix ? `\n${check.fix}` : ''}\n`);
         let vm = await session.client.call('vm.create', create);
         if (options.start)
           vm = await session.client.call('vm.start', { id: vm.id, ...(options.encrypt ? { passphrase: passphraseOf(options) } : {}) });
