@@ -8,6 +8,7 @@ import { saidPassthroughZhCN } from './saidpassthrough.zh-CN.ts';
 import { saidManagerZhCN } from './saidmanager.zh-CN.ts';
 import { saidLibraryMoveZhCN } from './saidlibrarymove.zh-CN.ts';
 import { saidNetworkZhCN } from './saidnetwork.zh-CN.ts';
+import { saidRefusalZhCN } from './saidrefusal.zh-CN.ts';
 import { saidStartZhCN } from './saidstart.zh-CN.ts';
 import { saidDiagnosisZhCN, saidExplainZhCN } from './saidhost.zh-CN.ts';
 
@@ -25,6 +26,7 @@ export const saidZhCN: Record<SaidKey, string> = {
   ...saidStartZhCN,
   ...saidLibraryMoveZhCN,
   ...saidNetworkZhCN,
+  ...saidRefusalZhCN,
   fileENOENT: '{path} 不存在',
   fileEACCES: '当前用户无权打开 {path}',
   fileEROFS: '{path} 位于只读文件系统上',

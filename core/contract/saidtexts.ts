@@ -10,6 +10,7 @@ import { machineTexts } from './machinetexts.ts';
 import { passthroughTexts } from './passthroughtexts.ts';
 import { managerTexts } from './managertexts.ts';
 import { networkTexts } from './networktexts.ts';
+import { refusalTexts } from './refusaltexts.ts';
 import { startTexts } from './starttexts.ts';
 import { checkTexts, fileTexts, mediaTexts, ruleTexts } from './texts.ts';
 
@@ -30,5 +31,6 @@ export const saidTexts = {
   ...startTexts,
   ...libraryMoveTexts,
   ...networkTexts,
+  ...refusalTexts,
 } as const;
 export type SaidKey = keyof typeof saidTexts;

@@ -2,6 +2,7 @@ import { type Caller, type Role, roleCovers } from './access.ts';
 import type { ErrorDto } from './errors.ts';
 import { Floodgate } from './floodgate.ts';
 import { type EventName, type EventPayload, type MethodName, methods, type ParsedParams, type Result } from './methods.ts';
+import { noSuchMethod, tooManyCalls, wrongParams } from './refusals.ts';
 import { eventRoles, methodRoles } from './roles.ts';
 import { type SaidKey, saidTexts } from './saidtexts.ts';
 import { fill } from './texts.ts';
@@ -71,7 +72,7 @@ export class ContractServer {
       return;
     }
     if (typeof method !== 'string' || !Object.hasOwn(methods, method)) {
-      this.fail(id, { kind: 'unsupported', message: 'there is no such method', context: { operation: String(method).slice(0, 64) } });
+      this.fail(id, noSuchMethod(method));
       return;
     }
     const name = method as MethodName;
@@ -90,23 +91,12 @@ export class ContractServer {
       return;
     }
     if (this.pending >= (this.options.maxPending ?? 256)) {
-      this.fail(id, {
-        kind: 'resource-limit',
-        message: 'too many calls are under way',
-        context: { operation: method },
-        fix: 'Wait for earlier calls to finish.',
-      });
+      this.fail(id, tooManyCalls(method));
       return;
     }
     const parsed = methods[name].params.safeParse(params);
     if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      const field = issue?.path.join('.') ?? '';
-      this.fail(id, {
-        kind: 'invalid-argument',
-        message: `${field || 'the request'}: ${issue?.message ?? 'is not valid'}`,
-        context: { operation: method, field },
-      });
+      this.fail(id, wrongParams(method, parsed.error.issues[0]!, params));
       return;
     }
     this.pending++;
