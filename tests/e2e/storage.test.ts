@@ -292,3 +292,27 @@ test('files come from the browser by its chooser and by drag and drop, and go ba
   await page.getByTestId('upload-files').setInputFiles([{ name: '.hidden', mimeType: 'text/plain', buffer: Buffer.from('x') }]);
   expect((await app.takeError()).message).toMatch(/name/);
 });
+
+test('an image whose lower one is gone says so in the list, and its details leave a narrow window again', async () => {
+  const { app, page } = window;
+  mkdirSync(disks, { recursive: true });
+  qemuImg('create', '-q', '-f', 'qcow2', '-u', '-b', 'gone.qcow2', '-F', 'qcow2', path.join(disks, 'orphan.qcow2'), '64M');
+  const size = page.viewportSize()!;
+  await page.setViewportSize({ width: 900, height: 600 });
+  try {
+    await app.goToMachines();
+    await app.storage.open();
+    expect(await app.storage.row('orphan.qcow2').innerText()).toContain('Image below not found');
+    const details = await app.storage.details('orphan.qcow2');
+    const problem = details.getByTestId('volume-problem');
+    await problem.waitFor();
+    // The panel's own rules are not for what is in it.
+    expect((await problem.boundingBox())!.height).toBeLessThan(300);
+    const beyond = `(() => { const panel = document.querySelector('[data-testid="volume-details"]'); return panel.scrollWidth - panel.clientWidth; })()`;
+    expect(await page.evaluate<number>(beyond)).toBe(0);
+    await app.storage.closeDetails();
+    await details.waitFor({ state: 'detached' });
+  } finally {
+    await page.setViewportSize(size);
+  }
+});

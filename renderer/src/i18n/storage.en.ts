@@ -37,6 +37,7 @@ export const storageEn = {
   encrypted: 'Encrypted',
   link: 'Link',
   repair: 'Needs repair',
+  belowMissing: 'Image below not found',
   details: 'Details of {name}',
   more: 'More for {name}',
   fact: {

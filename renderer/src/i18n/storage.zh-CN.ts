@@ -38,6 +38,7 @@ export const storageZhCN: typeof storageEn = {
   encrypted: '已加密',
   link: '链接',
   repair: '需要修复',
+  belowMissing: '找不到下层映像',
   details: '{name} 的详细信息',
   more: '{name} 的更多操作',
   fact: {
