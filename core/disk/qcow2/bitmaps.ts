@@ -34,6 +34,13 @@ interface Bitmap {
   held: boolean;
 }
 
+/** What `store` has written of a bitmap, and the clusters that it had before. */
+interface StoredTable {
+  offset: number;
+  entries: number;
+  freed: { first: number; count: number }[];
+}
+
 export class Bitmaps {
   private readonly meta: Metadata;
   private readonly directory: Uint8Array;
@@ -166,27 +173,54 @@ export class Bitmaps {
     for (const bitmap of more) bitmap.held = true;
   }
 
-  /** Writes what is in memory back and takes the mark away. True when something was written; commit again after it. */
+  /**
+   * Writes what is in memory back and takes the mark away. True when something was written; commit again after it. An entry of the directory may lie
+   * across two sectors, of which a power cut may leave either: so the new place of a table is durable before the mark goes, and at no instant has an entry
+   * more of a table than there is at its place. Length and mark always lie in one sector.
+   */
   async store(): Promise<boolean> {
     const { meta } = this;
     const held = this.bitmaps.filter((bitmap) => bitmap.held && bitmap.bits);
     if (!held.length) return false;
-    for (const bitmap of held) await meta.lock.run(() => this.storeOne(bitmap));
+    const tables: StoredTable[] = [];
+    for (const bitmap of held) tables.push(await meta.lock.run(() => this.writeTable(bitmap)));
     await meta.lock.run(() => meta.writeRefcounts(true));
     await meta.file.sync();
-    // An entry may lie across two sectors, of which a power cut leaves one as it was: its place first, then its mark.
+    let shrinks = false;
+    held.forEach((bitmap, i) => {
+      if (tables[i]!.entries >= bitmap.tableEntries) return;
+      shrinks = true;
+      this.setEntries(bitmap, tables[i]!.entries);
+    });
+    if (shrinks) await this.writeDirectory();
+    held.forEach((bitmap, i) => {
+      this.setPlace(bitmap, tables[i]!.offset);
+    });
     await this.writeDirectory();
-    for (const bitmap of held) this.setFlags(bitmap, bitmap.flags & ~FLAG_IN_USE);
+    held.forEach((bitmap, i) => {
+      this.setEntries(bitmap, tables[i]!.entries);
+      this.setFlags(bitmap, bitmap.flags & ~FLAG_IN_USE);
+    });
     await this.writeDirectory();
     for (const bitmap of held) bitmap.held = false;
+    await meta.lock.run(async () => {
+      for (const { freed } of tables) for (const { first, count } of freed) meta.free(first, count);
+    });
     return true;
   }
 
-  private async storeOne(bitmap: Bitmap): Promise<void> {
+  /** The bitmap's content and its table in clusters of their own; the directory does not know of them yet. Under the lock. */
+  private async writeTable(bitmap: Bitmap): Promise<StoredTable> {
     const { meta } = this;
     const { clusterSize } = meta;
+    const freed: StoredTable['freed'] = [];
     const old = await this.readTable(bitmap);
-    const oldPlace = { first: bitmap.tableOffset / clusterSize, count: Math.ceil((bitmap.tableEntries * 8) / clusterSize) };
+    for (let at = 0; at < old.byteLength; at += 8) {
+      const offset = getU64(old, at) - (getU64(old, at) % 512);
+      if (offset) freed.push({ first: offset / clusterSize, count: 1 });
+    }
+    const oldClusters = Math.ceil((bitmap.tableEntries * 8) / clusterSize);
+    if (oldClusters) freed.push({ first: bitmap.tableOffset / clusterSize, count: oldClusters });
     const bits = bitmap.bits!.subarray(0, this.bytesFor(bitmap, meta.header.sizeBytes));
     const entries = Math.ceil(bits.length / clusterSize);
     const table = new Uint8Array(entries * 8);
@@ -195,15 +229,17 @@ export class Bitmaps {
       if (part.every((byte) => byte === 0)) continue;
       setU64(viewOf(table), i * 8, (await meta.writeClusters(part)) * clusterSize);
     }
-    bitmap.tableOffset = (await meta.writeClusters(table)) * clusterSize;
+    return { offset: (await meta.writeClusters(table)) * clusterSize, entries, freed };
+  }
+
+  private setPlace(bitmap: Bitmap, offset: number): void {
+    bitmap.tableOffset = offset;
+    setU64(viewOf(this.directory), bitmap.at, offset);
+  }
+
+  private setEntries(bitmap: Bitmap, entries: number): void {
     bitmap.tableEntries = entries;
-    setU64(viewOf(this.directory), bitmap.at, bitmap.tableOffset);
     viewOf(this.directory).setUint32(bitmap.at + 8, entries);
-    for (let at = 0; at < old.byteLength; at += 8) {
-      const offset = getU64(old, at) - (getU64(old, at) % 512);
-      if (offset) meta.free(offset / clusterSize, 1);
-    }
-    if (oldPlace.count) meta.free(oldPlace.first, oldPlace.count);
   }
 
   private setFlags(bitmap: Bitmap, flags: number): void {
@@ -211,7 +247,7 @@ export class Bitmaps {
     viewOf(this.directory).setUint32(bitmap.at + 12, flags);
   }
 
-  /** In place: entries keep their length, and the in-use mark is one byte. */
+  /** In place: entries keep their length. */
   private async writeDirectory(): Promise<void> {
     await this.meta.file.write(this.meta.header.bitmaps!.directoryOffset, this.directory);
     await this.meta.file.sync();

@@ -53,7 +53,12 @@ export class PowerCutFile implements RandomAccessFile {
 
   /** What is on the disk when the power comes back: every sector of every unsynced write arrived or not. */
   afterPowerCut(random: (below: number) => number): Uint8Array<ArrayBuffer> {
-    let bytes: Uint8Array<ArrayBuffer> = this.durable.slice();
+    // As long as the longest that may be left; put() would copy all for each sector behind the end.
+    const bytes = new Uint8Array(
+      this.unsynced.reduce((most, { offset, bytes }) => Math.max(most, offset + bytes.length), this.durable.length),
+    );
+    bytes.set(this.durable);
+    let length = this.durable.length;
     // Some cuts lose almost all, some almost nothing.
     const share = random(101);
     const writes = this.unsynced.slice();
@@ -71,11 +76,12 @@ export class PowerCutFile implements RandomAccessFile {
         const number = order.get(write)!;
         if (random(100) < share && number >= (latest.get(sector) ?? -1)) {
           latest.set(sector, number);
-          bytes = put(bytes, write.offset + at, write.bytes.subarray(at, end));
+          bytes.set(write.bytes.subarray(at, end), write.offset + at);
+          length = Math.max(length, write.offset + end);
         }
         at = end;
       }
-    return bytes;
+    return bytes.slice(0, length);
   }
 }
 
