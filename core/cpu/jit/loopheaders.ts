@@ -205,7 +205,7 @@ function rotate(region: Region, loop: Loop, { block, insn }: Place): void {
   body.add(moved);
   const first: Block = { ...blocks[moved]!, look: 0 };
   blocks[0] = first;
-  for (const side of edges(first)) first[side] = outside(first[side] === moved ? moved : first[side]);
+  for (const side of edges(first)) first[side] = outside(first[side]);
 }
 
 /** Gives the region's innermost loops other headers where that is better. Before anything is known of blocks by their numbers. */
