@@ -1,6 +1,6 @@
 // `npm test`: set up, build, then every check. The last line reads `N passed, N failed`.
 // `npm test -- types lint unit` runs only the named stages.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -13,13 +13,29 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
 const bin = (name, file) => path.join(root, 'node_modules', name, file);
 
+/** Runs beside other checks; what it says is printed when it ends. */
 function check(name, command, args) {
   const at = Date.now();
-  const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: childEnv() });
-  const ok = result.status === 0;
-  counts[ok ? 'passed' : 'failed']++;
-  if (!ok) failures.push(name);
-  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - at) / 1000).toFixed(1)} s)`);
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: childEnv() });
+  const said = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => said.push(data));
+  return new Promise((resolve) => {
+    let over = false;
+    const end = (ok) => {
+      if (over) return;
+      over = true;
+      counts[ok ? 'passed' : 'failed']++;
+      if (!ok) failures.push(name);
+      process.stdout.write(Buffer.concat(said));
+      console.log(`${ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - at) / 1000).toFixed(1)} s)`);
+      resolve();
+    };
+    child.on('error', (error) => {
+      said.push(Buffer.from(`${error.message}\n`));
+      end(false);
+    });
+    child.on('close', (status) => end(status === 0));
+  });
 }
 
 /**
@@ -70,14 +86,15 @@ function vitest(projects, { name = projects[0], paths = [], left = [], env = {},
 
 const tsc = (config) => check(`types: ${config}`, node24(), [bin('typescript', 'bin/tsc'), '-p', config]);
 const stages = {
-  types() {
-    for (const config of ['tsconfig.core.json', 'tsconfig.node.json']) tsc(config);
-    check('types: tsconfig.renderer.json', node24(), [bin('vue-tsc', 'bin/vue-tsc.js'), '-p', 'tsconfig.renderer.json', '--noEmit']);
-  },
-  lint() {
-    check('lint and format', node24(), [bin('@biomejs/biome', 'bin/biome'), 'check', '--error-on-warnings', '.']);
-    check('layer lint', node24(), ['scripts/layers.mjs']);
-  },
+  types: () => [
+    tsc('tsconfig.node.json'),
+    check('types: tsconfig.renderer.json', node24(), [bin('vue-tsc', 'bin/vue-tsc.js'), '-p', 'tsconfig.renderer.json', '--noEmit']),
+    tsc('tsconfig.core.json'),
+  ],
+  lint: () => [
+    check('lint and format', node24(), [bin('@biomejs/biome', 'bin/biome'), 'check', '--error-on-warnings', '.']),
+    check('layer lint', node24(), ['scripts/layers.mjs']),
+  ],
   unit: () => vitest(['core', 'renderer']),
   conformance: () => vitest(['conformance']),
   /**
@@ -120,7 +137,10 @@ try {
   console.log('0 passed, 1 failed');
   process.exit(1);
 }
-for (const [name, stage] of Object.entries(stages)) if (!wanted.length || wanted.includes(name)) stage();
+// Types and lint beside each other, before the tests, which have the computer to themselves.
+const chosen = Object.keys(stages).filter((name) => !wanted.length || wanted.includes(name));
+await Promise.all(chosen.filter((name) => name === 'types' || name === 'lint').flatMap((name) => stages[name]()));
+for (const name of chosen) if (name !== 'types' && name !== 'lint') stages[name]();
 for (const failure of failures) console.log(`failed: ${failure}`);
 if (counts.skipped) console.log(`skipped with a printed reason: ${counts.skipped}`);
 console.log(`took ${((Date.now() - started) / 60000).toFixed(1)} minutes`);

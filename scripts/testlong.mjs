@@ -9,6 +9,7 @@ import { childEnv, node24, root, setUp } from './setup.mjs';
 const number = Number(process.argv.find((arg) => /^\d+$/.test(arg)) ?? 0);
 const factors = {
   HYPERVUE_CPU_ROUNDS: String(number || 25),
+  HYPERVUE_SIMD_CASES: String((number || 10) * 400),
   HYPERVUE_FP_CASES: String((number || 10) * 2000),
   HYPERVUE_FUZZ_CASES: String((number || 25) * 40_000),
   HYPERVUE_DISK_SEEDS: '5',

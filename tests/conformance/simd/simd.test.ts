@@ -9,9 +9,9 @@ if (reason) console.log(`vector instructions are not compared with the host proc
 describe.skipIf(reason)('the interpreter agrees with the host processor', () => {
   afterAll(dispose);
   it.each(CASES)('$name, 32-bit', (c) => {
-    expect(disagreements(c, 32, caseCount(c.data === 'int' ? 150 : 400))).toEqual([]);
+    expect(disagreements(c, 32, caseCount(c.data === 'int' ? 75 : 200))).toEqual([]);
   });
   it.each([...BASE_CASES, ...CASES])('$name, 64-bit', (c) => {
-    expect(disagreements(c, 64, caseCount(c.data === 'int' ? 100 : 300))).toEqual([]);
+    expect(disagreements(c, 64, caseCount(c.data === 'int' ? 50 : 150))).toEqual([]);
   });
 });
