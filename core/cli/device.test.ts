@@ -115,6 +115,17 @@ test('the list has the USB devices of this computer that a machine has while it 
     err: expect.stringContaining('detach-usb One 046d:c52b'),
   });
   expect(await run('device', 'detach-usb', 'One', '046d:c52b')).toMatchObject({ code: 0 });
+  expect(await run('device', 'add-disk', 'One', '--size', '8M', '--bus', 'usb')).toMatchObject({
+    code: 0,
+    out: 'One: new disk usb0; it is there from the next start on, or at once with `hypervue device plug`\n',
+  });
+  expect(await run('device', 'plug', 'One', 'usb0')).toMatchObject({ code: 0, out: 'One: usb0 is plugged in\n' });
+  expect(await run('device', 'plug', 'One', 'usb0')).toMatchObject({ code: 1, err: expect.stringContaining('One has usb0 already') });
+  expect(await run('device', 'plug', 'One', 'usb9')).toMatchObject({ code: 1, err: expect.stringContaining('usb9') });
+  expect(await run('device', 'unplug', 'One', 'usb0')).toMatchObject({
+    code: 0,
+    out: 'One: usb0 is pulled out; it is there again from the next start on\n',
+  });
   expect(await json('device', 'list', 'One')).toMatchObject({ hostUsb: [] });
   expect(await run('device', 'attach-usb', 'One', '0951:1666')).toMatchObject({ code: 0 });
   expect((await run('device', 'list', 'One')).out).toMatch(/^0951:1666 +USB device +xhci +of this computer$/m);

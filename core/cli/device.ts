@@ -18,6 +18,7 @@ import { DEFAULT_NETWORK, macSchema, type NicModel, nicModels } from '../contrac
 import { type DiskFormat, diskFormats, type Drive, type VmConfig, type VmPatch, type VmSummary } from '../contract/vm.ts';
 import { usbName, type UsbSelector, usbSelectorSchema } from '../contract/usb.ts';
 import { HypervueError } from '../util/errors.ts';
+import { driveId } from './driveverbs.ts';
 import { networkOf } from './network.ts';
 import { table } from './output.ts';
 import { readPassphrase } from './passphrase.ts';
@@ -45,7 +46,7 @@ async function change(session: Session, vm: VmSummary, patch: VmPatch): Promise<
 }
 
 const drivePart = (what: string, vm: VmSummary, id: string) =>
-  `${vm.name}: ${what} ${id}${vm.runsWith ? '; it is there from the next start on' : ''}`;
+  `${vm.name}: ${what} ${id}${vm.runsWith ? `; it is there from the next start on${/^usb\d$/.test(id) ? `, or at once with \`hypervue device plug\`` : ''}` : ''}`;
 
 /** A place for the drive. Throws 'invalid-state' where its bus is full. */
 function placeFor(vm: VmSummary, config: VmConfig, bus: DriveBus | 'floppy', kind: Drive['kind']): Drive['id'] {
@@ -272,6 +273,26 @@ const describeHostUsb = (device: UsbSelector): string[] => [
   ].join(', '),
 ];
 
+interface PlugOptions {
+  passphraseFile?: string;
+}
+
+/** Drives on USB, while the machine is on. */
+async function plugDrive(session: Session, machine: string, id: string, { passphraseFile }: PlugOptions): Promise<undefined> {
+  const vm = await session.machine(machine);
+  const passphrase = passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile) };
+  const after = await session.client.call('vm.plugDrive', { id: vm.id, drive: driveId(id), ...passphrase });
+  session.print(after, () => `${after.name}: ${id} is plugged in`);
+  return undefined;
+}
+
+async function unplugDrive(session: Session, machine: string, id: string): Promise<undefined> {
+  const vm = await session.machine(machine);
+  const after = await session.client.call('vm.unplugDrive', { id: vm.id, drive: driveId(id) });
+  session.print(after, () => `${after.name}: ${id} is pulled out; it is there again from the next start on`);
+  return undefined;
+}
+
 interface UsbOptions {
   bus?: number;
   port?: string;
@@ -314,7 +335,9 @@ async function addUsb(session: Session, machine: string, tablet: boolean | undef
 export function addDeviceCommand(program: Command, run: RunSession): void {
   const device = program
     .command('device')
-    .description('drives, network cards, USB and serial ports of a machine; one that is on has them from its next start');
+    .description(
+      'drives, network cards, USB and serial ports of a machine; one that is on has them from its next start, drives on USB also at once',
+    );
   device
     .command('list <machine>')
     .description('them all, with the names that the other commands take, and what the machine has of this computer’s USB devices now')
@@ -405,6 +428,15 @@ export function addDeviceCommand(program: Command, run: RunSession): void {
     (machine: string, wanted: string, options: UsbOptions) =>
       run(true, (session) => giveUsb(session, machine, 'vm.usb.detach', wanted, options)),
   );
+  device
+    .command('plug <machine> <drive>')
+    .description('plug a drive on USB, which the machine has from its next start on, in now')
+    .option('--passphrase-file <file>', 'of an encrypted image: its first line is the passphrase')
+    .action((machine: string, id: string, options: PlugOptions) => run(true, (session) => plugDrive(session, machine, id, options)));
+  device
+    .command('unplug <machine> <drive>')
+    .description('pull a drive on USB out of a machine that is on; let the guest eject it first')
+    .action((machine: string, id: string) => run(true, (session) => unplugDrive(session, machine, id)));
   device
     .command('remove <machine> <device>')
     .description('take it out of the machine; images stay')

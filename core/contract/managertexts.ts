@@ -169,6 +169,8 @@ export const managerTexts = {
   doSetViewing: 'change who may use it',
   doBreak: 'send a break',
   doAttachUsb: 'give a USB device to',
+  doPlugDrive: 'plug a drive into',
+  doUnplugDrive: 'pull a drive out of',
   doDetachUsb: 'take a USB device from',
   doOpenDebugger: 'open a debugger',
   doCloseDebugger: 'close a debugger',

@@ -170,6 +170,16 @@ export const methods = {
     params: vm.extend({ drive: driveSchema.shape.id, sizeBytes: z.number().int().positive().multipleOf(512).max(Number.MAX_SAFE_INTEGER) }),
     result: vmSummarySchema,
   },
+  /** Plugs a USB drive of the machine's configuration into it while it is on. `passphrase`: of an encrypted image, when it is not that of the machine's other disks. */
+  'vm.plugDrive': {
+    params: vm.extend({ drive: driveSchema.shape.id, passphrase: z.string().min(1).max(512).optional() }),
+    result: vmSummarySchema,
+  },
+  /**
+   * Pulls a USB drive out of a machine that is on; its configuration has it still, for the next start. What the guest has written by then is in the image; what it keeps in its own
+   * memory is lost, so it had better eject the drive first.
+   */
+  'vm.unplugDrive': { params: vm.extend({ drive: driveSchema.shape.id }), result: vmSummarySchema },
   /** Lets gdb attach to a running machine; `command` is the line to type in gdb. Replaces a listener that is open. */
   'vm.openGdb': {
     params: vm.extend({ address: gdbListenSchema, architecture: z.enum(gdbArchitectures).optional() }),

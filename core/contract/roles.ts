@@ -63,6 +63,8 @@ export const methodRoles: Readonly<Record<MethodName, Role>> = {
   'vm.changeMedium': 'manage',
   'vm.setDrivePolicy': 'manage',
   'vm.growDisk': 'manage',
+  'vm.plugDrive': 'manage',
+  'vm.unplugDrive': 'manage',
   'vm.usb.attach': 'manage',
   'vm.usb.detach': 'manage',
   'vm.usb.list': 'view',

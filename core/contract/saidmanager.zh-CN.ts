@@ -167,6 +167,8 @@ export const saidManagerZhCN: Record<keyof typeof managerTexts, string> = {
   doSetViewing: '更改使用权',
   doBreak: '发送中断信号',
   doAttachUsb: '添加 USB 设备',
+  doPlugDrive: '插入驱动器',
+  doUnplugDrive: '拔出驱动器',
   doDetachUsb: '收回 USB 设备',
   doOpenDebugger: '打开调试器',
   doCloseDebugger: '关闭调试器',

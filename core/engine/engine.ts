@@ -1,10 +1,10 @@
 import type { ChannelViewer, ScreenText, Viewers, ViewingAction } from '../contract/console.ts';
 import type { GdbListen } from '../contract/debug.ts';
-import type { DrivePolicy } from '../contract/drives.ts';
+import type { DriveId, DrivePolicy } from '../contract/drives.ts';
 import type { ChannelKind } from '../contract/methods.ts';
 import type { ByteChannel } from '../contract/transport.ts';
 import type { UsbSelector } from '../contract/usb.ts';
-import type { LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
+import type { Drive, LogEntry, VmConfig, VmStateName, VmStats } from '../contract/vm.ts';
 import type { ProfileRequest } from '../debug/readprofile.ts';
 import type { GuestProfile } from '../cpu/statistics.ts';
 import type { GdbArchitecture } from '../debug/registers.ts';
@@ -132,6 +132,10 @@ export interface RunningVm {
   setDrivePolicy(drive: string, policy: DrivePolicy): Promise<void>;
   /** Makes the disk in a drive larger; the guest is told. */
   growDisk(drive: string, sizeBytes: number): Promise<void>;
+  /** Plugs a USB drive into the machine, as the one with the number `at` of its drives. `passphrase`: of an encrypted image, when it is another than the machine's. */
+  plugDrive(drive: Drive, at: number, passphrase?: string): Promise<void>;
+  /** Pulls a USB drive out; what its guest has written by then is on stable storage, and the image is closed. */
+  unplugDrive(drive: DriveId): Promise<void>;
   /** From now on the disk in a drive is the image at `file`, which reads as the one that is there now; that one is not written to any more. The guest notices nothing. */
   overlayDisk(drive: string, file: string): Promise<void>;
   /** Lets gdb attach; gives the line to type in gdb. */

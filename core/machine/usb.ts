@@ -3,14 +3,15 @@ import type { Device } from '../bus/device.ts';
 import type { MmioBus } from '../bus/mmiobus.ts';
 import type { MessageSink } from '../bus/pci/msi.ts';
 import type { PciBus } from '../bus/pci/pcibus.ts';
-import { usbPlaces } from '../contract/driveplaces.ts';
+import type { UsbDevice } from '../bus/usb/usbdevice.ts';
+import { type DriveId, usbPlaces } from '../contract/driveplaces.ts';
 import { UsbDisk } from '../devices/usb/bulkonly.ts';
 import { UsbTablet } from '../devices/usb/tablet.ts';
 import { Xhci } from '../devices/usb/xhci.ts';
 import type { GuestMemory } from '../memory/guestmemory.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/logger.ts';
-import type { MachineDefinition } from './definition.ts';
+import type { DriveBay, MachineDefinition } from './definition.ts';
 import { TABLET_CONNECTOR, USB_SLOT, usbConnector } from './slots.ts';
 
 export interface UsbParts {
@@ -25,7 +26,7 @@ export interface UsbParts {
   log: Logger;
 }
 
-/** Creates the USB controller, if the machine has one, with what is plugged into it for good. */
+/** Creates the USB controller, if the machine has one, with what is plugged into it at the start. */
 export function addUsb(parts: UsbParts): { controller: Xhci; tablet: UsbTablet | undefined } | undefined {
   const { pci, mmio, memory, message, clock, definition, drive, add } = parts;
   if (!definition.usb) return undefined;
@@ -34,11 +35,21 @@ export function addUsb(parts: UsbParts): { controller: Xhci; tablet: UsbTablet |
   pci.attach(USB_SLOT, 0, controller);
   const tablet = definition.usb.tablet ? new UsbTablet(clock) : undefined;
   if (tablet) controller.plug(TABLET_CONNECTOR, tablet);
-  usbPlaces.forEach((id, index) => {
-    const bay = definition.drives.find((other) => other.id === id);
-    if (!bay) return;
-    const serial = `HVU${String(index).padStart(5, '0')}`;
-    controller.plug(usbConnector(index), new UsbDisk({ block: drive(id), serial, writeCache: bay.writeCache, log: log.child(id) }));
-  });
+  for (const bay of definition.drives) {
+    const connector = usbConnectorOf(bay.id);
+    if (connector !== undefined) controller.plug(connector, usbDrive(bay, drive(bay.id), log));
+  }
   return { controller, tablet };
+}
+
+/** Connector of a USB drive; undefined for one that is elsewhere. */
+export function usbConnectorOf(id: DriveId): number | undefined {
+  const number = (usbPlaces as readonly DriveId[]).indexOf(id);
+  return number < 0 ? undefined : usbConnector(number);
+}
+
+/** What is plugged in for a drive. */
+export function usbDrive({ id, writeCache }: DriveBay, block: BlockDevice, log: Logger): UsbDevice {
+  const serial = `HVU${String((usbPlaces as readonly DriveId[]).indexOf(id)).padStart(5, '0')}`;
+  return new UsbDisk({ block, serial, writeCache, log: log.child(id) });
 }

@@ -117,8 +117,13 @@ export class MachineConfig {
 
   /** A change of one drive that holds at once, for what runs and for the file, unless the file has another drive in that place by now. */
   async saveDrive({ id, kind }: Drive, change: (config: VmConfig) => VmConfig): Promise<void> {
-    if (this.startedWith) this.startedWith = change(this.startedWith);
+    this.nowWith(change);
     await this.save((now) => (now.drives.some((drive) => drive.id === id && drive.kind === kind) ? change(now) : now));
+  }
+
+  /** The machine under way is another one now, as its vm.json says already or still. */
+  nowWith(change: (now: VmConfig) => VmConfig): void {
+    if (this.startedWith) this.startedWith = change(this.startedWith);
   }
 
   private async save(change: (now: VmConfig) => VmConfig | Promise<VmConfig>): Promise<void> {

@@ -1,11 +1,12 @@
 import { type Operation, stateWord } from './operationwords.ts';
 import { say } from '../util/say.ts';
-import type { DrivePolicy } from '../contract/drives.ts';
+import type { DriveId, DrivePolicy } from '../contract/drives.ts';
 import type { Drive } from '../contract/vm.ts';
 import { readableBytes } from '../util/bytes.ts';
 import type { MachineConfig } from './machineconfig.ts';
 import { driveOf, growDisk, withPolicy } from './machinedrives.ts';
 import { exchangeableDrive, exchangeMedium } from './machinemedium.ts';
+import { plugDrive, unplugDrive } from './machineusbdrives.ts';
 import { putOverlay } from './machineoverlay.ts';
 import type { MachineSelf } from './machineself.ts';
 
@@ -13,8 +14,8 @@ import type { MachineSelf } from './machineself.ts';
 export class MachineDriveVerbs {
   private readonly machine: MachineSelf;
   private readonly settings: MachineConfig;
-  /** Media change one at a time. */
-  private changingMedium: Promise<unknown> = Promise.resolve();
+  /** Media and drives change one at a time. */
+  private changing: Promise<unknown> = Promise.resolve();
 
   constructor(machine: MachineSelf, settings: MachineConfig) {
     this.machine = machine;
@@ -22,9 +23,7 @@ export class MachineDriveVerbs {
   }
 
   changeMedium(driveId: string, file: string | null): Promise<void> {
-    const work = this.changingMedium.then(() => this.exchangeMedium(driveId, file));
-    this.changingMedium = work.catch(() => {});
-    return work;
+    return this.inTurn(() => this.exchangeMedium(driveId, file));
   }
 
   private async exchangeMedium(driveId: string, file: string | null): Promise<void> {
@@ -64,6 +63,22 @@ export class MachineDriveVerbs {
     await growDisk(config, driveId, sizeBytes, { folder: machine.folder, vm: machine.running(), locks: machine.parts.locks });
     machine.record('info', 'manager', `${driveId}: ${readableBytes(sizeBytes)} large now`);
     machine.changed();
+  }
+
+  /** Plugs a USB drive of vm.json into the machine, which is on and does not have it yet. `passphrase`: of an encrypted image. */
+  plug(driveId: DriveId, passphrase?: string): Promise<void> {
+    return this.inTurn(() => plugDrive(driveId, passphrase, this.machine, this.settings));
+  }
+
+  /** Pulls a USB drive out of the machine, which is on. vm.json has it still. */
+  unplug(driveId: DriveId): Promise<void> {
+    return this.inTurn(() => unplugDrive(driveId, this.machine, this.settings));
+  }
+
+  private inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.changing.then(work);
+    this.changing = turn.catch(() => {});
+    return turn;
   }
 
   private change(drive: Drive, other: Partial<Drive>): Promise<void> {

@@ -43,6 +43,15 @@ export class MachineLocks {
     if (lock) this.drives.set(id, lock);
   }
 
+  /** A drive was pulled out: its image and all below it. */
+  dropDrive(id: string): void {
+    for (const [name, lock] of this.drives) {
+      if (name !== id && !name.startsWith(`${id} `)) continue;
+      lock.dispose();
+      this.drives.delete(name);
+    }
+  }
+
   /** An image was put on top of the one in the drive; both are kept. */
   addOverlay(id: string, lock: Lock): void {
     this.drives.set(`${id} overlay`, lock);

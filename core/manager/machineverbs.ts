@@ -10,7 +10,7 @@ import { deviceOwner, type Services } from './services.ts';
 import { stateWatch } from './tasks.ts';
 import { refuseGivenUsbDisks, refuseUsedUsbDisks } from './usedusbdisks.ts';
 
-export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, { storage, snapshots, history }: Services) {
+export function machineVerbs({ machines, tasks, refuseClosed, emit }: ManagerContext, { storage, snapshots, history }: Services) {
   /** A verb that answers with the machine as it is afterwards. */
   const verb =
     <P extends { id: string }>(action: (machine: Machine, params: P) => Promise<unknown>) =>
@@ -50,6 +50,15 @@ export function machineVerbs({ machines, tasks, refuseClosed }: ManagerContext, 
       // One that is on has made sure of it when it started.
       if (!machine.active) await storage.refuseBases(machine, 'resize');
       return machine.drives.grow(drive, sizeBytes);
+    }),
+    'vm.plugDrive': verb(async (machine, { drive, passphrase }) => {
+      await storage.refuseBases(machine, 'plug in a drive');
+      await machine.drives.plug(drive, passphrase);
+      emit('storage.changed', {});
+    }),
+    'vm.unplugDrive': verb(async (machine, { drive }) => {
+      await machine.drives.unplug(drive);
+      emit('storage.changed', {});
     }),
     'vm.usb.attach': verb(async (machine, { device }) => {
       const running = machine.alive('attach a USB device');

@@ -31,6 +31,8 @@ const operations = {
   'send a break': 'doBreak',
   'attach a USB device': 'doAttachUsb',
   'detach a USB device': 'doDetachUsb',
+  'plug in a drive': 'doPlugDrive',
+  'pull out a drive': 'doUnplugDrive',
   'open a debugger': 'doOpenDebugger',
   'close a debugger': 'doCloseDebugger',
   profile: 'doProfile',

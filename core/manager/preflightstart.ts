@@ -148,6 +148,11 @@ async function checkDrive(
   return { checks, unbootable, boots: !floppy && media.every(({ ok }) => ok), mayGrow: image.mayGrow };
 }
 
+/** Everything that keeps a drive of the configuration from being plugged into the machine, which is on. */
+export async function preflightDrive(parts: PreflightParts, config: VmConfig, folder: string, drive: Drive): Promise<PreflightCheck[]> {
+  return drive.path === null ? [] : (await checkDrive(parts, config, folder, drive)).checks;
+}
+
 /** Where outside clients are to reach the machine. */
 async function checkListening(id: string, listening: Listening): Promise<PreflightCheck> {
   const problem = await listenProblem(listening);

@@ -65,6 +65,48 @@ function fullDisk(name = 'disk.img') {
 }
 
 describe('drives', () => {
+  test('on USB come and go: what was written is in the file, the next one in the place is another', async () => {
+    const [first, second] = [image('first.img'), image('second.img', 8, 0x22)];
+    await drives.open([]);
+    await drives.plug(drive('usb0', first, { cache: 'writethrough' }));
+    expect(posted.at(-1)).toMatchObject({
+      t: 'plugDrive',
+      bay: { id: 'usb0', kind: 'disk', writeCache: false },
+      info: { sizeBytes: 8 * SECTOR },
+    });
+    const written = request('write', 2, 0x5a, 'usb0');
+    const handled = drives.handle(written);
+    const pulled = drives.unplug('usb0');
+    // It comes too late for a drive that is being pulled out.
+    const late = request('write', 4, 0x6b, 'usb0');
+    await Promise.all([handled, pulled, drives.handle(late)]);
+    expect([statusOf(written), statusOf(late)]).toEqual([BLOCK_OK, BLOCK_NO_MEDIUM]);
+    expect([2, 3, 4].map((sector) => readFileSync(first)[sector * SECTOR])).toEqual([0x5a, 0x5a, 0x11]);
+    expect(posted).toContainEqual({ t: 'unplugDrive', drive: 'usb0' });
+    expect(drives.images().size).toBe(0);
+    await drives.plug(drive('usb0', second));
+    const read = request('read', 0, 0, 'usb0');
+    await drives.handle(read);
+    expect(read.views[0]![0]).toBe(0x22);
+  });
+
+  test('on USB stay while what was written to them waits for room, and those that can’t be opened never come', async () => {
+    await drives.open([]);
+    await drives.plug(drive('usb1', image('disk.img')));
+    const full = fullDisk();
+    const written = request('write', 2, 0x5a, 'usb1');
+    await drives.handle(written);
+    await expect(drives.unplug('usb1')).rejects.toMatchObject({ kind: 'invalid-state', fix: expect.stringContaining('room') });
+    full.mockRestore();
+    await drives.retry();
+    expect(statusOf(written)).toBe(BLOCK_OK);
+    await drives.unplug('usb1');
+    posted.length = 0;
+    await expect(drives.plug(drive('usb2', path.join(folder, 'none.img')))).rejects.toMatchObject({ kind: 'not-found' });
+    expect(posted).toEqual([]);
+    expect(drives.images().size).toBe(0);
+  });
+
   test('go on with an image on top of theirs, in the middle of requests', async () => {
     image('disk.img', 256);
     const top = path.join(folder, 'top.qcow2');

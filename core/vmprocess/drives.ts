@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { BLOCK_IO_ERROR, BLOCK_NO_MEDIUM, BLOCK_OK, BLOCK_READ_ONLY, type BlockStatus } from '../backend/asyncblock.ts';
 import type { BlockBackend, BlockInfo } from '../backend/block.ts';
-import { defaultPolicy, type DrivePolicy, fullPolicy, goesAroundCache, syncsWrites } from '../contract/drives.ts';
+import { defaultPolicy, type DriveId, type DrivePolicy, fullPolicy, goesAroundCache, syncsWrites } from '../contract/drives.ts';
 import type { Drive } from '../contract/vm.ts';
 import { Qcow2Image } from '../disk/qcow2/image.ts';
 import { freeBytes } from '../platform/hostinfo.ts';
@@ -10,6 +10,7 @@ import type { DeriveKey } from '../platform/statecipher.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import type { Logger } from '../util/logger.ts';
+import { bayOf } from './drivebay.ts';
 import { bytesOf, carryOut, describe } from './blockrequest.ts';
 import { DirectGate } from './directgate.ts';
 import { DriveThrottle } from './drivethrottle.ts';
@@ -90,19 +91,48 @@ export class DriveService {
     const media: { [drive: string]: BlockInfo } = {};
     try {
       for (const drive of drives) {
-        this.kinds.set(drive.id, drive.kind);
-        this.policies.set(drive.id, fullPolicy(drive));
-        this.throttles.set(drive.id, new DriveThrottle(drive.limits ?? {}));
-        const backend = await openDrive(drive, this.options.folder, this.options.passphrase);
-        if (!backend) continue;
-        this.media.set(drive.id, this.medium(backend));
-        media[drive.id] = backend.info;
+        const info = await this.take(drive, this.options.passphrase);
+        if (info) media[drive.id] = info;
       }
     } catch (error) {
       await this.close();
       throw error;
     }
     return media;
+  }
+
+  /** Opens the image of a drive that comes while the machine is on, and tells the guest. Rejects as opening does; nothing has changed then. `passphrase`: other than the machine's. */
+  async plug(drive: Drive, passphrase = this.options.passphrase): Promise<void> {
+    const info = await this.take(drive, passphrase);
+    this.options.post({ t: 'plugDrive', bay: bayOf(drive), info });
+  }
+
+  /**
+   * Pulls a drive out. What the guest has written by then is on stable storage when this resolves; what it keeps in its own memory is lost, as with a real one. Rejects with
+   * 'invalid-state' while writes wait for room on the host.
+   */
+  async unplug(drive: DriveId): Promise<void> {
+    if (this.stuck.some((request) => request.drive === drive)) throw this.waitsForRoom(drive);
+    const medium = this.media.get(drive);
+    this.options.post({ t: 'unplugDrive', drive });
+    this.media.delete(drive);
+    this.throttles.get(drive)?.end();
+    for (const known of [this.kinds, this.policies, this.throttles]) known.delete(drive);
+    if (medium) await this.closeMedium(drive, medium);
+  }
+
+  /** From now on it is one of the machine's. Resolves with what its image is, if there is one. */
+  private async take(drive: Drive, passphrase: string | undefined): Promise<BlockInfo | undefined> {
+    const backend = await openDrive(drive, this.options.folder, passphrase);
+    this.kinds.set(drive.id, drive.kind);
+    this.policies.set(drive.id, fullPolicy(drive));
+    this.throttles.set(drive.id, new DriveThrottle(drive.limits ?? {}));
+    if (backend) this.media.set(drive.id, this.medium(backend));
+    return backend?.info;
+  }
+
+  private waitsForRoom(drive: string): HypervueError {
+    return new HypervueError('invalid-state', say('guestWaits', { drive }), { object: drive }, say('fixRoomResume'));
   }
 
   private medium(backend: BlockBackend): OpenMedium {
@@ -136,7 +166,7 @@ export class DriveService {
   async overlay(drive: string, file: string): Promise<void> {
     const medium = this.media.get(drive);
     if (!medium) throw new HypervueError('not-found', say('noDiskIn', { drive }), { object: drive });
-    if (this.stuck.length) throw new HypervueError('invalid-state', say('guestWaits', { drive }), { object: drive }, say('fixRoomResume'));
+    if (this.stuck.length) throw this.waitsForRoom(drive);
     let release = () => {};
     medium.held = new Promise((resolve) => {
       release = resolve;

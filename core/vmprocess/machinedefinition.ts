@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { bootCards } from '../contract/boot.ts';
-import { defaultPolicy, syncsWrites } from '../contract/drives.ts';
 import type { NicModel } from '../contract/networks.ts';
 import type { FirmwareKind } from '../contract/vm.ts';
 import type { VmProcessStart } from '../engine/builtin/protocol.ts';
@@ -10,6 +9,7 @@ import { INSTRUCTION_CLOCK_START_MS } from '../machine/instructionclock.ts';
 import { findNetworkRom, findUefi, UEFI_FIX } from '../platform/firmware.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
+import { bayOf } from './drivebay.ts';
 
 /** What a machine is made of: its configuration with the files that it names read. Rejects with 'not-found', naming the file. */
 export async function readDefinition(
@@ -36,7 +36,7 @@ export async function readDefinition(
     ...(config.display.model === 'virtio' ? { display: 'virtio' } : {}),
     bios,
     vgaBios,
-    drives: config.drives.map(({ id, kind, cache }) => ({ id, kind, writeCache: !syncsWrites(cache ?? defaultPolicy.cache) })),
+    drives: config.drives.map(bayOf),
     cards: await Promise.all(
       config.network.map(async ({ id, model, mac }) => ({
         id,

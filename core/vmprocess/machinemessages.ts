@@ -1,12 +1,13 @@
 import type { ErrorDto } from '../contract/errors.ts';
 import type { BlockInfo } from '../backend/block.ts';
+import type { DriveId } from '../contract/driveplaces.ts';
 import type { Placement } from '../backend/placement.ts';
 import type { BlockStatus } from '../backend/asyncblock.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
 import type { DebugStop } from '../cpu/debugcontrol.ts';
 import type { DebugRequest } from '../debug/debugrequest.ts';
 import type { LogLevel } from '../util/logger.ts';
-import type { MachineDefinition } from '../machine/definition.ts';
+import type { DriveBay, MachineDefinition } from '../machine/definition.ts';
 import type { TimedInput } from '../machine/inputschedule.ts';
 import type { StateValue } from '../snapshot/snapshottable.ts';
 import type { HostUsbRequest } from '../platform/usbfs/hostusbdevice.ts';
@@ -82,7 +83,10 @@ export type InputMessage =
   | { t: 'frames'; card: string; frames: Uint8Array<ArrayBuffer> }
   | { t: 'carrier'; card: string; up: boolean }
   /** Of a USB device of this computer. */
-  | { t: 'usb'; news: UsbNews };
+  | { t: 'usb'; news: UsbNews }
+  /** A USB drive comes, with its image in it, or is pulled out. */
+  | { t: 'plugDrive'; bay: DriveBay; info: BlockInfo | undefined }
+  | { t: 'unplugDrive'; drive: DriveId };
 
 /** What a guest asks of a drive; addresses and lengths are bytes. `fua`: on stable storage before it is answered. */
 export type BlockOperation =

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { BlockDevice } from '../backend/asyncblock.ts';
+import type { BlockInfo } from '../backend/block.ts';
 import { SeededNumbers } from '../cpu/seededrandom.ts';
 import { Interpreter } from '../cpu/interp/interpreter.ts';
 import { GuestDebugger } from '../debug/guestdebugger.ts';
@@ -11,6 +13,7 @@ import { InstructionClock, LATENCY_NS } from '../machine/instructionclock.ts';
 import { HostMachineClock } from '../machine/machineclock.ts';
 import { RunLoop } from '../machine/runloop.ts';
 import { TimedDrive } from '../machine/timeddrive.ts';
+import { usbConnectorOf, usbDrive } from '../machine/usb.ts';
 import { BIOS_ROM_BASE } from '../memory/layout.ts';
 import { Mailbox } from '../memory/mailbox.ts';
 import { VectorIo } from '../platform/vectorio.ts';
@@ -54,7 +57,8 @@ function main(): void {
   const clock = counted ?? new HostMachineClock(hostNow, Date.now);
   const vectors = VectorIo.open(data.memory);
   const shortcut = () => vectors && new DriveShortcut(vectors);
-  const drives = new Map(data.definition.drives.map(({ id }) => [id as string, new RemoteDrive(id, data.media[id], post, shortcut())]));
+  const remoteDrive = (id: string, info: BlockInfo | undefined) => new RemoteDrive(id, info, post, shortcut());
+  const drives = new Map(data.definition.drives.map(({ id }) => [id as string, remoteDrive(id, data.media[id])]));
   const timedDrives = new Map<string, TimedDrive>();
   const serials = Array.from(
     { length: data.definition.serialPorts },
@@ -64,6 +68,14 @@ function main(): void {
   const debug = new BatchedCharBackend((bytes) => post({ t: 'debugOutput', bytes }));
   /** Blocks of flash memory that changed in this slice. */
   const flashBlocks = new Set<number>();
+  function blockDevice(id: string): BlockDevice {
+    const drive = drives.get(id)!;
+    if (!counted) return drive;
+    // Asked for more than once by the board; requests are counted where they are made.
+    const timed = timedDrives.get(id) ?? new TimedDrive(drive, counted, waitForHost);
+    timedDrives.set(id, timed);
+    return timed;
+  }
   const machine = new Machine({
     memory: data.memory,
     definition: data.definition,
@@ -85,14 +97,7 @@ function main(): void {
             }
           : {}),
       }),
-    drive: (id) => {
-      const drive = drives.get(id)!;
-      if (!counted) return drive;
-      // Asked for more than once by the board; requests are counted where they are made.
-      const timed = timedDrives.get(id) ?? new TimedDrive(drive, counted, waitForHost);
-      timedDrives.set(id, timed);
-      return timed;
-    },
+    drive: blockDevice,
     cable: (id) => cables.get(id)!,
     serial: (index) => serials[index]!,
     debugConsole: debug,
@@ -105,7 +110,7 @@ function main(): void {
     onLeds: (leds) => post({ t: 'leds', leds }),
     onFlash: (block) => flashBlocks.add(block),
   });
-  const usb = machine.usb && new RemoteUsb(machine.usb, post);
+  const usb = machine.usb && new RemoteUsb(machine.usb, post, clock);
   const powerOff = clock.deferred(() => {
     loop.pause();
     flush();
@@ -262,7 +267,8 @@ function main(): void {
       if (!counted) loop.pause();
       savePoint.request((settled) => {
         flush();
-        answer({ standsFree: settled || !counted });
+        // What was plugged in or out while it stood is not in the controller yet.
+        answer({ standsFree: (settled || !counted) && !usb?.waiting });
       });
       return undefined;
     },
@@ -335,6 +341,18 @@ function main(): void {
         break;
       case 'usb':
         usb?.tell(message.news);
+        if (counted) deliverNews();
+        break;
+      case 'plugDrive':
+        drives.set(message.bay.id, remoteDrive(message.bay.id, message.info));
+        timedDrives.delete(message.bay.id);
+        usb?.plug(usbConnectorOf(message.bay.id)!, usbDrive(message.bay, blockDevice(message.bay.id), log.child('usb')));
+        if (counted) deliverNews();
+        break;
+      case 'unplugDrive':
+        // What is under way is answered; nothing more is asked of the host.
+        drives.get(message.drive)?.changeMedium(undefined);
+        usb?.tell({ what: 'unplug', connector: usbConnectorOf(message.drive)! });
         if (counted) deliverNews();
         break;
       case 'button':

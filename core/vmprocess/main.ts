@@ -201,6 +201,8 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params'], progress: Pr
   },
   listUsb: async () => running().usbList,
   overlayDisk: ({ drive, file }) => done(running().media.overlay(drive, file)),
+  plugDrive: ({ drive, at, passphrase }) => done(running().plugDrive(drive, at, passphrase)),
+  unplugDrive: ({ drive }) => done(running().unplugDrive(drive)),
   growDisk: ({ drive, sizeBytes }) => done(running().media.grow(drive, sizeBytes)),
   changeMedium: ({ drive, path, readOnly }) => done(running().media.changeMedium(drive, path, readOnly)),
 };

@@ -16,7 +16,8 @@ export class RemoteDrive implements BlockDevice {
   private readonly resizeListeners: (() => void)[] = [];
   private readonly deferred: (() => void)[] = [];
   private readonly shortcut: DriveShortcut | undefined;
-  private nextId = 1;
+  /** One series for all drives: an answer to one that was pulled out is none to the one in its place. */
+  private static nextId = 1;
 
   constructor(drive: string, info: BlockInfo | undefined, post: (message: FromMachine) => void, shortcut?: DriveShortcut) {
     this.drive = drive;
@@ -82,7 +83,7 @@ export class RemoteDrive implements BlockDevice {
   }
 
   private request(what: BlockOperation, done: BlockDone): void {
-    const id = this.nextId++;
+    const id = RemoteDrive.nextId++;
     this.waiting.set(id, done);
     if (!this.info) {
       // Answered later like any other, never from inside the request.

@@ -1,4 +1,5 @@
 import type { UsbConnectors, UsbDevice, UsbDone, UsbSpeed, UsbStatus, UsbTransfer } from '../bus/usb/usbdevice.ts';
+import type { Clock, Timer } from '../util/clock.ts';
 import type { FromMachine } from './machinemessages.ts';
 
 /** Longest transfer that is taken; drivers use some hundred kilobytes. */
@@ -60,21 +61,34 @@ class RemoteUsbDevice implements UsbDevice {
   }
 }
 
+/** From the main thread. */
 export type UsbNews =
   | { what: 'plug'; connector: number; speed: UsbSpeed }
   | { what: 'unplug'; connector: number }
   | { what: 'ended'; connector: number; id: number; status: UsbStatus; moved: number; data: Uint8Array };
 
-/** This computer's USB devices on the machine thread. What comes of them reaches the guest only in `deliver`, when guest memory may change. */
+type News = UsbNews | { what: 'plugEmulated'; connector: number; device: UsbDevice };
+
+/** Guest time that a guest has at most to see that a device is gone before the next one comes, nanoseconds: drivers look within a tenth of a second, firmware never. */
+const GAP_NS = 1e9;
+const LOOK_NS = 10e6;
+
+/** What is plugged into the machine's USB controller, and pulled out, while it is on. What comes of it reaches the guest only in `deliver`, when guest memory may change. */
 export class RemoteUsb {
   private readonly controller: UsbConnectors;
   private readonly post: Post;
+  private readonly clock: Clock;
+  private readonly again: Timer;
   private readonly devices = new Map<number, RemoteUsbDevice>();
-  private readonly news: UsbNews[] = [];
+  /** When what was at a connector was pulled out, guest time. */
+  private readonly gone = new Map<number, number>();
+  private news: News[] = [];
 
-  constructor(controller: UsbConnectors, post: Post) {
+  constructor(controller: UsbConnectors, post: Post, clock: Clock) {
     this.controller = controller;
     this.post = post;
+    this.clock = clock;
+    this.again = clock.createTimer(() => this.deliver());
   }
 
   /** From the main thread. */
@@ -82,18 +96,55 @@ export class RemoteUsb {
     this.news.push(news);
   }
 
+  /** Plugs in what this thread emulates. */
+  plug(connector: number, device: UsbDevice): void {
+    this.news.push({ what: 'plugEmulated', connector, device });
+  }
+
+  /** There is something to deliver. */
+  get waiting(): boolean {
+    return this.news.length > 0;
+  }
+
   /** Not while the machine stands. */
   deliver(): void {
-    for (let news = this.news.shift(); news; news = this.news.shift()) {
-      const { connector } = news;
-      if (news.what === 'plug') {
+    const [all, held] = [this.news, new Set<number>()];
+    this.news = [];
+    for (const news of all) {
+      const plugs = news.what === 'plug' || news.what === 'plugEmulated';
+      if (held.has(news.connector) || (plugs && this.tooSoon(news.connector))) {
+        held.add(news.connector);
+        this.news.push(news);
+      } else this.carryOut(news);
+    }
+    if (held.size) this.again.arm(this.clock.now() + LOOK_NS);
+  }
+
+  /** The guest has not seen yet that what was there is gone. */
+  private tooSoon(connector: number): boolean {
+    const since = this.gone.get(connector);
+    return since !== undefined && !this.controller.noticed(connector) && this.clock.now() - since < GAP_NS;
+  }
+
+  private carryOut(news: News): void {
+    const { connector } = news;
+    switch (news.what) {
+      case 'plug': {
         const device = new RemoteUsbDevice(connector, news.speed, this.post);
         this.devices.set(connector, device);
         this.controller.plug(connector, device);
-      } else if (news.what === 'unplug') {
+        break;
+      }
+      case 'plugEmulated':
+        this.controller.plug(connector, news.device);
+        break;
+      case 'unplug':
         this.devices.delete(connector);
         this.controller.unplug(connector);
-      } else this.devices.get(connector)?.ended(news.id, news.status, news.moved, news.data);
+        this.gone.set(connector, this.clock.now());
+        break;
+      default:
+        this.devices.get(connector)?.ended(news.id, news.status, news.moved, news.data);
     }
   }
 }

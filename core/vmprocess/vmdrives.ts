@@ -1,6 +1,7 @@
-import type { DrivePolicy } from '../contract/drives.ts';
-import type { VmConfig } from '../contract/vm.ts';
-import type { HypervueError } from '../util/errors.ts';
+import { busOf, type DriveId, type DrivePolicy } from '../contract/drives.ts';
+import type { Drive, VmConfig } from '../contract/vm.ts';
+import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 import type { DriveService } from './drives.ts';
 
 export interface DriveOwner {
@@ -39,6 +40,44 @@ export class VmDrives {
     this.owner.needOn();
     await this.whileOn(() => this.service.overlay(drive, file));
     this.hasNow(drive, { path: file, format: 'qcow2' });
+  }
+
+  /** Plugs a USB drive in, as the one with this number of the machine's drives. Rejects as opening its image does; nothing has changed then. */
+  async plug(drive: Drive, at: number, passphrase?: string): Promise<void> {
+    const { config } = this;
+    this.owner.needOn();
+    if (!config.usb)
+      throw new HypervueError(
+        'invalid-state',
+        say('usbNoController', { name: config.name }),
+        { object: config.name },
+        say('fixUsbController'),
+      );
+    if (busOf(drive.id) !== 'usb')
+      throw new HypervueError('unsupported', say('plugOnlyUsb', { drive: drive.id }), { object: drive.id }, say('fixPlugOnlyUsb'));
+    if (config.drives.some(({ id }) => id === drive.id))
+      throw new HypervueError('already-exists', say('drivePlugged', { name: config.name, drive: drive.id }), {
+        object: config.name,
+        drive: drive.id,
+      });
+    await this.whileOn(() => this.service.plug(drive, passphrase));
+    config.drives.splice(at, 0, drive);
+  }
+
+  /** Pulls a USB drive out; see `DriveService.unplug`. */
+  async unplug(drive: DriveId): Promise<void> {
+    const { config } = this;
+    this.owner.needOn();
+    const place = config.drives.findIndex(({ id }) => id === drive);
+    if (place < 0 || busOf(drive) !== 'usb')
+      throw new HypervueError(
+        'not-found',
+        say('noSuchDrive', { name: config.name, drive }),
+        { object: config.name, drive },
+        say('fixNoSuchDrive'),
+      );
+    await this.whileOn(() => this.service.unplug(drive));
+    config.drives.splice(place, 1);
   }
 
   /** What fails because the machine ended meanwhile fails for the reason of that, not for want of its images. */

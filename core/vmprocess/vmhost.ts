@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { UsbSelector } from '../contract/usb.ts';
-import type { VmConfig } from '../contract/vm.ts';
+import type { DriveId } from '../contract/drives.ts';
+import type { Drive, VmConfig } from '../contract/vm.ts';
 import { S_ICOUNT } from '../cpu/interp/wasm/stateoffsets.ts';
 import type { CpuState } from '../cpu/cpustate.ts';
 import type { TextScreen } from '../devices/display/textscreen.ts';
@@ -125,7 +126,7 @@ export class VmHost extends VmEvents {
       log: this.log.child('disk'),
     });
     this.media = new VmDrives(this.drives, this.config, {
-      needOn: () => this.needOn('put an image on top of a disk of'),
+      needOn: () => this.needOn('change the drives of'),
       endedBy: () => this.endedBy,
     });
     this.cables = new VmCables(this.config, (message, transfer) => this.threads.post(message, transfer), this.log.child('network'));
@@ -366,6 +367,15 @@ export class VmHost extends VmEvents {
     if (this.config.display.model !== 'virtio' || (this.state !== 'running' && this.state !== 'paused')) return false;
     this.threads.post({ t: 'displaySize', width, height });
     return true;
+  }
+
+  /** Plugs a USB drive in; not in the middle of a snapshot. See `VmDrives.plug`. */
+  plugDrive(drive: Drive, at: number, passphrase?: string): Promise<void> {
+    return this.saver.alone(() => this.media.plug(drive, at, passphrase));
+  }
+
+  unplugDrive(drive: DriveId): Promise<void> {
+    return this.saver.alone(() => this.media.unplug(drive));
   }
 
   /** Plugs the cable of a network card into the socket of a network's process; null pulls it out. */

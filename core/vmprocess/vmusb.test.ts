@@ -19,6 +19,8 @@ const DESCRIPTORS = Uint8Array.from([
 ]);
 /** USB 2 port of connector 6, the first for such devices. */
 const PORT = 16;
+/** PORTSC: a device is there; what is there has changed. With power, all changes are cleared. */
+const [CONNECTED, CHANGED, ACKNOWLEDGED] = [1, 1 << 17, 0x00fe_0200];
 const wanted: UsbSelector = { vendorId: '1234', productId: '5678' };
 const other = { ...wanted, bus: 2, port: '3', node: '/dev/bus/usb/002/009' };
 const here = [{ ...wanted, bus: 1, port: '4.2', serial: 'A1', node: '/dev/bus/usb/001/005' }, other];
@@ -41,7 +43,7 @@ beforeEach(() => {
   warnings = [];
   told = 0;
   system = new FakeUsbfs(DESCRIPTORS, 3, (transfer) => answer(transfer));
-  remote = new RemoteUsb(xhci, (message) => usb.handle(structuredClone(message) as Extract<FromMachine, { t: 'usb' }>));
+  remote = new RemoteUsb(xhci, (message) => usb.handle(structuredClone(message) as Extract<FromMachine, { t: 'usb' }>), bench.clock);
   usb = new VmUsb({
     config: { name: 'One', usb: { tablet: false } },
     post: (message) => {
@@ -122,7 +124,7 @@ test('pulled out here, the guest sees it go, and another may come', async () => 
   const slot = await configured();
   driver.normal(slot, 3, DATA, 16);
   driver.doorbell(slot, 3);
-  driver.writePort(PORT, 0x00fe_0200);
+  driver.writePort(PORT, ACKNOWLEDGED);
   system.pullOut();
   remote.deliver();
   expect(told).toBe(1);
@@ -133,8 +135,9 @@ test('pulled out here, the guest sees it go, and another may come', async () => 
   expect([usb.list, warnings]).toEqual([[], ['1234:5678 was pulled out']]);
   system = new FakeUsbfs(DESCRIPTORS, 3, () => undefined);
   await usb.attach({ ...wanted, bus: 2 });
+  driver.writePort(PORT, ACKNOWLEDGED);
   remote.deliver();
-  expect(driver.portStatus(PORT) & 1).toBe(1);
+  expect(driver.portStatus(PORT) & CONNECTED).toBe(CONNECTED);
   usb.detach(wanted);
   remote.deliver();
   expect(driver.portStatus(PORT) & 1).toBe(0);
@@ -145,7 +148,7 @@ test('pulled out here, the guest sees it go, and another may come', async () => 
 
 test('a machine that is restored has it no more, and the guest hears so', async () => {
   await configured();
-  driver.writePort(PORT, 0x00fe_0200);
+  driver.writePort(PORT, ACKNOWLEDGED);
   const state = structuredClone(xhci.save());
   const again = createXhci(bench);
   xhci.writeConfig(4, 0, 2);
@@ -189,4 +192,29 @@ test('what can not be is refused with a reason', async () => {
   });
   await expect(ended.attach(wanted)).rejects.toBe(off);
   expect(ended.list).toEqual([]);
+});
+
+test('one that comes right after another has gone waits until the guest has seen the gap, or for a second', async () => {
+  await usb.attach({ ...wanted, bus: 1 });
+  remote.deliver();
+  const status = () => driver.portStatus(PORT);
+  expect(status() & CONNECTED).toBe(CONNECTED);
+  const exchange = async () => {
+    usb.detach(wanted);
+    await usb.attach({ ...wanted, bus: 1 });
+    remote.deliver();
+    expect(status() & CONNECTED).toBe(0);
+    expect(remote.waiting).toBe(true);
+  };
+  await exchange();
+  driver.writePort(PORT, ACKNOWLEDGED);
+  bench.clock.advance(20e6);
+  expect(status() & (CONNECTED | CHANGED)).toBe(CONNECTED | CHANGED);
+  expect(remote.waiting).toBe(false);
+  // One that never looks gets it too.
+  await exchange();
+  bench.clock.advance(0.9e9);
+  expect(status() & CONNECTED).toBe(0);
+  bench.clock.advance(0.2e9);
+  expect(status() & CONNECTED).toBe(CONNECTED);
 });

@@ -126,7 +126,40 @@ test('a disk on USB brings the controller along, which has a tablet when it is t
   await eventually('the controller in QEMU’s words', async () =>
     /qemu-xhci[\s\S]*usb-tablet[\s\S]*usb-storage/.test((await page.getByTestId('explain-command').textContent()) ?? ''),
   );
+  // While it is on, disks on USB come and go.
+  await contract.call('vm.start', { id });
+  const now = async () => {
+    const { config, runsWith } = await contract.call('vm.get', { id });
+    return (runsWith ?? config)!.drives.map((drive) => drive.id).filter((place) => place.startsWith('usb'));
+  };
+  await page.getByTestId('device-add').click();
+  await dialog.getByTestId('add-newDisk').check({ force: true });
+  await dialog.getByTestId('add-size').fill('0.01');
+  await dialog.getByTestId('add-bus').selectOption('usb');
+  await dialog.getByTestId('add-device-ok').click();
+  await dialog.waitFor({ state: 'detached' });
+  await eventually('another disk, at once', async () => (await now()).join() === 'usb0,usb1');
+  const toggle = page.getByTestId('drive-plug-toggle');
   await machine.device('usb0');
+  expect(await page.getByTestId('drive-plug').textContent()).toContain('Plugged in');
+  await toggle.click();
+  await app.confirm();
+  await eventually('one is pulled out', async () => (await now()).join() === 'usb1');
+  await page.getByTestId('pending').waitFor();
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await toggle.click();
+  await eventually('and plugged in again', async () => (await now()).join() === 'usb0,usb1');
+  await page.getByTestId('pending').waitFor({ state: 'detached' });
+  await machine.device('usb1');
+  await page.getByTestId('drive-remove').click();
+  await app.confirm();
+  await eventually(
+    'a drive less, at once',
+    async () => (await now()).join() === 'usb0' && stored().drives.every(({ id: place }) => place !== 'usb1'),
+  );
+  await contract.call('vm.forceOff', { id });
+  await machine.device('usb0');
+  await page.getByTestId('drive-plug').waitFor({ state: 'detached' });
   await page.getByTestId('drive-remove').click();
   await app.confirm();
   await eventually('a drive less', () => stored().drives.every(({ id: place }) => place !== 'usb0'));

@@ -82,16 +82,39 @@ test.each(systems)(
     const speeds = await guest.ask('cat /sys/bus/usb/devices/*-*/speed | sort -n | tr "\\n" " "; echo "SPEEDS"', /^([\d ]+)SPEEDS/m);
     expect(speeds[1]!.trim()).toBe('12 5000 5000');
     await guest.ask('sha256sum /dev/at6144', new RegExp(`^${sha(content)}  `, 'm'), 60_000);
+    // One comes while the machine runs, and its restored machine has it as well.
+    const late = path.join(folder, `${arch}-late.img`);
+    writeFileSync(late, randomBytes(2 << 20));
+    const usb1 = drive('usb1', 'disk', late);
+    await guest.vm.plugDrive(usb1, 2);
+    await expect(guest.vm.plugDrive(usb1, 2)).rejects.toMatchObject({ kind: 'already-exists' });
+    await expect(guest.vm.plugDrive(drive('ide1', 'disk', late), 0)).rejects.toMatchObject({ kind: 'unsupported' });
+    await guest.ask('while [ ! -e /dev/sdc ]; do sleep 0.1; done; echo "LATE"', /^LATE/m, 60_000);
+    await guest.ask('sha256sum /dev/sdc', new RegExp(`^${sha(readFileSync(late))}  `, 'm'), 60_000);
     // What is under way when the machine is saved is done all the same.
     guest.vm.serial[0]!.receive(Buffer.from('dd if=/dev/at6144 of=/dev/at8192 bs=64k conv=fsync && echo "COP""IED"\n'));
     const file = path.join(folder, `${arch}.state`);
     await new Promise((resolve) => setTimeout(resolve, 100));
     await guest.vm.saveState(file);
     const saved = guest.serial;
-    const again = await start({ ...options, restore: file });
+    const again = await start({ ...options, drives: [...options.drives!, usb1], restore: file });
     again.serial = saved;
     await again.onSerial(/^COPIED/m, 60_000);
     expect(sha(readFileSync(target).subarray(0, content.length))).toBe(sha(content));
+    // It goes, and what was written to it is there; another one comes in its place while the machine stands.
+    const other = path.join(folder, `${arch}-other.img`);
+    writeFileSync(other, randomBytes(1 << 20));
+    await again.ask('dd if=/dev/at6144 of=/dev/sdc bs=64k count=4 conv=fsync && echo "LATE" WRITTEN', /^LATE WRITTEN/m, 60_000);
+    await again.vm.pause();
+    await again.vm.unplugDrive('usb1');
+    await expect(again.vm.unplugDrive('usb1')).rejects.toMatchObject({ kind: 'not-found' });
+    expect(readFileSync(late).subarray(0, 256 << 10)).toEqual(content.subarray(0, 256 << 10));
+    await again.vm.plugDrive({ ...usb1, path: other }, 2);
+    await again.vm.resume();
+    await again.ask('while [ "$(cat /sys/block/sd[c-z]/size)" != 2048 ]; do sleep 0.1; done; echo "OTHER"', /^OTHER/m, 60_000);
+    await again.ask('sha256sum /dev/sd[c-z]', new RegExp(`^${sha(readFileSync(other))}  `, 'm'), 60_000);
+    await again.vm.unplugDrive('usb1');
+    await again.ask('while [ -e /sys/block/sdc ] || [ -e /sys/block/sdd ]; do sleep 0.1; done; echo "GONE"', /^GONE/m, 60_000);
     // The guest opens the tablet: from then on positions are exact, and they go there.
     expect(again.vm.input.absolute).toBe(false);
     const eventBytes = arch === 'amd64' ? 24 : 16;

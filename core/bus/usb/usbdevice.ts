@@ -48,4 +48,6 @@ export interface UsbConnectors {
   plug(connector: number, device: UsbDevice): void;
   unplug(connector: number): void;
   at(connector: number): UsbDevice | undefined;
+  /** The guest has taken note of what came and went there, or nobody listens. What is plugged in before looks to it as if what was there had never gone. */
+  noticed(connector: number): boolean;
 }

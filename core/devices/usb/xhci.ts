@@ -144,6 +144,10 @@ export class Xhci extends PciDevice implements UsbConnectors {
     return this.pair(connector).find(({ device }) => device)?.device;
   }
 
+  noticed(connector: number): boolean {
+    return !this.running || this.pair(connector).every(({ hasChanges }) => !hasChanges);
+  }
+
   override reset(kind: ResetKind): void {
     super.reset(kind);
     this.resetController();

@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
 import type { ChannelViewer, Viewers, ViewingAction } from '../../contract/console.ts';
 import type { GdbListen } from '../../contract/debug.ts';
-import type { DrivePolicy } from '../../contract/drives.ts';
+import type { DriveId, DrivePolicy } from '../../contract/drives.ts';
 import type { ChannelKind } from '../../contract/methods.ts';
 import type { ByteChannel } from '../../contract/transport.ts';
 import type { UsbSelector } from '../../contract/usb.ts';
-import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
+import type { Drive, LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
 import type { GdbArchitecture } from '../../debug/registers.ts';
 import { socketPath } from '../../platform/folders.ts';
 import { socketChannel } from '../../platform/socketchannel.ts';
@@ -292,6 +292,14 @@ class BuiltinVm implements RunningVm {
 
   async growDisk(drive: string, sizeBytes: number): Promise<void> {
     await this.call('growDisk', { drive, sizeBytes });
+  }
+
+  async plugDrive(drive: Drive, at: number, passphrase?: string): Promise<void> {
+    await this.call('plugDrive', { drive, at, ...(passphrase === undefined ? {} : { passphrase }) });
+  }
+
+  async unplugDrive(drive: DriveId): Promise<void> {
+    await this.call('unplugDrive', { drive });
   }
 
   async plugCable(card: string, socket: string | null): Promise<void> {

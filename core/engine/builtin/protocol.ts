@@ -1,9 +1,9 @@
 import type { GdbListen } from '../../contract/debug.ts';
-import type { DrivePolicy } from '../../contract/drives.ts';
+import type { DriveId, DrivePolicy } from '../../contract/drives.ts';
 import type { ScreenText, Viewers, ViewingAction } from '../../contract/console.ts';
 import type { ErrorDto } from '../../contract/errors.ts';
 import type { UsbSelector } from '../../contract/usb.ts';
-import type { LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
+import type { Drive, LogEntry, VmConfig, VmStateName, VmStats } from '../../contract/vm.ts';
 import type { ProfileRequest } from '../../debug/readprofile.ts';
 import type { GuestProfile } from '../../cpu/statistics.ts';
 import type { GdbArchitecture } from '../../debug/registers.ts';
@@ -63,6 +63,9 @@ export interface VmCalls {
   setDrivePolicy: { params: { drive: string; policy: DrivePolicy }; result: null };
   overlayDisk: { params: { drive: string; file: string }; result: null };
   growDisk: { params: { drive: string; sizeBytes: number }; result: null };
+  /** As the drive with this number of all. */
+  plugDrive: { params: { drive: Drive; at: number; passphrase?: string }; result: null };
+  unplugDrive: { params: { drive: DriveId }; result: null };
   /** Null: the cable is pulled out. */
   plugCable: { params: { card: string; socket: string | null }; result: null };
   /** Of this computer. */

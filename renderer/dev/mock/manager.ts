@@ -5,7 +5,7 @@ import type { ErrorDto } from '../../../core/contract/errors.ts';
 import { type Settings, settingsSchema } from '../../../core/contract/host.ts';
 import type { EventName, EventPayload } from '../../../core/contract/methods.ts';
 import type { ContractServer, Handlers } from '../../../core/contract/server.ts';
-import type { LogEntry, VmStateName, VmSummary } from '../../../core/contract/vm.ts';
+import type { Drive, LogEntry, VmStateName, VmSummary } from '../../../core/contract/vm.ts';
 import { MockError } from './error.ts';
 import { mockHardware } from './hardware.ts';
 import { mockHost, mockSeries } from './host.ts';
@@ -187,6 +187,14 @@ export class MockManager {
     const vm = this.vms.get(id);
     if (!vm) throw new MockError({ kind: 'not-found', message: 'there is no such machine', context: { object: id } });
     return vm;
+  }
+
+  /** Drives that a machine which is on has now. */
+  private carry(id: string, change: (drives: Drive[], file: Drive[]) => Drive[]): VmSummary {
+    const vm = this.get(id);
+    const [now, file] = [vm.runsWith ?? vm.config!, vm.config!];
+    const runsWith = { ...now, drives: change(now.drives, file.drives) };
+    return this.put({ ...vm, runsWith: runsWith.drives.length === file.drives.length ? null : runsWith });
   }
 
   private become(id: string, state: VmStateName): VmSummary {
@@ -371,6 +379,8 @@ export class MockManager {
       return this.put({ ...vm, config: vm.config && { ...vm.config, drives: drives ?? [] } });
     },
     'vm.growDisk': async ({ id }) => this.get(id),
+    'vm.plugDrive': async ({ id, drive }) => this.carry(id, (drives, file) => [...drives, ...file.filter((each) => each.id === drive)]),
+    'vm.unplugDrive': async ({ id, drive }) => this.carry(id, (drives) => drives.filter((each) => each.id !== drive)),
     'vm.usb.attach': async ({ id }) => this.get(id),
     'vm.usb.detach': async ({ id }) => this.get(id),
     'vm.usb.list': async () => [],

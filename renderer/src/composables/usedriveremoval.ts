@@ -6,6 +6,7 @@ import { useNotices } from '../stores/notices.ts';
 import { cardNumber } from './hardware.ts';
 import { formatBytes } from './useformat.ts';
 import { useHardwareText } from './usehardwaretext.ts';
+import { isPlugged, onUsb, takesUsbDrives, useUsbDrives } from './useusbdrives.ts';
 
 /** Takes drives, network cards and ports out of a machine, after asking. Images stay, unless the person says otherwise. */
 export function useDriveRemoval(vm: () => VmSummary) {
@@ -13,6 +14,7 @@ export function useDriveRemoval(vm: () => VmSummary) {
   const machines = useMachines();
   const notices = useNotices();
   const text = useHardwareText();
+  const usb = useUsbDrives(vm);
 
   /** False when nothing was done. */
   async function remove(id: string): Promise<boolean> {
@@ -25,8 +27,9 @@ export function useDriveRemoval(vm: () => VmSummary) {
     const image = own && off ? `${folder}/${file}` : null;
     // What going to the trash is about; a file that is gone has no size.
     const bytes = image && (await connection.call('storage.planDelete', { path: image }).catch(() => null))?.bytes;
+    const plugged = onUsb(drive.id) && takesUsbDrives(vm()) && isPlugged(vm(), drive.id);
     const answer = await notices.choose({
-      key: 'removeDrive',
+      key: plugged ? 'removePlugged' : 'removeDrive',
       params: { drive: text.driveName(drive.id, drive.kind), name },
       danger: true,
       lines: drive.path ? [typeof bytes === 'number' ? `${drive.path} (${formatBytes(bytes)})` : drive.path] : [],
@@ -34,11 +37,12 @@ export function useDriveRemoval(vm: () => VmSummary) {
       otherDanger: true,
     });
     if (answer === 'no') return false;
+    if (plugged && !(await usb.pullOut(drive.id))) return false;
     try {
       const next = await connection.call('vm.update', { id: vm().id, patch: withoutDrive(config, id) });
       machines.byId.set(next.id, next);
       if (answer === 'other' && image !== null) await connection.call('storage.delete', { path: image });
-      notices.toast({ key: next.runsWith || runsWith ? 'toast.savedNextStart' : 'toast.saved', tone: 'success' });
+      if (!plugged) notices.toast({ key: next.runsWith || runsWith ? 'toast.savedNextStart' : 'toast.saved', tone: 'success' });
       return true;
     } catch (error) {
       notices.showError('update', name, error);

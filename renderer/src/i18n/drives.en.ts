@@ -4,9 +4,10 @@ export const unlockEn = {
   text: {
     machine: 'A disk of this machine is encrypted. Its passphrase is used for this start only and kept nowhere.',
     volume: 'This disk is encrypted. Its passphrase is used for this task only and kept nowhere.',
+    drive: 'The image of this drive is encrypted. Its passphrase is used for this once only and kept nowhere.',
   },
   passphrase: 'Passphrase',
-  submit: { machine: 'Unlock and start', volume: 'Unlock and go on' },
+  submit: { machine: 'Unlock and start', volume: 'Unlock and go on', drive: 'Unlock and plug in' },
 };
 
 export const encryptEn = {

@@ -5,9 +5,10 @@ export const unlockZhCN: typeof unlockEn = {
   text: {
     machine: '此虚拟机有加密的磁盘。密码短语仅用于本次启动，不会保存。',
     volume: '此磁盘已加密。密码短语仅用于本次操作，不会保存。',
+    drive: '此驱动器的映像已加密。密码短语仅用于这一次，不会保存。',
   },
   passphrase: '密码短语',
-  submit: { machine: '解锁并启动', volume: '解锁并继续' },
+  submit: { machine: '解锁并启动', volume: '解锁并继续', drive: '解锁并插入' },
 };
 
 export const encryptZhCN: typeof encryptEn = {

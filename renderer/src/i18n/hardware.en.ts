@@ -6,6 +6,7 @@ export const hardwareEn = {
   addWhat: 'What to add',
   addUnusable: 'This file can’t be used',
   addWhen: 'A machine that is on has it from its next start.',
+  addPlugged: 'It is plugged in at once.',
   addKind: {
     newDisk: { name: 'New hard disk', text: 'An empty image in the machine’s folder' },
     disk: { name: 'Existing hard disk', text: 'An image that is there already, used where it is' },
@@ -178,7 +179,16 @@ export const hardwareEn = {
   withTablet: 'With a tablet',
   removeUsb: 'Remove the USB controller',
   usbInUse: 'Disks are attached to it: remove them first',
-  usbWhen: 'The controller, its tablet and its disks come and go with a start of the machine.',
+  usbWhen: 'The controller and its tablet come and go with a start of the machine; its disks also while the machine is on.',
+  plug: {
+    label: 'In the machine now',
+    in: 'Plugged in',
+    out: 'Not plugged in',
+    pull: 'Pull out…',
+    plug: 'Plug in',
+    inText: 'Let the guest eject it before you pull it out: what it has not written yet would be lost.',
+    outText: 'At the next start it is plugged in in any case.',
+  },
   fixed: {
     keyboard: { name: 'PS/2 keyboard', text: 'Every system knows it, from the first second on. It can’t be removed.' },
     mouse: { name: 'PS/2 mouse', text: 'With wheel and five buttons, for systems that know nothing better.' },
@@ -215,6 +225,8 @@ export const editorEn = { find: 'Find', next: 'next', previous: 'previous' };
 
 export const hardwareToastEn = {
   grown: 'The disk is {size} large now.',
+  drivePlugged: '{drive} is plugged into “{name}”.',
+  driveUnplugged: '{drive} is pulled out of “{name}”.',
   configSaved: 'Saved. The former file is kept as {file}.',
   configNextStart: 'Saved; hardware changes at the next start. The former file is kept as {file}.',
 };
@@ -247,6 +259,17 @@ export const hardwareConfirmEn = {
     text: '{drive} is taken out of “{name}”, at its next start if it is on. The image stays where it is unless you move it to the trash.',
     confirm: 'Remove the drive',
     other: 'Remove, image to trash',
+  },
+  removePlugged: {
+    title: 'Pull out and remove the drive?',
+    text: '{drive} is pulled out of “{name}” at once. Let the guest eject it first: what it has not written yet is lost. The image stays where it is.',
+    confirm: 'Remove the drive',
+    other: 'Remove, image to trash',
+  },
+  unplugDrive: {
+    title: 'Pull the drive out?',
+    text: '{drive} is pulled out of “{name}”, as a memory stick is. Let the guest eject it first: what it has not written yet is lost. At the next start it is plugged in again.',
+    confirm: 'Pull out',
   },
   removePort: {
     title: 'Remove the port?',

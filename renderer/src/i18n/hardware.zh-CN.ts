@@ -7,6 +7,7 @@ export const hardwareZhCN: typeof hardwareEn = {
   addWhat: '要添加的硬件',
   addUnusable: '不能使用这个文件',
   addWhen: '如果虚拟机正在运行，下次启动时生效。',
+  addPlugged: '立即插入。',
   addKind: {
     newDisk: { name: '新硬盘', text: '虚拟机文件夹中的空白映像' },
     disk: { name: '现有硬盘', text: '已有的映像，在原位置使用' },
@@ -172,7 +173,16 @@ export const hardwareZhCN: typeof hardwareEn = {
   withTablet: '带数位板',
   removeUsb: '移除 USB 控制器',
   usbInUse: '有磁盘接在上面：请先移除它们',
-  usbWhen: '控制器、数位板及其磁盘在虚拟机启动时出现和消失。',
+  usbWhen: '控制器和数位板在虚拟机启动时出现和消失；磁盘也可在虚拟机开启时插拔。',
+  plug: {
+    label: '当前是否插入',
+    in: '已插入',
+    out: '未插入',
+    pull: '拔出…',
+    plug: '插入',
+    inText: '拔出前请先在客户机中弹出：尚未写入的内容会丢失。',
+    outText: '下次启动时总会插入。',
+  },
   fixed: {
     keyboard: { name: 'PS/2 键盘', text: '所有系统从开机起就能使用，不能移除。' },
     mouse: { name: 'PS/2 鼠标', text: '带滚轮和五个按键，供只认识它的系统使用。' },
@@ -203,6 +213,8 @@ export const editorZhCN: typeof editorEn = { find: '查找', next: '下一个', 
 
 export const hardwareToastZhCN: typeof hardwareToastEn = {
   grown: '磁盘现在的大小为 {size}。',
+  drivePlugged: '{drive}已插入“{name}”。',
+  driveUnplugged: '{drive}已从“{name}”中拔出。',
   configSaved: '已保存，旧文件保留为 {file}。',
   configNextStart: '已保存，硬件更改在下次启动时生效。旧文件保留为 {file}。',
 };
@@ -235,6 +247,17 @@ export const hardwareConfirmZhCN: typeof hardwareConfirmEn = {
     text: '{drive}将从“{name}”中移除；如果正在运行，则在下次启动时移除。除非移到回收站，映像保留在原处。',
     confirm: '移除驱动器',
     other: '移除，映像移到回收站',
+  },
+  removePlugged: {
+    title: '拔出并移除驱动器？',
+    text: '{drive}将立即从“{name}”中拔出。请先在客户机中弹出：尚未写入的内容会丢失。映像保留在原处。',
+    confirm: '移除驱动器',
+    other: '移除，映像移到回收站',
+  },
+  unplugDrive: {
+    title: '拔出驱动器？',
+    text: '{drive}将像 U 盘一样从“{name}”中拔出。请先在客户机中弹出：尚未写入的内容会丢失。下次启动时会再次插入。',
+    confirm: '拔出',
   },
   removePort: {
     title: '移除串口？',

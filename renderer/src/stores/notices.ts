@@ -26,7 +26,7 @@ export interface Toast {
 
 export interface Unlock {
   /** Key under `unlock.*`. */
-  what: 'machine' | 'volume';
+  what: 'machine' | 'volume' | 'drive';
   name: string;
   /** Rejects when the passphrase is wrong; the dialog stays then. */
   run: (passphrase: string) => Promise<void>;

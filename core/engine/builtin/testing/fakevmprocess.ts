@@ -308,6 +308,17 @@ const calls: { [K in keyof VmCalls]: (params: VmCalls[K]['params']) => Promise<V
     log(`${drive}: ${sizeBytes} bytes`);
     return null;
   },
+  async plugDrive({ drive, at }) {
+    if (cmdline.includes('fake.no-plug')) throw new HypervueError('io-error', `the fake machine has no room for ${drive.id}`);
+    log(`${drive.id} plugged in: ${drive.path}`);
+    machine!.config.drives.splice(at, 0, drive);
+    return null;
+  },
+  async unplugDrive({ drive }) {
+    log(`${drive} pulled out`);
+    machine!.config.drives = machine!.config.drives.filter(({ id }) => id !== drive);
+    return null;
+  },
   async plugCable({ card, socket }) {
     log(`${card}: ${socket ?? 'no cable'}`);
     return null;
