@@ -119,6 +119,7 @@ test('the list has the USB devices of this computer that a machine has while it 
     code: 0,
     out: 'One: new disk usb0; it is there from the next start on, or at once with `hypervue device plug`\n',
   });
+  expect((await run('device', 'list', 'One')).out).toMatch(/^usb0 .*, from the next start on$/m);
   expect(await run('device', 'plug', 'One', 'usb0')).toMatchObject({ code: 0, out: 'One: usb0 is plugged in\n' });
   expect(await run('device', 'plug', 'One', 'usb0')).toMatchObject({ code: 1, err: expect.stringContaining('One has usb0 already') });
   expect(await run('device', 'plug', 'One', 'usb9')).toMatchObject({ code: 1, err: expect.stringContaining('usb9') });

@@ -242,13 +242,18 @@ async function remove(session: Session, machine: string, id: string, deleteImage
   return undefined;
 }
 
-function describe(config: VmConfig): string[][] {
+/** `now`: what the machine is made of now. */
+function describe(config: VmConfig, now: VmConfig): string[][] {
   return [
     ...config.drives.map(({ id, kind, path: file, format, readOnly }) => [
       id,
       kind,
       busOf(id),
-      file === null ? 'empty' : `${file}${kind === 'disk' ? ` (${format})` : ''}${readOnly && kind !== 'cdrom' ? ', read-only' : ''}`,
+      [
+        file === null ? 'empty' : `${file}${kind === 'disk' ? ` (${format})` : ''}`,
+        ...(readOnly && file !== null && kind !== 'cdrom' ? ['read-only'] : []),
+        ...(driveAt(now, id) ? [] : ['from the next start on']),
+      ].join(', '),
     ]),
     ...config.network.map(({ id, model, mac: address, network, connected }) => [
       id,
@@ -347,7 +352,7 @@ export function addDeviceCommand(program: Command, run: RunSession): void {
         const { drives, network, usb, serial } = config;
         const hostUsb = await session.client.call('vm.usb.list', { id: vm.id });
         session.print({ drives, network, usb, serial, hostUsb }, () =>
-          table(['DEVICE', 'KIND', 'ON', 'WHAT'], [...describe(config), ...hostUsb.map(describeHostUsb)]),
+          table(['DEVICE', 'KIND', 'ON', 'WHAT'], [...describe(config, vm.runsWith ?? config), ...hostUsb.map(describeHostUsb)]),
         );
         return undefined;
       }),
