@@ -50,8 +50,8 @@ const drivePart = (what: string, vm: VmSummary, id: string) =>
 
 /** A place for the drive. Throws 'invalid-state' where its bus is full. */
 function placeFor(vm: VmSummary, config: VmConfig, bus: DriveBus | 'floppy', kind: Drive['kind']): Drive['id'] {
-  if (kind === 'cdrom' && (bus === 'virtio' || bus === 'usb'))
-    throw refuse('invalid-argument', `a CD drive can not be attached to ${bus}`, vm.name, 'Use --bus ide or --bus sata.');
+  if (kind === 'cdrom' && bus === 'virtio')
+    throw refuse('invalid-argument', `a CD drive can not be attached to ${bus}`, vm.name, 'Use --bus ide, --bus sata or --bus usb.');
   const free = freeDrivePlace(config, bus, kind);
   if (free) return free;
   const other =

@@ -29,7 +29,7 @@ const places: { [B in DriveBus | 'floppy']: readonly DriveId[] } = {
 /** True when a drive of this kind can be at that place. */
 export function fits(kind: DriveKind, id: DriveId): boolean {
   const bus = busOf(id);
-  return bus === 'floppy' ? kind === 'floppy' : kind === 'disk' || (kind === 'cdrom' && (bus === 'ide' || bus === 'sata'));
+  return bus === 'floppy' ? kind === 'floppy' : kind === 'disk' || (kind === 'cdrom' && bus !== 'virtio');
 }
 
 /** The first place of a bus that none of `taken` has. On IDE, ide2 is left for the CD drive as long as others are free. */

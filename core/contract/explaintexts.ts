@@ -37,6 +37,7 @@ export const explainTexts = {
   explainAhci: 'The SATA controller, there as long as a drive is on it',
   explainSecret: 'A file that holds the passphrase, with no line break at its end',
   explainDrive: 'The drive at {drive}',
+  explainUsbBridge: 'What is plugged in for the drive at {drive}',
   explainDriveEmpty: 'The drive at {drive}, empty',
   explainDisk: 'A hard disk, {format}',
   explainDiskReadOnly: 'A hard disk, {format}, read-only',

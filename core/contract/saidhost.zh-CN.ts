@@ -97,6 +97,7 @@ export const saidExplainZhCN: Record<keyof typeof explainTexts, string> = {
   explainAhci: 'SATA 控制器，只要有驱动器接在上面就存在',
   explainSecret: '存放密码的文件，末尾没有换行',
   explainDrive: '{drive} 上的驱动器',
+  explainUsbBridge: '为 {drive} 的驱动器插入的设备',
   explainDriveEmpty: '{drive} 上的驱动器，空',
   explainDisk: '硬盘，{format}',
   explainDiskReadOnly: '硬盘，{format}，只读',

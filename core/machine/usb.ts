@@ -5,8 +5,8 @@ import type { MessageSink } from '../bus/pci/msi.ts';
 import type { PciBus } from '../bus/pci/pcibus.ts';
 import type { UsbDevice } from '../bus/usb/usbdevice.ts';
 import { type DriveId, usbPlaces } from '../contract/driveplaces.ts';
-import { UsbDisk } from '../devices/usb/bulkonly.ts';
 import { UsbTablet } from '../devices/usb/tablet.ts';
+import { usbCdrom, usbDisk } from '../devices/usb/usbdrives.ts';
 import { Xhci } from '../devices/usb/xhci.ts';
 import type { GuestMemory } from '../memory/guestmemory.ts';
 import type { Clock } from '../util/clock.ts';
@@ -49,7 +49,8 @@ export function usbConnectorOf(id: DriveId): number | undefined {
 }
 
 /** What is plugged in for a drive. */
-export function usbDrive({ id, writeCache }: DriveBay, block: BlockDevice, log: Logger): UsbDevice {
+export function usbDrive({ id, kind, writeCache }: DriveBay, block: BlockDevice, log: Logger): UsbDevice {
   const serial = `HVU${String((usbPlaces as readonly DriveId[]).indexOf(id)).padStart(5, '0')}`;
-  return new UsbDisk({ block, serial, writeCache, log: log.child(id) });
+  const options = { block, serial, log: log.child(id) };
+  return kind === 'cdrom' ? usbCdrom(options) : usbDisk({ ...options, writeCache });
 }

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -46,6 +46,27 @@ test('the BIOS boots from a USB disk, the first of the list, reads and writes it
       .subarray(1536, 1536 + 14)
       .toString(),
   ).toBe('FROM THE FIRST');
+});
+
+test('the BIOS boots from a USB CD drive, in sectors of 2 KiB, and can’t write to it', async () => {
+  const tree = path.join(folder, 'tree');
+  mkdirSync(tree);
+  writeFileSync(path.join(tree, 'boot.bin'), bootSector());
+  const iso = path.join(folder, 'boot.iso');
+  run('xorriso', ['-as', 'mkisofs', '-b', 'boot.bin', '-no-emul-boot', '-boot-load-size', '1', '-o', iso, tree]);
+  // Sector 2, in what the file system leaves to others (ECMA-119 section 6.2.1).
+  const image = readFileSync(iso);
+  image.write('FROM THE DISC', 2 * 2048, 'latin1');
+  writeFileSync(iso, image);
+  const guest = await start({
+    memoryMiB: 16,
+    usb: { tablet: false },
+    drives: [drive('ide0', 'disk', bootDisk('fourth.img', 'FROM THE DISK')), drive('usb2', 'cdrom', iso, true)],
+    order: ['cdrom', 'disk'],
+  });
+  await guest.onSerial(/WRITTEN|BAD/, 60_000);
+  expect(guest.serial).toBe('FROM THE DISC BAD\n');
+  expect(readFileSync(iso)).toEqual(image);
 });
 
 const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -113,6 +134,27 @@ test.each(systems)(
     await again.vm.resume();
     await again.ask('while [ "$(cat /sys/block/sd[c-z]/size)" != 2048 ]; do sleep 0.1; done; echo "OTHER"', /^OTHER/m, 60_000);
     await again.ask('sha256sum /dev/sd[c-z]', new RegExp(`^${sha(readFileSync(other))}  `, 'm'), 60_000);
+    // A CD drive, empty; a disc comes, another, and none.
+    const discs = [1, 2].map((size) => path.join(folder, `${arch}-${size}.iso`));
+    for (const [i, disc] of discs.entries()) writeFileSync(disc, randomBytes((i + 1) << 20));
+    await again.vm.plugDrive({ ...drive('usb2', 'cdrom', ''), path: null }, 3);
+    await again.ask(
+      'while [ ! -e /dev/sr0 ]; do sleep 0.1; done; cat /sys/block/sr0/device/model; echo "EMPTY"',
+      /DVD-ROM[\s\S]*^EMPTY/m,
+      60_000,
+    );
+    for (const disc of discs) {
+      await again.vm.media.changeMedium('usb2', disc, true);
+      await again.ask(
+        `until dd if=/dev/sr0 of=/dev/null bs=2k count=1 2>/dev/null && [ "$(cat /sys/block/sr0/size)" = ${readFileSync(disc).length / 512} ]; do sleep 0.2; done; sha256sum /dev/sr0`,
+        new RegExp(`^${sha(readFileSync(disc))}  `, 'm'),
+        60_000,
+      );
+    }
+    await again.vm.media.changeMedium('usb2', null, true);
+    await again.ask('while dd if=/dev/sr0 of=/dev/null bs=2k count=1 2>/dev/null; do sleep 0.2; done; echo "OUT"', /^OUT/m, 60_000);
+    await again.vm.unplugDrive('usb2');
+    await again.ask('while [ -e /sys/block/sr0 ]; do sleep 0.1; done; echo "NO DRIVE"', /^NO DRIVE/m, 60_000);
     await again.vm.unplugDrive('usb1');
     await again.ask('while [ -e /sys/block/sdc ] || [ -e /sys/block/sdd ]; do sleep 0.1; done; echo "GONE"', /^GONE/m, 60_000);
     // The guest opens the tablet: from then on positions are exact, and they go there.

@@ -1,11 +1,10 @@
-import { BLOCK_NO_MEDIUM, type BlockStatus } from '../../backend/asyncblock.ts';
 import type { StateValue } from '../../snapshot/snapshottable.ts';
 import type { StateReader } from '../../snapshot/statereader.ts';
 import { AtaUnit, type AtaUnitOptions, ataString, BUFFER_BYTES, ERR_ABRT, ST_DRDY, ST_DSC, ST_ERR } from './ataunit.ts';
 import type { DmaTransfer } from './dmatransfer.ts';
+import { MmcUnit } from './mmcunit.ts';
+import type { Sense } from './scsi.ts';
 
-/** Logical block, bytes. */
-const BLOCK = 2048;
 const PACKET = 12;
 /** Interrupt reason (sector count register), ATA/ATAPI-6 section 9.8. */
 const IR_COMMAND = 1;
@@ -13,39 +12,17 @@ const IR_TO_HOST = 2;
 const IR_DONE = 3;
 const FEATURE_DMA = 1;
 
-/** Sense keys and additional sense codes, MMC-3 and SPC-2. */
-const NO_SENSE = { key: 0, asc: 0, ascq: 0 };
-const NOT_READY_NO_MEDIUM = { key: 2, asc: 0x3a, ascq: 0 };
-const MEDIUM_ERROR = { key: 3, asc: 0x11, ascq: 0 };
-const INVALID_COMMAND = { key: 5, asc: 0x20, ascq: 0 };
-const LBA_OUT_OF_RANGE = { key: 5, asc: 0x21, ascq: 0 };
-const INVALID_FIELD = { key: 5, asc: 0x24, ascq: 0 };
-const REMOVAL_PREVENTED = { key: 5, asc: 0x53, ascq: 2 };
-const MEDIUM_CHANGED = { key: 6, asc: 0x28, ascq: 0 };
-const ABORTED = { key: 0xb, asc: 0, ascq: 0 };
-const POWER_ON = { key: 6, asc: 0x29, ascq: 0 };
-type Sense = typeof NO_SENSE;
-
-/** Commands that work while a unit attention waits. */
-const ATTENTION_EXEMPT = new Set([0x03, 0x12, 0x46, 0x4a]);
-const CD_PROFILE = 0x0008;
-const DVD_PROFILE = 0x0010;
-/** Media beyond 1 GiB are DVDs. */
-const DVD_BYTES = 2 ** 30;
+/** The guest stopped its bus master before all was moved. */
+const ABORTED: Sense = [0xb, 0, 0];
 
 /** A CD/DVD-ROM drive with the packet interface: ATA/ATAPI-6 section 9.8, MMC-3 commands. */
 export class AtapiCdrom extends AtaUnit {
   override readonly packet = true;
-  private sense: Sense = NO_SENSE;
-  private attention: Sense | undefined = POWER_ON;
-  /** GET EVENT STATUS NOTIFICATION: 0 none, 1 eject request, 2 new medium, 3 removal. */
-  private mediaEvent = 0;
-  private locked = false;
-  private trayOpen = false;
+  private readonly unit: MmcUnit;
 
   constructor(options: AtaUnitOptions) {
     super(options);
-    this.block.onMediaChange(() => this.mediaChanged());
+    this.unit = new MmcUnit({ block: this.block, responseFormat: 0x21, log: this.log });
   }
 
   signature(): void {
@@ -60,9 +37,7 @@ export class AtapiCdrom extends AtaUnit {
 
   override reset(): void {
     super.reset();
-    this.locked = false;
-    this.sense = NO_SENSE;
-    this.attention = POWER_ON;
+    this.unit.reset();
   }
 
   command(code: number): void {
@@ -104,45 +79,12 @@ export class AtapiCdrom extends AtaUnit {
   }
 
   override saveUnit(): { [key: string]: StateValue } {
-    const { key, asc, ascq } = this.sense;
-    return {
-      ...super.saveUnit(),
-      sense: [key, asc, ascq],
-      attention: this.attention ? [this.attention.key, this.attention.asc, this.attention.ascq] : [],
-      mediaEvent: this.mediaEvent,
-      locked: this.locked,
-      trayOpen: this.trayOpen,
-    };
+    return { ...super.saveUnit(), ...this.unit.fields() };
   }
 
   override restoreUnit(state: StateReader): void {
     super.restoreUnit(state);
-    const [key = 0, asc = 0, ascq = 0] = state.numbers('sense', 3);
-    this.sense = { key, asc, ascq };
-    const attention = state.numbers('attention', 3);
-    this.attention = attention.length ? { key: attention[0]!, asc: attention[1] ?? 0, ascq: attention[2] ?? 0 } : undefined;
-    this.mediaEvent = state.byte('mediaEvent');
-    this.locked = state.boolean('locked');
-    this.trayOpen = state.boolean('trayOpen');
-  }
-
-  private get blocks(): number {
-    return this.trayOpen ? 0 : Math.floor((this.block.info?.sizeBytes ?? 0) / BLOCK);
-  }
-
-  private get ready(): boolean {
-    return this.block.info !== undefined && !this.trayOpen;
-  }
-
-  private mediaChanged(): void {
-    this.trayOpen = false;
-    if (this.ready) this.mediumArrived();
-    else this.mediaEvent = 3;
-  }
-
-  private mediumArrived(): void {
-    this.attention = MEDIUM_CHANGED;
-    this.mediaEvent = 2;
+    this.unit.restoreFields(state);
   }
 
   private receivePacket(): void {
@@ -153,108 +95,28 @@ export class AtapiCdrom extends AtaUnit {
 
   private complete(): void {
     this.sectorCount = IR_DONE;
-    this.sense = NO_SENSE;
     this.succeed();
   }
 
+  /** The command has failed, and REQUEST SENSE tells why. */
   private check(sense: Sense): void {
-    this.sense = sense;
+    this.unit.failed(sense);
     this.sectorCount = IR_DONE;
-    this.fail((sense.key << 4) | ERR_ABRT);
+    this.fail((sense[0] << 4) | ERR_ABRT);
     this.status = ST_DRDY | ST_DSC | ST_ERR;
   }
 
   private execute(packet: Uint8Array): void {
-    const view = new DataView(packet.buffer);
-    const code = packet[0]!;
-    if (this.attention && !ATTENTION_EXEMPT.has(code)) {
-      const sense = this.attention;
-      this.attention = undefined;
-      this.check(sense);
-      return;
-    }
-    switch (code) {
-      case 0x00: // TEST UNIT READY
-        if (this.ready) this.complete();
-        else this.check(NOT_READY_NO_MEDIUM);
-        break;
-      case 0x03: // REQUEST SENSE
-        this.requestSense(packet[4]!);
-        break;
-      case 0x12: // INQUIRY
-        this.inquiry(packet[1]!, packet[4]!);
-        break;
-      case 0x1b: // START STOP UNIT
-        this.startStop(packet[4]!);
-        break;
-      case 0x1e: // PREVENT ALLOW MEDIUM REMOVAL
-        this.locked = (packet[4]! & 1) !== 0;
-        this.complete();
-        break;
-      case 0x25: // READ CAPACITY
-        this.withMedium(() => {
-          const data = new DataView(new ArrayBuffer(8));
-          data.setUint32(0, this.blocks - 1);
-          data.setUint32(4, BLOCK);
-          this.reply(new Uint8Array(data.buffer), 8);
-        });
-        break;
-      case 0x28: // READ (10)
-        this.read(view.getUint32(2), view.getUint16(7));
-        break;
-      case 0xa8: // READ (12)
-        this.read(view.getUint32(2), view.getUint32(6));
-        break;
-      case 0xbe: // READ CD
-        this.readCd(view.getUint32(2), (packet[6]! << 16) | view.getUint16(7), packet[9]!);
-        break;
-      case 0x2b: // SEEK (10)
-        if (!this.ready) this.check(NOT_READY_NO_MEDIUM);
-        else if (view.getUint32(2) >= this.blocks) this.check(LBA_OUT_OF_RANGE);
-        else this.complete();
-        break;
-      case 0x43: // READ TOC/PMA/ATIP
-        this.readToc((packet[1]! & 2) !== 0, packet[2]! & 0x0f || packet[9]! >> 6, packet[6]!, view.getUint16(7));
-        break;
-      case 0x46: // GET CONFIGURATION
-        this.getConfiguration(packet[1]! & 3, view.getUint16(2), view.getUint16(7));
-        break;
-      case 0x4a: // GET EVENT STATUS NOTIFICATION
-        this.eventStatus(packet[1]!, packet[4]!, view.getUint16(7));
-        break;
-      case 0x51: // READ DISC INFORMATION
-        this.withMedium(() => {
-          const data = new Uint8Array(34);
-          data.set([0, 32, 0x0e, 1, 1, 1, 1, 0x20]);
-          this.reply(data, view.getUint16(7));
-        });
-        break;
-      case 0x5a: // MODE SENSE (10)
-        this.modeSense(packet[2]! & 0x3f, packet[2]! >> 6, view.getUint16(7), false);
-        break;
-      case 0x1a: // MODE SENSE (6)
-        this.modeSense(packet[2]! & 0x3f, packet[2]! >> 6, packet[4]!, true);
-        break;
-      case 0xbd: // MECHANISM STATUS
-        this.reply(new Uint8Array(8), view.getUint16(8));
-        break;
-      case 0xbb: // SET CD SPEED
-        this.complete();
-        break;
-      default:
-        this.log.guest(`packet command 0x${code.toString(16)} is not supported`);
-        this.check(INVALID_COMMAND);
-    }
+    const work = this.unit.begin(0, packet);
+    if (work.kind === 'failed') this.check(work.sense);
+    else if (work.kind === 'reply') this.reply(work.data);
+    else if (work.kind === 'move') this.read(work.offset, work.bytes);
+    else this.complete();
   }
 
-  private withMedium(then: () => void): void {
-    if (this.ready) then();
-    else this.check(NOT_READY_NO_MEDIUM);
-  }
-
-  /** Sends a short answer, cut to the allocation length of the packet. */
-  private reply(data: Uint8Array, allocation: number): void {
-    const bytes = Math.min(data.length, allocation, BUFFER_BYTES);
+  /** Sends a short answer. */
+  private reply(data: Uint8Array): void {
+    const bytes = Math.min(data.length, BUFFER_BYTES);
     this.buffer.set(data.subarray(0, bytes));
     if (bytes === 0) this.complete();
     else if (this.features & FEATURE_DMA) this.replyDma(bytes);
@@ -289,14 +151,11 @@ export class AtapiCdrom extends AtaUnit {
     });
   }
 
-  private read(lba: number, count: number): void {
-    if (!this.ready) this.check(NOT_READY_NO_MEDIUM);
-    else if (lba + count > this.blocks) this.check(LBA_OUT_OF_RANGE);
-    else if (count === 0) this.complete();
-    else if (this.features & FEATURE_DMA) this.readDma(lba * BLOCK, count * BLOCK);
+  private read(offset: number, bytes: number): void {
+    if (this.features & FEATURE_DMA) this.readDma(offset, bytes);
     else {
       const asked = this.lbaMid | (this.lbaHigh << 8);
-      this.readPio(lba * BLOCK, count * BLOCK, asked === 0 || asked === 0xffff ? 0xfffe : Math.max(2, asked & ~1));
+      this.readPio(offset, bytes, asked === 0 || asked === 0xffff ? 0xfffe : Math.max(2, asked & ~1));
     }
   }
 
@@ -321,7 +180,7 @@ export class AtapiCdrom extends AtaUnit {
       }
       const stopped = !transfer.live;
       this.dma.complete();
-      if (!AtaUnit.ok(status)) this.check(readFailure(status));
+      if (!AtaUnit.ok(status)) this.check(this.unit.readFailure(status));
       else if (stopped) this.check(ABORTED);
       else this.complete();
     });
@@ -331,154 +190,9 @@ export class AtapiCdrom extends AtaUnit {
     this.busy();
     const chunk = Math.min(bytes, BUFFER_BYTES);
     this.readMedium(offset, chunk, (status) => {
-      if (!AtaUnit.ok(status)) this.check(readFailure(status));
+      if (!AtaUnit.ok(status)) this.check(this.unit.readFailure(status));
       else this.piece(0, chunk, limit, () => (bytes > chunk ? this.readPio(offset + chunk, bytes - chunk, limit) : this.complete()));
     });
-  }
-
-  /** Data sectors only: byte 9 asks for user data (0x10) or nothing; raw sectors are not in an ISO image. */
-  private readCd(lba: number, count: number, fields: number): void {
-    if ((fields & 0xf8) === 0) this.withMedium(() => this.complete());
-    else if ((fields & 0xf8) === 0x10) this.read(lba, count);
-    else this.check(INVALID_FIELD);
-  }
-
-  /** SPC-2 section 7.20: fixed format. */
-  private requestSense(allocation: number): void {
-    const sense = this.attention ?? this.sense;
-    this.attention = undefined;
-    const data = new Uint8Array(18);
-    data.set([0x70, 0, sense.key, 0, 0, 0, 0, 10]);
-    data[12] = sense.asc;
-    data[13] = sense.ascq;
-    this.reply(data, allocation);
-  }
-
-  private inquiry(flags: number, allocation: number): void {
-    if (flags & 3) {
-      this.check(INVALID_FIELD);
-      return;
-    }
-    const data = new Uint8Array(36).fill(0x20);
-    data.set([0x05, 0x80, 0x00, 0x21, 31, 0, 0, 0]);
-    data.set(new TextEncoder().encode('HYPERVUEHypervue DVD-ROM1.0 '), 8);
-    this.reply(data, allocation);
-  }
-
-  private startStop(flags: number): void {
-    const eject = (flags & 2) !== 0;
-    const start = (flags & 1) !== 0;
-    if (eject && !start) {
-      if (this.locked) {
-        this.check(REMOVAL_PREVENTED);
-        return;
-      }
-      this.trayOpen = true;
-      this.mediaEvent = 3;
-    } else if (eject && this.trayOpen) {
-      this.trayOpen = false;
-      if (this.ready) this.mediumArrived();
-    }
-    this.complete();
-  }
-
-  /** MMC-3 section 6.26: one data track and the lead-out. */
-  private readToc(msf: boolean, format: number, startTrack: number, allocation: number): void {
-    this.withMedium(() => {
-      const address = (lba: number) => {
-        if (!msf) return [lba >>> 24, lba >>> 16, lba >>> 8, lba];
-        const frames = lba + 150;
-        return [0, Math.floor(frames / 4500), Math.floor(frames / 75) % 60, frames % 75];
-      };
-      const body: number[] = [];
-      if (format === 0) {
-        if (startTrack > 1 && startTrack !== 0xaa) {
-          this.check(INVALID_FIELD);
-          return;
-        }
-        if (startTrack <= 1) body.push(0, 0x14, 1, 0, ...address(0));
-        body.push(0, 0x16, 0xaa, 0, ...address(this.blocks));
-      } else if (format === 1) body.push(0, 0x14, 1, 0, ...address(0));
-      else if (format === 2) {
-        for (const point of [0xa0, 0xa1, 0xa2, 1]) {
-          const where = point === 0xa2 ? address(this.blocks) : point === 1 ? address(0) : [0, 1, 0, 0];
-          body.push(1, 0x14, 0, point, 0, 0, 0, ...where);
-        }
-      } else {
-        this.check(INVALID_FIELD);
-        return;
-      }
-      const length = body.length + 2;
-      this.reply(Uint8Array.from([length >> 8, length, 1, 1, ...body]), allocation);
-    });
-  }
-
-  /** MMC-3 section 6.6: profile list, core, morphing, removable medium and the current read feature. */
-  private getConfiguration(type: number, start: number, allocation: number): void {
-    const profile = !this.ready ? 0 : (this.block.info?.sizeBytes ?? 0) > DVD_BYTES ? DVD_PROFILE : CD_PROFILE;
-    const isCd = profile === CD_PROFILE;
-    const isDvd = profile === DVD_PROFILE;
-    const features: { code: number; current: boolean; data: number[] }[] = [
-      { code: 0x0000, current: true, data: [0, DVD_PROFILE, isDvd ? 1 : 0, 0, 0, CD_PROFILE, isCd ? 1 : 0, 0] },
-      { code: 0x0001, current: true, data: [0, 0, 0, 2, 0, 0, 0, 0] },
-      { code: 0x0002, current: true, data: [0, 0, 0, 0] },
-      { code: 0x0003, current: true, data: [0x29, 0, 0, 0] },
-      { code: 0x0010, current: isCd || isDvd, data: [0, 0, 8, 0, 0, 16, 1, 0] },
-      { code: 0x001e, current: isCd, data: [0, 0, 0, 0] },
-      { code: 0x001f, current: isDvd, data: [] },
-    ];
-    const body: number[] = [];
-    for (const feature of features) {
-      if (type === 2 ? feature.code !== start : feature.code < start || (type === 1 && !feature.current)) continue;
-      const version = feature.code === 0x0001 || feature.code === 0x0002 ? 1 << 2 : 0;
-      body.push(
-        feature.code >> 8,
-        feature.code & 0xff,
-        version | (feature.code < 4 ? 2 : 0) | (feature.current ? 1 : 0),
-        feature.data.length,
-        ...feature.data,
-      );
-    }
-    const length = body.length + 4;
-    this.reply(Uint8Array.from([length >>> 24, length >>> 16, length >>> 8, length, 0, 0, profile >> 8, profile, ...body]), allocation);
-  }
-
-  /** MMC-3 section 6.7: polled, media class only. */
-  private eventStatus(flags: number, classes: number, allocation: number): void {
-    if (!(flags & 1)) {
-      this.check(INVALID_FIELD);
-      return;
-    }
-    if (!(classes & 0x10)) {
-      this.reply(Uint8Array.of(0, 2, 0x80, 0x10), allocation);
-      return;
-    }
-    const event = this.mediaEvent;
-    this.mediaEvent = 0;
-    const state = (this.trayOpen ? 1 : 0) | (this.ready ? 2 : 0);
-    this.reply(Uint8Array.of(0, 6, 4, 0x10, event, state, 0, 0), allocation);
-  }
-
-  /** MMC-3 section 6.11: error recovery, CD capabilities and audio pages. */
-  private modeSense(page: number, control: number, allocation: number, short: boolean): void {
-    if (control === 3) {
-      this.check({ key: 5, asc: 0x39, ascq: 0 });
-      return;
-    }
-    const pages = new Map<number, number[]>([
-      [0x01, [0x01, 6, 0, 5, 0, 0, 0, 0]],
-      [0x0e, [0x0e, 14, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]],
-      [0x2a, [0x2a, 20, 0x3b, 0, 0x71, 0x60, 0x29 | (this.locked ? 2 : 0), 0, 0x2b, 0x48, 1, 0, 2, 0, 0x2b, 0x48, 0, 0, 0, 0, 0, 0]],
-    ]);
-    const chosen = page === 0x3f ? [...pages.values()].flat() : pages.get(page);
-    if (!chosen) {
-      this.check(INVALID_FIELD);
-      return;
-    }
-    const medium = !this.ready ? 0x70 : 0x01;
-    const total = chosen.length;
-    const header = short ? [total + 3, medium, 0, 0] : [(total + 6) >> 8, (total + 6) & 0xff, medium, 0, 0, 0, 0, 0];
-    this.reply(Uint8Array.from([...header, ...chosen]), allocation);
   }
 
   /** ATA/ATAPI-6 section 8.17. */
@@ -505,8 +219,4 @@ export class AtapiCdrom extends AtaUnit {
     words[93] = 0x6001;
     this.buffer.set(new Uint8Array(words.buffer));
   }
-}
-
-function readFailure(status: BlockStatus): Sense {
-  return status === BLOCK_NO_MEDIUM ? NOT_READY_NO_MEDIUM : MEDIUM_ERROR;
 }

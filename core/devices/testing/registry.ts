@@ -573,7 +573,7 @@ export const deviceRegistry: DeviceEntry[] = [
   }),
   entry({
     name: 'Xhci',
-    create: createXhci,
+    create: (bench) => createXhci(bench),
     mutate(xhci, bench) {
       const driver = new XhciDriver(xhci, bench);
       driver.start();

@@ -1,4 +1,4 @@
-import { UsbDisk } from '../usb/bulkonly.ts';
+import { usbCdrom, usbDisk } from '../usb/usbdrives.ts';
 import { UsbTablet } from '../usb/tablet.ts';
 import { Xhci } from '../usb/xhci.ts';
 import type { Bench } from './bench.ts';
@@ -7,8 +7,8 @@ import { FakeBlockDevice } from './fakeblock.ts';
 export const TABLET_PORT = 11;
 export const DISK_PORT = 2;
 
-/** A controller with a tablet at connector 1 (USB 2) and a disk of 64 KiB at connector 2 (USB 3). */
-export function createXhci(bench: Bench) {
+/** A controller with a tablet at connector 1 (USB 2) and a disk of 64 KiB, or a CD drive with a disc of as much, at connector 2 (USB 3). */
+export function createXhci(bench: Bench, kind: 'disk' | 'cdrom' = 'disk') {
   const messages: number[] = [];
   const xhci = new Xhci({
     id: 'usb',
@@ -20,7 +20,8 @@ export function createXhci(bench: Bench) {
   });
   const tablet = new UsbTablet(bench.clock);
   const block = new FakeBlockDevice(Uint8Array.from({ length: 1 << 16 }, (_, index) => (index * 7 + (index >> 8)) & 0xff));
-  const disk = new UsbDisk({ block, serial: 'HVU00000', writeCache: true, log: bench.log });
+  const options = { block, serial: 'HVU00000', log: bench.log };
+  const disk = kind === 'cdrom' ? usbCdrom(options) : usbDisk({ ...options, writeCache: true });
   xhci.plug(1, tablet);
   xhci.plug(2, disk);
   return Object.assign(xhci, { testParts: { tablet, disk, block, messages } });

@@ -1,58 +1,21 @@
 import { beforeEach, expect, it } from 'vitest';
-import { Bench } from '../testing/bench.ts';
-import { createXhci, DISK_PORT, type TestXhci, wrapper } from '../testing/xhcibench.ts';
-import { DATA, XhciDriver } from '../testing/xhcidriver.ts';
+import type { Bench } from '../testing/bench.ts';
+import { IN, OUT, StorageDriver } from '../testing/storagedriver.ts';
+import { type TestXhci, wrapper } from '../testing/xhcibench.ts';
+import { DATA, type XhciDriver } from '../testing/xhcidriver.ts';
 
-const IN = 3;
-const OUT = 4;
+let storage: StorageDriver;
 let bench: Bench;
 let xhci: TestXhci;
 let driver: XhciDriver;
 let slot: number;
 beforeEach(() => {
-  bench = new Bench();
-  xhci = createXhci(bench);
-  driver = new XhciDriver(xhci, bench);
-  driver.start();
-  slot = driver.connect(DISK_PORT);
-  driver.configure(slot, [
-    [IN, 6],
-    [OUT, 2],
-  ]);
+  storage = new StorageDriver('disk');
+  ({ bench, xhci, driver, slot } = storage);
 });
 
-interface Answer {
-  /** Status byte of the wrapper, and what was not moved of what was announced. */
-  status: number;
-  residue: number;
-  data: Uint8Array;
-}
-
-/** A command with its data, as a driver of the transport does it. `length`: what it announces; less is given room for when `room` says so. */
-function scsi(cdb: readonly number[], length = 0, sent?: Uint8Array, unit = 0): Answer {
-  const { memory } = bench;
-  const transfer = (index: number, gpa: number, bytes: number) => {
-    driver.normal(slot, index, gpa, bytes);
-    driver.doorbell(slot, index);
-    xhci.testParts.block.run();
-    const event = driver.events().find(({ type }) => type === 32);
-    return event ? bytes - event.left : -1;
-  };
-  memory.write(DATA, wrapper(0x1234, length, sent === undefined, cdb, unit));
-  expect(transfer(OUT, DATA, 31)).toBe(31);
-  let moved = 0;
-  if (sent) memory.write(DATA + 0x1000, sent);
-  if (length) moved = transfer(sent ? OUT : IN, DATA + 0x1000, length);
-  const data = new Uint8Array(sent ? 0 : moved);
-  memory.read(DATA + 0x1000, data);
-  expect(transfer(IN, DATA + 0x100, 13)).toBe(13);
-  const csw = new Uint8Array(13);
-  memory.read(DATA + 0x100, csw);
-  const view = new DataView(csw.buffer);
-  expect([view.getUint32(0, true), view.getUint32(4, true)]).toEqual([0x5342_5355, 0x1234]);
-  return { status: csw[12]!, residue: view.getUint32(8, true), data };
-}
-const sense = () => [...scsi([3, 0, 0, 0, 18, 0], 18).data].filter((_, index) => index === 2 || index === 12 || index === 13);
+const scsi: StorageDriver['scsi'] = (...args) => storage.scsi(...args);
+const sense = () => storage.sense();
 
 it('tells what it is', () => {
   const { data } = scsi([0x12, 0, 0, 0, 36, 0], 36);

@@ -4,13 +4,14 @@
  *
  * Nothing that a transfer does is remembered before it has ended, so that one that is cancelled, or under way when the machine is saved, can be given again.
  */
-import { BLOCK_OK, type BlockStatus } from '../../backend/asyncblock.ts';
+import { BLOCK_OK, type BlockDevice, type BlockStatus } from '../../backend/asyncblock.ts';
 import type { UsbDone, UsbTransfer } from '../../bus/usb/usbdevice.ts';
-import type { DeviceState } from '../../snapshot/snapshottable.ts';
+import type { DeviceState, StateValue } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
+import type { Logger } from '../../util/logger.ts';
 import { HostRequests } from '../storage/hostrequests.ts';
+import { NO_SENSE, READ_ERROR, type ScsiUnit, type ScsiWork, WRITE_ERROR } from '../storage/scsi.ts';
 import { BULK } from './descriptors.ts';
-import { READ_ERROR, ScsiDisk, type ScsiDiskOptions, type ScsiWork, WRITE_ERROR } from './scsidisk.ts';
 import { type ControlAnswer, type SetupPacket, UsbFunction } from './usbfunction.ts';
 
 const IN = 0x81;
@@ -29,6 +30,9 @@ const PHASE_ERROR = 2;
 const MAX_REPLY = 4096;
 const PACKET = 1024;
 
+/** Work without data; what is told of it is in `result`. */
+const NOTHING: ScsiWork = { kind: 'failed', sense: NO_SENSE };
+
 /** What comes next: a command, its data, the end of a flush, its status; or nothing but a reset, after a wrapper that was none. */
 const phases = ['command', 'in', 'out', 'flush', 'status', 'broken'] as const;
 type Phase = (typeof phases)[number];
@@ -38,9 +42,18 @@ interface Pending {
   done: UsbDone;
 }
 
-export class UsbDisk extends UsbFunction {
-  private readonly options: ScsiDiskOptions;
-  private readonly scsi: ScsiDisk;
+export interface UsbStorageOptions {
+  scsi: ScsiUnit;
+  block: BlockDevice;
+  /** What people call it. */
+  product: string;
+  serial: string;
+  log: Logger;
+}
+
+export class UsbStorage extends UsbFunction {
+  private readonly options: UsbStorageOptions;
+  private readonly scsi: ScsiUnit;
   private readonly requests: HostRequests;
   private phase: Phase = 'command';
   private tag = 0;
@@ -55,14 +68,14 @@ export class UsbDisk extends UsbFunction {
   /** The host is at the transfer of this endpoint, or at a flush. */
   private busy: number | 'flush' | undefined;
 
-  constructor(options: ScsiDiskOptions) {
+  constructor(options: UsbStorageOptions) {
     super('super', {
       usb: 0x0300,
       packet0: 9,
       vendor: 0x46f4,
       product: 0x0001,
       release: 0x0100,
-      strings: ['Hypervue', 'Hypervue USB Disk', options.serial],
+      strings: ['Hypervue', options.product, options.serial],
       interface: {
         class: 8,
         subclass: 6,
@@ -75,7 +88,7 @@ export class UsbDisk extends UsbFunction {
       },
     });
     this.options = options;
-    this.scsi = new ScsiDisk(options);
+    this.scsi = options.scsi;
     this.requests = new HostRequests(options.block);
     this.requests.onDrained = () => this.pump();
   }
@@ -89,7 +102,7 @@ export class UsbDisk extends UsbFunction {
 
   override save(): DeviceState {
     const { phase, tag, announced, left, result, moved, work } = this;
-    return { ...super.save(), phase, tag, announced, left, result, moved, work: { ...work }, scsi: this.scsi.save() };
+    return { ...super.save(), phase, tag, announced, left, result, moved, work: savedWork(work), scsi: this.scsi.save() };
   }
 
   restore(state: DeviceState): void {
@@ -196,7 +209,7 @@ export class UsbDisk extends UsbFunction {
     // The thirteen cases of section 6.7: a device that has more to move than the host wants, or the other way, says so.
     if (wanted > this.left || (wanted > 0 && this.outward === toHost)) {
       this.result = PHASE_ERROR;
-      this.work = { kind: 'failed' };
+      this.work = NOTHING;
     }
     this.phase = this.left > 0 ? (toHost ? 'in' : 'out') : this.work.kind === 'flush' ? 'flush' : 'status';
     this.end(OUT, 'ok', CBW_BYTES);
@@ -291,19 +304,25 @@ export class UsbDisk extends UsbFunction {
   }
 }
 
+/** The unit itself has the sense. */
+function savedWork(work: ScsiWork): { [key: string]: StateValue } {
+  return work.kind === 'failed' ? { kind: 'failed' } : { ...work };
+}
+
 /** Work as it was saved; what reaches beyond the disk is none. */
 function restoredWork(state: StateReader, sizeBytes: number): ScsiWork {
   const kind = state.string('kind');
   switch (kind) {
     case 'flush':
-    case 'failed':
       return { kind };
+    case 'failed':
+      return NOTHING;
     case 'reply':
       return { kind, data: state.bytes('data').subarray(0, MAX_REPLY) };
     case 'move': {
       const offset = state.number('offset', 0);
       const bytes = state.number('bytes', 0);
-      if (offset + bytes > sizeBytes) return { kind: 'failed' };
+      if (offset + bytes > sizeBytes) return NOTHING;
       return { kind, write: state.boolean('write'), offset, bytes, durable: state.boolean('durable') };
     }
     default:

@@ -3,14 +3,10 @@ import type { BlockDevice } from '../../backend/asyncblock.ts';
 import type { DeviceState } from '../../snapshot/snapshottable.ts';
 import { StateReader } from '../../snapshot/statereader.ts';
 import type { Logger } from '../../util/logger.ts';
+import { answered, DONE, NO_SENSE, type ScsiUnit, type ScsiWork, type Sense } from '../storage/scsi.ts';
 import * as S from './scsireplies.ts';
 
-/** Sense key, additional sense code and qualifier. */
-type Sense = readonly [key: number, asc: number, ascq: number];
-const NO_SENSE: Sense = [0, 0, 0];
 const NO_MEDIUM: Sense = [2, 0x3a, 0];
-export const READ_ERROR: Sense = [3, 0x11, 0];
-export const WRITE_ERROR: Sense = [3, 0x0c, 0];
 const INVALID_COMMAND: Sense = [5, 0x20, 0];
 const OUT_OF_RANGE: Sense = [5, 0x21, 0];
 const INVALID_FIELD: Sense = [5, 0x24, 0];
@@ -18,13 +14,6 @@ const NO_UNIT: Sense = [5, 0x25, 0];
 const CAPACITY_CHANGED: Sense = [6, 0x2a, 9];
 const WRITE_PROTECTED: Sense = [7, 0x27, 0];
 
-/** What a command comes to. `failed`: why is told when sense is asked for. */
-export type ScsiWork =
-  | { kind: 'done' | 'failed' | 'flush' }
-  | { kind: 'reply'; data: Uint8Array }
-  | { kind: 'move'; write: boolean; offset: number; bytes: number; durable: boolean };
-
-const DONE: ScsiWork = { kind: 'done' };
 /** Commands that a waiting unit attention lets through (SPC-4 section 5.14). */
 const ATTENTION_EXEMPT = new Set([0x03, 0x12, 0xa0]);
 const FORCE_UNIT_ACCESS = 0x08;
@@ -37,7 +26,7 @@ export interface ScsiDiskOptions {
   log: Logger;
 }
 
-export class ScsiDisk {
+export class ScsiDisk implements ScsiUnit {
   private readonly options: ScsiDiskOptions;
   private sense: Sense = NO_SENSE;
   private attention: Sense | undefined;
@@ -71,7 +60,7 @@ export class ScsiDisk {
   /** The host could not do what a command asked for. */
   failed(sense: Sense): ScsiWork {
     this.sense = sense;
-    return { kind: 'failed' };
+    return { kind: 'failed', sense };
   }
 
   save(): DeviceState {
@@ -102,7 +91,7 @@ export class ScsiDisk {
       case 0x00: // TEST UNIT READY
         return this.ready(() => DONE);
       case 0x03: // REQUEST SENSE
-        return reply(this.takeSense(), cdb[4]!);
+        return answered(this.takeSense(), cdb[4]!);
       case 0x12: // INQUIRY
         return this.orField(cdb[1]! & 1 ? S.vitalPage(cdb[2]!, facts) : cdb[2] === 0 ? S.inquiry() : undefined, view.getUint16(3));
       case 0x1a: // MODE SENSE (6)
@@ -113,13 +102,13 @@ export class ScsiDisk {
       case 0x1e: // PREVENT ALLOW MEDIUM REMOVAL
         return DONE;
       case 0x23: // READ FORMAT CAPACITIES
-        return this.ready(() => reply(S.formatCapacities(facts), view.getUint16(7)));
+        return this.ready(() => answered(S.formatCapacities(facts), view.getUint16(7)));
       case 0x25: // READ CAPACITY (10)
-        return this.ready(() => reply(S.capacity10(facts), 8));
+        return this.ready(() => answered(S.capacity10(facts), 8));
       case 0x9e: // SERVICE ACTION IN (16): READ CAPACITY (16)
-        return (cdb[1]! & 0x1f) === 0x10 ? this.ready(() => reply(S.capacity16(facts), view.getUint32(10))) : this.failed(INVALID_FIELD);
+        return (cdb[1]! & 0x1f) === 0x10 ? this.ready(() => answered(S.capacity16(facts), view.getUint32(10))) : this.failed(INVALID_FIELD);
       case 0xa0: // REPORT LUNS: unit 0
-        return reply(Uint8Array.from([0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), view.getUint32(6));
+        return answered(Uint8Array.from([0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), view.getUint32(6));
       default:
         return undefined;
     }
@@ -168,7 +157,7 @@ export class ScsiDisk {
   }
 
   private orField(data: Uint8Array | undefined, allocation: number): ScsiWork {
-    return data ? reply(data, allocation) : this.failed(INVALID_FIELD);
+    return data ? answered(data, allocation) : this.failed(INVALID_FIELD);
   }
 
   private refused(code: number): ScsiWork {
@@ -182,8 +171,4 @@ export class ScsiDisk {
     this.sense = NO_SENSE;
     return Uint8Array.from([0x70, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, asc, ascq, 0, 0, 0, 0]);
   }
-}
-
-function reply(data: Uint8Array, allocation: number): ScsiWork {
-  return { kind: 'reply', data: data.slice(0, allocation) };
 }

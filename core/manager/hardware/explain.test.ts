@@ -128,6 +128,11 @@ describe.skipIf(!qemu)('QEMU takes what the machine is explained as', () => {
       { usb: { tablet: true }, drives: [{ ...drives[0], id: 'usb3', readOnly: true }] },
       [/dev: qemu-xhci[\s\S]*addr = 10\.0/, /dev: usb-tablet[^:]*port = "1"/, /dev: usb-storage[^:]*port = "5"/],
     ],
+    [
+      'a USB CD drive',
+      { usb: { tablet: false }, drives: [{ ...drives[0], id: 'usb0', kind: 'cdrom', path: null, format: 'raw' }] },
+      [/dev: usb-bot[^:]*port = "2"[\s\S]*dev: scsi-cd/],
+    ],
     ['i686', { cpu: { model: 'i686' } }, []],
     ['x86-64', { cpu: { model: 'x86-64' } }, []],
     ['x86-64-v2', { cpu: { model: 'x86-64-v2' } }, []],

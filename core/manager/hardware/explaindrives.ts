@@ -32,14 +32,20 @@ export function explainDrives(drives: readonly Drive[], parts: DriveParts): Expl
 
 function driveOptions(drive: Drive, parts: DriveParts): ExplainedOption[] {
   const backend = drive.path === null ? null : `drive-${drive.id}`;
+  // Its usb-storage is a disk where nothing is in it.
+  const bridged = drive.kind === 'cdrom' && busOf(drive.id) === 'usb';
   const place = parts.order.indexOf(drive.id);
-  const device = [...frontend(drive), ...(backend ? [`drive=${backend}`] : []), ...(place >= 0 ? [`bootindex=${place + 1}`] : [])].join(
-    ',',
-  );
+  const device = [
+    ...(bridged ? ['scsi-cd', `bus=${drive.id}.0`] : frontend(drive)),
+    ...(backend ? [`drive=${backend}`] : []),
+    ...(place >= 0 ? [`bootindex=${place + 1}`] : []),
+  ].join(',');
   const options: ExplainedOption[] = [];
   if (backend && parts.encrypted.includes(drive.id))
     options.push(option(say('explainSecret'), ['-object', `secret,id=secret-${drive.id},file=PASSPHRASE-FILE`]));
   if (backend) options.push(option(mediumNote(drive), ['-drive', medium(drive, backend, parts)]));
+  if (bridged)
+    options.push(option(say('explainUsbBridge', { drive: drive.id }), ['-device', [...frontend(drive), `id=${drive.id}`].join(',')]));
   options.push(option(say(backend ? 'explainDrive' : 'explainDriveEmpty', { drive: drive.id }), ['-device', device]));
   return options;
 }
@@ -62,7 +68,7 @@ function frontend({ id, kind }: Drive): string[] {
     case 'virtio':
       return ['virtio-blk-pci', `addr=${hex(virtioSlot(number))}.0`, 'disable-legacy=on'];
     case 'usb':
-      return ['usb-storage', 'bus=usb.0', `port=${usbConnector(number)}`];
+      return [kind === 'cdrom' ? 'usb-bot' : 'usb-storage', 'bus=usb.0', `port=${usbConnector(number)}`];
     case 'floppy':
       return ['floppy', `unit=${number}`, 'drive-type=auto'];
   }

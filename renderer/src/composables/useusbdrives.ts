@@ -1,3 +1,4 @@
+import { driveAt } from '../../../core/contract/devices.ts';
 import { busOf, type DriveId } from '../../../core/contract/drives.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useConnection } from '../stores/connection.ts';
@@ -21,7 +22,7 @@ export function useUsbDrives(vm: () => VmSummary) {
   const machines = useMachines();
   const notices = useNotices();
   const text = useHardwareText();
-  const called = (drive: DriveId) => text.driveName(drive, 'disk');
+  const called = (drive: DriveId) => text.driveName(drive, driveAt(vm().config ?? { drives: [] }, drive)?.kind ?? 'disk');
 
   /** After the passphrase was asked for where the image is encrypted. False when it is not plugged in (yet); why was shown. */
   async function plug(drive: DriveId): Promise<boolean> {

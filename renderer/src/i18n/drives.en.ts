@@ -112,7 +112,7 @@ export const busEn = {
     ide: 'Every operating system knows it',
     sata: 'For systems from about 2007 on, Windows Vista and newer among them: several requests at a time, trim',
     virtio: 'The quickest with many small requests. Linux and the BSDs know it; Windows needs a driver before it sees the disk',
-    usb: 'A disk that is plugged in, as a memory stick is: USB 3, for systems with a driver for xHCI (Windows 8, Linux). It brings the USB controller along',
+    usb: 'A drive that is plugged in, as a memory stick is, also while the machine is on: USB 3, for systems with a driver for xHCI (Windows 8, Linux). It brings the USB controller along',
   },
 };
 

@@ -73,7 +73,7 @@ export const driveZhCN: typeof driveEn = {
     grow: '扩大到',
     growText: '留空则大小不变。之后需要在客户机内扩大分区和文件系统',
   },
-  place: { sata: 'SATA 端口 {n}', virtio: 'VirtIO 磁盘 {n}', usb: 'USB 磁盘 {n}' },
+  place: { sata: 'SATA 端口 {n}', virtio: 'VirtIO 磁盘 {n}', usb: 'USB 驱动器 {n}' },
   ide0: 'IDE 主通道主设备',
   ide1: 'IDE 主通道从设备',
   ide2: 'IDE 次通道主设备',
@@ -100,7 +100,7 @@ export const busZhCN: typeof busEn = {
     ide: '所有操作系统都支持',
     sata: '适合 2007 年以后的系统，包括 Windows Vista 及更新版本：可同时处理多个请求，支持 TRIM',
     virtio: '大量小请求时最快。Linux 和 BSD 自带驱动；Windows 需要先安装驱动才能看到磁盘',
-    usb: '像 U 盘一样插入的磁盘：USB 3，适合带 xHCI 驱动的系统（Windows 8、Linux），并随之添加 USB 控制器',
+    usb: '像 U 盘一样插入的驱动器，虚拟机开启时也可插拔：USB 3，适合带 xHCI 驱动的系统（Windows 8、Linux），并随之添加 USB 控制器',
   },
 };
 

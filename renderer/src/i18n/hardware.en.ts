@@ -168,7 +168,7 @@ export const hardwareEn = {
     },
     usb: {
       name: 'USB controller',
-      text: 'An xHCI controller with ten connectors, each for USB 2 and USB 3. Linux, the BSDs and Windows from 8 on have its driver, and the firmware starts from disks on it.',
+      text: 'An xHCI controller with ten connectors, each for USB 2 and USB 3. Linux, the BSDs and Windows from 8 on have its driver, and the firmware starts from drives on it.',
     },
     floppy: { name: 'Floppy controller', text: 'Two drives, A and B. The guest is told of it as long as a drive is there.' },
   },
@@ -178,8 +178,8 @@ export const hardwareEn = {
     'A pointer that tells exact positions. As long as a driver in the guest reads it, it gets the pointer instead of the mouse; systems without a driver for VMware’s mouse, as Windows is, need it so that the pointer is where yours is',
   withTablet: 'With a tablet',
   removeUsb: 'Remove the USB controller',
-  usbInUse: 'Disks are attached to it: remove them first',
-  usbWhen: 'The controller and its tablet come and go with a start of the machine; its disks also while the machine is on.',
+  usbInUse: 'Drives are attached to it: remove them first',
+  usbWhen: 'The controller and its tablet come and go with a start of the machine; its drives also while the machine is on.',
   plug: {
     label: 'In the machine now',
     in: 'Plugged in',

@@ -162,7 +162,7 @@ export const hardwareZhCN: typeof hardwareEn = {
     virtio: { name: 'VirtIO 磁盘', text: '每个磁盘都是独立的 PCI 设备，专为虚拟机设计，随磁盘增减。' },
     usb: {
       name: 'USB 控制器',
-      text: '带十个接口的 xHCI 控制器，每个接口支持 USB 2 和 USB 3。Linux、BSD 和 Windows 8 及更新版本带有驱动；固件可从接在其上的磁盘启动。',
+      text: '带十个接口的 xHCI 控制器，每个接口支持 USB 2 和 USB 3。Linux、BSD 和 Windows 8 及更新版本带有驱动；固件可从接在其上的驱动器启动。',
     },
     floppy: { name: '软驱控制器', text: '两个软驱，A 和 B。有软驱时才告知客户机。' },
   },
@@ -172,8 +172,8 @@ export const hardwareZhCN: typeof hardwareEn = {
     '报告精确位置的指针。客户机中的驱动读取它时，指针由它而不是鼠标提供；没有 VMware 鼠标驱动的系统（如 Windows）需要它才能让指针与你的位置一致',
   withTablet: '带数位板',
   removeUsb: '移除 USB 控制器',
-  usbInUse: '有磁盘接在上面：请先移除它们',
-  usbWhen: '控制器和数位板在虚拟机启动时出现和消失；磁盘也可在虚拟机开启时插拔。',
+  usbInUse: '有驱动器接在上面：请先移除它们',
+  usbWhen: '控制器和数位板在虚拟机启动时出现和消失；驱动器也可在虚拟机开启时插拔。',
   plug: {
     label: '当前是否插入',
     in: '已插入',
