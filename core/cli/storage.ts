@@ -68,6 +68,7 @@ function volumeText(volume: Volume): string {
     `on disk  ${readableBytes(volume.allocatedBytes)}`,
   ];
   for (const lower of volume.below) lines.push(`on top of ${lower.path}${lower.exists ? '' : ' (missing)'}`);
+  if (volume.circular) lines.push('on top of itself');
   for (const user of volume.usedBy) lines.push(`used by  ${user.name} (${user.kind})`);
   if (volume.lockedBy !== null) lines.push(`open in  ${volume.lockedBy}`);
   if (volume.problem) lines.push(`problem  ${volume.problem.message}`);
@@ -126,7 +127,7 @@ function addVolumes(program: Command, run: RunSession): void {
                 volumes.map((each) => [
                   each.name,
                   each.machine?.name ?? pools.get(each.pool) ?? each.pool,
-                  each.problem ? 'damaged' : each.format,
+                  each.problem || each.circular ? 'damaged' : each.format,
                   each.sizeBytes === null ? '-' : readableBytes(each.sizeBytes),
                   readableBytes(each.allocatedBytes),
                   each.usedBy.map(({ name }) => name).join(', ') || '-',
@@ -268,12 +269,16 @@ function addVolumes(program: Command, run: RunSession): void {
   volume
     .command('rebase <volume> [below]')
     .description('put an image on another one; on none without a name')
+    .option('-u, --unsafe', 'change the name only, for an image that was moved; the contents are not looked at')
     .addOption(secretOption())
-    .action((wanted: string, below: string | undefined, options: { passphraseFile?: string }) =>
+    .action((wanted: string, below: string | undefined, options: { unsafe?: boolean; passphraseFile?: string }) =>
       run(true, async (session) => {
         const { path: file } = await volumeOf(session, wanted);
         const backing = below === undefined ? null : (await volumeOf(session, below)).path;
-        session.print(await session.client.call('storage.rebase', { path: file, backing, ...secret(options) }), volumeText);
+        session.print(
+          await session.client.call('storage.rebase', { path: file, backing, nameOnly: options.unsafe ?? false, ...secret(options) }),
+          volumeText,
+        );
       }),
     );
   volume

@@ -98,6 +98,8 @@ export const diskTexts = {
   fixRebase: 'Let the image stand by itself instead (rebase).',
   rawLiesOnNothing: '{name} is a raw image, which lies on nothing',
   fixToQcow2: 'Convert it to qcow2.',
+  nameOfNone: 'no image was named on which {name} lies now',
+  fixNameOfNone: 'Choose the image that lies below it.',
   openIn: '{name} is open in {holder}',
   fixCloseHolder: 'Close {holder} first.',
   diskOfAlready: '{name} is a disk of {machine} already',

@@ -99,6 +99,8 @@ export const saidDiskZhCN: Record<keyof typeof diskTexts, string> = {
   fixRebase: '请改为让该映像独立（变基）。',
   rawLiesOnNothing: '{name} 是 raw 映像，不建立在任何映像之上',
   fixToQcow2: '请转换为 qcow2。',
+  nameOfNone: '没有指定 {name} 现在位于哪个映像之上',
+  fixNameOfNone: '请选择位于它下层的映像。',
   openIn: '{name} 正在 {holder} 中打开',
   fixCloseHolder: '请先关闭 {holder}。',
   diskOfAlready: '{name} 已是“{machine}”的磁盘',

@@ -76,6 +76,8 @@ export const volumeSchema = z.object({
   modifiedAt: z.string(),
   /** Images below, the nearest first. */
   below: z.array(z.object({ path: z.string(), format: z.string().nullable(), exists: z.boolean() })),
+  /** It lies on top of itself, at whatever distance: `below` ends before the chain begins again. */
+  circular: z.boolean(),
   dataFile: z.string().nullable(),
   encrypted: z.boolean(),
   /** Snapshots inside the image. */
@@ -91,6 +93,10 @@ export const volumeSchema = z.object({
   problem: errorSchema.nullable(),
 });
 export type Volume = z.infer<typeof volumeSchema>;
+
+/** Those who need the volume. An image that it lies on itself, in a circle, needs it no more than nobody: neither can be read. */
+export const usersOf = ({ usedBy, circular, below }: Volume): VolumeUser[] =>
+  usedBy.filter(({ kind, path }) => !(circular && kind === 'overlay' && below.some((lower) => lower.path === path)));
 
 export const volumeDetailsSchema = z.object({
   volume: volumeSchema,
@@ -211,8 +217,14 @@ export const storageMethods = {
   'storage.check': { params: volume.extend({ repair: z.enum(['none', 'leaks', 'all']) }), result: checkReportSchema },
   /** Writes what the overlay holds into the image below it; the overlay stays, empty. */
   'storage.commit': { params: opened, result: volumeSchema },
-  /** Puts the image on top of another one, or on none, without a change to what it holds. */
-  'storage.rebase': { params: opened.extend({ backing: storagePathSchema.nullable() }), result: volumeSchema },
+  /**
+   * Puts the image on top of another one, or on none, without a change to what it holds. `nameOnly`: only the name of the image below changes, for one that was moved or that can't be
+   * opened; what the image holds changes if that one holds something else.
+   */
+  'storage.rebase': {
+    params: opened.extend({ backing: storagePathSchema.nullable(), nameOnly: z.boolean().default(false) }),
+    result: volumeSchema,
+  },
   /** Gives back the room of what reads as zeros. */
   'storage.compact': { params: opened, result: z.object({ beforeBytes: z.number(), afterBytes: z.number() }) },
   /** Whether two disks hold the same, whatever their formats; what one has beyond the other's end counts as zeros. */

@@ -1,6 +1,6 @@
 /** Which volumes there are, what lies on what, and what may be done to each of them: who uses it decides. */
 import path from 'node:path';
-import { MACHINES_POOL, type Volume } from '../../contract/storage.ts';
+import { MACHINES_POOL, usersOf, type Volume } from '../../contract/storage.ts';
 import { type DiskFormat, diskFormats, type Drive } from '../../contract/vm.ts';
 import { removeCutOffCompacts } from '../../platform/compactimage.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
@@ -85,6 +85,7 @@ export class KnownVolumes {
   /** A volume that can be a disk of `machine`. */
   async attachable(file: string): Promise<Volume> {
     const volume = await this.writable(file, 'attach');
+    refuseBroken(volume, 'attach');
     const machine = volume.usedBy.find(({ kind }) => kind === 'machine');
     if (machine)
       throw new HypervueError(
@@ -197,6 +198,7 @@ export class KnownVolumes {
     const known = (await this.list()).find((volume) => volume.path === wanted);
     const { format, sizeBytes, problem, encrypted } = known ?? (await readImageFacts(wanted));
     if (problem) throw errorFrom(problem);
+    if (known) refuseBroken(known, 'create');
     if (!isDiskFormat(format) || !sizeBytes)
       throw new HypervueError('unsupported', say('notBelow', { path: file }), { path: file }, say('fixRawOrQcow2'));
     if (known?.lockedBy)
@@ -224,9 +226,10 @@ export class KnownVolumes {
 
   /** What others need is not deleted. Rejects with 'in-use'. */
   protected async refuseUsed(volume: Volume): Promise<void> {
-    const { name, path: file, usedBy } = volume;
-    const [user] = usedBy;
-    const names = user ? usedBy.map((each) => each.name) : await this.imagesAbove(file);
+    const { name, path: file } = volume;
+    const users = usersOf(volume);
+    const [user] = users;
+    const names = user ? users.map((each) => each.name) : volume.usedBy.length ? [] : await this.imagesAbove(file);
     if (!names.length) return;
     throw new HypervueError(
       'in-use',
@@ -235,6 +238,20 @@ export class KnownVolumes {
       user?.kind === 'machine' ? say('fixRemoveFrom', { name: names[0] }) : say('fixDeleteOrRebase', { name: names[0] }),
     );
   }
+}
+
+/** Throws when an image below is not found, or the images lie on each other in a circle: nobody could read the image. */
+function refuseBroken({ path: file, below, circular }: Volume, operation: string): void {
+  const missing = below.find(({ exists }) => !exists);
+  if (missing)
+    throw new HypervueError(
+      'not-found',
+      say('backingUnopened', { top: file, below: missing.path }),
+      { path: missing.path, operation },
+      say('fixBackingUnopened'),
+    );
+  if (circular)
+    throw new HypervueError('corrupt', say('backingItself', { path: file }), { path: file, operation }, say('fixBackingItself'));
 }
 
 /** "a", "a and b", "a, b and 3 more". */

@@ -78,7 +78,7 @@ export class Scanner {
       addUser(below, { kind: 'overlay', ...over });
       if (below !== undefined && facts?.backing?.format === 'raw') raw.add(below);
       if (facts?.dataFile) addUser(await keyOf(facts.dataFile), { kind: 'data', ...over });
-      volume.below = await this.chain(volume.path, facts);
+      Object.assign(volume, await this.chain(key, facts));
     });
     for (const { volume, key } of found) if (key !== undefined && raw.has(key)) beRaw(volume);
     // A file may show in two folders by links; an image is not its own user.
@@ -119,6 +119,7 @@ export class Scanner {
       allocatedBytes: 0,
       modifiedAt: isoTime(itself.mtime),
       below: [],
+      circular: false,
       dataFile: null,
       encrypted: false,
       snapshots: 0,
@@ -159,24 +160,29 @@ export class Scanner {
     return facts;
   }
 
-  private async chain(file: string, facts: ImageFacts | undefined): Promise<Volume['below']> {
+  /** What lies below the image that is `own` file. */
+  private async chain(own: string | undefined, facts: ImageFacts | undefined): Promise<Pick<Volume, 'below' | 'circular'>> {
     const below: Volume['below'] = [];
-    const seen = new Set([path.resolve(file)]);
-    for (let next = facts?.backing; next && below.length < MAX_DEPTH && !seen.has(next.path); ) {
-      seen.add(next.path);
+    const seen = new Set([own]);
+    for (let next = facts?.backing; next && below.length < MAX_DEPTH; ) {
       const entry = { path: next.path, format: next.format, exists: true };
-      below.push(entry);
       try {
-        const lower: ImageFacts = await this.facts(next.path, await stat(next.path, { bigint: true }));
+        const info = await stat(next.path, { bigint: true });
+        const key = identityOf(info);
+        if (seen.has(key)) return { below, circular: true };
+        seen.add(key);
+        below.push(entry);
+        const lower: ImageFacts = await this.facts(next.path, info);
         entry.format ??= lower.format;
         // A raw image has nothing below it, whatever the guest wrote into it.
         next = entry.format === 'raw' ? null : lower.backing;
       } catch {
         entry.exists = false;
+        if (below.at(-1) !== entry) below.push(entry);
         break;
       }
     }
-    return below;
+    return { below, circular: false };
   }
 }
 
@@ -184,8 +190,7 @@ export class Scanner {
 function beRaw(volume: Volume): void {
   if (volume.format === 'raw' || volume.format === 'iso') return;
   Object.assign(volume, { format: 'raw', sizeBytes: volume.fileBytes, below: [], dataFile: null, encrypted: false, snapshots: 0 });
-  volume.needsRepair = false;
-  volume.problem = null;
+  Object.assign(volume, { circular: false, needsRepair: false, problem: null });
 }
 
 /** `work` for every item, some at a time. */

@@ -55,7 +55,7 @@ export class StorageService {
       'storage.resize': ({ path: file, sizeBytes, passphrase }) => this.resize(file, sizeBytes, passphrase),
       'storage.check': ({ path: file, repair }) => volumes.check(file, repair),
       'storage.commit': ({ path: file, passphrase }) => volumes.commit(file, passphrase),
-      'storage.rebase': ({ path: file, backing, passphrase }) => volumes.rebase(file, backing, passphrase),
+      'storage.rebase': (wanted) => volumes.rebase(wanted),
       'storage.compact': ({ path: file, passphrase }) => volumes.compact(file, passphrase),
       'storage.compare': ({ path: file, with: other, passphrase }) => volumes.compare(file, other, passphrase),
       'storage.download': ({ path: file }, caller) => parts.files.offer(file, caller?.tokenId ?? null),

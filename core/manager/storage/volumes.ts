@@ -198,7 +198,7 @@ export class Volumes extends KnownVolumes {
     });
   }
 
-  async rebase(file: string, backing: string | null, passphrase?: string): Promise<Volume> {
+  async rebase({ path: file, backing, passphrase, nameOnly }: ParsedParams<'storage.rebase'>): Promise<Volume> {
     const volume = await this.writable(file, 'rebase', true);
     if (volume.format !== 'qcow2')
       throw new HypervueError(
@@ -207,10 +207,17 @@ export class Volumes extends KnownVolumes {
         { path: volume.path, operation: 'rebase' },
         say('fixToQcow2'),
       );
+    if (nameOnly && backing === null)
+      throw new HypervueError(
+        'invalid-argument',
+        say('nameOfNone', { name: volume.name }),
+        { path: volume.path, operation: 'rebase' },
+        say('fixNameOfNone'),
+      );
     const base = backing === null ? undefined : await this.base(backing);
     const options = base ? { backingFile: this.nameFor(volume.path, base.path), backingFormat: base.format } : {};
     return this.changing('disk.rebase', volume, (control) =>
-      this.disks.opening(passphrase).rebase(volume.path, { ...options, ...watched(control) }),
+      this.disks.opening(passphrase).rebase(volume.path, { ...options, unsafe: nameOnly, ...watched(control) }),
     );
   }
 

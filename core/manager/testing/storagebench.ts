@@ -23,6 +23,9 @@ export function freshLibraries(): void {
 }
 
 export const qemuImg = (...args: string[]) => execFileSync('qemu-img', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+/** Its output; of what it read, a pattern that is not there says 'failed'. */
+export const qemuIo = (command: string, file: string, format = 'qcow2') =>
+  execFileSync('qemu-io', ['-f', format, '-c', command, file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 export const create = (name: string, changes: object = {}) =>
   h.call('storage.create', { pool: 'default', name, format: 'qcow2', sizeBytes: 16 * MIB, ...changes } as never);
 export const volumes = async () => new Map((await h.call('storage.volumes', {})).map((volume) => [volume.name, volume]));

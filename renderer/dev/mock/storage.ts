@@ -18,6 +18,7 @@ function volume(name: string, changes: Partial<Volume>): Volume {
     allocatedBytes: 3 * gib,
     modifiedAt: '2026-11-20T10:30:00.000Z',
     below: [],
+    circular: false,
     dataFile: null,
     encrypted: false,
     snapshots: 0,

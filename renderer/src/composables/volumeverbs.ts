@@ -1,4 +1,4 @@
-import type { Volume } from '../../../core/contract/storage.ts';
+import { usersOf, type Volume } from '../../../core/contract/storage.ts';
 
 export const volumeVerbs = [
   'attach',
@@ -26,6 +26,8 @@ export interface Reason {
 const because = (key: string, name = ''): Reason => ({ key, name });
 /** Verbs that change the file. */
 const writes: readonly VolumeVerb[] = ['resize', 'compact', 'commit', 'rebase', 'attach'];
+/** Verbs that need only the file itself, whatever is the matter with those below it. */
+const alone: readonly VolumeVerb[] = ['check', 'rebase', 'download'];
 const reads: readonly VolumeVerb[] = ['clone', 'convert', 'compare', 'download'];
 
 /** Why a verb can't be used on the volume now; null when it can. `isTemplate` tells of a machine that never runs. */
@@ -33,7 +35,7 @@ export function volumeReason(verb: VolumeVerb, volume: Volume, isTemplate: (mach
   const machine = volume.usedBy.find(({ kind }) => kind === 'machine');
   const above = volume.usedBy.find(({ kind }) => kind === 'overlay');
   if (verb === 'delete') {
-    const user = volume.usedBy[0];
+    const [user] = usersOf(volume);
     if (user) return because('used', user.name);
     return volume.lockedBy === null ? null : because('locked', volume.lockedBy);
   }
@@ -49,6 +51,11 @@ export function volumeReason(verb: VolumeVerb, volume: Volume, isTemplate: (mach
   if (!workable && !reads.includes(verb)) return because('foreign');
   if (writes.includes(verb) && volume.link !== null) return because('link');
   if (writes.includes(verb) && volume.needsRepair) return because('repairFirst');
+  if (!alone.includes(verb)) {
+    const missing = volume.below.find(({ exists }) => !exists);
+    if (missing) return because('belowMissing', fileName(missing.path));
+    if (volume.circular) return because('circular');
+  }
   switch (verb) {
     case 'check':
       return volume.format === 'raw' ? because('rawCheck') : null;
@@ -85,6 +92,14 @@ export function freeVolumeName(stem: string, ending: string, taken: (name: strin
     const name = `${stem}${number === 1 ? '' : ` ${number}`}.${ending}`;
     if (!taken(name)) return name;
   }
+}
+
+const fileName = (file: string): string => file.split(/[\\/]/).at(-1) || file;
+
+/** Why a volume can't lie below another one; null when it can. */
+export function baseReason(volume: Volume, isTemplate: (machine: string) => boolean): Reason | null {
+  if (volume.format !== 'raw' && volume.format !== 'qcow2') return because('foreign');
+  return volumeReason('linkedClone', volume, isTemplate);
 }
 
 export const endingOf = (format: string): string => (format === 'raw' ? 'img' : format);

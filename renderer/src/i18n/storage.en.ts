@@ -38,6 +38,9 @@ export const storageEn = {
   link: 'Link',
   repair: 'Needs repair',
   belowMissing: 'Image below not found',
+  circular: 'Lies on itself',
+  circularText: 'The images below lead back to this one, so nobody can read it. Rebase names the right image.',
+  baseNot: '{name} ({why})',
   details: 'Details of {name}',
   more: 'More for {name}',
   fact: {
@@ -109,6 +112,8 @@ export const storageEn = {
     noBelow: 'Nothing lies below it',
     notAlone: 'It is of no use without the disks below it; convert it first',
     here: 'The file is on this computer already',
+    belowMissing: '{name}, on which it lies, is not found; put it back, or rebase',
+    circular: 'It lies on itself; rebase it to the right image',
     repairFirst: 'Check and repair it first',
   },
   upload: {
@@ -226,6 +231,9 @@ export const storageEn = {
     text: 'The disk holds the same afterwards; what came from below and is not in the new one is copied into it.',
     target: 'New disk below',
     alone: 'None: let it stand by itself',
+    nameOnly:
+      'The image below can’t be read. Choose the same image where it is now: only its name is written down, and with another one the disk would hold garbage.',
+    none: 'There is no other disk on which it could lie',
     submit: 'Rebase',
   },
   attach: {

@@ -39,6 +39,9 @@ export const storageZhCN: typeof storageEn = {
   link: '链接',
   repair: '需要修复',
   belowMissing: '找不到下层映像',
+  circular: '位于自身之上',
+  circularText: '下层映像又回到这个映像，因此谁也无法读取它。请用“变更基础”指定正确的映像。',
+  baseNot: '{name}（{why}）',
   details: '{name} 的详细信息',
   more: '{name} 的更多操作',
   fact: {
@@ -110,6 +113,8 @@ export const storageZhCN: typeof storageEn = {
     noBelow: '它没有下层',
     notAlone: '没有下层磁盘它就无法使用；请先转换',
     here: '文件已在这台电脑上',
+    belowMissing: '找不到它下层的 {name}；请把它放回去，或变更基础',
+    circular: '它位于自身之上；请把它的基础改为正确的映像',
     repairFirst: '请先检查并修复',
   },
   upload: {
@@ -224,6 +229,8 @@ export const storageZhCN: typeof storageEn = {
     text: '磁盘内容保持不变；来自原下层而新下层没有的内容会复制进来。',
     target: '新的下层磁盘',
     alone: '无：使其独立',
+    nameOnly: '下层映像无法读取。请选择同一个映像现在的位置：只改写名称；如果选了别的映像，磁盘内容就是乱的。',
+    none: '没有可以作为下层的其他磁盘',
     submit: '变更',
   },
   attach: {
