@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -121,6 +121,25 @@ test('an image that is said to be raw is taken so, and it is said what it looks 
     code: 0,
     err: expect.stringContaining('begins as a qcow2 image'),
   });
+});
+
+test('what is named as an image with a structure and is none is not worked on as if it were a raw disk', () => {
+  const garbage = Buffer.alloc(1 << 20, 'garbage ');
+  writeFileSync(path.join(folder, 'garbage.qcow2'), garbage);
+  for (const words of [
+    ['info', 'garbage.qcow2'],
+    ['resize', 'garbage.qcow2', '2M'],
+    ['convert', 'garbage.qcow2', 'never.img'],
+    ['clone', 'garbage.qcow2', 'never.qcow2'],
+    ['compact', 'garbage.qcow2'],
+  ])
+    expect(disk(...words)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/garbage.qcow2 is named as a qcow2 image, and its first bytes are not[\s\S]*--format raw/),
+    });
+  expect(statSync(path.join(folder, 'garbage.qcow2')).size).toBe(1 << 20);
+  expect(disk('convert', 'garbage.qcow2', 'was.img', '--from-format', 'raw')).toMatchObject({ code: 0 });
+  expect(readFileSync(path.join(folder, 'was.img')).equals(garbage)).toBe(true);
 });
 
 test('an encrypted image', () => {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { clusterSizes, preallocations, type TrashItem, type Volume, writtenFormats } from '../contract/storage.ts';
-import { diskFormats } from '../contract/vm.ts';
+import { diskFormats, type ImageFormat, imageFormats } from '../contract/vm.ts';
 import { readableBytes } from '../util/bytes.ts';
 import { HypervueError } from '../util/errors.ts';
 import { byName, formatOfName } from './formatname.ts';
@@ -92,6 +92,7 @@ interface CreateOptions {
 
 interface ImportOptions {
   pool: string;
+  fromFormat?: ImageFormat;
   format?: (typeof writtenFormats)[number];
   compress?: boolean;
   encrypt?: boolean;
@@ -180,6 +181,7 @@ function addVolumes(program: Command, run: RunSession): void {
     .description('copy an image, with all that lies below it, into a pool')
     .addOption(poolOption())
     .addOption(new Option('--format <format>', `of the copy: ${byName}`).choices(writtenFormats))
+    .addOption(new Option('--from-format <format>', 'what FILE is, instead of looking').choices(imageFormats))
     .option('--compress', 'compress it (qcow2)')
     .addOption(secretOption())
     .option('--encrypt', 'encrypt the copy with the same passphrase (qcow2)')
@@ -190,6 +192,7 @@ function addVolumes(program: Command, run: RunSession): void {
         session.print(
           await session.client.call('storage.convert', {
             from: path.resolve(file),
+            ...(options.fromFormat === undefined ? {} : { fromFormat: options.fromFormat }),
             pool,
             name,
             format,

@@ -120,6 +120,11 @@ export const diskTexts = {
   usedBy: '{name} is used by {names}',
   fixRemoveFrom: 'Remove it from {name} first.',
   fixDeleteOrRebase: 'Delete or rebase {name} first.',
+  notAsNamed: '{name} is named as a {format} image, and its first bytes are not those of one',
+  fixNotAsNamed:
+    'It may be damaged or not have come whole: copy or download it again. If it is the bytes of a disk, say that it is raw (hypervue: --format raw), or give it a name that ends in .img.',
+  notAnImage: '{name} does not look like a disk image',
+  fixNotAnImage: 'Choose another file. If it is the bytes of a disk all the same, say that it is raw (hypervue: --from-format raw).',
   inNoPool: "{path} lies in no storage pool and in no machine's folder",
   fixInNoPool: 'Import it, or add its folder as a pool.',
   noFile: '{path} is no file',

@@ -121,6 +121,11 @@ export const saidDiskZhCN: Record<keyof typeof diskTexts, string> = {
   usedBy: '{name} 正被 {names} 使用',
   fixRemoveFrom: '请先从“{name}”中移除它。',
   fixDeleteOrRebase: '请先删除 {name} 或变基它。',
+  notAsNamed: '按名称 {name} 应是 {format} 映像，但它的开头不是',
+  fixNotAsNamed:
+    '文件可能已损坏或不完整：请重新复制或下载。如果它就是磁盘的字节内容，请指明它是 raw（hypervue：--format raw），或把名称改为以 .img 结尾。',
+  notAnImage: '{name} 看起来不是磁盘映像',
+  fixNotAnImage: '请选择其他文件。如果它确实是磁盘的字节内容，请指明它是 raw（hypervue：--from-format raw）。',
   inNoPool: '{path} 不在任何存储池或虚拟机的文件夹中',
   fixInNoPool: '请导入它，或把它的文件夹添加为存储池。',
   noFile: '{path} 不是文件',

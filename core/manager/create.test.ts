@@ -99,7 +99,7 @@ describe('a new machine', () => {
   });
 
   test('has as many disks as were asked for, in its folder, in a pool and where they are, and the plan names their files', async () => {
-    const image = h.medium('old.qcow2', rawImage(4 * MIB));
+    const image = h.medium('old.img', rawImage(4 * MIB));
     const pools = path.join(path.dirname(h.library), 'disks');
     const more = {
       source: { type: 'blank' as const },

@@ -18,6 +18,7 @@ import { type ConvertOptions, convertImage } from '../platform/convertimage.ts';
 import { type CreateDiskOptions, createDisk } from '../platform/creatediskfile.ts';
 import { filesBeside, refuseWhenBelow } from '../platform/imagesontop.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
+import { asNamed } from '../platform/namedformat.ts';
 import { fileError } from '../platform/nodefile.ts';
 import { imageFormat, imagesBelow, openImage } from '../platform/openimage.ts';
 import { type RebaseOptions, rebaseImage } from '../platform/rebaseimage.ts';
@@ -117,10 +118,11 @@ export class Disks {
 
   async convert(options: ConvertOptions): Promise<void> {
     const from = path.resolve(options.from.path);
-    await this.locked(from, true, options.from.format, undefined, async () => {
+    const format = options.from.format ?? (await guessed(from));
+    await this.locked(from, true, format, undefined, async () => {
       const device = options.to.device && (await blockDeviceAt(options.to.path)) && this.locks.acquire(options.to.path, false, HOLDER);
       try {
-        await convertImage({ ...options, from: { passphrase: this.passphrase, ...options.from, path: from } });
+        await convertImage({ ...options, from: { passphrase: this.passphrase, ...options.from, format, path: from } });
       } finally {
         if (device) device.dispose();
       }
@@ -159,13 +161,17 @@ export class Disks {
 
   /** A second disk with the same contents, or (linked) an overlay. */
   async clone(options: CloneOptions): Promise<void> {
-    const { path: file, format } = options.from;
-    await this.locked(file, true, format, undefined, () => cloneImage({ passphrase: this.passphrase, ...options }));
+    const { path: file } = options.from;
+    const format = options.from.format ?? (await guessed(file));
+    await this.locked(file, true, format, undefined, () =>
+      cloneImage({ passphrase: this.passphrase, ...options, from: { ...options.from, format } }),
+    );
   }
 
   /** Gives back room that the image does not need. */
   async compact(file: string, options: TaskOptions & { format?: ImageFormat | undefined } = {}): Promise<CompactResult> {
-    return this.locked(file, false, options.format, undefined, () => compactImage(file, { passphrase: this.passphrase, ...options }));
+    const format = options.format ?? (await guessed(file));
+    return this.locked(file, false, format, undefined, () => compactImage(file, { passphrase: this.passphrase, ...options, format }));
   }
 
   /** Deletes an image; refused while it is in use, or while another one lies on top of it. */
@@ -260,7 +266,7 @@ export class Disks {
     options: { readOnly: boolean; format?: ImageFormat | undefined; forRepair?: boolean; metadataOnly?: boolean },
     work: (image: BlockBackend, format: ImageFormat) => Promise<T>,
   ): Promise<T> {
-    const format = options.format ?? (await imageFormat(file));
+    const format = options.format ?? (await guessed(file));
     return this.locked(file, options.readOnly, format, undefined, async () => {
       const image = await openImage(file, { passphrase: this.passphrase, ...options, format });
       let result: T;
@@ -300,6 +306,9 @@ export class Disks {
     }
   }
 }
+
+/** What an image is of which nobody says it. Rejects as opening does, and with 'corrupt' when it is not as it is named. */
+const guessed = async (file: string): Promise<ImageFormat> => asNamed(file, await imageFormat(file));
 
 async function refuseData(image: BlockBackend, sizeBytes: number, options: TaskOptions & { shrink?: boolean }): Promise<void> {
   const { label } = image.info;

@@ -3,6 +3,7 @@ import type { RandomAccessFile } from '../backend/file.ts';
 import type { ReadDisk } from '../disk/filesystem/diskbytes.ts';
 import type { ImageFormat } from '../contract/vm.ts';
 import { printable } from '../disk/iso/sector.ts';
+import { misnamed } from '../platform/namedformat.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { openImage, probeFormat } from '../platform/openimage.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
@@ -185,6 +186,8 @@ function inspectDisk(head: Buffer, info: MediaInfo): void {
   info.kind = short || FLOPPY_SIZES.has(info.sizeBytes) ? 'floppy' : 'disk';
   if (short) info.problems.push(cutOff(floppyBytes, info.sizeBytes));
   if (info.kind === 'disk') info.format = 'raw';
+  const wrong = misnamed(info.path);
+  if (wrong) info.problems.push(problem('error', { text: wrong.message, said: wrong.said! }, { text: wrong.fix!, said: wrong.saidFix! }));
   if (info.sizeBytes % SECTOR && !short) info.problems.push(problem('warning', say('mediaOddSize'), say('fixCompare')));
   inspectDiskStart(head, info);
 }

@@ -59,7 +59,7 @@ export async function withFormats(config: VmConfig, drives: readonly Drive[], fo
     drives.map(async (drive) => {
       if (drive.kind !== 'disk' || drive.path === null || known.has(drive.path)) return drive;
       const format = await machineFormat(path.resolve(folder, drive.path)).catch((error: unknown) => {
-        if (error instanceof HypervueError && error.kind === 'unsupported') throw error;
+        if (error instanceof HypervueError && (error.kind === 'unsupported' || error.context.reason === 'not-as-named')) throw error;
         return drive.format;
       });
       return { ...drive, format };

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { defaultBus } from '../contract/defaultbus.ts';
 import { type DriveBus, drivePlaces, freePlace } from '../contract/drives.ts';
 import { type DiskFormat, type Drive, isDiskFormat, type PlannedDisk, type VmConfig, type VmCreate } from '../contract/vm.ts';
+import { asNamed } from '../platform/namedformat.ts';
 import { imageFormat, machineFormat } from '../platform/openimage.ts';
 import { folderName, freeFileName, freeName } from './names.ts';
 
@@ -62,7 +63,7 @@ export const busOfNew = (create: VmCreate, os: string, known?: DriveBus): DriveB
 /** The format that the machine's disk will have: a copy of an image that can only be read becomes qcow2. */
 async function formatOf({ path: file, copy }: { path: string; copy: boolean }): Promise<DiskFormat> {
   if (!copy) return machineFormat(file);
-  const format = await imageFormat(file);
+  const format = asNamed(file, await imageFormat(file));
   return isDiskFormat(format) ? format : 'qcow2';
 }
 

@@ -227,9 +227,9 @@ const kindNames: Record<MediaInfo['kind'], Saying> = {
 };
 
 type Problem = MediaInfo['problems'][number];
-const mediumProblem = (path: string, { message, said }: Problem): Saying =>
+export const mediumProblem = (path: string, { message, said }: Problem): Saying =>
   say('mediumProblem', { path, problem: said ? { text: message, said } : message });
-const fixOf = ({ fix, saidFix }: Problem): Saying | undefined =>
+export const fixOf = ({ fix, saidFix }: Problem): Saying | undefined =>
   fix === undefined ? undefined : { text: fix, said: saidFix ?? plain(fix).said };
 
 /** A file that only has to be readable and not empty. */

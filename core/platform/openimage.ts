@@ -19,6 +19,7 @@ import { legacyAesCipher, unlockLuks } from './luks.ts';
 import { AlignedFile } from './alignedfile.ts';
 import { refusedDevice } from './blockdevice.ts';
 import { identityOf } from './fileidentity.ts';
+import { asNamed } from './namedformat.ts';
 import { NodeFile } from './nodefile.ts';
 import { refuseUnreadable, UNREADABLE_BYTES } from './unreadableformats.ts';
 import { foreignNeeds, openForeign, openLoneVmdk, probeForeign } from './openforeign.ts';
@@ -74,10 +75,10 @@ export async function formatUnderRaw(file: string): Promise<ImageFormat | undefi
 }
 
 /**
- * The format of an image that a machine is to run from. Rejects with 'unsupported' for those that can only be read, and as opening does.
+ * The format of an image that a machine is to run from. Rejects with 'unsupported' for those that can only be read, with 'corrupt' for what is not as it is named, and as opening does.
  */
 export async function machineFormat(file: string): Promise<DiskFormat> {
-  const format = await imageFormat(file);
+  const format = asNamed(file, await imageFormat(file));
   if (isDiskFormat(format)) return format;
   throw new HypervueError(
     'unsupported',

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import type { ErrorDto } from '../../contract/errors.ts';
 import { HEADER_BYTES, type Header, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, isQcow2, parseHeader } from '../../disk/qcow2/header.ts';
+import { misnamed, namedFormat } from '../../platform/namedformat.ts';
 import { NodeFile } from '../../platform/nodefile.ts';
 import { type ForeignFormat, foreignNeeds, probeForeign } from '../../platform/openforeign.ts';
 import { openImage } from '../../platform/openimage.ts';
@@ -49,6 +50,8 @@ export async function readImageFacts(file: string): Promise<ImageFacts> {
     if (foreign) return await foreignFacts(opened, foreign);
     const iso = new Uint8Array(5);
     const isIso = size > ISO_OFFSET + 5 && (await opened.read(ISO_OFFSET, iso)) === 5 && ascii(iso, 0, 5) === 'CD001';
+    const wrong = isIso ? undefined : misnamed(file);
+    if (wrong) return { ...plain, format: namedFormat(file)!, sizeBytes: null, encrypted: false, problem: wrong.toJSON() };
     return { ...plain, format: isIso ? 'iso' : 'raw', sizeBytes: size, encrypted: false };
   } finally {
     await opened.close();

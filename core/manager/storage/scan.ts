@@ -77,7 +77,10 @@ export class Scanner {
       const below = facts?.backing ? await keyOf(facts.backing.path) : undefined;
       addUser(below, { kind: 'overlay', ...over });
       if (below !== undefined && facts?.backing?.format === 'raw') raw.add(below);
-      if (facts?.dataFile) addUser(await keyOf(facts.dataFile), { kind: 'data', ...over });
+      const data = facts?.dataFile ? await keyOf(facts.dataFile) : undefined;
+      addUser(data, { kind: 'data', ...over });
+      // Whatever its name is.
+      if (data !== undefined && facts?.format === 'qcow2') raw.add(data);
       Object.assign(volume, await this.chain(key, facts));
     });
     for (const { volume, key } of found) if (key !== undefined && raw.has(key)) beRaw(volume);

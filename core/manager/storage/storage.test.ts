@@ -137,6 +137,34 @@ describe('the list of volumes', () => {
     expect(qemuImg('compare', '-f', 'raw', '-F', 'vmdk', raw, at('out.vmdk'))).toContain('identical');
   });
 
+  test('marks what is named as an image with a structure and is none, whatever made it; a machine or an overlay is believed', async () => {
+    mkdirSync(pool);
+    const at = (name: string) => path.join(pool, name);
+    const garbage = Buffer.alloc(MIB, 'not a disk ');
+    for (const name of ['cut.qcow2', 'x.vmdk', 'x.vdi', 'x.vhd', 'x.vhdx', 'below.qcow2', 'x-flat.vmdk', 'data.img', 'data.qcow2'])
+      writeFileSync(at(name), garbage);
+    writeFileSync(at('empty.qcow2'), '');
+    qemuImg('create', '-q', '-f', 'qcow2', '-b', 'below.qcow2', '-F', 'raw', at('top.qcow2'));
+    qemuImg('create', '-q', '-f', 'qcow2', '-o', `data_file=${at('data.qcow2')},data_file_raw=on`, at('head.qcow2'), '1M');
+    const all = await volumes();
+    for (const name of ['cut.qcow2', 'empty.qcow2', 'x.vmdk', 'x.vdi', 'x.vhd', 'x.vhdx'])
+      expect(all.get(name), name).toMatchObject({
+        format: name.split('.')[1],
+        problem: { kind: 'corrupt', message: expect.stringContaining(name), context: { reason: 'not-as-named' } },
+      });
+    for (const name of ['below.qcow2', 'x-flat.vmdk', 'data.img', 'data.qcow2', 'top.qcow2', 'head.qcow2'])
+      expect(all.get(name)!.problem, name).toBeNull();
+    expect(all.get('below.qcow2')).toMatchObject({ format: 'raw', sizeBytes: MIB });
+    const vm = await h.create('Tries it');
+    expect((await failureOf(h.call('storage.attach', { path: at('cut.qcow2'), machine: vm.id }))).kind).toBe('corrupt');
+    expect((await failureOf(h.call('storage.resize', { path: at('cut.qcow2'), sizeBytes: 4 * MIB }))).kind).toBe('corrupt');
+    expect(readFileSync(at('cut.qcow2')).equals(garbage)).toBe(true);
+    const drives = [...vm.config!.drives, { id: 'ide1', kind: 'disk', path: at('cut.qcow2'), format: 'raw', readOnly: false }];
+    expect(await failureOf(h.call('vm.update', { id: vm.id, patch: { drives } } as never))).toMatchObject({
+      message: expect.stringContaining('cut.qcow2'),
+    });
+  });
+
   test('is quick over hundreds of images, and quicker the second time', async () => {
     await create('one.qcow2');
     const bytes = readFileSync(path.join(pool, 'one.qcow2'));
@@ -213,6 +241,52 @@ describe('a new volume', () => {
     } finally {
       disk.unmount();
     }
+  });
+});
+
+describe('a file from elsewhere', () => {
+  const bring = (file: string, more: object = {}) =>
+    h.call('storage.convert', { from: file, pool: 'default', name: 'brought.qcow2', format: 'qcow2', ...more } as never);
+  const file = (name: string, bytes: Buffer | string) => {
+    writeFileSync(path.join(h.root, name), bytes);
+    return path.join(h.root, name);
+  };
+
+  test('that does not look like an image is refused by its name, and is taken when it is said to be raw', async () => {
+    for (const [name, bytes] of [
+      ['notes.txt', 'Hello'],
+      ['letter.txt', Buffer.alloc(8192, 'Dear ')],
+      ['small.img', 'Hello'],
+      ['nothing.img', ''],
+    ] as const) {
+      const error = await failureOf(bring(file(name, bytes)));
+      expect(error).toMatchObject({
+        kind: 'invalid-argument',
+        message: expect.stringContaining(name),
+        dto: { context: { reason: 'not-an-image' } },
+      });
+      expect(error.dto.fix, name).toContain('raw');
+    }
+    expect(existsSync(path.join(pool, 'brought.qcow2'))).toBe(false);
+    expect(await bring(file('notes.txt', 'Hello'), { fromFormat: 'raw' })).toMatchObject({ format: 'qcow2', sizeBytes: 512 });
+  });
+
+  test('that is named as an image with a structure and has none is refused, in a pool too, unless it is said to be raw', async () => {
+    const garbage = Buffer.alloc(MIB, 'garbage ');
+    for (const from of [file('cut.qcow2', garbage), file('cut.vmdk', garbage)])
+      expect(await failureOf(bring(from))).toMatchObject({ message: expect.stringContaining(path.basename(from)) });
+    mkdirSync(pool, { recursive: true });
+    writeFileSync(path.join(pool, 'inside.qcow2'), garbage);
+    expect((await failureOf(bring(path.join(pool, 'inside.qcow2')))).kind).toBe('corrupt');
+    const made = await bring(path.join(pool, 'inside.qcow2'), { fromFormat: 'raw' });
+    expect(made).toMatchObject({ format: 'qcow2', sizeBytes: MIB, problem: null });
+    expect(qemuImg('compare', '-f', 'raw', '-F', 'qcow2', path.join(pool, 'inside.qcow2'), made.path)).toContain('identical');
+  });
+
+  test('that is packed says to unpack it', async () => {
+    expect(await failureOf(bring(file('disk.img', Buffer.concat([Buffer.from([0x1f, 0x8b]), Buffer.alloc(2048)]))))).toMatchObject({
+      dto: { fix: expect.stringContaining('raw') },
+    });
   });
 });
 

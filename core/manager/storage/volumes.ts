@@ -11,6 +11,8 @@ import { receiveFile } from '../../platform/receivefile.ts';
 import { asHypervueError, errorFrom, HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
 import { Disks } from '../disks.ts';
+import { inspectMedia } from '../inspectmedia.ts';
+import { fixOf, mediumProblem } from '../preflight.ts';
 import { isDiskFormat, KnownVolumes, type KnownVolumesParts, listed } from './knownvolumes.ts';
 import { moveToTrash } from '../trash.ts';
 import type { TaskControl, Tasks } from '../tasks.ts';
@@ -107,8 +109,9 @@ export class Volumes extends KnownVolumes {
     const from = path.resolve(absolutePath(wanted.from));
     // What a machine says of an image counts more than what its guest has written into it.
     const known = (await this.list()).find((volume) => volume.path === from);
-    if (known?.problem) throw errorFrom(known.problem);
+    if (known?.problem && wanted.fromFormat === undefined) throw errorFrom(known.problem);
     const format = wanted.fromFormat ?? imageFormats.find((each) => each === known?.format);
+    if (format === undefined && known === undefined) await refuseNoImage(from);
     return this.making(known ? 'disk.convert' : 'disk.import', file, (temporary, control) =>
       this.disks.convert({
         from: { path: from, format, passphrase: wanted.passphrase },
@@ -315,6 +318,23 @@ export class Volumes extends KnownVolumes {
       return this.get(volume.path);
     });
   }
+}
+
+/** What becomes a volume has to look like an image, unless somebody says what it is. Rejects with 'invalid-argument', and when the file can't be read. */
+async function refuseNoImage(file: string): Promise<void> {
+  const { format = 'raw', kind, bootable, content, problems } = await inspectMedia(file);
+  if (format !== 'raw') return;
+  const context = { path: file, operation: 'import', reason: 'not-an-image' };
+  const wrong = problems.find(({ severity }) => severity === 'error');
+  if (wrong && kind !== 'unknown') throw new HypervueError('invalid-argument', mediumProblem(file, wrong), context, fixOf(wrong));
+  const looks = kind === 'iso' || kind === 'floppy' || (kind === 'disk' && (bootable || content || RAW_ENDINGS.test(file)));
+  if (!looks)
+    throw new HypervueError(
+      'invalid-argument',
+      wrong ? mediumProblem(file, wrong) : say('notAnImage', { name: path.basename(file) }),
+      context,
+      say('fixNotAnImage'),
+    );
 }
 
 const watched = (control: TaskControl) => ({

@@ -182,6 +182,9 @@ export const storageEn = {
     linkedEncrypted: 'The new disk is encrypted with the same passphrase.',
     compressNot: 'An encrypted image can’t be compressed',
     missing: 'Choose a file first',
+    unclear: 'This does not look like a disk image',
+    asRaw: 'Take it as a raw disk all the same',
+    asRawText: 'Its bytes, whatever they are, become the disk; the last sector is filled with zeros',
   },
   resize: {
     title: 'Change the size of “{name}”',

@@ -182,6 +182,9 @@ export const storageZhCN: typeof storageEn = {
     linkedEncrypted: '新磁盘用同一个密码短语加密。',
     compressNot: '加密的映像无法压缩',
     missing: '请先选择文件',
+    unclear: '这看起来不是磁盘映像',
+    asRaw: '仍然当作 raw 磁盘',
+    asRawText: '无论内容是什么，它的字节就成为磁盘；最后一个扇区以零补足',
   },
   resize: {
     title: '更改“{name}”的大小',
