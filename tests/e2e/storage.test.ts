@@ -310,9 +310,40 @@ test('an image whose lower one is gone says so in the list, and its details leav
     expect((await problem.boundingBox())!.height).toBeLessThan(300);
     const beyond = `(() => { const panel = document.querySelector('[data-testid="volume-details"]'); return panel.scrollWidth - panel.clientWidth; })()`;
     expect(await page.evaluate<number>(beyond)).toBe(0);
+    // What to do is what can be done here.
+    expect(await details.getByTestId('error-fix').innerText()).toMatch(/Rebase on the Storage page/);
     await app.storage.closeDetails();
     await details.waitFor({ state: 'detached' });
+    expect(await app.storage.reason('orphan.qcow2', 'commit')).toContain('gone.qcow2');
+    qemuImg('create', '-q', '-f', 'qcow2', path.join(disks, 'found.qcow2'), '64M');
+    await app.storage
+      .row('found.qcow2')
+      .waitFor({ timeout: 1000 })
+      .catch(() => page.reload());
+    await app.storage.choose('orphan.qcow2', 'rebase');
+    await page.getByTestId('rebase-name-only').waitFor();
+    await page.getByTestId('volume-target').selectOption(path.join(disks, 'found.qcow2'));
+    await app.storage.submit('volume-choice');
+    await eventually('the mark to go', async () => !(await app.storage.row('orphan.qcow2').innerText()).includes('not found'));
   } finally {
     await page.setViewportSize(size);
   }
+});
+
+test('a file that does not look like an image is imported only when it is said to be a raw disk', async () => {
+  const { app, page } = window;
+  const notes = path.join(server.home, 'notes.txt');
+  writeFileSync(notes, 'Hello');
+  await app.storage.open();
+  await page.getByTestId('import-volume').click();
+  await page.getByTestId('volume-from-path').locator('input').fill(notes);
+  await page.getByTestId('import-raw').waitFor();
+  expect(await page.getByTestId('inspection-problem').innerText()).toContain('too small');
+  expect(await app.storage.submitButton().getAttribute('aria-disabled')).toBe('true');
+  expect(await accessibilityProblems(page)).toEqual([]);
+  await page.getByTestId('import-raw').check();
+  await app.storage.submit('volume-copy');
+  await app.storage.row('notes.qcow2').waitFor();
+  expect(JSON.parse(qemuImg('info', '--output=json', path.join(disks, 'notes.qcow2')))).toMatchObject({ 'virtual-size': 512 });
+  await app.storage.closeDetails();
 });

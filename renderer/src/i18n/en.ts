@@ -7,6 +7,7 @@ import { startChecksEn } from './startchecks.en.ts';
 import { accessEn } from './access.en.ts';
 import { consoleEn, serialEn, typeEn } from './console.en.ts';
 import { type SaidKey, saidTexts } from '../../../core/contract/saidtexts.ts';
+import { windowFixesEn } from './windowfixes.en.ts';
 import { hostDevicesEn } from './hostdevices.en.ts';
 import { networksEn } from './networks.en.ts';
 import { storageEn, transferEn, trashEn } from './storage.en.ts';
@@ -20,8 +21,8 @@ import { confirmEn, errorEn, failedEn, taskEn, toastEn } from './notices.en.ts';
 /** English messages: the shape every other language must have. */
 export const en = {
   app: { name: 'Hypervue' },
-  /** What the manager says, in its own words. */
-  said: saidTexts as Record<SaidKey, string>,
+  /** What the manager says, in its own words; ways out as they are in the window. */
+  said: { ...(saidTexts as Record<SaidKey, string>), ...windowFixesEn },
   library: libraryEn,
   palette: paletteEn,
   drop: dropEn,

@@ -85,6 +85,28 @@ test('no message is empty, and no Chinese message was left in English by acciden
   }
 });
 
+test('what the window says of a way out names no command of the command line', () => {
+  // Of the server's own options and of rights: there is no other way.
+  const commandOnly = [
+    'portFree',
+    'portTaken',
+    'portTakenHere',
+    'fixDeviceBusy',
+    'fixOtherPort',
+    'fixPortForbidden',
+    'fixNoOwnAddress',
+    'fixServerForeign',
+    'fixServerAddress',
+    'fixServerPlain',
+    'fixTrialRights',
+    'libraryNamed',
+  ];
+  const named = (messages: object) =>
+    Object.entries(messages).flatMap(([key, text]) => (/hypervue(:|：| [a-z])|(^|[^\w-])--[a-z]/.test(String(text)) ? [key] : []));
+  expect(named({ some: 'Repair it (hypervue disk check --repair).', none: 'Repair it -- now.' })).toEqual(['some']);
+  for (const { said } of [en, zhCN]) expect(named(said).filter((key) => !commandOnly.includes(key))).toEqual([]);
+});
+
 test('every key that code names exists', () => {
   const keys = flat(en);
   const missing: string[] = [];

@@ -5,6 +5,7 @@ import { startChecksZhCN } from './startchecks.zh-CN.ts';
 import { accessZhCN } from './access.zh-CN.ts';
 import { consoleZhCN, serialZhCN, typeZhCN } from './console.zh-CN.ts';
 import type { Messages } from './en.ts';
+import { windowFixesZhCN } from './windowfixes.zh-CN.ts';
 import { saidZhCN } from '../../../core/contract/said.zh-CN.ts';
 import { editorZhCN, hardwareZhCN } from './hardware.zh-CN.ts';
 import { sourceZhCN, summaryZhCN, wizardZhCN } from './wizard.zh-CN.ts';
@@ -21,7 +22,7 @@ import { confirmZhCN, errorZhCN, failedZhCN, taskZhCN, toastZhCN } from './notic
 /** Simplified Chinese. */
 export const zhCN: Messages = {
   app: { name: 'Hypervue' },
-  said: saidZhCN,
+  said: { ...saidZhCN, ...windowFixesZhCN },
   library: libraryZhCN,
   palette: paletteZhCN,
   drop: dropZhCN,
