@@ -133,6 +133,21 @@ test('the history of the machine is drawn and exported, and the host page and th
   await app.goToMachines();
   await eventually('lines in the table', async () => (await page.getByTestId('machine-row').locator('polyline').count()) >= 2);
   expect(await accessibilityProblems(window.page)).toEqual([]);
+  // CPU, memory and disk with their lines in a usual window and in a small one; this machine has no network card.
+  for (const size of [
+    { width: 1280, height: 800 },
+    { width: 900, height: 600 },
+  ]) {
+    await page.setViewportSize(size);
+    const lines = page.getByTestId('machine-row').locator('svg.spark');
+    await eventually(`three lines at ${size.width}`, async () => {
+      const shown = await Promise.all((await lines.all()).map((line) => line.isVisible()));
+      return shown.filter(Boolean).length === 3;
+    });
+    const beyond = await page.getByTestId('machine-table').evaluate((table) => table.scrollWidth - table.clientWidth);
+    expect(beyond).toBe(0);
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
   await contract.call('settings.set', { machinesView: 'grid' });
   await app.machines.open('Hypervue check');
 });
