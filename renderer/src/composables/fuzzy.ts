@@ -1,9 +1,9 @@
 /** Finds what somebody means by a few letters: every word of the search has to be in the text, letter by letter and in order. */
-import { wordsOf } from './searchwords.ts';
+import { folded, wordsOf } from './searchwords.ts';
 
 const boundary = /[\s\-_./:()“”"«»]/;
 
-/** How well `word` fits into `text`, both in lower case; null when it does not. Whole words and beginnings count more than scattered letters. */
+/** How well `word` fits into `text`, both folded; null when it does not. Whole words and beginnings count more than scattered letters. */
 function wordScore(word: string, text: string): number | null {
   const at = text.indexOf(word);
   if (at >= 0) {
@@ -31,7 +31,7 @@ function wordScore(word: string, text: string): number | null {
 /** Null when `text` is not meant. Higher is better; a shorter text of the same score wins. */
 export function fuzzyScore(query: string, text: string): number | null {
   const words = wordsOf(query);
-  const where = text.toLocaleLowerCase();
+  const where = folded(text);
   let total = 0;
   for (const word of words) {
     const score = wordScore(word, where);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { fuzzyFind, fuzzyScore } from './fuzzy.ts';
 import { inGroup } from './machinefilter.ts';
+import { hasWords, wordsOf } from './searchwords.ts';
 import { all, nothing, pruned, ranged, toggled } from './selection.ts';
 
 test('fuzzy: what is meant comes first, and what is not meant not at all', () => {
@@ -17,6 +18,12 @@ test('fuzzy: what is meant comes first, and what is not meant not at all', () =>
   expect(fuzzyFind('debian', machines, (item) => item, 9).map(({ title }) => title)).toEqual(['Debian', 'Build: Log']);
   expect(fuzzyScore('xyz', 'Debian 12: Start')).toBeNull();
   expect(fuzzyScore('启动', '机房一号：启动')).not.toBeNull();
+  // With accents or without, in either place.
+  expect(fuzzyScore('start unic', 'Ünïcödé: Start')).not.toBeNull();
+  expect(fuzzyScore('café', 'CAFE')).not.toBeNull();
+  expect(hasWords('Büro Zürich', wordsOf('buro ZÜRICH'))).toBe(true);
+  expect(hasWords('한국어', wordsOf('한'))).toBe(true);
+  expect(hasWords('Buro', wordsOf('bero'))).toBe(false);
   // Nothing that a person types may take long.
   const before = performance.now();
   fuzzyScore('a'.repeat(200), 'ab'.repeat(5000));
