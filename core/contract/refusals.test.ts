@@ -5,6 +5,7 @@ import { saidSchema } from './said.ts';
 import { saidZhCN } from './said.zh-CN.ts';
 import { saidTexts, type SaidKey } from './saidtexts.ts';
 import { fill } from './texts.ts';
+import { vmNameSchema } from './vm.ts';
 
 const schema = z.strictObject({
   name: z.string().min(2).max(5),
@@ -12,6 +13,7 @@ const schema = z.strictObject({
   kind: z.enum(['a', 'b']),
   list: z.array(z.object({ id: z.uuid() })).max(1),
   size: z.number().refine((n) => n % 2 === 0, 'must be even'),
+  title: vmNameSchema.optional(),
 });
 const good = { name: 'abc', count: 1, kind: 'a', list: [], size: 2 };
 const refused = (change: Record<string, unknown>) => {
@@ -40,12 +42,21 @@ test.each([
   [{ list: [{ id: 'x' }] }, 'list.0.id', 'list.0.id: does not have the right form'],
   [{ list: [{ id: crypto.randomUUID() }, { id: crypto.randomUUID() }] }, 'list', 'list: has more than 1 entries'],
   [{ size: 3 }, 'size', 'size: must be even'],
+  [{ title: 'a\tb' }, 'title', 'title: has a character that can’t be shown, such as a tab or a line break'],
+  [{ title: 'a\ud800' }, 'title', 'title: has a character that can’t be shown, such as a tab or a line break'],
+  [{ title: '\u200b\u2060' }, 'title', 'title: has no character that can be seen'],
+  [{ title: '\u3164\u2800\u00ad' }, 'title', 'title: has no character that can be seen'],
+  [{ title: '\u202e\u0301' }, 'title', 'title: has no character that can be seen'],
   [{ extra: 1 }, '', 'the request: has what is not known: extra'],
 ])('%j is refused in both languages, by the field', (change, field, message) => {
   const error = refused(change);
   expect(error).toMatchObject({ kind: 'invalid-argument', message, context: { operation: 'vm.test', field } });
   expect(told(saidSchema.parse(error.said), saidTexts)).toBe(message);
   if (!message.includes('even')) expect(told(error.said!, saidZhCN)).toMatch(/\p{Script=Han}/u);
+});
+
+test.each(['..', '中文', '🎉', 'e\u0301', '\u200bx', '\ue000', '–'])('%j is a name', (name) => {
+  expect(vmNameSchema.parse(name)).toBe(name);
 });
 
 test('what is hostile stays short', () => {

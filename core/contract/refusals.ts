@@ -48,8 +48,10 @@ function problemOf(issue: z.core.$ZodIssue, params: unknown): [key: Key, words: 
       return ['argumentUnknown', { names: issue.keys.join(', ').slice(0, MAX_SHOWN) }];
     case 'invalid_value':
       return ['argumentChoice', { values: issue.values.map(String).join(', ') }];
-    case 'custom':
-      return undefined;
+    case 'custom': {
+      const named: unknown = issue.params?.refusal;
+      return typeof named === 'string' && named in refusalTexts ? [named as Key, {}] : undefined;
+    }
     default:
       return ['argumentForm', {}];
   }

@@ -18,4 +18,6 @@ export const refusalTexts = {
   argumentUnknown: 'has what is not known: {names}',
   argumentChoice: 'is none of {values}',
   argumentForm: 'does not have the right form',
+  nameControl: 'has a character that can’t be shown, such as a tab or a line break',
+  nameInvisible: 'has no character that can be seen',
 } as const;

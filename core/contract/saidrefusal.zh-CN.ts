@@ -18,4 +18,6 @@ export const saidRefusalZhCN: Record<keyof typeof refusalTexts, string> = {
   argumentUnknown: '包含未知内容：{names}',
   argumentChoice: '不是以下之一：{values}',
   argumentForm: '格式不正确',
+  nameControl: '含有无法显示的字符，例如制表符或换行符',
+  nameInvisible: '没有任何可见字符',
 };

@@ -29,13 +29,19 @@ export type AcceleratorKind = (typeof acceleratorKinds)[number];
 
 export const vmIdSchema = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/);
 
-/** Shown to people, so any characters except control ones; 1-128 of them after trimming. */
+/** Whether somebody sees anything of `text`: not only spaces, marks, fillers and what turns or joins others. U+2800 is a pattern of Braille without a dot. */
+export const canBeSeen = (text: string): boolean => /[^\p{C}\p{Z}\p{M}\p{Default_Ignorable_Code_Point}\u2800]|\p{Co}/u.test(text);
+/** Neither control characters nor halves of pairs, which would be others on disk. */
+export const isPlainText = (text: string): boolean => !/[\p{Cc}\p{Cs}]/u.test(text);
+
+/** Shown to people, so any characters except control ones; 1-128 of them after trimming, and one at least that can be seen. */
 export const vmNameSchema = z
   .string()
   .trim()
   .min(1)
   .max(128)
-  .regex(/^[^\p{Cc}]*$/u);
+  .refine(isPlainText, { params: { refusal: 'nameControl' } })
+  .refine(canBeSeen, { params: { refusal: 'nameInvisible' } });
 
 const pathSchema = z
   .string()
@@ -322,7 +328,7 @@ export const remedySchema = z.discriminatedUnion('do', [
   z.object({ do: z.literal('memory'), memoryMiB: z.number().int().positive() }),
   /** Ask for a free name (`vm.suggestName`). */
   z.object({ do: z.literal('name') }),
-  z.object({ do: z.literal('bios') }),
+  z.object({ do: z.enum(['bios', 'uefi']) }),
   z.object({ do: z.literal('qcow2') }),
   /** Another bus has room for all disks. */
   z.object({ do: z.literal('bus'), bus: driveBusSchema }),

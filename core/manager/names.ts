@@ -1,3 +1,5 @@
+import { canBeSeen } from '../contract/vm.ts';
+
 /** `wanted`, or with the first number that makes it free: "Debian", "Debian 2", "Debian 3". Upper and lower case count as the same. */
 export function freeName(wanted: string, taken: Iterable<string>): string {
   const used = new Set([...taken].map((name) => name.toLowerCase()));
@@ -26,7 +28,7 @@ export function nameFromHint(hint: string): string {
     .replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, '')
     .replaceAll('_', ' ')
     .trim();
-  return plain || 'New machine';
+  return canBeSeen(plain) ? plain : 'New machine';
 }
 
 /** A folder name that every file system takes, close to the machine's name. */

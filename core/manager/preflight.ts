@@ -202,7 +202,8 @@ export async function checkMedium(
       if (firmware === 'uefi' && isUefiOnly(problem)) continue;
       // The disk of a machine that boots from elsewhere need not be bootable, and an error of a kind that fits is a damaged file.
       const { severity } = problem;
-      checks.push(bad(id, severity, severity === 'error' ? 'corrupt' : 'unsupported', mediumProblem(file, problem), fixOf(problem), file));
+      const check = bad(id, severity, severity === 'error' ? 'corrupt' : 'unsupported', mediumProblem(file, problem), fixOf(problem), file);
+      checks.push(remedied(check, isUefiOnly(problem) ? { do: 'uefi' } : undefined));
     }
   try {
     const holder = parts.locks.conflict(file, readOnly);

@@ -136,6 +136,7 @@ test('a disk that starts under UEFI only is a doubt of a machine with a BIOS, an
   const bios = await h.create('Bios', { source: { type: 'disk', path: disk, copy: true, readOnly: false } });
   expect((await problemsOf(bios.id)).map(({ said }) => said?.params)).toMatchObject([{ problem: { key: 'mediaDiskUefiOnly' } }]);
   const source = { type: 'disk', path: disk, copy: true, readOnly: false } as const;
+  expect((await h.preflight('Bios 2', source)).find(({ id, ok }) => id === 'source' && !ok)?.remedy).toEqual({ do: 'uefi' });
   expect((await h.preflight('Uefi', source, { firmware: 'uefi' })).filter(({ id, ok }) => id === 'source' && !ok)).toEqual([]);
   const uefi = await h.create('Uefi', { source, firmware: 'uefi', memoryMiB: 256 });
   expect((await problemsOf(uefi.id)).filter(({ id }) => id !== 'firmware')).toEqual([]);

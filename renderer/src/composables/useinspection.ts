@@ -12,6 +12,20 @@ export interface Inspection {
 
 const settleMs = 250;
 
+/** Resolves when nothing is looked into any more, at the latest after `limitMs`: a file may lie on a slow network. */
+export async function lookDone(inspection: Inspection, limitMs: number): Promise<void> {
+  if (!inspection.busy) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(limit);
+      stop();
+      resolve();
+    };
+    const limit = setTimeout(done, limitMs);
+    const stop = watch(() => inspection.busy, done, { flush: 'sync' });
+  });
+}
+
 /** Looks into the file while its path is being chosen. Answers about older paths are dropped. */
 export function useInspection(path: () => string): Inspection {
   const connection = useConnection();

@@ -61,6 +61,11 @@ test('a step says what it still needs', () => {
   useMachines().byId.set('a', { id: 'a', name: 'Web' } as VmSummary);
   wizard.draft.name = ' web ';
   expect(wizard.missing('system')).toBe('nameTaken');
+  wizard.draft.name = '\u200b \u2060';
+  expect(wizard.missing('system')).toBe('name');
+  wizard.draft.name = 'a\tb';
+  expect(wizard.missing('system')).toBe('nameControl');
+  wizard.draft.name = 'Web';
   wizard.draft.nameTouched = false;
   expect(wizard.missing('system')).toBeNull();
   wizard.draft.disks[0]!.sizeGiB = 0;
@@ -146,6 +151,15 @@ test('the system on the medium suggests memory and disk, the one named by hand w
   Object.assign(wizard.draft, { os: 'Debian 12' });
   await nextTick();
   expect(wizard.draft.memoryMiB).toBe(96);
+});
+
+test('a check of the firmware is mended either way, and the next medium does not take it back', () => {
+  const wizard = useWizard();
+  for (const firmware of ['uefi', 'bios'] as const) {
+    wizard.mend({ do: firmware });
+    wizard.inspected(null);
+    expect(wizard.draft.firmware).toBe(firmware);
+  }
 });
 
 test('a disc that starts under UEFI only brings UEFI where there is one, and the next disc takes it back', () => {

@@ -244,7 +244,8 @@ export const useWizard = defineStore('wizard', () => {
         Object.assign(d, { memoryMiB: remedy.memoryMiB, memoryTouched: true });
         break;
       case 'bios':
-        Object.assign(d, { firmware: 'bios', firmwareTouched: true });
+      case 'uefi':
+        Object.assign(d, { firmware: remedy.do, firmwareTouched: true });
         break;
       case 'qcow2':
         for (const disk of d.disks) disk.format = 'qcow2';
@@ -280,8 +281,12 @@ export const useWizard = defineStore('wizard', () => {
     if (of === 'source' && isFileSource(d.source) && path.value.trim() === '') return 'path';
     if (of === 'source' && d.source === 'network' && d.network === null) return 'network';
     // A name that nobody touched is suggested when the first step is left.
-    if (of === 'system' && d.name.trim() === '' && (d.nameTouched || step.value === 'system')) return 'name';
-    if (of === 'system' && d.nameTouched && nameProblem(d.name) === 'taken') return 'nameTaken';
+    if (of === 'system') {
+      const problem = nameProblem(d.name);
+      if (problem === 'empty' && (d.nameTouched || step.value === 'system')) return 'name';
+      if (problem === 'control') return 'nameControl';
+      if (problem === 'taken' && d.nameTouched) return 'nameTaken';
+    }
     if (of === 'resources' && d.cpuModel === 'i686' && d.firmware === 'uefi' && d.source !== 'kernel') return 'uefiCpu';
     if (of === 'disk') {
       const lacking = d.disks.map(missingOfDisk).find((each) => each !== null);

@@ -1,5 +1,7 @@
 import { expect, test, vi } from 'vitest';
+import { nextTick } from 'vue';
 import { i18n } from '../i18n/index.ts';
+import { useWizard } from '../stores/wizard.ts';
 import { arrive, calls, card, fill, get, open, press, settle } from './testing/openpage.ts';
 
 // happy-dom has neither a canvas nor an observer worth the name.
@@ -141,6 +143,30 @@ test('a machine that starts from the network: what the network hands out is told
     network: [{ id: 'net0', network: 'default' }],
     newDisk: { format: 'qcow2' },
   });
+});
+
+test('who is quicker than the look into the medium gets its name and system all the same', async () => {
+  await open('/new');
+  const field = get('source-path').querySelector('input')!;
+  field.value = '/srv/images/debian.iso';
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+  await nextTick();
+  get('wizard-skip').click();
+  await nextTick();
+  expect(get('wizard').dataset.step).toBe('source');
+  await vi.advanceTimersByTimeAsync(400);
+  await settle();
+  expect(get('wizard').dataset.step).toBe('summary');
+  expect(get('summary-name').textContent).toContain('Debian GNU/Linux 12');
+  expect(get('summary-os').textContent).toContain('Debian GNU/Linux 12');
+  expect(get('summary-firmware').textContent).toContain('BIOS');
+  // What comes late is looked at as well: the checks are those of what is wanted now.
+  const before = calls.filter(({ method }) => method === 'vm.preflight').length;
+  useWizard().draft.firmware = 'uefi';
+  await settle();
+  expect(calls.filter(({ method }) => method === 'vm.preflight').slice(before)).toMatchObject([{ params: { firmware: 'uefi' } }]);
+  await press(get('summary-os').querySelector('button')!);
+  expect(get('wizard').dataset.step).toBe('system');
 });
 
 test('the suggestions of all later steps can be taken at once, with a name of its own', async () => {
