@@ -44,6 +44,12 @@ test('what machines start from is set, shown, changed and taken back', { timeout
   expect((await run('network', 'info', 'default')).out).toContain(`boot     boot.ipxe, TFTP from ${folder}\n`);
   // The folder stays where only the file is another.
   expect(await json('network', 'set', 'default', '--boot', 'other.ipxe')).toMatchObject({ boot: { file: 'other.ipxe', folder } });
+  expect(await json('network', 'set', 'default', '--boot-uefi', 'a.efi')).toMatchObject({
+    boot: { file: 'other.ipxe', uefiFile: 'a.efi', folder },
+  });
+  expect((await run('network', 'info', 'default')).out).toContain(`boot     other.ipxe (UEFI: a.efi), TFTP from ${folder}\n`);
+  expect((await json<{ boot: object }>('network', 'set', 'default', '--boot-uefi', 'none')).boot).toEqual({ file: 'other.ipxe', folder });
+  expect((await run('network', 'set', 'default', '--no-boot', '--boot-uefi', 'a.efi')).err).toContain('exclude each other');
   const url = 'http://boot.example.org/menu.ipxe';
   expect(await json('network', 'set', 'default', '--boot', url)).toMatchObject({ boot: { file: url, folder: null } });
   expect(await json('network', 'set', 'default', '--description', 'ours')).toMatchObject({ boot: { file: url } });

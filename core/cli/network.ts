@@ -2,6 +2,7 @@ import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
   type BootSource,
+  bootFiles,
   bootSourceSchema,
   hostKinds,
   ipv4Schema,
@@ -77,7 +78,8 @@ const line = ({ id, name, kind, subnet: net, bridge, dhcp }: NetworkStatus) =>
 const forwardText = ({ id, protocol, hostAddress, hostPort, card, guestPort }: PortForward, machine: string) =>
   `${id}: ${protocol} ${hostAddress}:${hostPort} to ${machine} ${card}, port ${guestPort}`;
 
-const bootText = ({ file, folder }: BootSource) => (folder === null ? file : `${file}, TFTP from ${folder}`);
+const bootText = ({ file, uefiFile, folder }: BootSource) =>
+  `${file}${uefiFile === undefined ? '' : ` (UEFI: ${uefiFile})`}${folder === null ? '' : `, TFTP from ${folder}`}`;
 
 /** Names of machines, as far as they are there. */
 async function machineNames(session: Session): Promise<Map<string, string>> {
@@ -128,6 +130,7 @@ const dhcpOptions = (command: Command): Command =>
     .option('--dhcp <from-to>', 'addresses given to machines, as 10.7.0.128-10.7.0.254', range)
     .option('--no-dhcp', 'give none')
     .option('--boot <file>', 'what machines start from: a file of the --tftp folder, or a URL; of NAT networks')
+    .option('--boot-uefi <file>', 'the same for machines with UEFI, where theirs is another; none for the same')
     .option('--tftp <folder>', 'machines can read the files of it by TFTP')
     .option('--no-boot', 'hand out nothing to start from')
     .option('--description <text>', 'what it is for');
@@ -139,25 +142,38 @@ interface Given {
   dhcp?: Range | false;
   /** False: nothing is handed out. */
   boot?: string | false;
+  bootUefi?: string;
   tftp?: string;
   description?: string;
 }
 
 /** What machines start from: undefined where nothing was said of it. What is only said in part stays as it was. */
-function bootSource({ boot, tftp }: Given, before: BootSource | null): BootSource | null | undefined {
-  if (boot === undefined && tftp === undefined) return undefined;
+function bootSource({ boot, bootUefi, tftp }: Given, before: BootSource | null): BootSource | null | undefined {
+  if (boot === undefined && bootUefi === undefined && tftp === undefined) return undefined;
   if (boot === false) {
-    if (tftp === undefined) return null;
-    throw new HypervueError('invalid-argument', '--tftp and --no-boot exclude each other', {}, 'Leave one of them out.');
+    if (tftp === undefined && bootUefi === undefined) return null;
+    const other = tftp === undefined ? '--boot-uefi' : '--tftp';
+    throw new HypervueError('invalid-argument', `${other} and --no-boot exclude each other`, {}, 'Leave one of them out.');
   }
   const file = boot ?? before?.file;
   if (file === undefined)
-    throw new HypervueError('invalid-argument', '--tftp is a folder of what is started', {}, 'Name the file in it with --boot.');
+    throw new HypervueError(
+      'invalid-argument',
+      tftp === undefined ? '--boot-uefi is for machines with UEFI only' : '--tftp is a folder of what is started',
+      {},
+      tftp === undefined ? 'Name what others start with --boot.' : 'Name the file in it with --boot.',
+    );
   // A URL is read without a folder.
-  const kept = isBootUrl(file) ? null : (before?.folder ?? null);
-  const source = { file, folder: tftp === undefined ? kept : path.resolve(tftp) };
+  const uefiFile = bootUefi === 'none' ? undefined : (bootUefi ?? before?.uefiFile);
+  const kept = bootFiles({ file, uefiFile }).every(isBootUrl) ? null : (before?.folder ?? null);
+  const source = { file, ...(uefiFile === undefined ? {} : { uefiFile }), folder: tftp === undefined ? kept : path.resolve(tftp) };
   if (bootSourceSchema.safeParse(source).success) return source;
-  throw new HypervueError('invalid-argument', `--boot takes a name of 1 to ${MAX_BOOT_FILE} bytes`, {}, 'Give a shorter one.');
+  throw new HypervueError(
+    'invalid-argument',
+    `--boot and --boot-uefi take a name of 1 to ${MAX_BOOT_FILE} bytes`,
+    {},
+    'Give a shorter one.',
+  );
 }
 
 function addForwards(network: Command, run: RunSession): void {

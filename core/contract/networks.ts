@@ -90,15 +90,19 @@ export const MAX_BOOT_FILE = 255;
 /** Whether a card gets what it starts from at a URL, and not from its network's folder. Not every iPXE has TLS. */
 export const isBootUrl = (file: string): boolean => /^(https?|tftp):\/\/[^/]/i.test(file);
 
+const bootFileSchema = z
+  .string()
+  .min(1)
+  .max(MAX_BOOT_FILE)
+  .regex(/^[^\p{Cc}]*$/u)
+  .refine((file) => new TextEncoder().encode(file).length <= MAX_BOOT_FILE);
+
 /** What machines on a network start from when nothing else does. */
 export const bootSourceSchema = z.object({
   /** A file in `folder`, with `/` between folders, or a URL: told to cards that ask for an address (DHCP option 67). */
-  file: z
-    .string()
-    .min(1)
-    .max(MAX_BOOT_FILE)
-    .regex(/^[^\p{Cc}]*$/u)
-    .refine((file) => new TextEncoder().encode(file).length <= MAX_BOOT_FILE),
+  file: bootFileSchema,
+  /** The same for cards that say that they start under UEFI (DHCP option 93, RFC 4578); without it `file` for those too. */
+  uefiFile: bootFileSchema.optional(),
   /** Absolute path of the folder on this computer whose files machines of the network can read by TFTP; null for none. */
   folder: z
     .string()
@@ -108,6 +112,14 @@ export const bootSourceSchema = z.object({
     .nullable(),
 });
 export type BootSource = z.infer<typeof bootSourceSchema>;
+
+/** What a machine with this firmware is told. */
+export const bootFileFor = ({ file, uefiFile }: Pick<BootSource, 'file' | 'uefiFile'>, firmware: 'bios' | 'uefi'): string =>
+  (firmware === 'uefi' ? uefiFile : undefined) ?? file;
+
+/** All that it tells, first that for BIOS. */
+export const bootFiles = ({ file, uefiFile }: Pick<BootSource, 'file' | 'uefiFile'>): string[] =>
+  uefiFile === undefined ? [file] : [file, uefiFile];
 
 /** A network as it is kept. */
 export const networkSchema = z.object({

@@ -238,7 +238,7 @@ export class Manager {
         close: (network, member) => this.services.networks.attachments.close(network, member),
         look: (network) => this.services.networks.attachments.look(network),
         obstacle: (network) => this.services.networks.attachments.obstacle(network),
-        bootProblem: (network) => this.services.networks.attachments.bootProblem(network),
+        bootProblem: (network, kind) => this.services.networks.attachments.bootProblem(network, kind),
       },
       sampleImage,
       nameTaken: (name) => this.context.machines.nameTaken(name),

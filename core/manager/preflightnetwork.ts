@@ -42,11 +42,12 @@ async function checkHandedOut(
   { networks }: Pick<PreflightParts, 'networks'>,
   id: string,
   { id: card, network, connected }: Pick<NetworkCard, 'id' | 'network' | 'connected'>,
+  firmware: FirmwareKind,
 ): Promise<PreflightCheck | undefined> {
   if (network === null || !connected)
     return bad(id, 'warning', 'invalid-state', say(network === null ? 'bootNoNetwork' : 'bootNoCable', { card }), say('fixBootNoCable'));
   // What is not there at all is said of the cable.
-  const problem = await networks.bootProblem(network).catch(() => null);
+  const problem = await networks.bootProblem(network, firmware).catch(() => null);
   return problem ? { ...failed(id, problem, ''), severity: 'warning' } : undefined;
 }
 
@@ -72,7 +73,7 @@ export async function checkBootCards(
       if (starting.includes(device.id)) break;
       continue;
     }
-    const empty = await checkHandedOut(parts, `${device.id}.boot`, device);
+    const empty = await checkHandedOut(parts, `${device.id}.boot`, device, config.firmware);
     if (empty) checks.push(empty);
     else boots = true;
   }
@@ -84,7 +85,7 @@ export async function checkNetworkSource(parts: PreflightParts, create: VmCreate
   const [card] = create.network ?? [];
   if (!card) return [bad('source', 'error', 'invalid-argument', say('bootWantsCard'), say('fixBootWantsCard'))];
   const rom = checkRom(parts, card.id, card.model ?? defaultNic(create.os ?? ''), create.firmware ?? 'bios');
-  const empty = await checkHandedOut(parts, 'source', card);
+  const empty = await checkHandedOut(parts, 'source', card, create.firmware ?? 'bios');
   const found = [rom, empty].filter((check) => check !== undefined);
   if (found.length || card.network === null) return found;
   return [good('network-source', say('bootFromNetwork', { name: nameOf(parts.networks, card.network) }))];

@@ -1,4 +1,5 @@
 /** DHCP, RFC 2131 and RFC 2132: messages, and the server of a network. */
+import { bootFileFor, type BootSource } from '../contract/networks.ts';
 import { BROADCAST, macText, parseMac, readMac, writeMac } from './ethernet.ts';
 import { ipv4Text, parseIpv4, type Subnet } from '../contract/ipv4.ts';
 import { viewOf } from './ipv4.ts';
@@ -34,6 +35,9 @@ const OPTION_TYPE = 53;
 const OPTION_SERVER = 54;
 const OPTION_BOOT_SERVER = 66;
 const OPTION_BOOT_FILE = 67;
+/** Client system architecture type, RFC 4578 section 2.1: a list of 16-bit numbers. 0 is a PC with a BIOS; others that ask are UEFI. */
+const OPTION_ARCHITECTURE = 93;
+const ARCHITECTURE_BIOS = 0;
 /** Of the header's field for the boot file, with the zero behind the name. */
 const NEXT_SERVER_AT = 20;
 const FILE_AT = 108;
@@ -60,6 +64,8 @@ interface Message {
   requested: number | undefined;
   server: number | undefined;
   broadcast: boolean;
+  /** It starts under UEFI. */
+  uefi: boolean;
   bytes: Uint8Array;
 }
 
@@ -75,6 +81,7 @@ export function parseDhcp(bytes: Uint8Array): Message | undefined {
     requested: undefined,
     server: undefined,
     broadcast: (view.getUint16(10) & BROADCAST_FLAG) !== 0,
+    uefi: false,
     bytes,
   };
   for (let at = FIXED_BYTES; at < bytes.length; ) {
@@ -88,6 +95,7 @@ export function parseDhcp(bytes: Uint8Array): Message | undefined {
     const value = at + 2;
     if (value + length > bytes.length) break;
     if (option === OPTION_TYPE && length === 1) message.type = bytes[value]!;
+    if (option === OPTION_ARCHITECTURE && length >= 2) message.uefi = view.getUint16(value) !== ARCHITECTURE_BIOS;
     if (option === OPTION_REQUESTED && length === 4) message.requested = view.getUint32(value);
     if (option === OPTION_SERVER && length === 4) message.server = view.getUint32(value);
     at = value + length;
@@ -124,7 +132,7 @@ export class DhcpServer {
   private readonly taken = new Map<number, number>();
   private readonly declined = new Map<number, number>();
   /** What cards start a system from: a file by TFTP from the server, or a URL. At most MAX_BOOT_FILE bytes. */
-  boot: string | undefined;
+  boot: Pick<BootSource, 'file' | 'uefiFile'> | undefined;
 
   constructor(options: DhcpOptions, leases: readonly Lease[], now: () => number, changed: () => void) {
     this.options = options;
@@ -251,7 +259,7 @@ export class DhcpServer {
   }
 
   private reply(message: Message, type: number, address: number): DhcpReply {
-    const { boot } = this;
+    const boot = this.boot && bootFileFor(this.boot, message.uefi ? 'uefi' : 'bios');
     const { subnet, server, router, dns } = this.options;
     const bytes = new Uint8Array(boot && type !== NAK ? BOOT_BYTES : MIN_BYTES);
     const view = viewOf(bytes);

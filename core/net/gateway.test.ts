@@ -292,7 +292,7 @@ test('where this computer has the first address only addresses are given: the re
 test('cards are told what they start a system from, in the header and as options; a long URL as an option alone', () => {
   const offer = (file: string) => {
     const guest = new TestGuest();
-    guest.gateway.setBoot(file, undefined);
+    guest.gateway.setBoot({ file }, undefined);
     guest.udp(dhcp(1), 0xffff_ffff, 67, 68, 0, BROADCAST);
     const [datagram] = guest.datagrams();
     const { payload } = datagram!;
@@ -310,6 +310,23 @@ test('cards are told what they start a system from, in the header and as options
   expect(offer(url)).toEqual({ next: '10.7.0.1', file: '', options: ['10.7.0.1', url] });
 });
 
+test('cards that start under UEFI are told of their own file, where there is one', () => {
+  const guest = new TestGuest();
+  const file = (...options: number[]) => {
+    guest.udp(dhcp(1, options), 0xffff_ffff, 67, 68, 0, BROADCAST);
+    return String.fromCharCode(...reply(guest)!.options.get(67)!);
+  };
+  const [bios, uefi, cut] = [
+    [93, 2, 0, 0],
+    [93, 4, 0, 7, 0, 9],
+    [93, 1, 7],
+  ];
+  guest.gateway.setBoot({ file: 'pxelinux.0', uefiFile: 'grubx64.efi' }, undefined);
+  expect([file(), file(...bios!), file(...uefi!), file(...cut!)]).toEqual(['pxelinux.0', 'pxelinux.0', 'grubx64.efi', 'pxelinux.0']);
+  guest.gateway.setBoot({ file: 'boot.ipxe' }, undefined);
+  expect(file(...uefi!)).toBe('boot.ipxe');
+});
+
 test('what cards start from is changed at once, and taken back', async () => {
   const guest = new TestGuest();
   const file = () => {
@@ -324,9 +341,9 @@ test('what cards start from is changed at once, and taken back', async () => {
     return guest.datagrams().length > 0;
   };
   expect([file(), await tftp()]).toEqual([undefined, false]);
-  guest.gateway.setBoot('a.ipxe', async () => undefined);
+  guest.gateway.setBoot({ file: 'a.ipxe' }, async () => undefined);
   expect([file(), await tftp()]).toEqual(['a.ipxe', true]);
-  guest.gateway.setBoot('b.ipxe', undefined);
+  guest.gateway.setBoot({ file: 'b.ipxe' }, undefined);
   expect([file(), await tftp()]).toEqual(['b.ipxe', false]);
   guest.gateway.setBoot(undefined, async () => undefined);
   expect([file(), await tftp()]).toEqual([undefined, true]);

@@ -1,4 +1,5 @@
 /** What guests find at the first address of their network: address service, and where there is one the way out. */
+import type { BootSource } from '../contract/networks.ts';
 import { TokenBucket } from '../util/tokenbucket.ts';
 import { arpReply, parseArp } from './arp.ts';
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpServer, type Lease } from './dhcp.ts';
@@ -95,9 +96,9 @@ export class Gateway implements SwitchPort {
     ethernet.plug(this);
   }
 
-  /** What cards start a system from: a file by TFTP from here, or a URL, of at most MAX_BOOT_FILE bytes; `files` are given out by TFTP. One that is being read is broken off. */
-  setBoot(file: string | undefined, files: OpenBootFile | undefined): void {
-    if (this.dhcp) this.dhcp.boot = file;
+  /** What cards start a system from: files by TFTP from here, or URLs, of at most MAX_BOOT_FILE bytes; `files` are given out by TFTP. One that is being read is broken off. */
+  setBoot(boot: Pick<BootSource, 'file' | 'uefiFile'> | undefined, files: OpenBootFile | undefined): void {
+    if (this.dhcp) this.dhcp.boot = boot;
     this.tftp?.close();
     this.tftp =
       files &&

@@ -146,7 +146,7 @@ export class NetworkHost {
   }
 
   setBoot(boot: BootSource | null): void {
-    this.gateway?.setBoot(boot?.file, boot?.folder ? bootFolder(boot.folder) : undefined);
+    this.gateway?.setBoot(boot ?? undefined, boot?.folder ? bootFolder(boot.folder) : undefined);
   }
 
   close(): void {

@@ -22,11 +22,13 @@ mkdirSync(path.join(given, 'linux'), { recursive: true });
 /** One script starts with both firmwares. */
 const LINUX = 'boot.ipxe';
 const HELLO = 'hello.ipxe';
+const OTHER = 'other.ipxe';
 beforeAll(() => {
   copyFileSync(linuxKernel('amd64'), path.join(given, 'linux/vmlinuz'));
   copyFileSync(initramfs('amd64'), path.join(given, 'linux/initrd.gz'));
   const cmdline = `console=ttyS0,115200 quiet mitigations=off initrd=initrd.gz ${FAST_BOOT}`;
   writeFileSync(path.join(given, LINUX), `#!ipxe\nkernel linux/vmlinuz ${cmdline} \ninitrd linux/initrd.gz\nboot\n`);
+  writeFileSync(path.join(given, OTHER), '#!ipxe\necho FOR THE OTHER FIRMWARE\nsleep 1000\n');
   writeFileSync(path.join(given, HELLO), '#!ipxe\necho SCRIPT OF THE GATEWAY\nsleep 1000\n');
 });
 
@@ -99,8 +101,10 @@ async function libraryMachine(
     const [mine, theirs] = memoryLine();
     manager.connect(theirs);
     const client = new ContractClient(mine);
-    await client.call('network.update', { id: 'default', patch: { boot: { file, folder: given } } });
     const { model, firmware = 'bios' } = wanted;
+    // Each firmware has its own: the other's would tell.
+    const files = firmware === 'uefi' ? { file: OTHER, uefiFile: file } : { file, uefiFile: OTHER };
+    await client.call('network.update', { id: 'default', patch: { boot: { ...files, folder: given } } });
     const create: Params<'vm.create'> = {
       name,
       cpuModel: 'x86-64',

@@ -65,7 +65,15 @@ export function explain(config: VmConfig, parts: ExplainParts): Explanation {
   serial(config, parts, add, remarks);
   clock(config, add, remarks);
   debug(config, add);
-  options.push(...explainNetwork(config.network, { vm: config.id, order, network: parts.network ?? (() => undefined), remarks }));
+  options.push(
+    ...explainNetwork(config.network, {
+      vm: config.id,
+      firmware: config.firmware,
+      order,
+      network: parts.network ?? (() => undefined),
+      remarks,
+    }),
+  );
   differences(config, remarks);
   return {
     program: PROGRAM,

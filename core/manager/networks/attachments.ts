@@ -1,5 +1,6 @@
 /** Networks that machines that are on have their cables in. */
 import type { NetPlace, Network } from '../../contract/networks.ts';
+import type { FirmwareKind } from '../../contract/vm.ts';
 import type { NetworkMemberId } from '../../net/processprotocol.ts';
 import { asHypervueError, type HypervueError } from '../../util/errors.ts';
 import type { HostNetworkDevices } from './host/hostnetworkdevices.ts';
@@ -26,7 +27,7 @@ export interface MachineNetworks extends NetworkAttachments {
   /** What keeps it from being started now, as far as this can be known before; null for nothing. Rejects with 'not-found'. */
   obstacle(network: string): Promise<HypervueError | null>;
   /** What keeps a machine from being started from the network, as far as this can be known before; null for nothing. Rejects with 'not-found'. */
-  bootProblem(network: string): Promise<HypervueError | null>;
+  bootProblem(network: string, firmware: FirmwareKind): Promise<HypervueError | null>;
 }
 
 export interface AttachmentParts extends ActiveParts {
@@ -59,8 +60,8 @@ export class Attachments implements MachineNetworks {
     return this.parts.devices.problem(this.parts.network(id));
   }
 
-  async bootProblem(id: string): Promise<HypervueError | null> {
-    return bootProblem(this.parts.network(id));
+  async bootProblem(id: string, firmware: FirmwareKind): Promise<HypervueError | null> {
+    return bootProblem(this.parts.network(id), firmware);
   }
 
   close(id: string, member: Pick<NetworkMemberRef, 'vm' | 'card'>): void {

@@ -2,7 +2,8 @@
 import { constants } from 'node:fs';
 import { access, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { type BootSource, isBootUrl, type Network } from '../../contract/networks.ts';
+import { bootFileFor, type BootSource, isBootUrl, type Network } from '../../contract/networks.ts';
+import type { FirmwareKind } from '../../contract/vm.ts';
 import { bootFolder } from '../../platform/bootfolder.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { asHypervueError, HypervueError } from '../../util/errors.ts';
@@ -37,7 +38,7 @@ export async function checkBootFolder(name: string, { folder }: Pick<BootSource,
 }
 
 /** What keeps machines from being started over a network, as far as it can be known; null for nothing, or where others answer. */
-export async function bootProblem({ name, kind, dhcp, boot }: Network): Promise<HypervueError | null> {
+export async function bootProblem({ name, kind, dhcp, boot }: Network, firmware: FirmwareKind): Promise<HypervueError | null> {
   const about = { object: name, field: 'boot' };
   // Who gives addresses there says what there is to start, too.
   if (kind === 'bridged' || (kind !== 'nat' && dhcp === null)) return null;
@@ -45,7 +46,8 @@ export async function bootProblem({ name, kind, dhcp, boot }: Network): Promise<
     return kind === 'nat'
       ? new HypervueError('not-found', say('bootNothing', { name }), about, say('fixBootNothing'))
       : new HypervueError('unsupported', say('bootNothing', { name }), about, say('fixBootOtherKind'));
-  const { file, folder } = boot;
+  const { folder } = boot;
+  const file = bootFileFor(boot, firmware);
   if (folder === null) return null;
   const there = await stat(folder).catch((error) => asHypervueError(fileError(error, folder, 'open')));
   if (there instanceof HypervueError) return there;

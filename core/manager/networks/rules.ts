@@ -1,5 +1,5 @@
 /** What a network has to be, beyond its schema. */
-import { isBootUrl, MAX_NETWORKS, type Network, samePort } from '../../contract/networks.ts';
+import { bootFiles, isBootUrl, MAX_NETWORKS, type Network, samePort } from '../../contract/networks.ts';
 import { gatewayOf, inSubnet, ipv4Text, overlaps, parseIpv4, parseSubnet, type Subnet, subnetText } from '../../contract/ipv4.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { say } from '../../util/say.ts';
@@ -30,8 +30,8 @@ function checkBoot({ name, kind, dhcp, boot }: Network): void {
   const about = { object: name, field: 'boot' };
   if (kind !== 'nat') throw new HypervueError('invalid-argument', say('bootOnlyNat', { name }), about, say('fixBootOnlyNat'));
   if (dhcp === null) throw new HypervueError('invalid-argument', say('bootWantsDhcp', { name }), about, say('fixBootWantsDhcp'));
-  if (boot.folder === null && !isBootUrl(boot.file))
-    throw new HypervueError('invalid-argument', say('bootNoFolder', { file: boot.file, name }), about, say('fixBootNoFolder'));
+  const file = boot.folder === null ? bootFiles(boot).find((each) => !isBootUrl(each)) : undefined;
+  if (file !== undefined) throw new HypervueError('invalid-argument', say('bootNoFolder', { file, name }), about, say('fixBootNoFolder'));
 }
 
 /** Its addresses are given by others: on the network that the bridge is on. */

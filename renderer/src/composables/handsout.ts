@@ -5,7 +5,10 @@ import type { BootSource, NetworkStatus } from '../../../core/contract/networks.
 export function useHandsOut() {
   const { t } = useI18n();
 
-  const sourceWords = ({ file, folder }: BootSource): string => (folder === null ? file : t('networks.boot.fileIn', { file, folder }));
+  const sourceWords = ({ file, uefiFile, folder }: BootSource): string => {
+    const files = uefiFile === undefined ? file : t('networks.boot.byFirmware', { file, uefiFile });
+    return folder === null ? files : t('networks.boot.fileIn', { file: files, folder });
+  };
 
   /** `good`: a machine on it finds something; null: others decide that. */
   function handsOut({ kind, dhcp, boot }: Pick<NetworkStatus, 'kind' | 'dhcp' | 'boot'>): { good: boolean | null; words: string } {

@@ -135,6 +135,8 @@ export const networksEn = {
     bootText: 'Machines that have a card on this network in their boot order start this, with iPXE. Applies now.',
     bootFile: 'File or URL',
     bootFileText: 'A file of the folder, as boot.ipxe, or a URL (http://, tftp://). An iPXE script starts with BIOS and UEFI alike.',
+    bootUefi: 'File or URL for UEFI',
+    bootUefiText: 'Where machines with UEFI need another one, as grubx64.efi beside pxelinux.0. Empty: the same.',
     bootFolder: 'Folder',
     bootFolderText: 'Machines on this network can read all files in it (TFTP). Not needed for a URL.',
     bootNoDhcp: 'It is told along with addresses: let the network give them (DHCP).',
@@ -144,6 +146,7 @@ export const networksEn = {
   boot: {
     from: 'Network to start from',
     fileIn: '{file} in {folder}',
+    byFirmware: '{file} (UEFI: {uefiFile})',
     handsOut: 'Hands out {what}',
     nothing: 'This network hands out nothing to start from yet.',
     bridged: 'The DHCP server of the network that it is bridged to says what there is to start from.',

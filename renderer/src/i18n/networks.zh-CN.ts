@@ -132,6 +132,8 @@ export const networksZhCN: typeof networksEn = {
     bootText: '启动顺序中有网卡接在此网络上的虚拟机会通过 iPXE 启动它。立即生效。',
     bootFile: '文件或网址',
     bootFileText: '文件夹中的文件，例如 boot.ipxe，或网址（http://、tftp://）。iPXE 脚本在 BIOS 和 UEFI 下都能启动。',
+    bootUefi: '用于 UEFI 的文件或网址',
+    bootUefiText: 'UEFI 虚拟机需要另一个文件时填写，例如 pxelinux.0 之外的 grubx64.efi。留空则相同。',
     bootFolder: '文件夹',
     bootFolderText: '此网络上的虚拟机可读取其中的所有文件（TFTP）。使用网址时不需要。',
     bootNoDhcp: '它随地址一起告知虚拟机：请让网络分配地址（DHCP）。',
@@ -141,6 +143,7 @@ export const networksZhCN: typeof networksEn = {
   boot: {
     from: '从哪个网络启动',
     fileIn: '{folder} 中的 {file}',
+    byFirmware: '{file}（UEFI：{uefiFile}）',
     handsOut: '提供 {what}',
     nothing: '此网络尚未提供任何可启动的内容。',
     bridged: '由所桥接网络的 DHCP 服务器告知从什么启动。',

@@ -163,6 +163,12 @@ test('what machines start from is set in the dialog, checked while it is typed, 
   });
   expect(get('network-fact-boot').textContent).toBe('boot.ipxe in /srv/tftp');
   await press(get('network-edit'));
+  await fill('network-boot-uefi', 'grubx64.efi');
+  await press(get('dialog-submit'));
+  expect(last('network.update')).toMatchObject({ patch: { boot: { file: 'boot.ipxe', uefiFile: 'grubx64.efi', folder: '/srv/tftp' } } });
+  expect(get('network-fact-boot').textContent).toBe('boot.ipxe (UEFI: grubx64.efi) in /srv/tftp');
+  await press(get('network-edit'));
+  await fill('network-boot-uefi', '');
   await fill('network-boot-file', '');
   expect(reasonOf('dialog-submit')).toContain('leave the folder out');
   await fill('network-boot-file', 'http://boot.example.org/menu.ipxe');
