@@ -29,7 +29,21 @@ test('the owner makes a token on the page, and somebody signs in with it who may
   await guest.page.evaluate("location.hash = '#/settings'");
   await guest.page.getByTestId('setting-theme').selectOption('dark');
   await eventually('the guest’s dark theme', () => guest.page.evaluate("document.documentElement.dataset.theme === 'dark'"));
-  expect((await contract.call('settings.get', {})).theme).toBe('system');
+  await guest.page.getByTestId('setting-viewerName').locator('input').fill('The wall');
+  await guest.page.getByTestId('setting-viewerName').locator('input').press('Enter');
+  await guest.page.reload();
+  await eventually(
+    'its own name for viewers',
+    async () => (await guest.page.getByTestId('setting-viewerName').locator('input').inputValue()) === 'The wall',
+  );
+  expect(await contract.call('settings.get', {})).toMatchObject({ theme: 'system', viewerName: '' });
+  // What it may not change is greyed, and no page has anything that WCAG forbids.
+  expect(await guest.page.getByTestId('setting-cpu').isDisabled()).toBe(true);
+  for (const place of ['settings', 'machines', 'new', 'trash', 'storage', `machines/${vm.id}`]) {
+    await guest.page.evaluate(`location.hash = '#/${place}'`);
+    await guest.page.locator('main h1').first().waitFor();
+    expect([place, await accessibilityProblems(guest.page)]).toEqual([place, []]);
+  }
   expect(guest.problems).toEqual([]);
 
   await eventually('the guest in the list', async () =>

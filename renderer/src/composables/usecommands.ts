@@ -27,6 +27,7 @@ import { consoleScalings } from '../../../core/contract/consolesettings.ts';
 import type { Settings } from '../../../core/contract/host.ts';
 import type { VmSummary } from '../../../core/contract/vm.ts';
 import { useAccess } from '../stores/access.ts';
+import { useRight } from './useright.ts';
 import { useHost } from '../stores/host.ts';
 import { useLibrary } from '../stores/library.ts';
 import { useMachines } from '../stores/machines.ts';
@@ -64,6 +65,7 @@ export function useCommands(show: { shortcuts: () => void }) {
   const tasks = useTasks();
   const transfer = useTransfer();
   const access = useAccess();
+  const right = useRight();
   const host = useHost();
   const verbs = useVerbs();
 
@@ -88,10 +90,10 @@ export function useCommands(show: { shortcuts: () => void }) {
     });
     return [
       place('machines', t('nav.machines'), Monitor, 'M'),
-      place('new', t('nav.new'), Plus, 'N'),
+      { ...place('new', t('nav.new'), Plus, 'N'), reason: right('vm.create') },
       place('storage', t('nav.storage'), HardDrive),
       place('networks', t('nav.networks'), Network),
-      { ...place('new-network', t('networks.new'), Network), run: () => go('networks', {}, { new: '1' }) },
+      { ...place('new-network', t('networks.new'), Network), reason: right('network.create'), run: () => go('networks', {}, { new: '1' }) },
       {
         ...place('host-devices', t('hostDevices.title'), Usb),
         reason: access.may('host.devices') ? null : t('hostDevices.reason'),
@@ -101,10 +103,10 @@ export function useCommands(show: { shortcuts: () => void }) {
       place('settings', t('nav.settings'), Settings2, ','),
       place('diagnostics', t('nav.diagnostics'), Stethoscope),
       place('about', t('nav.about'), Info),
-      { ...place('import', t('transfer.import'), Plus), run: () => transfer.openImport() },
+      { ...place('import', t('transfer.import'), Plus), reason: right('vm.import'), run: () => transfer.openImport() },
       {
         ...place('sample', t('empty.sample'), Play),
-        reason: host.info?.sample.available === false ? say(host.info.sample.reason, host.info.sample.said) : null,
+        reason: right('vm.create') ?? (host.info?.sample.available === false ? say(host.info.sample.reason, host.info.sample.said) : null),
         run: () => void verbs.trySample(t('empty.sampleName')),
       },
       { ...place('activity', t('nav.activity'), Activity), run: () => (tasks.panelOpen = true) },

@@ -9,6 +9,7 @@ import { useTrash } from '../stores/trash.ts';
 import { asksForPassphrase } from './passphrase.ts';
 import { useFiles } from './usefiles.ts';
 import { useFormat } from './useformat.ts';
+import { useRight } from './useright.ts';
 import { type VolumeVerb, volumeReason } from './volumeverbs.ts';
 
 export type VolumeDialogKind = Exclude<VolumeVerb, 'delete' | 'commit' | 'compact' | 'detach' | 'download'>;
@@ -27,8 +28,11 @@ export function useVolumeVerbs() {
   const dialog = ref<VolumeDialogKind | null>(null);
   const target = shallowRef<Volume | null>(null);
 
+  const right = useRight();
   const isTemplate = (id: string) => machines.get(id)?.config?.template === true;
   function reason(verb: VolumeVerb, volume: Volume): string | null {
+    const refused = right(verb === 'clone' ? 'storage.convert' : `storage.${verb}`);
+    if (refused !== null) return refused;
     if (verb === 'download' && !files.possible()) return t('storage.reason.here');
     const why = volumeReason(verb, volume, isTemplate);
     return why && t(`storage.reason.${why.key}`, { name: why.name });

@@ -41,6 +41,7 @@ export const accessEn = {
   revokeLabel: 'Revoke the token of {name}',
   notServed: 'The desktop app is not reachable over the network. Tokens count where “hypervue serve” serves this library.',
   locked: 'You see this hardware and can’t change it: your role is “{role}”, and changes need “Manage”.',
+  lockedFields: 'Your role is “{role}”; changes here need “Manage”.',
   refused: 'Tokens are for those who may manage. Your role is “{role}”.',
   settings: 'Access and connections',
   settingsText: 'Who may use this Hypervue over the network, and who does now.',

@@ -38,6 +38,7 @@ export const accessZhCN: typeof accessEn = {
   revokeLabel: '撤销 {name} 的令牌',
   notServed: '桌面应用不能通过网络访问。令牌在用“hypervue serve”提供此库时生效。',
   locked: '您可以查看此硬件，但不能更改：您的角色是“{role}”，更改需要“管理”角色。',
+  lockedFields: '您的角色是“{role}”，在此处更改需要“管理”角色。',
   refused: '只有管理角色可以查看令牌。您的角色是“{role}”。',
   settings: '访问与连接',
   settingsText: '谁可以通过网络使用此 Hypervue，以及谁正在使用。',

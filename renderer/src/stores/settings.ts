@@ -1,6 +1,7 @@
 import { defineStore } from 'pinia';
 import { computed, ref, watch } from 'vue';
 import { type Accent, accents, type Settings, settingsPatchSchema, settingsSchema } from '../../../core/contract/host.ts';
+import { consoleSettingFields } from '../../../core/contract/consolesettings.ts';
 import { ownRole } from '../composables/verbs.ts';
 import { useConnection } from './connection.ts';
 import { useNotices } from './notices.ts';
@@ -9,8 +10,14 @@ const appearanceKey = 'hypervue.appearance';
 
 const defaults: Settings = settingsSchema.parse({});
 
-/** What somebody who may not manage changes for this browser alone: how things look, not how machines are. */
-const personalKeys: readonly (keyof Settings)[] = ['theme', 'language', 'accent', 'machinesView', 'consoleScaling'];
+/** What somebody who may not manage changes for this browser alone: how things look and consoles behave, not how machines are. */
+const personalKeys: readonly (keyof Settings)[] = [
+  'theme',
+  'language',
+  'accent',
+  'machinesView',
+  ...(Object.keys(consoleSettingFields) as (keyof typeof consoleSettingFields)[]),
+];
 const personalKey = 'hypervue.personal';
 
 /** The manager's settings. Theme and language are also remembered here, so that the first paint has the right ones. */

@@ -1,6 +1,9 @@
 import { expect, test, vi } from 'vitest';
 import { nextTick } from 'vue';
+import { ownerCaller } from '../../../core/contract/access.ts';
 import { i18n } from '../i18n/index.ts';
+import { useAccess } from '../stores/access.ts';
+import { useMachines } from '../stores/machines.ts';
 import { useWizard } from '../stores/wizard.ts';
 import { arrive, calls, card, fill, get, open, press, settle } from './testing/openpage.ts';
 
@@ -362,4 +365,56 @@ test('a machine on an encrypted disk asks for the passphrase; a wrong one can be
   await settle();
   expect(document.querySelector('[data-testid="unlock-dialog"]')).toBeNull();
   expect(card('FreeDOS 1.3').dataset.state).toBe('running');
+});
+
+test('who may only look sees what changes something disabled, and reads why', async () => {
+  const { router } = await open('/machines');
+  const off = (ids: string[]) =>
+    ids.filter((id) => get(id).getAttribute('aria-disabled') !== 'true' || !get(id).getAttribute('aria-description'));
+  const to = async (path: string) => {
+    await router.push(path);
+    await settle();
+  };
+  const makers = ['new-machine', 'import-machine', 'nav-new', 'folder-new'];
+  expect(off(makers)).toEqual(makers);
+  useAccess().me = { ...ownerCaller('page'), role: 'operate' };
+  await settle();
+  expect(off(makers)).toEqual([]);
+  await press(get('new-machine'));
+  expect(router.currentRoute.value.name).toBe('machines');
+  // An address, a key or a dropped file leads there all the same.
+  await to('/new');
+  await vi.waitFor(() => expect(get('wizard-refused').textContent).toContain('another role'), { timeout: 20_000 });
+  const blank = get('source-blank') as HTMLInputElement;
+  blank.checked = true;
+  blank.dispatchEvent(new Event('change'));
+  await settle();
+  await press(get('wizard-next'));
+  expect(get('wizard').dataset.step).toBe('source');
+  expect(off(['wizard-next', 'wizard-skip'])).toEqual([]);
+  const { id } = [...useMachines().byId.values()].find(({ name }) => name === 'Debian 12 live')!;
+  await to(`/machines/${id}`);
+  await vi.waitFor(() => expect(off(['rename-button'])).toEqual([]), { timeout: 20_000 });
+  await press(get('rename-button'));
+  expect(document.querySelector('[data-testid="rename-field"]')).toBeNull();
+  expect(get('description').closest('fieldset')!.disabled).toBe(true);
+  expect(get('machine-folder').closest('fieldset')!.disabled).toBe(true);
+  expect(get('locked-fields').textContent).toContain('Operate');
+  await to('/storage');
+  await vi.waitFor(() => expect(off(['new-volume', 'import-volume', 'add-pool'])).toEqual([]), { timeout: 20_000 });
+  await press(get('add-pool'));
+  await press(get('new-volume'));
+  expect(document.querySelector('[role="dialog"]')).toBeNull();
+  await press(get('volume-more'));
+  await vi.waitFor(() => expect(get('volume-menu-check').getAttribute('title')).toContain('another role'));
+  await press(document.body);
+  await to('/trash');
+  await vi.waitFor(() => expect(off(['trash-empty'])).toEqual([]), { timeout: 20_000 });
+  await to('/settings');
+  await vi.waitFor(() => expect((get('setting-disk').closest('fieldset') as HTMLFieldSetElement).disabled).toBe(true), { timeout: 20_000 });
+  // What a console is like is everybody's own.
+  expect(get('setting-viewerName').closest('fieldset')).toBeNull();
+  useAccess().me = ownerCaller('page');
+  await settle();
+  expect((get('setting-disk').closest('fieldset') as HTMLFieldSetElement).disabled).toBe(false);
 });
