@@ -29,8 +29,9 @@ test('the owner makes a token on the page, and somebody signs in with it who may
   await guest.page.evaluate("location.hash = '#/settings'");
   await guest.page.getByTestId('setting-theme').selectOption('dark');
   await eventually('the guest’s dark theme', () => guest.page.evaluate("document.documentElement.dataset.theme === 'dark'"));
-  await guest.page.getByTestId('setting-viewerName').locator('input').fill('The wall');
+  await guest.page.getByTestId('setting-viewerName').locator('input').pressSequentially('The wall');
   await guest.page.getByTestId('setting-viewerName').locator('input').press('Enter');
+  expect(await guest.page.evaluate("localStorage.getItem('hypervue.personal')")).toContain('The wall');
   await guest.page.reload();
   await eventually(
     'its own name for viewers',
