@@ -1,25 +1,19 @@
 /** Commands of a CD/DVD-ROM drive, whatever carries them: MMC-3 and SPC-2. */
 import { BLOCK_NO_MEDIUM, type BlockDevice, type BlockStatus } from '../../backend/asyncblock.ts';
-import type { DeviceState, StateValue } from '../../snapshot/snapshottable.ts';
-import { StateReader } from '../../snapshot/statereader.ts';
+import type { StateValue } from '../../snapshot/snapshottable.ts';
+import type { StateReader } from '../../snapshot/statereader.ts';
 import type { Logger } from '../../util/logger.ts';
-import { answered, DONE, NO_SENSE, type ScsiUnit, type ScsiWork, type Sense } from './scsi.ts';
+import { answered, DONE, INVALID_FIELD, NO_MEDIUM, OUT_OF_RANGE, READ_ERROR, ScsiUnit, type ScsiWork, type Sense } from './scsi.ts';
 
 /** Logical block, bytes. */
 const BLOCK = 2048;
-const NOT_READY_NO_MEDIUM: Sense = [2, 0x3a, 0];
-const MEDIUM_ERROR: Sense = [3, 0x11, 0];
-const INVALID_COMMAND: Sense = [5, 0x20, 0];
-const LBA_OUT_OF_RANGE: Sense = [5, 0x21, 0];
-const INVALID_FIELD: Sense = [5, 0x24, 0];
-const NO_UNIT: Sense = [5, 0x25, 0];
 const SAVING_UNSUPPORTED: Sense = [5, 0x39, 0];
 const REMOVAL_PREVENTED: Sense = [5, 0x53, 2];
 const MEDIUM_CHANGED: Sense = [6, 0x28, 0];
 const POWER_ON: Sense = [6, 0x29, 0];
 
-/** Commands that work while a unit attention waits. */
-const ATTENTION_EXEMPT = new Set([0x03, 0x12, 0x46, 0x4a]);
+/** GET CONFIGURATION and GET EVENT STATUS NOTIFICATION. */
+const ATTENTION_EXEMPT = new Set([0x46, 0x4a]);
 const CD_PROFILE = 0x0008;
 const DVD_PROFILE = 0x0010;
 /** Media beyond 1 GiB are DVDs. */
@@ -32,57 +26,42 @@ export interface MmcUnitOptions {
   log: Logger;
 }
 
-export class MmcUnit implements ScsiUnit {
+export class MmcUnit extends ScsiUnit {
+  protected readonly attentionExempt = ATTENTION_EXEMPT;
   private readonly options: MmcUnitOptions;
-  private sense: Sense = NO_SENSE;
-  private attention: Sense | undefined = POWER_ON;
   /** GET EVENT STATUS NOTIFICATION: 0 none, 1 eject request, 2 new medium, 3 removal. */
   private mediaEvent = 0;
   private locked = false;
   private trayOpen = false;
 
   constructor(options: MmcUnitOptions) {
+    super(options.log);
     this.options = options;
+    this.attention = POWER_ON;
     options.block.onMediaChange(() => this.mediaChanged());
   }
 
-  reset(): void {
-    this.locked = false;
-    this.sense = NO_SENSE;
+  override reset(): void {
+    super.reset();
     this.attention = POWER_ON;
+    this.locked = false;
   }
 
-  fields(): { [key: string]: StateValue } {
+  override fields(): { [key: string]: StateValue } {
     const { mediaEvent, locked, trayOpen } = this;
-    return { sense: [...this.sense], attention: [...(this.attention ?? [])], mediaEvent, locked, trayOpen };
+    return { ...super.fields(), mediaEvent, locked, trayOpen };
   }
 
-  restoreFields(state: StateReader): void {
-    const [key = 0, asc = 0, ascq = 0] = state.numbers('sense', 3);
-    this.sense = [key & 0xf, asc & 0xff, ascq & 0xff];
-    const attention = state.numbers('attention', 3);
-    this.attention = attention.length ? [attention[0]! & 0xf, (attention[1] ?? 0) & 0xff, (attention[2] ?? 0) & 0xff] : undefined;
+  override restoreFields(state: StateReader): void {
+    super.restoreFields(state);
     this.mediaEvent = state.byte('mediaEvent');
     this.locked = state.boolean('locked');
     this.trayOpen = state.boolean('trayOpen');
   }
 
-  save(): DeviceState {
-    return { version: 1, ...this.fields() };
-  }
-
-  restore(state: DeviceState): void {
-    this.restoreFields(StateReader.open(state, 'optical drive', 1));
-  }
-
-  failed(sense: Sense): ScsiWork {
-    this.sense = sense;
-    return { kind: 'failed', sense };
-  }
-
   /** What a read that the host could not do comes to. */
   readFailure(status: BlockStatus): Sense {
-    return status === BLOCK_NO_MEDIUM ? NOT_READY_NO_MEDIUM : MEDIUM_ERROR;
+    return status === BLOCK_NO_MEDIUM ? NO_MEDIUM : READ_ERROR;
   }
 
   private get blocks(): number {
@@ -104,21 +83,8 @@ export class MmcUnit implements ScsiUnit {
     this.mediaEvent = 2;
   }
 
-  begin(unit: number, cdb: Uint8Array): ScsiWork {
-    const code = cdb[0]!;
-    if (unit !== 0 && code !== 0x12 && code !== 0x03) return this.failed(NO_UNIT);
-    if (this.attention && !ATTENTION_EXEMPT.has(code)) {
-      const sense = this.attention;
-      this.attention = undefined;
-      return this.failed(sense);
-    }
-    if (code === 0x03) return answered(this.takeSense(), cdb[4]!);
-    this.sense = NO_SENSE;
-    const view = new DataView(cdb.buffer, cdb.byteOffset, 12);
-    const work = this.about(code, cdb, view) ?? this.medium(code, cdb, view);
-    if (work) return work;
-    this.options.log.guest(`packet command 0x${code.toString(16)} is not supported`);
-    return this.failed(INVALID_COMMAND);
+  protected command(code: number, cdb: Uint8Array, view: DataView): ScsiWork | undefined {
+    return this.about(code, cdb, view) ?? this.medium(code, cdb, view);
   }
 
   /** Commands that tell about the drive, or are done without the medium's data. */
@@ -167,7 +133,7 @@ export class MmcUnit implements ScsiUnit {
       case 0xbe: // READ CD
         return this.readCd(view.getUint32(2), (cdb[6]! << 16) | view.getUint16(7), cdb[9]!);
       case 0x2b: // SEEK (10)
-        return this.withMedium(() => (view.getUint32(2) >= this.blocks ? this.failed(LBA_OUT_OF_RANGE) : DONE));
+        return this.withMedium(() => (view.getUint32(2) >= this.blocks ? this.failed(OUT_OF_RANGE) : DONE));
       case 0x43: // READ TOC/PMA/ATIP
         return this.withMedium(() => this.readToc((cdb[1]! & 2) !== 0, cdb[2]! & 0x0f || cdb[9]! >> 6, cdb[6]!, view.getUint16(7)));
       case 0x51: // READ DISC INFORMATION
@@ -182,12 +148,12 @@ export class MmcUnit implements ScsiUnit {
   }
 
   private withMedium(then: () => ScsiWork): ScsiWork {
-    return this.ready ? then() : this.failed(NOT_READY_NO_MEDIUM);
+    return this.ready ? then() : this.failed(NO_MEDIUM);
   }
 
   private read(lba: number, count: number): ScsiWork {
     return this.withMedium(() => {
-      if (lba + count > this.blocks) return this.failed(LBA_OUT_OF_RANGE);
+      if (lba + count > this.blocks) return this.failed(OUT_OF_RANGE);
       return count === 0 ? DONE : { kind: 'move', write: false, offset: lba * BLOCK, bytes: count * BLOCK, durable: false };
     });
   }
@@ -196,14 +162,6 @@ export class MmcUnit implements ScsiUnit {
   private readCd(lba: number, count: number, fields: number): ScsiWork {
     if ((fields & 0xf8) === 0) return this.withMedium(() => DONE);
     return (fields & 0xf8) === 0x10 ? this.read(lba, count) : this.failed(INVALID_FIELD);
-  }
-
-  /** SPC-2 section 7.20: fixed format. */
-  private takeSense(): Uint8Array {
-    const [key, asc, ascq] = this.attention ?? this.sense;
-    this.attention = undefined;
-    this.sense = NO_SENSE;
-    return Uint8Array.from([0x70, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, asc, ascq, 0, 0, 0, 0]);
   }
 
   private inquiry(flags: number, allocation: number): ScsiWork {

@@ -1,21 +1,14 @@
 /** SCSI commands of a disk: SPC-4 and SBC-3. What moves data is carried out by whoever transports it. */
 import type { BlockDevice } from '../../backend/asyncblock.ts';
-import type { DeviceState } from '../../snapshot/snapshottable.ts';
-import { StateReader } from '../../snapshot/statereader.ts';
 import type { Logger } from '../../util/logger.ts';
-import { answered, DONE, NO_SENSE, type ScsiUnit, type ScsiWork, type Sense } from '../storage/scsi.ts';
+import { answered, DONE, INVALID_FIELD, NO_MEDIUM, OUT_OF_RANGE, ScsiUnit, type ScsiWork, type Sense } from '../storage/scsi.ts';
 import * as S from './scsireplies.ts';
 
-const NO_MEDIUM: Sense = [2, 0x3a, 0];
-const INVALID_COMMAND: Sense = [5, 0x20, 0];
-const OUT_OF_RANGE: Sense = [5, 0x21, 0];
-const INVALID_FIELD: Sense = [5, 0x24, 0];
-const NO_UNIT: Sense = [5, 0x25, 0];
 const CAPACITY_CHANGED: Sense = [6, 0x2a, 9];
 const WRITE_PROTECTED: Sense = [7, 0x27, 0];
 
-/** Commands that a waiting unit attention lets through (SPC-4 section 5.14). */
-const ATTENTION_EXEMPT = new Set([0x03, 0x12, 0xa0]);
+/** REPORT LUNS. */
+const ATTENTION_EXEMPT = new Set([0xa0]);
 const FORCE_UNIT_ACCESS = 0x08;
 
 export interface ScsiDiskOptions {
@@ -26,52 +19,20 @@ export interface ScsiDiskOptions {
   log: Logger;
 }
 
-export class ScsiDisk implements ScsiUnit {
+export class ScsiDisk extends ScsiUnit {
+  protected readonly attentionExempt = ATTENTION_EXEMPT;
   private readonly options: ScsiDiskOptions;
-  private sense: Sense = NO_SENSE;
-  private attention: Sense | undefined;
 
   constructor(options: ScsiDiskOptions) {
+    super(options.log);
     this.options = options;
     options.block.onResize(() => {
       this.attention = CAPACITY_CHANGED;
     });
   }
 
-  reset(): void {
-    this.sense = NO_SENSE;
-    this.attention = undefined;
-  }
-
-  /** `cdb` has 16 bytes, filled with zeros behind the command. */
-  begin(unit: number, cdb: Uint8Array): ScsiWork {
-    const code = cdb[0]!;
-    if (unit !== 0 && code !== 0x12 && code !== 0x03) return this.failed(NO_UNIT);
-    if (this.attention && !ATTENTION_EXEMPT.has(code)) {
-      const sense = this.attention;
-      this.attention = undefined;
-      return this.failed(sense);
-    }
-    if (code !== 0x03) this.sense = NO_SENSE;
-    const view = new DataView(cdb.buffer, cdb.byteOffset, 16);
-    return this.about(code, cdb, view) ?? this.medium(code, cdb, view) ?? this.refused(code);
-  }
-
-  /** The host could not do what a command asked for. */
-  failed(sense: Sense): ScsiWork {
-    this.sense = sense;
-    return { kind: 'failed', sense };
-  }
-
-  save(): DeviceState {
-    return { version: 1, sense: [...this.sense], attention: [...(this.attention ?? [])] };
-  }
-
-  restore(state: DeviceState): void {
-    const reader = StateReader.open(state, 'scsi disk', 1);
-    const [key = 0, asc = 0, ascq = 0] = reader.numbers('sense', 3);
-    this.sense = [key & 0xf, asc & 0xff, ascq & 0xff];
-    this.attention = reader.numbers('attention', 3).length ? CAPACITY_CHANGED : undefined;
+  protected command(code: number, cdb: Uint8Array, view: DataView): ScsiWork | undefined {
+    return this.about(code, cdb, view) ?? this.medium(code, cdb, view);
   }
 
   private get facts(): S.DiskFacts {
@@ -90,8 +51,6 @@ export class ScsiDisk implements ScsiUnit {
     switch (code) {
       case 0x00: // TEST UNIT READY
         return this.ready(() => DONE);
-      case 0x03: // REQUEST SENSE
-        return answered(this.takeSense(), cdb[4]!);
       case 0x12: // INQUIRY
         return this.orField(cdb[1]! & 1 ? S.vitalPage(cdb[2]!, facts) : cdb[2] === 0 ? S.inquiry() : undefined, view.getUint16(3));
       case 0x1a: // MODE SENSE (6)
@@ -158,17 +117,5 @@ export class ScsiDisk implements ScsiUnit {
 
   private orField(data: Uint8Array | undefined, allocation: number): ScsiWork {
     return data ? answered(data, allocation) : this.failed(INVALID_FIELD);
-  }
-
-  private refused(code: number): ScsiWork {
-    this.options.log.guest(`SCSI command 0x${code.toString(16)} is not supported`);
-    return this.failed(INVALID_COMMAND);
-  }
-
-  /** Fixed format, which is forgotten with it (SPC-4 section 4.5.3). */
-  private takeSense(): Uint8Array {
-    const [key, asc, ascq] = this.sense;
-    this.sense = NO_SENSE;
-    return Uint8Array.from([0x70, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, asc, ascq, 0, 0, 0, 0]);
   }
 }
