@@ -289,7 +289,7 @@ describe('names', () => {
   });
 
   test('make folder names that stay inside the library', async () => {
-    const names = ['../../etc', '..', '.hidden', 'a/b\\c:d', 'CON', 'name. ', '𝄞'.repeat(64), 'ä'.repeat(128), '\ud800'];
+    const names = ['../../etc', '..', '.hidden', 'a/b\\c:d', 'CON', 'name. ', '𝄞'.repeat(64), 'ä'.repeat(128)];
     for (const name of names) {
       const vm = await h.create(name);
       expect(path.dirname(vm.folder)).toBe(h.library);
@@ -307,7 +307,7 @@ describe('names', () => {
     expect([path.basename(one.folder), path.basename(two.folder)]).toEqual(['a-b', 'a-b 2']);
   });
 
-  test.each([[''], ['   '], ['a\nb'], ['x'.repeat(129)]])('such as %j are refused', async (name) => {
+  test.each([[''], ['   '], ['a\nb'], ['x'.repeat(129)], ['\ud800'], ['\u200b']])('such as %j are refused', async (name) => {
     expect((await failureOf(h.create(name))).kind).toBe('invalid-argument');
   });
 });
