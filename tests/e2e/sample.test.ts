@@ -352,6 +352,16 @@ test('a console in its own window comes back when that is closed', async () => {
   const [popup] = await Promise.all([page.waitForEvent('popup'), page.getByTestId('detach').click()]);
   await page.getByTestId('console-elsewhere').waitFor();
   await popup.getByTestId('console-canvas').waitFor();
+  // Its bar, with the machine's name in it, stays one line in windows of usual sizes, and its buttons keep their names.
+  for (const width of [1280, 1024, 800]) {
+    await popup.setViewportSize({ width, height: 600 });
+    await eventually(`a bar of one line at ${width}`, async () => {
+      const box = await popup.getByTestId('console-toolbar').boundingBox();
+      return box !== null && box.height < 45;
+    });
+    await popup.getByRole('button', { name: 'Send keys' }).waitFor();
+  }
+  expect(await accessibilityProblems(popup)).toEqual([]);
   await popup.close();
   await page.getByTestId('console-canvas').waitFor();
 });
