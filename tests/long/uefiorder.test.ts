@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { lettered, orders } from '../guests/support/bootorders.ts';
-import { ovmf } from '../guests/support/efi.ts';
-import { Guest, type GuestOptions } from '../guests/support/guest.ts';
+import { grubEfiIso, ovmf } from '../guests/support/efi.ts';
+import { drive, Guest, type GuestOptions } from '../guests/support/guest.ts';
 import { debianPackage } from '../guests/support/packages.ts';
 
 /** OVMF with `bootorder` and `etc/boot-menu-wait`: disks on every bus, each an EFI system partition whose loader says which one it is. */
@@ -69,6 +69,15 @@ test.each(orders)(
     guest = await machine({ order: [...order] });
     await guest.onSerial(/=[IJSUVW]=/, 4 * MINUTE);
     expect(/=([IJSUVW])=/.exec(guest.serial)![1]).toBe(letter);
+  },
+  5 * MINUTE,
+);
+
+test(
+  'a CD drive on USB is started from',
+  async () => {
+    guest = await machine({ memoryMiB: 384, drives: [drive('usb1', 'cdrom', grubEfiIso())], order: ['cdrom'] });
+    await guest.onSerial(/Linux over UEFI/, 4 * MINUTE);
   },
   5 * MINUTE,
 );
