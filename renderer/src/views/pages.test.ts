@@ -414,6 +414,8 @@ test('who may only look sees what changes something disabled, and reads why', as
   await vi.waitFor(() => expect((get('setting-disk').closest('fieldset') as HTMLFieldSetElement).disabled).toBe(true), { timeout: 20_000 });
   // What a console is like is everybody's own.
   expect(get('setting-viewerName').closest('fieldset')).toBeNull();
+  await press(get('nav-activity'));
+  expect(get('tasks-clear').getAttribute('aria-description')).toContain('another role');
   useAccess().me = ownerCaller('page');
   await settle();
   expect((get('setting-disk').closest('fieldset') as HTMLFieldSetElement).disabled).toBe(false);
