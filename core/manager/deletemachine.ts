@@ -5,7 +5,7 @@ import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import type { ManagerContext } from './context.ts';
 import type { Machine } from './machine.ts';
-import { lockFolder } from './machinelocks.ts';
+import { lockFolderToRemove } from './machinelocks.ts';
 import type { Services } from './services.ts';
 import { readManifest } from './snapshots/store.ts';
 import { listed } from './storage/knownvolumes.ts';
@@ -54,7 +54,7 @@ export function deleteMachine(context: ManagerContext, services: Services, id: s
       // Before the lock, which a running machine holds itself.
       if (machine.active) await refuseDelete(context, services, machine);
       // Another manager may run it, or another machine use a disk of its folder.
-      const lock = lockFolder(machine.folder, machine.name, 'works on');
+      const lock = lockFolderToRemove(machine.folder, machine.name);
       try {
         return await machines.without(machine, async () => {
           await refuseDelete(context, services, machine);

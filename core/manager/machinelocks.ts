@@ -1,8 +1,10 @@
 import path from 'node:path';
 import type { Drive } from '../contract/vm.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
-import { acquireLock, type Lock } from '../platform/locks.ts';
+import { acquireLock, inUseError, livingOwner, type Lock } from '../platform/locks.ts';
 import { imagesBelow } from '../platform/openimage.ts';
+import type { Disposable } from '../util/disposable.ts';
+import { HypervueError } from '../util/errors.ts';
 
 /** Held in the VM folder while the machine runs, and by whoever works on it. */
 export const LOCK_FILE = '.lock';
@@ -10,6 +12,21 @@ export const LOCK_FILE = '.lock';
 /** Keeps others from a machine's folder; `doing` says what the holder does with it. Throws 'in-use'. */
 export const lockFolder = (folder: string, name: string, doing: 'runs' | 'works on'): Lock =>
   acquireLock(path.join(folder, LOCK_FILE), name, `another Hypervue, which ${doing} ${name}`);
+
+/**
+ * The same for who moves the folder away, also where there is no room for a lock: then nobody else can take one either, and it is enough that nobody has it. Throws 'in-use'.
+ */
+export function lockFolderToRemove(folder: string, name: string): Disposable {
+  try {
+    return lockFolder(folder, name, 'works on');
+  } catch (error) {
+    if (!(error instanceof HypervueError) || error.kind !== 'no-space') throw error;
+    const lock = path.join(folder, LOCK_FILE);
+    const owner = livingOwner(lock);
+    if (owner) throw inUseError(name, lock, owner);
+    return { dispose() {} };
+  }
+}
 
 /** What a running machine keeps others from: its folder and its images. */
 export class MachineLocks {

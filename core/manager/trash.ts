@@ -30,7 +30,11 @@ export async function moveToTrash(root: string, target: string): Promise<string>
   const there = path.join(place, path.basename(target));
   try {
     await mkdir(place, { recursive: true, mode: 0o700 });
-    await writeFileAtomic(path.join(place, RECORD_FILE), JSON.stringify({ from: target, deletedAt: new Date().toISOString() }));
+    const record = { from: target, deletedAt: new Date().toISOString() };
+    await writeFileAtomic(path.join(place, RECORD_FILE), JSON.stringify(record)).catch((error: HypervueError) => {
+      // Deleting is what helps on a full disk: it goes on without the record, as entries of old do.
+      if (error.kind !== 'no-space') throw error;
+    });
     await rename(target, there);
   } catch (error) {
     await rm(path.join(place, RECORD_FILE), { force: true }).catch(() => {});

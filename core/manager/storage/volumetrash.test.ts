@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { failureOf } from '../testing/harness.ts';
+import { acquireLock } from '../../platform/locks.ts';
+import { mountSmall } from '../../platform/testing/smalldisk.ts';
+import { failureOf, Harness } from '../testing/harness.ts';
 import { create, freshLibraries, h, MIB, pool } from '../testing/storagebench.ts';
 
 freshLibraries();
@@ -28,6 +30,38 @@ describe('the trash', () => {
     expect((await h.call('vm.list', {})).map(({ name }) => name)).toEqual(['Gone']);
     expect(await h.call('trash.list', {})).toEqual([]);
     expect((await failureOf(h.call('trash.restore', { id: trashId }))).kind).toBe('not-found');
+  });
+
+  test('takes things from a disk without a byte left, gives them back, and makes room when it forgets them', async ({ skip }) => {
+    const small = mountSmall(8 * MIB) ?? skip('only root may mount a small file system');
+    const full = await Harness.open({ library: path.join(small.folder, 'machines') });
+    try {
+      const vm = await full.create('Gone', { newDisk: { sizeBytes: 4 * MIB } });
+      const used = await full.create('Elsewhere', {});
+      const made = await full.call('storage.create', { pool: 'default', name: 'a.qcow2', format: 'qcow2', sizeBytes: 16 * MIB });
+      small.fill();
+      const { trashId } = await full.call('storage.delete', { path: made.path });
+      await full.call('vm.delete', { id: vm.id });
+      const items = await full.call('trash.list', {});
+      expect(items.map(({ kind, name, from }) => [kind, name, from]).sort()).toEqual([
+        ['machine', 'Gone', vm.folder],
+        ['volume', 'a.qcow2', made.path],
+      ]);
+      expect(await full.call('trash.restore', { id: trashId })).toEqual({ path: made.path });
+      await full.call('trash.remove', { ids: [items.find(({ kind }) => kind === 'machine')!.id] });
+      expect((await full.call('storage.pools', {}))[0]!.freeBytes).toBeGreaterThan(0);
+      // Somebody who has it still keeps it.
+      small.fill();
+      const lock = path.join(used.folder, '.lock');
+      rmSync(path.join(small.folder, 'filler'));
+      const held = acquireLock(lock, 'Elsewhere', 'somebody');
+      small.fill();
+      expect(await failureOf(full.call('vm.delete', { id: used.id }))).toMatchObject({ kind: 'in-use' });
+      held.dispose();
+    } finally {
+      await full.close();
+      small.unmount();
+    }
   });
 
   test('gives back what lies on something else only onto that, and keeps what something in it needs', async () => {
