@@ -125,15 +125,22 @@ export function addSnapshotCommand(program: Command, run: RunSession): void {
     );
   verb('clone <machine> <snapshot> <name>', 'a new machine with copies of the disks as they were then')
     .option('--linked', 'with disks on top of them instead: small, and sharing them with other linked clones of the snapshot')
+    .option('--passphrase-file <file>', 'its first line opens encrypted disks, and those of the new machine')
     .addOption(dryRun())
-    .action((machine: string, wanted: string, name: string, options: { dryRun?: boolean; linked?: boolean }) =>
+    .action((machine: string, wanted: string, name: string, options: { dryRun?: boolean; linked?: boolean; passphraseFile?: string }) =>
       run(true, async (session) => {
         const { id } = await session.machine(machine);
         const { id: snapshot } = await find(session, id, wanted);
         const linked = options.linked === true;
         if (options.dryRun)
           session.print(await session.client.call('snapshot.plan', { id, snapshot, operation: 'clone', linked }), planText);
-        else session.print(await session.client.call('snapshot.clone', { id, snapshot, name, linked }), (vm) => `${vm.name}: ${vm.folder}`);
+        else {
+          const secret = options.passphraseFile === undefined ? {} : { passphrase: readPassphrase(options.passphraseFile) };
+          session.print(
+            await session.client.call('snapshot.clone', { id, snapshot, name, linked, ...secret }),
+            (vm) => `${vm.name}: ${vm.folder}`,
+          );
+        }
       }),
     );
 }

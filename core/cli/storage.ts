@@ -438,11 +438,12 @@ function addMachines(program: Command, run: RunSession): void {
     .command('clone <machine> <name>')
     .description('a machine like one that is off; of a template, a machine made from it')
     .option('--linked', 'disks that keep only what differs from those of the original')
-    .action((machine: string, name: string, options: { linked?: boolean }) =>
+    .addOption(secretOption())
+    .action((machine: string, name: string, options: { linked?: boolean; passphraseFile?: string }) =>
       run(true, async (session) => {
         const { id } = await session.machine(machine);
         session.print(
-          await session.client.call('vm.clone', { id, name, linked: options.linked ?? false }),
+          await session.client.call('vm.clone', { id, name, linked: options.linked ?? false, ...secret(options) }),
           (vm) => `${vm.name}: ${vm.folder}`,
         );
       }),
@@ -464,12 +465,16 @@ function addMachines(program: Command, run: RunSession): void {
   program
     .command('export <machine> <to>')
     .description('copy a machine that is off, with every disk it needs, into a new folder there, or into an OVA file; never overwrites')
-    .action((machine: string, to: string) =>
+    .addOption(secretOption())
+    .action((machine: string, to: string, options: { passphraseFile?: string }) =>
       run(true, async (session) => {
         const { id } = await session.machine(machine);
         const place = path.resolve(to);
         if (/\.ova$/i.test(to))
-          session.print(await session.client.call('vm.exportOva', { id, file: place }), (made) => `${made.file}${notes(made.notes)}`);
+          session.print(
+            await session.client.call('vm.exportOva', { id, file: place, ...secret(options) }),
+            (made) => `${made.file}${notes(made.notes)}`,
+          );
         else session.print(await session.client.call('vm.export', { id, folder: place }), (made) => `${made.folder}${notes(made.notes)}`);
       }),
     );

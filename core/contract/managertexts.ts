@@ -245,6 +245,7 @@ export const managerTexts = {
   noteNetworkMore: 'it had {had} network cards and has {most} here',
   noteMac: 'its network cards have new addresses: others had them already',
   noteMemory: 'it had {had} MiB of memory and has {mib} here',
+  noteDecrypted: '{drive}: its disk is encrypted here, and is not in the package',
   noteLeftOut: '{drive}: {path} was left out',
   noteKernel: 'the kernel {path} was left out: it boots from its disks there',
   connectionClosed: 'the connection to Hypervue is closed',

@@ -242,6 +242,7 @@ export const saidManagerZhCN: Record<keyof typeof managerTexts, string> = {
   noteNetworkMore: '它原有 {had} 块网卡，此处为 {most} 块',
   noteMac: '它的网卡获得了新地址：原地址已被使用',
   noteMemory: '原有 {had} MiB 内存，在这里是 {mib} MiB',
+  noteDecrypted: '{drive}：它的磁盘在这里是加密的，在软件包中没有加密',
   noteLeftOut: '{drive}：略去了 {path}',
   noteKernel: '略去了内核 {path}：在那里从磁盘引导',
   connectionClosed: '与 Hypervue 的连接已关闭',

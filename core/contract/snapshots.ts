@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { givenPassphrase } from './storage.ts';
 import { vmNameSchema, vmSummarySchema } from './vm.ts';
 
 /** Snapshots of whole machines. */
@@ -114,9 +115,12 @@ export const snapshotMethods = {
   },
   /**
    * A new machine from it, with copies of the disks as they were then. `linked`: with disks on top of them instead, which several machines share; the original then can't be
-   * deleted before these.
+   * deleted before these. Encrypted disks want their passphrase, which opens those of the new machine as well.
    */
-  'snapshot.clone': { params: snapshot.extend({ name: vmNameSchema, linked: z.boolean().default(false) }), result: vmSummarySchema },
+  'snapshot.clone': {
+    params: snapshot.extend({ name: vmNameSchema, linked: z.boolean().default(false), passphrase: givenPassphrase }),
+    result: vmSummarySchema,
+  },
   /** Base64 PNG, null when there was no picture. */
   'snapshot.thumbnail': { params: snapshot, result: z.object({ png: z.string().nullable() }) },
 } as const;

@@ -131,7 +131,8 @@ const sizeSchema = z
 const place = { pool: poolIdSchema, name: volumeNameSchema };
 const volume = z.object({ path: storagePathSchema });
 /** Opens an encrypted image, and what lies below it; kept nowhere. */
-const passphrase = z.string().min(1).max(512).optional();
+export const givenPassphrase = z.string().min(1).max(512).optional();
+const passphrase = givenPassphrase;
 const opened = volume.extend({ passphrase });
 
 export const volumeCreateSchema = z.object({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { storagePathSchema } from './storage.ts';
+import { givenPassphrase, storagePathSchema } from './storage.ts';
 import { saidSchema } from './said.ts';
 import { checkSchema, vmNameSchema, vmSummarySchema } from './vm.ts';
 
@@ -11,9 +11,12 @@ const vm = z.object({ id: z.string().max(64) });
 export const transferMethods = {
   /**
    * A new machine like this one, which must be off. `linked`: its disks lie on top of this one's, which then no longer change: those of a template stay
-   * as they are, any other machine goes on with disks on top of them too.
+   * as they are, any other machine goes on with disks on top of them too. Encrypted disks want their passphrase, which opens those of the new machine as well.
    */
-  'vm.clone': { params: vm.extend({ name: vmNameSchema, linked: z.boolean().default(false) }), result: vmSummarySchema },
+  'vm.clone': {
+    params: vm.extend({ name: vmNameSchema, linked: z.boolean().default(false), passphrase: givenPassphrase }),
+    result: vmSummarySchema,
+  },
   /** A template never starts; machines are made from it. */
   'vm.setTemplate': { params: vm.extend({ template: z.boolean() }), result: vmSummarySchema },
   /** What is in a folder that holds a machine, and what importing it would come upon. */
@@ -47,5 +50,8 @@ export const transferMethods = {
     result: z.object({ machine: vmSummarySchema, ...notes }),
   },
   /** Writes a machine that is off as one OVA file, which other programs take in. Never overwrites. */
-  'vm.exportOva': { params: vm.extend({ file: storagePathSchema }), result: z.object({ file: z.string(), ...notes }) },
+  'vm.exportOva': {
+    params: vm.extend({ file: storagePathSchema, passphrase: givenPassphrase }),
+    result: z.object({ file: z.string(), ...notes }),
+  },
 } as const;

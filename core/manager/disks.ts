@@ -78,8 +78,8 @@ export class Disks {
     return passphrase === undefined ? this : new Disks(this.locks, this.known, passphrase);
   }
 
-  async info(file: string, format?: ImageFormat): Promise<DiskInfo> {
-    return this.withImage(file, { readOnly: true, format, forRepair: true }, async (image, found) => {
+  async info(file: string, format?: ImageFormat, tablesOnly = false): Promise<DiskInfo> {
+    return this.withImage(file, { readOnly: true, format, forRepair: true, metadataOnly: tablesOnly }, async (image, found) => {
       const info = await stat(file);
       const result: DiskInfo = {
         path: path.resolve(file),
@@ -202,9 +202,9 @@ export class Disks {
     return { ...report, belowProblem: belowProblem?.message ?? null, ...(belowProblem?.said ? { saidBelow: belowProblem.said } : {}) };
   }
 
-  /** Where the bytes of the disk come from. */
-  map(file: string, format?: ImageFormat): Promise<DiskRange[]> {
-    return this.withImage(file, { readOnly: true, format }, async (image) => {
+  /** Where the bytes of the disk come from. `tablesOnly`: as far as the image's own tables say, which are open also when it is encrypted. */
+  map(file: string, format?: ImageFormat, tablesOnly = false): Promise<DiskRange[]> {
+    return this.withImage(file, { readOnly: true, format, metadataOnly: tablesOnly }, async (image) => {
       const total = image.info.sizeBytes;
       const ranges: DiskRange[] = [];
       for await (const extent of extents(image, 0, total)) {

@@ -42,7 +42,12 @@ export interface SnapshotParts {
   /** Refuses when linked clones lie on the machine's disks. */
   refuseBases(machine: Machine): Promise<unknown>;
   /** Makes a machine of the disks as they were in the snapshot. */
-  clone(machine: Machine, snapshot: StoredSnapshot, tag: string, how: { name: string; linked: boolean }): Promise<VmSummary>;
+  clone(
+    machine: Machine,
+    snapshot: StoredSnapshot,
+    tag: string,
+    how: { name: string; linked: boolean; passphrase?: string | undefined },
+  ): Promise<VmSummary>;
   /** Names of what lies on top of an image. */
   imagesAbove(file: string): Promise<string[]>;
   /** Puts an image into the trash. */
@@ -107,12 +112,12 @@ export class SnapshotService {
         const machine = parts.machine(id);
         return this.inTurn(machine, () => this.update(machine, snapshot, name, description));
       },
-      'snapshot.clone': ({ id, snapshot, name, linked }) => {
+      'snapshot.clone': ({ id, snapshot, name, linked, passphrase }) => {
         const machine = parts.machine(id);
         return this.inTurn(machine, async () => {
           const { found } = await this.find(machine, snapshot);
           for (const disk of found.disks) await checkOffDisk(machine.folder, disk, tagOf(found.id));
-          return parts.clone(machine, found, tagOf(found.id), { name, linked });
+          return parts.clone(machine, found, tagOf(found.id), { name, linked, passphrase });
         });
       },
       'snapshot.thumbnail': async ({ id, snapshot }) => {

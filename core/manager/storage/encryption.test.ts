@@ -42,6 +42,9 @@ test('an encrypted volume is opened by its passphrase, here and by qemu-io, whic
   expect(made).toMatchObject({ encrypted: true, sizeBytes: 4 * MIB });
   qemuIo(made.path, SECRET, 'write -P 0x5a 1M 64k');
   expect(() => qemuIo(made.path, 'wrong', 'read 0 4k')).toThrow();
+  // What its tables say needs no passphrase.
+  const { map, encryption } = await h.call('storage.info', { path: made.path });
+  expect([encryption, map!.data > 0, map!.data + map!.zero]).toEqual(['luks', true, 4 * MIB]);
   const copy = { from: made.path, pool: 'default', name: 'copy.qcow2', format: 'qcow2' } as const;
   expect(await reasonOf(h.call('storage.convert', copy))).toEqual(['unauthorized', 'passphrase-missing']);
   expect(await reasonOf(h.call('storage.convert', { ...copy, passphrase: 'wrong' }))).toEqual(['unauthorized', 'passphrase-wrong']);
@@ -97,3 +100,66 @@ test('two volumes are compared, whatever their formats', async () => {
   expect((await h.call('task.list', {})).at(-1)).toMatchObject({ kind: 'disk.compare', object: 'a.img – b.qcow2', state: 'done' });
   expect((await failureOf(h.call('storage.compare', { path: raw, with: '/etc/passwd' }))).kind).toBe('not-found');
 });
+
+test('a machine with an encrypted disk is cloned, in every way, with its passphrase, which opens the disks of the clones', async () => {
+  const vm = await h.create('Sealed', {
+    newDisk: { sizeBytes: 4 * MIB, format: 'qcow2', passphrase: SECRET },
+    moreDisks: [{ type: 'new', sizeBytes: MIB, format: 'qcow2' }],
+  });
+  const disk = path.join(vm.folder, 'disk.qcow2');
+  qemuIo(disk, SECRET, 'write -P 0x11 1M 64k');
+  const taken = await h.call('snapshot.take', { id: vm.id, name: 'then' });
+  qemuIo(disk, SECRET, 'write -P 0x22 1M 64k');
+  const file = path.join(h.root, 'sealed.ova');
+  const ways = (name: string, secret: object) => [
+    () => h.call('vm.clone', { id: vm.id, name, linked: false, ...secret }),
+    () => h.call('snapshot.clone', { id: vm.id, snapshot: taken.id, name, linked: false, ...secret }),
+    () => h.call('snapshot.clone', { id: vm.id, snapshot: taken.id, name, linked: true, ...secret }),
+  ];
+  for (const way of ways('Never', {})) expect(await reasonOf(way())).toEqual(['unauthorized', 'passphrase-missing']);
+  expect(await reasonOf(h.call('vm.exportOva', { id: vm.id, file }))).toEqual(['unauthorized', 'passphrase-missing']);
+  expect(readdirSync(h.library).filter((name) => name !== '.trash')).toEqual(['Sealed']);
+  expect(readdirSync(h.root).filter((name) => /ova|creating/.test(name))).toEqual([]);
+
+  let n = 0;
+  const byteOf = async (folder: string) => {
+    const from = path.join(folder, 'disk.qcow2');
+    expect((await h.call('storage.info', { path: from })).volume.encrypted).toBe(true);
+    const plain = await h.call('storage.convert', { from, pool: 'default', name: `plain${n++}.img`, format: 'raw', passphrase: SECRET });
+    return readFileSync(plain.path)[MIB];
+  };
+  const held: (number | undefined)[] = [];
+  for (const way of ways('Clone', { passphrase: SECRET })) {
+    const made = await way();
+    held.push(await byteOf(made.folder));
+    expect((await h.call('storage.info', { path: path.join(made.folder, 'disk2.qcow2') })).volume.encrypted).toBe(false);
+    await h.call('vm.delete', { id: made.id });
+  }
+  expect(held).toEqual([0x22, 0x11, 0x11]);
+
+  const { saidNotes } = await h.call('vm.exportOva', { id: vm.id, file, passphrase: SECRET });
+  expect(saidNotes).toContainEqual({ key: 'noteDecrypted', params: { drive: 'ide0' } });
+  expect(await byteOfOva(file)).toBe(0x22);
+  const plain = await h.create('Base', { newDisk: { sizeBytes: 4 * MIB, format: 'qcow2', passphrase: SECRET } });
+  qemuIo(path.join(plain.folder, 'disk.qcow2'), SECRET, 'write -P 0x33 1M 64k');
+  expect(await reasonOf(h.call('vm.clone', { id: plain.id, name: 'Linked', linked: true, passphrase: 'wrong' }))).toEqual([
+    'unauthorized',
+    'passphrase-wrong',
+  ]);
+  const linked = await h.call('vm.clone', { id: plain.id, name: 'Linked', linked: true, passphrase: SECRET });
+  expect(await byteOf(linked.folder)).toBe(0x33);
+  // The original goes on with a disk on top of the shared one, which is as secret.
+  const { config } = await h.get(plain.id);
+  expect((await h.call('storage.info', { path: path.join(plain.folder, config!.drives[0]!.path!) })).volume).toMatchObject({
+    encrypted: true,
+    below: [{ exists: true }],
+  });
+});
+
+/** Of the first disk of a package. */
+async function byteOfOva(file: string): Promise<number | undefined> {
+  const { machine } = await h.call('vm.importOva', { file });
+  const copy = path.join(h.root, 'from-ova.img');
+  execFileSync('qemu-img', ['convert', '-O', 'raw', path.join(machine.folder, machine.config!.drives[0]!.path!), copy]);
+  return readFileSync(copy)[MIB];
+}

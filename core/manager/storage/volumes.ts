@@ -44,12 +44,16 @@ export class Volumes extends KnownVolumes {
     const { version, clusterBytes, refcountBits, compression, extendedL2, encryption, dirty, damaged, snapshots } = await this.disks.info(
       volume.path,
       volume.format,
+      volume.encrypted,
     );
+    // What shows from below an encrypted one is not told by its tables alone.
+    const unseen = volume.encrypted && volume.below.length > 0;
     const map = { data: 0, compressed: 0, zero: 0, backing: 0 };
     if (volume.format === 'raw') {
       map.data = Math.min(volume.allocatedBytes, volume.fileBytes);
       map.zero = volume.fileBytes - map.data;
-    } else if (!dirty && !damaged) for (const { kind, length } of await this.disks.map(volume.path, volume.format)) map[kind] += length;
+    } else if (!dirty && !damaged && !unseen)
+      for (const { kind, length } of await this.disks.map(volume.path, volume.format, volume.encrypted)) map[kind] += length;
     const known = <T>(name: string, value: T | undefined) => (value === undefined ? {} : { [name]: value });
     return {
       volume,
@@ -62,7 +66,7 @@ export class Volumes extends KnownVolumes {
       ...known('dirty', dirty),
       ...known('damaged', damaged),
       ...known('snapshots', snapshots),
-      map: dirty || damaged ? null : map,
+      map: dirty || damaged || unseen ? null : map,
     };
   }
 

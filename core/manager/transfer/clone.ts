@@ -25,6 +25,8 @@ export interface NewMachine {
   name: string;
   /** An address for a network card that no machine has. */
   newMac(): string;
+  /** Opens encrypted disks, and those of the new machine. */
+  passphrase?: string | undefined;
 }
 
 export interface CloneOptions extends NewMachine {
@@ -85,14 +87,16 @@ export async function copyMachine(source: CloneSource, target: string, options: 
         options.control.bytes(before + (of ? (done / of) * bytes : 0), total, path.basename(from));
       const file = path.join(target, to);
       // With what lies below it: the copy stands by itself.
-      if (drive?.kind === 'disk' && drive.format !== 'raw')
+      if (drive?.kind === 'disk' && drive.format !== 'raw') {
+        // The copy of a secret is none the less one.
+        const sealed = (await readImageFacts(from)).encrypted ? options.passphrase : undefined;
         await convertImage({
-          from: { path: from, format: drive.format },
-          to: { path: file, format: drive.format },
+          from: { path: from, format: drive.format, passphrase: options.passphrase },
+          to: { path: file, format: drive.format, passphrase: sealed },
           signal: options.control.signal,
           progress,
         });
-      else await copyImage(from, file, options.control.signal, progress);
+      } else await copyImage(from, file, options.control.signal, progress);
     } finally {
       lock.dispose();
     }
@@ -123,8 +127,9 @@ export async function refuseLinked({ folder, config }: CloneSource): Promise<voi
 /**
  * New images in `target`, a folder of the library, on top of the disks of the machine, which are not to change from now on. They name the images below
  * relative to their folder, so that the library can be moved as a whole. `taken` are file names, those of the new images among them afterwards.
+ * On top of an encrypted disk the new one is encrypted with the same `passphrase`.
  */
-export async function linkDisks(source: CloneSource, target: string, taken: string[]): Promise<Drive[]> {
+export async function linkDisks(source: CloneSource, target: string, taken: string[], passphrase: string | undefined): Promise<Drive[]> {
   const drives: Drive[] = [];
   for (const drive of source.config.drives) {
     if (drive.kind !== 'disk' || drive.path === null || drive.readOnly) {
@@ -142,6 +147,7 @@ export async function linkDisks(source: CloneSource, target: string, taken: stri
       sizeBytes: Math.ceil(sizeBytes / 512) * 512,
       backingFile: isInside(drive.path) ? path.relative(target, base) : base,
       backingFormat: drive.format,
+      passphrase: drive.format === 'qcow2' && facts.encrypted ? passphrase : undefined,
     });
     drives.push({ ...drive, path: to, format: 'qcow2' });
   }
@@ -151,7 +157,7 @@ export async function linkDisks(source: CloneSource, target: string, taken: stri
 /** A machine in `target` whose disks lie on top of the source's; everything else it needs is copied. */
 export async function linkMachine(source: CloneSource, target: string, options: CloneOptions): Promise<VmConfig> {
   const taken: string[] = [];
-  const linked = await linkDisks(source, target, taken);
+  const linked = await linkDisks(source, target, taken, options.passphrase);
   const rest = { ...source.config, drives: source.config.drives.filter((drive) => drive.kind !== 'disk' || drive.readOnly) };
   const copied = await copyMachine({ ...source, config: rest }, target, options, taken);
   const byId = new Map(copied.drives.map((drive) => [drive.id, drive]));

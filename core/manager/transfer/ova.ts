@@ -16,6 +16,7 @@ import { HypervueError } from '../../util/errors.ts';
 import { type Saying, say } from '../../util/say.ts';
 import { checkConfig } from '../configrules.ts';
 import type { NewMachine } from './clone.ts';
+import { readImageFacts } from '../storage/headers.ts';
 import type { TaskControl } from '../tasks.ts';
 
 const MAX_MEMORY_MIB = 3072;
@@ -106,13 +107,12 @@ function configOf(machine: OvfMachine, { name, newMac }: NewMachine, notes: Sayi
   return config;
 }
 
-/** Writes a machine that is off as an OVA file. `notes` say what the file does not have. */
+/** Writes a machine that is off as an OVA file, whose disks are not encrypted; `passphrase` opens those that are. `notes` say what the file does not have. */
 export async function exportPackage(
   folder: string,
   config: VmConfig,
   file: string,
-  locks: ImageLocks,
-  control: TaskControl,
+  { locks, control, passphrase }: { locks: ImageLocks; control: TaskControl; passphrase?: string | undefined },
 ): Promise<{ notes: Saying[] }> {
   const notes: Saying[] = [];
   const held: Disposable[] = [];
@@ -128,6 +128,7 @@ export async function exportPackage(
       held.push(locks.acquire(image, true, config.name));
       for (const lower of await imagesBelow(image, drive.format)) held.push(locks.acquire(lower, true, config.name));
       disks.push({ path: image, format: drive.format });
+      if (drive.format === 'qcow2' && (await readImageFacts(image)).encrypted) notes.push(say('noteDecrypted', { drive: drive.id }));
     }
     if (config.boot.kernel) notes.push(say('noteKernel', { path: config.boot.kernel.path }));
     await exportOva(file, {
@@ -140,6 +141,7 @@ export async function exportPackage(
         cds: config.drives.some(({ kind }) => kind === 'cdrom') ? 1 : 0,
       },
       disks,
+      passphrase,
       signal: control.signal,
       progress: (done, total) => control.progress(done / total, path.basename(file)),
     });

@@ -39,7 +39,7 @@ export async function copySnapshot(source: SnapshotSource, target: string, optio
   for (const { drive, path: file } of source.disks) {
     const to = freeFileName(path.basename(file), taken);
     taken.push(to);
-    await copyDisk(source, file, path.join(target, to), options.control, disks.size);
+    await copyDisk(source, file, path.join(target, to), options, disks.size);
     disks.set(drive, to);
   }
   return withDisks(source, options, disks);
@@ -59,23 +59,32 @@ export async function linkSnapshot(source: SnapshotSource, target: string, optio
   for (const disk of source.disks) {
     const base = baseOf(source.folder, source.id, disk);
     const there = await stat(base).catch(() => undefined);
-    if (!there) await makeFile(base, (temporary) => copyDisk(source, disk.path, temporary, options.control, disks.size));
-    const { sizeBytes } = await readImageFacts(base);
+    if (!there) await makeFile(base, (temporary) => copyDisk(source, disk.path, temporary, options, disks.size));
+    const { sizeBytes, encrypted } = await readImageFacts(base);
     if (!sizeBytes) throw new HypervueError('corrupt', say('baseNoSize', { base }), { path: base });
     const to = freeFileName(`${stem(disk.path)}.qcow2`, taken);
     taken.push(to);
     // Relative to its folder, so that the library can be moved as a whole.
     const backingFile = path.relative(target, base);
-    await createDisk(path.join(target, to), { format: 'qcow2', sizeBytes, backingFile, backingFormat: 'qcow2' });
+    const passphrase = encrypted ? options.passphrase : undefined;
+    await createDisk(path.join(target, to), { format: 'qcow2', sizeBytes, backingFile, backingFormat: 'qcow2', passphrase });
     disks.set(disk.drive, to);
   }
   return withDisks(source, options, disks);
 }
 
-async function copyDisk({ folder, disks, tag }: SnapshotSource, file: string, to: string, control: Options['control'], before: number) {
+async function copyDisk(
+  { folder, disks, tag }: SnapshotSource,
+  file: string,
+  to: string,
+  { control, passphrase }: Options,
+  before: number,
+): Promise<void> {
+  const from = path.resolve(folder, file);
+  const sealed = (await readImageFacts(from)).encrypted ? passphrase : undefined;
   await convertImage({
-    from: { path: path.resolve(folder, file), format: 'qcow2', snapshot: tag },
-    to: { path: to, format: 'qcow2' },
+    from: { path: from, format: 'qcow2', snapshot: tag, passphrase },
+    to: { path: to, format: 'qcow2', passphrase: sealed },
     signal: control.signal,
     progress: (done, of) => control.progress((before + done / Math.max(1, of)) / disks.length, path.basename(file)),
   });

@@ -3,6 +3,7 @@ import { type Operation, operationWord, stateWord } from '../operationwords.ts';
 import { randomUUID } from 'node:crypto';
 import { access, constants, mkdir, readdir, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
+import type { ParsedParams } from '../../contract/methods.ts';
 import type { Handlers } from '../../contract/server.ts';
 import type { transferMethods } from '../../contract/transfer.ts';
 import type { Check, VmConfig, VmSummary } from '../../contract/vm.ts';
@@ -63,17 +64,17 @@ export class Transfers {
   constructor(parts: TransferParts) {
     this.parts = parts;
     this.handlers = {
-      'vm.clone': ({ id, name, linked }) => this.clone(id, name, linked),
+      'vm.clone': (wanted) => this.clone(wanted),
       'vm.setTemplate': ({ id, template }) => this.setTemplate(id, template),
       'vm.inspectFolder': ({ folder }) => this.inspect(folder),
       'vm.import': ({ folder, how }) => this.import(folder, how),
       'vm.export': ({ id, folder }) => this.export(id, folder),
       'vm.importOva': ({ file }) => this.importOva(file),
-      'vm.exportOva': ({ id, file }) => this.exportOva(id, file),
+      'vm.exportOva': ({ id, file, passphrase }) => this.exportOva(id, file, passphrase),
     };
   }
 
-  private async clone(id: string, name: string, linked: boolean): Promise<VmSummary> {
+  private async clone({ id, name, linked, passphrase }: ParsedParams<'vm.clone'>): Promise<VmSummary> {
     const machine = this.parts.machine(id);
     this.refuseSaved(machine, 'clone');
     return this.parts.withName(name, () =>
@@ -83,10 +84,10 @@ export class Transfers {
           await refuseDeviceDisks(config, machine.folder, 'clone');
           if (linked) await refuseLinked(source);
           return this.building(name, control, async (building) => {
-            const options = { name, newMac: this.parts.newMac, locks: this.parts.locks, control };
+            const options = { name, newMac: this.parts.newMac, passphrase, locks: this.parts.locks, control };
             if (!linked) return { config: await copyMachine(source, building, options), how: `a clone of ${machine.name}` };
             const clone = await linkMachine(source, building, options);
-            if (!config.template) await this.standAside(machine, config);
+            if (!config.template) await this.standAside(machine, config, passphrase);
             return { config: clone, how: `a linked clone of ${machine.name}` };
           });
         }),
@@ -99,7 +100,7 @@ export class Transfers {
     machine: Machine,
     then: { id: string; config: VmConfig; name: string; disks: readonly { drive: string; path: string }[] },
     tag: string,
-    { name, linked }: { name: string; linked: boolean },
+    { name, linked, passphrase }: { name: string; linked: boolean; passphrase?: string | undefined },
   ): Promise<VmSummary> {
     return this.parts.withName(name, () =>
       this.parts.tasks.run('snapshot.clone', machine.name, (control) =>
@@ -107,7 +108,12 @@ export class Transfers {
           const { id, config, disks } = then;
           const make = linked ? linkSnapshot : copySnapshot;
           return {
-            config: await make({ folder: machine.folder, id, config, disks, tag }, building, { name, newMac: this.parts.newMac, control }),
+            config: await make({ folder: machine.folder, id, config, disks, tag }, building, {
+              name,
+              newMac: this.parts.newMac,
+              passphrase,
+              control,
+            }),
             how: `a ${linked ? 'linked ' : ''}clone of ${machine.name} as it was in "${then.name}"`,
           };
         }),
@@ -116,11 +122,11 @@ export class Transfers {
   }
 
   /** A machine whose disks others lie on goes on with disks on top of them too. Its configuration switches in one write, so a crash leaves old or new. */
-  private async standAside(machine: Machine, config: VmConfig): Promise<void> {
+  private async standAside(machine: Machine, config: VmConfig, passphrase: string | undefined): Promise<void> {
     const before = await readdir(machine.folder);
     const taken = [...before];
     try {
-      const drives = await linkDisks({ folder: machine.folder, config }, machine.folder, taken);
+      const drives = await linkDisks({ folder: machine.folder, config }, machine.folder, taken, passphrase);
       await machine.settings.update({ drives });
     } catch (error) {
       for (const name of taken.slice(before.length)) await rm(path.join(machine.folder, name), { force: true }).catch(() => {});
@@ -323,13 +329,13 @@ export class Transfers {
     );
   }
 
-  private async exportOva(id: string, wanted: string) {
+  private async exportOva(id: string, wanted: string, passphrase?: string) {
     const machine = this.parts.machine(id);
     const file = absolutePath(wanted);
     return this.parts.tasks.run('vm.exportOva', machine.name, (control) =>
       this.holding(machine, 'export', async (config) => {
         await refuseDeviceDisks(config, machine.folder, 'export');
-        const { notes } = await exportPackage(machine.folder, config, file, this.parts.locks, control);
+        const { notes } = await exportPackage(machine.folder, config, file, { locks: this.parts.locks, control, passphrase });
         await this.parts.exported(file);
         return { file, ...noted(notes) };
       }),

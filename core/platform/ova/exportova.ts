@@ -1,12 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { ImageFormat } from '../../contract/vm.ts';
 import type { TaskOptions } from '../../disk/task.ts';
 import { writeVmdk } from '../../disk/vmdk/write.ts';
-import { syncFolder } from '../atomicfile.ts';
 import { nodeCodec } from '../diskcodec.ts';
 import { createExclusive } from '../diskfile.ts';
+import { makeFile } from '../newfile.ts';
 import { NodeFile } from '../nodefile.ts';
 import { openImage } from '../openimage.ts';
 import { digestOf } from './manifest.ts';
@@ -16,29 +15,26 @@ import { TAR_BLOCK, tarHeader, WindowFile } from './tar.ts';
 export interface ExportOvaOptions extends TaskOptions {
   machine: Omit<OvfDescription, 'disks'>;
   disks: { path: string; format: ImageFormat }[];
+  /** Opens encrypted disks. They are not encrypted in the package. */
+  passphrase?: string | undefined;
 }
 
 const up = (bytes: number): number => Math.ceil(bytes / TAR_BLOCK) * TAR_BLOCK;
 
 /**
- * Writes a machine as one OVA file: descriptor, manifest (SHA-256), disks as streamOptimized VMDK. Never overwrites; leaves nothing behind when it fails or
- * is cancelled.
+ * Writes a machine as one OVA file: descriptor, manifest (SHA-256), disks as streamOptimized VMDK. Never overwrites; it appears whole or not at all.
  */
 export async function exportOva(file: string, options: ExportOvaOptions): Promise<void> {
-  await (await createExclusive(file)).close();
-  try {
-    const target = await NodeFile.open(file, false);
+  await makeFile(file, async (temporary) => {
+    await (await createExclusive(temporary)).close();
+    const target = await NodeFile.open(temporary, false);
     try {
       await write(target, path.basename(file).replace(/\.ova$/i, ''), options);
       await target.sync();
     } finally {
       await target.close();
     }
-    await syncFolder(path.dirname(file));
-  } catch (error) {
-    await rm(file, { force: true }).catch(() => {});
-    throw error;
-  }
+  });
 }
 
 async function write(target: NodeFile, label: string, options: ExportOvaOptions): Promise<void> {
@@ -57,7 +53,7 @@ async function write(target: NodeFile, label: string, options: ExportOvaOptions)
     digest: '0'.repeat(64),
   }));
   const ovfName = `${base}.ovf`;
-  const sources = await sizesOf(disks);
+  const sources = await sizesOf(disks, options.passphrase);
   disks.forEach((disk, i) => {
     disk.capacityBytes = sources[i]!;
   });
@@ -80,7 +76,7 @@ async function write(target: NodeFile, label: string, options: ExportOvaOptions)
   let done = 0;
   for (const disk of disks) {
     const window = new WindowFile(target, disk.name, at + TAR_BLOCK, 0);
-    const source = await openImage(disk.path, { readOnly: true, format: disk.format });
+    const source = await openImage(disk.path, { readOnly: true, format: disk.format, passphrase: options.passphrase });
     try {
       await writeVmdk(source, window, {
         subformat: 'streamOptimized',
@@ -108,10 +104,10 @@ async function write(target: NodeFile, label: string, options: ExportOvaOptions)
   await target.truncate(at + 2 * TAR_BLOCK);
 }
 
-async function sizesOf(disks: readonly { path: string; format: ImageFormat }[]): Promise<number[]> {
+async function sizesOf(disks: readonly { path: string; format: ImageFormat }[], passphrase: string | undefined): Promise<number[]> {
   const sizes: number[] = [];
   for (const disk of disks) {
-    const source = await openImage(disk.path, { readOnly: true, format: disk.format });
+    const source = await openImage(disk.path, { readOnly: true, format: disk.format, passphrase });
     sizes.push(source.info.sizeBytes);
     await source.close();
   }

@@ -305,6 +305,8 @@ export const transferEn = {
   importFolder: 'Folder of the machine',
   importOva: 'OVA or OVF file',
   importOvaText: 'A machine of another program. Its disks become qcow2 images.',
+  sameSecret: 'The disks of the new machine are encrypted with the same passphrase.',
+  packageOpen: 'Disks in a package are not encrypted: whoever gets the file can read them. A copy into a folder stays encrypted.',
   from: { folder: 'A machine’s folder', ova: 'An OVA file' },
   to: { folder: 'A folder, for Hypervue', ova: 'An OVA file, for other programs' },
   exportOvaText: 'One file with the disks as VMDK, which other programs take in. What only Hypervue knows stays out.',

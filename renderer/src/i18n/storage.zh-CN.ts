@@ -273,6 +273,8 @@ export const trashZhCN: typeof trashEn = {
 };
 
 export const transferZhCN: typeof transferEn = {
+  sameSecret: '新虚拟机的磁盘用同一个密码短语加密。',
+  packageOpen: '软件包中的磁盘没有加密：拿到该文件的人都能读取。复制到文件夹则保持加密。',
   clone: '克隆…',
   copyName: '{name} 副本',
   cloneTitle: '克隆“{name}”',
