@@ -1,6 +1,7 @@
 /** Machines go to the trash, and what that would mean is told before. */
 import { operationWord, stateWord } from './operationwords.ts';
 import type { Handlers } from '../contract/server.ts';
+import { fixHolder, saidHolder } from '../platform/holderwords.ts';
 import { asHypervueError, HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import type { ManagerContext } from './context.ts';
@@ -34,7 +35,7 @@ async function refuseDelete({ parts }: ManagerContext, { volumes }: Services, ma
     );
   const holder = machine.settings.imagesInFolder().flatMap((image) => imageHolder(parts, image))[0];
   if (holder !== undefined)
-    throw new HypervueError('in-use', say('diskInUse', { name, holder }), { object: name, holder }, say('fixStopHolder', { holder }));
+    throw new HypervueError('in-use', say('diskInUse', { name, holder: saidHolder(holder) }), { object: name, holder }, fixHolder(holder));
   const clones = await volumes.dependants(folder);
   if (clones.length)
     throw new HypervueError(

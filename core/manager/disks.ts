@@ -2,6 +2,7 @@
 import { stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { BlockBackend } from '../backend/block.ts';
+import { TASK_HOLDER } from '../contract/holders.ts';
 import type { Said } from '../contract/said.ts';
 import type { ImageFormat } from '../contract/vm.ts';
 import { extents } from '../disk/extent.ts';
@@ -58,8 +59,6 @@ export interface DiskRange {
 
 /** `belowProblem`: why the images below, which are not part of the check, can't all be found; null when they can. */
 export type DiskCheckReport = CheckReport & { belowProblem: string | null; saidBelow?: Said };
-
-const HOLDER = 'a disk command';
 
 export class Disks {
   private readonly locks: ImageLocks;
@@ -120,7 +119,7 @@ export class Disks {
     const from = path.resolve(options.from.path);
     const format = options.from.format ?? (await guessed(from));
     await this.locked(from, true, format, undefined, async () => {
-      const device = options.to.device && (await blockDeviceAt(options.to.path)) && this.locks.acquire(options.to.path, false, HOLDER);
+      const device = options.to.device && (await blockDeviceAt(options.to.path)) && this.locks.acquire(options.to.path, false, TASK_HOLDER);
       try {
         await convertImage({ ...options, from: { passphrase: this.passphrase, ...options.from, format, path: from } });
       } finally {
@@ -292,13 +291,13 @@ export class Disks {
   ): Promise<T> {
     const held: Disposable[] = [];
     try {
-      held.push(this.locks.acquire(file, readOnly, HOLDER));
+      held.push(this.locks.acquire(file, readOnly, TASK_HOLDER));
       // A chain that leads back to an image that is held already is refused by whoever opens it, or mended by a rebase.
       const once = new Set([path.resolve(file)]);
       for (const lower of await imagesBelow(file, format).catch(() => [])) {
         if (once.has(lower)) break;
         once.add(lower);
-        held.push(this.locks.acquire(lower, lower !== changed, HOLDER));
+        held.push(this.locks.acquire(lower, lower !== changed, TASK_HOLDER));
       }
       return await work();
     } finally {

@@ -5,13 +5,24 @@ import { acquireLock, inUseError, livingOwner, type Lock } from '../platform/loc
 import { imagesBelow } from '../platform/openimage.ts';
 import type { Disposable } from '../util/disposable.ts';
 import { HypervueError } from '../util/errors.ts';
+import { say } from '../util/say.ts';
 
 /** Held in the VM folder while the machine runs, and by whoever works on it. */
 export const LOCK_FILE = '.lock';
 
+const worker = (name: string): string => `another Hypervue, which works on ${name}`;
+
 /** Keeps others from a machine's folder; `doing` says what the holder does with it. Throws 'in-use'. */
-export const lockFolder = (folder: string, name: string, doing: 'runs' | 'works on'): Lock =>
-  acquireLock(path.join(folder, LOCK_FILE), name, `another Hypervue, which ${doing} ${name}`);
+export function lockFolder(folder: string, name: string, doing: 'runs' | 'works on'): Lock {
+  const lock = path.join(folder, LOCK_FILE);
+  try {
+    return acquireLock(lock, name, doing === 'works on' ? worker(name) : `another Hypervue, which runs ${name}`);
+  } catch (error) {
+    // It is this one: a clone, an export, a snapshot.
+    if (!(error instanceof HypervueError) || error.context.pid !== process.pid || error.context.holder !== worker(name)) throw error;
+    throw new HypervueError('in-use', say('machineWorkedOn', { name }), { object: name, path: lock }, say('fixWaitTask'), error);
+  }
+}
 
 /**
  * The same for who moves the folder away, also where there is no room for a lock: then nobody else can take one either, and it is enough that nobody has it. Throws 'in-use'.

@@ -1,10 +1,12 @@
 import type { ErrorKind } from '../contract/errors.ts';
+import { TASK_HOLDER } from '../contract/holders.ts';
 import type { MediaInfo } from '../contract/host.ts';
 import type { Check, FirmwareKind, Remedy } from '../contract/vm.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Firmware } from '../platform/firmware.ts';
 import { hostFacts } from '../platform/hostinfo.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
+import { fixHolder, saidHolder } from '../platform/holderwords.ts';
 import { NodeFile } from '../platform/nodefile.ts';
 import { asHypervueError, type ErrorContext, HypervueError } from '../util/errors.ts';
 import { plain, say, type Saying, worded } from '../util/say.ts';
@@ -73,7 +75,14 @@ export function failed(id: string, error: HypervueError, path: string): Prefligh
 
 /** Somebody else has the file. */
 export const inUse = (id: string, file: string, holder: string): PreflightCheck => ({
-  ...bad(id, 'error', 'in-use', say('inUse', { path: file, holder }), say('fixInUse', { holder }), file),
+  ...bad(
+    id,
+    'error',
+    'in-use',
+    say('inUse', { path: file, holder: saidHolder(holder) }),
+    holder === TASK_HOLDER ? fixHolder(holder) : say('fixInUse', { holder }),
+    file,
+  ),
   context: { holder },
 });
 

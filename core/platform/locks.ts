@@ -6,6 +6,7 @@ import type { Disposable } from '../util/disposable.ts';
 import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import { hasNoHardLinks } from './hardlinks.ts';
+import { fixHolder, saidHolder } from './holderwords.ts';
 import { fileError } from './nodefile.ts';
 
 /** One process: its start time tells it from a later one of the same pid. Empty where the system does not say. */
@@ -143,10 +144,10 @@ export function inUseError(object: string, file: string, owner: LockOwner): Hype
   return new HypervueError(
     'in-use',
     elsewhere
-      ? say('imageInUseOn', { image: object, holder: owner.holder, pid: String(pid), host: owner.host })
-      : say('imageInUse', { image: object, holder: owner.holder, pid: String(pid) }),
+      ? say('imageInUseOn', { image: object, holder: saidHolder(owner.holder), pid: String(pid), host: owner.host })
+      : say('imageInUse', { image: object, holder: saidHolder(owner.holder), pid: String(pid) }),
     { object, path: file, holder: owner.holder, pid },
-    elsewhere ? say('fixStopHolderOn', { holder: owner.holder, file }) : say('fixStopHolder', { holder: owner.holder }),
+    elsewhere ? say('fixStopHolderOn', { holder: owner.holder, file }) : fixHolder(owner.holder),
   );
 }
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { MACHINES_POOL, usersOf, type Volume } from '../../contract/storage.ts';
 import { type DiskFormat, diskFormats, type Drive } from '../../contract/vm.ts';
 import { removeCutOffCompacts } from '../../platform/compactimage.ts';
+import { fixHolder, saidHolder } from '../../platform/holderwords.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { imagesOnTop } from '../../platform/imagesontop.ts';
 import { errorFrom, HypervueError } from '../../util/errors.ts';
@@ -169,9 +170,9 @@ export class KnownVolumes {
     if (volume.lockedBy !== null)
       throw new HypervueError(
         'in-use',
-        say('volumeInUse', { name: volume.name, holder: volume.lockedBy }),
+        say('volumeInUse', { name: volume.name, holder: saidHolder(volume.lockedBy) }),
         { object: volume.name, path: volume.path, holder: volume.lockedBy, operation },
-        say('fixStopHolder', { holder: volume.lockedBy }),
+        fixHolder(volume.lockedBy),
       );
     const saved = this.places.machines().find((machine) => machine.saved && volume.usedBy.some(({ id }) => id === machine.id));
     if (saved)
@@ -204,9 +205,9 @@ export class KnownVolumes {
     if (known?.lockedBy)
       throw new HypervueError(
         'in-use',
-        say('holderChanges', { name: known.name, holder: known.lockedBy }),
+        say('holderChanges', { name: known.name, holder: saidHolder(known.lockedBy) }),
         { path: file, holder: known.lockedBy },
-        say('fixStopHolder', { holder: known.lockedBy }),
+        fixHolder(known.lockedBy),
       );
     const writer = known?.usedBy.find(({ kind }) => kind === 'machine');
     if (writer && !this.isTemplate(writer.id))

@@ -1,11 +1,13 @@
 /** What can be done with the volumes of the pools: each operation as a task, on an image that nobody uses, into a file that appears whole or not at all. */
 import path from 'node:path';
+import { TASK_HOLDER } from '../../contract/holders.ts';
 import type { ErrorDto } from '../../contract/errors.ts';
 import type { Readable } from 'node:stream';
 import type { Volume, VolumeCheckReport, VolumeDetails } from '../../contract/storage.ts';
 import type { ParsedParams } from '../../contract/methods.ts';
 import type { DiskFormat } from '../../contract/vm.ts';
 import { imageFormats } from '../../contract/vm.ts';
+import { fixHolder, saidHolder } from '../../platform/holderwords.ts';
 import { makeFile, refuseTaken } from '../../platform/newfile.ts';
 import { receiveFile } from '../../platform/receivefile.ts';
 import { asHypervueError, errorFrom, HypervueError } from '../../util/errors.ts';
@@ -279,9 +281,9 @@ export class Volumes extends KnownVolumes {
       if (volume.lockedBy !== null)
         throw new HypervueError(
           'in-use',
-          say('openIn', { name: volume.name, holder: volume.lockedBy }),
+          say('openIn', { name: volume.name, holder: saidHolder(volume.lockedBy) }),
           { object: volume.name, path: volume.path, holder: volume.lockedBy, operation: 'delete' },
-          say('fixCloseHolder', { holder: volume.lockedBy }),
+          volume.lockedBy === TASK_HOLDER ? fixHolder(volume.lockedBy) : say('fixCloseHolder', { holder: volume.lockedBy }),
         );
     } catch (error) {
       refusal = asHypervueError(error).toJSON();

@@ -6,6 +6,7 @@ import type { Task } from '../../contract/host.ts';
 import type { VmSummary } from '../../contract/vm.ts';
 import { acquireLock } from '../../platform/locks.ts';
 import { mountSmall } from '../../platform/testing/smalldisk.ts';
+import { lockFolder } from '../machinelocks.ts';
 import { failureOf, Harness } from '../testing/harness.ts';
 
 const MIB = 1024 * 1024;
@@ -70,6 +71,25 @@ describe('a full clone', () => {
     const lock = acquireLock(path.join(vm.folder, '.lock'), 'Runs', 'somebody');
     expect((await failureOf(h.call('vm.clone', { id: vm.id, name: 'Other' }))).kind).toBe('in-use');
     lock.dispose();
+  });
+
+  test('in the middle of it nothing else is done with the machine and its disks, and what that is and what to do is said', async () => {
+    const vm = await source();
+    // As a clone holds it, however quick the disk is.
+    const held = lockFolder(vm.folder, 'Source', 'works on');
+    for (const other of [
+      () => h.call('vm.start', { id: vm.id }),
+      () => h.call('vm.delete', { id: vm.id }),
+      () => h.call('snapshot.take', { id: vm.id, name: 'x' }),
+      () => h.call('vm.export', { id: vm.id, folder: h.root }),
+    ])
+      expect(await failureOf(other())).toMatchObject({
+        kind: 'in-use',
+        message: 'something is being done with Source at the moment',
+        dto: { fix: expect.stringContaining('Activity') },
+      });
+    held.dispose();
+    expect((await h.call('vm.clone', { id: vm.id, name: 'Copy' })).name).toBe('Copy');
   });
 
   test('that is cancelled leaves nothing', async () => {

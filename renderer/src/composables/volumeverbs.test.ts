@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { TASK_HOLDER } from '../../../core/contract/holders.ts';
 import type { Volume } from '../../../core/contract/storage.ts';
 import { en } from '../i18n/en.ts';
 import { baseReason, volumeReason, volumeVerbs } from './volumeverbs.ts';
@@ -52,4 +53,17 @@ test('nothing is put on what a machine writes to, nor on images of other program
   expect(baseReason(used, () => true)).toBeNull();
   expect(baseReason({ ...whole, format: 'vmdk' }, () => false)?.key).toBe('foreign');
   expect(baseReason(whole, () => false)).toBeNull();
+});
+
+test('what a task has is waited for, and what a machine has is turned off', () => {
+  for (const verb of volumeVerbs.filter((each) => each !== 'detach')) {
+    expect(
+      volumeReason(verb, { ...whole, lockedBy: TASK_HOLDER }, () => false),
+      verb,
+    ).toMatchObject({ key: 'busy' });
+    expect(
+      volumeReason(verb, { ...whole, lockedBy: 'Debian' }, () => false),
+      verb,
+    ).toEqual({ key: 'locked', name: 'Debian' });
+  }
 });

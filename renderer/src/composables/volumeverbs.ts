@@ -1,3 +1,4 @@
+import { TASK_HOLDER } from '../../../core/contract/holders.ts';
 import { usersOf, type Volume } from '../../../core/contract/storage.ts';
 
 export const volumeVerbs = [
@@ -24,6 +25,7 @@ export interface Reason {
 }
 
 const because = (key: string, name = ''): Reason => ({ key, name });
+const lockedReason = (holder: string): Reason => (holder === TASK_HOLDER ? because('busy') : because('locked', holder));
 /** Verbs that change the file. */
 const writes: readonly VolumeVerb[] = ['resize', 'compact', 'commit', 'rebase', 'attach'];
 /** Verbs that need only the file itself, whatever is the matter with those below it. */
@@ -37,16 +39,16 @@ export function volumeReason(verb: VolumeVerb, volume: Volume, isTemplate: (mach
   if (verb === 'delete') {
     const [user] = usersOf(volume);
     if (user) return because('used', user.name);
-    return volume.lockedBy === null ? null : because('locked', volume.lockedBy);
+    return volume.lockedBy === null ? null : lockedReason(volume.lockedBy);
   }
   if (verb === 'detach') {
     if (!machine) return because('notAttached');
-    return volume.lockedBy === null ? null : because('locked', volume.lockedBy);
+    return volume.lockedBy === null ? null : lockedReason(volume.lockedBy);
   }
   if (volume.problem) return because('problem');
   // The machine that runs from it makes it larger itself.
   if (verb === 'resize' && machine && volume.lockedBy === machine.name) return null;
-  if (volume.lockedBy !== null) return because('locked', volume.lockedBy);
+  if (volume.lockedBy !== null) return lockedReason(volume.lockedBy);
   const workable = volume.format === 'raw' || volume.format === 'qcow2';
   if (!workable && !reads.includes(verb)) return because('foreign');
   if (writes.includes(verb) && volume.link !== null) return because('link');

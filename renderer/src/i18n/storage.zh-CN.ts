@@ -34,6 +34,7 @@ export const storageZhCN: typeof storageEn = {
   overlay: '{name}（位于其上）',
   dataOf: '{name}（数据存放于此）',
   locked: '{holder} 正在使用',
+  busy: '正在操作',
   broken: '已损坏',
   encrypted: '已加密',
   link: '链接',
@@ -101,6 +102,7 @@ export const storageZhCN: typeof storageEn = {
   reason: {
     problem: '此映像无法使用',
     foreign: '只能处理 raw 和 qcow2 映像；请先转换',
+    busy: '正在对它进行操作；“活动”显示进度',
     locked: '请先关闭 {name}',
     link: '这是链接；请处理它指向的文件',
     below: '{name} 基于它，会随之改变',
