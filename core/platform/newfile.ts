@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { HypervueError } from '../util/errors.ts';
+import type { Disposable } from '../util/disposable.ts';
+import { errorFrom, HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import { syncFolder } from './atomicfile.ts';
 import { hasNoHardLinks } from './hardlinks.ts';
@@ -84,12 +85,32 @@ export async function makeFile(file: string, make: (temporary: string) => Promis
   // Before the work, not after it.
   await refuseTaken(file);
   const temporary = path.join(path.dirname(file), `${UNFINISHED}${randomUUID()}`);
-  const lock = acquireLock(`${temporary}${CREATOR_LOCK}`, path.basename(file), path.basename(file));
+  let lock: Disposable | undefined;
   try {
+    lock = acquireLock(`${temporary}${CREATOR_LOCK}`, path.basename(file), path.basename(file));
     await make(temporary);
     await moveFile(temporary, file);
+  } catch (error) {
+    throw aboutWanted(error, temporary, file);
   } finally {
     await rm(temporary, { force: true }).catch(() => {});
-    lock.dispose();
+    lock?.dispose();
   }
+}
+
+/** An error that names the file by the name that it was wanted under: the hidden one says nothing to anybody. */
+function aboutWanted(error: unknown, hidden: string, file: string): unknown {
+  if (!(error instanceof HypervueError) || !error.message.includes(hidden)) return error;
+  const shown = <T>(value: T) =>
+    typeof value === 'string' ? value.replaceAll(`${hidden}${CREATOR_LOCK}`, file).replaceAll(hidden, file) : value;
+  const shownAll = <T extends object>(values: T) =>
+    Object.fromEntries(Object.entries(values).map(([key, value]) => [key, shown(value)])) as T;
+  const { message, context, said, ...rest } = error.toJSON();
+  const named = {
+    ...rest,
+    message: shown(message),
+    context: shownAll(context),
+    ...(said ? { said: { ...said, params: shownAll(said.params) } } : {}),
+  };
+  return Object.assign(errorFrom(named), { cause: error });
 }

@@ -238,6 +238,14 @@ describe('a new volume', () => {
       expect((await failureOf(h.call('storage.convert', { from: big, pool: id, name: 'b.qcow2', format: 'qcow2' }))).kind).toBe('no-space');
       expect((await failureOf(h.call('storage.convert', { from: big, pool: id, name: 'b.img', format: 'raw' }))).kind).toBe('no-space');
       expect(readdirSync(disk.folder)).toEqual([]);
+      // It is named as it was wanted, be it the file itself that has no room or what keeps it.
+      for (const fill of [() => {}, () => disk.fill()]) {
+        fill();
+        const b = path.join(disk.folder, 'b.img');
+        const { message, dto } = await failureOf(h.call('storage.convert', { from: big, pool: id, name: 'b.img', format: 'raw' }));
+        expect([message, dto.context.path, dto.said!.params.path]).toEqual([expect.stringContaining(`${b} could not grow`), b, b]);
+      }
+      expect(readdirSync(disk.folder)).toEqual(['filler']);
     } finally {
       disk.unmount();
     }
