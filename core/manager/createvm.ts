@@ -12,10 +12,10 @@ import { createDisk } from '../platform/creatediskfile.ts';
 import { copyImage } from '../platform/diskfile.ts';
 import type { ImageLocks } from '../platform/imagelocks.ts';
 import { acquireLock, livingOwner } from '../platform/locks.ts';
-import { CREATOR_LOCK, makeFile, UNFINISHED } from '../platform/newfile.ts';
+import { aboutWanted, CREATOR_LOCK, makeFile, UNFINISHED } from '../platform/newfile.ts';
 import { fileError } from '../platform/nodefile.ts';
 import type { Disposable } from '../util/disposable.ts';
-import { asHypervueError, HypervueError } from '../util/errors.ts';
+import { HypervueError } from '../util/errors.ts';
 import { say } from '../util/say.ts';
 import { folderName, freeName } from './names.ts';
 import { type ImageWork, planMachine, type PlanParts } from './newmachinedisks.ts';
@@ -122,7 +122,7 @@ export async function createVm<T>(
   } catch (error) {
     await rm(building, { recursive: true, force: true }).catch(() => {});
     for (const file of pooled) await rm(file, { force: true }).catch(() => {});
-    throw error instanceof HypervueError ? error : asHypervueError(fileError(error, building, 'create'));
+    throw aboutWanted(fileError(error, building, 'create'), building, path.join(library, folderName(create.name)));
   } finally {
     lock?.dispose();
   }

@@ -98,8 +98,8 @@ export async function makeFile(file: string, make: (temporary: string) => Promis
   }
 }
 
-/** An error that names the file by the name that it was wanted under: the hidden one says nothing to anybody. */
-function aboutWanted(error: unknown, hidden: string, file: string): unknown {
+/** An error that names the file or folder, and what is in it, by the name that it was wanted under: the hidden one says nothing to anybody. */
+export function aboutWanted(error: unknown, hidden: string, file: string): unknown {
   if (!(error instanceof HypervueError) || !error.message.includes(hidden)) return error;
   const shown = <T>(value: T) =>
     typeof value === 'string' ? value.replaceAll(`${hidden}${CREATOR_LOCK}`, file).replaceAll(hidden, file) : value;

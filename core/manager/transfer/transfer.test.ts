@@ -361,7 +361,11 @@ describe('export and import', () => {
     try {
       const vm = await source();
       writeFileSync(path.join(vm.folder, 'data.img'), Buffer.alloc(16 * MIB, 9));
-      expect((await failureOf(h.call('vm.export', { id: vm.id, folder: small.folder }))).kind).toBe('no-space');
+      // What had no room is named as it would have been.
+      expect(await failureOf(h.call('vm.export', { id: vm.id, folder: small.folder }))).toMatchObject({
+        kind: 'no-space',
+        message: expect.stringContaining(path.join(small.folder, 'Source')),
+      });
       expect(readdirSync(small.folder)).toEqual([]);
     } finally {
       small.unmount();

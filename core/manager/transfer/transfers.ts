@@ -10,7 +10,7 @@ import type { Check, VmConfig, VmSummary } from '../../contract/vm.ts';
 import { freeBytes } from '../../platform/hostinfo.ts';
 import type { ImageLocks } from '../../platform/imagelocks.ts';
 import { acquireLock, livingOwner } from '../../platform/locks.ts';
-import { CREATOR_LOCK, UNFINISHED } from '../../platform/newfile.ts';
+import { aboutWanted, CREATOR_LOCK, UNFINISHED } from '../../platform/newfile.ts';
 import { fileError } from '../../platform/nodefile.ts';
 import { HypervueError } from '../../util/errors.ts';
 import { type Saying, say, worded } from '../../util/say.ts';
@@ -303,7 +303,7 @@ export class Transfers {
           return { folder: await moveIntoLibrary(building, place, folderName(machine.name)), ...noted(carried.notes) };
         } catch (error) {
           await rm(building, { recursive: true, force: true }).catch(() => {});
-          throw error;
+          throw aboutWanted(error, building, path.join(place, folderName(machine.name)));
         } finally {
           lock.dispose();
         }
@@ -405,7 +405,7 @@ export class Transfers {
       });
     } catch (error) {
       await rm(building, { recursive: true, force: true }).catch(() => {});
-      throw fileError(error, building, 'create');
+      throw aboutWanted(fileError(error, building, 'create'), building, path.join(library, folderName(name)));
     } finally {
       lock.dispose();
     }
