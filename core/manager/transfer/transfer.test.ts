@@ -105,6 +105,28 @@ describe('a full clone', () => {
 });
 
 describe('a linked clone', () => {
+  test('leaves changes of the original’s drives that are made meanwhile as they are', async () => {
+    const vm = await source();
+    const disks = vm.config!.drives.filter(({ kind }) => kind === 'disk');
+    const [gone] = disks;
+    const cloning = h.call('vm.clone', { id: vm.id, name: 'Linked', linked: true });
+    const drives = [
+      ...vm.config!.drives.filter((drive) => drive !== gone),
+      { id: 'fd1', kind: 'floppy', path: null, format: 'raw', readOnly: false } as const,
+    ];
+    await h.call('vm.update', { id: vm.id, patch: { drives } });
+    await cloning;
+    const after = (await h.get(vm.id)).config!.drives;
+    expect(after.map(({ id }) => id)).toEqual(drives.map(({ id }) => id));
+    // The other disks go on with new images, and nothing is left of one that nobody has.
+    const own = after.filter(({ kind }) => kind === 'disk').map(({ path: file }) => file!);
+    for (const { path: file } of disks) expect(own).not.toContain(file);
+    const images = readdirSync(vm.folder).filter((name) => /\.(qcow2|img)$/.test(name));
+    expect(images.sort()).toEqual(
+      [...new Set([...own, ...disks.map(({ path: file }) => file!)])].filter((file) => !path.isAbsolute(file)).sort(),
+    );
+  });
+
   test('of a template lies on its disks, which then never change', async () => {
     const vm = await source();
     await h.call('vm.setTemplate', { id: vm.id, template: true });

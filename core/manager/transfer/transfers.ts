@@ -125,13 +125,26 @@ export class Transfers {
   private async standAside(machine: Machine, config: VmConfig, passphrase: string | undefined): Promise<void> {
     const before = await readdir(machine.folder);
     const taken = [...before];
+    const remove = async (names: string[]) => {
+      for (const name of names) await rm(path.join(machine.folder, name), { force: true }).catch(() => {});
+    };
     try {
       const drives = await linkDisks({ folder: machine.folder, config }, machine.folder, taken, passphrase);
-      await machine.settings.update({ drives });
+      const tops = new Map(config.drives.flatMap((drive, i) => (drive.path === drives[i]!.path ? [] : [[drive.path, drives[i]!]])));
+      // Whoever changed its drives meanwhile keeps them: only the disks that are shared from now on become others.
+      await machine.settings.replace((now) => ({
+        ...now,
+        drives: now.drives.map((drive) => {
+          const top = drive.kind === 'disk' && !drive.readOnly ? tops.get(drive.path) : undefined;
+          return top ? { ...drive, path: top.path, format: top.format } : drive;
+        }),
+      }));
     } catch (error) {
-      for (const name of taken.slice(before.length)) await rm(path.join(machine.folder, name), { force: true }).catch(() => {});
+      await remove(taken.slice(before.length));
       throw error;
     }
+    const used = new Set(machine.config?.drives.map(({ path: file }) => file));
+    await remove(taken.slice(before.length).filter((name) => !used.has(name)));
     machine.record('info', 'manager', 'its disks are shared with a linked clone; it goes on with new ones on top of them');
   }
 
