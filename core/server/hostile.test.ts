@@ -34,11 +34,10 @@ const STRANGE = [
   'CON',
   "Robert'); DROP TABLE vms;--",
   'e\u0301' /* é in two characters */,
-  '\ud800 half a pair',
   '.hidden.',
 ];
 /** Refused as the name of anything. */
-const REFUSED = ['', '   ', 'a\nb', 'a\0b', '\x1b[2J', '\x7f', 'x'.repeat(10_000)];
+const REFUSED = ['', '   ', 'a\nb', 'a\0b', '\x1b[2J', '\x7f', '\ud800 half a pair', '\u200b', 'x'.repeat(10_000)];
 
 interface Failure {
   kind: string;
