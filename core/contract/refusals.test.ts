@@ -4,8 +4,9 @@ import { noSuchMethod, tooManyCalls, wrongParams } from './refusals.ts';
 import { saidSchema } from './said.ts';
 import { saidZhCN } from './said.zh-CN.ts';
 import { saidTexts, type SaidKey } from './saidtexts.ts';
+import { snapshotSchema } from './snapshots.ts';
 import { fill } from './texts.ts';
-import { vmNameSchema } from './vm.ts';
+import { vmConfigSchema, vmNameSchema } from './vm.ts';
 
 const schema = z.strictObject({
   name: z.string().min(2).max(5),
@@ -57,6 +58,11 @@ test.each([
 
 test.each(['..', '中文', '🎉', 'e\u0301', '\u200bx', '\ue000', '–'])('%j is a name', (name) => {
   expect(vmNameSchema.parse(name)).toBe(name);
+});
+
+test.each(['\u200b', '\ud800 half a pair'])('%j is a name no more, and is still read from files that have it', (name) => {
+  expect(vmNameSchema.safeParse(name).success).toBe(false);
+  for (const kept of [vmConfigSchema, snapshotSchema]) expect(kept.shape.name.parse(name)).toBe(name);
 });
 
 test('what is hostile stays short', () => {

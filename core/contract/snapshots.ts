@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { givenPassphrase } from './storage.ts';
-import { vmNameSchema, vmSummarySchema } from './vm.ts';
+import { keptNameSchema, vmNameSchema, vmSummarySchema } from './vm.ts';
 
 /** Snapshots of whole machines. */
 const vm = z.object({ id: z.string().max(64) });
@@ -18,7 +18,7 @@ export const snapshotSchema = z.object({
   id: snapshotIdSchema,
   /** The one that the machine went on from when this was taken; null at the root. */
   parent: snapshotIdSchema.nullable(),
-  name: vmNameSchema,
+  name: keptNameSchema,
   description,
   /** ISO 8601. */
   createdAt: z.string(),

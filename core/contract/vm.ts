@@ -34,6 +34,14 @@ export const canBeSeen = (text: string): boolean => /[^\p{C}\p{Z}\p{M}\p{Default
 /** Neither control characters nor halves of pairs, which would be others on disk. */
 export const isPlainText = (text: string): boolean => !/[\p{Cc}\p{Cs}]/u.test(text);
 
+/** A name in a file: also those that were taken before names had to be seen, or nobody could read the file any more. */
+export const keptNameSchema = z
+  .string()
+  .trim()
+  .min(1)
+  .max(128)
+  .regex(/^[^\p{Cc}]*$/u);
+
 /** Shown to people, so any characters except control ones; 1-128 of them after trimming, and one at least that can be seen. */
 export const vmNameSchema = z
   .string()
@@ -94,7 +102,7 @@ export type UsbConfig = z.infer<typeof usbSchema>;
 export const vmConfigSchema = z.object({
   schema: z.literal(1),
   id: vmIdSchema,
-  name: vmNameSchema,
+  name: keptNameSchema,
   description: z.string().max(10_000).default(''),
   /** ISO 8601. */
   createdAt: z.string(),
